@@ -1,0 +1,96 @@
+"""What can go wrong, drawn once.
+
+    MeetsplitError
+    ├── SettingsError            what was asked for makes no sense             exit code 2
+    ├── AudioError               a recording cannot be read                    exit code 1
+    ├── OutputError              a result cannot be written                    exit code 1
+    └── StageError(stage)        a stage failed                                exit code 1
+        ├── MissingWeights       its model is not here and cannot be had now
+        ├── MissingDependency    a Python package it needs is not installed
+        └── BrokenPromise        a backend returned what its stage forbids
+
+A message says what happened, where (file, time), and what to do next, in one sentence or two.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class MeetsplitError(Exception):
+    """Anything that this package says about a failure."""
+
+    exit_code = 1
+
+
+class SettingsError(MeetsplitError):
+    """What was asked for makes no sense."""
+
+    exit_code = 2
+
+
+class AudioError(MeetsplitError):
+    """A recording cannot be read."""
+
+
+class OutputError(MeetsplitError):
+    """A result cannot be written."""
+
+
+class StageError(MeetsplitError):
+    """A stage failed; ``stage`` names it."""
+
+    def __init__(self, stage: str, message: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+
+
+class MissingWeights(StageError):
+    """A model's weights are not on this machine and cannot be had now."""
+
+
+class MissingDependency(StageError):
+    """A Python package that a backend needs is not installed."""
+
+
+class BrokenPromise(StageError):
+    """A backend returned something that its stage's promise forbids."""
+
+
+@contextmanager
+def blame(stage: str, doing: str) -> Iterator[None]:
+    """Translate foreign exceptions inside the block; the one place that does.
+
+    Our own errors pass through. A missing package becomes `MissingDependency`, memory and everything else become
+    `StageError`; the cause stays attached.
+
+    >>> with blame("diarize", "finding the speakers of call.wav"):
+    ...     raise RuntimeError("shapes do not match")
+    Traceback (most recent call last):
+    meetsplit.pipeline.errors.StageError: finding the speakers of call.wav failed: shapes do not match
+    """
+    try:
+        yield
+    except MeetsplitError:
+        raise
+    except ModuleNotFoundError as error:
+        raise MissingDependency(stage, f"{doing} needs the Python package {error.name!r}: pip install {error.name}") from error
+    except MemoryError as error:
+        raise StageError(stage, f"{doing} ran out of memory; close other programs or use a smaller model") from error
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise StageError(stage, f"{doing} failed: {said}") from error
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint for a name nobody knows: the closest known one, and all of them.
+
+    >>> nearest("pyanote", ["embedded", "pyannote"])
+    "did you mean 'pyannote'? There are: embedded, pyannote"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}There are: {', '.join(names)}"

@@ -1,0 +1,50 @@
+"""What is happening: values that a run tells its listeners. Nothing in `pipeline/` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A stage begins; ``total`` is its amount of work in ``unit`` where that is known."""
+
+    stage: str
+    total: float | None = None
+    unit: str = "s"
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """``done`` of ``total`` units of a stage's work are behind us."""
+
+    stage: str
+    done: float
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A stage ended after ``seconds`` of wall clock; ``summary`` is a few words for people."""
+
+    stage: str
+    seconds: float
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something that a person should know and that stops nothing."""
+
+    text: str
+    stage: str | None = None
+
+
+Event: TypeAlias = Started | Progressed | Finished | Noticed
+Tell: TypeAlias = Callable[[Event], None]
+
+
+def nobody(event: Event) -> None:
+    """A listener that does not listen."""

@@ -1,0 +1,138 @@
+"""What was asked for: frozen, complete, checked once. A TOML file and the command line both end here."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from meetsplit.pipeline.errors import SettingsError, nearest
+
+Separate: TypeAlias = Literal["overlaps", "everywhere", "off"]
+Task: TypeAlias = Literal["transcribe", "translate"]
+Scalar: TypeAlias = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a recording becomes a transcript. Everything here may change the words; nothing in `Outputs` does.
+
+    ``diarizer``, ``separator``, ``transcriber`` name a backend or ``auto``; ``*_model`` is a hub id, a folder or a
+    file for that backend. ``rttm`` and ``script`` are files for the backends of these names. ``separate`` says where
+    voices are taken apart. ``match_threshold`` is the least margin (cosine) at which a separated voice is believed.
+
+    Raises `SettingsError` for values that make no sense, alone or together.
+    """
+
+    diarizer: str = "auto"
+    diarizer_model: str | None = None
+    rttm: Path | None = None
+    num_speakers: int | None = None
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    separator: str = "auto"
+    separator_model: str | None = None
+    separator_model_3: str | None = None
+    separate: Separate = "overlaps"
+    match_threshold: float = 0.05
+    transcriber: str = "auto"
+    model: str | None = None
+    language: str | None = None
+    task: Task = "transcribe"
+    initial_prompt: str | None = None
+    script: Path | None = None
+    device: str = "auto"
+    offline: bool = False
+    hf_token: str | None = field(default=None, repr=False)
+    cache_dir: Path | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("--separate", self.separate, get_args(Separate))
+        _one_of("--task", self.task, get_args(Task))
+        self._check_speakers()
+        if self.rttm is not None and self.diarizer == "auto":
+            object.__setattr__(self, "diarizer", "rttm")
+        if self.script is not None and self.transcriber == "auto":
+            object.__setattr__(self, "transcriber", "script")
+        if self.diarizer == "rttm" and self.rttm is None:
+            raise SettingsError("--diarizer rttm needs the turns: add --rttm FILE")
+        if self.rttm is not None and self.diarizer != "rttm":
+            raise SettingsError(f"--rttm brings its own turns, --diarizer {self.diarizer} would find others: drop one of them")
+        if self.transcriber == "script" and self.script is None:
+            raise SettingsError("--transcriber script needs the words: add --script FILE")
+        if self.script is not None and self.transcriber != "script":
+            raise SettingsError(f"--script brings its own words, --transcriber {self.transcriber} would hear others: drop one of them")
+
+    def _check_speakers(self) -> None:
+        for option, value in (("--num-speakers", self.num_speakers), ("--min-speakers", self.min_speakers), ("--max-speakers", self.max_speakers)):
+            if value is not None and value < 1:
+                raise SettingsError(f"{option} {value}: a recording with speech has at least 1 speaker")
+        if self.min_speakers is not None and self.max_speakers is not None and self.min_speakers > self.max_speakers:
+            raise SettingsError(f"--min-speakers {self.min_speakers} is more than --max-speakers {self.max_speakers}: swap them")
+        if self.num_speakers is not None and (self.min_speakers is not None or self.max_speakers is not None):
+            raise SettingsError("--num-speakers is exact: drop --min-speakers and --max-speakers, or drop it and keep them")
+
+    def recorded(self) -> tuple[tuple[str, Scalar], ...]:
+        """The settings for `made_by`: never the token, nor folders of this machine."""
+        skip = {"hf_token", "cache_dir"}
+        found = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skip)
+        return tuple((name, value.name if isinstance(value, Path) else value) for name, value in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What is written, where and how it looks.
+
+    ``formats`` are names of exporters; ``tracks`` asks for one sound file per speaker in ``track_format``;
+    ``max_line_width`` is in characters, ``max_line_count`` in lines per subtitle. ``names`` maps labels to people.
+    """
+
+    folder: Path = Path()
+    formats: tuple[str, ...] = ("srt", "vtt", "json", "txt", "tsv", "rttm", "stm", "seglst", "audacity", "csv")
+    tracks: bool = True
+    track_format: str = "wav"
+    max_line_width: int = 42
+    max_line_count: int = 2
+    names: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_line_width < 10:
+            raise SettingsError(f"--max-line-width {self.max_line_width}: subtitles need at least 10 characters a line")
+        if self.max_line_count < 1:
+            raise SettingsError(f"--max-line-count {self.max_line_count}: subtitles need at least 1 line")
+        _one_of("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
+
+
+def from_toml(path: Path) -> dict[str, Any]:
+    """The options in a TOML file by the names of the command line, ``-`` or ``_``; tables group them freely.
+
+    Raises `SettingsError` for a file that cannot be read or parsed and for options that nobody knows.
+    """
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot read the settings: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    options = dict(_flat(content))
+    known = {f.name for kind in (Settings, Outputs) for f in dataclasses.fields(kind)} | {"output_dir", "output_format"}
+    for name in options:
+        if name not in known:
+            raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, known)}")
+    return options
+
+
+def _flat(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for name, value in table.items():
+        flat += _flat(value) if isinstance(value, Mapping) else [(name.replace("-", "_"), value)]
+    return flat
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise SettingsError(f"{option} {value}: {nearest(value, known)}")

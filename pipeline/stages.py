@@ -1,0 +1,95 @@
+"""What each stage promises. Backends inherit nothing: whoever keeps the promise fits.
+
+`tests/contracts/` holds one suite per promise and runs every backend through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from meetsplit.pipeline.data import Audio, Heard, Speaker, Turn, Voice
+from meetsplit.pipeline.events import Tell
+
+
+@runtime_checkable
+class Diarizer(Protocol):
+    """Who spoke when."""
+
+    rate: int
+    """Sample rate in Hz at which it wants to hear the recording."""
+
+    def diarize(self, audio: Audio, tell: Tell) -> Sequence[Turn]:
+        """Turns sorted by start, inside the audio, at ``audio``'s clock; turns of different speakers may overlap.
+
+        Speakers are ``SPEAKER_00``… in order of first speech. Silence gives an empty sequence. The audio is not
+        changed.
+        """
+
+
+@runtime_checkable
+class Separator(Protocol):
+    """One voice at a time, by name."""
+
+    rate: int
+
+    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+        """One voice per known speaker: same span, rate and level scale as ``mixture``, finite.
+
+        ``known`` holds clean single-speaker speech of every speaker active in the mixture, at the mixture's rate;
+        it may be empty for a speaker who never speaks alone. Raises `Unseparated` where a voice cannot be had.
+        """
+
+
+@runtime_checkable
+class BlindSeparator(Protocol):
+    """Anonymous voices."""
+
+    rate: int
+    counts: frozenset[int]
+    """How many voices it can split a mixture into."""
+
+    def split(self, mixture: Audio, count: int) -> Sequence[Audio]:
+        """Exactly ``count`` voices: same span, rate and level scale as ``mixture``, finite, in no particular order."""
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """What a voice looks like as numbers."""
+
+    rate: int
+
+    def embed(self, clips: Sequence[Audio]) -> npt.NDArray[np.float32]:
+        """One unit-length row per clip, shape ``(len(clips), d)``; a clip too short or silent to tell is a row of NaN."""
+
+
+@runtime_checkable
+class Matcher(Protocol):
+    """Whose voice is this?"""
+
+    def match(self, voices: Sequence[Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+        """One distinct voice per known speaker, the best joint assignment, with each name's margin."""
+
+
+@runtime_checkable
+class Transcriber(Protocol):
+    """What was said."""
+
+    rate: int
+
+    def transcribe(self, clips: Iterable[Audio], tell: Tell) -> Iterator[Heard]:
+        """One answer per clip, in order, lazily; the clips are stretches of one person's stream.
+
+        Word times are on the recording's clock and inside the clip; silence gives no words.
+        """
+
+
+class Unseparated(Exception):
+    """A separator's honest refusal: this mixture cannot be taken apart. ``reason`` is a review reason."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

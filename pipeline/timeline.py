@@ -1,0 +1,137 @@
+"""Arithmetic of time: pure functions on spans and turns. Edges are copied from the input, never computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from meetsplit.pipeline.data import Overlap, Span, Speaker, Turn
+
+
+def intersection(a: Span, b: Span) -> Span | None:
+    """What two spans share; None where they share nothing (touching is nothing).
+
+    a   |------|
+    b        |------|
+    ->       |-|
+    """
+    start, end = max(a.start, b.start), min(a.end, b.end)
+    return Span(start, end) if start < end else None
+
+
+def support(spans: Iterable[Span], gap: float = 0.0) -> tuple[Span, ...]:
+    """The union as sorted, disjoint spans; holes of at most ``gap`` seconds are filled.
+
+    in  |----|  |--|          |---|
+             |-----|
+    ->  |----------|          |---|
+
+    >>> support([Span(0, 1), Span(1, 2), Span(2.3, 3)], gap=0.5)
+    (Span(start=0, end=3),)
+    """
+    joined: list[Span] = []
+    for span in sorted(spans):
+        if span.start == span.end:
+            continue
+        if joined and span.start - joined[-1].end <= gap:
+            joined[-1] = Span(joined[-1].start, max(joined[-1].end, span.end))
+        else:
+            joined.append(span)
+    return tuple(joined)
+
+
+def gaps(spans: Iterable[Span], within: Span) -> tuple[Span, ...]:
+    """The parts of ``within`` that no span covers.
+
+    within  |----------------------|
+    spans      |----|     |--|
+    ->      |--|    |-----|  |-----|
+    """
+    holes: list[Span] = []
+    at = within.start
+    for span in support(spans):
+        if span.start >= within.end:
+            break
+        if span.start > at:
+            holes.append(Span(at, span.start))
+        at = max(at, span.end)
+    if at < within.end:
+        holes.append(Span(at, within.end))
+    return tuple(holes)
+
+
+def crop(spans: Iterable[Span], within: Span) -> tuple[Span, ...]:
+    """The parts of the spans inside ``within``, in the order given."""
+    inside = (intersection(span, within) for span in spans)
+    return tuple(span for span in inside if span is not None)
+
+
+def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> tuple[Span, ...]:
+    """The union of ``spans`` without the union of ``holes``."""
+    cuts = support(holes)
+    return tuple(rest for span in support(spans) for rest in gaps(cuts, span))
+
+
+def total(spans: Iterable[Span]) -> float:
+    """Seconds covered by at least one span."""
+    return sum(span.duration for span in support(spans))
+
+
+def by_speaker(turns: Iterable[Turn]) -> dict[Speaker, tuple[Span, ...]]:
+    """Each speaker's speech as sorted, disjoint spans; speakers sorted."""
+    spans: dict[Speaker, list[Span]] = {}
+    for turn in turns:
+        spans.setdefault(turn.speaker, []).append(turn.span)
+    return {speaker: support(spans[speaker]) for speaker in sorted(spans)}
+
+
+def activity(turns: Iterable[Turn]) -> tuple[tuple[Span, tuple[Speaker, ...]], ...]:
+    """The timeline cut at every edge: each piece with the speakers active in it (at least one), sorted.
+
+    A   |----------|
+    B         |---------|
+    ->  |--A--|-AB-|--B-|
+
+    Neighbouring pieces with the same speakers are one piece.
+    """
+    edges: dict[float, list[tuple[Speaker, int]]] = {}
+    for speaker, spans in by_speaker(turns).items():
+        for span in spans:
+            edges.setdefault(span.start, []).append((speaker, 1))
+            edges.setdefault(span.end, []).append((speaker, -1))
+    active: set[Speaker] = set()
+    pieces: list[tuple[Span, tuple[Speaker, ...]]] = []
+    at = 0.0
+    for time in sorted(edges):
+        if active:
+            pieces.append((Span(at, time), tuple(sorted(active))))
+        for speaker, change in sorted(edges[time], key=lambda edge: edge[1]):
+            (active.add if change > 0 else active.discard)(speaker)
+        at = time
+    return tuple(pieces)
+
+
+def overlaps(turns: Iterable[Turn]) -> tuple[Overlap, ...]:
+    """Where two or more people speak at once, cut wherever the set of speakers changes.
+
+    >>> overlaps([Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")])
+    (Overlap(span=Span(start=2, end=3), speakers=('A', 'B')),)
+    """
+    return tuple(Overlap(span, speakers) for span, speakers in activity(turns) if len(speakers) > 1)
+
+
+def alone(turns: Sequence[Turn], speaker: Speaker) -> tuple[Span, ...]:
+    """Where ``speaker`` is the only one who speaks."""
+    return tuple(span for span, speakers in activity(turns) if speakers == (speaker,))
+
+
+def relabelled(turns: Iterable[Turn]) -> tuple[Turn, ...]:
+    """The same turns, sorted, with ``SPEAKER_00``, ``SPEAKER_01``… in order of first speech.
+
+    >>> relabelled([Turn(Span(1, 2), "x"), Turn(Span(0, 1), "y")])[0].speaker
+    'SPEAKER_00'
+    """
+    ordered = sorted(turns)
+    labels: dict[Speaker, Speaker] = {}
+    for turn in ordered:
+        labels.setdefault(turn.speaker, f"SPEAKER_{len(labels):02d}")
+    return tuple(Turn(turn.span, labels[turn.speaker]) for turn in ordered)
