@@ -1,0 +1,152 @@
+"""What is in an old torch checkpoint? Reads its tensors without torch and without running anything that it names.
+
+A torch checkpoint is a pickle, and a pickle may call any function. Here a pickle can build plain containers and
+numpy arrays, nothing else: every other class that it names becomes an inert placeholder that keeps its state.
+Both layouts are read, the zip archive (torch >= 1.6) and the older sequence of pickles. Layouts: torch/serialization.py.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import struct
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Tensor: TypeAlias = npt.NDArray[Any]
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_KINDS = {
+    "DoubleStorage": np.float64,
+    "FloatStorage": np.float32,
+    "HalfStorage": np.float16,
+    "LongStorage": np.int64,
+    "IntStorage": np.int32,
+    "ShortStorage": np.int16,
+    "CharStorage": np.int8,
+    "ByteStorage": np.uint8,
+    "BoolStorage": np.bool_,
+}
+_PLAIN = {"dict": dict, "list": list, "set": set, "tuple": tuple, "int": int, "long": int, "float": float, "str": str, "bool": bool}
+
+
+class Inert:
+    """Stands for an object of a class that is never imported: keeps what the pickle said and does nothing."""
+
+    args: tuple[Any, ...] = ()
+    state: Any = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Inert:
+        """Pickles make objects with and without ``__init__``; both ways pass here."""
+        inert = super().__new__(cls)
+        inert.args = args
+        return inert
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def append(self, item: Any) -> None:
+        """Swallows what a list subclass would take."""
+
+    def __setitem__(self, key: Any, item: Any) -> None:
+        """Swallows what a dict subclass would take."""
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds plain containers and arrays over ``storages``, which are filled in by whoever reads the file."""
+
+    def __init__(self, stream: io.BufferedIOBase, storages: dict[str, Tensor]) -> None:
+        super().__init__(stream)
+        self._storages = storages
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _view
+        if module == "torch" and name in _KINDS:
+            return np.dtype(_KINDS[name])
+        if module in ("builtins", "__builtin__") and name in _PLAIN:
+            return _PLAIN[name]
+        return type(name, (Inert,), {"__module__": module})
+
+    def persistent_load(self, pid: Any) -> Tensor:
+        if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage" and isinstance(pid[1], np.dtype)):
+            raise pickle.UnpicklingError(f"an unknown kind of storage: {pid!r:.80}")
+        _, kind, key, _, count, *_ = pid
+        return self._storages.setdefault(str(key), np.zeros(int(count), kind))
+
+
+def _view(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
+    """The tensor of this size and stride in the storage, as a view: old files fill the storage in later."""
+    reach = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if math.prod(size) else 0
+    if min((offset, *size, *stride), default=0) < 0 or reach >= max(storage.size, 1):
+        raise pickle.UnpicklingError("a tensor that reaches beyond its storage")
+    item = storage.itemsize
+    return np.lib.stride_tricks.as_strided(storage[offset:], size, tuple(step * item for step in stride))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Everything in the checkpoint at ``path``; tensors are numpy arrays.
+
+    Raises ``pickle.UnpicklingError`` or ``zipfile.BadZipFile`` for a file that is not one.
+    """
+    found = _read_zip(path) if zipfile.is_zipfile(path) else _read_sequence(path)
+    if not isinstance(found, dict):
+        raise pickle.UnpicklingError("not a dictionary at the top")
+    return found
+
+
+def _read_zip(path: Path) -> Any:
+    storages: dict[str, Tensor] = {}
+    with zipfile.ZipFile(path) as archive:
+        index = next((name for name in archive.namelist() if name.endswith("data.pkl")), None)
+        if index is None:
+            raise pickle.UnpicklingError("no data.pkl inside")
+        content = _Unpickler(io.BytesIO(archive.read(index)), storages).load()
+        for key, storage in storages.items():
+            raw = archive.read(f"{index.removesuffix('data.pkl')}data/{key}")
+            storage[:] = np.frombuffer(raw, storage.dtype, count=storage.size)
+    return content
+
+
+def _read_sequence(path: Path) -> Any:
+    storages: dict[str, Tensor] = {}
+    with path.open("rb") as stream:
+        magic, _, _ = (_Unpickler(stream, {}).load() for _ in range(3))
+        if magic != _MAGIC:
+            raise pickle.UnpicklingError("not a torch checkpoint")
+        content = _Unpickler(stream, storages).load()
+        for key in _Unpickler(stream, {}).load():
+            (count,) = struct.unpack("<q", stream.read(8))
+            storage = storages[key]
+            if count != storage.size:
+                raise pickle.UnpicklingError("a storage of another size than its tensor's")
+            storage[:] = np.frombuffer(stream.read(count * storage.itemsize), storage.dtype, count=count)
+    return content
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can hold it: placeholders become their state, tensors and the unknown their kind's name.
+
+    >>> plain({"stride": 10, "of": (1, 2)})
+    {'stride': 10, 'of': [1, 2]}
+    """
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(item) for item in value]
+    if isinstance(value, Inert):
+        return plain(value.state if value.state is not None else list(value.args))
+    return type(value).__name__

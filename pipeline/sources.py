@@ -1,0 +1,105 @@
+"""Which places do models come from? One frozen value per kind of place; `weights.py` knows what to do with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Bundled:
+    """A file of this package: ``member`` is its path under the folder of `meetsplit`, with ``/``."""
+
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A file or folder that the user named."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A repository on the Hugging Face hub, kept in its own cache.
+
+    ``patterns`` are the files that are needed (``*.yaml``); a copy counts as here only when each pattern finds one.
+    None means everything. ``gated`` says that its conditions have to be accepted once, with an account and a token.
+    """
+
+    repo_id: str
+    revision: str | None = None
+    patterns: tuple[str, ...] | None = None
+    gated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """One old torch checkpoint that travels inside a wheel; the wheel's package is never installed.
+
+    ``member`` is the checkpoint's path in the wheel and ``sha256`` its checksum. The tensors under ``state`` of the
+    checkpoint are kept, and of the rest only ``facts`` (keys of plain values). ``megabytes`` is the wheel's size.
+    """
+
+    package: str
+    version: str
+    member: str
+    sha256: str
+    licence: str
+    state: str
+    facts: tuple[str, ...] = ()
+    megabytes: int = 0
+    about: str = ""
+
+    @property
+    def requirement(self) -> str:
+        """What pip is asked for.
+
+        >>> EMBEDDED_ENCODER.requirement
+        'Resemblyzer==0.1.4'
+        """
+        return f"{self.package}=={self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class WhisperFile:
+    """One of openai-whisper's named models (``small``, ``turbo``…), kept where whisper itself keeps it."""
+
+    name: str
+
+
+WeightSource: TypeAlias = Bundled | Local | Hub | Wheel | WhisperFile
+
+EMBEDDED_SEGMENTATION = Wheel(
+    package="whisperx",
+    version="3.8.6",
+    member="whisperx/assets/pytorch_model.bin",
+    sha256="0b5b3216d60a2d32fc086b47ea8c67589aaeb26b7e07fcbe620d6d0b83e209ea",
+    licence="MIT",
+    state="state_dict",
+    facts=("hyper_parameters", "pyannote.audio"),
+    megabytes=17,
+    about="PyanNet segmentation of pyannote.audio (Hervé Bredin, CNRS, 2022), as whisperx carries it: 5 s windows, 3 local speakers",
+)
+"""Who speaks when inside 5 s, overlap included."""
+
+EMBEDDED_ENCODER = Wheel(
+    package="Resemblyzer",
+    version="0.1.4",
+    member="resemblyzer/pretrained.pt",
+    sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+    licence="Apache-2.0",
+    state="model_state",
+    megabytes=16,
+    about="GE2E voice encoder (Wan et al., 2018), trained and published by Resemble AI (Corentin Jemine, 2019)",
+)
+"""What a voice looks like as 256 numbers."""
+
+COMMUNITY = Hub(
+    "pyannote/speaker-diarization-community-1",
+    patterns=("config.yaml", "segmentation/*", "embedding/*", "plda/*"),
+    gated=True,
+)
+"""pyannote's own open pipeline, behind a form to accept once."""
