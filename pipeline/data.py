@@ -127,32 +127,50 @@ class Voice:
     margin: float | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Patch:
-    """What a stream plays during ``span`` in place of the bare recording.
+    """What a stream plays during ``span``, where separation was asked for.
 
-    ``voice`` is the separated voice, of exactly that span; None where separation was asked for and refused, so that
-    the recording itself is played and the ``review`` reasons say why.
+    ``speakers`` are those who speak during it, sorted. ``source`` says whether a separated voice is played or, because
+    it could not be had or was not believed, the recording itself; the ``review`` reasons then say why. ``margin`` is
+    the voice's (see `Voice`), kept for refused voices as well.
     """
 
     span: Span
     speakers: tuple[Speaker, ...]
-    voice: Voice | None
+    source: Source
+    margin: float | None = None
     review: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A stretch of a speaker's stream without its sound: everything that outlives the sound."""
+
+    speaker: Speaker
+    span: Span
+    turns: tuple[Span, ...]
+    patches: tuple[Patch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:
     """One stretch of one speaker's stream: the recording where the person speaks alone, voices where not.
 
-    ``audio`` is what the transcriber hears and the track plays; ``turns`` are the speaker's own turns inside it.
-    ``patches`` are sorted and do not touch.
+    ``audio`` is what the transcriber hears and the track plays; ``turns`` are the speaker's own turns inside it, and
+    no other stretch has them. ``patches`` are sorted and share no time; they may touch. Two stretches of one speaker
+    share time only where a long turn was cut; there they sound the same.
     """
 
     speaker: Speaker
     audio: Audio
     turns: tuple[Span, ...]
     patches: tuple[Patch, ...] = ()
+
+    @property
+    def outline(self) -> Outline:
+        """The same without the sound."""
+        return Outline(self.speaker, self.audio.span, self.turns, self.patches)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 from meetsplit.pipeline.data import Overlap, Span, Speaker, Turn
@@ -65,10 +66,33 @@ def crop(spans: Iterable[Span], within: Span) -> tuple[Span, ...]:
     return tuple(span for span in inside if span is not None)
 
 
+def during(spans: Sequence[Span], within: Span) -> Sequence[Span]:
+    """Those of the sorted, disjoint ``spans`` that share time with ``within``, whole; found in logarithmic time.
+
+    spans   |---|  |--|    |----|   |--|
+    within        |----------|
+    ->             |--|    |----|
+
+    >>> during((Span(0, 1), Span(2, 3), Span(5, 6)), Span(1, 5))
+    (Span(start=2, end=3),)
+    """
+    first = bisect_right(spans, within.start, key=lambda span: span.end)
+    return spans[first : max(first, bisect_left(spans, within.end, key=lambda span: span.start))]
+
+
 def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> tuple[Span, ...]:
-    """The union of ``spans`` without the union of ``holes``."""
+    """The union of ``spans`` without the union of ``holes``.
+
+    >>> subtract([Span(0, 4)], [Span(1, 2), Span(3, 9)])
+    (Span(start=0, end=1), Span(start=2, end=3))
+    """
     cuts = support(holes)
-    return tuple(rest for span in support(spans) for rest in gaps(cuts, span))
+    return tuple(rest for span in support(spans) for rest in gaps(during(cuts, span), span))
+
+
+def widened(spans: Iterable[Span], by: float) -> tuple[Span, ...]:
+    """The union of the spans, each ``by`` seconds longer on both sides (not before 0)."""
+    return support(Span(max(span.start - by, 0.0), span.end + by) for span in spans)
 
 
 def total(spans: Iterable[Span]) -> float:
@@ -117,6 +141,12 @@ def overlaps(turns: Iterable[Turn]) -> tuple[Overlap, ...]:
     (Overlap(span=Span(start=2, end=3), speakers=('A', 'B')),)
     """
     return tuple(Overlap(span, speakers) for span, speakers in activity(turns) if len(speakers) > 1)
+
+
+def inside(turns: Iterable[Turn], within: Span) -> tuple[Turn, ...]:
+    """The parts of the turns inside ``within``, sorted; turns that share no time with it are left out."""
+    parts = ((intersection(turn.span, within), turn.speaker) for turn in turns)
+    return tuple(sorted(Turn(span, speaker) for span, speaker in parts if span is not None))
 
 
 def alone(turns: Sequence[Turn], speaker: Speaker) -> tuple[Span, ...]:

@@ -1,0 +1,211 @@
+"""Which stretches of whose stream are cut, and which of them have to be taken apart: pure arithmetic on turns.
+
+A        |--------------|      |----|                 own turns
+B                    |-----|               |----|
+clip A  |---------------|~~~~~~                       ~ no padding: B speaks
+                           clip A |------|            padding only where nobody else speaks
+region               |--|                             both speak: separated once, for A and for B
+heard               |----|                            what the separator hears: context on both sides
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from meetsplit.pipeline import timeline
+from meetsplit.pipeline.data import Span, Speaker, Turn
+from meetsplit.pipeline.errors import SettingsError
+from meetsplit.pipeline.settings import Separate
+
+Piece: TypeAlias = tuple[Span, tuple[Speaker, ...]]
+"""A stretch in which exactly these people speak."""
+
+Quiet: TypeAlias = Callable[[Span], float]
+"""A good moment for a cut inside a span."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How streams are cut; all lengths in seconds.
+
+    ``separate`` says where voices are taken apart. A speaker's turns are joined over silences of at most ``join``;
+    a clip is at most ``longest`` without its padding (Whisper's window is 30 s) and gets ``padding`` on both sides,
+    or more until it lasts ``shortest``, where nobody else speaks. Overlaps of the same people at most ``near`` apart
+    are separated together, at most ``window`` at a time, with ``context`` on both sides.
+    """
+
+    separate: Separate = "overlaps"
+    join: float = 0.6
+    longest: float = 28.0
+    shortest: float = 1.0
+    padding: float = 0.25
+    near: float = 0.3
+    window: float = 15.0
+    context: float = 0.25
+
+    def __post_init__(self) -> None:
+        if min(self.join, self.shortest, self.padding, self.near, self.context) < 0:
+            raise SettingsError("lengths for cutting streams are not negative")
+        if self.longest < 1 or self.window < 1:
+            raise SettingsError("clips and separation windows last at least 1 s")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Clip:
+    """One stretch of one speaker's stream: ``span`` with its padding, and the speaker's own ``turns`` in it."""
+
+    span: Span
+    speaker: Speaker
+    turns: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Region:
+    """A stretch to take apart in one go into the voices of ``speakers`` (sorted).
+
+    ``heard`` is ``span`` with its context. ``pieces`` are the stretches in which voices are wanted, sorted, each with
+    the speakers whose voices they are.
+    """
+
+    span: Span
+    speakers: tuple[Speaker, ...]
+    heard: Span
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``clips`` sorted by start, then speaker; ``regions`` sorted, without shared time."""
+
+    clips: tuple[Clip, ...]
+    regions: tuple[Region, ...]
+
+
+def middle(span: Span) -> float:
+    """The moment for a cut where nothing is known about the sound."""
+    return (span.start + span.end) / 2
+
+
+def plan(turns: Sequence[Turn], within: Span, *, cutting: Cutting, quiet: Quiet = middle) -> Plan:
+    """Clips that cover every speaker's turns exactly once, and the regions to take apart.
+
+    Only the parts of the turns inside ``within`` count. ``quiet`` is asked for a moment to cut where a speaker has no
+    pause for ``longest`` seconds.
+    """
+    turns = timeline.inside(turns, within)
+    spans = timeline.by_speaker(turns)
+    clips: list[Clip] = []
+    for speaker, own in spans.items():
+        others = timeline.support(turn.span for turn in turns if turn.speaker != speaker)
+        groups = [_capped(group, cutting.longest, quiet) for group in _joined(own, others, cutting.join)]
+        blocked = timeline.subtract(others, own)
+        for number, parts in enumerate(groups):
+            free = Span(
+                middle(Span(groups[number - 1][-1][-1].end, parts[0][0].start)) if number else within.start,
+                middle(Span(parts[-1][-1].end, groups[number + 1][0][0].start)) if number + 1 < len(groups) else within.end,
+            )
+            clips += [Clip(_padded(part, blocked, free, cutting), speaker, part) for part in parts]
+    return Plan(tuple(sorted(clips)), _regions(turns, within, cutting))
+
+
+def _joined(own: Sequence[Span], others: Sequence[Span], gap: float) -> list[tuple[Span, ...]]:
+    """A speaker's turns in groups: over gaps of at most ``gap`` in which nobody else speaks."""
+    groups: list[list[Span]] = []
+    for span in own:
+        last = groups[-1][-1] if groups else None
+        if last is not None and span.start - last.end <= gap and not timeline.during(others, Span(last.end, span.start)):
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    return [tuple(group) for group in groups]
+
+
+def _capped(group: tuple[Span, ...], longest: float, quiet: Quiet) -> list[tuple[Span, ...]]:
+    """The group in parts of at most ``longest``, cut at the longest pause in reach, else at a quiet moment.
+
+    The reach is the second half of what is allowed, and leaves at least a second for the last part.
+    """
+    parts: list[tuple[Span, ...]] = []
+    while group[-1].end - group[0].start > longest:
+        start = group[0].start
+        reach = Span(start + longest / 2, min(start + longest, max(group[-1].end - 1.0, start + longest / 2)))
+        pauses = [
+            pause for pause in timeline.gaps(group, Span(start, group[-1].end)) if reach.start <= pause.start and pause.end <= reach.end
+        ]
+        if pauses:
+            cut = max(pauses, key=lambda pause: (pause.duration, pause.start)).start
+        else:
+            cut = min(max(quiet(reach), reach.start), reach.end)
+        left, right = timeline.crop(group, Span(start, cut)), timeline.crop(group, Span(cut, group[-1].end))
+        parts.append(left)
+        group = right
+    return [*parts, group]
+
+
+def _padded(part: tuple[Span, ...], blocked: Sequence[Span], free: Span, cutting: Cutting) -> Span:
+    """The part with its padding: inside ``free`` and never into ``blocked``, where only others speak."""
+    start, end = part[0].start, part[-1].end
+    padding = max(cutting.padding, (cutting.shortest - (end - start)) / 2)
+    first, last = max(start - padding, free.start), min(end + padding, free.end)
+    before, after = timeline.during(blocked, Span(first, start)), timeline.during(blocked, Span(end, last))
+    return Span(before[-1].end if before else first, after[0].start if after else last)
+
+
+def _regions(turns: Sequence[Turn], within: Span, cutting: Cutting) -> tuple[Region, ...]:
+    """Runs of pieces for the same people, near one another, with nobody else speaking between.
+
+    A piece with a constant set of speakers is a region of its own, because a separator for two voices can then do its
+    two-voice pieces, and no voice is looked for where its owner is silent.
+    """
+    if cutting.separate == "off":
+        return ()
+    wanted = (
+        _neighbours(turns) if cutting.separate == "everywhere" else [(*p, p[1] if len(p[1]) > 1 else ()) for p in timeline.activity(turns)]
+    )
+    runs: list[tuple[tuple[Speaker, ...], list[Piece]]] = []
+    interrupted = False
+    for span, active, company in wanted:
+        if not company:
+            interrupted = interrupted or not runs or not set(active) <= set(runs[-1][0])
+        elif runs and not interrupted and runs[-1][0] == company and span.start - runs[-1][1][-1][0].end <= cutting.near:
+            runs[-1][1].append((span, active))
+        else:
+            runs.append((company, [(span, active)]))
+            interrupted = False
+    return tuple(region for speakers, pieces in runs for region in _windows(speakers, pieces, within, cutting))
+
+
+def _neighbours(turns: Sequence[Turn]) -> list[tuple[Span, tuple[Speaker, ...], tuple[Speaker, ...]]]:
+    """Every piece of speech with its company: those who speak, or the one who does and the nearest other, if any."""
+    pieces = timeline.activity(turns)
+    found: list[tuple[Span, tuple[Speaker, ...], tuple[Speaker, ...]]] = []
+    for number, (span, active) in enumerate(pieces):
+        company = active
+        if len(active) == 1:
+            later = next((pieces[n] for n in range(number + 1, len(pieces)) if pieces[n][1] != active), None)
+            earlier = next((pieces[n] for n in range(number - 1, -1, -1) if pieces[n][1] != active), None)
+            near = [(later[0].start - span.end, speaker) for speaker in later[1] if speaker not in active] if later else []
+            near += [(span.start - earlier[0].end, speaker) for speaker in earlier[1] if speaker not in active] if earlier else []
+            company = tuple(sorted((*active, min(near)[1]))) if near else ()
+        found.append((span, active, company))
+    return found
+
+
+def _windows(speakers: tuple[Speaker, ...], pieces: Sequence[Piece], within: Span, cutting: Cutting) -> list[Region]:
+    """The run as one region, or as several of equal length where it is longer than the window."""
+    start, end = pieces[0][0].start, pieces[-1][0].end
+    count = math.ceil((end - start) / cutting.window)
+    edges = [start, *(start + (end - start) * number / count for number in range(1, count)), end]
+    regions: list[Region] = []
+    for first, last in itertools.pairwise(edges):
+        inside = [(timeline.intersection(piece, Span(first, last)), active) for piece, active in pieces]
+        kept = tuple((piece, active) for piece, active in inside if piece is not None)
+        if kept:
+            span = Span(kept[0][0].start, kept[-1][0].end)
+            heard = Span(max(span.start - cutting.context, within.start), min(span.end + cutting.context, within.end))
+            regions.append(Region(span, speakers, heard, kept))
+    return regions
