@@ -1,0 +1,132 @@
+"""How does sound get in and out? Any container that PyAV opens becomes `Audio`; `Audio` becomes a WAV file."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import wave
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from meetsplit.pipeline.containers import SoundInfo, describe, diagnosis, opened
+from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.pipeline.decoding import Listening
+from meetsplit.pipeline.errors import AudioError, OutputError
+from meetsplit.pipeline.events import Noticed, Progressed, Tell, nobody
+from meetsplit.pipeline.resampling import resample, resampled
+
+__all__ = ["SoundInfo", "pcm16", "probe", "read", "resample", "write_wav"]
+
+BLOCK = 1.0
+"""Seconds of sound collected from a container's small frames before they travel on."""
+
+TELL_EVERY = 30.0
+"""Seconds of sound between two reports of progress."""
+
+RESERVE_AT_MOST = 4 * 3600.0
+"""Seconds of sound for which memory is reserved on a container's word alone; more is reserved as it comes."""
+
+
+def probe(path: Path) -> SoundInfo:
+    """What the file says about its sound, without decoding it. Raises `AudioError`."""
+    with opened(path) as (container, stream):
+        return describe(container, stream)
+
+
+def read(path: Path, rate: int = 16000, *, channel: int | None = None, tell: Tell = nobody) -> Audio:
+    """The file's sound at ``rate`` Hz, mono, from recording time 0 on; the file itself is never touched.
+
+    Channels are averaged, or one is picked by ``channel`` (0 is the first). Samples that are not numbers become
+    silence and damaged packets are left out; both are told, as is a file that ends earlier than it says. Decodes in
+    blocks into one buffer: the sound is never in memory twice. Raises `AudioError` where nothing can be heard.
+    """
+    with opened(path) as (container, stream):
+        info = describe(container, stream)
+        if channel is not None and not 0 <= channel < info.channels:
+            raise AudioError(f"{path} has {info.channels} channel(s), numbered from 0: there is no channel {channel}")
+        if info.streams > 1:
+            tell(Noticed(f"{path} has {info.streams} audio tracks: only the default one is used", "read"))
+        listening = Listening(container, stream, channel)
+        frames = listening.frames()
+        first = next(frames, None)
+        if first is None:
+            unknown = "has an audio track, but nothing in it can be decoded: record or export it again"
+            raise AudioError(f"{path} {diagnosis(path) or unknown}")
+        blocks = _joined(listening.sound(itertools.chain([first], frames)), round(BLOCK * first.sample_rate))
+        sound = _told(resampled(blocks, first.sample_rate, rate), rate, info.duration, tell)
+        samples = _gathered(sound, round(min(info.duration or 0.0, RESERVE_AT_MOST) * rate) + rate)
+    listening.report(path, tell)
+    return Audio(samples[: listening.end(rate)], rate)
+
+
+def write_wav(path: Path, audio: Audio) -> None:
+    """``audio`` as 16-bit PCM, written to a temporary name beside ``path`` and renamed. Raises `OutputError`.
+
+    Whatever stood at ``path`` before stands there until the new file is complete and on the disk.
+    """
+    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file, wave.open(file, "wb") as out:
+            out.setnchannels(1)
+            out.setsampwidth(2)
+            out.setframerate(audio.rate)
+            out.setnframes(len(audio.samples))
+            for at in range(0, len(audio.samples), 1 << 20):
+                out.writeframesraw(pcm16(audio.samples[at : at + (1 << 20)]))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OutputError(f"{path} cannot be written: {why}; choose another folder or make room") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def pcm16(samples: Samples) -> bytes:
+    """Little-endian 16-bit PCM; louder than full scale is clipped.
+
+    >>> pcm16(np.array([0.0, 0.5, 2.0], np.float32)).hex()
+    '00000040ff7f'
+    """
+    whole = np.clip(np.rint(samples * np.float32(32768.0)), -32768, 32767)
+    return bytes(whole.astype("<i2").tobytes())
+
+
+def _joined(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
+    """The same sound in blocks of at least ``size`` samples."""
+    pending: list[Samples] = []
+    held = 0
+    for piece in pieces:
+        pending.append(piece)
+        held += len(piece)
+        if held >= size:
+            yield np.concatenate(pending)
+            pending, held = [], 0
+    if pending:
+        yield np.concatenate(pending)
+
+
+def _told(blocks: Iterable[Samples], rate: int, total: float | None, tell: Tell) -> Iterator[Samples]:
+    done = told = 0.0
+    for block in blocks:
+        yield block
+        done += len(block) / rate
+        if done - told >= TELL_EVERY:
+            told = done
+            tell(Progressed("read", done, total))
+
+
+def _gathered(blocks: Iterable[Samples], expected: int) -> Samples:
+    """All blocks in one array that grows in place: ``resize`` moves pages where the system can, it does not copy."""
+    buffer = np.empty(expected, np.float32)
+    held = 0
+    for block in blocks:
+        if held + len(block) > len(buffer):
+            buffer.resize(max(held + len(block), len(buffer) * 5 // 4), refcheck=False)
+        buffer[held : held + len(block)] = block
+        held += len(block)
+    buffer.resize(held, refcheck=False)
+    return buffer

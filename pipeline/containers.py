@@ -1,0 +1,135 @@
+"""What does a file hold, and when does its clock show zero? Opens recordings and says in a sentence why one cannot be."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import av
+from meetsplit.pipeline.errors import AudioError
+
+OWN_CLOCK = 60.0
+"""A container whose first packet is later than this runs on a clock of its own (a broadcast, a cut of a live stream)."""
+
+FROM_ZERO = frozenset({"mov", "mp4", "matroska", "webm"})
+"""Containers whose players count from timestamp zero; players of all others count from the first packet."""
+
+INDEXED = FROM_ZERO | {"wav", "w64", "flac", "aiff", "caf"}
+"""Containers that say exactly how long they are."""
+
+GUESSED = frozenset({"aac", "ac3", "eac3", "dts", "loas", "amr"})
+"""Bare packets in a row, whose length FFmpeg guesses from the bit rate, often wrongly."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundInfo:
+    """What a container says about its sound before anything is decoded.
+
+    ``duration`` is where the sound ends on the recording's clock, None where the container does not say; ``start``
+    is where it begins; both in seconds. ``streams`` counts the audio streams, of which the default one is used.
+    """
+
+    duration: float | None
+    channels: int
+    rate: int
+    codec: str
+    start: float
+    streams: int
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """The container and its default audio stream. Raises `AudioError` with a sentence for every reason why not."""
+    with _file(path) as file:
+        try:
+            container = av.open(file, "r", io_open=_nothing_else, metadata_errors="replace")
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            unknown = "is in no sound or video format that FFmpeg knows: convert it to WAV, FLAC, M4A or MP3 and try again"
+            raise AudioError(f"{path} {diagnosis(path) or unknown}") from error
+        with container:
+            if not container.streams.audio:
+                raise AudioError(f"{path} {diagnosis(path) or 'has no audio track: choose a file with sound'}")
+            stream = next((s for s in container.streams.audio if s.disposition & av.stream.Disposition.default), container.streams.audio[0])
+            if stream.codec_context is None:
+                raise AudioError(
+                    f"{path} holds sound in a form that FFmpeg cannot decode: convert it to WAV, FLAC, M4A or MP3 and try again"
+                )
+            yield container, stream
+
+
+def describe(container: Any, stream: Any) -> SoundInfo:
+    """What the container says about this stream, on the recording's clock."""
+    zero = origin(container)
+    start = 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base) - zero
+    context = stream.codec_context
+    return SoundInfo(
+        _declared(container, stream, zero),
+        context.layout.nb_channels,
+        context.sample_rate,
+        context.name,
+        max(start, 0.0),
+        len(container.streams.audio),
+    )
+
+
+def diagnosis(path: Path) -> str | None:
+    """What is wrong with a file in which no sound can be found, as far as its first bytes tell."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head[4:8] in {b"ftyp", b"mdat", b"wide", b"free", b"skip"}:
+        return "is incomplete, the index at its end (moov) is missing: copy or record it again"
+    try:
+        text = head[: len(head) - 4].decode("utf-8") if len(head) == 4096 else head.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return (
+        "holds text, not sound: choose a recording" if all(letter.isprintable() or letter in "\r\n\t\f\ufeff" for letter in text) else None
+    )
+
+
+def _file(path: Path) -> IO[bytes]:
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise AudioError(f"{path} is a folder: name the recording inside it")
+        if not stat.S_ISREG(status.st_mode):
+            raise AudioError(f"{path} is not an ordinary file: save the recording to a file first")
+        if status.st_size == 0:
+            raise AudioError(f"{path} is empty (0 bytes): copy or record it again")
+        return path.open("rb", buffering=0)
+    except FileNotFoundError as error:
+        raise AudioError(f"{path} does not exist: check the name and the folder") from error
+    except PermissionError as error:
+        raise AudioError(f"{path} may not be read by this user: change its permissions") from error
+    except (OSError, ValueError) as error:
+        raise AudioError(f"{path!s} cannot be opened: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _nothing_else(url: str, flags: int, options: dict[str, str]) -> IO[bytes]:
+    """A recording is one file: playlists that name others, here or on the network, are not followed."""
+    raise PermissionError(f"a recording may not open {url}")
+
+
+def origin(container: Any) -> float:
+    """The timestamp in seconds at which a player's clock shows zero."""
+    start = float((container.start_time or 0) / av.time_base)
+    return 0.0 if FROM_ZERO & set(container.format.name.split(",")) and start <= OWN_CLOCK else start
+
+
+def _declared(container: Any, stream: Any, zero: float) -> float | None:
+    """Where the sound ends on the recording's clock, as far as the container says."""
+    kinds = set(container.format.name.split(","))
+    if kinds & GUESSED:
+        return None
+    if stream.duration:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - zero
+    if not container.duration:
+        return None
+    # Matroska's duration is the time of the end, other containers' the length from the first packet on.
+    begin = 0.0 if "matroska" in kinds else float((container.start_time or 0) / av.time_base)
+    end = begin + float(container.duration / av.time_base) - zero
+    return end if end > 0.0 else None

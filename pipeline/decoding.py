@@ -1,0 +1,138 @@
+"""A container's packets as sound on the recording's clock.
+
+Time zero is where a player's clock shows zero. Sound that starts later than that, or pauses without packets, is
+padded with silence, so that every time in a transcript is the time at which a player plays the word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from meetsplit.pipeline.containers import INDEXED, describe, origin
+from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.pipeline.errors import AudioError
+from meetsplit.pipeline.events import Noticed, Tell
+from meetsplit.pipeline.resampling import resample
+
+JITTER = 0.05
+"""Seconds by which a packet's timestamp may be off before it counts as a pause: coarse clocks wobble by less."""
+
+LONGEST_PAUSE = 3600.0
+"""The longest pause in seconds that a timestamp is believed where the container does not say how long it is."""
+
+FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31}
+"""What 1.0 is in FFmpeg's integer sample formats; 24-bit sound comes as s32."""
+
+
+class Listening:
+    """One pass over a stream: its sound at its own rate from recording time 0 on, and what went wrong on the way."""
+
+    def __init__(self, container: Any, stream: Any, channel: int | None) -> None:
+        self.declared = describe(container, stream).duration
+        self.rate = 0
+        self._container, self._stream, self._channel = container, stream, channel
+        self._trusted = bool(INDEXED & set(container.format.name.split(",")))
+        self._origin = origin(container)
+        self._position = self._shift = 0
+        self._heard = self._broken = self._damaged = 0
+        self._broken_at = 0.0
+        self._stopped: str | None = None
+
+    def frames(self) -> Iterator[Any]:
+        """Decoded frames; a damaged packet is counted and left out, a file that cannot be read on ends here."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, OSError) as error:
+                self._stopped = getattr(error, "strerror", None) or str(error)
+                return
+            if packet is None:
+                return
+            try:
+                decoded = packet.decode()
+            except av.error.FFmpegError:
+                self._damaged += 1
+                continue
+            yield from (frame for frame in decoded if frame.samples)
+
+    def sound(self, frames: Iterable[Any]) -> Iterator[Samples]:
+        """The frames' samples in order, pauses filled with silence."""
+        for frame in frames:
+            self.rate = self.rate or frame.sample_rate
+            ahead, samples = self._placed(frame, self._mono(frame))
+            for at in range(0, ahead, self.rate):
+                yield np.zeros(min(self.rate, ahead - at), np.float32)
+            yield samples
+            self._position += ahead + len(samples)
+
+    def end(self, rate: int) -> int:
+        """Where the sound ends in samples at ``rate``: lossy codecs fill their last packet, the container knows better."""
+        decoded = round(self._position * rate / self.rate)
+        declared = decoded if self.declared is None or not self._trusted else round(self.declared * rate)
+        return declared if 0 < decoded - declared <= 0.1 * rate else decoded
+
+    def report(self, path: Path, tell: Tell) -> None:
+        """Tell what a person should know about this pass; raise where no sample is a number."""
+        if self._broken and self._broken == self._heard:
+            raise AudioError(f"{path}: none of its samples is a number (all are NaN or infinite): export the recording again")
+        if self._broken:
+            what = f"{self._broken} sample(s) that are not numbers, the first at {self._broken_at:.2f} s"
+            tell(Noticed(f"{path} has {what}: silence is put in their place", "read"))
+        if self._damaged:
+            tell(Noticed(f"{path} is damaged: {self._damaged} packet(s) could not be decoded and were left out", "read"))
+        end = self._position / self.rate
+        if self._stopped is not None or (self._trusted and self.declared is not None and self.declared - end > 1.0):
+            whole = "" if self.declared is None else f" instead of {self.declared:.1f} s"
+            because = f" ({self._stopped})" if self._stopped else ""
+            tell(Noticed(f"{path} is incomplete: its sound ends at {end:.1f} s{whole}{because}; what is there is used", "read"))
+
+    def _mono(self, frame: Any) -> Samples:
+        channels = _floats(frame)
+        if self._channel is not None:
+            channels = channels[min(self._channel, len(channels) - 1)][None]
+        self._heard += channels.shape[1]
+        good = np.isfinite(channels)
+        if not good.all():
+            bad = ~good.all(axis=0)
+            if not self._broken:
+                self._broken_at = (self._position + int(bad.argmax())) / self.rate
+            self._broken += int(bad.sum())
+            channels = np.where(good, channels, np.float32(0.0))
+        mono: Samples = channels.mean(axis=0, dtype=np.float64).astype(np.float32)
+        return mono if frame.sample_rate == self.rate else resample(Audio(mono, frame.sample_rate), self.rate).samples
+
+    def _placed(self, frame: Any, samples: Samples) -> tuple[int, Samples]:
+        """How much silence goes before these samples, and the part of them that is still to come.
+
+        A timestamp that jumps far back, or beyond the container's end, is a fault of the clock and not of the sound.
+        """
+        if frame.pts is None:
+            return 0, samples
+        at = round((float(frame.pts * frame.time_base) - self._origin) * self.rate) + self._shift
+        ahead = at - self._position
+        now = self._position / self.rate
+        end = self.declared + 1.0 if self.declared is not None and now < self.declared + 1.0 else now + LONGEST_PAUSE
+        if at > end * self.rate or (self._position and ahead < -self.rate):
+            self._shift -= ahead
+            return 0, samples
+        if self._position and abs(ahead) <= JITTER * self.rate:
+            return 0, samples
+        return max(ahead, 0), samples[max(-ahead, 0) :]
+
+
+def _floats(frame: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Samples of shape ``(channels, n)``, full scale at 1."""
+    name = frame.format.name.removesuffix("p")
+    raw = frame.to_ndarray()
+    channels = raw if frame.format.is_planar else raw.reshape(-1, frame.layout.nb_channels).T
+    with np.errstate(over="ignore", invalid="ignore"):
+        floats: np.ndarray[Any, np.dtype[np.float32]] = channels.astype(np.float32)
+    if name == "u8":
+        floats -= np.float32(FULL_SCALE[name])
+    floats /= np.float32(FULL_SCALE.get(name, 1.0))
+    return floats
