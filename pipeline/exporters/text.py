@@ -1,0 +1,93 @@
+"""Letters and clocks: what every text format needs to know about one line of text and one moment in time."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from meetsplit.pipeline.data import Speaker, Transcript
+
+
+def one_line(text: str) -> str:
+    r"""The text without line breaks, tabs, doubled blanks and control characters.
+
+    >>> one_line(" good\n\tmorning\x00 ")
+    'good morning'
+    """
+    kept = " ".join("".join(c for c in part if unicodedata.category(c) != "Cc") for part in text.split())
+    return " ".join(kept.split())
+
+
+def name(transcript: Transcript, speaker: Speaker) -> str:
+    """The person's name on one line; the label where there is none or only blanks."""
+    return one_line(transcript.name_of(speaker)) or speaker
+
+
+def width(text: str) -> int:
+    """Columns on a screen: wide letters (Chinese, Japanese, Korean) take two, combining and invisible ones none.
+
+    >>> width("naïve"), width("今日"), width("e\u0301")
+    (5, 4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(_columns(letter) for letter in text)
+
+
+def _columns(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def milliseconds(seconds: float) -> int:
+    """Whole milliseconds: the only rounding of times in the text formats."""
+    return round(float(seconds) * 1000)
+
+
+def stamp(at: int, mark: str = ".") -> str:
+    """Milliseconds as a clock time with ``mark`` before the thousandths.
+
+    >>> stamp(3_723_004, ",")
+    '01:02:03,004'
+    """
+    return f"{clock(at)}{mark}{at % 1000:03d}"
+
+
+def clock(at: int) -> str:
+    """Milliseconds as ``hh:mm:ss``, rounded down.
+
+    >>> clock(751_999)
+    '00:12:31'
+    """
+    minutes, seconds = divmod(at // 1000, 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def decimal(at: int) -> str:
+    """Milliseconds as seconds with three decimals, computed without a float.
+
+    >>> decimal(12_050)
+    '12.050'
+    """
+    return f"{at // 1000}.{at % 1000:03d}"
+
+
+def identifier(text: str) -> str:
+    """A name that formats separated by blanks can hold: blanks become ``_``, a leading ``;`` (a comment) goes.
+
+    >>> identifier("Weekly call (May)")
+    'Weekly_call_(May)'
+    """
+    return one_line(text).replace(" ", "_").lstrip(";") or "unnamed"
+
+
+def identifiers(transcript: Transcript) -> dict[Speaker, str]:
+    """Each speaker's identifier in RTTM, STM and SegLST: the name without blanks.
+
+    Where that would put two differently named people under one identifier, their labels are added.
+    """
+    short = {speaker: identifier(name(transcript, speaker)) for speaker in transcript.speakers}
+    people: dict[str, set[str]] = {}
+    for speaker, known in short.items():
+        people.setdefault(known, set()).add(name(transcript, speaker))
+    return {s: known if len(people[known]) == 1 else f"{known}_{identifier(s)}" for s, known in short.items()}

@@ -1,0 +1,98 @@
+"""A JSON document that knows its own addresses, so that every complaint says which key is wrong and where."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from meetsplit.pipeline.data import Span
+from meetsplit.pipeline.errors import SettingsError
+
+_KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One value of a document: ``origin`` is the file, ``path`` the address in it, like ``segments[3].start``."""
+
+    value: Any
+    origin: str
+    path: str = ""
+
+    def __contains__(self, key: str) -> bool:
+        """Whether this is an object with ``key``, and not null there."""
+        return isinstance(self.value, dict) and self.value.get(key) is not None
+
+    def __getitem__(self, key: str) -> Node:
+        """The value under ``key``; `SettingsError` where it is missing."""
+        if key not in self.fields():
+            self.wrong(f"the key {key!r} is missing")
+        return self.get(key)
+
+    def get(self, key: str) -> Node:
+        """The value under ``key``, null where it is missing."""
+        return Node(self.fields().get(key), self.origin, f"{self.path}.{key}" if self.path else key)
+
+    def fields(self) -> dict[str, Any]:
+        """This object."""
+        return self._of(dict, "an object")  # type: ignore[no-any-return]
+
+    def items(self) -> list[Node]:
+        """This list's values."""
+        return [Node(value, self.origin, f"{self.path}[{at}]") for at, value in enumerate(self._of(list, "a list"))]
+
+    def text(self) -> str:
+        """This text."""
+        return self._of(str, "a text")  # type: ignore[no-any-return]
+
+    def text_or_none(self) -> str | None:
+        """This text; None for null."""
+        return None if self.value is None else self.text()
+
+    def flag(self) -> bool:
+        """This truth value."""
+        return self._of(bool, "true or false")  # type: ignore[no-any-return]
+
+    def number(self) -> float:
+        """This finite number."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            self._of(float, "a number")
+        try:
+            number = float(self.value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            self.wrong("a finite number is needed")
+        return number
+
+    def number_or_none(self) -> float | None:
+        """This finite number; None for null."""
+        return None if self.value is None else self.number()
+
+    def span(self) -> Span:
+        """The stretch from this object's ``start`` to its ``end``."""
+        start, end = self["start"].number(), self["end"].number()
+        if not 0.0 <= start <= end:
+            self.wrong(f"it starts at {start} s and ends at {end} s")
+        return Span(start, end)
+
+    def wrong(self, what: str) -> NoReturn:
+        """Complain about this value."""
+        raise SettingsError(f"{self.origin}: {self.path or 'the document'}: {what}; the file was changed or is no transcript")
+
+    def _of(self, kind: type, wanted: str) -> Any:
+        if not isinstance(self.value, kind):
+            self.wrong(f"{wanted} is needed, not {_KINDS[type(self.value)]}")
+        return self.value
+
+
+def parse(text: str, origin: str) -> Node:
+    """The document in ``text``; `SettingsError` says in which line it is no JSON."""
+    try:
+        return Node(json.loads(text.removeprefix("\ufeff")), origin)
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"{origin}: not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
+    except (RecursionError, ValueError) as error:
+        raise SettingsError(f"{origin}: not usable JSON: {' '.join(str(error).split())}") from error
