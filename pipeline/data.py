@@ -168,6 +168,11 @@ class Stream:
     patches: tuple[Patch, ...] = ()
 
     @property
+    def span(self) -> Span:
+        """Where it lies, padding included."""
+        return self.audio.span
+
+    @property
     def outline(self) -> Outline:
         """The same without the sound."""
         return Outline(self.speaker, self.audio.span, self.turns, self.patches)

@@ -76,6 +76,10 @@ class Region:
     heard: Span
     pieces: tuple[Piece, ...]
 
+    def wanted(self, speaker: Speaker) -> tuple[Piece, ...]:
+        """The pieces in which ``speaker``'s voice is wanted."""
+        return tuple(piece for piece in self.pieces if speaker in piece[1])
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

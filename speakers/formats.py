@@ -1,0 +1,56 @@
+"""How does a WAV file become a smaller one? Through pydub and ffmpeg, the system's or the one in `imageio-ffmpeg`."""
+
+from __future__ import annotations
+
+import mmap
+import shutil
+import warnings
+from pathlib import Path
+
+from meetsplit.pipeline.errors import OutputError
+
+WAV_LIMIT = 2**32 - 1
+"""Bytes in the largest WAV file."""
+
+_ENCODED = {"flac": "flac", "mp3": "mp3", "m4a": "ipod"}
+"""Our name of a format and ffmpeg's."""
+
+
+def convert(wav: Path, target: Path, track_format: str) -> None:
+    """Write ``wav`` (44-byte header, 16-bit PCM mono) as ``target`` in ``track_format``: flac, mp3 or m4a.
+
+    The samples are mapped from the disk, not read into memory. flac keeps every sample; mp3 and m4a are lossy, and
+    their decoders may add a few hundredths of a second at the end. Raises `OutputError`.
+    """
+    if track_format not in _ENCODED:
+        raise OutputError(f"{target}: tracks are wav, {', '.join(_ENCODED)}, not {track_format}")
+    with warnings.catch_warnings():
+        # pydub warns at its first import about audioop, about its own docstrings and about a missing ffmpeg that we have.
+        warnings.simplefilter("ignore")
+        from pydub import AudioSegment
+        from pydub.exceptions import CouldntEncodeError
+    with wav.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+        rate = int.from_bytes(view[24:28], "little")
+        with view[44:] as samples:
+            segment = AudioSegment(data=samples, sample_width=2, frame_rate=rate, channels=1)
+            segment.converter = ffmpeg()
+            try:
+                segment.export(target, format=_ENCODED[track_format]).close()
+            except CouldntEncodeError as error:
+                said = str(error).strip().splitlines()[-1]
+                raise OutputError(f"{target}: ffmpeg could not write {track_format}: {said}; use --track-format wav") from error
+            finally:
+                del segment
+
+
+def ffmpeg() -> str:
+    """The path of an ffmpeg program. Raises `OutputError` where there is none."""
+    found = shutil.which("ffmpeg")
+    if found is not None:
+        return found
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError) as error:
+        raise OutputError("no ffmpeg found for compressed tracks: pip install imageio-ffmpeg, or use --track-format wav") from error

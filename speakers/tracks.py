@@ -1,0 +1,141 @@
+"""One file per person: that speaker's voice alone, silence elsewhere, exactly as long as the recording."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+from meetsplit.pipeline.audio import pcm16
+from meetsplit.pipeline.data import Audio, Samples, Speaker, Stream
+from meetsplit.pipeline.errors import OutputError
+from meetsplit.pipeline.splice import ramp
+from meetsplit.speakers.formats import WAV_LIMIT, convert
+
+FADE = 0.005
+"""Seconds over which a stretch rises out of silence and falls back into it."""
+
+HEADER = 44
+"""Bytes before the first sample."""
+
+
+@dataclass(slots=True)
+class _Track:
+    """A track in the making: ``end`` is the sample after the last one written, ``tail`` its last samples before the fade."""
+
+    part: Path
+    file: BinaryIO
+    end: int = 0
+    tail: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+class TrackWriter:
+    """Lays streams as they come, one 16-bit PCM file per speaker, then turns them into ``track_format``.
+
+    Memory does not grow with the recording or the number of speakers; silence takes no room on file systems with
+    sparse files. A stretch fades in and out over `FADE` seconds at its own edges, which lie in its padding; only where
+    somebody else speaks right up to a turn there is no padding, and the turn's first 5 ms fade. Everywhere else the
+    samples are the stream's own, and 16-bit recordings come back bit by bit. Nothing has its final name before
+    `finish`; leaving the ``with`` block without it leaves nothing behind.
+
+    Raises `OutputError` where a file cannot be written.
+    """
+
+    def __init__(self, folder: Path, recording: Audio, *, track_format: str = "wav") -> None:
+        if 2 * len(recording.samples) + HEADER > WAV_LIMIT:
+            raise OutputError(f"{folder}: a track of {recording.duration / 3600:.0f} h is more than a WAV file can hold; cut the recording")
+        self._folder, self._format = folder, track_format
+        self._clock = recording
+        self._tracks: dict[Speaker, _Track] = {}
+        self._made: list[Path] = []
+
+    def __enter__(self) -> TrackWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.abort()
+
+    def lay(self, stream: Stream) -> None:
+        """Put one stretch into its speaker's track; stretches of one speaker come sorted by start."""
+        with self._failing(stream.speaker):
+            track = self._tracks.get(stream.speaker) or self._opened(stream.speaker)
+            first = self._clock.index(stream.audio.start)
+            samples = stream.audio.samples[: len(self._clock.samples) - first]
+            goes_on = 0 < first <= track.end
+            if goes_on:
+                self._write(track, track.end - len(track.tail), track.tail)
+            last = first + len(samples)
+            length = min(round(FADE * self._clock.rate), len(samples) // 2)
+            faded = samples.copy()
+            if first > 0 and not goes_on:
+                faded[:length] *= ramp(length)
+            if last < len(self._clock.samples):
+                faded[len(faded) - length :] *= ramp(length)[::-1]
+            if last >= track.end:
+                track.end, track.tail = last, samples[len(samples) - length :].copy()
+            self._write(track, first, faded)
+
+    def finish(self) -> dict[Speaker, Path]:
+        """Complete all tracks; the files by speaker, in place under their final names ``SPEAKER_00.wav``…"""
+        done: dict[Speaker, tuple[Path, Path]] = {}
+        for speaker, track in sorted(self._tracks.items()):
+            with self._failing(speaker):
+                track.file.flush()
+                os.fsync(track.file.fileno())
+                track.file.close()
+                ready = track.part
+                if self._format != "wav":
+                    ready = track.part.with_suffix(f".{self._format}")
+                    convert(track.part, ready, self._format)
+                    track.part.unlink()
+                done[speaker] = (ready, self._path(speaker))
+        for speaker, (ready, path) in done.items():
+            with self._failing(speaker):
+                ready.replace(path)
+        self._tracks, self._made = {}, []
+        return {speaker: path for speaker, (_, path) in done.items()}
+
+    def abort(self) -> None:
+        """Forget everything that is not finished, and the folders made for it."""
+        for track in self._tracks.values():
+            track.file.close()
+            track.part.unlink(missing_ok=True)
+            track.part.with_suffix(f".{self._format}").unlink(missing_ok=True)
+        for folder in self._made:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        self._tracks, self._made = {}, []
+
+    def _path(self, speaker: Speaker) -> Path:
+        return self._folder / f"{speaker}.{self._format}"
+
+    def _opened(self, speaker: Speaker) -> _Track:
+        self._made += [folder for folder in (self._folder, *self._folder.parents) if not folder.exists()]
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = self._folder / f".{speaker}.{secrets.token_hex(4)}.part"
+        file = part.open("xb")
+        self._tracks[speaker] = track = _Track(part, file)
+        size, rate = 2 * len(self._clock.samples), self._clock.rate
+        layout = struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16)
+        file.write(b"RIFF" + struct.pack("<I", size + HEADER - 8) + b"WAVEfmt " + layout + b"data" + struct.pack("<I", size))
+        file.truncate(HEADER + size)
+        return track
+
+    def _write(self, track: _Track, first: int, samples: Samples) -> None:
+        track.file.seek(HEADER + 2 * first)
+        track.file.write(pcm16(samples))
+
+    @contextmanager
+    def _failing(self, speaker: Speaker) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise OutputError(f"{self._path(speaker)} cannot be written: {why}; choose another folder or make room") from error
