@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from meetsplit.pipeline.containers import SoundInfo, describe, diagnosis, opened
+from meetsplit.pipeline.containers import TEXT, SoundInfo, describe, holds_text, opened
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.decoding import Listening
 from meetsplit.pipeline.errors import AudioError, OutputError
@@ -52,8 +52,8 @@ def read(path: Path, rate: int = 16000, *, channel: int | None = None, tell: Tel
         frames = listening.frames()
         first = next(frames, None)
         if first is None:
-            unknown = "has an audio track, but nothing in it can be decoded: record or export it again"
-            raise AudioError(f"{path} {diagnosis(path) or unknown}")
+            nothing = "has an audio track, but nothing in it can be decoded: record or export it again"
+            raise AudioError(f"{path} {TEXT if holds_text(path) else nothing}")
         blocks = _joined(listening.sound(itertools.chain([first], frames)), round(BLOCK * first.sample_rate))
         sound = _told(resampled(blocks, first.sample_rate, rate), rate, info.duration, tell)
         samples = _gathered(sound, round(min(info.duration or 0.0, RESERVE_AT_MOST) * rate) + rate)

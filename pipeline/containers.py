@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,12 @@ INDEXED = FROM_ZERO | {"wav", "w64", "flac", "aiff", "caf"}
 
 GUESSED = frozenset({"aac", "ac3", "eac3", "dts", "loas", "amr"})
 """Bare packets in a row, whose length FFmpeg guesses from the bit rate, often wrongly."""
+
+
+LISTS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sdp"})
+"""What FFmpeg opens by opening something else."""
+
+TEXT = "holds text, not sound: choose a recording"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +55,12 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         try:
             container = av.open(file, "r", io_open=_nothing_else, metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            unknown = "is in no sound or video format that FFmpeg knows: convert it to WAV, FLAC, M4A or MP3 and try again"
-            raise AudioError(f"{path} {diagnosis(path) or unknown}") from error
+            raise AudioError(_unopened(path)) from error
         with container:
+            if container.format.name in LISTS:
+                raise AudioError(f"{path} is a list of other files: name the recording itself")
             if not container.streams.audio:
-                raise AudioError(f"{path} {diagnosis(path) or 'has no audio track: choose a file with sound'}")
+                raise AudioError(f"{path} {TEXT if holds_text(path) else 'has no audio track: choose a file with sound'}")
             stream = next((s for s in container.streams.audio if s.disposition & av.stream.Disposition.default), container.streams.audio[0])
             if stream.codec_context is None:
                 raise AudioError(
@@ -76,19 +84,26 @@ def describe(container: Any, stream: Any) -> SoundInfo:
     )
 
 
-def diagnosis(path: Path) -> str | None:
-    """What is wrong with a file in which no sound can be found, as far as its first bytes tell."""
+def holds_text(path: Path) -> bool:
+    """Whether the file's first bytes are ordinary text, whatever its name says."""
     with path.open("rb") as file:
         head = file.read(4096)
-    if head[4:8] in {b"ftyp", b"mdat", b"wide", b"free", b"skip"}:
-        return "is incomplete, the index at its end (moov) is missing: copy or record it again"
     try:
-        text = head[: len(head) - 4].decode("utf-8") if len(head) == 4096 else head.decode("utf-8")
+        # Incremental, since these bytes may end inside a character.
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        return None
-    return (
-        "holds text, not sound: choose a recording" if all(letter.isprintable() or letter in "\r\n\t\f\ufeff" for letter in text) else None
-    )
+        return False
+    return all(letter.isprintable() or letter in "\r\n\t\f\ufeff" for letter in text)
+
+
+def _unopened(path: Path) -> str:
+    with path.open("rb") as file:
+        box = file.read(8)[4:]
+    if box in {b"ftyp", b"mdat", b"wide", b"free", b"skip"}:
+        return f"{path} is incomplete, the index at its end (moov) is missing: copy or record it again"
+    if holds_text(path):
+        return f"{path} {TEXT}"
+    return f"{path} is in no sound or video format that FFmpeg knows: convert it to WAV, FLAC, M4A or MP3 and try again"
 
 
 def _file(path: Path) -> IO[bytes]:
