@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pandas
 
 Speaker: TypeAlias = str
 """A stable label, ``SPEAKER_00``, ``SPEAKER_01``… in order of first speech; never a person's name."""
@@ -279,6 +282,12 @@ class Transcript:
     def name_of(self, speaker: Speaker) -> str:
         """The person's name, or the label where nobody gave one."""
         return dict(self.names).get(speaker, speaker)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row per segment, see `conversions.to_dataframe`."""
+        from meetsplit.pipeline.conversions import to_dataframe
+
+        return to_dataframe(self)
 
 
 _NO_BLANK_BETWEEN = (("\u3040", "\u30ff"), ("\u3400", "\u9fff"), ("\uff00", "\uffef"), ("\u0e00", "\u0e7f"))

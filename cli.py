@@ -1,0 +1,197 @@
+"""How a person asks: arguments, printing, exit codes; nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from meetsplit import __version__
+from meetsplit.console.options import asking, settle
+from meetsplit.pipeline.errors import MeetsplitError, SettingsError
+
+app = typer.Typer(
+    name="meetsplit",
+    help="Who said what, even where people talk over each other, and a clean audio file per person.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models = typer.Typer(no_args_is_help=True, help="Models on this machine, and fetching them.")
+app.add_typer(models, name="models")
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
+
+
+def _out() -> Console:
+    return Console()
+
+
+def _err() -> Console:
+    return Console(stderr=True)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"meetsplit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of every command; `main` reads --debug wherever it stands."""
+
+
+@app.command()
+@asking()
+def run(
+    audio: Annotated[list[Path], typer.Argument(help="Recordings: any audio or video file.", show_default=False)],
+    *,
+    quiet: Quiet = False,
+    asked: Mapping[str, Any],
+) -> None:
+    """Turn recordings into transcripts and one audio file per person."""
+    from meetsplit.console.progress import Reporter
+    from meetsplit.console.tables import plan_table, summary
+    from meetsplit.pipeline.exporters import names, suffixes, unique_stems
+    from meetsplit.pipeline.filing import file_away
+    from meetsplit.pipeline.run import Pipeline
+
+    settings, outputs = settle(asked, names())
+    stems = unique_stems(audio, outputs.folder, suffixes())
+    failed: list[tuple[Path, MeetsplitError]] = []
+    with Reporter(_err(), quiet=quiet) as tell:
+        pipeline = Pipeline(settings, tell=tell)
+        if not quiet:
+            _err().print(plan_table(pipeline.preflight().choices))
+        for path in audio:
+            stem = stems[path]
+            if stem != path.stem:
+                _err().print(f"note: {path} is written as {stem}.*, because another recording has the same name", markup=False, highlight=False)
+            try:
+                written = file_away(pipeline, path, outputs, stem, tell)
+            except MeetsplitError as error:
+                failed.append((path, error))
+                _complain(error)
+                continue
+            summary(_out(), path, written)
+    if failed:
+        if len(audio) > 1:
+            _err().print(f"{len(failed)} of {len(audio)} recordings failed: {', '.join(str(path) for path, _ in failed)}", markup=False)
+        raise typer.Exit(max(error.exit_code for _, error in failed))
+
+
+@app.command()
+@asking("diarizer", "diarizer_model", "separator", "separator_model", "transcriber", "model", "device", "offline", "hf_token", "cache_dir", "config")
+def doctor(*, asked: Mapping[str, Any]) -> None:
+    """Say which backends would run here, why, and what is missing."""
+    from meetsplit.console.tables import plan_table
+    from meetsplit.pipeline.preflight import Refusal, survey
+    from meetsplit.pipeline.versions import installed
+
+    settings, _ = settle(asked, ())
+    rows = survey(settings)
+    console = _out()
+    console.print(plan_table(rows))
+    console.print("  ".join(f"{name} {version or 'missing'}" for name, version in installed()), highlight=False)
+    if any(isinstance(row, Refusal) for row in rows):
+        raise typer.Exit(1)
+
+
+@models.command("list")
+@asking("cache_dir")
+def models_list(*, asked: Mapping[str, Any]) -> None:
+    """List the models meetsplit knows and whether they are on this machine."""
+    from meetsplit.console.tables import models_table
+
+    settings, _ = settle(asked, ())
+    _out().print(models_table(settings))
+
+
+@models.command("fetch")
+@asking("hf_token", "cache_dir", "offline")
+def models_fetch(
+    name: Annotated[str, typer.Argument(help="embedded, default, a name from `models list`, a hub id or a Whisper model.")] = "default",
+    *,
+    quiet: Quiet = False,
+    asked: Mapping[str, Any],
+) -> None:
+    """Bring models to this machine, so that later runs need no network."""
+    from meetsplit.console.progress import Reporter
+    from meetsplit.pipeline.catalogue import fetch_named
+
+    settings, _ = settle(asked, ())
+    with Reporter(_err(), quiet=quiet) as tell:
+        for described, path in fetch_named(name, settings, tell):
+            _out().print(f"{described}: {path}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+@asking("output_dir", "output_format", "max_line_width", "max_line_count", "name")
+def export(
+    transcript: Annotated[list[Path], typer.Argument(help="Transcripts: meetsplit's JSON files.", show_default=False)],
+    *,
+    asked: Mapping[str, Any],
+) -> None:
+    """Write a finished transcript in other formats, with other subtitle rules or names."""
+    from meetsplit.pipeline.exporters import names
+    from meetsplit.pipeline.filing import export_again
+
+    folder_given = "output_dir" in asked
+    _, outputs = settle(asked, names())
+    for path in transcript:
+        folder = outputs.folder if folder_given else path.parent
+        for file in export_again(path, folder, outputs):
+            _out().print(str(file), highlight=False, markup=False, soft_wrap=True)
+
+
+def _complain(error: MeetsplitError) -> None:
+    _err().print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+
+
+def _dashed(arguments: Sequence[str]) -> list[str]:
+    """Option names as we spell them: the whisper family writes ``--max_line_width``."""
+    spelt: list[str] = []
+    for at, argument in enumerate(arguments):
+        if argument == "--":
+            return spelt + list(arguments[at:])
+        option, equals, value = argument.partition("=")
+        spelt.append(option.replace("_", "-") + equals + value if option.startswith("--") else argument)
+    return spelt
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; leaves with the exit code: 0 done, 1 something failed, 2 asked wrongly, 130 interrupted."""
+    given = _dashed(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    try:
+        app(given, prog_name="meetsplit")
+    except MeetsplitError as error:
+        if debug:
+            raise
+        _complain(error)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        _err().print(
+            f"error: something unexpected happened, which is a fault of meetsplit's own: {type(error).__name__}: {error}. "
+            "Run again with --debug and report what it prints.",
+            style="bold red", highlight=False, markup=False, soft_wrap=True,
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

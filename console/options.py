@@ -1,0 +1,133 @@
+"""What can be asked on the command line, once for every command that asks it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from meetsplit.pipeline.errors import SettingsError, nearest
+from meetsplit.pipeline.settings import Outputs, Settings, from_toml
+
+_WHO, _OVERLAP, _WORDS, _FILES, _MACHINE = "Who spoke when", "Where voices overlap", "What was said", "What is written", "This machine"
+
+
+def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
+    diarizer: Annotated[str | None, typer.Option(help="auto, pyannote, embedded or rttm.", rich_help_panel=_WHO)] = None,
+    diarizer_model: Annotated[
+        str | None, typer.Option("--diarizer-model", "--diarize-model", help="Hub id or folder of a pyannote pipeline.", rich_help_panel=_WHO)
+    ] = None,
+    rttm: Annotated[Path | None, typer.Option(help="Your own turns; implies --diarizer rttm.", rich_help_panel=_WHO)] = None,
+    num_speakers: Annotated[int | None, typer.Option(help="Exactly this many people.", rich_help_panel=_WHO)] = None,
+    min_speakers: Annotated[int | None, typer.Option(help="At least this many.", rich_help_panel=_WHO)] = None,
+    max_speakers: Annotated[int | None, typer.Option(help="At most this many.", rich_help_panel=_WHO)] = None,
+    separator: Annotated[str | None, typer.Option(help="auto, sepformer, dictionary or none.", rich_help_panel=_OVERLAP)] = None,
+    separator_model: Annotated[str | None, typer.Option(help="Hub id or folder of a SpeechBrain SepFormer.", rich_help_panel=_OVERLAP)] = None,
+    separator_model_3: Annotated[str | None, typer.Option(help="The same for three voices at once.", rich_help_panel=_OVERLAP)] = None,
+    separate: Annotated[str | None, typer.Option(help="overlaps (default), everywhere or off.", rich_help_panel=_OVERLAP)] = None,
+    match_threshold: Annotated[
+        float | None, typer.Option(help="Least margin (cosine) at which a separated voice is believed.", rich_help_panel=_OVERLAP)
+    ] = None,
+    transcriber: Annotated[str | None, typer.Option(help="auto, whisper, sphinx or script.", rich_help_panel=_WORDS)] = None,
+    model: Annotated[str | None, typer.Option(help="Whisper model: tiny … large-v3, turbo, or a .pt file.", rich_help_panel=_WORDS)] = None,
+    language: Annotated[str | None, typer.Option(help="Language spoken, en or english; found per person if left out.", rich_help_panel=_WORDS)] = None,
+    task: Annotated[str | None, typer.Option(help="transcribe (default) or translate into English.", rich_help_panel=_WORDS)] = None,
+    initial_prompt: Annotated[str | None, typer.Option(help="Names and terms to expect.", rich_help_panel=_WORDS)] = None,
+    script: Annotated[Path | None, typer.Option(help="Your own words (STM, CTM, SegLST); implies --transcriber script.", rich_help_panel=_WORDS)] = None,
+    output_dir: Annotated[Path | None, typer.Option("--output-dir", "-o", help="Folder for the results. (default: here)", rich_help_panel=_FILES)] = None,
+    output_format: Annotated[
+        str | None, typer.Option("--output-format", "-f", help="Formats, separated by commas, or all (default).", rich_help_panel=_FILES)
+    ] = None,
+    tracks: Annotated[bool | None, typer.Option("--tracks/--no-tracks", help="One sound file per person. (default: yes)", rich_help_panel=_FILES)] = None,
+    track_format: Annotated[str | None, typer.Option(help="wav (default), flac, mp3 or m4a.", rich_help_panel=_FILES)] = None,
+    max_line_width: Annotated[int | None, typer.Option(help="Characters per subtitle line. (default: 42)", rich_help_panel=_FILES)] = None,
+    max_line_count: Annotated[int | None, typer.Option(help="Lines per subtitle. (default: 2)", rich_help_panel=_FILES)] = None,
+    name: Annotated[list[str] | None, typer.Option(help="SPEAKER_00=Alice; may be repeated.", rich_help_panel=_FILES)] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_MACHINE)] = None,
+    offline: Annotated[bool | None, typer.Option("--offline/--online", envvar="HF_HUB_OFFLINE", help="Never touch the network.", rich_help_panel=_MACHINE)] = None,
+    hf_token: Annotated[
+        str | None, typer.Option(envvar="HF_TOKEN", show_envvar=True, help="Hugging Face token, for gated models.", rich_help_panel=_MACHINE)
+    ] = None,
+    cache_dir: Annotated[Path | None, typer.Option(envvar="MEETSPLIT_CACHE", help="Where fetched weights are kept.", rich_help_panel=_MACHINE)] = None,
+    seed: Annotated[int | None, typer.Option(help="For everything that draws at random.", rich_help_panel=_MACHINE)] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file with these options; the command line wins.", rich_help_panel=_MACHINE)] = None,
+) -> None:
+    """Every option of a run. All default to None, so that a settings file can fill what the command line leaves out."""
+
+
+def asking(*only: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command every option above (or ``only`` those); it receives them as one mapping ``asked``.
+
+    The command's own parameters stay as they are. Options that were not given are left out of the mapping.
+    """
+    table = inspect.signature(_asked, eval_str=True).parameters
+    options = [p for p in table.values() if not only or p.name in only]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "asked"]
+
+        @functools.wraps(command)
+        def wrapper(**given: Any) -> None:
+            asked = {p.name: given.pop(p.name) for p in options}
+            command(asked={name: value for name, value in asked.items() if value is not None}, **given)
+
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        signature = [p.replace(kind=keyword) for p in [*own, *options]]
+        wrapper.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in signature}
+        return wrapper
+
+    return decorate
+
+
+def settle(asked: Mapping[str, Any], known_formats: tuple[str, ...]) -> tuple[Settings, Outputs]:
+    """The settings from a TOML file, if one is named, and the command line on top.
+
+    Raises `SettingsError` for what nobody knows.
+    """
+    given = dict(asked)
+    file = given.pop("config", None)
+    if file is not None:
+        given = {**from_toml(file), **given}
+    if isinstance(given.get("name"), list):
+        given["names"] = _names(given.pop("name"))
+    elif isinstance(given.get("names"), Mapping):
+        given["names"] = tuple(given["names"].items())
+    if "output_dir" in given:
+        given["folder"] = given.pop("output_dir")
+    if "output_format" in given:
+        given["formats"] = _formats(given.pop("output_format"), known_formats)
+    for path in ("rttm", "script", "cache_dir", "folder"):
+        if isinstance(given.get(path), str):
+            given[path] = Path(given[path])
+    return _built(Settings, given), _built(Outputs, given)
+
+
+def _built(kind: type[Any], given: Mapping[str, Any]) -> Any:
+    chosen = {f.name: given[f.name] for f in fields(kind) if f.name in given}
+    try:
+        return kind(**chosen)
+    except TypeError as error:
+        raise SettingsError(f"a setting has the wrong type: {error}") from error
+
+
+def _formats(asked: str | list[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    listed = asked.split(",") if isinstance(asked, str) else asked
+    names = [part.strip().lower() for part in listed if part.strip()]
+    for name in names:
+        if name != "all" and name not in known:
+            raise SettingsError(f"--output-format {name}: {nearest(name, [*known, 'all'])}")
+    return known if "all" in names else tuple(dict.fromkeys(names))
+
+
+def _names(pairs: list[str]) -> tuple[tuple[str, str], ...]:
+    split = [pair.partition("=") for pair in pairs]
+    for label, equals, person in split:
+        if not (label and equals and person.strip()):
+            raise SettingsError(f"--name {label}{equals}{person}: write it as SPEAKER_00=Alice")
+    return tuple((label, person.strip()) for label, _, person in split)

@@ -1,0 +1,145 @@
+"""Which backend does each stage get on this machine, with which weights, and why? Asked before anything is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from meetsplit.pipeline import backends, device, weights
+from meetsplit.pipeline.data import StageRecord
+from meetsplit.pipeline.errors import MissingDependency, MissingWeights, StageError
+from meetsplit.pipeline.events import Tell, nobody
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.weights import WeightSource
+
+VERBS = MappingProxyType({"diarizer": "diarize", "separator": "separate", "embedder": "match", "transcriber": "transcribe"})
+"""The stages that have backends, in order, and what each does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One stage's backend with its weights on this machine. ``better`` says how to get the backend that was passed over."""
+
+    stage: str
+    backend: str
+    sources: Mapping[str, WeightSource]
+    weights: Mapping[str, Path]
+    device: str
+    why: str
+    better: str | None = None
+
+    def record(self) -> StageRecord:
+        """The same for `made_by`, without this machine's paths."""
+        described = tuple(weights.describe(source) for source in self.sources.values())
+        return StageRecord(self.stage, self.backend, described, self.device, self.why)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A backend that ``auto`` passed over, or one that was named and cannot run: the error says why."""
+
+    stage: str
+    backend: str
+    error: StageError
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """One choice per stage that the settings use."""
+
+    choices: tuple[Choice, ...]
+
+    def of(self, stage: str) -> Choice | None:
+        """The choice for a stage; None where the run does not need it."""
+        return next((choice for choice in self.choices if choice.stage == stage), None)
+
+    def records(self) -> tuple[StageRecord, ...]:
+        """The table for `made_by`."""
+        return tuple(choice.record() for choice in self.choices)
+
+
+def preflight(settings: Settings, tell: Tell = nobody) -> Preflight:
+    """Choose a backend for every stage and bring its weights to this machine.
+
+    A backend named by the settings never falls back. ``auto`` takes the first of `backends.AUTO` whose weights are
+    here or can be fetched now. Raises `SettingsError`, `MissingWeights` or `MissingDependency`.
+    """
+    on = device.choose(settings.device)
+    choices = []
+    for stage in VERBS:
+        if stage == "separator" and settings.separate == "off":
+            continue
+        if stage == "embedder" and not any(choice.backend in backends.BLIND for choice in choices):
+            continue
+        choices.append(_choose(stage, settings, on, tell))
+    return Preflight(tuple(choices))
+
+
+def survey(settings: Settings) -> tuple[Choice | Refusal, ...]:
+    """Every stage as `preflight` would choose it, without fetching anything and without stopping at a refusal."""
+    on = device.choose(settings.device)
+    found: list[Choice | Refusal] = []
+    for stage in VERBS:
+        try:
+            found.append(_choose(stage, settings, on, nobody, fetch=False))
+        except StageError as error:
+            found.append(Refusal(stage, _asked(stage, settings), error))
+    return tuple(found)
+
+
+def _asked(stage: str, settings: Settings) -> str:
+    return {"diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}.get(stage, "auto")
+
+
+def _choose(stage: str, settings: Settings, on: str, tell: Tell, *, fetch: bool = True) -> Choice:
+    asked = _asked(stage, settings)
+    if asked != "auto":
+        backends.named(stage, asked)
+        return _take(stage, asked, settings, on, tell, fetch=fetch)
+    passed: list[Refusal] = []
+    for name in backends.AUTO[stage]:
+        try:
+            choice = _take(stage, name, settings, on, tell, fetch=fetch)
+        except (MissingWeights, MissingDependency) as error:
+            passed.append(Refusal(stage, name, error))
+            continue
+        return _explained(choice, passed)
+    sentences = "; ".join(f"{refusal.backend}: {refusal.error}" for refusal in passed)
+    raise MissingWeights(stage, f"no {stage} can run here. {sentences}")
+
+
+def _explained(choice: Choice, passed: list[Refusal]) -> Choice:
+    if not passed:
+        return Choice(choice.stage, choice.backend, choice.sources, choice.weights, choice.device, f"best there is; {choice.why}")
+    better = "; ".join(f"{refusal.backend}: {refusal.error}" for refusal in passed)
+    why = f"no weights for {' or '.join(refusal.backend for refusal in passed)}; {choice.why}"
+    return Choice(choice.stage, choice.backend, choice.sources, choice.weights, choice.device, why, better)
+
+
+def _take(stage: str, name: str, settings: Settings, on: str, tell: Tell, *, fetch: bool) -> Choice:
+    backends.require_packages(stage, name)
+    cache = settings.cache_dir or weights.default_cache()
+    found: dict[str, Path] = {}
+    fetched = False
+    sources = backends.sources(stage, name, settings, on)
+    for role, source in sources.items():
+        path = weights.locate(source, cache=cache)
+        if path is None:
+            if not fetch:
+                _could_fetch(source, VERBS[stage], settings)
+                fetched = True
+                continue
+            path = weights.fetch(source, stage=VERBS[stage], cache=cache, offline=settings.offline, token=settings.hf_token, tell=tell)
+            fetched = True
+        found[role] = path
+    why = ("to be fetched" if not fetch else "fetched now") if fetched else ("weights are here" if sources else "needs no weights")
+    return Choice(stage, name, sources, found, on if backends.named(stage, name).on_device else "cpu", why)
+
+
+def _could_fetch(source: WeightSource, stage: str, settings: Settings) -> None:
+    if settings.offline:
+        weights.fetch(source, stage=stage, cache=settings.cache_dir or weights.default_cache(), offline=True, token=None, tell=nobody)
+    if not weights.reachable(source, token=settings.hf_token):
+        raise MissingWeights(stage, f"{weights.describe(source)} is not on this machine, and its server does not answer or does not let you in")

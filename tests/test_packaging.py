@@ -1,0 +1,63 @@
+"""What is shipped: every package of the repository under one name, and nothing else."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import meetsplit
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+LISTED = set(PROJECT["tool"]["setuptools"]["packages"])
+
+
+def test_every_package_is_listed() -> None:
+    skip = {".venv", ".typing", "build", "dist", "out"}
+    inner = {path.parent.relative_to(ROOT) for path in ROOT.rglob("__init__.py") if path.relative_to(ROOT).parts[0] not in skip}
+    assert LISTED == {".".join(("meetsplit", *folder.parts)) for folder in inner}
+
+
+def test_version_is_one() -> None:
+    assert PROJECT["project"]["version"] == meetsplit.__version__
+    assert f"## {meetsplit.__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    source = tmp_path_factory.mktemp("source") / "meetsplit"
+    tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for file in tracked.stdout.splitlines():
+        if (ROOT / file).is_file():
+            (source / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, source / file)
+    out = source.parent / "dist"
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(out), str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = out.glob("*.whl")
+    return zipfile.ZipFile(built).namelist()
+
+
+def test_wheel_holds_the_package_and_nothing_else(wheel: list[str]) -> None:
+    tops = {name.split("/")[0] for name in wheel}
+    assert tops == {"meetsplit", f"meetsplit-{meetsplit.__version__}.dist-info"}
+    assert {"meetsplit/cli.py", "meetsplit/py.typed", "meetsplit/pipeline/data.py"} <= set(wheel)
+    assert not [name for name in wheel if "test" in name.split("/")[1] or name.startswith("meetsplit/sample_data")]
+
+
+def modules() -> list[str]:
+    return [module.name for module in pkgutil.walk_packages(meetsplit.__path__, "meetsplit.") if module.name.startswith(tuple(LISTED))]
+
+
+@pytest.mark.parametrize("module", modules())
+def test_examples_in_docstrings(module: str) -> None:
+    assert doctest.testmod(importlib.import_module(module)).failed == 0
