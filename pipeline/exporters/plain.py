@@ -9,7 +9,7 @@ from meetsplit.pipeline.exporters.lines import ends_sentence
 from meetsplit.pipeline.exporters.text import clock, decimal, milliseconds, name, one_line
 from meetsplit.pipeline.settings import Outputs
 
-PAUSE = 4.0
+PAUSE = 2.0
 """Seconds of silence after which the same person begins a new paragraph."""
 LONG = 60.0
 """Seconds after which a paragraph ends with the next sentence."""

@@ -23,13 +23,16 @@ def subrip(transcript: Transcript, outputs: Outputs) -> str:
 
     layout = Layout(outputs.max_line_width, outputs.max_line_count, head)
     shown = lingering(apart(cues(spoken(transcript), layout)), milliseconds(transcript.duration))
-    return "\n".join(_cue(number, cue, layout) for number, cue in enumerate(shown, 1))
+    texts = [_text(cue, before, layout) for before, cue in zip((None, *shown), shown, strict=False)]
+    times = [f"{stamp(cue.start, ',')} --> {stamp(cue.end, ',')}" for cue in shown]
+    return "\n".join(f"{number}\n{time}\n{text}" for number, (time, text) in enumerate(zip(times, texts, strict=True), 1))
 
 
-def _cue(number: int, cue: Cue, layout: Layout) -> str:
-    blocks = cue.blocks
-    text = [line for speaker, words in blocks.items() for line in lines(words, layout, layout.head(speaker, len(blocks) > 1))]
-    return f"{number}\n{stamp(cue.start, ',')} --> {stamp(cue.end, ',')}\n" + "".join(f"{_plain(line)}\n" for line in text)
+def _text(cue: Cue, before: Cue | None, layout: Layout) -> str:
+    """The cue's lines; whoever goes on with a sentence from the cue before comes first."""
+    unfinished = {word.speaker: word.breaks > 0 for word in before.words} if before else {}
+    blocks = sorted(cue.blocks.items(), key=lambda block: not unfinished.get(block[0], False))
+    return "".join(f"{_plain(line)}\n" for speaker, words in blocks for line in lines(words, layout, layout.head(speaker, len(blocks) > 1)))
 
 
 def _plain(text: str) -> str:

@@ -28,13 +28,19 @@ LONGEST_LINGER = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A word on a clock of milliseconds; ``breaks`` is the price of ending a cue behind it, 0 to 2."""
+    """A word on a clock of milliseconds.
+
+    ``breaks`` is the price of ending a cue behind it, 0 to 2; ``columns`` is its width on the screen, ``glue`` that of the
+    blank between it and the same speaker's word before it.
+    """
 
     start: int
     end: int
     text: str
     speaker: Speaker
     breaks: float = 0.0
+    columns: int = 0
+    glue: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,11 @@ def spoken(transcript: Transcript) -> tuple[Spoken, ...]:
 
 
 def _priced(words: Sequence[Spoken]) -> list[Spoken]:
-    following = [*words[1:], None]
-    return [replace(word, breaks=_price(word, after)) for word, after in zip(words, following, strict=True)]
+    priced: list[Spoken] = []
+    for before, word, after in zip([None, *words], words, [*words[1:], None], strict=False):
+        glue = blank(before.text, word.text) if before else 1
+        priced.append(replace(word, breaks=_price(word, after), columns=width(word.text), glue=glue))
+    return priced
 
 
 def _price(word: Spoken, after: Spoken | None) -> float:
@@ -130,10 +139,10 @@ class _Growing:
             if not lines:
                 head = self.layout.head(word.speaker, shared)
                 lines, used = (1, width(head)) if head else (1, -1)
-            before = self.latest[word.speaker].text if word.speaker in self.latest else ":"
-            grown = width(word.text) + (used + blank(before, word.text) if used >= 0 else 0)
+            glue = word.glue if word.speaker in self.latest else 1
+            grown = word.columns + (used + glue if used >= 0 else 0)
             fits = grown <= self.layout.width or used < 0
-            self.filled[word.speaker, shared] = (lines, grown) if fits else (lines + 1, width(word.text))
+            self.filled[word.speaker, shared] = (lines, grown) if fits else (lines + 1, word.columns)
         self.latest[word.speaker] = word
         self.end = max(self.end, word.end)
 
@@ -145,7 +154,7 @@ class _Growing:
 
     @property
     def full(self) -> bool:
-        return self.excess > 2 or self.end - self.start > LONGEST or self.pauses > 12
+        return self.excess > 1 or self.end - self.start > LONGEST or self.pauses > 12
 
     def price(self, available: int | None) -> float:
         """What this cue costs if the next one starts ``available`` milliseconds after it; None: nothing follows."""

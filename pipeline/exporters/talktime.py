@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meetsplit.pipeline.data import Speaker, Transcript
-from meetsplit.pipeline.exporters.text import name
+from meetsplit.pipeline.exporters.text import name, one_line
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.pipeline.timeline import by_speaker, overlaps, total
 

@@ -18,8 +18,8 @@ def one_line(text: str) -> str:
 
 
 def name(transcript: Transcript, speaker: Speaker) -> str:
-    """The person's name on one line; the label where there is none or only blanks."""
-    return one_line(transcript.name_of(speaker)) or speaker
+    """The person's name on one line; the label where there is none or only blanks; ``?`` where that is blank too."""
+    return one_line(transcript.name_of(speaker)) or one_line(speaker) or "?"
 
 
 def width(text: str) -> int:

@@ -65,7 +65,7 @@ def _cue(transcript: Transcript, cue: Cue, place: str, layout: Layout) -> str:
 
 
 def _note(segment: Segment) -> str:
-    when = f"{clock(milliseconds(segment.span.start))}–{clock(milliseconds(segment.span.end))}"
+    when = f"{clock(milliseconds(segment.span.start))}–{clock(milliseconds(segment.span.end) + 999)}"
     return re.sub("-{2,}>", "->", one_line(f"NOTE check {when} {segment.speaker} {', '.join(segment.review)}")) + "\n"
 
 

@@ -1,0 +1,132 @@
+"""Files arrive whole or not at all, and never in each other's place."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meetsplit.pipeline.errors import OutputError
+from meetsplit.pipeline.exporters import replacing, suffixes, unique_stems, write
+
+
+def test_writes_text_and_bytes_and_makes_folders(tmp_path: Path) -> None:
+    write(tmp_path / "a/b/x.txt", "naïve\n")
+    write(tmp_path / "a/b/x.bin", b"\x00\r\n")
+    assert (tmp_path / "a/b/x.txt").read_bytes() == "naïve\n".encode()
+    assert (tmp_path / "a/b/x.bin").read_bytes() == b"\x00\r\n"
+    write(tmp_path / "a/b/x.txt", "new")
+    assert (tmp_path / "a/b/x.txt").read_text() == "new"
+    assert sorted(p.name for p in (tmp_path / "a/b").iterdir()) == ["x.bin", "x.txt"]
+
+
+def test_files_have_the_permissions_of_ordinary_files(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write(tmp_path / "ours", "x")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("file/x.txt", "a file, not a directory"),
+        ("file/deeper/x.txt", "a file, not a directory"),
+        ("folder", "a directory is in the way"),
+        ("n" * 300, "the name is too long"),
+        ("made/" + "n" * 300, "the name is too long"),
+    ],
+)
+def test_impossible_places(tmp_path: Path, place: str, says: str) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match=says) as caught:
+        write(tmp_path / place, "x")
+    assert str(tmp_path / place) in str(caught.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_devices_and_pipes_are_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="a device or a pipe"):
+        write(tmp_path / "pipe", "x")
+    with pytest.raises(OutputError, match="a device or a pipe"):
+        write(Path(os.devnull), "x")
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+@pytest.mark.parametrize(
+    ("number", "says"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "permission denied")]
+)
+def test_failing_disks_leave_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, number: int, says: str
+) -> None:
+    (tmp_path / "x.txt").write_text("old")
+
+    def fail(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, function, fail)
+    with pytest.raises(OutputError, match=says):
+        write(tmp_path / "x.txt", "new")
+    with pytest.raises(OutputError, match=says):
+        write(tmp_path / "made/deep/x.txt", "new")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("x.txt", "old")]
+
+
+def test_an_interrupted_block_leaves_nothing(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with replacing(tmp_path / "made/x.wav") as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def stems(*paths: str, folder: str = "/out") -> list[str]:
+    return list(unique_stems([Path(path) for path in paths], Path(folder), suffixes()).values())
+
+
+def test_stems() -> None:
+    assert stems("/in/a.wav", "/in/b.wav") == ["a", "b"]
+    assert stems("/in/call.m4a", "/in/call.wav", "/may/call.m4a") == ["call", "call-wav", "call-m4a"]
+    assert stems("/may/call.wav", "/june/call.wav", "/july/call.wav", "/x/july/call.wav") == ["call", "call-wav", "call-july", "call-2"]
+    assert stems("/in/call.m4a", "/in/call.wav", "/in/call-wav.mp3") == ["call", "call-in", "call-wav"]
+    assert stems("/in/Call.m4a", "/in/call.wav") == ["Call", "call-wav"]
+    assert stems("/in/x.wav", "/in/x.seglst.wav") == ["x", "x.seglst-wav"]
+    assert stems("/out/talk", folder="/out") == ["talk-2"]
+
+
+def test_the_same_file_twice_has_one_stem(tmp_path: Path) -> None:
+    found = unique_stems([tmp_path / "a.wav", tmp_path / "b" / ".." / "a.wav"], tmp_path / "out", suffixes())
+    assert set(found.values()) == {"a"}
+
+
+parts = st.sampled_from(["a", "A", "b", "a.seglst", "a.audacity", "a-wav", "a-2", "é", "e\u0301", "a.json"])
+
+
+@given(st.lists(st.tuples(parts, parts, st.sampled_from([".wav", ".m4a", ""])), max_size=8))
+@settings(deadline=None, max_examples=100)
+def test_no_two_results_share_a_name(given: list[tuple[str, str, str]]) -> None:
+    paths = [Path("/in") / folder / f"{stem}{kind}" for folder, stem, kind in given]
+    found = unique_stems(paths, Path("/in/a"), suffixes())
+    assert set(found) == set(paths)
+    assert found == unique_stems(paths, Path("/in/a"), suffixes())
+    results = [(stem + kind).casefold() for stem in set(found.values()) for kind in ("", *suffixes())]
+    assert len(set(found.values())) == len(set(paths))
+    assert len(set(results)) == len(results)
