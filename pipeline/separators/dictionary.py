@@ -1,0 +1,162 @@
+"""Voices learned from this very recording: exemplar dictionaries, no trained weights.
+
+A speaker's dictionary is a set of short-time spectra drawn from that person's own single-speaker speech. A mixture's
+spectra are explained as non-negative sums over the joined dictionaries; each speaker's part of the explanation makes a
+mask on the mixture. Exemplar-based non-negative separation: Smaragdis, "Convolutive speech bases and their application to
+supervised speech separation", 2007; Virtanen, Gemmeke, Raj, "Active-set Newton algorithm for overcomplete non-negative
+representations of audio", 2013. The update is that of Lee and Seung, 2001, for the Kullback–Leibler divergence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice
+from meetsplit.pipeline.recall import Recall
+from meetsplit.pipeline.separators.windows import in_windows
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.stages import Unseparated
+
+FRAME = 1024
+"""Samples in a short-time spectrum (64 ms): harmonics of a voice stay apart."""
+
+HOP = 256
+"""Samples between spectra (16 ms)."""
+
+WINDOW = 20.0
+"""Seconds of mixture taken apart at once; longer ones are cut and cross-faded, so that memory stays bounded."""
+
+SHARED = 0.5
+"""Seconds that neighbouring windows share."""
+
+REMEMBERED = 16
+"""Dictionaries kept at once, about 4 MB each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How dictionaries are made and used. The defaults were chosen with `benchmarks/separation.py`.
+
+    ``exemplars`` per speaker at most, from frames not quieter than the share ``quietest`` of all frames; ``updates`` of the
+    activations, each stretched by the exponent ``stride`` (over-relaxation: the same fixed point in fewer steps); masks from
+    amplitudes to the power of ``power``. ``least`` and ``most`` are seconds of clean speech: fewer are refused, more are left out.
+    """
+
+    exemplars: int = 2000
+    quietest: float = 0.5
+    updates: int = 25
+    stride: float = 1.7
+    power: float = 1.0
+    least: float = 1.0
+    most: float = 120.0
+
+
+class DictionarySeparator:
+    """A `Separator` for any number of voices that needs no weights and no matching: it knows whose voice is whose.
+
+    The voices of one mixture add up to it but for rounding (masks sum to one), keep its phase and its level. ``device``
+    holds the matrices. The same clips, mixture and ``seed`` give the same voices. `separate` raises `Unseparated`
+    (``overlap-unresolved``) for a speaker with less than ``recipe.least`` seconds of clean speech.
+    """
+
+    def __init__(self, *, seed: int = 0, device: str = "cpu", recipe: Recipe | None = None) -> None:
+        self.rate: int = 16_000
+        self._seed = seed
+        self._device = device
+        self._recipe = recipe or Recipe()
+        self._dictionaries = Recall[torch.Tensor](REMEMBERED)
+
+    @classmethod
+    def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> DictionarySeparator:
+        """Needs no weights; ``settings.seed`` draws the exemplars."""
+        return cls(seed=settings.seed, device=device)
+
+    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+        """One voice per known speaker; a speaker alone gets the mixture as it is."""
+        for audio in (mixture, *(clip for clips in known.values() for clip in clips)):
+            if audio.rate != self.rate:
+                raise ValueError(f"the dictionary separator hears at {self.rate} Hz, not {audio.rate} Hz")
+        if len(known) < 2:
+            return {speaker: Voice(mixture) for speaker in known}
+        dictionaries = [self._dictionary(speaker, clips) for speaker, clips in known.items()]
+        loudness = float(np.sqrt(np.mean(np.square(mixture.samples, dtype=np.float64)))) if len(mixture.samples) else 0.0
+        if loudness == 0.0:
+            return {speaker: Voice(mixture) for speaker in known}
+        rows = in_windows(
+            mixture.samples / np.float32(loudness),
+            lambda samples: self._take_apart(samples, dictionaries),
+            size=round(WINDOW * self.rate),
+            shared=round(SHARED * self.rate),
+        )
+        return {speaker: Voice(mixture.replaced(row * np.float32(loudness))) for speaker, row in zip(known, rows, strict=True)}
+
+    def _dictionary(self, speaker: Speaker, clips: Sequence[Audio]) -> torch.Tensor:
+        seconds = sum(clip.duration for clip in clips)
+        if seconds < self._recipe.least:
+            need = f"{self._recipe.least:g} s are needed to learn a voice"
+            raise Unseparated("overlap-unresolved", f"{speaker} speaks alone for only {seconds:.1f} s in this recording; {need}")
+        dictionary = self._dictionaries(clips, self._learn)
+        if dictionary.shape[1] == 0:
+            raise Unseparated("overlap-unresolved", f"{speaker}'s clean speech is silent: there is nothing to learn the voice from")
+        return dictionary
+
+    def _learn(self, clips: Sequence[Audio]) -> torch.Tensor:
+        """Spectra drawn from the louder frames, as columns that sum to one: ``(bins, exemplars)``."""
+        frames = torch.cat([self._spectra(clip.samples).abs() for clip in _longest(clips, self._recipe.most)], dim=1)
+        power = frames.square().sum(dim=0)
+        loud = torch.nonzero((power >= torch.quantile(power, self._recipe.quietest)) & (power > 0.0))[:, 0]
+        if len(loud) > self._recipe.exemplars:
+            order = torch.randperm(len(loud), generator=torch.Generator().manual_seed(self._seed))
+            loud = loud[order[: self._recipe.exemplars].to(loud.device)]
+        chosen = frames[:, loud]
+        return chosen / chosen.sum(dim=0)
+
+    def _spectra(self, samples: Samples) -> torch.Tensor:
+        wave = torch.tensor(samples, device=self._device)
+        hann = torch.hann_window(FRAME, device=self._device)
+        return torch.stft(wave, FRAME, HOP, window=hann, pad_mode="constant", return_complex=True)
+
+    @torch.inference_mode()
+    def _take_apart(self, samples: Samples, dictionaries: Sequence[torch.Tensor]) -> Samples:
+        """The voices of one window, one row per dictionary."""
+        spectra = self._spectra(samples)
+        parts = _explained(spectra.abs(), dictionaries, updates=self._recipe.updates, stride=self._recipe.stride)
+        weights = torch.stack(parts).pow(self._recipe.power) + 1e-9
+        masked = spectra * (weights / weights.sum(dim=0))
+        hann = torch.hann_window(FRAME, device=self._device)
+        voices = torch.istft(masked, FRAME, HOP, window=hann, length=len(samples))
+        return np.asarray(voices.cpu().numpy(), np.float32)
+
+
+def _longest(clips: Sequence[Audio], seconds: float) -> Sequence[Audio]:
+    """The longest clips, up to ``seconds`` in all, in their own order; none shorter than a frame unless all are."""
+    kept: list[int] = []
+    total = 0.0
+    for index in sorted(range(len(clips)), key=lambda index: -clips[index].duration):
+        if total >= seconds or (kept and len(clips[index].samples) < FRAME):
+            break
+        kept.append(index)
+        total += clips[index].duration
+    return [clips[index] for index in sorted(kept)]
+
+
+def _explained(spectra: torch.Tensor, dictionaries: Sequence[torch.Tensor], *, updates: int, stride: float) -> list[torch.Tensor]:
+    """Magnitudes ``(bins, frames)`` as one non-negative part per dictionary, near in Kullback–Leibler divergence.
+
+    The columns of the dictionaries sum to one, so the update needs no denominator. The last update is not stretched, so
+    that the parts' total matches every frame's.
+    """
+    joined = torch.cat(list(dictionaries), dim=1)
+    turned = joined.T.contiguous()
+    activations = (spectra.sum(dim=0, keepdim=True) / joined.shape[1]).expand(joined.shape[1], -1).clone()
+    for update in range(updates):
+        growth = turned @ (spectra / (joined @ activations).clamp_min(1e-10))
+        activations *= growth.pow(stride) if update < updates - 1 else growth
+    sizes = [dictionary.shape[1] for dictionary in dictionaries]
+    pairs = zip(dictionaries, torch.split(activations, sizes), strict=True)
+    return [dictionary @ part for dictionary, part in pairs]

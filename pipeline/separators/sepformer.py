@@ -1,0 +1,122 @@
+"""SpeechBrain's SepFormer: anonymous voices from a network trained on other people's mixtures.
+
+Subakan et al., "Attention is all you need in speech separation", 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from speechbrain.inference.separation import SepformerSeparation
+from speechbrain.utils.fetching import FetchConfig, LocalStrategy
+
+from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.pipeline.errors import StageError, blame
+from meetsplit.pipeline.hyperparams import checked
+from meetsplit.pipeline.resampling import resample
+from meetsplit.pipeline.separators.windows import in_windows, summing
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.stages import Unseparated
+
+WINDOW = 20.0
+"""Seconds heard at once: attention over more costs gigabytes."""
+
+SHARED = 2.0
+"""Seconds that neighbouring windows share, for keeping the order of the voices."""
+
+LEVEL = 0.1
+"""RMS at which the network hears every window; its training mixtures were about that loud."""
+
+LEAST = 512
+"""Samples that the network is given at least, zeros behind the sound: its first filter is longer than the shortest clips."""
+
+SMOOTH = 0.032
+"""Seconds over which voices' powers are compared when what is missing of the mixture is shared out."""
+
+
+class SepformerSeparator:
+    """A `BlindSeparator` over one SepFormer per number of voices, read from local folders.
+
+    ``models`` are loaded SpeechBrain separators; each knows its sample rate and number of voices. A model for 8 kHz hears the
+    mixture resampled; its voices come back at 16 kHz with what it cannot say (above about 3.7 kHz) taken from the mixture and
+    given to whoever is louder at that moment. The voices of a mixture add up to it but for rounding; see `summing`.
+    """
+
+    def __init__(self, models: Sequence[SepformerSeparation]) -> None:
+        self.rate: int = 16_000
+        self._models = {int(model.hparams.num_spks): model for model in models}
+        self.counts: frozenset[int] = frozenset(self._models)
+
+    @classmethod
+    def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> SepformerSeparator:
+        """The folder ``weights["separator"]`` and, for three voices, ``weights["separator_3"]`` if it is there.
+
+        A folder is what the hub has: ``hyperparams.yaml`` and the ``.ckpt`` files it names. Nothing is linked, copied or
+        fetched. Raises `MissingWeights` for an incomplete folder, `StageError` for one that holds something else.
+        """
+        models = [_loaded(weights["separator"], device)]
+        if "separator_3" in weights:
+            models.append(_loaded(weights["separator_3"], device))
+            if int(models[1].hparams.num_spks) != 3:
+                raise StageError("separate", f"{weights['separator_3']} takes apart {models[1].hparams.num_spks} voices, not 3")
+        return cls(models)
+
+    def split(self, mixture: Audio, count: int) -> Sequence[Audio]:
+        """``count`` voices; raises `Unseparated` (``overlap-unresolved``) for silent or non-finite network output."""
+        if mixture.rate != self.rate:
+            raise ValueError(f"the SepFormer separator hears at {self.rate} Hz, not {mixture.rate} Hz")
+        if count not in self._models:
+            raise ValueError(f"no model for {count} voices, only for {sorted(self._models)}")
+        if not np.any(mixture.samples):
+            return [mixture] * count
+        rows = in_windows(
+            mixture.samples,
+            lambda samples: self._take_apart(samples, self._models[count]),
+            size=round(WINDOW * self.rate),
+            shared=round(SHARED * self.rate),
+            anonymous=True,
+        )
+        return [mixture.replaced(row) for row in rows]
+
+    def _take_apart(self, samples: Samples, model: SepformerSeparation) -> Samples:
+        """The voices of one window, in any order."""
+        loudness = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+        if loudness == 0.0:
+            return np.zeros((int(model.hparams.num_spks), len(samples)), np.float32)
+        level = np.float32(LEVEL / loudness)
+        heard = resample(Audio(samples * level, self.rate), int(model.hparams.sample_rate))
+        padded = np.pad(heard.samples, (0, max(LEAST - len(heard.samples), 0)))
+        with torch.inference_mode(), blame("separate", f"SepFormer on {len(samples) / self.rate:.1f} s of overlap"):
+            found = model.separate_batch(torch.tensor(padded)[None])[0, : len(heard.samples)].T.float().cpu().numpy()
+        if not np.all(np.isfinite(found)):
+            raise Unseparated("overlap-unresolved", "SepFormer answered with numbers that are not finite")
+        if not np.all(np.any(found, axis=1)):
+            raise Unseparated("overlap-unresolved", "SepFormer answered with a voice that is silent throughout")
+        voices = np.stack([_fitted(resample(Audio(row, heard.rate), self.rate).samples, len(samples)) for row in found])
+        return summing(voices, samples * level, smooth=round(SMOOTH * self.rate)) / level
+
+
+def _fitted(samples: Samples, length: int) -> Samples:
+    """Exactly ``length`` samples: two resamplings may differ from the input by one."""
+    return np.pad(samples[:length], (0, max(length - len(samples), 0)))
+
+
+def _loaded(folder: Path, device: str) -> SepformerSeparation:
+    overrides = checked("separate", folder)
+    with blame("separate", f"loading the SepFormer in {folder}"):
+        model: Any = SepformerSeparation.from_hparams(
+            source=str(folder),
+            savedir=None,
+            overrides=overrides,
+            local_strategy=LocalStrategy.NO_LINK,
+            fetch_config=FetchConfig(allow_network=False),
+            run_opts={"device": "cuda:0" if device == "cuda" else device},
+        )
+    missing = [name for name in ("num_spks", "sample_rate") if not hasattr(model.hparams, name)]
+    if missing:
+        raise StageError("separate", f"{folder / 'hyperparams.yaml'} does not say {' and '.join(missing)}")
+    return model

@@ -1,0 +1,56 @@
+"""Whose voice is this? Anonymous voices get the names of diarized speakers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from meetsplit.pipeline.data import Audio, Speaker, Voice
+from meetsplit.pipeline.recall import Recall
+from meetsplit.pipeline.stages import Embedder
+from meetsplit.speakers.embed import embeddings, voiceprint
+
+REMEMBERED = 64
+"""Voiceprints kept at once."""
+
+
+class EmbeddingMatcher:
+    """A `Matcher` by the likeness of voices: cosine similarities of embeddings, best joint assignment.
+
+    A speaker's voiceprint is worked out once for the same clips.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._prints = Recall[npt.NDArray[np.float32]](REMEMBERED)
+
+    def match(self, voices: Sequence[Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+        """One distinct voice per known speaker, such that the sum of the similarities is greatest.
+
+        The margin of a voice with its name is its similarity to that speaker minus the highest similarity to any other
+        known speaker; where only one speaker can be compared, minus the highest similarity of any other voice to that
+        speaker. It is None for voices and speakers that say nothing (silent, too short) and where there is nothing to
+        compare with; they get what is left over, in order. Raises `ValueError` for fewer voices than speakers.
+        """
+        if len(voices) < len(known):
+            raise ValueError(f"{len(voices)} voices cannot belong to {len(known)} speakers")
+        if not known:
+            return {}
+        prints = np.stack([self._prints(clips, lambda clips: voiceprint(self._embedder, clips)) for clips in known.values()])
+        similar = prints @ embeddings(self._embedder, voices).T
+        rows, columns = linear_sum_assignment(np.nan_to_num(similar, nan=0.0), maximize=True)
+        chosen = dict(zip(rows.tolist(), columns.tolist(), strict=True))
+        return {speaker: Voice(voices[chosen[index]], _margin(similar, index, chosen[index])) for index, speaker in enumerate(known)}
+
+
+def _margin(similar: npt.NDArray[np.float32], speaker: int, voice: int) -> float | None:
+    """How much better the pair is than the best other candidate in ``similar``, ``(speakers, voices)``, NaN where unknown."""
+    own = similar[speaker, voice]
+    others = np.delete(similar[:, voice], speaker)
+    if np.isnan(others).all():
+        others = np.delete(similar[speaker], voice)
+    others = others[np.isfinite(others)]
+    return float(own - others.max()) if np.isfinite(own) and len(others) else None

@@ -1,0 +1,163 @@
+"""Tiny models in the real formats, made once per session, so that the real loaders run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+SEPFORMER = """\
+# SepFormer in the hub's format with small dimensions
+sample_rate: {rate}
+num_spks: {voices}
+
+Encoder: !new:speechbrain.lobes.models.dual_path.Encoder
+    kernel_size: 16
+    out_channels: 16
+
+SBtfintra: !new:speechbrain.lobes.models.dual_path.SBTransformerBlock
+    num_layers: 1
+    d_model: 16
+    nhead: 2
+    d_ffn: 32
+    dropout: 0
+    use_positional_encoding: true
+    norm_before: true
+
+SBtfinter: !new:speechbrain.lobes.models.dual_path.SBTransformerBlock
+    num_layers: 1
+    d_model: 16
+    nhead: 2
+    d_ffn: 32
+    dropout: 0
+    use_positional_encoding: true
+    norm_before: true
+
+MaskNet: !new:speechbrain.lobes.models.dual_path.Dual_Path_Model
+    num_spks: !ref <num_spks>
+    in_channels: 16
+    out_channels: 16
+    num_layers: 1
+    K: 250
+    intra_model: !ref <SBtfintra>
+    inter_model: !ref <SBtfinter>
+    norm: ln
+    linear_layer_after_inter_intra: false
+    skip_around_intra: true
+
+Decoder: !new:speechbrain.lobes.models.dual_path.Decoder
+    in_channels: 16
+    out_channels: 1
+    kernel_size: 16
+    stride: 8
+    bias: false
+
+modules:
+    encoder: !ref <Encoder>
+    decoder: !ref <Decoder>
+    masknet: !ref <MaskNet>
+
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+    loadables:
+        encoder: !ref <Encoder>
+        decoder: !ref <Decoder>
+        masknet: !ref <MaskNet>
+"""
+
+ECAPA = """\
+# ECAPA-TDNN in the hub's format with small dimensions
+n_mels: 24
+pretrained_path: speechbrain/spkrec-ecapa-voxceleb
+out_n_neurons: 5
+
+compute_features: !new:speechbrain.lobes.features.Fbank
+    n_mels: !ref <n_mels>
+
+mean_var_norm: !new:speechbrain.processing.features.InputNormalization
+    norm_type: sentence
+    std_norm: False
+
+embedding_model: !new:speechbrain.lobes.models.ECAPA_TDNN.ECAPA_TDNN
+    input_size: !ref <n_mels>
+    channels: [16, 16, 16, 16, 48]
+    kernel_sizes: [5, 3, 3, 3, 1]
+    dilations: [1, 2, 3, 4, 1]
+    groups: [1, 1, 1, 1, 1]
+    attention_channels: 8
+    res2net_scale: 4
+    se_channels: 8
+    lin_neurons: 12
+
+classifier: !new:speechbrain.lobes.models.ECAPA_TDNN.Classifier
+    input_size: 12
+    out_neurons: !ref <out_n_neurons>
+
+mean_var_norm_emb: !new:speechbrain.processing.features.InputNormalization
+    norm_type: global
+    std_norm: False
+
+modules:
+    compute_features: !ref <compute_features>
+    mean_var_norm: !ref <mean_var_norm>
+    embedding_model: !ref <embedding_model>
+    mean_var_norm_emb: !ref <mean_var_norm_emb>
+    classifier: !ref <classifier>
+
+label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
+
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+    loadables:
+        embedding_model: !ref <embedding_model>
+        mean_var_norm_emb: !ref <mean_var_norm_emb>
+        classifier: !ref <classifier>
+        label_encoder: !ref <label_encoder>
+    paths:
+        embedding_model: !ref <pretrained_path>/embedding_model.ckpt
+        mean_var_norm_emb: !ref <pretrained_path>/mean_var_norm_emb.ckpt
+        classifier: !ref <pretrained_path>/classifier.ckpt
+        label_encoder: !ref <pretrained_path>/label_encoder.txt
+"""
+
+
+def pytest_runtest_setup() -> None:
+    """Hypothesis asks every loaded module for its file; SpeechBrain's lazy ones answer by importing packages not installed here."""
+    lazy = sys.modules.get("speechbrain.utils.importutils")
+    if lazy is not None:
+        lazy.LazyModule.__file__ = None
+
+
+def speechbrain_folder(folder: Path, hyperparams: str) -> Path:
+    """A hub-like SpeechBrain folder: the YAML and one checkpoint per loadable, with reproducible random weights."""
+    import torch
+    from hyperpyyaml import load_hyperpyyaml
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "hyperparams.yaml").write_text(hyperparams, "utf-8")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        loadables = load_hyperpyyaml(hyperparams)["pretrainer"].loadables
+    for name, loadable in loadables.items():
+        if hasattr(loadable, "_statistics_dict"):  # InputNormalization keeps its numbers outside the state_dict
+            torch.save({"count": 1, "glob_mean": torch.zeros(12), "glob_std": torch.ones(12)}, folder / f"{name}.ckpt")
+        elif isinstance(loadable, torch.nn.Module):
+            torch.save(loadable.state_dict(), folder / f"{name}.ckpt")
+        else:
+            loadable.update_from_iterable(["id1", "id2"])
+            loadable.save(folder / f"{name}.txt")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sepformer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return speechbrain_folder(tmp_path_factory.mktemp("models") / "sepformer", SEPFORMER.format(rate=16000, voices=2))
+
+
+@pytest.fixture(scope="session")
+def sepformer_3_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return speechbrain_folder(tmp_path_factory.mktemp("models") / "sepformer-3", SEPFORMER.format(rate=8000, voices=3))
+
+
+@pytest.fixture(scope="session")
+def ecapa_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return speechbrain_folder(tmp_path_factory.mktemp("models") / "ecapa", ECAPA)

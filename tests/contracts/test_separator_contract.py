@@ -1,0 +1,166 @@
+"""Every separator keeps the `Separator` promise: one suite for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from meetsplit.pipeline.data import Audio, Samples, Speaker
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.stages import BlindSeparator, Embedder, Matcher, Separator
+from meetsplit.speakers.match import EmbeddingMatcher
+
+RATE = 16_000
+BACKENDS = ("none", "dictionary", "sepformer+spectra", "sepformer+ecapa")
+Known = Mapping[Speaker, Sequence[Audio]]
+
+
+def babble(pitch: float, seconds: float, seed: int) -> Samples:
+    """A hum with syllables and a wandering pitch: as much like one voice as a formula gets."""
+    noise = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    bend = np.interp(
+        t, np.arange(0, seconds + 1, 0.5), noise.uniform(0.9, 1.1, int(seconds * 2) + 2)[: len(np.arange(0, seconds + 1, 0.5))]
+    )
+    phase = 2 * np.pi * np.cumsum(pitch * bend) / RATE
+    hum = sum(np.sin(k * phase + k) / k for k in range(1, 12))
+    syllables = 0.5 + 0.5 * np.sin(2 * np.pi * (3 + seed % 3) * t + seed)
+    return (0.05 * hum * syllables).astype(np.float32)
+
+
+class Spectra:
+    """An `Embedder` of coarse mean spectra: enough to tell a low hum from a high one."""
+
+    rate = RATE
+
+    def embed(self, clips: Sequence[Audio]) -> npt.NDArray[np.float32]:
+        rows = []
+        for clip in clips:
+            power = np.abs(np.fft.rfft(clip.samples, 4096))[:256].reshape(64, 4).sum(axis=1)
+            rows.append(power / np.linalg.norm(power) if power.any() else np.full(64, np.nan))
+        return np.array(rows, np.float32).reshape(len(clips), 64)
+
+
+@pytest.fixture(scope="module")
+def separators(sepformer_folder: Path, ecapa_folder: Path) -> Mapping[str, Separator]:
+    from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
+    from meetsplit.pipeline.separators.dictionary import DictionarySeparator
+    from meetsplit.pipeline.separators.matched import matched
+    from meetsplit.pipeline.separators.none import NoSeparator
+    from meetsplit.pipeline.separators.sepformer import SepformerSeparator
+
+    settings = Settings()
+    blind = SepformerSeparator.load(settings, {"separator": sepformer_folder}, "cpu")
+    return {
+        "none": NoSeparator.load(settings, {}, "cpu"),
+        "dictionary": DictionarySeparator.load(settings, {}, "cpu"),
+        "sepformer+spectra": matched(blind, EmbeddingMatcher(Spectra())),
+        "sepformer+ecapa": matched(blind, EmbeddingMatcher(EcapaEmbedder.load(settings, {"embedder": ecapa_folder}, "cpu"))),
+    }
+
+
+@pytest.fixture(params=BACKENDS)
+def separator(request: pytest.FixtureRequest, separators: Mapping[str, Separator]) -> Separator:
+    return separators[request.param]
+
+
+@pytest.fixture(scope="module")
+def known() -> Known:
+    return {"SPEAKER_00": [Audio(babble(110, 4, 1), RATE, 1.0)], "SPEAKER_01": [Audio(babble(190, 3, 2), RATE, 7.0)]}
+
+
+@pytest.fixture(scope="module")
+def mixture() -> Audio:
+    return Audio(babble(110, 2.5, 3) + babble(190, 2.5, 4), RATE, 12.5)
+
+
+def rows(separator: Separator, mixture: Audio, known: Known) -> npt.NDArray[np.float32]:
+    voices = separator.separate(mixture, known)
+    assert sorted(voices) == sorted(known)
+    for voice in voices.values():
+        assert voice.audio.rate == mixture.rate
+        assert voice.audio.start == mixture.start
+        assert voice.audio.samples.shape == mixture.samples.shape
+        assert np.isfinite(voice.audio.samples).all()
+        assert voice.margin is None or -2.0 <= voice.margin <= 2.0
+    return np.stack([voices[speaker].audio.samples for speaker in known])
+
+
+def test_it_is_a_separator(separator: Separator) -> None:
+    assert isinstance(separator, Separator)
+    assert separator.rate == RATE
+
+
+def test_one_voice_per_speaker_on_the_mixtures_own_scale(separator: Separator, mixture: Audio, known: Known) -> None:
+    voices = rows(separator, mixture, known)
+    peak = np.abs(mixture.samples).max()
+    if np.array_equal(voices[0], mixture.samples):  # "none": everybody is the mixture
+        assert np.array_equal(voices[1], mixture.samples)
+    else:
+        assert np.abs(voices.sum(axis=0) - mixture.samples).max() <= 1e-5 * peak
+
+
+@pytest.mark.parametrize("seconds", [0.0005, 0.05, 0.3])
+def test_very_short_mixtures(separator: Separator, mixture: Audio, known: Known, seconds: float) -> None:
+    rows(separator, Audio(mixture.samples[: round(seconds * RATE)], RATE, 3.0), known)
+
+
+def test_long_mixtures(separator: Separator, known: Known) -> None:
+    long = Audio(babble(110, 30, 5) + babble(190, 30, 6), RATE)
+    assert np.abs(rows(separator, long, known)).max() > 0.0
+
+
+def test_silence_gives_silence(separator: Separator, known: Known) -> None:
+    assert not rows(separator, Audio(np.zeros(RATE, np.float32), RATE), known).any()
+
+
+def test_silence_inside_a_mixture(separator: Separator, mixture: Audio, known: Known) -> None:
+    samples = mixture.samples.copy()
+    samples[RATE // 2 : RATE] = 0.0
+    rows(separator, Audio(samples, RATE), known)
+
+
+def test_inputs_stay_as_they_are(separator: Separator, mixture: Audio, known: Known) -> None:
+    before = [mixture.samples.copy(), *(clip.samples.copy() for clips in known.values() for clip in clips)]
+    separator.separate(mixture, known)
+    after = [mixture.samples, *(clip.samples for clips in known.values() for clip in clips)]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_the_same_again_gives_the_same(separator: Separator, mixture: Audio, known: Known) -> None:
+    assert np.array_equal(rows(separator, mixture, known), rows(separator, mixture, known))
+
+
+def test_later_on_the_clock_changes_nothing_else(separator: Separator, mixture: Audio, known: Known) -> None:
+    later = Audio(mixture.samples, RATE, mixture.start + 100.0)
+    assert np.array_equal(rows(separator, mixture, known), rows(separator, later, known))
+
+
+@pytest.mark.parametrize("gain", [0.5, 1e-3])
+def test_half_as_loud_gives_voices_half_as_loud(separator: Separator, mixture: Audio, known: Known, gain: float) -> None:
+    quiet = Audio(mixture.samples * np.float32(gain), RATE, mixture.start)
+    loud = rows(separator, mixture, known)
+    np.testing.assert_allclose(rows(separator, quiet, known) / gain, loud, atol=1e-4 * np.abs(loud).max())
+
+
+def test_the_order_of_the_speakers_does_not_matter(separator: Separator, mixture: Audio, known: Known) -> None:
+    turned = dict(reversed(known.items()))
+    loud = rows(separator, mixture, known)
+    np.testing.assert_allclose(rows(separator, mixture, turned)[::-1], loud, atol=1e-3 * np.abs(loud).max())
+
+
+def test_a_speaker_alone_is_the_mixture(separator: Separator, mixture: Audio, known: Known) -> None:
+    alone = rows(separator, mixture, {"SPEAKER_00": known["SPEAKER_00"]})
+    assert np.array_equal(alone[0], mixture.samples)
+
+
+def test_the_matcher_and_the_models_fit_their_promises(separators: Mapping[str, Separator], sepformer_folder: Path) -> None:
+    from meetsplit.pipeline.separators.sepformer import SepformerSeparator
+
+    assert isinstance(SepformerSeparator.load(Settings(), {"separator": sepformer_folder}, "cpu"), BlindSeparator)
+    assert isinstance(Spectra(), Embedder)
+    assert isinstance(EmbeddingMatcher(Spectra()), Matcher)
