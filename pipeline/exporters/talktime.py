@@ -41,7 +41,7 @@ def talk_time(transcript: Transcript) -> pd.DataFrame:
         shared = round(total(o.span for o in overlaps(transcript.turns) if speaker in o.speakers), 3)
         turns = len(spans.get(speaker, ()))
         row = (
-            speaker,
+            one_line(speaker),
             name(transcript, speaker),
             round(seconds, 3),
             share,
