@@ -54,7 +54,7 @@ class Cutting:
             raise SettingsError("clips and separation windows last at least 1 s")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One stretch of one speaker's stream: ``span`` with its padding, and the speaker's own ``turns`` in it."""
 
@@ -63,7 +63,7 @@ class Clip:
     turns: tuple[Span, ...]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Region:
     """A stretch to take apart in one go into the voices of ``speakers`` (sorted).
 
@@ -113,7 +113,7 @@ def plan(turns: Sequence[Turn], within: Span, *, cutting: Cutting, quiet: Quiet 
                 middle(Span(parts[-1][-1].end, groups[number + 1][0][0].start)) if number + 1 < len(groups) else within.end,
             )
             clips += [Clip(_padded(part, blocked, free, cutting), speaker, part) for part in parts]
-    return Plan(tuple(sorted(clips)), _regions(turns, within, cutting))
+    return Plan(tuple(sorted(clips, key=lambda clip: (clip.span.start, clip.speaker))), _regions(turns, within, cutting))
 
 
 def _joined(own: Sequence[Span], others: Sequence[Span], gap: float) -> list[tuple[Span, ...]]:
