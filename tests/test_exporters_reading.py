@@ -84,6 +84,7 @@ BAD = {
     '{"segments": [{"start": 0, "end": 1, "words": [{"text": "x"}]}]}': r"segments\[0\]\.words\[0\]: the key 'word' is missing",
     ours(schema="meetsplit/9"): "schema 'meetsplit/9': this meetsplit reads 'meetsplit/1'",
     ours(schema=1): "schema: a text is needed",
+    ours(recording="../../etc/passwd"): "recording: a file name without a folder is needed",
     ours(duration=None): "duration: a number is needed, not null",
     ours(duration=10**400): "duration: a finite number",
     ours(duration=True): "duration: a number is needed, not true or false",

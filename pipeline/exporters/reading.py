@@ -28,7 +28,7 @@ def read_transcript(text: str, origin: str = "transcript.json") -> Transcript:
             f"{origin}: schema {document['schema'].text()!r}: this meetsplit reads {SCHEMA!r}; install the version that wrote it"
         )
     return Transcript(
-        recording=document["recording"].text(),
+        recording=_file_name(document["recording"]),
         duration=document["duration"].number(),
         segments=tuple(_segment(node) for node in document["segments"].items()),
         turns=tuple(Turn(node.span(), node["speaker"].text()) for node in document["turns"].items()),
@@ -37,6 +37,13 @@ def read_transcript(text: str, origin: str = "transcript.json") -> Transcript:
             (label, node) for label in document["speakers"].fields() if (node := document["speakers"][label].text_or_none()) is not None
         ),
     )
+
+
+def _file_name(node: Node) -> str:
+    """A recording's name, from which names of files are made: it must not lead out of the output folder."""
+    if set("/\\\0") & set(node.text()):
+        node.wrong(f"a file name without a folder is needed, not {node.text()!r}")
+    return node.text()
 
 
 def _segment(node: Node) -> Segment:

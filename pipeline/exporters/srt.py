@@ -6,6 +6,7 @@ SRT has no speakers and players handle overlapping cues badly, so no two cues ov
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
 from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.exporters.lines import Layout, lines
@@ -23,16 +24,25 @@ def subrip(transcript: Transcript, outputs: Outputs) -> str:
 
     layout = Layout(outputs.max_line_width, outputs.max_line_count, head)
     shown = lingering(apart(cues(spoken(transcript), layout)), milliseconds(transcript.duration))
-    texts = [_text(cue, before, layout) for before, cue in zip((None, *shown), shown, strict=False)]
     times = [f"{stamp(cue.start, ',')} --> {stamp(cue.end, ',')}" for cue in shown]
+    texts = [_text(cue, order, layout) for cue, order in zip(shown, _orders(shown), strict=True)]
     return "\n".join(f"{number}\n{time}\n{text}" for number, (time, text) in enumerate(zip(times, texts, strict=True), 1))
 
 
-def _text(cue: Cue, before: Cue | None, layout: Layout) -> str:
-    """The cue's lines; whoever goes on with a sentence from the cue before comes first."""
-    unfinished = {word.speaker: word.breaks > 0 for word in before.words} if before else {}
-    blocks = sorted(cue.blocks.items(), key=lambda block: not unfinished.get(block[0], False))
-    return "".join(f"{_plain(line)}\n" for speaker, words in blocks for line in lines(words, layout, layout.head(speaker, len(blocks) > 1)))
+def _orders(shown: Sequence[Cue]) -> Iterator[tuple[Speaker, ...]]:
+    """Each cue's speakers from top to bottom: those in mid-sentence keep their places, the others follow as they begin."""
+    places: dict[Speaker, int] = {}
+    for cue in shown:
+        order = tuple(sorted(cue.blocks, key=lambda speaker: places.get(speaker, max(places.values(), default=0) + 1)))
+        yield order
+        unfinished = {word.speaker: word.breaks > 0 for word in cue.words}
+        places = {speaker: place for place, speaker in enumerate(order) if unfinished[speaker]}
+
+
+def _text(cue: Cue, order: Sequence[Speaker], layout: Layout) -> str:
+    blocks = cue.blocks
+    found = (line for speaker in order for line in lines(blocks[speaker], layout, layout.head(speaker, len(order) > 1)))
+    return "".join(f"{_plain(line)}\n" for line in found)
 
 
 def _plain(text: str) -> str:

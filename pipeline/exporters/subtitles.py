@@ -30,14 +30,15 @@ LONGEST_LINGER = 1_000
 class Spoken:
     """A word on a clock of milliseconds.
 
-    ``breaks`` is the price of ending a cue behind it, 0 to 2; ``columns`` is its width on the screen, ``glue`` that of the
-    blank between it and the same speaker's word before it.
+    ``last`` says that its segment ends with it; ``breaks`` is the price of ending a cue behind it, 0 to 2; ``columns`` is
+    its width on the screen, ``glue`` that of the blank between it and the same speaker's word before it.
     """
 
     start: int
     end: int
     text: str
     speaker: Speaker
+    last: bool = False
     breaks: float = 0.0
     columns: int = 0
     glue: int = 1
@@ -65,10 +66,10 @@ def spoken(transcript: Transcript) -> tuple[Spoken, ...]:
     said: dict[Speaker, list[Spoken]] = {}
     for segment in transcript.segments:
         words = said.setdefault(segment.speaker, [])
-        for word in segment.words:
+        for number, word in enumerate(segment.words, 1):
             if text := one_line(word.text):
                 start = max(milliseconds(word.span.start), words[-1].start if words else 0)
-                words.append(Spoken(start, max(milliseconds(word.span.end), start), text, segment.speaker))
+                words.append(Spoken(start, max(milliseconds(word.span.end), start), text, segment.speaker, number == len(segment.words)))
     return tuple(sorted((word for words in said.values() for word in _priced(words)), key=lambda word: word.start))
 
 
@@ -83,9 +84,10 @@ def _priced(words: Sequence[Spoken]) -> list[Spoken]:
 def _price(word: Spoken, after: Spoken | None) -> float:
     if after is None or after.start - word.end >= 1_000 or ends_sentence(word.text):
         return 0.0
-    if after.start - word.end >= 400:
+    if word.last or after.start - word.end >= 400:
         return 0.3
-    return 0.6 if ends_clause(word.text) else 2.0
+    pause = max(after.start - word.end, 0) / 1000
+    return 0.6 if ends_clause(word.text) else 2.0 - 3.0 * pause
 
 
 def cues(words: Sequence[Spoken], layout: Layout) -> tuple[Cue, ...]:

@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -117,8 +118,8 @@ def _sync(folder: Path) -> None:
 def unique_stems(paths: Iterable[Path], folder: Path, suffixes: Iterable[str]) -> Mapping[Path, str]:
     """The stem under which each recording's results go to ``folder``, such that no two results share a name.
 
-    The first recording with a stem keeps it. A later one adds its extension, its folder's name or a number, the first of
-    these that is free: `meeting.m4a`, `meeting.wav`, `may/meeting.m4a` become ``meeting``, ``meeting-wav``, ``meeting-may``.
+    The first recording with a stem keeps it. A later one adds its extension (if no other has the same), its folder's name
+    or a number, the first of these that is free: `meeting.m4a`, `meeting.wav`, `may/meeting.m4a` become ``meeting``, ``meeting-wav``, ``meeting-may``.
     Case and composition of letters make no difference, since some disks ignore them. The same file given twice has one
     stem; the recordings themselves are never in the way of their results. ``suffixes`` are those of all results.
 
@@ -130,10 +131,11 @@ def unique_stems(paths: Iterable[Path], folder: Path, suffixes: Iterable[str]) -
     place = folder.resolve()
     taken = {_folded(file.name) for file in files.values() if file.parent == place}
     stems: dict[Path, str] = {}
-    plain = list(dict.fromkeys(files.values()))
+    distinct = list(dict.fromkeys(files.values()))
+    same = Counter(_folded(file.name) for file in distinct)
     for again in (False, True):
-        for file in plain:
-            options = _options(file) if again else [file.stem]
+        for file in distinct:
+            options = _options(file, told_by_extension=same[_folded(file.name)] == 1) if again else [file.stem]
             for stem in () if file in stems else options:
                 claimed = {_folded(stem + kind) for kind in kinds}
                 if not claimed & taken:
@@ -143,9 +145,11 @@ def unique_stems(paths: Iterable[Path], folder: Path, suffixes: Iterable[str]) -
     return {path: stems[file] for path, file in files.items()}
 
 
-def _options(file: Path) -> Iterator[str]:
-    yield f"{file.stem}-{file.suffix[1:]}" if file.suffix else f"{file.stem}-2"
-    yield f"{file.stem}-{file.parent.name}" if file.parent.name else f"{file.stem}-2"
+def _options(file: Path, told_by_extension: bool) -> Iterator[str]:
+    if told_by_extension and file.suffix:
+        yield f"{file.stem}-{file.suffix[1:]}"
+    if file.parent.name:
+        yield f"{file.stem}-{file.parent.name}"
     number = 2
     while True:
         yield f"{file.stem}-{number}"
