@@ -47,7 +47,7 @@ def read(path: Path, rate: int = 16000, *, channel: int | None = None, tell: Tel
         if channel is not None and not 0 <= channel < info.channels:
             raise AudioError(f"{path} has {info.channels} channel(s), numbered from 0: there is no channel {channel}")
         if info.streams > 1:
-            tell(Noticed(f"{path} has {info.streams} audio tracks: only the default one is used", "read"))
+            tell(Noticed(f"{path} has {info.streams} audio tracks: only the default one is used", "decode"))
         listening = Listening(container, stream, channel)
         frames = listening.frames()
         first = next(frames, None)
@@ -116,7 +116,7 @@ def _told(blocks: Iterable[Samples], rate: int, total: float | None, tell: Tell)
         done += len(block) / rate
         if done - told >= TELL_EVERY:
             told = done
-            tell(Progressed("read", done, total))
+            tell(Progressed("decode", done, total))
 
 
 def _gathered(blocks: Iterable[Samples], expected: int) -> Samples:

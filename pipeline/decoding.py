@@ -82,14 +82,14 @@ class Listening:
             raise AudioError(f"{path}: none of its samples is a number (all are NaN or infinite): export the recording again")
         if self._broken:
             what = f"{self._broken} sample(s) that are not numbers, the first at {self._broken_at:.2f} s"
-            tell(Noticed(f"{path} has {what}: silence is put in their place", "read"))
+            tell(Noticed(f"{path} has {what}: silence is put in their place", "decode"))
         if self._damaged:
-            tell(Noticed(f"{path} is damaged: {self._damaged} packet(s) could not be decoded and were left out", "read"))
+            tell(Noticed(f"{path} is damaged: {self._damaged} packet(s) could not be decoded and were left out", "decode"))
         end = self._position / self.rate
         if self._stopped is not None or (self._trusted and self.declared is not None and self.declared - end > 1.0):
             whole = "" if self.declared is None else f" instead of {self.declared:.1f} s"
             because = f" ({self._stopped})" if self._stopped else ""
-            tell(Noticed(f"{path} is incomplete: its sound ends at {end:.1f} s{whole}{because}; what is there is used", "read"))
+            tell(Noticed(f"{path} is incomplete: its sound ends at {end:.1f} s{whole}{because}; what is there is used", "decode"))
 
     def _mono(self, frame: Any) -> Samples:
         channels = _floats(frame)

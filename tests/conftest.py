@@ -161,3 +161,43 @@ def sepformer_3_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def ecapa_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return speechbrain_folder(tmp_path_factory.mktemp("models") / "ecapa", ECAPA)
+
+
+def whisper_checkpoint(path: Path, sentence: str, *, language: str | None = "en") -> Path:
+    """A small Whisper in OpenAI's format that always says ``sentence``; English-only where ``language`` is None.
+
+    Its layers are random, but its positional embeddings point at the sentence's tokens in turn, so that decoding is
+    confident: begin timestamp, words, end timestamp, end. The language token after the start is ``language``'s.
+    """
+    import torch
+    from whisper.model import ModelDimensions, Whisper
+    from whisper.tokenizer import get_tokenizer
+
+    tokenizer = get_tokenizer(language is not None, num_languages=99, language=language, task="transcribe" if language else None)
+    dims = ModelDimensions(80, 1500, 64, 2, 1, 51865 if language else 51864, 64, 64, 2, 2)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Whisper(dims)
+        table = torch.nn.functional.normalize(torch.randn(dims.n_vocab, 64), dim=1)
+        begin = tokenizer.timestamp_begin
+        said = [begin, *tokenizer.encode(" " + sentence), begin + 50, tokenizer.eot]
+        start = len(tokenizer.sot_sequence) - 1
+        with torch.no_grad():
+            for block in model.decoder.blocks:
+                for layer in (block.attn.out, block.cross_attn.out, block.mlp[2]):
+                    layer.weight.mul_(0.05)
+                    layer.bias.zero_()
+            model.decoder.token_embedding.weight.copy_(table)
+            model.decoder.positional_embedding.zero_()
+            if language is not None:
+                model.decoder.positional_embedding[0] = 20 * table[tokenizer.to_language_token(language)]
+            for at, token in enumerate(said, start):
+                model.decoder.positional_embedding[at] = 20 * table[token]
+            model.decoder.ln.weight.fill_(8.0)
+    torch.save({"dims": vars(dims), "model_state_dict": model.state_dict()}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def whisper_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return whisper_checkpoint(tmp_path_factory.mktemp("models") / "parrot.pt", "Good morning everyone.")
