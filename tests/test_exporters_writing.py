@@ -109,7 +109,7 @@ def test_stems() -> None:
     assert stems("/in/call.m4a", "/in/call.wav", "/in/call-wav.mp3") == ["call", "call-in", "call-wav"]
     assert stems("/in/Call.m4a", "/in/call.wav") == ["Call", "call-wav"]
     assert stems("/in/x.wav", "/in/x.seglst.wav") == ["x", "x.seglst-wav"]
-    assert stems("/out/talk", folder="/out") == ["talk-2"]
+    assert stems("/out/talk", folder="/out") == ["talk-out"]
 
 
 def test_the_same_file_twice_has_one_stem(tmp_path: Path) -> None:

@@ -119,7 +119,8 @@ def unique_stems(paths: Iterable[Path], folder: Path, suffixes: Iterable[str]) -
     """The stem under which each recording's results go to ``folder``, such that no two results share a name.
 
     The first recording with a stem keeps it. A later one adds its extension (if no other has the same), its folder's name
-    or a number, the first of these that is free: `meeting.m4a`, `meeting.wav`, `may/meeting.m4a` become ``meeting``, ``meeting-wav``, ``meeting-may``.
+    or a number, the first of these that is free: ``call.m4a``, ``call.wav``, ``may/call.m4a`` become ``call``,
+    ``call-wav``, ``call-may``.
     Case and composition of letters make no difference, since some disks ignore them. The same file given twice has one
     stem; the recordings themselves are never in the way of their results. ``suffixes`` are those of all results.
 
