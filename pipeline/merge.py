@@ -88,15 +88,16 @@ def _once(stretches: Sequence[_Stretch]) -> list[_Spoken]:
     """All words of one speaker, those at cuts once, sorted by start."""
     said: list[_Spoken] = []
     before: Outline | None = None
+    recent: list[_Spoken] = []
     for outline, words in stretches:
         kept = list(words)
         if before is not None and before.span.end > outline.span.start:
             shared = Span(outline.span.start, min(before.span.end, outline.span.end))
             cut = (before.turns[-1].end + outline.turns[0].start) / 2 if before.turns and outline.turns else shared.start
-            said, kept = _settled(said, kept, shared, cut)
-        said += kept
-        before = outline
-    return sorted(said, key=lambda spoken: spoken.word.span)
+            recent, kept = _settled(recent, kept, shared, cut)
+        said += recent
+        before, recent = outline, kept
+    return sorted(said + recent, key=lambda spoken: spoken.word.span)
 
 
 def _settled(earlier: list[_Spoken], later: list[_Spoken], shared: Span, cut: float) -> tuple[list[_Spoken], list[_Spoken]]:

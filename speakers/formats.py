@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 from meetsplit.pipeline.errors import OutputError
+from meetsplit.pipeline.exporters import replacing
 
 WAV_LIMIT = 2**32 - 1
 """Bytes in the largest WAV file."""
@@ -35,7 +36,8 @@ def convert(wav: Path, target: Path, track_format: str) -> None:
             segment = AudioSegment(data=samples, sample_width=2, frame_rate=rate, channels=1)
             segment.converter = ffmpeg()
             try:
-                segment.export(target, format=_ENCODED[track_format]).close()
+                with target.open("wb+") as out:
+                    segment.export(out, format=_ENCODED[track_format])
             except CouldntEncodeError as error:
                 said = str(error).strip().splitlines()[-1]
                 raise OutputError(f"{target}: ffmpeg could not write {track_format}: {said}; use --track-format wav") from error
@@ -54,3 +56,17 @@ def ffmpeg() -> str:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError) as error:
         raise OutputError("no ffmpeg found for compressed tracks: pip install imageio-ffmpeg, or use --track-format wav") from error
+
+
+def file_track(wav: Path, target: Path) -> Path:
+    """Put a finished track at ``target``, in the format of its suffix, whole or not at all; returns ``target``.
+
+    Raises `OutputError`.
+    """
+    with replacing(target) as file:
+        if target.suffix == ".wav":
+            with wav.open("rb") as whole:
+                shutil.copyfileobj(whole, file)
+        else:
+            convert(wav, Path(file.name), target.suffix[1:])
+    return target

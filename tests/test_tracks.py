@@ -1,0 +1,241 @@
+"""Tracks on disk: exact length, the recording's own samples, silence, fades, and nothing left behind."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import tracemalloc
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from meetsplit.pipeline import timeline
+from meetsplit.pipeline.data import Audio, Span, Stream, Turn
+from meetsplit.pipeline.errors import OutputError
+from meetsplit.pipeline.isolate import isolate
+from meetsplit.pipeline.plan import Cutting
+from meetsplit.pipeline.separators.none import NoSeparator
+from meetsplit.speakers import formats
+from meetsplit.speakers.tracks import FADE, TrackWriter
+
+RATE = 8000
+EDGE = round(FADE * RATE)
+turn = st.builds(
+    lambda who, at, ticks: Turn(Span(at / 20, (at + ticks) / 20), who), st.sampled_from("ABCDE"), st.integers(0, 125), st.integers(1, 130)
+)
+Pcm = npt.NDArray[np.int16]
+
+
+def sixteen_bit(seconds: float = 6.0) -> tuple[Audio, Pcm]:
+    """Noise that falls and rises slowly, as float and as the 16-bit samples that it came from."""
+    count = round(seconds * RATE)
+    noise = np.random.default_rng(7).normal(0.0, 4000.0, count) * (1.2 + np.sin(np.arange(count) / RATE))
+    whole = np.clip(np.rint(noise), -32768, 32767).astype(np.int16)
+    return Audio((whole / 32768).astype(np.float32), RATE), whole
+
+
+def streams_of(recording: Audio, turns: Sequence[Turn], cutting: Cutting = Cutting()) -> list[Stream]:  # noqa: B008 - frozen
+    return list(isolate(recording, turns, NoSeparator(), cutting=cutting))
+
+
+def pcm_of(path: Path) -> Pcm:
+    with wave.open(str(path), "rb") as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE)
+        assert path.stat().st_size == 44 + 2 * file.getnframes()
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
+
+
+def laid(folder: Path, recording: Audio, streams: Sequence[Stream]) -> dict[str, Pcm]:
+    with TrackWriter(folder, recording) as tracks:
+        for stream in streams:
+            tracks.lay(stream)
+        return {speaker: pcm_of(path) for speaker, path in tracks.finish().items()}
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(turn, max_size=12), st.sampled_from([Cutting(), Cutting(longest=1.5), Cutting(padding=0.0, shortest=0.0)]))
+def test_any_meeting(turns: list[Turn], cutting: Cutting) -> None:
+    recording, whole = sixteen_bit()
+    streams = streams_of(recording, turns, cutting)
+    with tempfile.TemporaryDirectory() as folder:
+        tracks = laid(Path(folder), recording, streams)
+        assert sorted(os.listdir(folder)) == [f"{speaker}.wav" for speaker in sorted(tracks)]
+    assert set(tracks) == {stream.speaker for stream in streams}
+    for speaker, pcm in tracks.items():
+        assert len(pcm) == len(whole)
+        heard, edges = np.zeros(len(whole), bool), np.zeros(len(whole), bool)
+        for joined in timeline.support(stream.span for stream in streams if stream.speaker == speaker):
+            first, last = recording.index(joined.start), recording.index(joined.end)
+            heard[first:last] = True
+            edges[first : first + (EDGE if first else 0)] = True
+            edges[last - (EDGE if last < len(whole) else 0) : last] = True
+        assert not pcm[~heard].any()
+        # Without a separator every stream is the recording: between the edges every track must be, bit by bit.
+        assert np.array_equal(pcm[heard & ~edges], whole[heard & ~edges])
+        assert (np.abs(pcm[edges].astype(int)) <= np.abs(whole[edges].astype(int)) + 1).all()
+        padded = [
+            own
+            for s in streams
+            if s.speaker == speaker
+            for own in s.turns
+            if s.span.start <= own.start - FADE and own.end + FADE <= s.span.end
+        ]
+        for own in padded:
+            clean = slice(recording.index(own.start), recording.index(own.end))
+            assert np.array_equal(pcm[clean], whole[clean])
+
+
+def test_edges_do_not_click(tmp_path: Path) -> None:
+    recording = Audio(np.full(6 * RATE, 0.5, np.float32), RATE)
+    turns = [Turn(Span(1, 2), "A"), Turn(Span(2, 3), "B"), Turn(Span(2.5, 4), "A")]
+    for pcm in laid(tmp_path, recording, streams_of(recording, turns)).values():
+        assert np.abs(np.diff(pcm.astype(int))).max() <= 0.5 * 32768 / EDGE + 1
+
+
+def test_a_turn_that_was_cut_goes_on_without_a_dent(tmp_path: Path) -> None:
+    recording, whole = sixteen_bit(60.0)
+    streams = streams_of(recording, [Turn(Span(1, 59), "A")])
+    assert len(streams) > 1
+    pcm = laid(tmp_path, recording, streams)["A"]
+    assert np.array_equal(pcm[RATE : 59 * RATE], whole[RATE : 59 * RATE])
+
+
+def test_stretches_that_only_touch_go_on_as_well(tmp_path: Path) -> None:
+    recording, whole = sixteen_bit()
+    halves = [Stream("A", recording.crop(Span(at, at + 1)), (Span(at, at + 1),)) for at in (1.0, 2.0)]
+    assert np.array_equal(laid(tmp_path, recording, halves)["A"][RATE + EDGE : 3 * RATE - EDGE], whole[RATE + EDGE : 3 * RATE - EDGE])
+
+
+def test_from_the_first_sample_to_the_last_nothing_fades(tmp_path: Path) -> None:
+    recording, whole = sixteen_bit()
+    assert np.array_equal(laid(tmp_path, recording, streams_of(recording, [Turn(Span(0, 6), "A")]))["A"], whole)
+
+
+def test_loud_samples_are_clipped_not_wrapped(tmp_path: Path) -> None:
+    recording = Audio(np.tile(np.array([1.7, -1.7], np.float32), RATE), RATE)
+    pcm = laid(tmp_path, recording, streams_of(recording, [Turn(Span(0, 2), "A")]))["A"]
+    assert (pcm.max(), pcm.min()) == (32767, -32768)
+
+
+def test_leaving_without_finish_leaves_nothing(tmp_path: Path) -> None:
+    recording, _ = sixteen_bit()
+    kept = tmp_path / "there before"
+    kept.mkdir()
+    for folder in (tmp_path / "new" / "deep", kept):
+        with pytest.raises(KeyboardInterrupt), TrackWriter(folder, recording) as tracks:  # noqa: PT012 - the block is what is tested
+            for stream in streams_of(recording, [Turn(Span(0, 2), "A"), Turn(Span(1, 3), "B")]):
+                tracks.lay(stream)
+            raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.rglob("*")] == ["there before"]
+
+
+def test_a_track_of_an_earlier_run_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
+    recording, _ = sixteen_bit()
+    old = tmp_path / "A.wav"
+    old.write_bytes(b"old")
+    with TrackWriter(tmp_path, recording) as tracks:
+        tracks.lay(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
+        assert old.read_bytes() == b"old"
+        tracks.finish()
+    assert len(pcm_of(old)) == len(recording.samples)
+
+
+def test_nobody_speaks_nothing_is_made(tmp_path: Path) -> None:
+    with TrackWriter(tmp_path / "new", sixteen_bit()[0]) as tracks:
+        assert tracks.finish() == {}
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    recording, _ = sixteen_bit()
+    (tmp_path / "file").write_text("in the way")
+    with (
+        pytest.raises(OutputError, match=r"file.A\.wav cannot be written: .*choose another folder"),
+        TrackWriter(tmp_path / "file", recording) as tracks,
+    ):
+        tracks.lay(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits on the size of files are a thing of POSIX")
+    signal = pytest.importorskip("signal")
+    recording, _ = sixteen_bit()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot be written"), TrackWriter(tmp_path / "new", recording) as tracks:
+            tracks.lay(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recordings_that_no_wav_can_hold_are_refused(tmp_path: Path) -> None:
+    endless = Audio(np.broadcast_to(np.zeros(1, np.float32), (2**31,)), RATE)
+    with pytest.raises(OutputError, match="75 h"):
+        TrackWriter(tmp_path, endless)
+
+
+def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
+    def used(seconds: int) -> int:
+        recording = Audio(np.zeros(seconds * RATE, np.float32), RATE)
+        streams = streams_of(
+            recording, [Turn(Span(at, at + 0.5), who) for at, who in zip(range(seconds), itertools.cycle("ABC"), strict=False)]
+        )
+        tracemalloc.start()
+        laid_to = TrackWriter(tmp_path, recording)
+        for stream in streams:
+            laid_to.lay(stream)
+        laid_to.finish()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert used(300) <= 1.1 * used(60) + 10_000
+
+
+@pytest.mark.parametrize("track_format", ["flac", "mp3", "m4a"])
+def test_compressed_tracks(tmp_path: Path, track_format: str) -> None:
+    whole = np.rint(8000 * np.sin(2 * np.pi * 440 * np.arange(6 * RATE) / RATE)).astype(np.int16)
+    recording = Audio((whole / 32768).astype(np.float32), RATE)
+    with TrackWriter(tmp_path, recording, track_format=track_format) as tracks:
+        for stream in streams_of(recording, [Turn(Span(0, 6), "A"), Turn(Span(2, 3), "B")]):
+            tracks.lay(stream)
+        made = tracks.finish()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"A.{track_format}", f"B.{track_format}"]
+    with av.open(str(made["A"])) as container:
+        decoded = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)[0]
+    if track_format == "flac":
+        assert np.array_equal(decoded, whole)
+    assert abs(len(decoded) - len(whole)) < 0.2 * RATE
+    inner = decoded[RATE : 5 * RATE].astype(float) / np.iinfo(np.int16).max ** (track_format == "flac")
+    assert np.argmax(np.abs(np.fft.rfft(inner))) == 4 * 440
+    assert inner.std() == pytest.approx(8000 / 32768 / 2**0.5, rel=0.1)
+
+
+def test_an_encoder_that_fails_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\necho 'no such encoder' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(formats, "ffmpeg", lambda: str(program))
+    recording, _ = sixteen_bit()
+    with TrackWriter(tmp_path / "new", recording, track_format="mp3") as tracks:
+        tracks.lay(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
+        with pytest.raises(OutputError, match="no such encoder; use --track-format wav"):
+            tracks.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["ffmpeg"]
+
+
+def test_ffmpeg_comes_from_the_wheel_where_the_system_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Path(formats.ffmpeg()).name.startswith("ffmpeg")
