@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from meetsplit.pipeline import timeline
 from meetsplit.pipeline.audio import resample
 from meetsplit.pipeline.data import Audio, Patch, Samples, Source, Span, Speaker, Stream, Turn, Voice

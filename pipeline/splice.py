@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from meetsplit.pipeline.data import Audio, Samples, Span
 
 FADE = 0.02

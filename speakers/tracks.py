@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
+
 from meetsplit.pipeline.audio import pcm16
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Stream
 from meetsplit.pipeline.errors import OutputError
