@@ -120,11 +120,20 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 """
 
 
-def pytest_runtest_setup() -> None:
-    """Hypothesis asks every loaded module for its file; SpeechBrain's lazy ones answer by importing packages not installed here."""
+def quiet_lazy_modules() -> None:
+    """Hypothesis asks every loaded module for its file; SpeechBrain's lazy ones answer by importing what is not installed here."""
     lazy = sys.modules.get("speechbrain.utils.importutils")
     if lazy is not None:
         lazy.LazyModule.__file__ = None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems() -> None:
+    quiet_lazy_modules()
+
+
+def pytest_runtest_setup() -> None:
+    quiet_lazy_modules()
 
 
 def speechbrain_folder(folder: Path, hyperparams: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,8 +20,8 @@ def test_windows_cover_everything_and_share_enough(length: int, size: int, part:
     assert found[0].start == 0
     assert found[-1].stop == length
     assert all(window.stop - window.start <= size for window in found)
-    assert all(a.stop - b.start >= shared or b.stop == length for a, b in zip(found, found[1:], strict=False))
-    assert all(a.stop - b.start > 0 or shared == 0 for a, b in zip(found, found[1:], strict=False))
+    assert all(a.stop - b.start >= shared or b.stop == length for a, b in itertools.pairwise(found))
+    assert all(a.stop - b.start > 0 or shared == 0 for a, b in itertools.pairwise(found))
     assert all(window.stop > window.start for window in found) or length == 0
 
 

@@ -18,6 +18,7 @@ import torch
 
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice
 from meetsplit.pipeline.recall import Recall
+from meetsplit.pipeline.resampling import resample
 from meetsplit.pipeline.separators.windows import in_windows
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.stages import Unseparated
@@ -35,20 +36,22 @@ SHARED = 0.5
 """Seconds that neighbouring windows share."""
 
 REMEMBERED = 16
-"""Dictionaries kept at once, about 4 MB each."""
+"""Dictionaries kept at once, about 8 MB each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How dictionaries are made and used. The defaults were chosen with `benchmarks/separation.py`.
 
-    ``exemplars`` per speaker at most, from frames not quieter than the share ``quietest`` of all frames; ``updates`` of the
-    activations, each stretched by the exponent ``stride`` (over-relaxation: the same fixed point in fewer steps); masks from
-    amplitudes to the power of ``power``. ``least`` and ``most`` are seconds of clean speech: fewer are refused, more are left out.
+    ``exemplars`` per speaker at most, from frames not quieter than the share ``quietest`` of all frames, of the clean speech
+    played at each of the speeds ``warps``: nobody says the next word at quite the same pitch. ``updates`` of the activations,
+    each stretched by the exponent ``stride`` (over-relaxation: the same fixed point in fewer steps); masks from amplitudes to
+    the power of ``power``. ``least`` and ``most`` are seconds of clean speech: fewer are refused, more are left out.
     """
 
-    exemplars: int = 2000
+    exemplars: int = 4000
     quietest: float = 0.5
+    warps: tuple[float, ...] = (0.95, 1.0, 1.05)
     updates: int = 25
     stride: float = 1.7
     power: float = 1.0
@@ -107,7 +110,9 @@ class DictionarySeparator:
 
     def _learn(self, clips: Sequence[Audio]) -> torch.Tensor:
         """Spectra drawn from the louder frames, as columns that sum to one: ``(bins, exemplars)``."""
-        frames = torch.cat([self._spectra(clip.samples).abs() for clip in _longest(clips, self._recipe.most)], dim=1)
+        kept = _longest(clips, self._recipe.most)
+        played = [_played(clip, speed) for speed in self._recipe.warps for clip in kept]
+        frames = torch.cat([self._spectra(clip.samples).abs() for clip in played], dim=1)
         power = frames.square().sum(dim=0)
         loud = torch.nonzero((power >= torch.quantile(power, self._recipe.quietest)) & (power > 0.0))[:, 0]
         if len(loud) > self._recipe.exemplars:
@@ -143,6 +148,11 @@ def _longest(clips: Sequence[Audio], seconds: float) -> Sequence[Audio]:
         kept.append(index)
         total += clips[index].duration
     return [clips[index] for index in sorted(kept)]
+
+
+def _played(clip: Audio, speed: float) -> Audio:
+    """The clip at another speed: pitch and formants move together, as on a tape."""
+    return resample(Audio(clip.samples, round(clip.rate * speed)), clip.rate)
 
 
 def _explained(spectra: torch.Tensor, dictionaries: Sequence[torch.Tensor], *, updates: int, stride: float) -> list[torch.Tensor]:

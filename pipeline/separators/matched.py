@@ -41,8 +41,6 @@ class _Matched:
             taken = {id(voice.audio) for voice in named.values()}
             left = [voice for voice in voices if id(voice) not in taken]
             if len(left) != 1:
-                raise BrokenPromise(
-                    "separate", f"the matcher gave {len(named)} people other voices than the {len(voices)} it was asked about"
-                )
+                raise BrokenPromise("separate", f"the matcher answered with voices that are not among the {len(voices)} it was asked about")
             named[strangers[0]] = Voice(left[0])
         return {speaker: named[speaker] for speaker in known}

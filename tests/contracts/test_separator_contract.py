@@ -23,9 +23,8 @@ def babble(pitch: float, seconds: float, seed: int) -> Samples:
     """A hum with syllables and a wandering pitch: as much like one voice as a formula gets."""
     noise = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE)) / RATE
-    bend = np.interp(
-        t, np.arange(0, seconds + 1, 0.5), noise.uniform(0.9, 1.1, int(seconds * 2) + 2)[: len(np.arange(0, seconds + 1, 0.5))]
-    )
+    bends = np.arange(0.0, seconds + 1.0, 0.5)
+    bend = np.interp(t, bends, noise.uniform(0.9, 1.1, len(bends)))
     phase = 2 * np.pi * np.cumsum(pitch * bend) / RATE
     hum = sum(np.sin(k * phase + k) / k for k in range(1, 12))
     syllables = 0.5 + 0.5 * np.sin(2 * np.pi * (3 + seed % 3) * t + seed)
@@ -148,7 +147,7 @@ def test_half_as_loud_gives_voices_half_as_loud(separator: Separator, mixture: A
 
 
 def test_the_order_of_the_speakers_does_not_matter(separator: Separator, mixture: Audio, known: Known) -> None:
-    turned = dict(reversed(known.items()))
+    turned = dict(reversed(list(known.items())))
     loud = rows(separator, mixture, known)
     np.testing.assert_allclose(rows(separator, mixture, turned)[::-1], loud, atol=1e-3 * np.abs(loud).max())
 

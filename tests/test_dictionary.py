@@ -1,0 +1,108 @@
+"""Voices learned from the recording: what the dictionary separator refuses, remembers and gains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from meetsplit.benchmarks.separation import si_sdr
+from meetsplit.pipeline.data import Audio, Samples, Speaker
+from meetsplit.pipeline.separators.dictionary import WINDOW, DictionarySeparator, Recipe
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.stages import Unseparated
+
+RATE = 16_000
+Known = Mapping[Speaker, Sequence[Audio]]
+
+
+def hum(pitch: float, seconds: float, seed: int) -> Samples:
+    """Syllables of a wandering pitch."""
+    noise = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    beats = np.arange(0.0, seconds + 0.5, 0.25)
+    phase = 2 * np.pi * np.cumsum(pitch * np.interp(t, beats, noise.uniform(0.85, 1.15, len(beats)))) / RATE
+    loudness = np.interp(t, beats, noise.uniform(0.0, 1.0, len(beats)))
+    return (0.05 * loudness * sum(np.sin(k * phase) / k for k in range(1, 15))).astype(np.float32)
+
+
+def speech(pitch: float, seconds: float, seed: int) -> list[Audio]:
+    return [Audio(hum(pitch, seconds, seed), RATE, 5.0)]
+
+
+@pytest.fixture(scope="module")
+def known() -> Known:
+    return {"SPEAKER_00": speech(100, 8, 1), "SPEAKER_01": speech(170, 8, 2), "SPEAKER_02": speech(290, 8, 3)}
+
+
+@pytest.fixture(scope="module")
+def truth() -> Mapping[Speaker, Samples]:
+    return {"SPEAKER_00": hum(100, 3, 11), "SPEAKER_01": hum(170, 3, 12), "SPEAKER_02": hum(290, 3, 13)}
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_each_voice_comes_closer_to_the_truth_under_its_own_name(known: Known, truth: Mapping[Speaker, Samples], count: int) -> None:
+    names = sorted(known)[:count]
+    mixture = Audio(np.sum([truth[name] for name in names], axis=0, dtype=np.float32), RATE)
+    voices = DictionarySeparator().separate(mixture, {name: known[name] for name in names})
+    for name in names:
+        assert si_sdr(voices[name].audio.samples, truth[name]) > si_sdr(mixture.samples, truth[name]) + 5.0
+
+
+def test_the_voices_add_up_to_the_mixture(known: Known, truth: Mapping[Speaker, Samples]) -> None:
+    mixture = Audio(np.sum(list(truth.values()), axis=0, dtype=np.float32), RATE)
+    voices = DictionarySeparator().separate(mixture, known)
+    residual = np.sum([voice.audio.samples for voice in voices.values()], axis=0) - mixture.samples
+    assert np.abs(residual).max() < 1e-5 * np.abs(mixture.samples).max()
+
+
+@pytest.mark.parametrize("clips", [[], [Audio(np.ones(8000, np.float32), RATE)], [Audio(np.zeros(5 * RATE, np.float32), RATE)]])
+def test_too_little_to_learn_from_is_refused(known: Known, truth: Mapping[Speaker, Samples], clips: list[Audio]) -> None:
+    mixture = Audio(truth["SPEAKER_00"], RATE)
+    with pytest.raises(Unseparated, match="SPEAKER_09") as refused:
+        DictionarySeparator().separate(mixture, {"SPEAKER_00": known["SPEAKER_00"], "SPEAKER_09": clips})
+    assert refused.value.reason == "overlap-unresolved"
+
+
+def test_another_rate_is_refused(known: Known) -> None:
+    with pytest.raises(ValueError, match="16000 Hz, not 8000 Hz"):
+        DictionarySeparator().separate(Audio(np.zeros(8000, np.float32), 8000), known)
+
+
+def test_a_dictionary_is_learned_once_for_equal_clips(
+    known: Known, truth: Mapping[Speaker, Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[int] = []
+    learn = DictionarySeparator._learn
+    monkeypatch.setattr(DictionarySeparator, "_learn", lambda self, clips: learned.append(1) or learn(self, clips))
+    separator = DictionarySeparator()
+    mixture = Audio(truth["SPEAKER_00"], RATE)
+    again = {name: [Audio(clip.samples.copy(), RATE, 77.0) for clip in clips] for name, clips in known.items()}
+    first, second = separator.separate(mixture, known), separator.separate(mixture, again)
+    assert len(learned) == len(known)
+    assert all(np.array_equal(first[name].audio.samples, second[name].audio.samples) for name in known)
+
+
+def test_the_seed_decides(known: Known, truth: Mapping[Speaker, Samples]) -> None:
+    mixture = Audio(truth["SPEAKER_00"] + truth["SPEAKER_01"], RATE)
+    recipe = Recipe(exemplars=20)
+
+    def voice(seed: int) -> Samples:
+        return DictionarySeparator(seed=seed, recipe=recipe).separate(mixture, known)["SPEAKER_00"].audio.samples
+
+    assert np.array_equal(voice(1), voice(1))
+    assert not np.array_equal(voice(1), voice(2))
+    assert isinstance(DictionarySeparator.load(Settings(seed=3), {}, "cpu"), DictionarySeparator)
+
+
+def test_windows_leave_no_seams(known: Known) -> None:
+    # every frame is explained on its own: cutting a long mixture changes nothing away from the cuts but the frames' grid
+    seconds = WINDOW * 1.5
+    mixture = Audio(hum(100, seconds, 21) + hum(170, seconds, 22), RATE)
+    names = {name: known[name] for name in ("SPEAKER_00", "SPEAKER_01")}
+    recipe = Recipe(exemplars=100, updates=10)
+    separator = DictionarySeparator(recipe=recipe)
+    whole = separator.separate(mixture, names)["SPEAKER_00"].audio
+    middle = separator.separate(Audio(mixture.samples[: 12 * RATE], RATE), names)["SPEAKER_00"].audio
+    assert si_sdr(whole.samples[: 11 * RATE], middle.samples[: 11 * RATE]) > 25.0

@@ -1,0 +1,158 @@
+"""SpeechBrain's real loader on tiny models: nothing linked or fetched, bad folders and bad outputs named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from meetsplit.pipeline.data import Audio
+from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
+from meetsplit.pipeline.errors import MissingWeights, StageError
+from meetsplit.pipeline.separators.sepformer import SHARED, WINDOW, SepformerSeparator
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.stages import Unseparated
+
+RATE = 16_000
+
+
+def noise(seconds: float) -> Audio:
+    return Audio((0.1 * np.random.default_rng(0).standard_normal(round(seconds * RATE))).astype(np.float32), RATE, 2.0)
+
+
+def load(*, separator: Path, **others: Path) -> SepformerSeparator:
+    return SepformerSeparator.load(Settings(), {"separator": separator, **others}, "cpu")
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*where: object) -> None:
+        raise AssertionError(f"somebody reached for the network: {where}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def everything_below(folder: Path) -> Mapping[str, int]:
+    return {str(path): path.lstat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.usefixtures("no_network")
+def test_loading_leaves_no_trace(sepformer_folder: Path, ecapa_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = everything_below(sepformer_folder) | everything_below(ecapa_folder)
+    assert load(separator=sepformer_folder).counts == {2}
+    EcapaEmbedder.load(Settings(), {"embedder": ecapa_folder}, "cpu")
+    assert everything_below(sepformer_folder) | everything_below(ecapa_folder) == before
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_weights_are_really_loaded(sepformer_folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(sepformer_folder, tmp_path / "other")
+    state = torch.load(other / "encoder.ckpt")
+    torch.save({name: torch.flip(weight, dims=[0]) for name, weight in state.items()}, other / "encoder.ckpt")
+    voices = [load(separator=folder).split(noise(1.0), 2)[0].samples for folder in (sepformer_folder, other)]
+    assert not np.allclose(*voices)
+
+
+def test_a_model_for_three_voices_at_8_khz(sepformer_folder: Path, sepformer_3_folder: Path) -> None:
+    separator = load(separator=sepformer_folder, separator_3=sepformer_3_folder)
+    assert separator.counts == {2, 3}
+    mixture = noise(1.0)
+    voices = separator.split(mixture, 3)
+    assert [voice.span for voice in voices] == [mixture.span] * 3
+    assert {voice.rate for voice in voices} == {RATE}
+    assert np.abs(np.sum([voice.samples for voice in voices], axis=0) - mixture.samples).max() < 1e-5
+
+
+def test_two_voices_where_three_were_promised(sepformer_folder: Path) -> None:
+    with pytest.raises(StageError, match="takes apart 2 voices, not 3"):
+        load(separator=sepformer_folder, separator_3=sepformer_folder)
+
+
+def test_a_number_of_voices_that_no_model_has(sepformer_folder: Path) -> None:
+    with pytest.raises(ValueError, match="no model for 3 voices"):
+        load(separator=sepformer_folder).split(noise(1.0), 3)
+
+
+def test_incomplete_folders_are_named(sepformer_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingWeights, match=r"no hyperparams\.yaml"):
+        load(separator=tmp_path)
+    half = shutil.copytree(sepformer_folder, tmp_path / "half")
+    (half / "masknet.ckpt").unlink()
+    with pytest.raises(StageError, match=r"masknet\.ckpt"):
+        load(separator=half)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize(
+    "line", ["hook: !apply:os.system [touch owned]", "hook: !new:subprocess.Popen", "hook: !name:builtins.eval", "x: !include:/etc/passwd"]
+)
+def test_files_that_ask_for_other_code_stay_closed(sepformer_folder: Path, tmp_path: Path, line: str) -> None:
+    folder = shutil.copytree(sepformer_folder, tmp_path / "trap")
+    file = folder / "hyperparams.yaml"
+    file.write_text(f"{line}\n{file.read_text('utf-8')}", "utf-8")
+    with pytest.raises(StageError, match="not opened"):
+        load(separator=folder)
+
+
+def test_seeds_as_in_the_public_files_are_fine(sepformer_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(sepformer_folder, tmp_path / "seeded")
+    file = folder / "hyperparams.yaml"
+    file.write_text(f"seed: 1234 # !new:nothing\n__set_seed: !apply:torch.manual_seed [!ref <seed>]\n{file.read_text('utf-8')}", "utf-8")
+    assert load(separator=folder).counts == {2}
+
+
+def test_no_sample_rate_no_model(sepformer_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(sepformer_folder, tmp_path / "rateless")
+    file = folder / "hyperparams.yaml"
+    file.write_text(file.read_text("utf-8").replace("sample_rate: 16000", ""), "utf-8")
+    with pytest.raises(StageError, match="does not say sample_rate"):
+        load(separator=folder)
+
+
+@pytest.mark.parametrize(("bad", "said"), [(float("nan"), "not finite"), (0.0, "silent throughout")])
+def test_bad_outputs_are_refused_by_name(sepformer_folder: Path, monkeypatch: pytest.MonkeyPatch, bad: float, said: str) -> None:
+    separator = load(separator=sepformer_folder)
+
+    def answer(mix: torch.Tensor) -> torch.Tensor:
+        voices = torch.stack([mix, mix], dim=-1)
+        voices[:, :, 1] = bad
+        return voices
+
+    monkeypatch.setattr(separator._models[2], "separate_batch", answer)
+    with pytest.raises(Unseparated, match=said) as refused:
+        separator.split(noise(0.5), 2)
+    assert refused.value.reason == "overlap-unresolved"
+
+
+def test_windows_are_bounded_and_keep_the_order(sepformer_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A perfect network that answers in another order, scale and sign each time: what comes back is in one piece."""
+    separator = load(separator=sepformer_folder)
+    t = np.arange(45 * RATE) / RATE
+    low, high = (np.sin(2 * np.pi * pitch * t).astype(np.float32) * 0.1 for pitch in (150, 1500))
+    lengths: list[int] = []
+
+    def answer(mix: torch.Tensor) -> torch.Tensor:
+        lengths.append(mix.shape[1])
+        spectrum = torch.fft.rfft(mix)
+        edge = 700 * mix.shape[1] // RATE
+        below = spectrum.clone()
+        below[:, edge:] = 0
+        voices = [torch.fft.irfft(part, mix.shape[1]) for part in (below, spectrum - below)]
+        turned = voices if len(lengths) % 2 else [-3.0 * voices[1], 0.2 * voices[0]]
+        return torch.stack(turned, dim=-1)
+
+    monkeypatch.setattr(separator._models[2], "separate_batch", answer)
+    found = separator.split(Audio(low + high, RATE), 2)
+    assert len(lengths) == 3
+    assert max(lengths) <= (WINDOW + SHARED) * RATE
+    inside = slice(RATE // 2, -RATE // 2)
+    for voice, truth in zip(found, (low, high), strict=True):
+        np.testing.assert_allclose(voice.samples[inside], truth[inside], atol=5e-3)
