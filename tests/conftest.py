@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -172,7 +173,7 @@ def ecapa_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return speechbrain_folder(tmp_path_factory.mktemp("models") / "ecapa", ECAPA)
 
 
-def whisper_checkpoint(path: Path, sentence: str, *, language: str | None = "en") -> Path:
+def small_whisper(path: Path, sentence: str, *, language: str | None = "en") -> Path:
     """A small Whisper in OpenAI's format that always says ``sentence``; English-only where ``language`` is None.
 
     Its layers are random, but its positional embeddings point at the sentence's tokens in turn, so that decoding is
@@ -208,5 +209,11 @@ def whisper_checkpoint(path: Path, sentence: str, *, language: str | None = "en"
 
 
 @pytest.fixture(scope="session")
+def whisper_checkpoint() -> Callable[..., Path]:
+    """The maker of small Whisper checkpoints, for tests that need one of their own."""
+    return small_whisper
+
+
+@pytest.fixture(scope="session")
 def whisper_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return whisper_checkpoint(tmp_path_factory.mktemp("models") / "parrot.pt", "Good morning everyone.")
+    return small_whisper(tmp_path_factory.mktemp("models") / "parrot.pt", "Good morning everyone.")

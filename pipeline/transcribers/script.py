@@ -1,0 +1,157 @@
+"""Words that are already written down: from an STM, CTM or SegLST file instead of from the sound.
+
+Gives an existing transcript new speakers: a word goes to every clip that holds the middle of its time, whoever spoke
+it in the file. Where two people speak at once, both get the words of that moment, since times alone cannot tell.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from meetsplit.pipeline.data import Audio, Heard, Span, Word
+from meetsplit.pipeline.errors import SettingsError
+from meetsplit.pipeline.events import Tell
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.transcribers.doubt import audible
+
+ALTERNATIVES = re.compile(r"\{\s*([^/}]*?)\s*(?:/[^}]*)?\}")
+"""STM's ``{ this / that }``: the first reading is taken."""
+
+STM_LABEL = re.compile(r"^<[^>]*>$")
+"""STM's optional field of conditions between the times and the words."""
+
+UNSCORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
+"""What an STM or CTM file says in place of words where nobody wrote them down."""
+
+
+class ScriptTranscriber:
+    """Says what its script says at the time of each clip; of the sound it only minds whether there is any."""
+
+    rate = 16000
+
+    def __init__(self, words: Sequence[Word], language: str | None = None) -> None:
+        self._words = sorted(words, key=_middle)
+        self._middles = [_middle(word) for word in self._words]
+        self._language = language
+
+    @classmethod
+    def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
+        """From the file ``settings.script``; ``weights`` and ``device`` do not matter. Raises `SettingsError`."""
+        if settings.script is None:
+            raise SettingsError("--transcriber script needs the words: add --script FILE")
+        return cls(read_script(settings.script), settings.language)
+
+    def transcribe(self, clips: Iterable[Audio], tell: Tell) -> Iterator[Heard]:
+        """The words whose middle lies inside each clip, in order, their times clamped to the clip."""
+        for clip in clips:
+            span = audible(clip).span
+            inside = self._words[bisect_left(self._middles, span.start) : bisect_left(self._middles, span.end)]
+            clamped = (Word(Span(max(w.span.start, span.start), min(w.span.end, span.end)), w.text, w.confidence) for w in inside)
+            yield Heard(tuple(sorted(clamped)), self._language)
+
+
+def read_script(path: Path) -> tuple[Word, ...]:
+    """Every word in the file with its time; entries without times for words have them spread by letters.
+
+    The format is told by the extension ``.stm``, ``.ctm`` or ``.json`` (SegLST), otherwise by the content. Raises
+    `SettingsError` for a file that cannot be read, whose lines make no sense, or that covers several recordings.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--script {path}: cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from error
+    kind = path.suffix.lower()
+    if kind == ".json" or (kind not in {".stm", ".ctm"} and text.lstrip()[:1] in {"[", "{"}):
+        return _seglst(text, path)
+    lines = [
+        (f"{path}, line {n}", line.split()) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith(";;")
+    ]
+    _one_recording((fields[0] for _, fields in lines), path)
+    is_ctm = kind == ".ctm" or (kind != ".stm" and all(len(fields) in {5, 6} and _is_number(fields[2]) for _, fields in lines))
+    read = _ctm_line if is_ctm else _stm_line
+    return tuple(word for where, fields in lines for word in read(fields, where))
+
+
+def spread(span: Span, texts: Sequence[str]) -> tuple[Word, ...]:
+    """Words without times of their own, one after another over ``span``, each as long as its share of the letters.
+
+    >>> [(word.text, word.span.start) for word in spread(Span(0.0, 9.0), ["we", "agree"])]
+    [('we', 0.0), ('agree', 3.0)]
+    """
+    total = sum(len(text) + 1 for text in texts)
+    words: list[Word] = []
+    letters = 0
+    for text in texts:
+        start = span.start + span.duration * letters / total
+        letters += len(text) + 1
+        words.append(Word(Span(start, span.start + span.duration * letters / total), text))
+    return tuple(words)
+
+
+def _middle(word: Word) -> float:
+    return (word.span.start + word.span.end) / 2
+
+
+def _stm_line(fields: Sequence[str], where: str) -> tuple[Word, ...]:
+    if len(fields) < 5:
+        raise SettingsError(f"--script {where}: an STM line is: recording channel speaker start end words")
+    span = _span(fields[3], fields[4], where)
+    texts = fields[6:] if len(fields) > 5 and STM_LABEL.match(fields[5]) else fields[5:]
+    said = ALTERNATIVES.sub(r"\1", " ".join(texts)).split()
+    return () if UNSCORED in (word.upper() for word in said) else spread(span, [word for word in said if word != "@"])
+
+
+def _ctm_line(fields: Sequence[str], where: str) -> tuple[Word, ...]:
+    if len(fields) < 5:
+        raise SettingsError(f"--script {where}: a CTM line is: recording channel start duration word [confidence]")
+    start, duration = _number(fields[2], where), _number(fields[3], where)
+    sure = min(max(_number(fields[5], where), 0.0), 1.0) if len(fields) > 5 and _is_number(fields[5]) else None
+    return (Word(_span(start, start + duration, where), fields[4], sure),)
+
+
+def _seglst(text: str, path: Path) -> tuple[Word, ...]:
+    try:
+        entries = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"--script {path}: is not valid JSON: {error}") from error
+    needed = {"start_time", "end_time", "words"}
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) and needed <= entry.keys() for entry in entries):
+        raise SettingsError(f"--script {path}: is not SegLST, a list of entries with start_time, end_time and words")
+    _one_recording((str(entry.get("session_id", "")) for entry in entries), path)
+    return tuple(
+        word
+        for number, entry in enumerate(entries, 1)
+        for word in spread(_span(entry["start_time"], entry["end_time"], f"{path}, entry {number}"), str(entry["words"]).split())
+    )
+
+
+def _one_recording(names: Iterable[str], path: Path) -> None:
+    found = sorted(set(names))
+    if len(found) > 1:
+        raise SettingsError(f"--script {path}: holds the words of {len(found)} recordings ({', '.join(found[:5])}): keep one of them")
+
+
+def _span(start: object, end: object, where: str) -> Span:
+    first, last = _number(start, where), _number(end, where)
+    if not 0.0 <= first <= last:
+        raise SettingsError(f"--script {where}: needs 0 <= start <= end in seconds, not {first}–{last}")
+    return Span(first, last)
+
+
+def _number(text: object, where: str) -> float:
+    if not _is_number(text):
+        raise SettingsError(f"--script {where}: {text!r} is no time in seconds")
+    return float(str(text))
+
+
+def _is_number(text: object) -> bool:
+    try:
+        return math.isfinite(float(str(text)))
+    except ValueError:
+        return False

@@ -1,0 +1,78 @@
+"""pocketsphinx itself: does it understand the sample, and does it say so where it cannot?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from meetsplit.pipeline.audio import read
+from meetsplit.pipeline.data import Audio, Heard, Span
+from meetsplit.pipeline.errors import MissingDependency, SettingsError
+from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.transcribers.sphinx import SphinxTranscriber
+
+SAMPLE = Path(__file__).parents[1] / "sample_data" / "standup.m4a"
+SAID = "good morning everyone let us start with our plan for this week"
+
+needs_sphinx = pytest.mark.skipif(
+    "not __import__('importlib.util').util.find_spec('pocketsphinx')", reason="the extra [offline] is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def sphinx() -> SphinxTranscriber:
+    return SphinxTranscriber.load(Settings(language="English"), {}, "cpu")
+
+
+@pytest.fixture(scope="module")
+def sentence() -> Audio:
+    return read(SAMPLE).crop(Span(0.85, 4.1))
+
+
+def hear(sphinx: SphinxTranscriber, clip: Audio) -> Heard:
+    (answer,) = sphinx.transcribe([clip], nobody)
+    return answer
+
+
+@needs_sphinx
+def test_it_hears_what_was_said_when_it_was_said(sphinx: SphinxTranscriber, sentence: Audio) -> None:
+    answer = hear(sphinx, sentence)
+    found = [word.text.lower() for word in answer.words]
+    assert len(set(found) & set(SAID.split())) >= 9
+    first = answer.words[0]
+    assert first.text == "good"
+    assert (first.span.start, first.span.end) == pytest.approx((0.84, 0.98), abs=0.1)
+    assert answer.language == "en"
+
+
+@needs_sphinx
+@pytest.mark.parametrize("gain", [0.02, 1.5])
+def test_loudness_changes_no_word(sphinx: SphinxTranscriber, sentence: Audio, gain: float) -> None:
+    loud = sentence.replaced(sentence.samples * np.float32(gain))
+    assert [word.text for word in hear(sphinx, loud).words] == [word.text for word in hear(sphinx, sentence).words]
+
+
+@needs_sphinx
+def test_no_marks_of_the_decoder_reach_the_text(sphinx: SphinxTranscriber, sentence: Audio) -> None:
+    assert all(letter.isalpha() or letter in "'-." for word in hear(sphinx, sentence).words for letter in word.text)
+
+
+@pytest.mark.parametrize("language", ["de", "German", "zh"])
+def test_other_languages_are_refused_with_the_way_out(language: str) -> None:
+    with pytest.raises(SettingsError, match="--transcriber whisper"):
+        SphinxTranscriber.load(Settings(language=language), {}, "cpu")
+
+
+def test_translation_is_refused_with_the_way_out() -> None:
+    with pytest.raises(SettingsError, match="--transcriber whisper"):
+        SphinxTranscriber.load(Settings(task="translate"), {}, "cpu")
+
+
+def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    with pytest.raises(MissingDependency, match=r"pip install 'meetsplit\[offline\]'"):
+        SphinxTranscriber.load(Settings(), {}, "cpu")

@@ -1,0 +1,162 @@
+"""Whisper through its real loader and decoder, on small checkpoints in OpenAI's format that always say one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from meetsplit.pipeline.data import Audio, Heard
+from meetsplit.pipeline.errors import SettingsError, StageError
+from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
+
+
+def speech(seconds: float, start: float = 0.0) -> Audio:
+    return Audio(0.1 * np.random.default_rng(0).standard_normal(round(seconds * 16000), np.float32), 16000, start)
+
+
+Make = Callable[..., Path]
+
+
+def loaded(path: Path, **asked: object) -> WhisperTranscriber:
+    return WhisperTranscriber.load(Settings(**asked), {"model": path}, "cpu")
+
+
+def hear(transcriber: WhisperTranscriber, *clips: Audio) -> list[Heard]:
+    return list(transcriber.transcribe(clips, nobody))
+
+
+@pytest.fixture(scope="module")
+def german_file(tmp_path_factory: pytest.TempPathFactory, whisper_checkpoint: Make) -> Path:
+    return whisper_checkpoint(tmp_path_factory.mktemp("whisper") / "german.pt", "Guten Morgen zusammen.", language="de")
+
+
+@pytest.fixture(scope="module")
+def english_file(tmp_path_factory: pytest.TempPathFactory, whisper_checkpoint: Make) -> Path:
+    return whisper_checkpoint(tmp_path_factory.mktemp("whisper") / "english.en.pt", "Good morning everyone.", language=None)
+
+
+def test_a_sentence_becomes_words_with_times_and_confidence(whisper_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (answer,) = hear(loaded(whisper_file), speech(2.0, start=7.0))
+    assert [word.text for word in answer.words] == ["Good", "morning", "everyone."]
+    assert all(7.0 <= word.span.start < word.span.end <= 9.0 for word in answer.words)
+    assert all(word.confidence is not None and word.confidence > 0.9 for word in answer.words)
+    assert answer.language == "en"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_language_is_found_from_the_stream(german_file: Path) -> None:
+    answers = hear(loaded(german_file), Audio(np.zeros(16000, np.float32), 16000), speech(2.0, start=3.0))
+    assert [answer.language for answer in answers] == ["de", "de"]
+    assert [word.text for word in answers[1].words] == ["Guten", "Morgen", "zusammen."]
+
+
+def test_the_language_is_found_over_all_first_clips_and_read_ahead_ends_there(german_file: Path) -> None:
+    taken: list[int] = []
+
+    def clips() -> Iterator[Audio]:
+        for number in range(4):
+            taken.append(number)
+            yield speech(25.0, start=30.0 * number)
+
+    next(loaded(german_file).transcribe(clips(), nobody))
+    assert taken == [0, 1]
+
+
+@pytest.mark.parametrize("asked", ["de", "German", " german "])
+def test_a_language_asked_for_is_believed(whisper_file: Path, asked: str) -> None:
+    assert hear(loaded(whisper_file, language=asked), Audio(np.zeros(16000, np.float32), 16000))[0].language == "de"
+
+
+def test_where_nothing_was_audible_no_language_is_claimed(whisper_file: Path) -> None:
+    assert hear(loaded(whisper_file), Audio(np.zeros(48000, np.float32), 16000), speech(0.05)) == [Heard((), None)] * 2
+
+
+def test_a_translation_is_english(german_file: Path) -> None:
+    (answer,) = hear(loaded(german_file, task="translate"), speech(2.0))
+    assert answer.language == "en"
+    assert answer.words
+
+
+def test_an_english_only_model_knows_english_only(english_file: Path) -> None:
+    (answer,) = hear(loaded(english_file), speech(2.0))
+    assert [word.text for word in answer.words] == ["Good", "morning", "everyone."]
+    assert answer.language == "en"
+    with pytest.raises(SettingsError, match="English only"):
+        loaded(english_file, language="de")
+    with pytest.raises(SettingsError, match="English only"):
+        loaded(english_file, task="translate")
+
+
+@pytest.mark.parametrize(("asked", "says"), [("germna", "did you mean 'german'"), ("yue", "large-v3"), ("cantonese", "large-v3")])
+def test_a_language_nobody_knows(whisper_file: Path, asked: str, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        loaded(whisper_file, language=asked)
+
+
+def test_text_that_repeats_itself_is_no_speech(tmp_path: Path, whisper_checkpoint: Make) -> None:
+    looping = whisper_checkpoint(tmp_path / "loop.pt", " ".join(["thank you"] * 12))
+    (answer,) = hear(loaded(looping, language="en"), speech(3.0))
+    assert answer.words == ()
+
+
+def test_a_clip_longer_than_one_window(whisper_file: Path) -> None:
+    (answer,) = hear(loaded(whisper_file, language="en"), speech(40.0, start=5.0))
+    assert len(answer.words) >= 6
+    assert list(answer.words) == sorted(answer.words)
+    assert all(5.0 <= word.span.start < word.span.end <= 45.0 for word in answer.words)
+
+
+def test_a_prompt_reaches_the_decoder(whisper_file: Path) -> None:
+    plain, prompted = loaded(whisper_file, language="en"), loaded(whisper_file, language="en", initial_prompt="Quarterly")
+    assert hear(prompted, speech(2.0)) != hear(plain, speech(2.0)), "this model counts positions, a prompt moves them"
+
+
+def test_the_same_seed_hears_the_same_and_leaves_other_random_numbers_alone(tmp_path: Path, whisper_checkpoint: Make) -> None:
+    unsure = whisper_checkpoint(tmp_path / "unsure.pt", "Good morning everyone.")
+    checkpoint = torch.load(unsure)
+    checkpoint["model_state_dict"]["decoder.ln.weight"].fill_(1.0)  # improbable text: every temperature is tried
+    torch.save(checkpoint, unsure)
+    state = torch.get_rng_state()
+    answers = [hear(loaded(unsure, language="en", seed=seed), speech(2.0), speech(2.0)) for seed in (0, 0, 1)]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == answers[0][1], "an answer depends on its clip only"
+    assert answers[0] != answers[2]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_official_models_get_their_own_alignment_heads(whisper_file: Path, tmp_path: Path) -> None:
+    named = tmp_path / "tiny.pt"
+    named.write_bytes(whisper_file.read_bytes())
+    assert hear(loaded(named), speech(2.0)), "only the name is that of an official model"
+    from whisper.model import ModelDimensions, Whisper
+
+    from meetsplit.pipeline.transcribers.whisper import _set_alignment_heads
+
+    model = Whisper(ModelDimensions(80, 1500, 24, 6, 1, 51865, 8, 24, 6, 4))
+    before = model.alignment_heads.to_dense().clone()
+    _set_alignment_heads(model, "tiny")
+    after = model.alignment_heads.to_dense()
+    assert after.shape == before.shape
+    assert after.sum() == 6
+    assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize("content", [b"no checkpoint", b""])
+def test_a_file_that_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(content)
+    with pytest.raises(StageError, match="no Whisper checkpoint"):
+        loaded(path)
+
+
+def test_a_checkpoint_of_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(StageError, match="no Whisper checkpoint"):
+        loaded(path)
