@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
+import torch
 
 from meetsplit.benchmarks.separation import si_sdr
 from meetsplit.pipeline.data import Audio, Samples, Speaker
@@ -73,9 +74,14 @@ def test_another_rate_is_refused(known: Known) -> None:
 def test_a_dictionary_is_learned_once_for_equal_clips(
     known: Known, truth: Mapping[Speaker, Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learned: list[int] = []
+    learned: list[float] = []
     learn = DictionarySeparator._learn
-    monkeypatch.setattr(DictionarySeparator, "_learn", lambda self, clips: learned.append(1) or learn(self, clips))
+
+    def counting(self: DictionarySeparator, clips: Sequence[Audio]) -> torch.Tensor:
+        learned.append(sum(clip.duration for clip in clips))
+        return learn(self, clips)
+
+    monkeypatch.setattr(DictionarySeparator, "_learn", counting)
     separator = DictionarySeparator()
     mixture = Audio(truth["SPEAKER_00"], RATE)
     again = {name: [Audio(clip.samples.copy(), RATE, 77.0) for clip in clips] for name, clips in known.items()}

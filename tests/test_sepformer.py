@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +38,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-def everything_below(folder: Path) -> Mapping[str, int]:
+def everything_below(folder: Path) -> dict[str, int]:
     return {str(path): path.lstat().st_mtime_ns for path in folder.rglob("*")}
 
 
@@ -57,8 +56,8 @@ def test_the_weights_are_really_loaded(sepformer_folder: Path, tmp_path: Path) -
     other = shutil.copytree(sepformer_folder, tmp_path / "other")
     state = torch.load(other / "encoder.ckpt")
     torch.save({name: torch.flip(weight, dims=[0]) for name, weight in state.items()}, other / "encoder.ckpt")
-    voices = [load(separator=folder).split(noise(1.0), 2)[0].samples for folder in (sepformer_folder, other)]
-    assert not np.allclose(*voices)
+    first, second = (load(separator=folder).split(noise(1.0), 2)[0].samples for folder in (sepformer_folder, other))
+    assert not np.allclose(first, second)
 
 
 def test_a_model_for_three_voices_at_8_khz(sepformer_folder: Path, sepformer_3_folder: Path) -> None:

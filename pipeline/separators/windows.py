@@ -40,23 +40,22 @@ def in_windows(samples: Samples, separate: Callable[[Samples], Samples], *, size
     The cross-fade is linear, so where every window's voices add up to its mixture, the whole does. With ``anonymous``, a
     window's voices are put in the order that goes on best from the window before (`continuing`).
     """
-    whole: Samples | None = None
-    before = slice(0, 0)
-    for window in windows(len(samples), size, shared):
+    first, *later = windows(len(samples), size, shared)
+    piece = separate(samples[first])
+    whole = np.zeros((len(piece), len(samples)), np.float32)
+    whole[:, first] = piece
+    known = first.stop
+    for window in later:
         piece = separate(samples[window])
-        if whole is None:
-            whole = np.zeros((len(piece), len(samples)), np.float32)
-            whole[:, window] = piece
-        else:
-            joint = before.stop - window.start
-            if anonymous:
-                piece = piece[list(continuing(whole[:, window.start : before.stop], piece[:, :joint]))]
-            rise = np.linspace(0.0, 1.0, joint + 2, dtype=np.float32)[1:-1]
-            whole[:, window.start : before.stop] *= 1.0 - rise
-            whole[:, window.start : before.stop] += piece[:, :joint] * rise
-            whole[:, before.stop : window.stop] = piece[:, joint:]
-        before = window
-    assert whole is not None  # windows() always gives one
+        joint = slice(window.start, known)
+        heads = piece[:, : known - window.start]
+        if anonymous:
+            piece = piece[list(continuing(whole[:, joint], heads))]
+            heads = piece[:, : known - window.start]
+        rise = np.linspace(0.0, 1.0, heads.shape[1] + 2, dtype=np.float32)[1:-1]
+        whole[:, joint] += (heads - whole[:, joint]) * rise
+        whole[:, known : window.stop] = piece[:, known - window.start :]
+        known = window.stop
     return whole
 
 
