@@ -7,19 +7,22 @@ Nothing in it is random but the room's hiss, which has a fixed seed.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from pocketsphinx import Config, Decoder
+
 from meetsplit.pipeline.data import Audio, Samples, Span
 from meetsplit.pipeline.timeline import alone
-from meetsplit.training.dialogue import Line, words, written
+from meetsplit.training.dialogue import words
 from meetsplit.training.meeting import Cue, Said, overlap, rttm, stems, stm, truth, uem
-from meetsplit.training.speech import Utterance, said_by_flite, trimmed
-from pocketsphinx import Config, Decoder
+from meetsplit.training.rooms import pink
+from meetsplit.training.voices import from_dialogue
 
 HERE = Path(__file__).parent
 RATE = 16000
@@ -31,24 +34,10 @@ NOISE_RMS = 10 ** (-58 / 20)
 """The room's hiss: about 35 dB below the voices."""
 
 
-def cues(lines: Sequence[Line], cache: Path) -> Iterator[Cue]:
-    """Each line at its place: its gap from the end of everything said before."""
-    end = 0.5
-    for line in lines:
-        utterance = trimmed(Utterance(line.speaker, said_by_flite(line.speaker, line.text, cache), line.text))
-        if utterance is None:
-            raise SystemExit(f"flite said nothing for {line.text!r}")
-        cue = Cue(utterance, round(end + line.gap, 2), LEVELS[line.speaker])
-        end = max(end, cue.end)
-        yield cue
-
-
-def hiss(length: int) -> Samples:
-    """Light room noise: white noise whose power falls by 3 dB per octave above 50 Hz."""
-    spectrum = np.fft.rfft(np.random.default_rng(7).standard_normal(length))
-    spectrum /= np.sqrt(np.maximum(np.fft.rfftfreq(length, 1 / RATE), 50.0))
-    noise = np.fft.irfft(spectrum, length)
-    return np.asarray(noise * NOISE_RMS / np.sqrt(np.mean(noise**2)), np.float32)
+def cues(cache: Path) -> tuple[Cue, ...]:
+    """The dialogue at its places, everybody at their own level."""
+    placed = from_dialogue(HERE / f"{NAME}.txt", cache, RATE)
+    return tuple(dataclasses.replace(cue, gain=LEVELS[cue.utterance.speaker]) for cue in placed)
 
 
 def word_times(tracks: Mapping[str, Samples], said: Sequence[Said]) -> str:
@@ -92,10 +81,10 @@ def main() -> None:
     options.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "flite-cache")
     options.add_argument("-o", "--output-dir", type=Path, default=HERE)
     chosen = options.parse_args()
-    placed = tuple(cues(written(HERE / f"{NAME}.txt"), chosen.cache))
+    placed = cues(chosen.cache)
     length = round((max(cue.end for cue in placed) + 0.7) * RATE)
     tracks = stems(placed, length, RATE)
-    mixture = np.sum(list(tracks.values()), axis=0) + hiss(length)
+    mixture = np.sum(list(tracks.values()), axis=0) + NOISE_RMS * pink(length, RATE, np.random.default_rng(7))
     if np.abs(mixture).max() > 0.99:
         raise SystemExit(f"too loud: peak {np.abs(mixture).max():.2f}")
     turns, said = truth(placed)

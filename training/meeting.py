@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from meetsplit.pipeline.audio import write_wav
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.timeline import overlaps, total
@@ -105,18 +105,26 @@ def overlap(turns: Sequence[Turn]) -> float:
     return total(o.span for o in overlaps(turns)) / speech if speech else 0.0
 
 
-def write_wav(path: Path, audio: Audio) -> None:
-    """Mono 16-bit WAV; samples beyond ±1 are clipped. Raises `OutputError`."""
-    pcm = np.clip(np.rint(audio.samples * 32768.0), -32768, 32767).astype("<i2")
-    fresh = path.with_name(f".{path.name}.part")
+def save(meeting: Meeting, folder: Path, name: str) -> tuple[Path, ...]:
+    """Write the recording, one stem per speaker, the noise, and the truth; the paths, the recording's first.
+
+        name.wav  name.rttm  name.uem  name.stm (where texts are known)
+        name.stems/A.wav, B.wav…, noise.wav
+
+    WAV has 16 bits: the stems and the noise sum to the recording up to rounding. Raises `OutputError`.
+    """
+    stems_folder = folder / f"{name}.stems"
+    truths = {"rttm": rttm(name, meeting.turns), "uem": uem(name, meeting.mixture.duration)}
+    if meeting.said:
+        truths["stm"] = stm(name, meeting.said)
+    sounds = {folder / f"{name}.wav": meeting.mixture, stems_folder / "noise.wav": meeting.noise}
+    sounds |= {stems_folder / f"{speaker}.wav": stem for speaker, stem in meeting.stems.items()}
     try:
-        with wave.open(str(fresh), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(audio.rate)
-            file.writeframes(pcm.tobytes())
-        os.replace(fresh, path)
+        stems_folder.mkdir(parents=True, exist_ok=True)
+        for ending, text in truths.items():
+            (folder / f"{name}.{ending}").write_text(text, "utf-8")
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        fresh.unlink(missing_ok=True)
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}; choose another folder or make room") from error
+    for path, sound in sounds.items():
+        write_wav(path, sound)
+    return (*sounds, *(folder / f"{name}.{ending}" for ending in truths))

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
+
+from meetsplit.pipeline.audio import probe, read
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker
-from meetsplit.pipeline.errors import AudioError, MissingDependency, SettingsError, blame
+from meetsplit.pipeline.errors import MissingDependency, SettingsError, blame
 from meetsplit.pipeline.timeline import support
 
 SOUND = frozenset({".flac", ".wav", ".mp3", ".m4a", ".ogg", ".opus"})
@@ -26,6 +28,9 @@ VOICES = ("awb", "rms", "slt", "kal16")
 
 FRAME = 0.01
 """Seconds per frame of the energy criterion."""
+
+MARGIN = 0.05
+"""Seconds kept around a voice when silence is cut away."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,27 +67,65 @@ def voiced(audio: Audio, pause: float = 0.5) -> tuple[Span, ...]:
     return support((Span(audio.clock(first * FRAME), audio.clock(last * FRAME)) for first, last in runs), gap=pause)
 
 
-def trimmed(utterance: Utterance, margin: float = 0.05) -> Utterance | None:
-    """The utterance from its first to its last voiced frame with ``margin`` seconds around it, at clock 0; None if silent."""
+def trimmed(utterance: Utterance) -> Utterance | None:
+    """The utterance from its first to its last voiced frame with `MARGIN` around it, at clock 0; None if silent."""
     spans = voiced(utterance.audio)
     if not spans:
         return None
-    around = Span(max(spans[0].start - margin, 0.0), spans[-1].end + margin)
+    around = Span(max(spans[0].start - MARGIN, 0.0), spans[-1].end + MARGIN)
     return Utterance(utterance.speaker, Audio(utterance.audio.crop(around).samples, utterance.audio.rate), utterance.text)
 
 
-def decoded(path: Path, rate: int) -> Audio:
-    """A sound file as mono at ``rate``. Raises `AudioError` for a file without sound."""
-    with blame("simulate", f"reading {path}"), av.open(str(path)) as container:
-        if not container.streams.audio:
-            raise AudioError(f"{path}: no sound in this file; give a folder of recordings of single speakers")
-        resampler = av.AudioResampler("flt", "mono", rate)
-        frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
-        frames += resampler.resample(None)
-        parts = [frame.to_ndarray()[0] for frame in frames]
-    if not parts:
-        raise AudioError(f"{path}: no sound in this file; give a folder of recordings of single speakers")
-    return Audio(np.ascontiguousarray(np.concatenate(parts), np.float32), rate)
+def phrases(utterance: Utterance, pause: float = 0.3) -> tuple[Utterance, ...]:
+    """The utterance cut at its pauses, so that read speech gets turns of spoken length; texts are lost, a text stays whole."""
+    if utterance.text is not None:
+        return (utterance,)
+    cut: list[Utterance] = []
+    for span in voiced(utterance.audio, pause):
+        if span.duration >= 0.2:
+            around = Span(max(span.start - MARGIN, 0.0), span.end + MARGIN)
+            cut.append(Utterance(utterance.speaker, Audio(utterance.audio.crop(around).samples, utterance.audio.rate)))
+    return tuple(cut)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An utterance in a file that has not been read yet."""
+
+    speaker: Speaker
+    path: Path
+    text: str | None = None
+
+    def utterance(self, rate: int) -> Utterance:
+        """The sound, at ``rate``. Raises `AudioError`."""
+        return Utterance(self.speaker, read(self.path, rate), self.text)
+
+
+def recorded(folder: Path) -> tuple[Recorded, ...]:
+    """Every utterance below a folder, sorted by path, with its text where there is one.
+
+    Layouts: LibriSpeech (``1688/142285/1688-142285-0000.flac`` with ``1688-142285.trans.txt``), one folder per speaker,
+    or flat with the speaker before the first ``-`` or ``_`` of the file name. A text may also lie beside its sound as
+    ``.txt``. Raises `SettingsError` where nothing is found.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND) if folder.is_dir() else []
+    if not paths:
+        raise SettingsError(f"{folder}: no utterances in it; give a folder with {', '.join(sorted(SOUND))} files of single speakers")
+    transcripts: dict[str, str] = {}
+    for book in sorted(folder.rglob("*.trans.txt")):
+        rows = (row.partition(" ") for row in book.read_text("utf-8").splitlines())
+        transcripts |= {name: text.strip() for name, _, text in rows}
+    return tuple(Recorded(_speaker(path, folder), path, transcripts.get(path.stem) or _beside(path)) for path in paths)
+
+
+def _speaker(path: Path, folder: Path) -> Speaker:
+    inside = path.relative_to(folder).parts
+    return inside[0] if len(inside) > 1 else re.split("[-_]", path.stem, maxsplit=1)[0]
+
+
+def _beside(path: Path) -> str | None:
+    text = path.with_suffix(".txt")
+    return text.read_text("utf-8").strip() or None if text.exists() else None
 
 
 def said_by_flite(voice: str, text: str, cache: Path) -> Audio:
@@ -102,6 +145,4 @@ def said_by_flite(voice: str, text: str, cache: Path) -> Audio:
         with blame("simulate", f"speaking {text!r} with flite"):
             subprocess.run([program, "-voice", voice, "-t", f" {text}", "-o", str(fresh)], check=True, capture_output=True)
             os.replace(fresh, path)
-    with blame("simulate", f"reading {path}"), av.open(str(path)) as container:
-        rate = container.streams.audio[0].rate
-    return decoded(path, rate)
+    return read(path, probe(path).rate)

@@ -1,0 +1,131 @@
+"""Who speaks when in a simulated meeting.
+
+Turn-taking follows what is measured in conversations. The next speaker starts about 0.2 s after the last one ends, with a
+long tail, and four changes in ten overlap (Heldner and Edlund, "Pauses, gaps and overlaps in conversations", 2010; Levinson
+and Torreira, "Timing in turn-taking", 2015). Pauses inside a person's own speech are longer, and log-normal (Campione and
+Véronis, "A large-scale multilingual study of silent pause duration", 2002). How much overlaps in all is steered: each
+interruption starts where the share of overlapped speech so far comes closest to the one that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from meetsplit.pipeline.data import Speaker
+from meetsplit.pipeline.errors import SettingsError
+from meetsplit.training.dialogue import Line
+from meetsplit.training.floor import LEAD, SHORT, Floor, Queue, Spoken, spoken
+from meetsplit.training.meeting import Cue
+from meetsplit.training.speech import FRAME, Utterance, trimmed
+
+GAP, GAP_SPREAD, GAP_MOST = 0.2, 0.8, 1.5
+"""Between speakers: median in seconds, spread of its logarithm, longest."""
+
+PAUSE, PAUSE_SPREAD, PAUSE_MOST = 0.5, 0.5, 2.0
+"""Before the same speaker goes on."""
+
+GOES_ON = 0.25
+"""How often the same speaker goes on after a pause."""
+
+CLOSING = 30.0
+"""Seconds before the end in which every change of speaker that may overlap does, so that the share comes out right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How people talk with each other: ``overlap`` and ``backchannels`` are shares of speech time and of utterances.
+
+    Each speaker first speaks ``warmup`` seconds without being interrupted. ``reuse`` lets utterances be said again once a
+    speaker's are used up.
+    """
+
+    overlap: float = 0.15
+    backchannels: float = 0.15
+    warmup: float = 0.0
+    reuse: bool = False
+
+
+def performed(lines: Sequence[Line], utterances: Iterable[Utterance]) -> Iterator[Cue]:
+    """A written dialogue as it stands: each utterance at its line's gap from the end of everything said before."""
+    end = LEAD
+    for line, utterance in zip(lines, utterances, strict=True):
+        clean = trimmed(utterance)
+        if clean is None:
+            raise SettingsError(f"the voice {line.speaker!r} says nothing at {line.text!r}: use words that it can speak")
+        cue = Cue(clean, max(round(end + line.gap, 2), 0.0))
+        end = max(end, cue.end)
+        yield cue
+
+
+def conversation(utterances: Iterable[Utterance], manners: Manners, duration: float, rng: np.random.Generator) -> tuple[Cue, ...]:
+    """About ``duration`` seconds of talk, by start, among everybody who has something to say; nobody talks over themselves.
+
+    Raises `SettingsError` where a speaker has too little to say.
+    """
+    queues = _queues(utterances, manners, rng)
+    floor = Floor(np.zeros(round((duration + 60) / FRAME), np.int16))
+    _warm_up(queues, floor, manners.warmup, rng)
+    while floor.end < duration:
+        speaker = _next_speaker(sorted(queues), floor, rng)
+        change = speaker != floor.last
+        wanted = change and floor.share() < manners.overlap
+        if wanted and rng.random() < manners.backchannels and _respond(queues[speaker], floor, rng):
+            continue
+        item = queues[speaker].take()
+        if item is None:
+            continue
+        soon = max(floor.end + _pause(rng, change), floor.free.get(speaker, 0.0))
+        overlaps = wanted and (floor.end > duration - CLOSING or rng.random() < 0.3 + 2 * manners.overlap)
+        floor.place(item, floor.interruption(item, manners.overlap, soon) if overlaps else soon)
+    return tuple(sorted(floor.cues, key=lambda cue: cue.start))
+
+
+def _queues(utterances: Iterable[Utterance], manners: Manners, rng: np.random.Generator) -> dict[Speaker, Queue]:
+    said: dict[Speaker, list[Spoken]] = {}
+    for utterance in utterances:
+        item = spoken(utterance)
+        if item is not None:
+            said.setdefault(item.utterance.speaker, []).append(item)
+    return {
+        speaker: Queue(speaker, tuple(said[speaker][i] for i in rng.permutation(len(said[speaker]))), manners.reuse)
+        for speaker in sorted(said)
+    }
+
+
+def _warm_up(queues: Mapping[Speaker, Queue], floor: Floor, seconds: float, rng: np.random.Generator) -> None:
+    """Everybody in turn speaks alone."""
+    for index in rng.permutation(len(queues)):
+        speaker = sorted(queues)[index]
+        while floor.talked.get(speaker, 0.0) < seconds:
+            item = queues[speaker].take()
+            if item is not None:
+                floor.place(item, floor.end + _pause(rng, floor.last != speaker))
+
+
+def _pause(rng: np.random.Generator, change: bool) -> float:
+    median, spread, most = (GAP, GAP_SPREAD, GAP_MOST) if change else (PAUSE, PAUSE_SPREAD, PAUSE_MOST)
+    return min(float(rng.lognormal(np.log(median), spread)), most)
+
+
+def _next_speaker(speakers: Sequence[Speaker], floor: Floor, rng: np.random.Generator) -> Speaker:
+    """Somebody else, rather somebody who has said little, unless the last speaker goes on."""
+    if floor.last is not None and (len(speakers) == 1 or rng.random() < GOES_ON):
+        return floor.last
+    others = [speaker for speaker in speakers if speaker != floor.last]
+    weights = np.array([1.0 / (5.0 + floor.talked.get(speaker, 0.0)) for speaker in others])
+    return others[int(rng.choice(len(others), p=weights / weights.sum()))]
+
+
+def _respond(queue: Queue, floor: Floor, rng: np.random.Generator) -> bool:
+    """A short utterance inside the last speaker's; False where none fits."""
+    if floor.latest is None:
+        return False
+    first = max(floor.latest.start + 2 * LEAD, floor.free.get(queue.speaker, 0.0))
+    short = queue.take(min(SHORT, floor.latest.end - LEAD - first))
+    if short is None:
+        return False
+    floor.place(short, float(rng.uniform(first, floor.latest.end - LEAD - short.duration)))
+    return True
