@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
 from meetsplit.scoring.normalize import Token
 
 Match: TypeAlias = tuple[int | None, int | None]

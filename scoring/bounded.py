@@ -1,33 +1,34 @@
 """What may blow up, and how is it held? The two metrics whose cost nobody can bound run in a process of their own.
 
 tcORC-WER is exponential in the number of heard speakers who talk at the same time; greedy DI-cpWER keeps a matrix per
-utterance. The process (``python -m meetsplit.scoring.bounded``) reads one JSON job and writes one line per answer, so
-that what is ready before the time is up is kept.
+utterance. The process (``python -m meetsplit.scoring.bounded``) reads its
+memory limit in GiB and then jobs, one per line, and writes one answer per line.
 """
 
 from __future__ import annotations
 
 import json
+import queue
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import IO, Any
 
-from meetsplit.pipeline.errors import ScoreError
+from meetsplit.pipeline.errors import MeetsplitError, ScoreError, blame
 from meetsplit.scoring.normalize import Spoken
 
 MOST_STREAMS = 10
 """Streams to choose from above which meeteval does not begin: the cost grows with the power of their number."""
 
-METRICS = ("dicpwer", "tcorcwer")
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one recording may cost: ``seconds`` of time and ``gibibytes`` of memory (where the system can hold it)."""
+    """What one bounded metric of one recording may cost: ``seconds`` of time, ``gibibytes`` of memory (where the system can hold it)."""
 
-    seconds: float = 50.0
+    seconds: float = 25.0
     gibibytes: float = 4.0
 
 
@@ -44,58 +45,108 @@ class Answer:
     reason: str = ""
 
 
-def answers(
-    reference: Sequence[Spoken], hypothesis: Sequence[Spoken], *, timed: bool, collar: float, limits: Limits
-) -> Mapping[str, Answer]:
-    """Greedy DI-cpWER and tcORC-WER of one recording. ``timed``: the heard words have times of their own."""
-    streams = {"dicpwer": (reference, "reference"), "tcorcwer": (hypothesis, "hypothesis")}
-    refused: dict[str, Answer] = {}
-    for metric, (side, name) in streams.items():
-        count = len({utterance.speaker for utterance in side})
-        if count > MOST_STREAMS:
-            refused[metric] = Answer(
-                reason=f"{count} speakers in the {name}: its cost grows with the power of their number; at most {MOST_STREAMS}"
+class Bounded:
+    """The process that may be killed. It starts with the first question, and again after it had to be killed.
+
+    Used as a context manager, so that it never outlives the scoring.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._process: subprocess.Popen[str] | None = None
+        self._answers: queue.Queue[str] = queue.Queue()
+
+    def __enter__(self) -> Bounded:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def greedy_dicpwer(self, reference: Sequence[Spoken], hypothesis: Sequence[Spoken]) -> Answer:
+        """Greedy DI-cpWER: the assignment has a reference speaker for every heard utterance."""
+        return self._asked("dicpwer", _streams(reference), {"reference": _rows(reference), "hypothesis": _rows(hypothesis)})
+
+    def tcorcwer(self, reference: Sequence[Spoken], hypothesis: Sequence[Spoken], *, timed: bool, collar: float) -> Answer:
+        """tcORC-WER: the assignment has a heard stream for every reference utterance. ``timed``: the heard words have their own times."""
+        heard = _word_rows(hypothesis) if timed else _rows(hypothesis)
+        return self._asked("tcorcwer", _streams(hypothesis), {"reference": _rows(reference), "hypothesis": heard, "collar": str(collar)})
+
+    def _asked(self, metric: str, streams: int, job: Mapping[str, Any]) -> Answer:
+        if streams > MOST_STREAMS:
+            side = "hypothesis" if metric == "tcorcwer" else "reference"
+            return Answer(
+                reason=f"{streams} speakers in the {side}: its cost grows with the power of their number; at most {MOST_STREAMS} are tried"
             )
-    wanted = [metric for metric in METRICS if metric not in refused]
-    if not wanted:
-        return refused
-    words = [_row(u) for u in hypothesis] if not timed else [_row(u, n) for u in hypothesis for n in range(len(u.tokens))]
-    job = {
-        "wanted": wanted,
-        "reference": [_row(u) for u in reference],
-        "hypothesis": [_row(u) for u in hypothesis],
-        "words": words,
-        "collar": str(collar),
-        "gibibytes": limits.gibibytes,
-    }
-    return {**refused, **_asked(job, wanted, limits)}
+        if self._process is None:
+            self._start()
+        try:
+            self._send(json.dumps({"metric": metric, **job}))
+            line = self._answers.get(timeout=self._limits.seconds)
+        except queue.Empty:
+            self._stop()
+            return Answer(reason=f"it takes longer than {self._limits.seconds:g} s")
+        if not line:
+            self._stop()
+            return Answer(reason=f"it needs more memory than {self._limits.gibibytes:g} GiB")
+        said = json.loads(line)
+        if "failed" in said:
+            raise ScoreError(said["failed"])
+        return Answer(said["errors"], said["length"], tuple(said["assignment"]))
+
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "meetsplit.scoring.bounded"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, encoding="utf-8")
+        self._answers = queue.Queue()
+        threading.Thread(target=_listen, args=(self._process.stdout, self._answers), daemon=True).start()
+        self._send(str(self._limits.gibibytes))
+
+    def _send(self, line: str) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            try:
+                self._process.stdin.write(line + "\n")
+                self._process.stdin.flush()
+            except BrokenPipeError:  # it died meanwhile: the listener says so with an empty line
+                return
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            if self._process.stdin is not None:
+                _close(self._process.stdin)
+            self._process = None
 
 
-def _row(utterance: Spoken, word: int | None = None) -> dict[str, str]:
-    tokens = utterance.tokens if word is None else utterance.tokens[word : word + 1]
-    start, end = (utterance.start, utterance.end) if word is None else (tokens[0].start, tokens[0].end)
-    text = " ".join(token.text for token in tokens)
-    return {"session_id": "one", "speaker": utterance.speaker, "start_time": str(start), "end_time": str(end), "words": text}
-
-
-def _asked(job: Mapping[str, Any], wanted: Sequence[str], limits: Limits) -> dict[str, Answer]:
-    command = [sys.executable, "-m", "meetsplit.scoring.bounded"]
-    why = f"it needs more than {limits.gibibytes:g} GiB"
+def _close(end: IO[str]) -> None:
     try:
-        done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, timeout=limits.seconds, check=False)
-        said, complaint = done.stdout, done.stderr
-    except subprocess.TimeoutExpired as late:
-        said, complaint = (late.stdout.decode() if isinstance(late.stdout, bytes) else late.stdout or ""), "MemoryError"
-        why = f"it takes longer than {limits.seconds:g} s"
-    found: dict[str, Answer] = {}
-    for line in said.splitlines():
-        answer = json.loads(line)
-        found[answer["metric"]] = Answer(answer["errors"], answer["length"], tuple(answer["assignment"]))
-    open_questions = [metric for metric in wanted if metric not in found]
-    # std::bad_alloc reaches Python as MemoryError; a process that the system kills says nothing at all.
-    if open_questions and complaint.strip() and "MemoryError" not in complaint and "bad_alloc" not in complaint:
-        raise ScoreError(f"meeteval could not compute {open_questions[0]}: {complaint.strip().splitlines()[-1]}")
-    return {**found, **{metric: Answer(reason=why) for metric in open_questions}}
+        end.close()
+    except BrokenPipeError:  # what was still to be written has no reader any more
+        return
+
+
+def _listen(answers: IO[str] | None, into: queue.Queue[str]) -> None:
+    if answers is not None:
+        with answers:
+            for line in answers:
+                into.put(line)
+    into.put("")
+
+
+def _streams(side: Sequence[Spoken]) -> int:
+    return len({utterance.speaker for utterance in side})
+
+
+def _rows(side: Sequence[Spoken]) -> list[dict[str, str]]:
+    return [_row(u.speaker, u.start, u.end, " ".join(token.text for token in u.tokens)) for u in side]
+
+
+def _word_rows(side: Sequence[Spoken]) -> list[dict[str, str]]:
+    return [_row(u.speaker, token.start, token.end, token.text) for u in side for token in u.tokens]
+
+
+def _row(speaker: str, start: Decimal, end: Decimal, words: str) -> dict[str, str]:
+    return {"session_id": "one", "speaker": speaker, "start_time": str(start), "end_time": str(end), "words": words}
 
 
 def _limited(gibibytes: float) -> None:
@@ -107,9 +158,7 @@ def _limited(gibibytes: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
-def _computed(metric: str, job: Mapping[str, Any]) -> dict[str, Any]:
-    from decimal import Decimal
-
+def _computed(job: Mapping[str, Any]) -> dict[str, Any]:
     from meeteval.io import SegLST
     from meeteval.wer.wer.di_cp import greedy_di_cp_word_error_rate
     from meeteval.wer.wer.time_constrained_orc import time_constrained_orc_wer
@@ -118,24 +167,25 @@ def _computed(metric: str, job: Mapping[str, Any]) -> dict[str, Any]:
         times = ("start_time", "end_time")
         return SegLST([{key: Decimal(value) if key in times else value for key, value in row.items()} for row in job[name]])
 
-    if metric == "dicpwer":
+    if job["metric"] == "dicpwer":
         rate = greedy_di_cp_word_error_rate(table("reference"), table("hypothesis"))
     else:
-        rate = time_constrained_orc_wer(table("reference"), table("words"), collar=Decimal(job["collar"]))
-    return {
-        "metric": metric,
-        "errors": int(rate.errors),
-        "length": int(rate.length),
-        "assignment": [str(label) for label in rate.assignment],
-    }
+        rate = time_constrained_orc_wer(table("reference"), table("hypothesis"), collar=Decimal(job["collar"]))
+    return {"errors": int(rate.errors), "length": int(rate.length), "assignment": [str(label) for label in rate.assignment]}
 
 
 def main() -> None:
-    """Answer the job on standard input, one line of JSON per metric."""
-    job = json.load(sys.stdin)
-    _limited(job["gibibytes"])
-    for metric in job["wanted"]:
-        sys.stdout.write(json.dumps(_computed(metric, job)) + "\n")
+    """Answer the jobs on standard input, one line of JSON each. Ends without an answer where the memory does not suffice."""
+    _limited(float(sys.stdin.readline()))
+    for line in sys.stdin:
+        try:
+            with blame("score", "meeteval's part of the scoring"):
+                answer = _computed(json.loads(line))
+        except MeetsplitError as error:
+            if isinstance(error.__cause__, MemoryError):
+                return
+            answer = {"failed": str(error)}
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -53,7 +54,9 @@ def normalizer(name: str) -> Normalize:
         raise SettingsError(f"--normalizer {name}: {nearest(name, get_args(Normalizer))}")
     if name == "none":
         return lambda text: " ".join(text.split())
-    with blame("score", "normalising text"):
+    with blame("score", "normalising text"), warnings.catch_warnings():
+        # whisper leaves the file of its spellings open to the garbage collector
+        warnings.simplefilter("ignore", ResourceWarning)
         made = _whisper_normalizers()
         chosen = made.EnglishTextNormalizer() if name == "english" else made.BasicTextNormalizer()
     normalize = cast(Normalize, chosen)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from meetsplit.pipeline import timeline
 from meetsplit.pipeline.data import Span
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.events import Progressed, Tell, nobody
 from meetsplit.scoring.accounts import Account, within
+from meetsplit.scoring.bounded import Bounded
 from meetsplit.scoring.normalize import Normalize, Spoken, normalizer, spoken
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.read import Pair
 from meetsplit.scoring.sound import SoundScores, pooled_sound
 from meetsplit.scoring.turns import TurnErrors, turn_errors
-from meetsplit.scoring.words import WORD_METRICS, WordErrors, word_errors
+from meetsplit.scoring.words import WORD_METRICS, Placed, WordErrors, word_errors
 
 SUSPICIOUS = 0.9
 """Share of wrong words above which a row asks whether the hypothesis is about this recording at all."""
@@ -72,9 +73,11 @@ def score(
     given = tuple(pairs)
     normalize = normalizer(protocol.normalizer)
     rows: list[Row] = []
-    for number, pair in enumerate(given):
-        tell(Progressed("score", number, len(given)))
-        rows.append(_row(pair, protocol, normalize, (sounds or {}).get(pair.recording)))
+    with Bounded(protocol.limits) as bounded:
+        for number, pair in enumerate(given):
+            tell(Progressed("score", number, len(given)))
+            row = _row(pair, protocol, normalize, bounded)
+            rows.append(replace(row, sound=(sounds or {}).get(pair.recording)))
     tell(Progressed("score", len(given), len(given)))
     told = [*notices]
     if protocol.skip_overlap:
@@ -82,34 +85,34 @@ def score(
     return Scores(protocol, tuple(rows), _pooled(rows), tuple(told))
 
 
-def _row(pair: Pair, protocol: Protocol, normalize: Normalize, sound: SoundScores | None) -> Row:
+def _row(pair: Pair, protocol: Protocol, normalize: Normalize, bounded: Bounded) -> Row:
     scored = pair.uem
     reference = pair.reference if scored is None else within(pair.reference, scored)
     hypothesis = pair.hypothesis if scored is None else within(pair.hypothesis, scored)
     overlapped = timeline.support(overlap.span for overlap in timeline.overlaps(reference.turns))
     found = turn_errors(reference.turns, hypothesis.turns, uem=scored, collar=protocol.collar, skip_overlap=protocol.skip_overlap)
     a, b = spoken(reference, normalize), spoken(hypothesis, normalize)
-    words, missing = _words(reference, hypothesis, (a, b), protocol, overlapped)
+    words, missing = _words((reference, hypothesis), (a, b), protocol, overlapped, bounded)
     parts = [
         _part({metric: getattr(placed, name) for metric, placed in words.items()}, getattr(found, name), missing, name)
         for name in ("total", "overlap", "clean")
     ]
     notices = (*pair.notices, *reference.notices, *hypothesis.notices, *_doubts(reference, hypothesis, (a, b), protocol, parts[0]))
-    return Row(pair.recording, parts[0], parts[1], parts[2], sound, notices, reference.has_words and hypothesis.has_words)
+    return Row(pair.recording, parts[0], parts[1], parts[2], None, notices, reference.has_words and hypothesis.has_words)
 
 
 def _words(
-    reference: Account,
-    hypothesis: Account,
+    accounts: tuple[Account, Account],
     sides: tuple[Sequence[Spoken], Sequence[Spoken]],
     protocol: Protocol,
     overlapped: Sequence[Span],
-) -> tuple[Mapping[str, object], dict[str, str]]:
-    for side, account in (("reference", reference), ("hypothesis", hypothesis)):
+    bounded: Bounded,
+) -> tuple[Mapping[str, Placed], dict[str, str]]:
+    for side, account in zip(("reference", "hypothesis"), accounts, strict=True):
         if not account.has_words:
             return {}, dict.fromkeys(WORD_METRICS, f"the {side} has turns but no words")
-    with blame("score", f"scoring the words of {reference.recording}"):
-        return word_errors(*sides, timed=hypothesis.timed, collar=protocol.word_collar, overlapped=overlapped, limits=protocol.limits)
+    with blame("score", f"scoring the words of {accounts[0].recording}"):
+        return word_errors(*sides, timed=accounts[1].timed, collar=protocol.word_collar, overlapped=overlapped, bounded=bounded)
 
 
 def _part(words: Mapping[str, WordErrors], turns: TurnErrors, missing: Mapping[str, str], name: str) -> Part:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from meetsplit.pipeline import timeline
 from meetsplit.pipeline.data import Audio, Span, Speaker, Turn
 

@@ -84,7 +84,7 @@ def turn_errors(
     """Diarization errors of one recording; turns as in `Account` (a speaker's own never overlap or touch)."""
     overlapped = tuple(overlap.span for overlap in timeline.overlaps(reference))
     scored = scored_stretches(reference, hypothesis, uem=uem, collar=collar, skip_overlap=skip_overlap)
-    inside = tuple(part for span in timeline.support(overlapped) for part in timeline.crop(scored, span))
+    inside = common(scored, timeline.support(overlapped))
     outside = timeline.subtract(scored, overlapped)
     with blame("score", "scoring the turns"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -110,6 +110,25 @@ def scored_stretches(
     if skip_overlap:
         holes += [overlap.span for overlap in timeline.overlaps(reference)]
     return timeline.subtract(whole, holes)
+
+
+def common(a: Sequence[Span], b: Sequence[Span]) -> tuple[Span, ...]:
+    """What two lists of sorted, disjoint spans share, in one pass.
+
+    >>> common([Span(0, 4), Span(6, 9)], [Span(3, 7)])
+    (Span(start=3, end=4), Span(start=6, end=7))
+    """
+    shared: list[Span] = []
+    i = j = 0
+    while i < len(a) and j < len(b):
+        part = timeline.intersection(a[i], b[j])
+        if part is not None:
+            shared.append(part)
+        if a[i].end <= b[j].end:
+            i += 1
+        else:
+            j += 1
+    return tuple(shared)
 
 
 def _annotation(turns: Sequence[Turn], prefix: str = "") -> Any:
@@ -159,7 +178,7 @@ def _counted(reference: Sequence[Turn], named: Sequence[Turn], scored: Sequence[
 
 def _cropped(turns: Sequence[Turn], scored: Sequence[Span], prefix: str = "") -> dict[Speaker, tuple[Span, ...]]:
     speech = timeline.by_speaker(turns)
-    inside = {prefix + speaker: tuple(part for area in scored for part in timeline.crop(spans, area)) for speaker, spans in speech.items()}
+    inside = {prefix + speaker: common(spans, scored) for speaker, spans in speech.items()}
     return {speaker: spans for speaker, spans in inside.items() if spans}
 
 

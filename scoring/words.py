@@ -14,15 +14,18 @@ an inserted one is where it was heard. So the errors of the overlapped stretches
 
 from __future__ import annotations
 
+import bisect
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TypeAlias
 
 import numpy as np
+
+from meetsplit.pipeline import timeline
 from meetsplit.pipeline.data import Span
 from meetsplit.scoring.align import align, constraint
-from meetsplit.scoring.bounded import Answer, Limits, answers
+from meetsplit.scoring.bounded import Answer, Bounded
 from meetsplit.scoring.normalize import Spoken, Token
 
 WORD_METRICS = ("cpwer", "tcpwer", "tcorcwer", "dicpwer")
@@ -80,20 +83,23 @@ def word_errors(
     timed: bool,
     collar: float,
     overlapped: Sequence[Span],
-    limits: Limits,
+    bounded: Bounded,
 ) -> tuple[dict[str, Placed], dict[str, str]]:
     """Each metric's errors by place, and for each metric without an answer the reason.
 
     ``timed``: the heard words have times of their own; ``collar`` in seconds holds for the time-constrained metrics;
-    ``overlapped`` are the stretches where the reference has two or more speakers at once.
+    ``overlapped`` are the stretches where the reference has two or more speakers at once; ``bounded`` answers what may blow up.
     """
-    bounded = answers(reference, hypothesis, timed=timed, collar=collar, limits=limits) if reference and hypothesis else {}
-    missing = {metric: answer.reason for metric, answer in bounded.items() if answer.assignment is None}
+    asked: dict[str, Answer] = {}
+    if reference and hypothesis:
+        asked["dicpwer"] = bounded.greedy_dicpwer(reference, hypothesis)
+        asked["tcorcwer"] = bounded.tcorcwer(reference, hypothesis, timed=timed, collar=collar)
+    missing = {metric: answer.reason for metric, answer in asked.items() if answer.assignment is None}
     streams = {
         "cpwer": (_paired(_by_speaker(reference), _by_speaker(hypothesis), None), None),
         "tcpwer": (_paired(_by_speaker(reference), _by_speaker(hypothesis, timed), collar), collar),
-        "tcorcwer": (_to_heard(reference, _by_speaker(hypothesis, timed), bounded.get("tcorcwer")), collar),
-        "dicpwer": (_to_spoken(_by_speaker(reference), hypothesis, bounded.get("dicpwer")), None),
+        "tcorcwer": (_to_heard(reference, _by_speaker(hypothesis, timed), asked.get("tcorcwer")), collar),
+        "dicpwer": (_to_spoken(_by_speaker(reference), hypothesis, asked.get("dicpwer")), None),
     }
     found = {metric: placed(pairs, limit, overlapped) for metric, (pairs, limit) in streams.items() if metric not in missing}
     return found, missing
@@ -101,17 +107,19 @@ def word_errors(
 
 def placed(streams: Streams, collar: float | None, overlapped: Sequence[Span]) -> Placed:
     """The errors of aligned streams, each in its place."""
-    parts = {True: WordErrors(), False: WordErrors()}
+    merged = timeline.support(overlapped)
+    parts = [Counter[str](), Counter[str]()]
     for spoken, heard in streams:
         for i, j in align(spoken, heard, collar):
-            at = spoken[i] if i is not None else heard[j] if j is not None else None
-            if at is None:
-                continue
-            wrong = i is not None and j is not None and spoken[i].text != heard[j].text
-            one = WordErrors(int(i is None), int(j is None), int(wrong), int(i is not None))
-            inside = spans_hold(overlapped, at.middle)
-            parts[inside] = parts[inside] + one
-    return Placed(parts[True], parts[False])
+            at = spoken[i] if i is not None else heard[j if j is not None else 0]
+            part = parts[_holds(merged, float(at.middle))]
+            part["length"] += i is not None
+            if i is None or j is None:
+                part["insertions" if i is None else "deletions"] += 1
+            else:
+                part["substitutions"] += spoken[i].text != heard[j].text
+    clean, overlap = (WordErrors(**part) for part in parts)
+    return Placed(overlap, clean)
 
 
 def _by_speaker(utterances: Iterable[Spoken], by_word: bool = False) -> dict[str, Tokens]:
@@ -163,6 +171,7 @@ def _to_spoken(reference: Mapping[str, Tokens], hypothesis: Sequence[Spoken], an
     return tuple((spoken, heard) for heard, spoken in swapped)
 
 
-def spans_hold(spans: Sequence[Span], at: Decimal) -> bool:
-    """Whether a time lies in one of the half-open stretches."""
-    return any(span.start <= at < span.end for span in spans)
+def _holds(spans: Sequence[Span], at: float) -> bool:
+    """Whether a time lies in one of the sorted, disjoint, half-open stretches."""
+    before = bisect.bisect_right(spans, at, key=lambda span: span.start)
+    return before > 0 and at < spans[before - 1].end
