@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +13,7 @@ from rich.console import Console
 
 from meetsplit import __version__
 from meetsplit.console.options import asking, settle
-from meetsplit.pipeline.errors import MeetsplitError, SettingsError
+from meetsplit.pipeline.errors import MeetsplitError
 
 app = typer.Typer(
     name="meetsplit",
@@ -66,6 +66,7 @@ def run(
     from meetsplit.pipeline.exporters import names, suffixes, unique_stems
     from meetsplit.pipeline.filing import file_away
     from meetsplit.pipeline.run import Pipeline
+    from meetsplit.pipeline.workbench import Workbench
 
     settings, outputs = settle(asked, names())
     stems = unique_stems(audio, outputs.folder, suffixes())
@@ -77,9 +78,12 @@ def run(
         for path in audio:
             stem = stems[path]
             if stem != path.stem:
-                _err().print(f"note: {path} is written as {stem}.*, because another recording has the same name", markup=False, highlight=False)
+                _err().print(
+                    f"note: {path} is written as {stem}.*, because another recording has the same name", markup=False, highlight=False
+                )
             try:
-                written = file_away(pipeline, path, outputs, stem, tell)
+                with TemporaryDirectory(prefix="meetsplit-") as scratch:
+                    written = file_away(pipeline, path, outputs, stem, bench=Workbench(Path(scratch)), tell=tell)
             except MeetsplitError as error:
                 failed.append((path, error))
                 _complain(error)
@@ -92,7 +96,19 @@ def run(
 
 
 @app.command()
-@asking("diarizer", "diarizer_model", "separator", "separator_model", "transcriber", "model", "device", "offline", "hf_token", "cache_dir", "config")
+@asking(
+    "diarizer",
+    "diarizer_model",
+    "separator",
+    "separator_model",
+    "transcriber",
+    "model",
+    "device",
+    "offline",
+    "hf_token",
+    "cache_dir",
+    "config",
+)
 def doctor(*, asked: Mapping[str, Any]) -> None:
     """Say which backends would run here, why, and what is missing."""
     from meetsplit.console.tables import plan_table
@@ -188,7 +204,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _err().print(
             f"error: something unexpected happened, which is a fault of meetsplit's own: {type(error).__name__}: {error}. "
             "Run again with --debug and report what it prints.",
-            style="bold red", highlight=False, markup=False, soft_wrap=True,
+            style="bold red",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
         sys.exit(1)
 

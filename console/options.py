@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -16,18 +17,26 @@ from meetsplit.pipeline.settings import Outputs, Settings, from_toml
 
 _WHO, _OVERLAP, _WORDS, _FILES, _MACHINE = "Who spoke when", "Where voices overlap", "What was said", "What is written", "This machine"
 
+_FITTING: Mapping[Any, tuple[type[Any], ...]] = MappingProxyType(
+    {int: (int,), float: (int, float), str: (str,), bool: (bool,), Path: (type(Path()),), NoneType: (NoneType,)}
+)
+"""Types of values that fit a setting of a plain type; literals and tuples are checked where they are used."""
+
 
 def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     diarizer: Annotated[str | None, typer.Option(help="auto, pyannote, embedded or rttm.", rich_help_panel=_WHO)] = None,
     diarizer_model: Annotated[
-        str | None, typer.Option("--diarizer-model", "--diarize-model", help="Hub id or folder of a pyannote pipeline.", rich_help_panel=_WHO)
+        str | None,
+        typer.Option("--diarizer-model", "--diarize-model", help="Hub id or folder of a pyannote pipeline.", rich_help_panel=_WHO),
     ] = None,
     rttm: Annotated[Path | None, typer.Option(help="Your own turns; implies --diarizer rttm.", rich_help_panel=_WHO)] = None,
     num_speakers: Annotated[int | None, typer.Option(help="Exactly this many people.", rich_help_panel=_WHO)] = None,
     min_speakers: Annotated[int | None, typer.Option(help="At least this many.", rich_help_panel=_WHO)] = None,
     max_speakers: Annotated[int | None, typer.Option(help="At most this many.", rich_help_panel=_WHO)] = None,
     separator: Annotated[str | None, typer.Option(help="auto, sepformer, dictionary or none.", rich_help_panel=_OVERLAP)] = None,
-    separator_model: Annotated[str | None, typer.Option(help="Hub id or folder of a SpeechBrain SepFormer.", rich_help_panel=_OVERLAP)] = None,
+    separator_model: Annotated[
+        str | None, typer.Option(help="Hub id or folder of a SpeechBrain SepFormer.", rich_help_panel=_OVERLAP)
+    ] = None,
     separator_model_3: Annotated[str | None, typer.Option(help="The same for three voices at once.", rich_help_panel=_OVERLAP)] = None,
     separate: Annotated[str | None, typer.Option(help="overlaps (default), everywhere or off.", rich_help_panel=_OVERLAP)] = None,
     match_threshold: Annotated[
@@ -35,27 +44,42 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     ] = None,
     transcriber: Annotated[str | None, typer.Option(help="auto, whisper, sphinx or script.", rich_help_panel=_WORDS)] = None,
     model: Annotated[str | None, typer.Option(help="Whisper model: tiny … large-v3, turbo, or a .pt file.", rich_help_panel=_WORDS)] = None,
-    language: Annotated[str | None, typer.Option(help="Language spoken, en or english; found per person if left out.", rich_help_panel=_WORDS)] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Language spoken, en or english; found per person if left out.", rich_help_panel=_WORDS)
+    ] = None,
     task: Annotated[str | None, typer.Option(help="transcribe (default) or translate into English.", rich_help_panel=_WORDS)] = None,
     initial_prompt: Annotated[str | None, typer.Option(help="Names and terms to expect.", rich_help_panel=_WORDS)] = None,
-    script: Annotated[Path | None, typer.Option(help="Your own words (STM, CTM, SegLST); implies --transcriber script.", rich_help_panel=_WORDS)] = None,
-    output_dir: Annotated[Path | None, typer.Option("--output-dir", "-o", help="Folder for the results. (default: here)", rich_help_panel=_FILES)] = None,
+    script: Annotated[
+        Path | None, typer.Option(help="Your own words (STM, CTM, SegLST); implies --transcriber script.", rich_help_panel=_WORDS)
+    ] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", "-o", help="Folder for the results. (default: here)", rich_help_panel=_FILES)
+    ] = None,
     output_format: Annotated[
         str | None, typer.Option("--output-format", "-f", help="Formats, separated by commas, or all (default).", rich_help_panel=_FILES)
     ] = None,
-    tracks: Annotated[bool | None, typer.Option("--tracks/--no-tracks", help="One sound file per person. (default: yes)", rich_help_panel=_FILES)] = None,
+    tracks: Annotated[
+        bool | None, typer.Option("--tracks/--no-tracks", help="One sound file per person. (default: yes)", rich_help_panel=_FILES)
+    ] = None,
     track_format: Annotated[str | None, typer.Option(help="wav (default), flac, mp3 or m4a.", rich_help_panel=_FILES)] = None,
     max_line_width: Annotated[int | None, typer.Option(help="Characters per subtitle line. (default: 42)", rich_help_panel=_FILES)] = None,
     max_line_count: Annotated[int | None, typer.Option(help="Lines per subtitle. (default: 2)", rich_help_panel=_FILES)] = None,
     name: Annotated[list[str] | None, typer.Option(help="SPEAKER_00=Alice; may be repeated.", rich_help_panel=_FILES)] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_MACHINE)] = None,
-    offline: Annotated[bool | None, typer.Option("--offline/--online", envvar="HF_HUB_OFFLINE", help="Never touch the network.", rich_help_panel=_MACHINE)] = None,
-    hf_token: Annotated[
-        str | None, typer.Option(envvar="HF_TOKEN", show_envvar=True, help="Hugging Face token, for gated models.", rich_help_panel=_MACHINE)
+    offline: Annotated[
+        bool | None, typer.Option("--offline/--online", envvar="HF_HUB_OFFLINE", help="Never touch the network.", rich_help_panel=_MACHINE)
     ] = None,
-    cache_dir: Annotated[Path | None, typer.Option(envvar="MEETSPLIT_CACHE", help="Where fetched weights are kept.", rich_help_panel=_MACHINE)] = None,
+    hf_token: Annotated[
+        str | None,
+        typer.Option(envvar="HF_TOKEN", show_envvar=True, help="Hugging Face token, for gated models.", rich_help_panel=_MACHINE),
+    ] = None,
+    cache_dir: Annotated[
+        Path | None, typer.Option(envvar="MEETSPLIT_CACHE", help="Where fetched weights are kept.", rich_help_panel=_MACHINE)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="For everything that draws at random.", rich_help_panel=_MACHINE)] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file with these options; the command line wins.", rich_help_panel=_MACHINE)] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file with these options; the command line wins.", rich_help_panel=_MACHINE)
+    ] = None,
 ) -> None:
     """Every option of a run. All default to None, so that a settings file can fill what the command line leaves out."""
 
@@ -109,11 +133,14 @@ def settle(asked: Mapping[str, Any], known_formats: tuple[str, ...]) -> tuple[Se
 
 
 def _built(kind: type[Any], given: Mapping[str, Any]) -> Any:
+    hints = get_type_hints(kind)
     chosen = {f.name: given[f.name] for f in fields(kind) if f.name in given}
-    try:
-        return kind(**chosen)
-    except TypeError as error:
-        raise SettingsError(f"a setting has the wrong type: {error}") from error
+    for name, value in chosen.items():
+        parts = get_args(hints[name]) if isinstance(hints[name], UnionType) else (hints[name],)
+        if all(part in _FITTING for part in parts) and not any(type(value) in _FITTING[part] for part in parts):
+            needed = " or ".join(part.__name__ for part in parts if part is not NoneType)
+            raise SettingsError(f"--{name.replace('_', '-')} {value!r}: a value of type {needed} is needed")
+    return kind(**chosen)
 
 
 def _formats(asked: str | list[str], known: tuple[str, ...]) -> tuple[str, ...]:

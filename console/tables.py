@@ -6,32 +6,34 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from meetsplit.pipeline import catalogue, weights
 from meetsplit.pipeline.data import Transcript
-from meetsplit.pipeline.preflight import Choice, Refusal
 from meetsplit.pipeline.filing import Written
+from meetsplit.pipeline.preflight import Choice, Refusal
 from meetsplit.pipeline.settings import Settings
 
 _SHOWN = 5
 
 
-def plan_table(rows: Sequence[Choice | Refusal]) -> Table:
-    """The pre-flight: one row a stage, and under it how to get the better backend."""
+def plan_table(rows: Sequence[Choice | Refusal]) -> Group:
+    """The pre-flight: one row a stage, and below how to get the backends that were passed over."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("stage", "backend", "weights", "device", "why"):
         table.add_column(heading, overflow="fold")
+    notes: list[Text] = []
     for row in rows:
         if isinstance(row, Refusal):
-            table.add_row(row.stage, row.backend, "–", "–", f"cannot run: {row.error}", style="red")
+            table.add_row(row.stage, row.backend, "–", "–", "cannot run, see below", style="red")
+            notes.append(Text(f"no {row.stage}: {row.error}", style="red"))
             continue
         described = ", ".join(weights.describe(source) for source in row.sources.values()) or "–"
         table.add_row(row.stage, row.backend, described, row.device, row.why)
-        if row.better:
-            table.add_row("", "", "", "", f"better: {row.better}", style="dim")
-    return table
+        notes += [Text(f"for a better {row.stage}: {sentence}", style="dim") for sentence in row.better]
+    return Group(table, *notes)
 
 
 def clock(seconds: float) -> str:
@@ -59,7 +61,11 @@ def summary(console: Console, source: Path, written: Written) -> None:
     """What came out of one recording."""
     transcript = written.transcript
     people, words = len(transcript.speakers), sum(len(segment.words) for segment in transcript.segments)
-    console.print(f"{source}: {clock(transcript.duration)}, {people} {'person' if people == 1 else 'people'}, {words} words", highlight=False, markup=False)
+    console.print(
+        f"{source}: {clock(transcript.duration)}, {people} {'person' if people == 1 else 'people'}, {words} words",
+        highlight=False,
+        markup=False,
+    )
     check = to_check(transcript)
     if check:
         console.print(f"  {check}", highlight=False, markup=False, soft_wrap=True)

@@ -77,7 +77,7 @@ AUTO: Mapping[str, tuple[str, ...]] = MappingProxyType(
 BLIND = frozenset({"sepformer"})
 """Separators whose voices are anonymous and need a matcher, hence an embedder."""
 
-_SPEECHBRAIN = ("hyperparams.yaml", "*.ckpt")
+_SPEECHBRAIN = ("hyperparams.yaml", "*.ckpt", "*.txt")
 SEPFORMER = Hub("speechbrain/sepformer-whamr16k", patterns=_SPEECHBRAIN)
 ECAPA = Hub("speechbrain/spkrec-ecapa-voxceleb", patterns=_SPEECHBRAIN)
 
@@ -164,6 +164,7 @@ def load(stage: str, name: str, settings: Settings, found: Mapping[str, Path], d
 
 MATCHER = "meetsplit.speakers.match:EmbeddingMatcher"
 TRACKS = "meetsplit.speakers.tracks:TrackWriter"
+FILE_TRACK = "meetsplit.speakers.formats:file_track"
 """Addresses in the speakers' room, which the pipeline never imports by name."""
 
 

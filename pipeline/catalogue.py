@@ -16,7 +16,12 @@ from meetsplit.pipeline.sources import Hub, WeightSource, WhisperFile
 def known(on: str = "cpu") -> Mapping[str, tuple[WeightSource, ...]]:
     """Every named model and set of models. ``default`` is what ``auto`` prefers on the device ``on``."""
     embedded = (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER)
-    best: tuple[WeightSource, ...] = (weights.COMMUNITY, backends.SEPFORMER, backends.ECAPA, WhisperFile("turbo" if on == "cuda" else "small"))
+    best: tuple[WeightSource, ...] = (
+        weights.COMMUNITY,
+        backends.SEPFORMER,
+        backends.ECAPA,
+        WhisperFile("turbo" if on == "cuda" else "small"),
+    )
     return {
         "embedded": embedded,
         "default": best,

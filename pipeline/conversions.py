@@ -21,7 +21,18 @@ def to_dataframe(transcript: Transcript) -> pandas.DataFrame:
 
     columns = ["start", "end", "speaker", "name", "text", "language", "source", "overlap", "margin", "review"]
     rows = [
-        (s.span.start, s.span.end, s.speaker, transcript.name_of(s.speaker), s.text, s.language, s.source, s.overlap, s.margin, ",".join(s.review))
+        (
+            s.span.start,
+            s.span.end,
+            s.speaker,
+            transcript.name_of(s.speaker),
+            s.text,
+            s.language,
+            s.source,
+            s.overlap,
+            s.margin,
+            ",".join(s.review),
+        )
         for s in transcript.segments
     ]
     return pandas.DataFrame(rows, columns=columns)

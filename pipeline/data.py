@@ -110,6 +110,20 @@ class Turn:
     speaker: Speaker
 
 
+@dataclass(frozen=True, slots=True)
+class Diarized:
+    """Who speaks when in a recording of ``duration`` seconds; ``names`` are people's names by label, where known."""
+
+    duration: float
+    turns: tuple[Turn, ...]
+    names: tuple[tuple[Speaker, str], ...] = ()
+
+    @property
+    def span(self) -> Span:
+        """The whole recording."""
+        return Span(0.0, self.duration)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Overlap:
     """A stretch in which the same two or more ``speakers`` (sorted) speak at once."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from meetsplit.pipeline import backends, exporters
-from meetsplit.pipeline.data import Audio, Speaker, Transcript
+from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.events import Finished, Started, Tell
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs
+from meetsplit.pipeline.workbench import Workbench
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,26 +24,20 @@ class Written:
     files: tuple[Path, ...]
 
 
-def file_away(pipeline: Pipeline, path: Path, outputs: Outputs, stem: str, tell: Tell) -> Written:
+def file_away(pipeline: Pipeline, path: Path, outputs: Outputs, stem: str, *, bench: Workbench, tell: Tell) -> Written:
     """Run one recording and write everything that was asked for under ``outputs.folder``.
 
-    Tracks grow under temporary names while voices are taken apart and get their names last, together with the texts.
-    Whatever stops the run leaves nothing behind. Raises what `Pipeline.run` raises, and `OutputError`.
+    Every file appears whole or not at all. Raises what `Pipeline.run` raises, and `OutputError`.
     """
-    with ExitStack() as stack:
-        writers: list[Any] = []
-
-        def open_tracks(recording: Audio, speakers: Sequence[Speaker]) -> Any:
-            writer = backends.imported(backends.TRACKS)(outputs.folder / stem, recording, track_format=outputs.track_format)
-            writers.append(stack.enter_context(writer))
-            return writer
-
-        transcript = pipeline.run(path, tracks=open_tracks if outputs.tracks else None)
-        transcript = named(dataclasses.replace(transcript, recording=stem), outputs.names)
-        with _telling(tell, outputs.folder / stem):
-            files = write_formats(transcript, outputs.folder, outputs)
-            for writer in writers:
-                files += list(writer.finish().values())
+    processed = pipeline.process(path, bench)
+    transcript = named(dataclasses.replace(processed.transcript, recording=stem), outputs.names)
+    tell(Started("write"))
+    began = time.monotonic()
+    files = write_formats(transcript, outputs.folder, outputs)
+    if outputs.tracks:
+        file_track = backends.imported(backends.FILE_TRACK)
+        files += [file_track(wav, outputs.folder / stem / f"{speaker}.{outputs.track_format}") for speaker, wav in processed.tracks.items()]
+    tell(Finished("write", time.monotonic() - began, f"{len(files)} files"))
     return Written(transcript, tuple(files))
 
 
@@ -77,11 +70,3 @@ def named(transcript: Transcript, names: Sequence[tuple[Speaker, str]]) -> Trans
         if transcript.speakers and label not in transcript.speakers:
             raise SettingsError(f"--name {label}={person}: {transcript.recording} has no {label}; it has {', '.join(transcript.speakers)}")
     return dataclasses.replace(transcript, names=tuple({**dict(transcript.names), **dict(names)}.items()))
-
-
-@contextmanager
-def _telling(tell: Tell, where: Path) -> Iterator[None]:
-    tell(Started("write"))
-    began = time.monotonic()
-    yield
-    tell(Finished("write", time.monotonic() - began, f"{where}.*"))

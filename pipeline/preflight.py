@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ VERBS = MappingProxyType({"diarizer": "diarize", "separator": "separate", "embed
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One stage's backend with its weights on this machine. ``better`` says how to get the backend that was passed over."""
+    """One stage's backend with its weights on this machine. ``better`` says why each better one was passed over."""
 
     stage: str
     backend: str
@@ -28,7 +29,7 @@ class Choice:
     weights: Mapping[str, Path]
     device: str
     why: str
-    better: str | None = None
+    better: tuple[str, ...] = ()
 
     def record(self) -> StageRecord:
         """The same for `made_by`, without this machine's paths."""
@@ -82,6 +83,8 @@ def survey(settings: Settings) -> tuple[Choice | Refusal, ...]:
     on = device.choose(settings.device)
     found: list[Choice | Refusal] = []
     for stage in VERBS:
+        if stage == "embedder" and not any(row.backend in backends.BLIND for row in found):
+            continue
         try:
             found.append(_choose(stage, settings, on, nobody, fetch=False))
         except StageError as error:
@@ -112,10 +115,9 @@ def _choose(stage: str, settings: Settings, on: str, tell: Tell, *, fetch: bool 
 
 def _explained(choice: Choice, passed: list[Refusal]) -> Choice:
     if not passed:
-        return Choice(choice.stage, choice.backend, choice.sources, choice.weights, choice.device, f"best there is; {choice.why}")
-    better = "; ".join(f"{refusal.backend}: {refusal.error}" for refusal in passed)
-    why = f"no weights for {' or '.join(refusal.backend for refusal in passed)}; {choice.why}"
-    return Choice(choice.stage, choice.backend, choice.sources, choice.weights, choice.device, why, better)
+        return dataclasses.replace(choice, why=f"first choice; {choice.why}")
+    instead = " and ".join(refusal.backend for refusal in passed)
+    return dataclasses.replace(choice, why=f"{instead} not to be had; {choice.why}", better=tuple(str(refusal.error) for refusal in passed))
 
 
 def _take(stage: str, name: str, settings: Settings, on: str, tell: Tell, *, fetch: bool) -> Choice:
@@ -142,4 +144,6 @@ def _could_fetch(source: WeightSource, stage: str, settings: Settings) -> None:
     if settings.offline:
         weights.fetch(source, stage=stage, cache=settings.cache_dir or weights.default_cache(), offline=True, token=None, tell=nobody)
     if not weights.reachable(source, token=settings.hf_token):
-        raise MissingWeights(stage, f"{weights.describe(source)} is not on this machine, and its server does not answer or does not let you in")
+        raise MissingWeights(
+            stage, f"{weights.describe(source)} is not on this machine, and its server does not answer or does not let you in"
+        )

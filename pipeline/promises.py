@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from meetsplit.pipeline.data import Audio, Heard, Turn
+from meetsplit.pipeline.data import Audio, Heard, Span, Turn
 from meetsplit.pipeline.errors import BrokenPromise
 from meetsplit.pipeline.stages import Separator
 
@@ -22,13 +22,13 @@ def checked_turns(turns: Sequence[Turn], recording: Audio) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def checked_words(heard: Heard, clip: Audio) -> Heard:
+def checked_words(heard: Heard, clip: Span) -> Heard:
     """The answer, if its words are in order and inside the clip; otherwise `BrokenPromise`."""
     starts = [word.span.start for word in heard.words]
     if starts != sorted(starts):
         raise BrokenPromise("transcribe", f"the words heard in the clip at {clip.start:.2f} s are not in order")
     for word in heard.words:
-        if not word.text.strip() or word.span.start < clip.span.start - _SLACK or word.span.end > clip.span.end + _SLACK:
+        if not word.text.strip() or word.span.start < clip.start - _SLACK or word.span.end > clip.end + _SLACK:
             raise BrokenPromise("transcribe", f"the word {word.text!r} at {word.span.start:.2f} s is empty or outside its clip")
     return heard
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from meetsplit.pipeline import backends, promises, versions
 from meetsplit.pipeline.audio import read, resample
-from meetsplit.pipeline.data import Audio, Heard, MadeBy, Speaker, Stream, Transcript, Turn
+from meetsplit.pipeline.data import Audio, Diarized, Heard, MadeBy, Outline, Speaker, Transcript
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.events import Finished, Progressed, Started, Tell, nobody
 from meetsplit.pipeline.isolate import isolate
@@ -20,16 +23,19 @@ from meetsplit.pipeline.preflight import VERBS, Preflight, preflight
 from meetsplit.pipeline.separators.matched import matched
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.stages import Diarizer, Separator, Transcriber
+from meetsplit.pipeline.wavs import stretch
+from meetsplit.pipeline.workbench import Workbench, fingerprint, keys
 
 RATE = 16000
 """The recording is decoded once, to mono at this rate in Hz; a stage that wants another gets it resampled."""
 
 
-class TrackSink(Protocol):
-    """Who takes the streams as they are made, to lay one track per speaker."""
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """One recording's transcript, and the 16-bit WAV track of every speaker on its workbench."""
 
-    def lay(self, stream: Stream) -> None:
-        """Take one stretch of one speaker's stream; stretches come sorted by start."""
+    transcript: Transcript
+    tracks: Mapping[Speaker, Path]
 
 
 class Pipeline:
@@ -51,62 +57,86 @@ class Pipeline:
             self._plan = preflight(self.settings, self._tell)
         return self._plan
 
-    def run(self, path: str | Path, *, tracks: Callable[[Audio, Sequence[Speaker]], TrackSink] | None = None) -> Transcript:
-        """Who said what in one recording.
+    def run(self, path: str | Path) -> Transcript:
+        """Who said what in one recording; nothing is written but a scratch folder that is gone afterwards.
 
-        ``tracks`` is called once the speakers are known, with the recording and their labels, and its answer is given
-        every stream. Raises `AudioError` for a recording that cannot be read, `StageError` for a stage that fails.
+        Raises `AudioError` for a recording that cannot be read, `StageError` for a stage that fails.
         """
-        path = Path(path)
-        self.preflight()
-        with self._stage("decode", f"decoding {path}") as said:
-            recording = read(path, RATE, tell=self._tell)
-            said.append(f"{recording.duration:.0f} s")
-        turns, names = self._diarize(recording, path)
-        speakers = tuple(sorted({turn.speaker for turn in turns}))
-        sink = tracks(recording, speakers) if tracks is not None else None
-        streams = self._isolate(recording, turns, sink, path)
-        heard = self._transcribe(streams, path)
-        segments = merge(list(zip(streams, heard, strict=True)), turns, recording.span)
+        with tempfile.TemporaryDirectory(prefix="meetsplit-") as scratch:
+            return self.process(Path(path), Workbench(Path(scratch))).transcript
+
+    def process(self, path: Path, bench: Workbench) -> Processed:
+        """The same on a workbench: stages whose results are kept there are not repeated, new results are kept."""
+        plan = self.preflight()
+        decode = functools.cache(lambda: self._decode(path))
+        key = keys(fingerprint(path), self.settings, plan)
+        found = bench.diarized(key.diarize)
+        if found is None:
+            found = self._diarize(decode(), path)
+            bench.keep_diarized(key.diarize, found)
+        outlines = bench.outlines(key.separate)
+        if outlines is None:
+            outlines = self._isolate(decode(), found, bench.start_tracks(key.separate), path)
+            bench.keep_outlines(key.separate, outlines)
+        heard = bench.heard(key.transcribe)
+        if heard is None:
+            heard = self._transcribe(outlines, bench.voices(key.separate), path)
+            bench.keep_heard(key.transcribe, heard)
+        return Processed(self._transcript(path, found, outlines, heard), bench.voices(key.separate))
+
+    def _transcript(self, path: Path, found: Diarized, outlines: Sequence[Outline], heard: Sequence[Heard]) -> Transcript:
+        segments = merge(list(zip(outlines, heard, strict=True)), found.turns, found.span)
         made_by = MadeBy(versions.meetsplit(), self.preflight().records(), self.settings.recorded(), versions.recorded())
-        return Transcript(path.stem, recording.duration, segments, turns, made_by, names)
+        return Transcript(path.stem, found.duration, segments, found.turns, made_by, found.names)
 
-    def _diarize(self, recording: Audio, path: Path) -> tuple[tuple[Turn, ...], tuple[tuple[Speaker, str], ...]]:
-        diarizer: Diarizer = self._backend("diarizer")
-        with self._stage("diarize", f"finding who speaks when in {path}") as said:
+    def _decode(self, path: Path) -> Audio:
+        with self._stage("decode", f"decoding {path}") as say:
+            recording = read(path, RATE, tell=self._tell)
+            say(f"{recording.duration:.0f} s")
+        return recording
+
+    def _diarize(self, recording: Audio, path: Path) -> Diarized:
+        with self._stage("diarize", f"finding who speaks when in {path}") as say:
+            diarizer: Diarizer = self._backend("diarizer")
             turns = promises.checked_turns(diarizer.diarize(resample(recording, diarizer.rate), self._tell), recording)
-            said.append(f"{len({turn.speaker for turn in turns})} speakers, {len(turns)} turns")
-        return turns, getattr(diarizer, "names", ())
+            say(f"{len({turn.speaker for turn in turns})} speakers, {len(turns)} turns")
+        return Diarized(recording.duration, turns, tuple(getattr(diarizer, "names", ())))
 
-    def _isolate(self, recording: Audio, turns: Sequence[Turn], sink: TrackSink | None, path: Path) -> list[Stream]:
-        separator = self._separator() if self.settings.separate != "off" else None
-        streams: list[Stream] = []
-        with self._stage("separate", f"taking voices apart in {path}") as said:
+    def _isolate(self, recording: Audio, found: Diarized, folder: Path, path: Path) -> tuple[Outline, ...]:
+        """Lay every stretch of every stream into its speaker's track as it comes; only the outlines stay in memory."""
+        outlines: list[Outline] = []
+        with (
+            self._stage("separate", f"taking voices apart in {path}") as say,
+            backends.imported(backends.TRACKS)(folder, recording) as tracks,
+        ):
+            separator = self._separator() if self.settings.separate != "off" else None
             cutting = Cutting(self.settings.separate)
-            for stream in isolate(recording, turns, separator, cutting=cutting, threshold=self.settings.match_threshold, tell=self._tell):
-                if sink is not None:
-                    sink.lay(stream)
-                streams.append(stream)
-            patches = [patch for stream in streams for patch in stream.patches]
-            said.append(f"{sum(patch.source == 'separated' for patch in patches)} of {len(patches)} overlapped voices taken apart")
-        return streams
+            for stream in isolate(
+                recording, found.turns, separator, cutting=cutting, threshold=self.settings.match_threshold, tell=self._tell
+            ):
+                tracks.lay(stream)
+                outlines.append(stream.outline)
+            tracks.finish()
+            patches = [patch for outline in outlines for patch in outline.patches]
+            if patches:
+                say(f"{sum(patch.source == 'separated' for patch in patches)} of {len(patches)} overlapped voices taken apart")
+        return tuple(outlines)
 
-    def _transcribe(self, streams: Sequence[Stream], path: Path) -> list[Heard]:
-        """One answer per stream, in the streams' order; each person's clips go to the transcriber together."""
-        transcriber: Transcriber = self._backend("transcriber")
+    def _transcribe(self, outlines: Sequence[Outline], tracks: Mapping[Speaker, Path], path: Path) -> tuple[Heard, ...]:
+        """One answer per stretch, in their order; each person's stretches go to the transcriber together."""
         heard: dict[int, Heard] = {}
-        total, done = sum(stream.audio.duration for stream in streams), 0.0
-        with self._stage("transcribe", f"transcribing {path}") as said:
-            self._tell(Started("transcribe", total))
-            for speaker in sorted({stream.speaker for stream in streams}):
-                mine = [at for at, stream in enumerate(streams) if stream.speaker == speaker]
-                clips = (resample(streams[at].audio, transcriber.rate) for at in mine)
+        total, done = sum(outline.span.duration for outline in outlines), 0.0
+        with self._stage("transcribe", f"transcribing {path}") as say:
+            transcriber: Transcriber = self._backend("transcriber")
+            for speaker in sorted({outline.speaker for outline in outlines}):
+                mine = [at for at, outline in enumerate(outlines) if outline.speaker == speaker]
+                clips = (resample(stretch(tracks[speaker], outlines[at].span), transcriber.rate) for at in mine)
                 for at, answer in zip(mine, transcriber.transcribe(clips, self._tell), strict=True):
-                    heard[at] = promises.checked_words(answer, streams[at].audio)
-                    done += streams[at].audio.duration
+                    heard[at] = promises.checked_words(answer, outlines[at].span)
+                    done += outlines[at].span.duration
                     self._tell(Progressed("transcribe", done, total))
-            said.append(f"{sum(len(answer.words) for answer in heard.values())} words")
-        return [heard[at] for at in range(len(streams))]
+            say(f"{sum(len(answer.words) for answer in heard.values())} words")
+        return tuple(heard[at] for at in range(len(outlines)))
 
     def _separator(self) -> Separator:
         separator = self._backend("separator")
@@ -127,10 +157,10 @@ class Pipeline:
         return self._loaded[stage]
 
     @contextmanager
-    def _stage(self, stage: str, doing: str) -> Iterator[list[str]]:
-        """Tell when a stage starts and ends, and translate what goes wrong in it."""
+    def _stage(self, stage: str, doing: str) -> Iterator[Callable[[str], None]]:
+        """Tell when a stage starts and ends, and translate what goes wrong in it; the block may say what came of it."""
         self._tell(Started(stage))
         began, said = time.monotonic(), list[str]()
         with blame(stage, doing):
-            yield said
+            yield said.append
         self._tell(Finished(stage, time.monotonic() - began, ", ".join(said)))

@@ -24,7 +24,7 @@ LISTED = set(PROJECT["tool"]["setuptools"]["packages"])
 def test_every_package_is_listed() -> None:
     skip = {".venv", ".typing", "build", "dist", "out"}
     inner = {path.parent.relative_to(ROOT) for path in ROOT.rglob("__init__.py") if path.relative_to(ROOT).parts[0] not in skip}
-    assert LISTED == {".".join(("meetsplit", *folder.parts)) for folder in inner}
+    assert {".".join(("meetsplit", *folder.parts)) for folder in inner} == LISTED
 
 
 def test_version_is_one() -> None:

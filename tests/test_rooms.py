@@ -15,7 +15,15 @@ ROOMS = ("pipeline", "speakers", "scoring", "console", "jobs", "training", "benc
 CODE = sorted([ROOT / "cli.py", ROOT / "__init__.py", *(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))])
 SHIPPED = [file for file in CODE if file.relative_to(ROOT).parts[0] not in ("training", "benchmarks")]
 HEAVY = {"torch", "torchaudio", "pyannote", "speechbrain", "whisper", "pocketsphinx", "lightning", "transformers"}
-BACKEND_ROOMS = ("pipeline/diarizers", "pipeline/separators", "pipeline/embedders", "pipeline/transcribers", "training", "benchmarks", "scoring")
+BACKEND_ROOMS = (
+    "pipeline/diarizers",
+    "pipeline/separators",
+    "pipeline/embedders",
+    "pipeline/transcribers",
+    "training",
+    "benchmarks",
+    "scoring",
+)
 
 
 def name(file: Path) -> str:

@@ -1,0 +1,146 @@
+"""What is already done for a recording, and where do its streams wait? One folder per recording, a result per stage.
+
+    diarize-<key>.json         who speaks when
+    separate-<key>.json        outlines of every stretch of every stream, once its tracks are whole
+    separate-<key>/            one track per speaker: the streams' sound, from which the transcriber reads
+    transcribe-<key>.json      what was heard in each stretch
+
+A key stands for everything that a stage's result depends on, the results before it included. A result is written whole
+or not at all, so whatever stops a run, the next one begins with the stage that was running.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from meetsplit.pipeline import versions
+from meetsplit.pipeline.data import Diarized, Heard, Outline, Patch, Span, Speaker, Turn, Word
+from meetsplit.pipeline.errors import AudioError
+from meetsplit.pipeline.exporters.writing import write
+from meetsplit.pipeline.preflight import Preflight
+from meetsplit.pipeline.settings import Settings
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What each stage's result depends on, as short names."""
+
+    diarize: str
+    separate: str
+    transcribe: str
+
+
+def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
+    """The keys of a recording whose `fingerprint` is ``content`` under these settings and choices."""
+    asked = dict(settings.recorded())
+
+    def key(before: str, stages: Sequence[str], names: Sequence[str], *files: Path | None) -> str:
+        made_by = [asdict(choice.record()) | {"why": ""} for stage in stages if (choice := plan.of(stage)) is not None]
+        given = [fingerprint(file) if file is not None else None for file in files]
+        parts = [before, versions.recorded(), made_by, [asked[name] for name in names], given]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    diarize = key(content, ("diarizer",), ("num_speakers", "min_speakers", "max_speakers", "seed"), settings.rttm)
+    separate = key(diarize, ("separator", "embedder"), ("separate", "match_threshold", "seed"))
+    transcribe = key(separate, ("transcriber",), ("language", "task", "initial_prompt", "seed"), settings.script)
+    return Keys(diarize, separate, transcribe)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file's content. Raises `AudioError` where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+class Workbench:
+    """The folder of one recording. Raises `OutputError` where a result cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def tracks(self, key: str) -> Path:
+        """The folder of the tracks; whole once `outlines` answers."""
+        return self.folder / f"separate-{key}"
+
+    def diarized(self, key: str) -> Diarized | None:
+        """Who speaks when; None where that is still to be found out."""
+        kept = self._kept("diarize", key)
+        if kept is None:
+            return None
+        turns = tuple(Turn(_span(row), row["speaker"]) for row in kept["turns"])
+        return Diarized(kept["duration"], turns, tuple((label, person) for label, person in kept["names"]))
+
+    def keep_diarized(self, key: str, found: Diarized) -> None:
+        """Keep who speaks when."""
+        turns = [{"start": turn.span.start, "end": turn.span.end, "speaker": turn.speaker} for turn in found.turns]
+        self._keep("diarize", key, {"duration": found.duration, "turns": turns, "names": found.names})
+
+    def outlines(self, key: str) -> tuple[Outline, ...] | None:
+        """The stretches of all streams, in order; None where the streams are still to be made."""
+        kept = self._kept("separate", key)
+        return None if kept is None else tuple(_outline(row) for row in kept["stretches"])
+
+    def keep_outlines(self, key: str, outlines: Sequence[Outline]) -> None:
+        """Keep the outlines; the tracks are already in their folder."""
+        self._keep("separate", key, {"stretches": [asdict(outline) for outline in outlines]})
+
+    def start_tracks(self, key: str) -> Path:
+        """An empty folder for the tracks: whatever a broken run left there goes."""
+        shutil.rmtree(self.tracks(key), ignore_errors=True)
+        return self.tracks(key)
+
+    def heard(self, key: str) -> tuple[Heard, ...] | None:
+        """What was heard in each stretch; None where nobody listened yet."""
+        kept = self._kept("transcribe", key)
+        if kept is None:
+            return None
+        return tuple(
+            Heard(tuple(Word(_span(word["span"]), word["text"], word["confidence"]) for word in row["words"]), row["language"])
+            for row in kept["heard"]
+        )
+
+    def keep_heard(self, key: str, heard: Sequence[Heard]) -> None:
+        """Keep what was heard."""
+        self._keep("transcribe", key, {"heard": [asdict(answer) for answer in heard]})
+
+    def voices(self, key: str) -> dict[Speaker, Path]:
+        """The track of every speaker."""
+        return {path.stem: path for path in sorted(self.tracks(key).glob("*.wav"))}
+
+    def _kept(self, stage: str, key: str) -> Any:
+        path = self.folder / f"{stage}-{key}.json"
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise AudioError(f"{path}: a kept result cannot be read: {error}; delete it and run again") from error
+
+    def _keep(self, stage: str, key: str, content: Mapping[str, Any]) -> None:
+        write(self.folder / f"{stage}-{key}.json", json.dumps(content))
+
+
+def _span(row: Mapping[str, Any]) -> Span:
+    return Span(row["start"], row["end"])
+
+
+def _outline(row: Mapping[str, Any]) -> Outline:
+    patches = tuple(
+        Patch(_span(patch["span"]), tuple(patch["speakers"]), patch["source"], patch["margin"], tuple(patch["review"]))
+        for patch in row["patches"]
+    )
+    return Outline(row["speaker"], _span(row["span"]), tuple(_span(turn) for turn in row["turns"]), patches)

@@ -1,0 +1,90 @@
+"""What was asked for: checked once, with the nearest name and a way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from meetsplit.console.options import settle
+from meetsplit.pipeline.errors import SettingsError
+from meetsplit.pipeline.settings import Outputs, Settings, from_toml
+
+FORMATS = ("srt", "vtt", "json")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"num_speakers": 0}, "--num-speakers 0"),
+        ({"min_speakers": 5, "max_speakers": 2}, "--min-speakers 5 is more than --max-speakers 2"),
+        ({"num_speakers": 2, "max_speakers": 3}, "--num-speakers is exact"),
+        ({"diarizer": "rttm"}, "add --rttm FILE"),
+        ({"diarizer": "embedded", "rttm": Path("x.rttm")}, "drop one of them"),
+        ({"transcriber": "script"}, "add --script FILE"),
+        ({"transcriber": "whisper", "script": Path("x.stm")}, "drop one of them"),
+        ({"separate": "overlap"}, "did you mean 'overlaps'"),
+        ({"task": "translte"}, "did you mean 'translate'"),
+    ],
+)
+def test_nonsense_is_refused_in_one_sentence(asked: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError, match=said.replace("(", r"\(")) as refusal:
+        Settings(**asked)  # type: ignore[arg-type]
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_file_of_turns_or_words_implies_its_backend() -> None:
+    settings = Settings(rttm=Path("a.rttm"), script=Path("a.stm"))
+    assert (settings.diarizer, settings.transcriber) == ("rttm", "script")
+
+
+def test_what_is_recorded_never_holds_the_token_or_a_folder() -> None:
+    recorded = dict(Settings(hf_token="hf_secret", rttm=Path("/home/me/turns.rttm"), cache_dir=Path("/home/me")).recorded())
+    assert "hf_secret" not in repr(recorded)
+    assert recorded["rttm"] == "turns.rttm"
+    assert "cache_dir" not in recorded
+    assert "hf_secret" not in repr(Settings(hf_token="hf_secret"))
+
+
+def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "meetsplit.toml"
+    file.write_text('output-dir = "there"\n[speakers]\nnum_speakers = 3\n[words]\nlanguage = "de"\n[names]\n', "utf-8")
+    settings, outputs = settle({"config": file, "num_speakers": 2, "output_format": "srt, vtt"}, FORMATS)
+    assert (settings.num_speakers, settings.language) == (2, "de")
+    assert (outputs.folder, outputs.formats) == (Path("there"), ("srt", "vtt"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("num_speekers = 3", "did you mean 'num_speakers'"),
+        ("num_speakers = ", "not valid TOML"),
+        ('num_speakers = "three"', "num-speakers"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, content: str, said: str) -> None:
+    file = tmp_path / "meetsplit.toml"
+    file.write_text(content, "utf-8")
+    with pytest.raises(SettingsError, match=said):
+        settle({"config": file}, FORMATS)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.toml"):
+        from_toml(tmp_path / "nowhere.toml")
+
+
+def test_formats_and_names_are_read_strictly() -> None:
+    assert settle({"output_format": "all"}, FORMATS)[1].formats == FORMATS
+    assert settle({"name": ["SPEAKER_00=Ann Lee"]}, FORMATS)[1].names == (("SPEAKER_00", "Ann Lee"),)
+    with pytest.raises(SettingsError, match="did you mean 'srt'"):
+        settle({"output_format": "strt"}, FORMATS)
+    with pytest.raises(SettingsError, match="SPEAKER_00=Alice"):
+        settle({"name": ["SPEAKER_00"]}, FORMATS)
+
+
+def test_outputs_are_checked() -> None:
+    with pytest.raises(SettingsError, match="at least 10 characters"):
+        Outputs(max_line_width=3)
+    with pytest.raises(SettingsError, match="did you mean 'flac'"):
+        Outputs(track_format="flack")
