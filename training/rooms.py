@@ -82,25 +82,33 @@ def _aligned(response: Samples, seat: Place, microphone: Place) -> Samples:
 
 def reverberated(stem: Samples, response: Samples) -> Samples:
     """The stem as heard in the room, of the stem's length."""
-    size = 1 << (len(stem) + len(response) - 1).bit_length()
+    size = _fast(len(stem) + len(response))
     spectrum = np.fft.rfft(stem, size) * np.fft.rfft(response, size)
     return np.asarray(np.fft.irfft(spectrum, size)[: len(stem)], np.float32)
 
 
 def pink(length: int, rate: int, rng: np.random.Generator) -> Samples:
     """Room noise of RMS 1: its power falls by 3 dB per octave above 50 Hz."""
-    spectrum = np.fft.rfft(rng.standard_normal(length))
-    spectrum /= np.sqrt(np.maximum(np.fft.rfftfreq(length, 1 / rate), 50.0))
-    noise = np.fft.irfft(spectrum, length)
+    size = _fast(length)
+    spectrum = np.fft.rfft(rng.standard_normal(size))
+    spectrum /= np.sqrt(np.maximum(np.fft.rfftfreq(size, 1 / rate), 50.0))
+    noise = np.fft.irfft(spectrum, size)[:length]
     return np.asarray(noise / max(float(np.sqrt(np.mean(noise**2))), 1e-9), np.float32)
 
 
 def telephoned(samples: Samples, rate: int) -> Samples:
     """Only the telephone band, with edges of 100 Hz; linear, so that stems still sum to their mixture."""
-    frequency = np.fft.rfftfreq(len(samples), 1 / rate)
+    size = _fast(len(samples))
+    frequency = np.fft.rfftfreq(size, 1 / rate)
     low, high = BAND
     gain = np.clip((frequency - low + 50) / 100, 0, 1) * np.clip((high + 50 - frequency) / 100, 0, 1)
-    return np.asarray(np.fft.irfft(np.fft.rfft(samples) * gain, len(samples)), np.float32)
+    return np.asarray(np.fft.irfft(np.fft.rfft(samples, size) * gain, size)[: len(samples)], np.float32)
+
+
+def _fast(length: int) -> int:
+    """A length of at least this one whose Fourier transform is fast: a power of two, or three quarters of one."""
+    whole = 1 << max(length - 1, 1).bit_length()
+    return whole * 3 // 4 if whole * 3 // 4 >= length else whole
 
 
 def coded(audio: Audio, codec: str) -> Audio:
