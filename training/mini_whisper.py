@@ -1,0 +1,184 @@
+"""Trains the miniature Whisper of the test suite: ``python -m meetsplit.training.mini_whisper --minutes 60``.
+
+The speech is synthesized first (flite and espeak-ng, a few minutes), then a small model learns from it on whatever
+processor there is. Every few minutes the state is saved; the same command goes on where it was stopped. What is learned
+in a step depends on the seed and the step's number alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from meetsplit.training.mini_clips import Studio, noises
+from meetsplit.training.mini_corpus import Corpus, Place, held_out, opened, synthesized
+from meetsplit.training.mini_exam import examine
+from meetsplit.training.mini_model import LISTEN_WEIGHT, PHONE_WEIGHT, Pupil, full, kept
+from meetsplit.training.mini_targets import FRAMES, WINDOW, Batch, Codebook, batch, codebook
+from meetsplit.training.mini_text import Phrasebook, phrasebook
+
+SAVE_EVERY = 120.0
+"""Seconds between two saved states."""
+
+EXAM_EVERY = 500
+SECONDS_AT_ONCE = 66
+"""Seconds of sound in a step with short windows."""
+
+FULL_AT_ONCE = 4
+"""Clips in a step with full windows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to train: ``steps`` in all, the learning rate's peak, and the seed of everything random."""
+
+    steps: int
+    peak: float
+    seed: int
+
+    def rate(self, step: int) -> float:
+        """The learning rate: up in 120 steps, then down along a cosine."""
+        return self.peak * min((step + 1) / 120, 0.02 + 0.98 * (1 + math.cos(math.pi * min(step / self.steps, 1))) / 2)
+
+    def full_share(self, step: int) -> float:
+        """How often a step has full windows: seldom at first, since they cost three times as much, mostly at the end."""
+        done = step / self.steps
+        return 0.05 if done < 0.4 else 0.3 if done < 0.8 else 0.7
+
+
+def studios(corpus: Corpus, book: Phrasebook) -> tuple[Studio, Studio]:
+    """Where training clips and where held-out clips are made."""
+    kinds: tuple[dict[str, list[Place]], dict[str, list[Place]]] = ({}, {})
+    for place in corpus.places:
+        kinds[held_out(book, place)].setdefault(place.voice, []).append(place)
+    train, held = ({voice: tuple(places) for voice, places in sorted(kind.items())} for kind in kinds)
+    heard = noises()
+    return Studio(corpus, train, heard), Studio(corpus, held, heard)
+
+
+def lesson(studio: Studio, book: Codebook, plan: Plan, step: int) -> Batch:
+    """The clips of one step, alike in length; short windows lie anywhere in the full one half of the time."""
+    rng = np.random.default_rng((plan.seed, step))
+    if rng.random() < plan.full_share(step):
+        clips = [studio.clip(rng, float(rng.choice((rng.uniform(1, 12), rng.uniform(10, 28))))) for _ in range(FULL_AT_ONCE)]
+        return batch(book, clips, rng, WINDOW, 0)
+    seconds = float(rng.uniform(1.2, 9))
+    clips = [studio.clip(rng, seconds * rng.uniform(0.85, 1.1)) for _ in range(min(round(SECONDS_AT_ONCE / seconds), 20))]
+    frames = min(math.ceil(max(clip.duration for clip in clips) * FRAMES) + int(rng.integers(0, 40)), WINDOW)
+    return batch(book, clips, rng, frames, int(rng.integers(0, WINDOW - frames + 1)) if rng.random() < 0.5 else 0)
+
+
+def lessons(studio: Studio, book: Codebook, plan: Plan, first: int) -> Iterator[Batch]:
+    """The steps' clips from ``first`` on, prepared beside the training."""
+    with ThreadPoolExecutor(1) as worker:
+        ahead: list[Future[Batch]] = [worker.submit(lesson, studio, book, plan, first + n) for n in range(3)]
+        for step in range(first, plan.steps):
+            ahead.append(worker.submit(lesson, studio, book, plan, step + 3))
+            yield ahead.pop(0).result()
+        for future in ahead:
+            future.cancel()
+
+
+@dataclass(slots=True)
+class Course:
+    """A training under way: the pupil, its optimizer, and how far it is."""
+
+    pupil: Pupil
+    optimizer: torch.optim.AdamW
+    step: int = 0
+    seconds: float = 0.0
+
+    def learn(self, given: Batch, rate: float) -> Sequence[float]:
+        """One step; the losses of tokens, phones and looking."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast("cpu", torch.bfloat16):
+            tokens, phones, looks = self.pupil(given)
+        self.optimizer.zero_grad()
+        (tokens + PHONE_WEIGHT * phones + LISTEN_WEIGHT * looks).backward()
+        torch.nn.utils.clip_grad_norm_(self.pupil.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        return tokens.item(), phones.item(), looks.item()
+
+    def save(self, path: Path) -> None:
+        """Writes the state so that a kill at any moment leaves the old or the new one."""
+        fresh = path.with_suffix(".part")
+        state = {"pupil": self.pupil.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds}
+        torch.save(state, fresh)
+        os.replace(fresh, path)
+
+    def resume(self, path: Path) -> None:
+        """Goes on from a saved state, if there is one."""
+        if path.exists():
+            state = torch.load(path, weights_only=True)
+            self.pupil.load_state_dict(state["pupil"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.seconds = state["step"], state["seconds"]
+            print(f"going on at step {self.step}, {self.seconds / 60:.0f} minutes in", flush=True)
+
+
+def train(course: Course, rooms: tuple[Studio, Studio], plan: Plan, *, minutes: float, state: Path) -> None:
+    """Learns until the plan or the minutes are at an end; prints the losses, and now and then an exam on held-out clips."""
+    began = saved = time.monotonic()
+    recent: list[Sequence[float]] = []
+    before = course.seconds
+    for given in lessons(rooms[0], course.pupil.book, plan, course.step):
+        recent.append(course.learn(given, plan.rate(course.step)))
+        now = time.monotonic()
+        course.seconds = before + now - began
+        if course.step % 50 == 0:
+            means = " ".join(f"{value:.3f}" for value in np.mean(recent, axis=0))
+            print(f"step {course.step} of {plan.steps}, {course.seconds / 60:.1f} min: tokens, phones, looks {means}", flush=True)
+            recent = []
+        if now - saved > SAVE_EVERY:
+            course.save(state)
+            saved = now
+        if course.step % EXAM_EVERY == 0:
+            print(examine(full(course.pupil.whisper, course.pupil.book), rooms[1], clips=16), flush=True)
+        if now - began > minutes * 60:
+            break
+    course.save(state)
+
+
+def main() -> None:
+    """Speak, train, examine, write."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--dialogue", type=Path, default=Path("sample_data/standup.txt"))
+    options.add_argument("--vocabulary", type=Path, default=None, help="further words, one on each line")
+    options.add_argument("--cache", type=Path, default=Path("out/mini-whisper"), help="synthesized speech and the state of the training")
+    options.add_argument("-o", "--output", type=Path, default=Path("tests/models/mini-whisper.safetensors"))
+    options.add_argument("--minutes", type=float, default=60.0, help="training time of this call")
+    options.add_argument("--steps", type=int, default=3000, help="length of the learning rate's way down")
+    options.add_argument("--sentences", type=int, default=8000)
+    options.add_argument("--peak", type=float, default=3e-3, help="highest learning rate")
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--clips", type=int, default=60, help="held-out clips in the last exam")
+    chosen = options.parse_args()
+    book = phrasebook(chosen.dialogue, chosen.vocabulary)
+    for count in synthesized(chosen.cache / "speech", book, sentences=chosen.sentences, seed=chosen.seed):
+        print(f"{count} of {chosen.sentences} sentences spoken", flush=True)
+    rooms = studios(opened(chosen.cache / "speech", chosen.sentences), book)
+    torch.manual_seed(chosen.seed)
+    pupil = Pupil(codebook(book.vocabulary))
+    course = Course(pupil, torch.optim.AdamW(pupil.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01))
+    course.resume(chosen.cache / "state.pt")
+    plan = Plan(chosen.steps, chosen.peak, chosen.seed)
+    train(course, rooms, plan, minutes=chosen.minutes, state=chosen.cache / "state.pt")
+    chosen.output.parent.mkdir(parents=True, exist_ok=True)
+    kept(chosen.output, pupil.whisper, pupil.book)
+    print(f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB after {course.step} steps, {course.seconds / 60:.0f} minutes")
+    print(examine(full(pupil.whisper, pupil.book), rooms[1], clips=chosen.clips))
+
+
+if __name__ == "__main__":
+    main()
