@@ -1,1 +1,1 @@
-
+"""How meetsplit looks in a terminal: options, progress, tables."""

@@ -1,1 +1,1 @@
-
+"""People: whose voice is whose, one track each, their names."""

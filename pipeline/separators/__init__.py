@@ -1,1 +1,1 @@
-
+"""One voice at a time: one file per backend."""

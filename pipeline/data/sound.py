@@ -1,0 +1,89 @@
+"""Sound on the recording's clock."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Samples: TypeAlias = npt.NDArray[np.float32]
+"""Mono samples, shape ``(n,)``, nominally between -1 and 1."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A half-open stretch of time ``[start, end)`` in seconds, ``0 <= start <= end``.
+
+    >>> Span(1.0, 2.5).duration
+    1.5
+    """
+
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start) and math.isfinite(self.end) and 0.0 <= self.start <= self.end):
+            raise ValueError(f"a span needs 0 <= start <= end in seconds, not {self.start}–{self.end}")
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """Mono sound that knows its own place on the recording's clock.
+
+    ``samples`` is float32 of shape ``(n,)`` and is made read-only; ``rate`` is in Hz; ``start`` is the recording
+    time of the first sample. Cropping gives views, never copies.
+
+    >>> clip = Audio(np.zeros(16000, np.float32), 16000).crop(Span(0.25, 0.75))
+    >>> clip.start, clip.duration, clip.clock(0.1)
+    (0.25, 0.5, 0.35)
+    """
+
+    samples: Samples
+    rate: int
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim != 1 or self.samples.dtype != np.float32:
+            raise ValueError(f"audio is float32 of shape (n,), not {self.samples.dtype} {self.samples.shape}")
+        if self.rate <= 0:
+            raise ValueError(f"a sample rate is positive, not {self.rate}")
+        view = self.samples.view()
+        view.flags.writeable = False
+        object.__setattr__(self, "samples", view)
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.rate
+
+    @property
+    def span(self) -> Span:
+        """Where this sound lies on the recording's clock."""
+        return Span(self.start, self.start + self.duration)
+
+    def clock(self, t: float) -> float:
+        """Recording time of ``t`` seconds into this clip. The only place where an offset is added."""
+        return self.start + t
+
+    def index(self, t: float) -> int:
+        """Index of the sample at recording time ``t``, clamped to ``0..n``."""
+        return min(max(round(t * self.rate) - round(self.start * self.rate), 0), len(self.samples))
+
+    def crop(self, span: Span) -> Audio:
+        """The part inside ``span`` as a view; parts of ``span`` outside this clip are left out."""
+        first, last = self.index(span.start), self.index(span.end)
+        return Audio(self.samples[first:last], self.rate, (round(self.start * self.rate) + first) / self.rate)
+
+    def replaced(self, samples: Samples) -> Audio:
+        """The same place and rate with other samples of the same length."""
+        if samples.shape != self.samples.shape:
+            raise ValueError(f"replacing {self.samples.shape} samples by {samples.shape}")
+        return Audio(np.asarray(samples, np.float32), self.rate, self.start)
