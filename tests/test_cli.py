@@ -1,0 +1,178 @@
+"""How a person asks: real processes of the command line on small recordings, with turns and words of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from meetsplit.cli import _dashed
+from meetsplit.pipeline.exporters import read_transcript, suffixes
+
+RATE = 16000
+TURNS = ((0.5, 2.0, "ann"), (1.5, 2.0, "bob"), (4.0, 1.5, "ann"))
+SAID = ((0.5, 2.5, "ann", "good morning everybody"), (1.6, 3.4, "bob", "we start with the report"), (4.0, 5.4, "ann", "yes please"))
+
+
+def meetsplit(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "meetsplit.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, check=False)
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int) -> str:
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.replace("│", " ").split())
+
+
+def tone(seconds: float, pitch: float = 220.0) -> np.ndarray:
+    times = np.arange(round(seconds * RATE)) / RATE
+    return (8000 * np.sin(2 * np.pi * pitch * times) * (1 + np.sin(2 * np.pi * 3 * times)) / 2).astype("<i2")
+
+
+def recording(path: Path, samples: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("call")
+    sound = np.concatenate([tone(3.0), tone(3.0, 330.0)])
+    (folder / "call.rttm").write_text(
+        "".join(f"SPEAKER call 1 {start} {length} <NA> <NA> {who} <NA> <NA>\n" for start, length, who in TURNS)
+    )
+    (folder / "call.stm").write_text("".join(f"call 1 {who} {start} {end} {text}\n" for start, end, who, text in SAID))
+    return recording(folder / "call.wav", sound)
+
+
+def own(call: Path) -> tuple[str | Path, ...]:
+    return ("--rttm", call.with_suffix(".rttm"), "--script", call.with_suffix(".stm"), "--separate", "off", "--no-cache")
+
+
+@pytest.fixture(scope="module")
+def result(call: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    out = tmp_path_factory.mktemp("out")
+    return out, meetsplit("run", call, "-o", out, *own(call))
+
+
+def test_a_run_writes_every_format_and_one_track_per_person(call: Path, result: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    out, done = result
+    assert done.returncode == 0, done.stderr
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert files == {f"call{suffix}" for suffix in suffixes()} | {"call/SPEAKER_00.wav", "call/SPEAKER_01.wav"}
+    with wave.open(str(call)) as source, wave.open(str(out / "call" / "SPEAKER_00.wav")) as track:
+        assert track.getnframes() == source.getnframes()
+    transcript = read_transcript((out / "call.json").read_text("utf-8"))
+    assert [(segment.speaker, segment.text) for segment in transcript.segments][:1] == [("SPEAKER_00", "good morning everybody")]
+    assert dict(transcript.names) == {"SPEAKER_00": "ann", "SPEAKER_01": "bob"}
+    assert {record.stage for record in transcript.made_by.stages} == {"diarizer", "transcriber"}
+
+
+def test_results_go_to_stdout_and_progress_to_stderr(result: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    _, done = result
+    assert "call.srt" in done.stdout
+    assert "2 people" in done.stdout
+    assert "transcribe" not in done.stdout
+    assert "transcribe done" in done.stderr
+
+
+def test_quiet_says_nothing_but_the_results(call: Path, tmp_path: Path) -> None:
+    done = meetsplit("run", call, "-o", tmp_path, "-f", "txt", "--no-tracks", "--quiet", *own(call))
+    assert done.stderr == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["call.txt"]
+
+
+def test_a_failing_recording_is_reported_and_the_rest_go_on(call: Path, tmp_path: Path) -> None:
+    done = meetsplit("run", tmp_path / "gone.wav", call, "-o", tmp_path / "out", "-f", "txt", "--no-tracks", *own(call))
+    said = refused(done, 1)
+    assert "gone.wav does not exist" in said
+    assert "1 of 2 recordings failed" in said
+    assert (tmp_path / "out" / "call.txt").is_file()
+
+
+def test_two_recordings_of_one_name_never_overwrite_each_other(call: Path, tmp_path: Path) -> None:
+    twin = recording(tmp_path / "b" / "call.wav", tone(6.0))
+    done = meetsplit("run", call, twin, "-o", tmp_path / "out", "-f", "txt", "--no-tracks", *own(call))
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert "because another recording has the same name" in done.stderr
+
+
+def test_silence_gives_empty_but_valid_outputs(tmp_path: Path) -> None:
+    silence = recording(tmp_path / "silence.wav", np.zeros(2 * RATE, "<i2"))
+    (tmp_path / "none.rttm").write_text("")
+    (tmp_path / "none.stm").write_text("")
+    done = meetsplit(
+        "run", silence, "-o", tmp_path / "out", "--rttm", tmp_path / "none.rttm", "--script", tmp_path / "none.stm", "--no-cache"
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_transcript((tmp_path / "out" / "silence.json").read_text("utf-8")).segments == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--diarizer", "pyanote"), "did you mean 'pyannote'"),
+        (("--separator", "sepforme"), "did you mean 'sepformer'"),
+        (("--transcriber", "wisper"), "did you mean 'whisper'"),
+        (("--transcriber", "whisper", "--model", "smal"), "did you mean 'small'"),
+        (("--seperator", "none"), "No such option: --seperator"),
+        (("--min-speakers", "5", "--max-speakers", "2"), "--min-speakers 5 is more than --max-speakers 2"),
+        (("--num-speakers", "0"), "at least 1 speaker"),
+        (("--device", "cudo"), "did you mean 'cuda'"),
+        (("-f", "strt"), "did you mean 'srt'"),
+    ],
+)
+def test_asking_wrongly_is_answered_with_the_nearest_name(call: Path, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    done = meetsplit("run", call, "-o", tmp_path / "out", "--offline", *arguments)
+    assert said in refused(done, 2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_cannot_be_written(call: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = meetsplit("run", call, "-o", tmp_path / "file" / "out", *own(call))
+    assert "choose another folder" in refused(done, 1)
+
+
+def test_weights_that_cannot_be_had_are_explained(call: Path, tmp_path: Path) -> None:
+    done = meetsplit("run", call, "-o", tmp_path / "out", "--diarizer", "pyannote", "--offline", "--cache-dir", tmp_path)
+    assert "pyannote/speaker-diarization-community-1" in refused(done, 1)
+    assert "--diarizer embedded" in refused(done, 1)
+
+
+def test_export_writes_a_transcript_again_with_names(result: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    out, _ = result
+    done = meetsplit("export", out / "call.json", "-o", tmp_path, "-f", "srt,json", "--name", "SPEAKER_01=Robert Lee")
+    assert done.returncode == 0, done.stderr
+    assert "Robert Lee" in (tmp_path / "call.srt").read_text("utf-8")
+    assert json.loads((tmp_path / "call.json").read_text("utf-8"))["speakers"]["SPEAKER_01"] == "Robert Lee"
+    assert "has no SPEAKER_07" in refused(meetsplit("export", out / "call.json", "-o", tmp_path, "--name", "SPEAKER_07=Eve"), 2)
+    assert "no-such.json" in refused(meetsplit("export", tmp_path / "no-such.json"), 1)
+
+
+def test_whispers_spelling_of_options_is_understood() -> None:
+    assert _dashed(["run", "a_b.wav", "--max_line_width", "30", "--hf_token=a_b", "--", "--x_y"]) == [
+        "run", "a_b.wav", "--max-line-width", "30", "--hf-token=a_b", "--", "--x_y",
+    ]  # fmt: skip
+
+
+def test_version_and_help() -> None:
+    assert meetsplit("--version").stdout.startswith("meetsplit 0.")
+    assert "one audio file per person" in " ".join(meetsplit("run", "--help").stdout.split())
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = meetsplit("--debug", "export", tmp_path / "gone.json")
+    assert "Traceback" in done.stderr
