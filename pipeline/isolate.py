@@ -26,7 +26,7 @@ GUARD = 0.15
 SHORTEST_KNOWN = 0.3
 """Seconds below which clean speech says too little about a voice."""
 
-KNOWN_AT_MOST = 80.0
+KNOWN_AT_MOST = 120.0
 """Seconds of clean speech of one speaker that a separator is given."""
 
 ROUNDING = 2
@@ -67,7 +67,8 @@ def isolate(
     planned = plan(turns, recording.span, cutting=how, quiet=lambda span: quietest(recording, span))
     bench = _Bench(recording, turns, planned, separator, threshold, tell)
     for clip in planned.clips:
-        yield bench.stream(clip)
+        if len(recording.crop(clip.span).samples):  # a turn shorter than a sample has no sound
+            yield bench.stream(clip)
 
 
 def clean_speech(recording: Audio, turns: Sequence[Turn], speaker: Speaker, at_most: float = KNOWN_AT_MOST) -> tuple[Audio, ...]:

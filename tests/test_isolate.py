@@ -360,3 +360,13 @@ def test_resampled_known_speech_is_kept_for_the_whole_meeting() -> None:
     list(isolate(mixed(), turns, Watching(16000)))
     assert len(seen) == 2
     assert seen[0] == seen[1]
+
+
+def test_turns_and_overlaps_shorter_than_a_sample() -> None:
+    turns = [Turn(Span(0, 2), "A"), Turn(Span(2 - 1e-6, 3), "B"), Turn(Span(1, 1 + 1e-6), "C"), Turn(Span(6 - 1e-6, 9), "D")]
+    assert [(s.speaker, len(s.audio.samples)) for s in isolate(mixed(), turns, Oracle())] == [
+        ("A", 2 * RATE),
+        ("B", 1.25 * RATE),
+        ("D", 0.5 * RATE),
+    ]
+    assert list(isolate(Audio(np.zeros(0, np.float32), RATE), turns, Oracle())) == []
