@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,7 +184,9 @@ def small_whisper(path: Path, sentence: str, *, language: str | None = "en") -> 
     from whisper.model import ModelDimensions, Whisper
     from whisper.tokenizer import get_tokenizer
 
-    tokenizer = get_tokenizer(language is not None, num_languages=99, language=language, task="transcribe" if language else None)
+    with warnings.catch_warnings():  # its reader leaves closing its vocabulary to the garbage collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        tokenizer = get_tokenizer(language is not None, num_languages=99, language=language, task="transcribe" if language else None)
     dims = ModelDimensions(80, 1500, 64, 2, 1, 51865 if language else 51864, 64, 64, 2, 2)
     with torch.random.fork_rng():
         torch.manual_seed(0)
