@@ -1,0 +1,256 @@
+"""Who spoke when, without a token: pyannote.audio's `SpeakerDiarization` over two models that travel inside wheels.
+
+PyanNet hears up to three speakers in 5 s windows, overlap included (Bredin and Laurent, 2021); the GE2E encoder tells their voices;
+`grouping` decides which are one person; pyannote's own class counts, stitches and draws the turns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from meetsplit.pipeline.data import Audio, Samples, Span, Turn
+from meetsplit.pipeline.diarizers.grouping import assigned, centroids, unit
+from meetsplit.pipeline.diarizers.hushed import hushed, no_telemetry, progress_hook
+from meetsplit.pipeline.embedders.ge2e import DIMENSION, GE2E, HOP, PARTIAL, RATE, load_encoder, mel_frames
+from meetsplit.pipeline.errors import blame
+from meetsplit.pipeline.events import Noticed, Tell
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.timeline import relabelled, support
+
+with hushed():
+    from pyannote.audio.core.plda import PLDA
+    from pyannote.audio.core.task import Problem, Resolution, Specifications
+    from pyannote.audio.models.segmentation import PyanNet
+    from pyannote.audio.pipelines import SpeakerDiarization
+    from pyannote.audio.pipelines.clustering import BaseClustering
+
+MOST = 1500
+"""Voices that are grouped at once; longer recordings give every second, third… window."""
+_LEVEL = 10.0 ** (-38.0 / 20.0)
+"""Root mean square of the louder half of the recording for the segmentation, which hears quiet noise differently: as in AMI."""
+_VOICE_LEVEL = 10.0 ** (-30.0 / 20.0)
+"""The same for the voice encoder, which is not indifferent to level."""
+_SILENCE = 1e-5
+_SHARES = {"segmentation": (0.0, 0.6), "embeddings": (0.6, 1.0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What was chosen on recordings to tune on (`benchmarks/diarization.py --tune`).
+
+    ``threshold``: cosine similarity at which two groups of voices are one person. ``enough``: seconds of speech alone in a
+    window below which a voice does not take part in the grouping. ``onset``: probability at which a local speaker speaks.
+    ``bridge``: seconds of silence inside a turn that are filled.
+    """
+
+    threshold: float = 0.66
+    enough: float = 0.8
+    onset: float = 0.5
+    bridge: float = 0.3
+
+
+class EmbeddedDiarizer:
+    """The diarizer that needs no token. `Diarizer` promise; 16 kHz."""
+
+    def __init__(self, pipeline: Diarization, bounds: tuple[int | None, int | None]) -> None:
+        self.rate = RATE
+        self._pipeline = pipeline
+        self._bounds = bounds
+
+    @classmethod
+    def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
+        """Build from ``weights["segmentation"]`` and ``weights["encoder"]``, safetensors files of `weights.fetch`."""
+        no_telemetry()
+        with hushed(), blame("diarize", f"loading {weights['segmentation']}"):
+            network = load_segmentation(weights["segmentation"])
+        encoder = GE2E(load_encoder(weights["encoder"], "diarize"), device)
+        with hushed(), blame("diarize", "preparing the diarizer"):
+            pipeline = Diarization(network, encoder)
+            pipeline.to(torch.device(device))
+        least = settings.num_speakers or settings.min_speakers
+        most = settings.num_speakers or settings.max_speakers
+        return cls(pipeline, (least, most))
+
+    def tuned(self, tuning: Tuning) -> Self:
+        """The same models under another tuning."""
+        with hushed():
+            pipeline = Diarization(self._pipeline.network, self._pipeline.encoder, tuning)
+        return type(self)(pipeline, self._bounds)
+
+    def diarize(self, audio: Audio, tell: Tell) -> tuple[Turn, ...]:
+        """Turns on ``audio``'s clock; silence gives none. Raises `StageError`."""
+        samples = levelled(audio.samples, _LEVEL)
+        if samples is None:
+            return ()
+        least, most = self._bounds
+        waveform = torch.from_numpy(samples)[None]
+        with hushed(), blame("diarize", "finding the speakers"):
+            found = self._pipeline.apply(
+                {"waveform": waveform, "sample_rate": RATE, "uri": "recording"},
+                min_speakers=least,
+                max_speakers=most,
+                hook=progress_hook(tell, audio.duration, _SHARES),
+            )
+        turns = turns_of(found.speaker_diarization, audio)
+        count = len({turn.speaker for turn in turns})
+        if least is not None and 0 < count < least:
+            tell(Noticed(f"heard only {count} of the {least} speakers asked for: the others speak too little to be told apart", "diarize"))
+        return turns
+
+
+def turns_of(annotation: Any, audio: Audio) -> tuple[Turn, ...]:
+    """pyannote's annotation as turns on the clock of ``audio``, inside it, each speaker's own turns disjoint."""
+    spans: dict[str, list[Span]] = {}
+    for segment, _, label in annotation.itertracks(yield_label=True):
+        start, end = max(audio.clock(segment.start), audio.span.start), min(audio.clock(segment.end), audio.span.end)
+        if start < end:
+            spans.setdefault(str(label), []).append(Span(start, end))
+    return relabelled(Turn(span, label) for label, own in spans.items() for span in support(own))
+
+
+def levelled(samples: Samples, level: float) -> Samples | None:
+    """The samples with the louder half of their 0.1 s pieces at this level (root mean square); None for silence."""
+    if len(samples) == 0:
+        return None
+    step = RATE // 10
+    padded = np.pad(samples, (0, -len(samples) % step)).reshape(-1, step)
+    power = np.sort(np.mean(np.square(padded), axis=1, dtype=np.float64))
+    loud = float(np.sqrt(np.mean(power[len(power) // 2 :])))
+    return None if not loud > _SILENCE else np.asarray(samples * np.float32(level / loud), np.float32)
+
+
+def load_segmentation(path: Path) -> PyanNet:
+    """PyanNet as described in the header of its safetensors file."""
+    with safe_open(path, "np") as file:
+        facts = json.loads(file.metadata()["facts"])
+    shape, said = facts["hyper_parameters"], facts["pyannote.audio"]["specifications"]
+    network = PyanNet(sincnet=shape["sincnet"], lstm={**shape["lstm"], "dropout": 0.0}, linear=shape["linear"])
+    network.specifications = Specifications(
+        problem=Problem.MULTI_LABEL_CLASSIFICATION,
+        resolution=Resolution.FRAME,
+        duration=said["duration"],
+        warm_up=tuple(said["warm_up"]),
+        classes=said["classes"],
+        permutation_invariant=True,
+    )
+    network.build()
+    network.load_state_dict(load_file(path))
+    return network.eval()
+
+
+class Grouping(BaseClustering):  # type: ignore[misc]
+    """`grouping` in the shape of pyannote's clusterings."""
+
+    expects_num_clusters = False
+
+    def __init__(self, tuning: Tuning) -> None:
+        super().__init__(metric="cosine")
+        self.tuning = tuning
+
+    def __call__(
+        self,
+        embeddings: Any,
+        segmentations: Any,
+        num_clusters: int | None = None,
+        min_clusters: int | None = None,
+        max_clusters: float | None = None,
+        **_: Any,
+    ) -> tuple[Any, Any, Any]:
+        """Hard labels ``(windows, local speakers)``, no soft ones, and one centroid per person."""
+        active = segmentations.data > 0
+        alone = active & (active.sum(axis=2, keepdims=True) == 1)
+        seconds = alone.sum(axis=1) * segmentations.sliding_window.duration / active.shape[1]
+        windows, locals_ = np.nonzero(~np.isnan(embeddings).any(axis=2))
+        hard = np.full(embeddings.shape[:2], -2, np.int64)
+        if len(windows) == 0:
+            hard[active.any(axis=1)] = 0
+            return hard, None, np.zeros((1, DIMENSION))
+        voices, speech = unit(embeddings[windows, locals_]), seconds[windows, locals_]
+        ready = _ready(speech, windows, self.tuning.enough)
+        most = int(min(max_clusters or np.inf, len(windows)))
+        bounds = (min(min_clusters or 1, most), most)
+        people = centroids(voices[ready], np.maximum(speech[ready], 0.05), windows[ready], bounds, self.tuning.threshold)
+        hard[windows, locals_] = assigned(voices, windows, people)
+        return hard, None, people
+
+
+def _ready(speech: Any, windows: Any, seconds: float) -> Any:
+    """Which voices are grouped: those with enough speech, of every window or of every n-th."""
+    enough = speech >= min(seconds, speech.max())
+    stride = -(-int(enough.sum()) // MOST)
+    thinned = enough & (windows % stride == 0)
+    return np.flatnonzero(thinned if thinned.any() else enough)
+
+
+class Diarization(SpeakerDiarization):  # type: ignore[misc]
+    """pyannote's pipeline with our voice encoder: mel frames once per recording, windows embedded in batches."""
+
+    def __init__(self, network: PyanNet, encoder: GE2E, tuning: Tuning = Tuning()) -> None:
+        # A PLDA is asked for before it is known that this clustering needs none: an empty one satisfies.
+        super().__init__(segmentation=network, clustering="OracleClustering", plda=PLDA.__new__(PLDA), segmentation_batch_size=8)
+        self.network = network
+        self.encoder = encoder
+        self.clustering = Grouping(tuning)
+        self._expects_num_speakers = False
+        self._embedding = _Dimension()
+        self.instantiate({"segmentation": {"threshold": tuning.onset, "min_duration_off": tuning.bridge}})
+
+    def get_embeddings(
+        self, file: Any, binary_segmentations: Any, exclude_overlap: bool = False, hook: Callable[..., None] | None = None
+    ) -> Any:
+        """One row per window and local speaker, from the stretches where that one speaks alone; NaN where too short."""
+        active = binary_segmentations.data > 0.5
+        samples = levelled(file["waveform"][0].numpy(), _VOICE_LEVEL)
+        frames = mel_frames(torch.from_numpy(samples).to(self.encoder.device))
+        rows = np.full((len(active), active.shape[2], DIMENSION), np.nan, np.float32)
+        window = binary_segmentations.sliding_window
+        for first in range(0, len(active), 32):
+            part = active[first : first + 32]
+            starts = [window[first + n].start for n in range(len(part))]
+            heard = list(_heard(frames, part, starts, window.duration))
+            if heard:
+                owners = np.concatenate([np.full(len(partials), n) for n, (_, partials) in enumerate(heard)])
+                codes = self.encoder.encode(torch.cat([partials for _, partials in heard]), batch=64)
+                for n, ((at, local), _) in enumerate(heard):
+                    rows[first + at, local] = codes[owners == n].mean(axis=0)
+            if hook is not None:
+                hook("embeddings", None, completed=min(first + 32, len(active)), total=len(active))
+        return rows
+
+
+class _Dimension:
+    """What pyannote's class wants to know of an embedding when nobody speaks."""
+
+    dimension = DIMENSION
+
+
+def _heard(frames: torch.Tensor, active: Any, starts: list[float], duration: float) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
+    """Each (window, local speaker) with the mel frames to embed, cut into partials."""
+    clean = active & (active.sum(axis=2, keepdims=True) < 2)
+    length = round(duration * RATE / HOP)
+    places = (np.arange(length) * active.shape[1]) // length
+    for window, start in enumerate(starts):
+        offset = round(start * RATE / HOP)
+        for local in np.flatnonzero(active[window].any(axis=0)):
+            alone, any_ = clean[window, places, local], active[window, places, local]
+            chosen = np.flatnonzero(alone if alone.sum() >= 50 else any_) + offset
+            chosen = chosen[chosen < len(frames)]
+            if len(chosen) >= 10:
+                yield (window, int(local)), partials(frames[torch.from_numpy(chosen).to(frames.device)])
+
+
+def partials(frames: torch.Tensor) -> torch.Tensor:
+    """Mel frames as stretches of 1.6 s that cover them, the last one flush with the end; short speech is repeated."""
+    if len(frames) < PARTIAL:
+        return frames.repeat(-(-PARTIAL // len(frames)), 1)[:PARTIAL][None]
+    starts = [*range(0, len(frames) - PARTIAL, PARTIAL), len(frames) - PARTIAL]
+    return torch.stack([frames[start : start + PARTIAL] for start in starts])

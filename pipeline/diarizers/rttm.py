@@ -1,0 +1,98 @@
+"""Who spoke when, as somebody else already knows: the turns of an RTTM file.
+
+RTTM is NIST's Rich Transcription Time Marked format (RT-09 evaluation plan): one turn a line,
+``SPEAKER <recording> <channel> <start> <duration> <NA> <NA> <speaker> <NA> <NA>``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from meetsplit.pipeline.data import Audio, Span, Speaker, Turn
+from meetsplit.pipeline.errors import SettingsError
+from meetsplit.pipeline.events import Noticed, Tell
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.timeline import by_speaker, crop, relabelled
+
+_SLACK = 0.05
+"""Seconds by which a turn may reach beyond the recording before anybody is told: rounding, and the edges of codecs."""
+
+
+class RttmDiarizer:
+    """Turns from a file. ``names`` holds, after `diarize`, the file's own labels of our speakers."""
+
+    def __init__(self, path: Path, rate: int = 16000) -> None:
+        self.rate = rate
+        self.path = path
+        self.names: tuple[tuple[Speaker, str], ...] = ()
+
+    @classmethod
+    def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
+        """Take ``settings.rttm``. Raises `SettingsError` where none was given or its lines cannot be read."""
+        if settings.rttm is None:
+            raise SettingsError("--diarizer rttm needs the turns: add --rttm FILE")
+        read_rttm(settings.rttm, settings.rttm.stem)
+        return cls(settings.rttm)
+
+    def diarize(self, audio: Audio, tell: Tell, *, recording: str | None = None) -> tuple[Turn, ...]:
+        """The file's turns, at most up to the end of ``audio``; what lies beyond is cut off and told.
+
+        The file's times count from the recording's start, the clock of ``audio``. ``recording`` is the name to look for
+        in a file about several, by default the file's own. Raises `SettingsError`.
+        """
+        own = read_rttm(self.path, recording or self.path.stem)
+        within = Span(audio.span.start, max(audio.span.start, audio.span.end))
+        beyond = sum(turn.span.end > within.end + _SLACK or turn.span.start < within.start - _SLACK for turn in own)
+        if beyond:
+            cut = f"{beyond} of {len(own)} turns reach beyond the recording's {audio.duration:.1f} s and were cut"
+            tell(Noticed(f"{self.path}: {cut}", "diarize"))
+        inside = [Turn(span, label) for label, spans in by_speaker(own).items() for span in crop(spans, within)]
+        turns = relabelled(inside)
+        originals = sorted(inside)
+        self.names = tuple(dict(zip((turn.speaker for turn in turns), (turn.speaker for turn in originals), strict=True)).items())
+        return turns
+
+
+def read_rttm(path: Path, recording: str | None = None) -> tuple[Turn, ...]:
+    """The turns in the file at ``path`` with its own labels, sorted.
+
+    Of a file about several recordings, those of ``recording``; of a file about one, all, whatever it calls it. Lines of
+    other types and comments are passed over. Raises `SettingsError` with the line's number.
+    """
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot read the turns: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: not a text file; --rttm takes turns in the RTTM format") from error
+    found: dict[str, list[Turn]] = {}
+    for number, line in enumerate(lines, 1):
+        fields = line.split()
+        if fields and fields[0].upper() == "SPEAKER":
+            found.setdefault(fields[1] if len(fields) > 1 else "", []).append(_turn(fields, f"{path}, line {number}"))
+    if not found:
+        raise SettingsError(f"{path}: no SPEAKER line inside; --rttm takes turns in the RTTM format")
+    if len(found) == 1:
+        return tuple(sorted(next(iter(found.values()))))
+    if recording not in found:
+        about = ", ".join(sorted(found)[:5])
+        wanted = f"none of them {recording!r}" if recording else "and it is not said which one to take"
+        raise SettingsError(f"{path} is about {len(found)} recordings ({about}), {wanted}: keep the lines of one")
+    return tuple(sorted(found[recording]))
+
+
+def _turn(fields: list[str], where: str) -> Turn:
+    if len(fields) < 8:
+        raise SettingsError(
+            f"{where}: {len(fields)} fields instead of at least 8: SPEAKER recording channel start duration <NA> <NA> speaker"
+        )
+    try:
+        start, duration = float(fields[3]), float(fields[4])
+    except ValueError:
+        raise SettingsError(f"{where}: start {fields[3]!r} and duration {fields[4]!r} should be numbers of seconds") from None
+    if not (math.isfinite(start) and math.isfinite(duration)) or start < 0 or duration < 0:
+        raise SettingsError(f"{where}: a turn cannot start at {fields[3]} s and last {fields[4]} s")
+    return Turn(Span(start, start + duration), fields[7])

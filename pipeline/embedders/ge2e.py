@@ -1,0 +1,148 @@
+"""A voice as 256 numbers: the GE2E encoder, a three-layer LSTM over mel frames, in torch alone.
+
+Wan, Wang, Papir, Moreno (2018), Generalized end-to-end loss for speaker verification; the weights and the arithmetic are those of
+Resemblyzer 0.1.4 (Apache-2.0), whose output on the same samples this one equals to 1e-5 (`tests/test_ge2e.py`). Not taken over is its
+voice activity detection, which needs a compiler: clips come from a diarizer and hold speech.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torchaudio  # type: ignore[import-untyped]
+from safetensors.torch import load_file
+from torch import nn
+
+from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.pipeline.errors import blame
+from meetsplit.pipeline.settings import Settings
+
+RATE = 16000
+"""Hz at which the encoder was trained."""
+HOP = 160
+"""Samples between two mel frames: 10 ms."""
+PARTIAL = 160
+"""Mel frames that the encoder reads at once: 1.6 s."""
+DIMENSION = 256
+
+_WINDOW = 400
+_BLOCK = 6000
+_MELS = 40
+_LEVEL = 10.0 ** (-30.0 / 20.0)
+"""Root mean square to which quiet clips are raised, as the encoder's training did: -30 dBFS."""
+_SHORTEST = 0.3
+"""Seconds of sound below which a voice is not told."""
+_FLOOR = 1e-5
+"""Root mean square below which a clip is silence: -100 dBFS."""
+_STRIDE = 77
+"""Mel frames between two partials of one utterance: 1.3 a second."""
+
+
+class Encoder(nn.Module):
+    """Mel frames ``(batch, frames, 40)`` to unit vectors ``(batch, 256)``; weights named as in the original."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(_MELS, DIMENSION, num_layers=3, batch_first=True)
+        self.linear = nn.Linear(DIMENSION, DIMENSION)
+
+    def forward(self, mels: torch.Tensor) -> torch.Tensor:
+        """The last layer's last state, cut off at zero and brought to unit length."""
+        _, (hidden, _) = self.lstm(mels)
+        return nn.functional.normalize(torch.relu(self.linear(hidden[-1])), dim=1)
+
+
+def mel_frames(samples: torch.Tensor) -> torch.Tensor:
+    """Power of 40 mel bands every 10 ms, shape ``(1 + n // 160, 40)``: not logarithmic, windows of 25 ms, zeros around.
+
+    The filters are Slaney's, as librosa makes them by default. Works a minute at a time, so that hours fit in memory.
+    """
+    window = torch.hann_window(_WINDOW, device=samples.device)
+    padded = nn.functional.pad(samples, (_WINDOW // 2, _WINDOW // 2))
+    filters = _filters().to(samples.device)
+    count = 1 + len(samples) // HOP
+    blocks = []
+    for first in range(0, count, _BLOCK):
+        last = min(first + _BLOCK, count)
+        block = padded[first * HOP : (last - 1) * HOP + _WINDOW]
+        spectrum = torch.stft(block, _WINDOW, HOP, window=window, center=False, return_complex=True)
+        blocks.append(spectrum.abs().square().T @ filters)
+    return torch.cat(blocks)
+
+
+def _filters() -> torch.Tensor:
+    filters: torch.Tensor = torchaudio.functional.melscale_fbanks(
+        _WINDOW // 2 + 1, 0.0, RATE / 2, _MELS, RATE, norm="slaney", mel_scale="slaney"
+    )
+    return filters
+
+
+def partial_starts(samples: int, coverage: float = 0.75) -> list[int]:
+    """First mel frames of the partials of an utterance: a last one counts when at least ``coverage`` of it is sound.
+
+    >>> partial_starts(16000), partial_starts(4 * 16000)
+    ([0], [0, 77, 154, 231])
+    """
+    frames = -(-(samples + 1) // HOP)
+    starts = list(range(0, max(1, frames - PARTIAL + _STRIDE + 1), _STRIDE))
+    covered = (samples - starts[-1] * HOP) / (PARTIAL * HOP)
+    return starts[:-1] if covered < coverage and len(starts) > 1 else starts
+
+
+class GE2E:
+    """The encoder as an `Embedder`: one unit-length row of 256 numbers per clip."""
+
+    def __init__(self, encoder: Encoder, device: str) -> None:
+        self.rate = RATE
+        self.device = device
+        self._encoder = encoder.to(device).eval()
+
+    @classmethod
+    def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
+        """Build from ``weights["embedder"]``, a safetensors file. Raises `StageError` for a file that is none."""
+        return cls(load_encoder(weights["embedder"], "match"), device)
+
+    def embed(self, clips: Sequence[Audio]) -> npt.NDArray[np.float32]:
+        """One row per clip; a clip below 0.3 s or -100 dBFS is a row of NaN. Raises ValueError at another rate."""
+        rows = np.full((len(clips), DIMENSION), np.nan, np.float32)
+        for row, clip in enumerate(clips):
+            if clip.rate != self.rate:
+                raise ValueError(f"the voice encoder hears {self.rate} Hz, not {clip.rate}")
+            if clip.duration >= _SHORTEST and float(np.sqrt(np.mean(np.square(clip.samples)))) > _FLOOR:
+                rows[row] = self.utterance(raised(clip.samples))
+        return rows
+
+    def utterance(self, samples: Samples) -> npt.NDArray[np.float32]:
+        """The original's ``embed_utterance``: the mean over partials of 1.6 s, at unit length."""
+        starts = partial_starts(len(samples))
+        needed = (starts[-1] + PARTIAL) * HOP
+        sound = torch.from_numpy(np.pad(samples, (0, max(0, needed - len(samples))))).to(self.device)
+        frames = mel_frames(sound)
+        mean = self.encode(torch.stack([frames[start : start + PARTIAL] for start in starts])).mean(axis=0)
+        return np.asarray(mean / np.linalg.norm(mean), np.float32)
+
+    def encode(self, mels: torch.Tensor, batch: int = 256) -> npt.NDArray[np.float32]:
+        """One unit row per stretch of mel frames, ``(n, frames, 40)`` to ``(n, 256)``; the batched heart of it all."""
+        with torch.inference_mode():
+            rows = [self._encoder(mels[at : at + batch].to(self.device)).cpu() for at in range(0, len(mels), batch)]
+        return np.asarray(torch.cat(rows).numpy(), np.float32) if rows else np.zeros((0, DIMENSION), np.float32)
+
+
+def load_encoder(path: Path, stage: str) -> Encoder:
+    """The encoder with the weights at ``path``. Raises `StageError` where they are not the encoder's."""
+    encoder = Encoder()
+    with blame(stage, f"reading the voice encoder {path}"):
+        found = load_file(path)
+        encoder.load_state_dict({name: found[name] for name in encoder.state_dict()})
+    return encoder
+
+
+def raised(samples: Samples) -> Samples:
+    """The same samples at -30 dBFS or louder: only quiet clips change, as in the encoder's training."""
+    level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+    return samples if level >= _LEVEL else np.asarray(samples * np.float32(_LEVEL / level), np.float32)
