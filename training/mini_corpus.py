@@ -55,7 +55,7 @@ class Corpus:
     def spoken(self, place: Place) -> Spoken:
         """The sound of a sentence, with its words and phones."""
         pcm = self.shards[place.shard][place.first : place.first + place.length]
-        return Spoken(place.voice, pcm.astype(np.float32) / 32768, place.words, place.phones)
+        return Spoken(place.voice, np.asarray(pcm / np.float32(32768), np.float32), place.words, place.phones)
 
 
 def held_out(book: Phrasebook, place: Place) -> bool:

@@ -9,9 +9,9 @@ from whisper.audio import log_mel_spectrogram, pad_or_trim
 from whisper.decoding import DecodingOptions
 from whisper.decoding import decode as decoded
 from whisper.model import Whisper
-from whisper.normalizers import EnglishTextNormalizer
 from whisper.transcribe import transcribe
 
+from meetsplit.scoring.normalize import normalizer
 from meetsplit.training.mini_clips import Clip, Studio
 
 LENGTHS = (2.0, 5.0, 12.0, 24.0)
@@ -52,7 +52,7 @@ def edits(heard: list[str], said: list[str]) -> int:
 
 def errors(heard: str, said: str) -> tuple[int, int]:
     """Word errors and words after Whisper's normalization of English."""
-    normal = EnglishTextNormalizer()
+    normal = normalizer("english")
     reference = normal(said).split()
     return edits(normal(heard).split(), reference), len(reference)
 

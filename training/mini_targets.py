@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -62,7 +63,10 @@ def specials(tokenizer: Tokenizer) -> tuple[int, ...]:
 
 def english() -> Tokenizer:
     """openai-whisper's multilingual tokenizer, set to transcribe English."""
-    return get_tokenizer(multilingual=True, num_languages=99, language="en", task="transcribe")
+    with warnings.catch_warnings():
+        # whisper leaves the file of its ranks open to the garbage collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        return get_tokenizer(multilingual=True, num_languages=99, language="en", task="transcribe")
 
 
 def codebook(vocabulary: Iterable[str]) -> Codebook:
@@ -166,7 +170,7 @@ def mel(clip: Clip, frames: int, rng: np.random.Generator) -> Tensor:
     ``whisper.transcribe`` pads its last window), and narrow bands and moments are sometimes hidden.
     """
     samples = clip.samples[: frames * RATE // FRAMES]
-    out = log_mel_spectrogram(np.pad(samples, (0, frames * RATE // FRAMES - len(samples))))
+    out: Tensor = log_mel_spectrogram(np.pad(samples, (0, frames * RATE // FRAMES - len(samples))))
     if rng.random() < 0.3:
         for _ in range(2):
             first, width = int(rng.integers(0, 70)), int(rng.integers(0, 10))

@@ -132,7 +132,7 @@ class Flite:
         self.core.feat_set_float(features, b"duration_stretch", stretch)
         utterance = self.core.flite_synth_text(text.encode(), handle)
         wave = ctypes.cast(self.core.utt_wave(utterance), ctypes.POINTER(_Wave)).contents
-        samples = np.ctypeslib.as_array(wave.samples, (wave.length,)).astype(np.float32) / 32768
+        samples = np.asarray(np.ctypeslib.as_array(wave.samples, (wave.length,)) / 32768, np.float32)
         head = self.core.relation_head(self.core.utt_relation(utterance, b"Segment"))
         rows = [(self.core.item_feat_string(item, b"name").decode(), self._end(item)) for item in self._along(head)]
         spans = [self._word(item) for item in self._along(self.core.relation_head(self.core.utt_relation(utterance, b"Token")))]
@@ -187,7 +187,7 @@ class Espeak:
 
     def _hear(self, samples: Any, count: int, events: Any) -> int:
         if samples and count:
-            self.sound.append(np.ctypeslib.as_array(samples, (count,)).astype(np.float32) / 32768)
+            self.sound.append(np.asarray(np.ctypeslib.as_array(samples, (count,)) / 32768, np.float32))
         index = 0
         while events[index].type != 0:
             self.marks.append((events[index].type, events[index].position, events[index].milliseconds / 1000))
@@ -203,7 +203,7 @@ class Espeak:
         data = text.encode()
         self.core.espeak_Synth(data, len(data) + 1, 0, 1, 0, 1, None, None)
         self.core.espeak_Synchronize()
-        samples = resample_poly(np.concatenate(self.sound), RATE, self.rate).astype(np.float32)
+        samples = np.asarray(resample_poly(np.concatenate(self.sound), RATE, self.rate), np.float32)
         return Spoken(voice, samples, self._words(text, len(samples) / RATE), ())
 
     def _words(self, text: str, duration: float) -> tuple[Timed, ...]:
