@@ -17,14 +17,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from meetsplit.pipeline.data import Audio, Samples, Span, Turn
+from meetsplit.pipeline.data import Audio, Samples, Turn
+from meetsplit.pipeline.diarizers.annotations import audible, loudness, too_few, turns_of
 from meetsplit.pipeline.diarizers.grouping import assigned, centroids, unit
 from meetsplit.pipeline.diarizers.hushed import hushed, no_telemetry, progress_hook
 from meetsplit.pipeline.embedders.ge2e import DIMENSION, GE2E, HOP, PARTIAL, RATE, load_encoder, mel_frames
 from meetsplit.pipeline.errors import blame
-from meetsplit.pipeline.events import Noticed, Tell
+from meetsplit.pipeline.events import Tell
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.timeline import relabelled, support
 
 with hushed():
     from pyannote.audio.core.plda import PLDA
@@ -36,10 +36,9 @@ with hushed():
 MOST = 1500
 """Voices that are grouped at once; longer recordings give every second, third… window."""
 _LEVEL = 10.0 ** (-38.0 / 20.0)
-"""Root mean square of the louder half of the recording for the segmentation, which hears quiet noise differently: as in AMI."""
+"""`loudness` for the segmentation, which hears quiet noise differently: about that of the recordings it was tuned on."""
 _VOICE_LEVEL = 10.0 ** (-30.0 / 20.0)
 """The same for the voice encoder, which is not indifferent to level."""
-_SILENCE = 1e-5
 _SHARES = {"segmentation": (0.0, 0.6), "embeddings": (0.6, 1.0)}
 
 
@@ -88,11 +87,10 @@ class EmbeddedDiarizer:
 
     def diarize(self, audio: Audio, tell: Tell) -> tuple[Turn, ...]:
         """Turns on ``audio``'s clock; silence gives none. Raises `StageError`."""
-        samples = levelled(audio.samples, _LEVEL)
-        if samples is None:
+        if not audible(audio.samples):
             return ()
         least, most = self._bounds
-        waveform = torch.from_numpy(samples)[None]
+        waveform = torch.from_numpy(levelled(audio.samples, _LEVEL))[None]
         with hushed(), blame("diarize", "finding the speakers"):
             found = self._pipeline.apply(
                 {"waveform": waveform, "sample_rate": RATE, "uri": "recording"},
@@ -101,31 +99,13 @@ class EmbeddedDiarizer:
                 hook=progress_hook(tell, audio.duration, _SHARES),
             )
         turns = turns_of(found.speaker_diarization, audio)
-        count = len({turn.speaker for turn in turns})
-        if least is not None and 0 < count < least:
-            tell(Noticed(f"heard only {count} of the {least} speakers asked for: the others speak too little to be told apart", "diarize"))
+        too_few(turns, least, tell)
         return turns
 
 
-def turns_of(annotation: Any, audio: Audio) -> tuple[Turn, ...]:
-    """pyannote's annotation as turns on the clock of ``audio``, inside it, each speaker's own turns disjoint."""
-    spans: dict[str, list[Span]] = {}
-    for segment, _, label in annotation.itertracks(yield_label=True):
-        start, end = max(audio.clock(segment.start), audio.span.start), min(audio.clock(segment.end), audio.span.end)
-        if start < end:
-            spans.setdefault(str(label), []).append(Span(start, end))
-    return relabelled(Turn(span, label) for label, own in spans.items() for span in support(own))
-
-
-def levelled(samples: Samples, level: float) -> Samples | None:
-    """The samples with the louder half of their 0.1 s pieces at this level (root mean square); None for silence."""
-    if len(samples) == 0:
-        return None
-    step = RATE // 10
-    padded = np.pad(samples, (0, -len(samples) % step)).reshape(-1, step)
-    power = np.sort(np.mean(np.square(padded), axis=1, dtype=np.float64))
-    loud = float(np.sqrt(np.mean(power[len(power) // 2 :])))
-    return None if not loud > _SILENCE else np.asarray(samples * np.float32(level / loud), np.float32)
+def levelled(samples: Samples, level: float) -> Samples:
+    """The samples with their `loudness` at ``level``: however loud a recording is, the models hear the same."""
+    return np.asarray(samples * np.float32(level / loudness(samples)), np.float32)
 
 
 def load_segmentation(path: Path) -> PyanNet:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,8 +28,11 @@ def hushed() -> Iterator[None]:
 
 
 def no_telemetry() -> None:
-    """Forbid pyannote.audio to report what is done with it; it reads this variable before every report."""
-    os.environ["PYANNOTE_METRICS_ENABLED"] = "false"
+    """Forbid pyannote.audio, in this process, to report what is done with it."""
+    with hushed():
+        from pyannote.audio.telemetry import set_telemetry_metrics
+
+    set_telemetry_metrics(False)
 
 
 def progress_hook(tell: Tell, seconds: float, shares: Mapping[str, tuple[float, float]]) -> Callable[..., None]:
