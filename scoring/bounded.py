@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import IO, Any
 
-from meetsplit.pipeline.errors import MeetsplitError, ScoreError, blame
+from meetsplit.pipeline.errors import MeetsplitError, blame
 from meetsplit.scoring.normalize import Spoken
 
 MOST_STREAMS = 10
@@ -90,7 +90,7 @@ class Bounded:
             return Answer(reason=f"it needs more memory than {self._limits.gibibytes:g} GiB")
         said = json.loads(line)
         if "failed" in said:
-            raise ScoreError(said["failed"])
+            return Answer(reason=said["failed"])
         return Answer(said["errors"], said["length"], tuple(said["assignment"]))
 
     def _start(self) -> None:
@@ -179,12 +179,13 @@ def main() -> None:
     _limited(float(sys.stdin.readline()))
     for line in sys.stdin:
         try:
-            with blame("score", "meeteval's part of the scoring"):
+            with blame("score", "meeteval"):
                 answer = _computed(json.loads(line))
         except MeetsplitError as error:
             if isinstance(error.__cause__, MemoryError):
                 return
-            answer = {"failed": str(error)}
+            too_many = isinstance(error.__cause__, OverflowError)
+            answer = {"failed": "there are more combinations than meeteval can count" if too_many else str(error)}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

@@ -100,6 +100,8 @@ def looks_like(text: str) -> Callable[[str, str], dict[str, Account]] | None:
 
 def number_in(text: object, where: str, what: str) -> float:
     """A time in seconds. Raises `ScoreError` for anything that is not a finite number."""
+    if text is None:
+        raise ScoreError(f"{where}: the {what} is missing: times are seconds from the recording's beginning")
     try:
         value = float(text) if isinstance(text, str | int | float) and not isinstance(text, bool) else math.nan
     except ValueError:
