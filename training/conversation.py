@@ -28,7 +28,7 @@ PAUSE, PAUSE_SPREAD, PAUSE_MOST = 0.5, 0.5, 2.0
 """Before the same speaker goes on."""
 
 GOES_ON = 0.25
-"""How often the same speaker goes on after a pause."""
+"""How often the same speaker goes on after a pause; less often while more overlap is wanted."""
 
 CLOSING = 30.0
 """Seconds before the end in which every change of speaker that may overlap does, so that the share comes out right."""
@@ -63,23 +63,26 @@ def performed(lines: Sequence[Line], utterances: Iterable[Utterance]) -> Iterato
 def conversation(utterances: Iterable[Utterance], manners: Manners, duration: float, rng: np.random.Generator) -> tuple[Cue, ...]:
     """About ``duration`` seconds of talk, by start, among everybody who has something to say; nobody talks over themselves.
 
-    Raises `SettingsError` where a speaker has too little to say.
+    Whoever has nothing left to say falls silent. Raises `SettingsError` where too little is left for a conversation.
     """
     queues = _queues(utterances, manners, rng)
     floor = Floor(np.zeros(round((duration + 60) / FRAME), np.int16))
     _warm_up(queues, floor, manners.warmup, rng)
     while floor.end < duration:
-        speaker = _next_speaker(sorted(queues), floor, rng)
+        behind = floor.share() < manners.overlap
+        speaker = _next_speaker(_still_talking(queues), floor, GOES_ON * (1 - 2 * manners.overlap) if behind else GOES_ON, rng)
         change = speaker != floor.last
-        wanted = change and floor.share() < manners.overlap
-        if wanted and rng.random() < manners.backchannels and _respond(queues[speaker], floor, rng):
+        if change and behind and rng.random() < manners.backchannels and _respond(queues[speaker], floor, rng):
             continue
         item = queues[speaker].take()
         if item is None:
             continue
         soon = max(floor.end + _pause(rng, change), floor.free.get(speaker, 0.0))
-        overlaps = wanted and (floor.end > duration - CLOSING or rng.random() < 0.3 + 2 * manners.overlap)
-        floor.place(item, floor.interruption(item, manners.overlap, soon) if overlaps else soon)
+        closing = floor.end > duration - CLOSING
+        if change and behind and (closing or rng.random() < 0.3 + 2 * manners.overlap):
+            # Between interruptions the share only falls: until the end is near, a little more than asked for.
+            soon = floor.interruption(item, manners.overlap if closing else min(1.1 * manners.overlap, manners.overlap + 0.01), soon)
+        floor.place(item, soon)
     return tuple(sorted(floor.cues, key=lambda cue: cue.start))
 
 
@@ -105,14 +108,23 @@ def _warm_up(queues: Mapping[Speaker, Queue], floor: Floor, seconds: float, rng:
                 floor.place(item, floor.end + _pause(rng, floor.last != speaker))
 
 
+def _still_talking(queues: Mapping[Speaker, Queue]) -> list[Speaker]:
+    """Who has something left to say: at least two, unless there is only one; else `SettingsError`."""
+    left = [speaker for speaker in sorted(queues) if not queues[speaker].silent]
+    if len(left) < min(2, len(queues)):
+        total = sum(queue.total for queue in queues.values())
+        raise SettingsError(f"the speakers have only {total:.0f} s to say: give more utterances, ask for fewer minutes, or reuse them")
+    return left
+
+
 def _pause(rng: np.random.Generator, change: bool) -> float:
     median, spread, most = (GAP, GAP_SPREAD, GAP_MOST) if change else (PAUSE, PAUSE_SPREAD, PAUSE_MOST)
     return min(float(rng.lognormal(np.log(median), spread)), most)
 
 
-def _next_speaker(speakers: Sequence[Speaker], floor: Floor, rng: np.random.Generator) -> Speaker:
-    """Somebody else, rather somebody who has said little, unless the last speaker goes on."""
-    if floor.last is not None and (len(speakers) == 1 or rng.random() < GOES_ON):
+def _next_speaker(speakers: Sequence[Speaker], floor: Floor, goes_on: float, rng: np.random.Generator) -> Speaker:
+    """Somebody else, rather somebody who has said little, unless the last speaker goes on, as often as ``goes_on``."""
+    if floor.last is not None and floor.last in speakers and (len(speakers) == 1 or rng.random() < goes_on):
         return floor.last
     others = [speaker for speaker in speakers if speaker != floor.last]
     weights = np.array([1.0 / (5.0 + floor.talked.get(speaker, 0.0)) for speaker in others])

@@ -60,6 +60,16 @@ class Queue:
     left: list[Spoken] = field(default_factory=list)
     rounds: int = 0
 
+    @property
+    def total(self) -> float:
+        """Seconds of everything that this speaker can say once."""
+        return sum(item.duration for item in self.everything)
+
+    @property
+    def silent(self) -> bool:
+        """Whether everything has been said."""
+        return not self.everything or not (self.left or self.reuse or self.rounds == 0)
+
     def take(self, most: float | None = None) -> Spoken | None:
         """The next utterance, or the next of at most ``most`` seconds; None where no such short one is left.
 
@@ -69,9 +79,8 @@ class Queue:
             self.left = list(self.everything)
             self.rounds += 1
         if not self.left:
-            total = sum(item.duration for item in self.everything)
             raise SettingsError(
-                f"speaker {self.speaker} has only {total:.0f} s to say: give more utterances, ask for fewer minutes, or reuse them"
+                f"speaker {self.speaker} has only {self.total:.0f} s to say: give more utterances, ask for fewer minutes, or reuse them"
             )
         fits = (index for index, item in enumerate(self.left) if most is None or item.duration <= most)
         index = next(fits, None)

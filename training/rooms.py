@@ -61,8 +61,19 @@ def responses(room: Room, speakers: tuple[Speaker, ...], rate: int, rng: np.rand
             box.add_source(place)
         box.add_microphone(microphone)
         box.compute_rir()
+        speed, delay = pyroomacoustics.constants.get("c"), pyroomacoustics.constants.get("frac_delay_length") // 2
         found = [np.asarray(box.rir[0][index], np.float32) for index in range(len(speakers))]
-    return {speaker: _aligned(response, place, microphone) for speaker, response, place in zip(speakers, found, places, strict=True)}
+    metres = [float(np.linalg.norm(place - microphone)) for place in places]
+    # The library's direct sound comes after the delay of its interpolation filter.
+    direct = [delay + round(far / speed * rate) for far in metres]
+    pairs = zip(speakers, found, direct, metres, strict=True)
+    return {speaker: _from_direct_sound(response, first, far) for speaker, response, first, far in pairs}
+
+
+def _from_direct_sound(response: Samples, first: int, metres: float) -> Samples:
+    """The response from 8 samples before its direct sound on, which becomes 1 / distance whatever the library's scale is."""
+    peak = float(np.abs(response[max(first - 1, 0) : first + 2]).max())
+    return np.asarray(response[max(first - 8, 0) :] / (peak * metres), np.float32)
 
 
 def _seat(room: Room, microphone: Place, rng: np.random.Generator) -> Place:
@@ -71,13 +82,6 @@ def _seat(room: Room, microphone: Place, rng: np.random.Generator) -> Place:
     angle = rng.uniform(0, 2 * np.pi)
     wanted = microphone + np.array([far * np.cos(angle), far * np.sin(angle), 0.4])
     return np.asarray(np.clip(wanted, 0.2, np.asarray(room.sides) - 0.2))
-
-
-def _aligned(response: Samples, seat: Place, microphone: Place) -> Samples:
-    """The response from its direct sound on, scaled so that the direct sound is 1 / distance."""
-    direct = int(np.argmax(np.abs(response)))
-    peak = abs(float(response[direct])) * max(float(np.linalg.norm(seat - microphone)), 0.1)
-    return np.asarray(response[max(direct - 8, 0) :] / peak, np.float32)
 
 
 def reverberated(stem: Samples, response: Samples) -> Samples:

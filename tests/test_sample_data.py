@@ -1,0 +1,80 @@
+"""The sample meeting keeps what its README promises. Nothing here needs flite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from meetsplit.pipeline.audio import read
+from meetsplit.pipeline.data import Audio, Span, Turn
+from meetsplit.pipeline.timeline import alone, by_speaker, subtract, total
+from meetsplit.training.dialogue import words, written
+from meetsplit.training.grammar import vocabulary
+from meetsplit.training.meeting import overlap
+
+SAMPLES = Path(__file__).parents[1] / "sample_data"
+
+
+@pytest.fixture(scope="module")
+def recording() -> Audio:
+    return read(SAMPLES / "standup.m4a")
+
+
+@pytest.fixture(scope="module")
+def turns() -> tuple[Turn, ...]:
+    rows = [row.split() for row in (SAMPLES / "standup.rttm").read_text("utf-8").splitlines()]
+    return tuple(Turn(Span(float(row[3]), float(row[3]) + float(row[4])), row[7]) for row in rows)
+
+
+def rows(ending: str) -> list[list[str]]:
+    return [row.split() for row in (SAMPLES / f"standup.{ending}").read_text("utf-8").splitlines()]
+
+
+def test_it_is_a_small_file_of_two_minutes(recording: Audio) -> None:
+    assert (SAMPLES / "standup.m4a").stat().st_size < 2_000_000
+    assert recording.duration == pytest.approx(127.6, abs=0.2)
+    assert np.abs(recording.samples).max() < 0.9
+    [uem] = rows("uem")
+    assert float(uem[3]) == pytest.approx(recording.duration, abs=0.1)
+
+
+def test_three_people_talk_over_each_other_and_each_has_enough_clean_speech(turns: tuple[Turn, ...]) -> None:
+    assert sorted(by_speaker(turns)) == ["awb", "rms", "slt"]
+    assert 0.15 <= overlap(turns) <= 0.20
+    for speaker, spans in by_speaker(turns).items():
+        assert total(alone(turns, speaker)) >= 20
+        own = sorted(turn.span for turn in turns if turn.speaker == speaker)
+        assert len(own) == len(spans), "turns of one speaker overlap"
+        assert total(span for span in alone(turns, speaker) if span.end < 60) >= 10
+
+
+def test_the_turns_are_where_the_sound_is(recording: Audio, turns: tuple[Turn, ...]) -> None:
+    silence = subtract([recording.span], [Span(max(t.span.start - 0.05, 0), t.span.end + 0.1) for t in turns])
+    quiet = np.concatenate([recording.crop(span).samples for span in silence])
+    for turn in turns:
+        first, last = (
+            recording.crop(Span(turn.span.start, turn.span.start + 0.05)),
+            recording.crop(Span(turn.span.end - 0.1, turn.span.end)),
+        )
+        assert np.std(first.samples) > 2 * np.std(quiet)
+        assert np.std(last.samples) > 2 * np.std(quiet)
+    assert 20 * np.log10(np.std(quiet)) == pytest.approx(-58, abs=1.5)
+
+
+def test_the_truths_agree_with_each_other_and_with_the_script(turns: tuple[Turn, ...]) -> None:
+    stm, ctm = rows("stm"), rows("ctm")
+    assert [(row[2], float(row[3])) for row in stm] == [(turn.speaker, pytest.approx(turn.span.start, abs=1e-3)) for turn in turns]
+    script = written(SAMPLES / "standup.txt")
+    assert sorted((row[2], *row[5:]) for row in stm) == sorted((line.speaker, *words(line.text)) for line in script)
+    for row in stm:
+        start, end = float(row[3]), float(row[4])
+        inside = [c for c in ctm if c[1] == row[2] and start - 0.1 <= float(c[2]) and float(c[2]) + float(c[3]) <= end + 0.15]
+        assert [c[4] for c in inside] == row[5:]
+
+
+def test_it_keeps_to_the_closed_vocabulary() -> None:
+    spoken = {word for line in written(SAMPLES / "standup.txt") for word in words(line.text)}
+    assert 150 <= len(spoken) <= 300
+    assert spoken <= set(vocabulary())
