@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from meetsplit import __version__
+from meetsplit.console import kept
 from meetsplit.console.options import asking, settle
 from meetsplit.pipeline.errors import MeetsplitError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 models = typer.Typer(no_args_is_help=True, help="Models on this machine, and fetching them.")
 app.add_typer(models, name="models")
+kept.register(app)
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 
@@ -57,6 +58,7 @@ def _top(
 def run(
     audio: Annotated[list[Path], typer.Argument(help="Recordings: any audio or video file.", show_default=False)],
     *,
+    cache: kept.Cache = True,
     quiet: Quiet = False,
     asked: Mapping[str, Any],
 ) -> None:
@@ -66,7 +68,7 @@ def run(
     from meetsplit.pipeline.exporters import names, suffixes, unique_stems
     from meetsplit.pipeline.filing import file_away
     from meetsplit.pipeline.run import Pipeline
-    from meetsplit.pipeline.workbench import Workbench
+    from meetsplit.pipeline.shelf import bench
 
     settings, outputs = settle(asked, names())
     stems = unique_stems(audio, outputs.folder, suffixes())
@@ -82,8 +84,8 @@ def run(
                     f"note: {path} is written as {stem}.*, because another recording has the same name", markup=False, highlight=False
                 )
             try:
-                with TemporaryDirectory(prefix="meetsplit-") as scratch:
-                    written = file_away(pipeline, path, outputs, stem, bench=Workbench(Path(scratch)), tell=tell)
+                with bench(path, settings, keep=cache) as kept_stages:
+                    written = file_away(pipeline, path, outputs, stem, bench=kept_stages, tell=tell)
             except MeetsplitError as error:
                 failed.append((path, error))
                 _complain(error)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from meetsplit.pipeline import backends, promises, versions
 from meetsplit.pipeline.audio import read, resample
+from meetsplit.pipeline.chain import Chain, Processed, Stages
 from meetsplit.pipeline.data import Audio, Diarized, Heard, MadeBy, Outline, Speaker, Transcript
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.events import Finished, Progressed, Started, Tell, nobody
@@ -28,14 +27,6 @@ from meetsplit.pipeline.workbench import Workbench, fingerprint, keys
 
 RATE = 16000
 """The recording is decoded once, to mono at this rate in Hz; a stage that wants another gets it resampled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Processed:
-    """One recording's transcript, and the 16-bit WAV track of every speaker on its workbench."""
-
-    transcript: Transcript
-    tracks: Mapping[Speaker, Path]
 
 
 class Pipeline:
@@ -67,22 +58,18 @@ class Pipeline:
 
     def process(self, path: Path, bench: Workbench) -> Processed:
         """The same on a workbench: stages whose results are kept there are not repeated, new results are kept."""
-        plan = self.preflight()
-        decode = functools.cache(lambda: self._decode(path))
-        key = keys(fingerprint(path), self.settings, plan)
-        found = bench.diarized(key.diarize)
-        if found is None:
-            found = self._diarize(decode(), path)
-            bench.keep_diarized(key.diarize, found)
-        outlines = bench.outlines(key.separate)
-        if outlines is None:
-            outlines = self._isolate(decode(), found, bench.start_tracks(key.separate), path)
-            bench.keep_outlines(key.separate, outlines)
-        heard = bench.heard(key.transcribe)
-        if heard is None:
-            heard = self._transcribe(outlines, bench.voices(key.separate), path)
-            bench.keep_heard(key.transcribe, heard)
-        return Processed(self._transcript(path, found, outlines, heard), bench.voices(key.separate))
+        return self.begin(path, bench).finish()
+
+    def begin(self, path: Path, bench: Workbench) -> Chain:
+        """The same stage by stage, for whoever wants to stop between them. Raises `AudioError` and as `preflight` does."""
+        stages = Stages(
+            decode=lambda: self._decode(path),
+            diarize=lambda recording: self._diarize(recording, path),
+            isolate=lambda recording, found, folder: self._isolate(recording, found, folder, path),
+            transcribe=lambda outlines, tracks: self._transcribe(outlines, tracks, path),
+            merge=lambda found, outlines, heard: self._transcript(path, found, outlines, heard),
+        )
+        return Chain(stages, keys(fingerprint(path), self.settings, self.preflight()), bench)
 
     def _transcript(self, path: Path, found: Diarized, outlines: Sequence[Outline], heard: Sequence[Heard]) -> Transcript:
         segments = merge(list(zip(outlines, heard, strict=True)), found.turns, found.span)

@@ -45,7 +45,7 @@ def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
     def key(before: str, stages: Sequence[str], names: Sequence[str], *files: Path | None) -> str:
         made_by = [asdict(choice.record()) | {"why": ""} for stage in stages if (choice := plan.of(stage)) is not None]
         given = [fingerprint(file) if file is not None else None for file in files]
-        parts = [before, versions.recorded(), made_by, [asked[name] for name in names], given]
+        parts = [before, versions.meetsplit(), versions.recorded(), made_by, [asked[name] for name in names], given]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     diarize = key(content, ("diarizer",), ("num_speakers", "min_speakers", "max_speakers", "seed"), settings.rttm)
@@ -92,7 +92,9 @@ class Workbench:
     def outlines(self, key: str) -> tuple[Outline, ...] | None:
         """The stretches of all streams, in order; None where the streams are still to be made."""
         kept = self._kept("separate", key)
-        return None if kept is None else tuple(_outline(row) for row in kept["stretches"])
+        outlines = None if kept is None else tuple(_outline(row) for row in kept["stretches"])
+        whole = outlines is not None and {outline.speaker for outline in outlines} <= self.voices(key).keys()
+        return outlines if whole else None
 
     def keep_outlines(self, key: str, outlines: Sequence[Outline]) -> None:
         """Keep the outlines; the tracks are already in their folder."""
@@ -127,8 +129,10 @@ class Workbench:
             return None
         try:
             return json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise AudioError(f"{path}: a kept result cannot be read: {error}; delete it and run again") from error
+        except OSError as error:
+            raise AudioError(f"{path}: a kept result cannot be read: {error.strerror}; delete it and run again") from error
+        except ValueError:  # results appear whole, so the disk has damaged this one: it is worked out again
+            return None
 
     def _keep(self, stage: str, key: str, content: Mapping[str, Any]) -> None:
         write(self.folder / f"{stage}-{key}.json", json.dumps(content))

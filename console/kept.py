@@ -1,0 +1,134 @@
+"""Commands about what earlier runs left: the shelf of finished stages, and new speakers for an old transcript."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from meetsplit.console.options import asking, settle
+
+Cache = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache",
+        help="Keep finished stages and every person's track under the cache folder, so that the next run of a recording "
+        "repeats only what changed; see `meetsplit cache`.",
+        rich_help_panel="This machine",
+    ),
+]
+
+shelf_app = typer.Typer(
+    no_args_is_help=True, help="Finished stages of earlier runs, tracks of the recordings included: what is kept, and removing it."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Give the command line the commands of this file."""
+    app.add_typer(shelf_app, name="cache")
+    app.command()(rediarize)
+
+
+@shelf_app.command("show")
+@asking("cache_dir")
+def show(*, asked: Mapping[str, Any]) -> None:
+    """List the recordings whose stages are kept, with the room they take and when they were last used."""
+    from meetsplit.pipeline.shelf import runs_folder, shelved
+
+    folder = runs_folder(settle(asked, ())[0])
+    found = shelved(folder)
+    console = Console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("recording", "size", "last used", "folder"):
+        table.add_column(heading, overflow="fold")
+    for kept in found:
+        table.add_row(kept.name, megabytes(kept.size), f"{ago(kept.age)} ago", kept.folder.name)
+    if found:
+        console.print(table)
+    console.print(f"{len(found)} recordings, {megabytes(sum(kept.size for kept in found))} in {folder}", highlight=False, soft_wrap=True)
+
+
+@shelf_app.command("clear")
+@asking("cache_dir")
+def clear(
+    *,
+    older_than: Annotated[float, typer.Option(help="Only what was last used more than this many days ago.", min=0)] = 0.0,
+    asked: Mapping[str, Any],
+) -> None:
+    """Remove kept stages and tracks; transcripts and results that were written elsewhere stay."""
+    from meetsplit.pipeline import shelf
+
+    gone, busy = shelf.clear(shelf.runs_folder(settle(asked, ())[0]), older_than=older_than * 86400)
+    print_line(f"{len(gone)} recordings cleared, {megabytes(sum(kept.size for kept in gone))} freed")
+    for kept in busy:
+        print_line(f"{kept.name} is being worked on and was left alone")
+
+
+@asking()
+def rediarize(
+    source: Annotated[list[Path], typer.Argument(help="Transcripts (JSON) or the recordings they belong to.", show_default=False)],
+    *,
+    audio: Annotated[Path | None, typer.Option(help="The recording, where it does not lie beside the transcript.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")] = False,
+    asked: Mapping[str, Any],
+) -> None:
+    """Find the speakers of a finished transcript again, with other settings, and keep its words: nothing is transcribed.
+
+    The result is written beside the transcript as NAME-rediarized.*; the transcript itself stays as it is.
+    """
+    from meetsplit.console.progress import Reporter
+    from meetsplit.console.tables import summary
+    from meetsplit.pipeline import rewording
+    from meetsplit.pipeline.errors import SettingsError
+    from meetsplit.pipeline.exporters import names
+    from meetsplit.pipeline.filing import file_away
+    from meetsplit.pipeline.run import Pipeline
+    from meetsplit.pipeline.shelf import bench
+
+    if audio is not None and len(source) > 1:
+        raise SettingsError("--audio belongs to one transcript: give one at a time")
+    if asked.get("transcriber", "script") != "script" or "script" in asked:
+        raise SettingsError("rediarize keeps the transcript's words: drop --transcriber and --script, or use `meetsplit run`")
+    wanted = {"output_dir": Path(), "separate": "off"} | dict(asked)
+    with Reporter(Console(stderr=True), quiet=quiet) as tell:
+        for given in source:
+            transcript, recording = rewording.pair(given, audio)
+            folder = wanted["output_dir"] if "output_dir" in asked else transcript.parent
+            with rewording.script(transcript) as (script, language):
+                own = {**({"language": language} if language else {}), **wanted, "script": script, "output_dir": folder}
+                settings, outputs = settle(own, names())
+                with bench(recording, settings) as kept:
+                    stem = f"{transcript.stem}-rediarized"
+                    written = file_away(Pipeline(settings, tell=tell), recording, outputs, stem, bench=kept, tell=tell)
+            summary(Console(), recording, written)
+
+
+def megabytes(size: float) -> str:
+    """A size for people.
+
+    >>> megabytes(123_456_789)
+    '123.5 MB'
+    """
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def ago(seconds: float) -> str:
+    """A length of time for people, in its largest unit.
+
+    >>> ago(7300.0)
+    '2 h'
+    """
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def print_line(text: str) -> None:
+    """One plain line on stdout."""
+    Console().print(text, highlight=False, markup=False, soft_wrap=True)
