@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from meetsplit.pipeline import timeline
-from meetsplit.pipeline.data import Span, Speaker, Turn, Word
+from meetsplit.pipeline.data import Span, Speaker, Transcript, Turn, Word
 
 ONE_SPEAKER = "SPEAKER_00"
 """The label of a transcript that knows no speakers."""
@@ -71,6 +71,17 @@ def account(
         told += (f"{source}: the segments are not sorted by start; they are scored sorted",)
     spoken = (Turn(u.span, u.speaker) for u in ordered if u.text.strip()) if turns is None else turns
     return Account(recording, source, ordered, merged(spoken), True, language, told)
+
+
+def from_transcript(transcript: Transcript) -> Account:
+    """What a run heard, without going through a file: the same account as its JSON gives."""
+    utterances = [Utterance(segment.span, segment.speaker, segment.text, segment.words) for segment in transcript.segments]
+    return account(transcript.recording, transcript.recording, utterances, turns=transcript.turns, language=transcript.language)
+
+
+def from_turns(recording: str, turns: Iterable[Turn]) -> Account:
+    """Who spoke when, and nothing about words: the same account as an RTTM file gives."""
+    return Account(recording, recording, (), merged(turns), has_words=False)
 
 
 def merged(turns: Iterable[Turn]) -> tuple[Turn, ...]:

@@ -24,7 +24,7 @@ def as_table(scores: Scores) -> str:
     sounds = [line for row in rows if row.sound is not None for line in _sound_cells(row.name, row.sound)]
     if sounds:
         blocks.append("\n".join(_aligned([("recording", "voice", "SI-SDR", "gain", "in overlap", "gain", "leakage"), *sounds])))
-    said = [f"{row.name}: {metric}: {reason}" for row in rows for metric, reason in row.total.reasons.items()]
+    said = [*_reasons(rows)]
     said += [f"{row.name}: {notice}" for row in rows for notice in row.notices] + list(scores.notices)
     if said:
         blocks.append("\n".join(f"note: {line}" for line in dict.fromkeys(said)))
@@ -50,6 +50,19 @@ def as_data(scores: Scores) -> dict[str, Any]:
         },
         "notices": list(scores.notices),
     }
+
+
+def _reasons(rows: Sequence[Row]) -> list[str]:
+    """Why numbers are missing, each reason once: the recordings that it holds for, and the metrics."""
+    metrics: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for metric, reason in row.total.reasons.items():
+            metrics.setdefault((row.name, reason), []).append(metric)
+    names: dict[tuple[str, str], list[str]] = {}
+    for (name, reason), found in metrics.items():
+        names.setdefault((", ".join(found), reason), []).append(name)
+    some = {key: ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "") for key, found in names.items()}
+    return [f"{who}: {found}: {reason}" for (found, reason), who in some.items()]
 
 
 def _row_data(row: Row) -> dict[str, Any]:

@@ -145,8 +145,10 @@ def _pooled_part(rows: Sequence[Row], name: str) -> Part:
     for metric in WORD_METRICS:
         without = [recording for recording in worded if metric not in parts[recording].words]
         if without:
-            why = parts[without[0]].reasons.get(metric, "")
-            missing[metric] = why if len(rows) == 1 else f"no answer for {len(without)} of {len(worded)} recordings: {without[0]}: {why}"
+            why = {parts[recording].reasons.get(metric, "") for recording in without}
+            everywhere = len(without) == len(rows) and len(why) == 1
+            first = parts[without[0]].reasons.get(metric, "")
+            missing[metric] = first if everywhere else f"no answer for {len(without)} of {len(worded)} recordings: {without[0]}: {first}"
         else:
             words[metric] = sum((parts[recording].words[metric] for recording in worded), WordErrors())
     turns = sum((part.turns for part in parts.values() if part.turns is not None), TurnErrors())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from meetsplit.pipeline.data import MadeBy, Segment, Span, Transcript, Turn, Wor
 from meetsplit.pipeline.errors import ScoreError, SettingsError
 from meetsplit.pipeline.exporters.native import native
 from meetsplit.pipeline.settings import Outputs
+from meetsplit.scoring.accounts import from_transcript
 from meetsplit.scoring.normalize import normalizer, spoken
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.read import pair_up, read_accounts
@@ -72,6 +74,7 @@ def test_our_own_json_is_read_with_its_turns_and_word_times(tmp_path: Path) -> N
     [account] = read_accounts(put(tmp_path, "other.json", native(transcript, Outputs())))
     assert (account.recording, account.language, account.turns, account.timed) == ("call", "en", TURNS, True)
     assert account.utterances[0].words == words
+    assert replace(from_transcript(transcript), source=account.source) == account
 
 
 def test_words_without_times_share_the_room_between_their_neighbours(tmp_path: Path) -> None:
