@@ -147,6 +147,7 @@ def recipes(sweep: bool) -> Mapping[str, Callable[[], Separator]]:
         "half the updates": Recipe(updates=plain.updates // 2),
         "twice the updates": Recipe(updates=2 * plain.updates),
         "plain updates": Recipe(stride=1.0),
+        "no exemplars dropped": Recipe(kept=1.0),
         "all frames": Recipe(quietest=0.0),
         "loudest quarter": Recipe(quietest=0.75),
     }

@@ -107,7 +107,7 @@ def test_windows_leave_no_seams(known: Known) -> None:
     seconds = WINDOW * 1.5
     mixture = Audio(hum(100, seconds, 21) + hum(170, seconds, 22), RATE)
     names = {name: known[name] for name in ("SPEAKER_00", "SPEAKER_01")}
-    recipe = Recipe(exemplars=100, updates=10)
+    recipe = Recipe(exemplars=100, updates=10, kept=1.0)
     separator = DictionarySeparator(recipe=recipe)
     whole = separator.separate(mixture, names)["SPEAKER_00"].audio
     middle = separator.separate(Audio(mixture.samples[: 12 * RATE], RATE), names)["SPEAKER_00"].audio
