@@ -179,7 +179,8 @@ def small_whisper(path: Path, sentence: str, *, language: str | None = "en", con
     """A small Whisper in OpenAI's format that always says ``sentence``; English-only where ``language`` is None.
 
     Its layers are random, but its positional embeddings point at the sentence's tokens in turn, so that decoding is
-    confident: begin timestamp, words, end timestamp, end. It says at most ``context / 2`` tokens. The language token after the start is ``language``'s.
+    confident: begin timestamp, words, end timestamp, end; at most ``context / 2`` tokens in all. The language token
+    after the start is ``language``'s.
     """
     import torch
     from whisper.model import ModelDimensions, Whisper

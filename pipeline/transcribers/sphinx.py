@@ -38,6 +38,9 @@ MOST_GAIN = 100.0
 DITHER = 1e-4
 """Noise at -80 dB of full scale: the logarithm of exact silence would throw the features off."""
 
+PAD = 0.3
+"""Seconds of such noise put on both sides of a clip: the decoder loses words that begin or end with the sound."""
+
 NO_WORD = re.compile(r"^(<.*>|\[.*\]|\+\+.*\+\+)$")
 """Sentence edges, silences, noises."""
 
@@ -83,18 +86,20 @@ class SphinxTranscriber:
         decoder.process_raw(_levelled(clip), no_search=False, full_utt=True)
         decoder.end_utt()
         found = () if decoder.hyp() is None else decoder.seg()
-        claims = (
-            Claim(part.start_frame / FRAMES_PER_SECOND, (part.end_frame + 1) / FRAMES_PER_SECOND, _spelled(part.word), part.prob)
-            for part in found
-            if not NO_WORD.match(part.word)
-        )
-        return trustworthy(claims, clip)
+        return trustworthy((_claim(part) for part in found if not NO_WORD.match(part.word)), clip)
 
 
 def _levelled(clip: Audio) -> bytes:
+    """What the decoder gets: the clip at its level, with `PAD` seconds of faint noise around it."""
     gain = min(LOUDEST / max(float(np.abs(clip.samples).max()), 1e-9), MOST_GAIN)
-    noise = np.random.default_rng(0).standard_normal(len(clip.samples), np.float32)
-    return pcm16(clip.samples * np.float32(gain) + noise * np.float32(DITHER))
+    padded = np.pad(clip.samples * np.float32(gain), round(PAD * clip.rate))
+    noise = np.random.default_rng(0).standard_normal(len(padded), np.float32)
+    return pcm16(padded + noise * np.float32(DITHER))
+
+
+def _claim(part: Any) -> Claim:
+    start, end = part.start_frame / FRAMES_PER_SECOND, (part.end_frame + 1) / FRAMES_PER_SECOND
+    return Claim(start - PAD, end - PAD, _spelled(part.word), part.prob)
 
 
 def _spelled(word: str) -> str:

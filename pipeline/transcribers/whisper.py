@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Self
 
 import numpy as np
@@ -70,10 +71,11 @@ class WhisperTranscriber:
         """
         path = weights["model"]
         try:
-            model = whisper.load_model(str(path), device="cpu" if device == "mps" else device)
-        except (KeyError, TypeError, RuntimeError, EOFError, OSError, ValueError) as error:
-            why = " ".join(str(error).split())[:200]
-            raise StageError("transcribe", f"{path} is no Whisper checkpoint in OpenAI's format: {why}; fetch it again") from error
+            with torch.random.fork_rng(devices=[]):
+                model = whisper.load_model(str(path), device="cpu" if device == "mps" else device)
+        except (KeyError, TypeError, RuntimeError, EOFError, OSError, ValueError, UnpicklingError) as error:
+            # torch's own words would advise to load the file unsafely.
+            raise StageError("transcribe", f"{path} is no Whisper checkpoint in OpenAI's format: fetch it again") from error
         _set_alignment_heads(model, path.stem)
         return cls(model.eval(), settings)
 
