@@ -98,9 +98,12 @@ def _view(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Everything in the checkpoint at ``path``; tensors are numpy arrays.
 
-    Raises ``pickle.UnpicklingError`` or ``zipfile.BadZipFile`` for a file that is not one.
+    Raises ``pickle.UnpicklingError``, ``EOFError`` or ``zipfile.BadZipFile`` for a file that is not one.
     """
-    found = _read_zip(path) if zipfile.is_zipfile(path) else _read_sequence(path)
+    try:
+        found = _read_zip(path) if zipfile.is_zipfile(path) else _read_sequence(path)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, struct.error) as error:
+        raise pickle.UnpicklingError(f"not a checkpoint that can be read without running it ({error})") from error
     if not isinstance(found, dict):
         raise pickle.UnpicklingError("not a dictionary at the top")
     return found

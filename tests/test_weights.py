@@ -1,0 +1,355 @@
+"""Where models come from: found without a network, fetched once, and every failure a sentence with the next step."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from meetsplit.pipeline import downloads, weights, wheels
+from meetsplit.pipeline.checkpoints import Inert, plain, read_checkpoint
+from meetsplit.pipeline.errors import MissingWeights
+from meetsplit.pipeline.events import Event, Finished, Noticed, Started, nobody
+from meetsplit.pipeline.weights import Bundled, Hub, Local, WeightSource, Wheel, WhisperFile
+
+REPOSITORY = Hub("somebody/something", gated=True)
+
+
+def fetch(source: WeightSource, cache: Path, **how: Any) -> Path:
+    asked: dict[str, Any] = {"stage": "diarize", "offline": False, "token": None, "tell": nobody} | how
+    return weights.fetch(source, cache=cache, **asked)
+
+
+# wheels
+
+
+class Dragged:
+    """A class that a checkpoint drags along: it must never be imported or run."""
+
+    def __init__(self) -> None:
+        self.inside = [1, 2]
+
+
+class Bomb:
+    """What a malicious checkpoint would hold."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, ("exploded",))
+
+
+def checkpoint(path: Path, *, legacy: bool = False, **extra: Any) -> Path:
+    table = torch.arange(12, dtype=torch.float32).reshape(3, 4)
+    state = {"a": table, "transposed": table.t(), "shared": table[1], "count": torch.tensor(7)}
+    torch.save({"state": state, "facts": {"layers": 2, "dragged": Dragged()}, **extra}, path, _use_new_zipfile_serialization=not legacy)
+    return path
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
+    """A source whose wheel lies in a folder that pip is configured to look into."""
+    place = tmp_path / "index"
+    place.mkdir()
+    content = checkpoint(tmp_path / "model.bin").read_bytes()
+    with zipfile.ZipFile(place / "tinyvoice-1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr("tinyvoice/model.bin", content)
+        archive.writestr("tinyvoice-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinyvoice\nVersion: 1.0\n")
+        archive.writestr("tinyvoice-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("tinyvoice-1.0.dist-info/RECORD", "")
+        archive.writestr("tinyvoice-1.0.dist-info/LICENSE", "Do what you like.")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(place))
+    return Wheel("tinyvoice", "1.0", "tinyvoice/model.bin", hashlib.sha256(content).hexdigest(), "MIT", "state", ("facts",), about="A test")
+
+
+def test_a_wheel_is_fetched_once_and_kept_with_its_licence(made: Wheel, tmp_path: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.numpy import load_file
+
+    cache, events = tmp_path / "cache", list[Event]()
+    assert weights.locate(made, cache=cache) is None
+    path = fetch(made, cache, tell=events.append)
+    assert weights.locate(made, cache=cache) == path
+    assert [type(event) for event in events] == [Noticed, Started, Finished]
+    found = load_file(path)
+    assert np.array_equal(found["transposed"], np.arange(12, dtype=np.float32).reshape(3, 4).T)
+    assert np.array_equal(found["shared"], [4, 5, 6, 7])
+    assert found["count"] == 7
+    with safe_open(path, "np") as file:
+        assert json.loads(file.metadata()["facts"]) == {"facts": {"layers": 2, "dragged": {"inside": [1, 2]}}}
+    assert (path.parent / "LICENSE").read_text() == "Do what you like."
+    assert made.sha256 in (path.parent / "README.md").read_text()
+    assert [entry.name for entry in (cache / "wheels").iterdir()] == ["tinyvoice-1.0"]
+    assert fetch(made, cache, offline=True) == path
+
+
+def test_two_that_fetch_at_once_end_with_one_whole_model(made: Wheel, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        paths = set(pool.map(lambda _: fetch(made, tmp_path / "cache"), range(3)))
+    assert len(paths) == 1
+    assert [entry.name for entry in (tmp_path / "cache" / "wheels").iterdir()] == ["tinyvoice-1.0"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"sha256": "0" * 64}, "checksum"),
+        ({"member": "tinyvoice/other.bin"}, "damaged or lacks it"),
+        ({"state": "weights"}, "not the checkpoint"),
+        ({"version": "9.9"}, "pip says: No matching distribution found for tinyvoice==9.9"),
+    ],
+)
+def test_a_bad_wheel_is_a_sentence_and_leaves_nothing(made: Wheel, tmp_path: Path, change: dict[str, str], says: str) -> None:
+    with pytest.raises(MissingWeights, match="tinyvoice") as caught:
+        fetch(replace(made, **change), tmp_path / "cache")
+    assert says in str(caught.value)
+    assert caught.value.stage == "diarize"
+    assert list((tmp_path / "cache" / "wheels").iterdir()) == []
+
+
+def test_a_broken_off_download_is_a_sentence(made: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(source: Wheel, folder: Path, stage: str) -> Path:
+        whole = (tmp_path / "index" / "tinyvoice-1.0-py3-none-any.whl").read_bytes()
+        (folder / "half.whl").write_bytes(whole[: len(whole) // 2])
+        return folder / "half.whl"
+
+    monkeypatch.setattr(wheels, "_downloaded", half)
+    with pytest.raises(MissingWeights, match="damaged"):
+        fetch(made, tmp_path / "cache")
+    assert list((tmp_path / "cache" / "wheels").iterdir()) == []
+
+
+def test_an_unwritable_cache_is_a_sentence(made: Wheel, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    with pytest.raises(MissingWeights, match="cannot write its model into"):
+        fetch(made, tmp_path / "cache")
+
+
+def test_reachable_wheels_are_found_out_within_seconds(made: Wheel) -> None:
+    assert weights.reachable(made)
+    assert not weights.reachable(made, offline=True)
+    assert not weights.reachable(replace(made, version="9.9"))
+
+
+def test_pip_that_is_missing_is_a_sentence(made: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wheels, "_PIP", (sys.executable, "-c", "import sys; sys.exit('No module named pip')"))
+    with pytest.raises(MissingWeights, match="ensurepip"):
+        fetch(made, tmp_path)
+    assert not weights.reachable(made)
+
+
+# checkpoints
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_both_layouts_are_read_as_torch_reads_them(tmp_path: Path, legacy: bool) -> None:
+    path = checkpoint(tmp_path / "model.bin", legacy=legacy)
+    found, expected = read_checkpoint(path), torch.load(path, weights_only=False)
+    for name, tensor in expected["state"].items():
+        assert np.array_equal(found["state"][name], tensor.numpy())
+    assert isinstance(found["facts"]["dragged"], Inert)
+    assert plain(found["facts"]) == {"layers": 2, "dragged": {"inside": [1, 2]}}
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_checkpoint_runs_nothing(tmp_path: Path, legacy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = read_checkpoint(checkpoint(tmp_path / "model.bin", legacy=legacy, bomb=Bomb()))
+    assert isinstance(found["bomb"], Inert)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps([1, 2]), pickle.dumps({"a": 1})])
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.bin").write_bytes(content)
+    with pytest.raises((pickle.UnpicklingError, EOFError)):
+        read_checkpoint(tmp_path / "model.bin")
+
+
+# the hub
+
+
+@contextlib.contextmanager
+def hub(status: int, code: str = "", delay: float = 0.0) -> Iterator[str]:
+    """A hub that answers every question alike."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            time.sleep(delay)
+            with contextlib.suppress(OSError):
+                self.send_response(status)
+                self.send_header("X-Error-Code", code)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        do_HEAD = do_GET
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "token", "says"),
+    [
+        (401, "GatedRepo", None, "accept its conditions once"),
+        (403, "GatedRepo", "hf_good", "has not accepted the conditions"),
+        (401, "", "hf_wrong", "does not know this token"),
+        (404, "RepoNotFound", None, "no such public repository"),
+        (500, "", None, "answers with error 500"),
+    ],
+)
+def test_every_refusal_has_its_own_sentence(
+    status: int, code: str, token: str | None, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    with hub(status, code) as address:
+        monkeypatch.setattr(downloads, "_endpoint", lambda: address)
+        with pytest.raises(MissingWeights, match="somebody/something") as caught:
+            fetch(REPOSITORY, tmp_path, token=token)
+        with pytest.raises(MissingWeights) as checked:
+            weights.check(REPOSITORY, stage="diarize", offline=False, token=token)
+        assert not weights.reachable(REPOSITORY, token=token)
+    assert says in str(caught.value)
+    assert says in str(checked.value)
+    assert "--diarizer embedded" in str(caught.value)
+    assert token is None or token not in str(caught.value)
+
+
+def test_a_hub_that_lets_us_in_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    with hub(200) as address:
+        monkeypatch.setattr(downloads, "_endpoint", lambda: address)
+        assert weights.reachable(REPOSITORY, token="hf_good")
+
+
+def test_a_hub_that_never_answers_is_found_out_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with hub(200, delay=3.0) as address:
+        monkeypatch.setattr(downloads, "_endpoint", lambda: address)
+        began = time.monotonic()
+        assert not weights.reachable(REPOSITORY, timeout=0.3)
+        assert time.monotonic() - began < 2.0
+
+
+def test_an_unreachable_hub_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "_endpoint", lambda: "http://127.0.0.1:9")
+    with pytest.raises(MissingWeights, match="does not answer; or use --diarizer embedded"):
+        fetch(REPOSITORY, tmp_path)
+
+
+def snapshot(cache: Path, files: tuple[str, ...]) -> Path:
+    repository = cache / "models--somebody--something"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    for file in files:
+        path = repository / "snapshots" / "abc" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    return repository / "snapshots" / "abc"
+
+
+def test_a_whole_copy_in_the_hubs_cache_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    source = Hub("somebody/something", patterns=("config.yaml", "segmentation/*"))
+    assert weights.locate(source, cache=tmp_path) is None
+    place = snapshot(tmp_path, ("config.yaml",))
+    assert weights.locate(source, cache=tmp_path) is None
+    (place / "segmentation").mkdir()
+    (place / "segmentation" / "pytorch_model.bin").write_text("x")
+    assert weights.locate(source, cache=tmp_path) == place
+    assert fetch(source, tmp_path, offline=True) == place
+    everything = Hub("somebody/something")
+    assert weights.locate(everything, cache=tmp_path) == place
+    (tmp_path / "models--somebody--something" / "blobs" / "x.incomplete").write_text("")
+    assert weights.locate(everything, cache=tmp_path) is None
+
+
+# whisper's files
+
+
+def test_whisper_names_are_whispers_own() -> None:
+    assert set(weights.WHISPER_NAMES) == set(downloads.whisper_models())
+
+
+def test_whisper_files_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("data.pkl", "x")
+    content = buffer.getvalue()
+    folder = tmp_path / "served" / hashlib.sha256(content).hexdigest()
+    folder.mkdir(parents=True)
+    (folder / "tiny.pt").write_bytes(content)
+    monkeypatch.setattr(downloads, "whisper_models", lambda: {"tiny": (folder / "tiny.pt").as_uri()})
+    assert weights.locate(WhisperFile("tiny"), cache=tmp_path) is None
+    path = fetch(WhisperFile("tiny"), tmp_path)
+    assert path == tmp_path / ".cache" / "whisper" / "tiny.pt"
+    path.write_bytes(content[:-4])
+    assert weights.locate(WhisperFile("tiny"), cache=tmp_path) is None
+    (folder / "tiny.pt").write_bytes(content + b"!")
+    with pytest.raises(MissingWeights, match="wrong checksum"):
+        fetch(WhisperFile("tiny"), tmp_path)
+    assert [entry.name for entry in path.parent.iterdir()] == ["tiny.pt"]
+    with pytest.raises(MissingWeights, match="did you mean 'tiny'"):
+        weights.locate(WhisperFile("tinny"), cache=tmp_path)
+
+
+# the rest
+
+
+def test_offline_never_asks_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(subprocess, "run", forbidden)
+    monkeypatch.setattr("urllib.request.urlopen", forbidden)
+    for source in (weights.EMBEDDED_ENCODER, weights.COMMUNITY, WhisperFile("small")):
+        assert not weights.reachable(source, offline=True)
+        for refuse in (weights.check, lambda source, **how: fetch(source, tmp_path, **how)):
+            with pytest.raises(MissingWeights, match="--offline forbids to fetch it; fetch it once with a network: meetsplit models"):
+                refuse(source, stage="diarize", offline=True, token=None)
+
+
+def test_local_and_bundled(tmp_path: Path) -> None:
+    assert weights.locate(Local(tmp_path), cache=tmp_path) == tmp_path
+    assert fetch(Bundled("pipeline/weights.py"), tmp_path) == Path(weights.__file__)
+    with pytest.raises(MissingWeights, match="there is no such model file or folder"):
+        fetch(Local(tmp_path / "nowhere"), tmp_path)
+    with pytest.raises(MissingWeights, match="install meetsplit again"):
+        fetch(Bundled("nothing.safetensors"), tmp_path)
+    assert weights.describe(Hub("a/b", "v1")) == "a/b@v1"
+
+
+def test_looking_loads_no_torch() -> None:
+    code = (
+        "import sys; from pathlib import Path; from meetsplit.pipeline import weights as w; c = Path('nowhere'); "
+        "[w.locate(s, cache=c) for s in (w.EMBEDDED_ENCODER, w.COMMUNITY, w.WhisperFile('tiny'))]; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
