@@ -223,7 +223,7 @@ def test_what_is_written_is_what_was_simulated(crowd: tuple[Utterance, ...], tmp
     np.testing.assert_allclose(together, mixture.samples, atol=4 / 32768)
     rows = [row.split() for row in (tmp_path / "talk.rttm").read_text("utf-8").splitlines()]
     assert {len(row) for row in rows} == {10}
-    read_back = [(float(row[3]), float(row[4]), row[7]) for row in rows]
+    read_back: list[object] = [(float(row[3]), float(row[4]), row[7]) for row in rows]
     spans = [(turn.span.start, turn.span.duration, turn.speaker) for turn in meeting.turns]
     assert read_back == [(pytest.approx(start, abs=1e-3), pytest.approx(length, abs=1e-3), name) for start, length, name in spans]
     stm = [row.split(maxsplit=5) for row in (tmp_path / "talk.stm").read_text("utf-8").splitlines()]
@@ -271,7 +271,8 @@ def test_voiced_finds_the_voice_and_fills_short_pauses() -> None:
     parts = [sentence("a", 120, s, rng).audio.samples for s in (1.0, 2.0)]
     audio = Audio(np.concatenate([parts[0], np.zeros(RATE, np.float32), parts[1]]), RATE, start=10.0)
     found = voiced(audio)
-    assert [(span.start, span.end) for span in found] == [
+    edges: list[object] = [(span.start, span.end) for span in found]
+    assert edges == [
         (pytest.approx(10.3, abs=0.03), pytest.approx(11.3, abs=0.03)),
         (pytest.approx(12.9, abs=0.03), pytest.approx(14.9, abs=0.03)),
     ]
