@@ -33,14 +33,18 @@ def sentence() -> Audio:
     return read(SAMPLE).crop(Span(0.85, 6.43))
 
 
+@pytest.fixture(scope="module")
+def answer(sphinx: SphinxTranscriber, sentence: Audio) -> Heard:
+    return hear(sphinx, sentence)
+
+
 def hear(sphinx: SphinxTranscriber, clip: Audio) -> Heard:
     (answer,) = sphinx.transcribe([clip], nobody)
     return answer
 
 
 @needs_sphinx
-def test_it_hears_what_was_said_when_it_was_said(sphinx: SphinxTranscriber, sentence: Audio) -> None:
-    answer = hear(sphinx, sentence)
+def test_it_hears_what_was_said_when_it_was_said(answer: Heard) -> None:
     found = [word.text.lower() for word in answer.words]
     assert len(set(found) & set(SAID.split())) >= 15
     first = answer.words[0]
@@ -50,15 +54,15 @@ def test_it_hears_what_was_said_when_it_was_said(sphinx: SphinxTranscriber, sent
 
 
 @needs_sphinx
-@pytest.mark.parametrize("gain", [0.02, 1.5])
-def test_loudness_changes_no_word(sphinx: SphinxTranscriber, sentence: Audio, gain: float) -> None:
-    loud = sentence.replaced(sentence.samples * np.float32(gain))
-    assert [word.text for word in hear(sphinx, loud).words] == [word.text for word in hear(sphinx, sentence).words]
+def test_no_marks_of_the_decoder_reach_the_text(answer: Heard) -> None:
+    assert all(letter.isalpha() or letter in "'-." for word in answer.words for letter in word.text)
 
 
 @needs_sphinx
-def test_no_marks_of_the_decoder_reach_the_text(sphinx: SphinxTranscriber, sentence: Audio) -> None:
-    assert all(letter.isalpha() or letter in "'-." for word in hear(sphinx, sentence).words for letter in word.text)
+def test_loudness_changes_no_word(sphinx: SphinxTranscriber, sentence: Audio) -> None:
+    greeting = sentence.crop(Span(0.85, 2.25))
+    quiet = greeting.replaced(greeting.samples * np.float32(0.02))
+    assert [word.text for word in hear(sphinx, quiet).words] == [word.text for word in hear(sphinx, greeting).words] != []
 
 
 @pytest.mark.parametrize("language", ["de", "German", "zh"])
