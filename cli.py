@@ -13,6 +13,7 @@ from rich.console import Console
 from meetsplit import __version__
 from meetsplit.console import kept
 from meetsplit.console.options import asking, settle
+from meetsplit.console.scores import score
 from meetsplit.pipeline.errors import MeetsplitError
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
 models = typer.Typer(no_args_is_help=True, help="Models on this machine, and fetching them.")
 app.add_typer(models, name="models")
 kept.register(app)
+app.command()(score)
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 

@@ -1,0 +1,36 @@
+"""``meetsplit score``: how good was it?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer reads
+    hypotheses: Annotated[list[Path], typer.Argument(help="Transcripts or turns: JSON (ours, WhisperX), STM, SegLST, RTTM.", show_default=False)],
+    *,
+    ref: Annotated[list[Path], typer.Option(help="The truth: RTTM, STM or SegLST; may be repeated.", show_default=False)],
+    stems: Annotated[Path | None, typer.Option(help="True voices, STEMS/<recording>/<speaker>.wav, to score our tracks with.")] = None,
+    uem: Annotated[Path | None, typer.Option(help="The stretches to score.")] = None,
+    collar: Annotated[float, typer.Option(help="Seconds around turn edges that DER leaves out, on each side.")] = 0.0,
+    skip_overlap: Annotated[bool, typer.Option("--skip-overlap", help="DER leaves out overlapped speech.")] = False,
+    normalizer: Annotated[str, typer.Option(help="english (Whisper's), basic or none.")] = "english",
+    as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
+) -> None:
+    """Compare transcripts with the truth: DER, JER, cpWER, tcpWER, tcORC-WER, DI-cpWER, and sound."""
+    from meetsplit.scoring.protocol import Protocol
+    from meetsplit.scoring.read import pair_up
+    from meetsplit.scoring.report import as_data, as_table
+    from meetsplit.scoring.scores import score as scored
+    from meetsplit.scoring.stems import score_stems
+
+    protocol = Protocol(collar=collar, skip_overlap=skip_overlap, uem=uem.name if uem else None, normalizer=normalizer)
+    paired = pair_up(hypotheses, ref, uem)
+    sounds, said = score_stems(paired.pairs, stems) if stems is not None else ({}, ())
+    scores = scored(paired.pairs, protocol, sounds=sounds, notices=(*paired.notices, *said))
+    text = json.dumps(as_data(scores), indent=2) if as_json else as_table(scores)
+    Console(soft_wrap=True).print(text, highlight=False, markup=False)
