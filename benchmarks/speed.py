@@ -1,0 +1,103 @@
+"""How long does a run take, and how much memory? Real-time factor per stage and peak memory, by length of the recording.
+
+    python -m meetsplit.benchmarks.speed [--minutes 1 10 60] [--recording FILE] [--plain] [--write]
+
+The recording (the sample meeting, unless named) is looped to each length and run by a process of its own, whose peak resident
+memory the kernel reports. ``--plain`` runs the stack that one would glue from the same parts beside it, in a process of its own:
+the diarizer, the separator over every window of the whole recording (nobody is spared), and the transcriber over every
+full-length track.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from meetsplit.benchmarks.page import command, options, publish
+from meetsplit.pipeline.audio import read, write_wav
+from meetsplit.pipeline.data import Audio
+from meetsplit.pipeline.events import Event, Finished
+from meetsplit.pipeline.filing import file_away
+from meetsplit.pipeline.run import RATE, Pipeline
+from meetsplit.pipeline.settings import Outputs, Settings
+from meetsplit.pipeline.workbench import Workbench
+
+STAGES = ("decode", "diarize", "separate", "transcribe", "write")
+SAMPLE = Path(__file__).parents[1] / "sample_data" / "standup.m4a"
+
+
+def looped(recording: Path, minutes: float, target: Path) -> Path:
+    """The recording again and again until it lasts ``minutes``, as 16-bit WAV."""
+    once = read(recording, RATE)
+    write_wav(target, Audio(np.resize(once.samples, round(60 * minutes * RATE)), RATE))
+    return target
+
+
+def worker(recording: Path, separate: str) -> None:
+    """Run one recording in this process and print what it took as JSON. Peak memory is this process's."""
+    seconds: dict[str, float] = {}
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Finished):
+            seconds[event.stage] = event.seconds
+
+    settings = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True, separate=separate)  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as scratch:
+        outputs = Outputs(folder=Path(scratch) / "out")
+        file_away(Pipeline(settings, tell=listen), recording, outputs, "run", bench=Workbench(Path(scratch) / "bench"), tell=listen)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({"seconds": seconds, "peak": peak}))
+
+
+def measured(recording: Path, separate: str) -> Mapping[str, object]:
+    """What `worker` prints from a process of its own."""
+    call = [sys.executable, "-m", "meetsplit.benchmarks.speed", "--worker", str(recording), "--separate", separate]
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    found: Mapping[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def table(recording: Path, lengths: list[float], modes: list[str]) -> Iterator[str]:
+    """One line per length and mode."""
+    yield f"| minutes | voices taken apart | {' | '.join(STAGES)} | total | peak memory, GiB |"
+    yield "|---|---|" + "---|" * (len(STAGES) + 2)
+    with tempfile.TemporaryDirectory() as scratch:
+        for minutes in lengths:
+            path = looped(recording, minutes, Path(scratch) / f"{minutes:g}.wav")
+            for mode in modes:
+                found = measured(path, mode)
+                seconds, peak = found["seconds"], found["peak"]
+                if not isinstance(seconds, dict) or not isinstance(peak, float):
+                    raise SystemExit(f"the worker answered {found}")
+                factors = [seconds.get(stage, 0.0) / (60 * minutes) for stage in STAGES]
+                cells = " | ".join(f"{factor:.3f}" for factor in (*factors, sum(factors)))
+                yield f"| {minutes:g} | {mode} | {cells} | {peak:.2f} |"
+                print(f"{minutes:g} min, {mode}: done", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Measure, print, and put into the page if asked."""
+    asked = options(__doc__)
+    asked.add_argument("--minutes", nargs="+", type=float, default=[1.0, 10.0, 60.0])
+    asked.add_argument("--recording", type=Path, default=SAMPLE)
+    asked.add_argument("--plain", action="store_true", help="also take voices apart everywhere, as a glued stack does")
+    asked.add_argument("--worker", type=Path, help="run this recording here and print JSON")
+    asked.add_argument("--separate", default="overlaps")
+    chosen = asked.parse_args()
+    if chosen.worker is not None:
+        worker(chosen.worker, chosen.separate)
+        return
+    lines = list(table(chosen.recording, chosen.minutes, ["overlaps", *(["everywhere"] if chosen.plain else [])]))
+    note = "Real-time factors per stage (seconds of work per second of recording); each run in a process of its own, models loaded in it."
+    publish("speed", "\n".join([*lines, "", note]), command("speed"), into_page=chosen.write)
+
+
+if __name__ == "__main__":
+    main()
