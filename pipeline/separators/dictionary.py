@@ -60,7 +60,7 @@ class Recipe:
     trial: int = 4
     kept: float = 0.5
     power: float = 1.3
-    least: float = 1.0
+    least: float = 2.0
     most: float = 120.0
 
 
