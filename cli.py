@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from meetsplit import __version__
-from meetsplit.console import kept
+from meetsplit.console import jobs, kept
 from meetsplit.console.options import asking, settle
 from meetsplit.console.scores import score
 from meetsplit.pipeline.errors import MeetsplitError
@@ -28,6 +28,7 @@ app = typer.Typer(
 models = typer.Typer(no_args_is_help=True, help="Models on this machine, and fetching them.")
 app.add_typer(models, name="models")
 kept.register(app)
+jobs.register(app)
 app.command()(score)
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]

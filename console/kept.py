@@ -42,7 +42,7 @@ def show(*, asked: Mapping[str, Any]) -> None:
 
     folder = runs_folder(settle(asked, ())[0])
     found = shelved(folder)
-    console = Console()
+    console = wide()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("recording", "size", "last used", "folder"):
         table.add_column(heading, overflow="fold")
@@ -127,6 +127,12 @@ def ago(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def wide() -> Console:
+    """Where tables go: the terminal at its width, a file or a pipe without folding."""
+    console = Console()
+    return console if console.is_terminal else Console(width=400)
 
 
 def print_line(text: str) -> None:

@@ -4,6 +4,7 @@
     ├── SettingsError            what was asked for makes no sense             exit code 2
     ├── AudioError               a recording cannot be read                    exit code 1
     ├── OutputError              a result cannot be written                    exit code 1
+    ├── JobError                 the queue cannot do what it is asked          exit code 1
     ├── ScoreError               a reference or hypothesis cannot be compared  exit code 1
     └── StageError(stage)        a stage failed                                exit code 1
         ├── MissingWeights       its model is not here and cannot be had now
@@ -38,6 +39,10 @@ class AudioError(MeetsplitError):
 
 class OutputError(MeetsplitError):
     """A result cannot be written."""
+
+
+class JobError(MeetsplitError):
+    """The queue cannot do what it is asked."""
 
 
 class ScoreError(MeetsplitError):

@@ -1,0 +1,43 @@
+"""What a batch looks like when it is over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from meetsplit.console.tables import clock
+from meetsplit.jobs.batch import Ending
+
+_STYLES = {"failed": "red", "cancelled": "yellow", "unfinished": "yellow", "failed before": "red"}
+
+
+def table(endings: Sequence[Ending], refused: Sequence[tuple[Path, Exception]]) -> Group:
+    """One row per recording, and the sums below."""
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("recording", "result", "length", "people", "words", "to check", "note"):
+        rows.add_column(heading, overflow="fold")
+    first: dict[str, Ending] = {}
+    counts: Counter[str] = Counter()
+    for ending in endings:
+        state, note = ending.state, ending.error or ""
+        if ending.slip.job in first:
+            state, note = "same recording", f"as {first[ending.slip.job].slip.order.recording.name}"
+        elif state == "done before":
+            note = f"results went to {ending.slip.order.root}; --force repeats it"
+        first.setdefault(ending.slip.job, ending)
+        counts[state] += 1
+        result = ending.result
+        facts = (
+            (clock(float(result["duration"])), str(result["people"]), str(result["words"]), str(result["check"])) if result else ("",) * 4
+        )
+        rows.add_row(str(ending.slip.order.recording), state, *facts, note, style=_STYLES.get(state))
+    for path, error in refused:
+        counts["failed"] += 1
+        rows.add_row(str(path), "failed", "", "", "", "", str(error), style="red")
+    return Group(rows, Text(", ".join(f"{count} {state}" for state, count in counts.items())))

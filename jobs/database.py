@@ -1,0 +1,151 @@
+"""Where is the queue? DBOS's tables in SQLite or PostgreSQL, opened quietly, with sentences for what can go wrong."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dbos import DBOS, DBOSClient, DBOSConfig
+from dbos._error import DBOSException
+from dbos._serialization import DBOSPortableJSON
+from sqlalchemy.exc import SQLAlchemyError
+
+from meetsplit.jobs.store import Store
+from meetsplit.pipeline.errors import JobError, MeetsplitError, SettingsError
+
+APPLICATION = "meetsplit"
+VERSION = "jobs-1"
+"""Our application version for DBOS, which resumes only jobs of its own version. By default it is a hash of the code, and
+an upgrade would orphan every job. Ours says which steps a job has: it changes only with them, and then the old ones
+must stay registered."""
+
+RECORDINGS, NEWS, SCANS = "recordings", "news", "scans"
+"""The queues: recordings, one at a time per worker; commands and webhooks; scheduled looks into folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """``url`` as DBOS wants it; ``file`` is the SQLite file, None for PostgreSQL."""
+
+    url: str
+    file: Path | None
+
+    @property
+    def place(self) -> str:
+        """The database for messages, without a password."""
+        if self.file is not None:
+            return str(self.file)
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.hostname or 'localhost'}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+    def config(self, executor: str) -> DBOSConfig:
+        """DBOS for one worker: no telemetry, no console output, nothing listening on a port."""
+        return {
+            "name": APPLICATION,
+            "system_database_url": self.url,
+            "application_version": VERSION,
+            "executor_id": executor,
+            "serializer": DBOSPortableJSON,
+            "enable_otlp": False,
+            "log_level": "WARNING",
+            "scheduler_polling_interval_sec": 2.0,
+            "max_executor_threads": 16,
+        }
+
+
+def database(asked: str | None, store: Store) -> Database:
+    """The database that was asked for, else SQLite in the state folder. Raises `SettingsError`."""
+    if asked is None:
+        return Database(f"sqlite:///{store.database.absolute()}", store.database.absolute())
+    if not asked.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+        raise SettingsError("--database takes postgresql://user@host/name; leave it out for SQLite in the state folder")
+    try:
+        urlsplit(asked).port  # noqa: B018 - raises for a port that is no number
+    except ValueError as error:
+        raise SettingsError(f"--database: {error}") from error
+    return Database("postgresql://" + asked.split("://", 1)[1], None)
+
+
+def quiet(store: Store) -> None:
+    """Send what DBOS logs to the state folder instead of the terminal."""
+    logger = logging.getLogger("dbos")
+    if not logger.handlers:
+        handler = logging.handlers.RotatingFileHandler(store.state / "log.txt", maxBytes=1 << 20, backupCount=1, delay=True)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.WARNING)
+        logger.propagate = False
+
+
+def prepare(base: Database, store: Store) -> None:
+    """Make or upgrade the tables. SQLite gets a write-ahead log, so that looking at jobs never waits for a worker."""
+    quiet(store)
+    with explained(base, store):
+        if base.file is not None:
+            check(base.file)
+        DBOS.migrate(base.url)
+
+
+def check(file: Path) -> None:
+    """Look whether a SQLite file is sound, as far as that goes quickly. Raises `sqlite3.DatabaseError`."""
+    with closing(sqlite3.connect(file, timeout=30.0)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        problem = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if problem is not None and problem[0] != "ok":
+        raise sqlite3.DatabaseError(problem[0])
+
+
+@contextmanager
+def client(base: Database, store: Store, *, make: bool = False) -> Iterator[DBOSClient]:
+    """A connection for looking and queueing. ``make`` creates the tables; without it, they have to be there.
+
+    Raises `JobError`.
+    """
+    if make:
+        prepare(base, store)
+    else:
+        quiet(store)
+    with explained(base, store):
+        if base.file is not None and not make:
+            if not base.file.is_file():
+                raise JobError(f"{base.place}: there are no jobs yet; `meetsplit batch` or `meetsplit watch` makes some")
+            check(base.file)
+        opened = DBOSClient(
+            system_database_url=base.url, serializer=DBOSPortableJSON, application_name=APPLICATION, retry_connection_errors=False
+        )
+        try:
+            yield opened
+        finally:
+            opened.destroy()
+
+
+@contextmanager
+def explained(base: Database, store: Store) -> Iterator[None]:
+    """Turn what a database says into a `JobError` that helps."""
+    try:
+        yield
+    except MeetsplitError:
+        raise
+    except (SQLAlchemyError, sqlite3.Error, DBOSException) as error:
+        cause = getattr(error, "orig", None) or error
+        said = " ".join(str(cause).split())
+        raise JobError(_sentence(said, base, store)) from error
+
+
+def _sentence(said: str, base: Database, store: Store) -> str:
+    if base.file is None:
+        return f"the queue at {base.place} cannot be used: {said}"
+    if "locked" in said or "busy" in said:
+        return f"{base.file}: another program has held the queue's database for half a minute; close it and try again"
+    if any(word in said for word in ("malformed", "not a database", "corrupt", "page", "rowid", "index", "Freelist", "Tree")):
+        return (
+            f"{base.file}: the queue's database is damaged ({said}). The jobs' folders under {store.state / 'jobs'} are readable and "
+            "finished stages are kept: move the database away and queue the recordings again"
+        )
+    return f"{base.file}: the queue's database cannot be used: {said}"

@@ -1,0 +1,177 @@
+"""How does a worker live? It takes jobs from the queue, takes over those of dead workers, and stops within seconds."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, NoReturn
+
+from dbos import DBOS, DBOSClient
+from dbos._serialization import DBOSPortableJSON
+
+from meetsplit.jobs import flow as flows
+from meetsplit.jobs import schedule
+from meetsplit.jobs.database import APPLICATION, NEWS, RECORDINGS, SCANS, Database, explained, prepare
+from meetsplit.jobs.lease import Lease, lease
+from meetsplit.jobs.limits import Limits
+from meetsplit.jobs.order import Order
+from meetsplit.jobs.store import Store
+from meetsplit.jobs.work import Workshop
+from meetsplit.pipeline.errors import JobError, MeetsplitError
+from meetsplit.pipeline.events import Noticed, Tell, nobody
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the other workers and at cancellations."""
+
+CATCH_UP_EVERY = 10.0
+"""Seconds between two looks for scheduled runs that were missed."""
+
+POLL_EVERY = 0.1
+"""Seconds between two looks into the queue: what a free worker waits for its next job, at most."""
+
+PATIENCE = 5.0
+"""Seconds that a stage may go on after the worker was asked to stop."""
+
+Scan = Callable[[DBOSClient, Mapping[str, Any], str], dict[str, Any]]
+"""Looks into a scheduled folder and queues what it finds; see `schedule.scan`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a worker is told: its own settings, its limits, who hears about its work, and how scheduled folders are looked at."""
+
+    own: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    tell: Tell = nobody
+    finished: Callable[[str, Order, str | None], None] = lambda job, order, error: None
+    scan: Scan | None = None
+
+
+class Engine:
+    """A running worker; a context manager. Raises `JobError` where its queue cannot be used.
+
+    There is one per process, because DBOS is one per process.
+    """
+
+    def __init__(self, base: Database, store: Store, worker: Worker) -> None:
+        self._base, self._store, self._worker = base, store.ready(), worker
+        self._gate = flows.Gate()
+        self._workshop = Workshop(self._store, worker.own, worker.tell)
+        self._flow = flows.Flow(self._store, self._workshop, self._gate, finished=worker.finished)
+        self._flow.full = worker.limits.full
+        self._lease: Lease | None = None
+        self._watching = threading.Thread(target=self._watch, name="meetsplit-watch", daemon=True)
+        self._over = threading.Event()
+        self._client: DBOSClient | None = None
+        self._marks: dict[str, datetime] = {}
+        self._caught_up = time.monotonic()
+        self.code = 0
+
+    def __enter__(self) -> Engine:
+        prepare(self._base, self._store)
+        self._lease = lease(self._base, self._store)
+        with explained(self._base, self._store):
+            self._client = DBOSClient(system_database_url=self._base.url, serializer=DBOSPortableJSON, application_name=APPLICATION)
+            for queue, at_once in ((RECORDINGS, 1), (SCANS, 1), (NEWS, 4)):
+                self._client.register_queue(queue, worker_concurrency=at_once, polling_interval_sec=POLL_EVERY, on_conflict="always_update")
+            DBOS(config=self._base.config(self._lease.worker))
+            self._flow.register(self._scan)
+            self._marks = schedule.marks(self._client)
+            DBOS.launch()
+        self._watching.start()
+        return self
+
+    @property
+    def client(self) -> DBOSClient:
+        """A connection for queueing and looking."""
+        if self._client is None:
+            raise JobError("the worker is not running")
+        return self._client
+
+    @property
+    def full(self) -> bool:
+        """Whether the worker stopped because it holds more memory than it may."""
+        return self._gate.full.is_set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker takes no new work."""
+        return self._gate.stopping.is_set()
+
+    def stop(self, code: int = 0) -> None:
+        """Begin no further stage; ``code`` is the process's exit code where it has to end around a running one."""
+        self.code = self.code or code
+        self._gate.stopping.set()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Wait a little for the running stage; what is not done then is done again by whoever resumes the job.
+
+        A stage cannot be interrupted from outside. The process ends around it, and the system takes its locks back.
+        """
+        self.stop()
+        deadline = time.monotonic() + PATIENCE
+        while self._gate.working.is_set() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self._over.set()
+        if self._gate.active:
+            self._end_around(error)
+        self._watching.join(timeout=3)
+        if self._client is not None:
+            self._client.destroy()
+        DBOS.destroy()
+        if self._lease is not None:
+            self._lease.close()
+
+    def _end_around(self, error: BaseException | None) -> NoReturn:
+        """End the process with its threads: Python would wait for a stage that may take hours."""
+        if isinstance(error, MeetsplitError):
+            print(f"error: {error}", file=sys.stderr)  # noqa: T201 - nobody after us can say it
+        elif error is not None and not isinstance(error, KeyboardInterrupt):
+            traceback.print_exception(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(self.code or (0 if error is None else 130 if isinstance(error, KeyboardInterrupt) else 1))
+
+    def _scan(self, context: Mapping[str, Any], run: str) -> dict[str, Any]:
+        if self._worker.scan is None:
+            raise JobError("this worker looks into no folders; start `meetsplit worker`")
+        return self._worker.scan(self.client, context, run)
+
+    def _watch(self) -> None:
+        """Every second: keep our own lock, hear of cancellations, take over the jobs of the dead."""
+        said = ""
+        while not self._over.wait(LOOK_EVERY):
+            try:
+                with explained(self._base, self._store):
+                    self._look()
+                said = ""
+            except MeetsplitError as error:  # the queue is out of reach for a while; what runs goes on
+                if str(error) != said:
+                    said = str(error)
+                    self._worker.tell(Noticed(said))
+
+    def _look(self) -> None:
+        if self._lease is None or self._client is None:
+            return
+        self._lease.beat()
+        at_work = self._flow.working_on
+        running = self._client.list_workflows(status="PENDING", load_input=False, load_output=False)
+        if at_work is not None:
+            found = self._client.list_workflows(workflow_ids=[at_work], load_input=False, load_output=False)
+            if not found or found[0].status == "CANCELLED" or found[0].executor_id not in (None, self._lease.worker):
+                self._workshop.cancelled = at_work
+        if not self.stopping:
+            if time.monotonic() - self._caught_up >= CATCH_UP_EVERY:
+                self._caught_up = time.monotonic()
+                self._marks = schedule.catch_up(self._client, self._marks, datetime.now(UTC))
+            others = {workflow.executor_id for workflow in running if workflow.executor_id} - {self._lease.worker}
+            for other in sorted(others):
+                if self._lease.dead(other):
+                    DBOS._recover_pending_workflows([other])

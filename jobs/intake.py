@@ -1,0 +1,73 @@
+"""How do recordings become orders? A request says how all of them are worked on; each gets a name for its results."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from meetsplit.jobs.finding import Found, Patterns
+from meetsplit.jobs.ledger import Ledger
+from meetsplit.jobs.order import Afterwards, Order
+from meetsplit.pipeline.errors import MeetsplitError
+from meetsplit.pipeline.settings import Outputs, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How recordings are worked on: settings with absolute paths, ``outputs`` with the folder that all results go to."""
+
+    settings: Settings
+    outputs: Outputs
+    priority: int = 10
+    afterwards: Afterwards = field(default_factory=Afterwards)
+    patterns: Patterns = field(default_factory=Patterns)
+
+    def order(self, found: Found, content: str, stem: str) -> Order:
+        """The order for one recording; results of a subfolder's recordings go to a subfolder of the same name."""
+        outputs = dataclasses.replace(self.outputs, folder=self.outputs.folder / found.below)
+        return Order(found.path, content, self.settings, outputs, self.outputs.folder, stem, self.priority, self.afterwards)
+
+    def to_json(self) -> dict[str, Any]:
+        """The request for the database: an order without a recording, and the patterns."""
+        patterns = {
+            "include": list(self.patterns.include),
+            "exclude": list(self.patterns.exclude),
+            "apart": [str(place) for place in self.patterns.apart],
+        }
+        return {"order": self.order(Found(Path("nothing")), "", "").to_json(), "patterns": patterns}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Request:
+        """What `to_json` gave. Raises `JobError`."""
+        blank, own = Order.from_json(row["order"]), row["patterns"]
+        patterns = Patterns(tuple(own["include"]), tuple(own["exclude"]), tuple(Path(place) for place in own["apart"]))
+        return cls(blank.settings, blank.outputs, blank.priority, blank.afterwards, patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Orders, and for each recording that gave none the reason."""
+
+    orders: tuple[Order, ...]
+    refused: tuple[tuple[Path, MeetsplitError], ...]
+
+
+def take(found: Iterable[Found], request: Request, ledger: Ledger) -> Taken:
+    """An order for every recording that can be read."""
+    orders: list[Order] = []
+    refused: list[tuple[Path, MeetsplitError]] = []
+    groups: dict[Path, list[Found]] = {}
+    for one in found:
+        groups.setdefault(one.below, []).append(one)
+    for below, group in groups.items():
+        stems = ledger.claim([one.path for one in group], request.outputs.folder / below)
+        for one in group:
+            try:
+                orders.append(request.order(one, ledger.content(one.path), stems[one.path]))
+            except MeetsplitError as error:
+                refused.append((one.path, error))
+    ledger.save()
+    return Taken(tuple(orders), tuple(refused))

@@ -1,0 +1,73 @@
+"""What is new in a folder? A file is taken once it has held still, and each one once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from meetsplit.jobs.desk import Desk, Slip
+from meetsplit.jobs.finding import Settling, Signature, search
+from meetsplit.jobs.intake import Request, take
+from meetsplit.jobs.ledger import Ledger
+from meetsplit.pipeline.errors import AudioError, MeetsplitError
+
+LOOKS = 3
+"""How many looks in a row a file has to look the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look brought: ``slips`` of the recordings taken, how many files are ``unsettled``, what could not be read."""
+
+    slips: tuple[Slip, ...]
+    unsettled: int
+    complaints: tuple[str, ...]
+
+
+class Watch:
+    """Looks into one folder again and again. Raises `AudioError` where there is no such folder."""
+
+    def __init__(self, folder: Path, request: Request, desk: Desk, ledger: Ledger) -> None:
+        if not folder.is_dir():
+            raise AudioError(f"{folder}: no such folder")
+        self._folder, self._request, self._desk, self._ledger = folder, request, desk, ledger
+        self._settling = Settling(LOOKS)
+        self._taken: dict[Path, Signature] = {}
+
+    def look(self) -> Look:
+        """Take what has held still since `LOOKS` looks and was not taken before."""
+        try:
+            found = search([self._folder], self._request.patterns)
+        except MeetsplitError as error:  # the folder is gone for a while: a disk or share that comes back
+            return Look((), 0, (str(error),))
+        self._settling = self._settling.look([one.path for one in found.found])
+        settled = self._settling.settled()
+        ready = [one for one in found.found if one.path in settled and self._taken.get(one.path) != settled[one.path]]
+        taken = take(ready, self._request, self._ledger) if ready else None
+        complaints = list(found.complaints)
+        slips: list[Slip] = []
+        for order in taken.orders if taken else ():
+            slips.append(self._desk.put(order, repeat="never"))
+            self._taken[order.recording] = settled[order.recording]
+        for path, error in taken.refused if taken else ():
+            complaints.append(str(error))
+            self._taken[path] = settled[path]
+        return Look(tuple(slips), len(self._settling.seen) - len(settled), tuple(complaints))
+
+    def once(self, wait: Callable[[], bool]) -> Look:
+        """Look as often as it takes a file to settle, and take what did; ``wait`` passes the time, False ends it early.
+
+        A file that is still growing then is left for the next time.
+        """
+        slips: list[Slip] = []
+        complaints: dict[str, None] = {}
+        unsettled = 0
+        for number in range(LOOKS):
+            look = self.look()
+            slips += look.slips
+            complaints |= dict.fromkeys(look.complaints)
+            unsettled = look.unsettled
+            if number < LOOKS - 1 and not wait():
+                break
+        return Look(tuple(slips), unsettled, tuple(complaints))

@@ -1,0 +1,193 @@
+"""How is one order worked off? Stage by stage in the job's folder, so that whoever resumes it repeats no finished stage."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from meetsplit.jobs import limits
+from meetsplit.jobs.order import Order
+from meetsplit.jobs.publish import carry, publish, staging
+from meetsplit.jobs.store import Store
+from meetsplit.pipeline.chain import STAGES, Chain
+from meetsplit.pipeline.errors import AudioError, JobError, OutputError
+from meetsplit.pipeline.events import Event, Progressed, Started, Tell, nobody
+from meetsplit.pipeline.exporters.writing import write
+from meetsplit.pipeline.filing import file_away
+from meetsplit.pipeline.run import Pipeline
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.workbench import Workbench, fingerprint
+
+STEPS = (*STAGES, "write")
+"""What is done for one recording, in order. Stored with every job: a change here changes `database.VERSION`."""
+
+_REPORT_EVERY = 1.0
+
+
+@dataclass(slots=True)
+class Listener:
+    """Hears a job's events: keeps its progress on the disk, passes them on, and ends the job where it was cancelled."""
+
+    store: Store
+    key: str
+    tell: Tell
+    cancelled: Callable[[], bool]
+    began: float = field(default_factory=time.monotonic)
+    reported: float = 0.0
+    stage: str = ""
+    total: float | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Take one event. Raises `JobError` in a job that was cancelled."""
+        if self.cancelled():
+            raise JobError("cancelled")
+        match event:
+            case Started(stage, total, _):
+                self.stage, self.total, self.began = stage, total, time.monotonic()
+                self._report(0.0)
+            case Progressed(_, done, total) if time.monotonic() - self.reported >= _REPORT_EVERY:
+                self.total = total or self.total
+                self._report(done)
+            case _:
+                pass
+        self.tell(event)
+
+    def _report(self, done: float) -> None:
+        self.reported = time.monotonic()
+        self.store.report(
+            self.key, {"stage": self.stage, "done": done, "total": self.total, "seconds": round(self.reported - self.began, 3)}
+        )
+
+
+class Workshop:
+    """Works on one recording at a time and keeps its models loaded from one to the next.
+
+    ``own`` are settings of this machine (token, cache folder), laid over every order's. ``tell`` hears what happens. Whoever
+    sets ``cancelled`` to a job's name ends that job at its next event.
+    """
+
+    def __init__(self, store: Store, own: Mapping[str, Any], tell: Tell = nobody) -> None:
+        self._store, self._own, self._tell = store, dict(own), tell
+        self._heard: Tell = nobody
+        self._pipeline: Pipeline | None = None
+        self._chain: tuple[str, Chain] | None = None
+        self.cancelled: str | None = None
+
+    def step(self, name: str, order: Order, job: str) -> dict[str, Any]:
+        """Do one of `STEPS`; gives what a person wants to know of it. Raises what the stage raises, and `JobError`."""
+        key = job.partition(".")[0]
+        began = time.monotonic()
+        listener = Listener(self._store, key, self._tell, lambda: self.cancelled == job)
+        self._heard = listener
+        try:
+            if name == "write":
+                return self._write(order, job, listener)
+            chain = self._chain[1] if self._chain is not None and self._chain[0] == job else self._begin(order, job)
+            stage: Callable[[], object] = {"diarize": chain.diarize, "separate": chain.separate, "transcribe": chain.transcribe}[name]
+            stage()
+        finally:
+            self._heard = nobody
+        return {"seconds": round(time.monotonic() - began, 3)}
+
+    def close(self, job: str) -> None:
+        """Let go of a job's sound; its models stay."""
+        if self._chain is not None and self._chain[0] == job:
+            self._chain = None
+
+    def unload(self) -> None:
+        """Let go of the models, too."""
+        self._pipeline = None
+
+    def _begin(self, order: Order, job: str) -> Chain:
+        """Look the recording over and open its chain."""
+        key = job.partition(".")[0]
+        _same(order)
+        limits.check_disks(order.recording, order.settings, order.outputs, self._store.folder(key))
+        chain = self._loaded(order.settings).begin(order.recording, Workbench(self._store.folder(key)))
+        self._chain = job, chain
+        return chain
+
+    def _loaded(self, settings: Settings) -> Pipeline:
+        """The pipeline with these settings; the one before is let go when they differ."""
+        wanted = dataclasses.replace(settings, **self._own)
+        if self._pipeline is None or self._pipeline.settings != wanted:
+            self._pipeline = None
+            self._pipeline = Pipeline(wanted, tell=self._relay)
+        return self._pipeline
+
+    def _relay(self, event: Event) -> None:
+        self._heard(event)
+
+    def _write(self, order: Order, job: str, tell: Tell) -> dict[str, Any]:
+        """Put the results in their places, then say so in the job's folder; whichever half a crash left is done again."""
+        key = job.partition(".")[0]
+        result = self._store.kept(key, "done")
+        if result is None or result.get("job") != job:
+            result = {"job": job, **self._filed(order, key, tell)}
+            self._store.keep(key, "done", result)
+        reason(order).unlink(missing_ok=True)
+        (self._store.folder(key) / "failed.txt").unlink(missing_ok=True)
+        if order.afterwards.move_to is not None and order.recording.exists():
+            carry(order.recording, order.afterwards.move_to, order.outputs.folder.relative_to(order.root))
+        self._store.clear(key)
+        return result
+
+    def _filed(self, order: Order, key: str, tell: Tell) -> dict[str, Any]:
+        _same(order)
+        place = staging(order, key)
+        shutil.rmtree(place, ignore_errors=True)
+        outputs = dataclasses.replace(order.outputs, folder=place)
+        try:
+            pipeline, bench = self._loaded(order.settings), Workbench(self._store.folder(key))
+            written = file_away(pipeline, order.recording, outputs, order.stem, bench=bench, tell=tell)
+            _same(order)
+            files = publish(written.files, place, order.outputs.folder)
+        except OutputError as error:
+            raise OutputError(str(error).replace(str(place), str(order.outputs.folder))) from error
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+        transcript = written.transcript
+        return {
+            "files": [str(file) for file in files],
+            "duration": transcript.duration,
+            "people": len(transcript.speakers),
+            "words": sum(len(segment.words) for segment in transcript.segments),
+            "check": sum(bool(segment.review) for segment in transcript.segments),
+        }
+
+
+def reason(order: Order) -> Path:
+    """The file beside the results that says why there are none."""
+    return order.outputs.folder / f"{order.stem}.failed.txt"
+
+
+def set_aside(order: Order, job: str, sentence: str, times: int) -> str | None:
+    """Write the reason file; why it could not be written, where it could not."""
+    text = (
+        f"{order.recording}\n\nwas tried {times} {'time' if times == 1 else 'times'} and set aside:\n\n{sentence}\n\n"
+        f"The recording was neither moved nor changed. When the cause is gone: meetsplit jobs retry {job}\n"
+    )
+    try:
+        write(reason(order), text)
+    except OutputError as error:
+        return str(error)
+    return None
+
+
+def _same(order: Order) -> None:
+    """Raise `AudioError` where the recording is gone or is not the one that was queued."""
+    try:
+        content = fingerprint(order.recording)
+    except AudioError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno == errno.ENOENT:
+            raise AudioError(f"{order.recording}: is no longer there; put it back, or cancel the job") from error
+        raise
+    if content != order.content:
+        raise AudioError(f"{order.recording}: has changed since it was queued; queue it again when nothing writes to it any more")
