@@ -68,8 +68,8 @@ HEAD = """| separator, enrolment | mean | median | p10 | worst | same sex | othe
 def si_sdr(estimate: Samples, truth: Samples) -> float:
     """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al., 2019).
 
-    >>> round(si_sdr(np.array([2, 2.2], np.float32), np.array([1, -1], np.float32)), 1)
-    -26.4
+    >>> round(si_sdr(np.array([6, -5, 5, -6], np.float32), np.array([1, -1, 1, -1], np.float32)), 1)
+    20.8
     """
     wide, true = estimate.astype(np.float64), truth.astype(np.float64)
     true -= true.mean()
