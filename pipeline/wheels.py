@@ -21,6 +21,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+
 from meetsplit.pipeline.checkpoints import plain, read_checkpoint
 from meetsplit.pipeline.errors import MissingWeights
 from meetsplit.pipeline.sources import Wheel

@@ -22,7 +22,7 @@ def hum(seconds: float, pitch: float = 120.0, level: float = 1.0) -> npt.NDArray
     """A sound given by a formula, so that anybody can give the same one to the original."""
     t = np.arange(round(seconds * RATE)) / RATE
     voiced = 0.1 * np.sin(2 * np.pi * (pitch * t + 3 * np.sin(2 * np.pi * 2 * t))) * (1 + np.sin(2 * np.pi * 3 * t))
-    return (level * (voiced + 0.05 * np.sin(2 * np.pi * 900 * t))).astype(np.float32)
+    return np.asarray(level * (voiced + 0.05 * np.sin(2 * np.pi * 900 * t)), np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -117,7 +117,7 @@ def test_two_that_fetch_at_once_end_with_one_whole_model(made: Wheel, tmp_path: 
         ({"version": "9.9"}, "pip says: No matching distribution found for tinyvoice==9.9"),
     ],
 )
-def test_a_bad_wheel_is_a_sentence_and_leaves_nothing(made: Wheel, tmp_path: Path, change: dict[str, str], says: str) -> None:
+def test_a_bad_wheel_is_a_sentence_and_leaves_nothing(made: Wheel, tmp_path: Path, change: dict[str, Any], says: str) -> None:
     with pytest.raises(MissingWeights, match="tinyvoice") as caught:
         fetch(replace(made, **change), tmp_path / "cache")
     assert says in str(caught.value)
