@@ -78,7 +78,6 @@ def batch(
             slips = put(client)
             _say(f"{sum(slip.outcome == 'queued' for slip in slips)} of {len(slips)} recordings queued")
         return
-    code = 0
     be_nice(queue["nice"] or 0)
     with _progress(quiet) as tell, Engine(base, store, _told(queue, asked, tell, _outcomes(len(taken.orders), quiet))) as engine:
         slips = put(engine.client)
@@ -90,8 +89,9 @@ def batch(
         wide().print(table(ended, taken.refused))
         if engine.full:
             _say("--max-memory is reached: what is left waits in the queue; run the same command again")
-    if code or taken.refused or any(ending.failed for ending in ended):
-        raise typer.Exit(code or 1)
+        code = code or int(bool(taken.refused) or any(ending.failed for ending in ended))
+        engine.stop(code)
+    raise typer.Exit(code)
 
 
 @asking()
@@ -125,7 +125,7 @@ def watch(
     with _progress(quiet) as tell, Engine(base, store, _told(queue, asked, tell, _outcomes(None, quiet, failed))) as engine:
         desk = Desk(engine.client, store)
         watching = Watch(folder.absolute(), wanted, desk, Ledger.at(store.state))
-        with interruptible(engine, _say) as stopped:
+        with interruptible(engine, _say, terminated=0) as stopped:
             pause = _pause(engine, stopped.asked.is_set, poll)
             if once:
                 look = watching.once(pause)
@@ -134,10 +134,9 @@ def watch(
                 _news(engine, _pause(engine, stopped.asked.is_set))
             else:
                 _watch_on(watching.look, pause)
-        code = stopped.code or (FULL if engine.full else 0)
-    if once and failed and not code:
-        raise typer.Exit(1)
-    raise typer.Exit(0 if code == 143 else code)
+        code = stopped.code or (FULL if engine.full else int(once and bool(failed) and not stopped.asked.is_set()))
+        engine.stop(code)
+    raise typer.Exit(code)
 
 
 @asking("hf_token", "cache_dir", "offline", "device")
@@ -151,13 +150,14 @@ def worker(*, quiet: Quiet = False, queue: Mapping[str, Any], asked: Mapping[str
     with _progress(quiet) as tell, Engine(base, store, _told(queue, asked, tell, _outcomes(None, quiet))) as engine:
         if not quiet:
             _say(f"waiting for work in {base.place}")
-        with interruptible(engine, _say) as stopped:
+        with interruptible(engine, _say, terminated=0) as stopped:
             while not engine.full and not stopped.asked.wait(0.5):
                 pass
-        code = stopped.code or FULL
+        code = FULL if engine.full else stopped.code
         if engine.full:
             _say("--max-memory is reached: this worker ends, and a new one can go on")
-    raise typer.Exit(0 if code == 143 else code)
+        engine.stop(code)
+    raise typer.Exit(code)
 
 
 def _told(queue: Mapping[str, Any], asked: Mapping[str, Any], tell: Tell, finished: Callable[[str, Order, str | None], None]) -> Worker:

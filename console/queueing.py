@@ -148,17 +148,20 @@ class Interrupted:
 
     @property
     def code(self) -> int:
-        """The exit code: 130 after Ctrl-C, 143 after SIGTERM, 0 where nobody asked."""
+        """The exit code; 0 where nobody asked."""
         return self.codes[0] if self.codes else 0
 
 
 @contextmanager
-def interruptible(engine: Engine, say: Callable[[str], None]) -> Iterator[Interrupted]:
-    """Inside the block, Ctrl-C and SIGTERM ask the engine to stop; nine seconds later the process ends, whatever it does."""
+def interruptible(engine: Engine, say: Callable[[str], None], *, terminated: int = 143) -> Iterator[Interrupted]:
+    """Inside the block, Ctrl-C and SIGTERM ask the engine to stop; nine seconds later the process ends, whatever it does.
+
+    ``terminated`` is the exit code after SIGTERM, with which services are ended as a matter of course.
+    """
     interrupted = Interrupted(threading.Event(), [])
 
     def hear(number: int, frame: FrameType | None) -> None:
-        code = 128 + number
+        code = terminated if number == signal.SIGTERM else 128 + number
         if interrupted.codes:
             os._exit(code)
         interrupted.codes.append(code)

@@ -11,7 +11,9 @@ from rich.console import Console
 
 
 def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer reads
-    hypotheses: Annotated[list[Path], typer.Argument(help="Transcripts or turns: JSON (ours, WhisperX), STM, SegLST, RTTM.", show_default=False)],
+    hypotheses: Annotated[
+        list[Path], typer.Argument(help="Transcripts or turns: JSON (ours, WhisperX), STM, SegLST, RTTM.", show_default=False)
+    ],
     *,
     ref: Annotated[list[Path], typer.Option(help="The truth: RTTM, STM or SegLST; may be repeated.", show_default=False)],
     stems: Annotated[Path | None, typer.Option(help="True voices, STEMS/<recording>/<speaker>.wav, to score our tracks with.")] = None,

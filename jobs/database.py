@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dbos import DBOS, DBOSClient, DBOSConfig
-from dbos._error import DBOSException
-from dbos._serialization import DBOSPortableJSON
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, error
 from sqlalchemy.exc import SQLAlchemyError
 
 from meetsplit.jobs.store import Store
@@ -51,7 +49,7 @@ class Database:
             "system_database_url": self.url,
             "application_version": VERSION,
             "executor_id": executor,
-            "serializer": DBOSPortableJSON,
+            "serializer": DBOSPortableJSONSerializer(),
             "enable_otlp": False,
             "log_level": "WARNING",
             "scheduler_polling_interval_sec": 2.0,
@@ -67,8 +65,8 @@ def database(asked: str | None, store: Store) -> Database:
         raise SettingsError("--database takes postgresql://user@host/name; leave it out for SQLite in the state folder")
     try:
         urlsplit(asked).port  # noqa: B018 - raises for a port that is no number
-    except ValueError as error:
-        raise SettingsError(f"--database: {error}") from error
+    except ValueError as wrong:
+        raise SettingsError(f"--database: {wrong}") from wrong
     return Database("postgresql://" + asked.split("://", 1)[1], None)
 
 
@@ -117,7 +115,10 @@ def client(base: Database, store: Store, *, make: bool = False) -> Iterator[DBOS
                 raise JobError(f"{base.place}: there are no jobs yet; `meetsplit batch` or `meetsplit watch` makes some")
             check(base.file)
         opened = DBOSClient(
-            system_database_url=base.url, serializer=DBOSPortableJSON, application_name=APPLICATION, retry_connection_errors=False
+            system_database_url=base.url,
+            serializer=DBOSPortableJSONSerializer(),
+            application_name=APPLICATION,
+            retry_connection_errors=False,
         )
         try:
             yield opened
@@ -132,10 +133,10 @@ def explained(base: Database, store: Store) -> Iterator[None]:
         yield
     except MeetsplitError:
         raise
-    except (SQLAlchemyError, sqlite3.Error, DBOSException) as error:
-        cause = getattr(error, "orig", None) or error
+    except (SQLAlchemyError, sqlite3.Error, error.DBOSException) as failure:
+        cause = getattr(failure, "orig", None) or failure
         said = " ".join(str(cause).split())
-        raise JobError(_sentence(said, base, store)) from error
+        raise JobError(_sentence(said, base, store)) from failure
 
 
 def _sentence(said: str, base: Database, store: Store) -> str:

@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, NoReturn
 
-from dbos import DBOS, DBOSClient
-from dbos._serialization import DBOSPortableJSON
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 
 from meetsplit.jobs import flow as flows
 from meetsplit.jobs import schedule
@@ -78,7 +77,9 @@ class Engine:
         prepare(self._base, self._store)
         self._lease = lease(self._base, self._store)
         with explained(self._base, self._store):
-            self._client = DBOSClient(system_database_url=self._base.url, serializer=DBOSPortableJSON, application_name=APPLICATION)
+            self._client = DBOSClient(
+                system_database_url=self._base.url, serializer=DBOSPortableJSONSerializer(), application_name=APPLICATION
+            )
             for queue, at_once in ((RECORDINGS, 1), (SCANS, 1), (NEWS, 4)):
                 self._client.register_queue(queue, worker_concurrency=at_once, polling_interval_sec=POLL_EVERY, on_conflict="always_update")
             DBOS(config=self._base.config(self._lease.worker))

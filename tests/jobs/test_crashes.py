@@ -1,0 +1,104 @@
+"""A job whose process dies goes on at the stage that was running, and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LONG = 400.0
+FORMATS = ("-f", "json,srt,rttm")
+STAGES = ("decode", "diarize", "separate", "transcribe", "write")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(houses: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What `meetsplit run` makes of the long recording; stages long enough to die in."""
+    house = houses(tmp_path_factory.mktemp("undisturbed"))
+    long = house.recording("long.wav", seconds=LONG)
+    house.run("run", long, *house.known(LONG), "-o", house.out, *FORMATS, "--no-cache", "-q")
+    return house
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_in_every_stage(house: Any, undisturbed: Any, stage: str) -> None:
+    long = house.recording("long.wav", seconds=LONG)
+    command = ("batch", long, *undisturbed.known(LONG), "-o", house.out, *FORMATS)
+    first = house.start(*command)
+    first.until(f"{stage} …")
+    first.kill()
+    assert house.files() == {} or stage == "write"
+    second = house.run(*command)
+    for finished in STAGES[1 : max(1, STAGES.index(stage))]:
+        assert f"{finished} …" not in second.lines, f"{finished} was done before the process was killed in {stage}"
+    assert f"{stage} …" in second.lines
+    assert house.files() == undisturbed.files()
+    assert {path.name for path in house.job_folder().iterdir()} == {"job.json", "done.json", "lock"}
+    (job,) = house.jobs()
+    assert (job["state"], job["attempt"]) == ("done", 1)
+
+
+def test_two_workers_share_and_one_is_killed(house: Any) -> None:
+    for number in range(6):
+        house.recording(f"call{number}.wav", seconds=100, seed=number)
+    house.run("batch", house.calls, *house.known(100), "-o", house.out, "--queue-only", "-f", "json")
+    workers = [house.start("worker"), house.start("worker")]
+    workers[0].until("separate …")
+    workers[0].kill()
+    done = [line for line in workers[0].lines if line.startswith("done")]
+    while len(done) < 6:
+        done.append(workers[1].until("done: "))
+    code, seconds = workers[1].signal(signal.SIGTERM)
+    assert (code, seconds < 10) == (0, True)
+    assert {job["state"] for job in house.jobs()} == {"done"}
+    assert len(set(done)) == 6, "no recording was done twice"
+    assert sorted(path.name for path in house.out.glob("*.json")) == [f"call{number}.json" for number in range(6)]
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_asked_to_stop(house: Any, undisturbed: Any, number: int, expected: int) -> None:
+    long = house.recording("long.wav", seconds=LONG)
+    command = ("batch", long, *undisturbed.known(LONG), "-o", house.out, *FORMATS)
+    first = house.start(*command)
+    first.until("separate …")
+    code, seconds = first.signal(number)
+    assert code == expected
+    assert seconds < 10
+    assert "Traceback" not in "\n".join(first.lines)
+    second = house.run(*command)
+    assert "diarize …" not in second.lines
+    assert house.files() == undisturbed.files()
+
+
+def test_an_upgrade_between_crash_and_restart(house: Any, tmp_path: Path) -> None:
+    """Another version of the package on the path, as pip leaves it: the job is resumed, nothing of two versions mixes."""
+    call = house.recording("call.wav", seconds=LONG)
+    command = ("batch", call, *house.known(LONG), "-o", house.out, *FORMATS)
+    first = house.start(*command)
+    first.until("transcribe …")
+    first.kill()
+    newer = tmp_path / "newer"
+    info = newer / "meetsplit-9.9.9.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: meetsplit\nVersion: 9.9.9\n")
+    second = house.run(*command, env={"PYTHONPATH": str(newer)})
+    assert "diarize …" in second.lines, "results of another version are not continued"
+    assert b'"version": "9.9.9"' in (house.out / "call.json").read_bytes()
+    (job,) = house.jobs()
+    assert (job["state"], job["attempt"]) == ("done", 1)
+
+
+def test_a_database_of_a_job_that_nobody_finished(house: Any) -> None:
+    """What a crash leaves in DBOS's table carries our version, not a hash of the code."""
+    call = house.recording("call.wav", seconds=300)
+    first = house.start("batch", call, *house.known(300), "-o", house.out)
+    first.until("separate …")
+    first.kill()
+    with sqlite3.connect(house.state / "jobs.sqlite") as database:
+        rows = database.execute("SELECT status, application_version, application_name FROM workflow_status").fetchall()
+    database.close()
+    assert rows == [("PENDING", "jobs-1", "meetsplit")]
