@@ -38,7 +38,7 @@ check: $(VENV)/.dev ## ruff, mypy --strict and the suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@mkdir -p .typing && ln -sfn .. .typing/meetsplit
-	MYPYPATH=.typing $(BIN)/mypy -p meetsplit
+	MYPYPATH=.typing $(BIN)/mypy $(addprefix -p meetsplit.,cli console pipeline speakers scoring jobs training benchmarks)
 	$(BIN)/python -m pytest
 
 clean: ## remove what the targets above made, but not .venv

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from meetsplit.benchmarks.page import command, options, publish
 from meetsplit.pipeline.audio import read, write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.events import Event, Finished
+from meetsplit.pipeline.exporters import write
 from meetsplit.pipeline.filing import file_away
 from meetsplit.pipeline.run import RATE, Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
@@ -40,7 +42,7 @@ def looped(recording: Path, minutes: float, target: Path) -> Path:
     return target
 
 
-def worker(recording: Path, separate: str) -> None:
+def worker(recording: Path, separate: str, *, words: bool) -> None:
     """Run one recording in this process and print what it took as JSON. Peak memory is this process's."""
     seconds: dict[str, float] = {}
 
@@ -50,21 +52,26 @@ def worker(recording: Path, separate: str) -> None:
 
     settings = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True, separate=separate)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as scratch:
+        if not words:
+            script = Path(scratch) / "no-words.stm"
+            write(script, "")
+            settings = replace(settings, transcriber="script", script=script)
         outputs = Outputs(folder=Path(scratch) / "out")
         file_away(Pipeline(settings, tell=listen), recording, outputs, "run", bench=Workbench(Path(scratch) / "bench"), tell=listen)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(json.dumps({"seconds": seconds, "peak": peak}))
 
 
-def measured(recording: Path, separate: str) -> Mapping[str, object]:
+def measured(recording: Path, separate: str, *, words: bool) -> Mapping[str, object]:
     """What `worker` prints from a process of its own."""
     call = [sys.executable, "-m", "meetsplit.benchmarks.speed", "--worker", str(recording), "--separate", separate]
+    call += [] if words else ["--no-words"]
     done = subprocess.run(call, capture_output=True, text=True, check=True)
     found: Mapping[str, object] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def table(recording: Path, lengths: list[float], modes: list[str]) -> Iterator[str]:
+def table(recording: Path, lengths: list[float], modes: list[str], *, words: bool) -> Iterator[str]:
     """One line per length and mode."""
     yield f"| minutes | voices taken apart | {' | '.join(STAGES)} | total | peak memory, GiB |"
     yield "|---|---|" + "---|" * (len(STAGES) + 2)
@@ -72,7 +79,7 @@ def table(recording: Path, lengths: list[float], modes: list[str]) -> Iterator[s
         for minutes in lengths:
             path = looped(recording, minutes, Path(scratch) / f"{minutes:g}.wav")
             for mode in modes:
-                found = measured(path, mode)
+                found = measured(path, mode, words=words)
                 seconds, peak = found["seconds"], found["peak"]
                 if not isinstance(seconds, dict) or not isinstance(peak, float):
                     raise SystemExit(f"the worker answered {found}")
@@ -89,14 +96,19 @@ def main() -> None:
     asked.add_argument("--recording", type=Path, default=SAMPLE)
     asked.add_argument("--plain", action="store_true", help="also take voices apart everywhere, as a glued stack does")
     asked.add_argument("--worker", type=Path, help="run this recording here and print JSON")
-    asked.add_argument("--separate", default="overlaps")
+    asked.add_argument("--separate", default="overlaps", help="what the worker takes apart")
+    asked.add_argument(
+        "--no-words", dest="words", action="store_false", help="transcribe nothing: time and memory of the rest, on long recordings"
+    )
+    asked.add_argument("--section", default="speed", help="of the page")
     chosen = asked.parse_args()
     if chosen.worker is not None:
-        worker(chosen.worker, chosen.separate)
+        worker(chosen.worker, chosen.separate, words=chosen.words)
         return
-    lines = list(table(chosen.recording, chosen.minutes, ["overlaps", *(["everywhere"] if chosen.plain else [])]))
+    modes = ["overlaps", *(["everywhere"] if chosen.plain else [])]
+    lines = list(table(chosen.recording, chosen.minutes, modes, words=chosen.words))
     note = "Real-time factors per stage (seconds of work per second of recording); each run in a process of its own, models loaded in it."
-    publish("speed", "\n".join([*lines, "", note]), command("speed"), into_page=chosen.write)
+    publish(chosen.section, "\n".join([*lines, "", note]), command("speed"), into_page=chosen.write)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+
 from meetsplit.pipeline.containers import TEXT, SoundInfo, describe, holds_text, opened
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.decoding import Listening

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import av
+
 from meetsplit.pipeline.errors import AudioError
 
 OWN_CLOCK = 60.0

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def to_dataframe(transcript: Transcript) -> pandas.DataFrame:
-    """One row per segment: ``start``, ``end`` (s), ``speaker``, ``name``, ``text``, ``language``, ``source``, ``overlap``, ``margin``, ``review``.
+    """One row per segment, in the transcript's order.
 
-    ``review`` holds the reasons joined by commas, empty where there are none.
+    ``start`` and ``end`` in seconds, ``speaker``, ``name``, ``text``, ``language``, ``source``, ``overlap``, ``margin`` and ``review``: the
+    reasons joined by commas, empty where there are none.
     """
     import pandas
 

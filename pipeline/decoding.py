@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 import numpy as np
+
 from meetsplit.pipeline.containers import INDEXED, describe, origin
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import AudioError

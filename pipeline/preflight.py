@@ -68,7 +68,7 @@ def preflight(settings: Settings, tell: Tell = nobody) -> Preflight:
     here or can be fetched now. Raises `SettingsError`, `MissingWeights` or `MissingDependency`.
     """
     on = device.choose(settings.device)
-    choices = []
+    choices: list[Choice] = []
     for stage in VERBS:
         if stage == "separator" and settings.separate == "off":
             continue

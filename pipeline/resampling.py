@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+
 from meetsplit.pipeline.data import Audio, Samples
 
 BLOCK = 4.0

@@ -68,7 +68,11 @@ class Settings:
             raise SettingsError(f"--script brings its own words, --transcriber {self.transcriber} would hear others: drop one of them")
 
     def _check_speakers(self) -> None:
-        for option, value in (("--num-speakers", self.num_speakers), ("--min-speakers", self.min_speakers), ("--max-speakers", self.max_speakers)):
+        for option, value in (
+            ("--num-speakers", self.num_speakers),
+            ("--min-speakers", self.min_speakers),
+            ("--max-speakers", self.max_speakers),
+        ):
             if value is not None and value < 1:
                 raise SettingsError(f"{option} {value}: a recording with speech has at least 1 speaker")
         if self.min_speakers is not None and self.max_speakers is not None and self.min_speakers > self.max_speakers:

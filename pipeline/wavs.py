@@ -19,4 +19,4 @@ def stretch(path: Path, span: Span) -> Audio:
     rate = int.from_bytes(header[24:28], "little")
     first, last = round(span.start * rate), round(span.end * rate)
     stored = np.fromfile(path, np.dtype("<i2"), count=last - first, offset=HEADER + 2 * first)
-    return Audio(stored.astype(np.float32) / 32768, rate, first / rate)
+    return Audio(stored.astype(np.float32) / np.float32(32768), rate, first / rate)

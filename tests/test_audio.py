@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from meetsplit.pipeline.audio import SoundInfo, probe, read, resample, write_wav
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import AudioError, OutputError

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from meetsplit.pipeline.audio import probe, read, write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import AudioError

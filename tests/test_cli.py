@@ -32,7 +32,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int) -> str:
 
 def tone(seconds: float, pitch: float = 220.0) -> np.ndarray:
     times = np.arange(round(seconds * RATE)) / RATE
-    return (8000 * np.sin(2 * np.pi * pitch * times) * (1 + np.sin(2 * np.pi * 3 * times)) / 2).astype("<i2")
+    return np.asarray(8000 * np.sin(2 * np.pi * pitch * times) * (1 + np.sin(2 * np.pi * 3 * times)) / 2, "<i2")
 
 
 def recording(path: Path, samples: np.ndarray) -> Path:
