@@ -1,0 +1,129 @@
+"""Who is told when a job ends: a command, a webhook; neither fails the job."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from meetsplit.jobs import done
+from meetsplit.pipeline.errors import JobError, SettingsError
+
+OPTIONS = ("-f", "json", "--no-tracks")
+
+
+class Hook(ThreadingHTTPServer):
+    """A webhook that answers 500 as often as it is told to, then 200."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.failures = failures
+        self.heard: list[tuple[dict[str, str], bytes]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/hook"
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.heard.append((dict(self.headers), body))
+        if self.path == "/elsewhere":
+            self.send_response(302)
+            self.send_header("Location", "/hook")
+        else:
+            self.send_response(500 if len(self.server.heard) <= self.server.failures else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def hook(request: pytest.FixtureRequest) -> Iterator[Hook]:
+    server = Hook(getattr(request, "param", 0))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("hook", [2], indirect=True)
+def test_webhook_is_signed_and_tried_again(house: Any, hook: Hook) -> None:
+    house.recording("call.wav")
+    secret = {"MEETSPLIT_WEBHOOK_SECRET": "hush"}
+    house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--webhook", hook.url, env=secret)
+    assert len(hook.heard) == 3
+    headers, body = hook.heard[-1]
+    moment, mark = (part.partition("=")[2] for part in headers["X-Meetsplit-Signature"].split(","))
+    assert mark == hmac.new(b"hush", f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
+    assert abs(int(moment) - time.time()) < 60
+    news = json.loads(body)
+    assert (news["status"], news["stem"], news["people"]) == ("done", "call", 2)
+    assert news["files"] == [str(house.out / "call.json")]
+    assert b"hush" not in (house.state / "jobs.sqlite").read_bytes()
+
+
+def test_command_gets_arguments_and_never_a_shell(house: Any) -> None:
+    house.recording("a; touch $(echo pwned) &.wav")
+    note = house.root / "note.json"
+    script = "import json,sys; json.dump([sys.argv[1:], json.load(sys.stdin)['status']], open(sys.argv[1], 'w'))"
+    command = f"{sys.executable} -c \"{script}\" {note} '{{stem}}' {{status}} '{{other}}'"
+    house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--on-done", command)
+    arguments, status = json.loads(note.read_text())
+    assert arguments == [str(note), "a; touch $(echo pwned) &", "done", "{other}"]
+    assert status == "done"
+    assert not (house.root / "pwned").exists()
+
+
+def test_command_that_hangs_fails_nothing(house: Any) -> None:
+    house.recording("one.wav", seed=1)
+    house.recording("two.wav", seed=2)
+    began = time.monotonic()
+    hanging = f'{sys.executable} -c "import time; time.sleep(600)"'
+    running = house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--on-done", hanging, "--on-done-timeout", "2")
+    assert time.monotonic() - began < 60
+    assert "2 done" in "\n".join(running.lines)
+    assert {job["state"] for job in house.jobs()} == {"done"}
+
+
+def test_news_of_failure(house: Any, hook: Hook) -> None:
+    (house.calls / "poison.wav").write_bytes(b"nothing to hear here")
+    house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--webhook", hook.url, code=1)
+    ((headers, body),) = hook.heard
+    assert json.loads(body)["status"] == "failed"
+    assert "poison.wav" in json.loads(body)["error"]
+    assert "X-Meetsplit-Signature" not in headers
+
+
+def test_what_cannot_be_told_is_said() -> None:
+    with pytest.raises(JobError, match="cannot be started"):
+        done.run_command(["/nowhere/at-all"], {})
+    with pytest.raises(JobError, match="exit code 3: oh no"):
+        done.run_command([sys.executable, "-c", "print('oh no'); raise SystemExit(3)"], {})
+    with pytest.raises(JobError, match=r"127\.0\.0\.1"):
+        done.post("http://127.0.0.1:9/", {}, secret=None)
+    with pytest.raises(SettingsError, match="--webhook ftp"):
+        done.address("ftp://example.org")
+    with pytest.raises(SettingsError, match="--on-done"):
+        done.argv("say 'unfinished")
+
+
+def test_a_redirect_is_not_followed(hook: Hook) -> None:
+    with pytest.raises(JobError, match="answered 302"):
+        done.post(hook.url.replace("/hook", "/elsewhere"), {"job": "x"}, secret="s")
+    assert len(hook.heard) == 1

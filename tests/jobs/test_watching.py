@@ -1,0 +1,136 @@
+"""A watched folder: what is there, what comes, what is still being copied, what fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+OPTIONS = ("-f", "json", "--no-tracks", "--poll", "0.2")
+
+
+def test_existing_then_new_then_growing(house: Any) -> None:
+    house.recording("first.wav", seed=1)
+    running = house.start("watch", house.calls, *house.known(), *OPTIONS)
+    assert "first.wav" in running.until("done: ")
+    house.recording("monday/second.wav", seed=2)
+    assert "monday/second.wav" in running.until("done: ")
+    whole = house.recording("../whole.wav", seconds=30, seed=3).read_bytes()
+    copying = house.calls / "third.wav"
+    with copying.open("wb") as file:
+        for at in range(0, len(whole), len(whole) // 12):
+            file.write(whole[at : at + len(whole) // 12])
+            file.flush()
+            time.sleep(0.25)
+    assert "third.wav" in running.until("done: ")
+    code, seconds = running.signal(signal.SIGTERM)
+    assert (code, seconds < 10) == (0, True)
+    transcript = json.loads((house.calls / "transcripts" / "third.json").read_text())
+    assert transcript["duration"] == 30.0, "the file was taken when it was complete"
+    assert not any(line.startswith("failed") for line in running.lines)
+    assert (house.calls / "transcripts" / "monday" / "second.json").exists()
+    assert sorted(job["recording"].rpartition("/")[2] for job in house.jobs()) == ["first.wav", "second.wav", "third.wav"]
+
+    again = house.run("watch", house.calls, *house.known(), *OPTIONS, "--once")
+    assert "diarize …" not in again.lines
+
+
+def test_once_leaves_what_grows(house: Any) -> None:
+    house.recording("whole.wav", seed=1)
+    growing = house.calls / "growing.wav"
+    stop = threading.Event()
+
+    def write() -> None:
+        with growing.open("ab") as file:
+            while not stop.wait(0.05):
+                file.write(b"\0" * 100)
+                file.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        running = house.run("watch", house.calls, *house.known(), *OPTIONS, "--once")
+    finally:
+        stop.set()
+        writer.join()
+    assert "note: 1 file is still being written to and left for the next time" in running.lines
+    assert [Path(job["recording"]).name for job in house.jobs()] == ["whole.wav"]
+
+
+def test_poison_is_set_aside_by_record(house: Any) -> None:
+    house.recording("good.wav")
+    poison = house.calls / "poison.wav"
+    poison.write_bytes(b"RIFF\x00\x00\x00\x00WAVEnothing to hear here")
+    quick = (*house.known(), *OPTIONS, "--once", "--retry-delay", "0.1", "--retries", "1")
+    first = house.run("watch", house.calls, *quick, code=1)
+    assert sum(line.startswith("failed: ") for line in first.lines) == 2
+    reason = house.calls / "transcripts" / "poison.failed.txt"
+    assert "was tried 2 times and set aside:" in reason.read_text()
+    assert "meetsplit jobs retry" in reason.read_text()
+    assert poison.exists()
+    second = house.run("watch", house.calls, *quick)
+    assert not any(line.startswith("failed: ") for line in second.lines), "what was set aside is left alone"
+    shutil.copy(house.recording("../fine.wav", seed=9), poison)
+    house.run("watch", house.calls, *quick)
+    assert (house.calls / "transcripts" / "poison.json").exists(), "a file that was replaced is a new recording"
+    assert not reason.exists()
+
+
+def test_patterns_and_moving(house: Any) -> None:
+    for name in ("keep.wav", "skip-me.wav", "other.ogg", ".hidden.wav", "SPEAKER_00.wav"):
+        house.recording(name, seed=len(name))
+    house.run(
+        "watch",
+        house.calls,
+        *house.known(),
+        *OPTIONS,
+        "--once",
+        "--include",
+        "*.wav",
+        "--exclude",
+        "skip*",
+        "--move-done",
+        house.root / "done",
+    )
+    assert sorted(path.name for path in house.calls.iterdir()) == [
+        ".hidden.wav",
+        "SPEAKER_00.wav",
+        "other.ogg",
+        "skip-me.wav",
+        "transcripts",
+    ]
+    assert [path.name for path in (house.root / "done").iterdir()] == ["keep.wav"]
+
+
+def test_names_are_kept_for_good(house: Any) -> None:
+    """A later recording of the same name never takes the place of an earlier one's results."""
+    house.recording("call.wav", seed=1)
+    house.run("watch", house.calls, *house.known(), *OPTIONS, "--once")
+    first = (house.calls / "transcripts" / "call.json").read_bytes()
+    house.recording("call.aiff", seed=2)
+    house.run("watch", house.calls, *house.known(), *OPTIONS, "--once")
+    assert (house.calls / "transcripts" / "call.json").read_bytes() == first
+    assert (house.calls / "transcripts" / "call-aiff.json").exists()
+
+
+def test_watch_refuses(house: Any) -> None:
+    said = house.run("watch", house.calls, *house.known(), "-o", house.calls, code=2)
+    assert "results cannot go to the watched folder itself" in "\n".join(said.lines)
+    said = house.run("watch", house.root / "nowhere", *house.known(), code=1)
+    assert "nowhere: no such folder" in "\n".join(said.lines)
+
+
+@pytest.mark.skipif(not hasattr(os, "getpriority"), reason="this system has no niceness")
+def test_nice_by_default(house: Any) -> None:
+    running = house.start("watch", house.calls, *house.known(), *OPTIONS)
+    house.recording("call.wav")
+    running.until("done: ")
+    assert os.getpriority(os.PRIO_PROCESS, running.process.pid) >= min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+    running.signal(signal.SIGTERM)
