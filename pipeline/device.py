@@ -12,11 +12,13 @@ def choose(asked: str) -> str:
 
     Raises `SettingsError` for a device that nobody knows or that this machine does not have.
     """
-    import torch
-
     name = asked.partition(":")[0]
     if asked != "auto" and name not in DEVICES:
         raise SettingsError(f"--device {asked}: {nearest(asked, [*DEVICES, 'auto'])}")
+    if name == "cpu":
+        return asked
+    import torch
+
     has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if asked == "auto":
         return next(device for device in ("cuda", "mps", "cpu") if has[device])

@@ -105,7 +105,7 @@ class House:
                     words.append(f"all 1 {at + start + 0.2} 0.3 word{len(words)} 0.9\n")
             rttm.write_text("".join(turns))
             script.write_text("".join(words))
-        return ["--rttm", str(rttm), "--script", str(script), "--separator", "none"]
+        return ["--rttm", str(rttm), "--script", str(script), "--separator", "none", "--device", "cpu"]
 
     def start(self, *arguments: str | Path, **more: Any) -> Running:
         """The command line in a process of its own."""
