@@ -43,3 +43,29 @@ check: $(VENV)/.dev ## ruff, mypy --strict and the suite
 
 clean: ## remove what the targets above made, but not .venv
 	rm -rf $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .typing
+
+# Benchmarks write their tables into docs/benchmarks.md. SPEECH and MEETINGS are folders of real voices, if there are any.
+SETS    ?= build/meetings
+MINUTES ?= 60
+SPEECH  ?=
+MEETINGS ?=
+BENCH   := $(BIN)/python -m meetsplit.benchmarks
+
+.PHONY: bench train-mini-whisper
+bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=… MEETINGS=… for real voices)
+	$(BIN)/meetsplit models fetch embedded
+	for overlap in 0 0.1 0.2 0.3 0.4; do \
+	  $(BIN)/python -m meetsplit.training.simulate --flite --speakers 3 --overlap $$overlap --minutes 2.5 --warmup 8 --seed 1 -o $(SETS)/3spk || exit 1; \
+	  test -z "$(SPEECH)" || $(BIN)/python -m meetsplit.training.simulate --data $(SPEECH) --speakers 2 --overlap $$overlap --minutes 1.5 --warmup 8 --seed 1 -o $(SETS)/real-2spk || exit 1; \
+	done
+	$(BENCH).meetings $(SETS)/3spk --what ablation --work build/work --write
+	$(BENCH).meetings sample_data/standup.m4a --what quality --section sample --work build/work --write
+	$(BENCH).speed --minutes 1 10 60 --write
+	$(BENCH).speed --minutes 1 10 60 180 --no-words --section memory --write
+	$(BENCH).jobs --write
+	test -z "$(SPEECH)" || $(BENCH).separation --data $(SPEECH) --write
+	test -z "$(SPEECH)" || $(BENCH).meetings $(SETS)/real-2spk --what quality --work build/work --write
+	$(BENCH).diarization $(if $(MEETINGS),--data $(MEETINGS)) --call --write
+
+train-mini-whisper: $(VENV)/.test ## the miniature Whisper of the suite (needs flite and espeak-ng; MINUTES=60; goes on where it stopped)
+	$(BIN)/python -m meetsplit.training.mini_whisper --minutes $(MINUTES)

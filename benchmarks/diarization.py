@@ -8,7 +8,6 @@ pyannote.audio. ``--tune`` runs the embedded diarizer with a grid of thresholds 
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from meetsplit.benchmarks.page import command, options, publish
 from meetsplit.pipeline import audio as sound
 from meetsplit.pipeline import backends, device, weights
 from meetsplit.pipeline.data import Audio, Turn
@@ -141,7 +141,7 @@ def tune(settings: Settings, cases: Sequence[tuple[str, Audio, tuple[Turn, ...]]
 
 def main() -> None:
     """Read the command line, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--data", type=Path, help="folder of sound files with an RTTM beside each")
     parser.add_argument("--only", default="", help="beginning of the names to take")
     parser.add_argument("--call", action="store_true", help="add the call of pyannote.audio.sample")
@@ -159,7 +159,8 @@ def main() -> None:
             print(line, flush=True)
         return
     diarizer = loaded(settings)
-    print(table([measure(name, audio, truth, lambda heard: diarizer.diarize(heard, nobody)) for name, audio, truth in cases]))
+    scores = [measure(name, audio, truth, lambda heard: diarizer.diarize(heard, nobody)) for name, audio, truth in cases]
+    publish("diarization", table(scores), command("diarization"), into_page=args.write)
 
 
 if __name__ == "__main__":

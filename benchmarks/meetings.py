@@ -59,7 +59,8 @@ class Meeting:
     @property
     def kind(self) -> str:
         """What it shares with the meetings of other seeds."""
-        return f"{self.path.parent.name}/{self.path.stem.rpartition('-')[0]}"
+        name, _, seed = self.path.stem.rpartition("-")
+        return f"{self.path.parent.name}/{name}" if seed.isdigit() else self.path.stem
 
     @property
     def truths(self) -> tuple[Path, ...]:
@@ -69,14 +70,14 @@ class Meeting:
 
 def meetings(folders: Sequence[Path], seeds: int) -> list[Meeting]:
     """The meetings of the first ``seeds`` seeds of each kind, by kind. Raises `SystemExit` where a folder has none."""
-    found = [Meeting(path) for folder in folders for path in sorted(folder.glob("*ov-*.wav"))]
+    found = [Meeting(path) for folder in folders for path in ([folder] if folder.is_file() else sorted(folder.glob("*ov-*.wav")))]
     if not found:
         raise SystemExit("no meetings there: make them with python -m meetsplit.training.simulate")
     return [meeting for _, same in groupby(found, lambda meeting: meeting.kind) for meeting in list(same)[:seeds]]
 
 
-def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tuple[Pair, SoundScores]:
-    """Run one meeting: its account beside the truth, and its tracks' scores. Without known words nothing is transcribed."""
+def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tuple[Pair, SoundScores | None]:
+    """Run one meeting: its account beside the truth, and its tracks' scores where there are stems. Without known words nothing is transcribed."""
     if turns == TRUTH:
         settings = replace(settings, diarizer="rttm", rttm=meeting.path.with_suffix(".rttm"))
     if len(meeting.truths) == 1:
@@ -88,6 +89,8 @@ def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tu
         outputs = Outputs(folder=Path(out), formats=("json",))
         file_away(Pipeline(settings), meeting.path, outputs, meeting.path.stem, bench=bench, tell=nobody)
         (pair,) = pair_up([Path(out) / f"{meeting.path.stem}.json"], meeting.truths).pairs
+        if not meeting.path.with_suffix(".stems").is_dir():
+            return pair, None
         stems = Path(out) / "stems" / meeting.path.stem
         shutil.copytree(meeting.path.with_suffix(".stems"), stems, ignore=shutil.ignore_patterns("noise.wav"))
         shutil.copy(meeting.path, stems / "mixture.wav")
@@ -106,13 +109,13 @@ def table(found: Sequence[Meeting], what: str, work: Path) -> Iterator[str]:
             yield f"| {kind} ({len(group)}) | {turns} | {name} | {_cells(results)} |"
 
 
-def _cells(results: Sequence[tuple[Pair, SoundScores]]) -> str:
+def _cells(results: Sequence[tuple[Pair, SoundScores | None]]) -> str:
     pooled = score([pair for pair, _ in results], Protocol()).pooled
     words = [
         part.words["cpwer"].rate if pooled.has_words and "cpwer" in part.words else None
         for part in (pooled.total, pooled.overlap, pooled.clean)
     ]
-    sound = pooled_sound(sound for _, sound in results)
+    sound = pooled_sound(sound for _, sound in results if sound is not None)
     rates = [*words, pooled.total.turns.der if pooled.total.turns is not None else None]
     decibels = [sound.overlap.gain if sound.overlap is not None else None, sound.leakage]
     shown = [*(None if rate is None else 100 * rate for rate in rates), *decibels]
@@ -122,7 +125,7 @@ def _cells(results: Sequence[tuple[Pair, SoundScores]]) -> str:
 def main() -> None:
     """Measure, print, and put into the page if asked."""
     asked = options(__doc__)
-    asked.add_argument("sets", nargs="+", type=Path, help="folders of simulated meetings")
+    asked.add_argument("sets", nargs="+", type=Path, help="folders of simulated meetings, or recordings with .rttm and .stm beside them")
     asked.add_argument("--what", choices=sorted(CONFIGURATIONS), default="quality")
     asked.add_argument("--work", type=Path, help="keep finished stages here")
     asked.add_argument("--seeds", type=int, default=1, help="meetings of each kind")

@@ -9,9 +9,9 @@ utterances, so nothing of a mixture leaks into what is learned. The CSV has the 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import itertools
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from meetsplit.benchmarks import page
 from meetsplit.pipeline.audio import read
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
@@ -156,7 +157,7 @@ def recipes(sweep: bool) -> Mapping[str, Callable[[], Separator]]:
 
 def main() -> None:
     """Print the table."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked = page.options(__doc__)
     asked.add_argument("--data", type=Path, required=True, help="one folder per speaker")
     asked.add_argument("--sexes", type=Path, help="CSV with the columns speaker, sex")
     asked.add_argument("--enrol", type=float, nargs="+", default=[15.0, 40.0, 80.0], help="seconds of clean speech per speaker")
@@ -169,12 +170,14 @@ def main() -> None:
         with options.sexes.open(newline="", encoding="utf-8") as file:
             sexes = {row["speaker"]: row["sex"] for row in csv.DictReader(file)}
     utterances = voices(options.data)
-    print(HEAD)
+    lines = [HEAD]
     for enrol in options.enrol:
         given = list(cases(utterances, sexes, enrol=enrol, each=options.each, seed=options.seed))
         heard = np.mean([sum(clip.duration for clip in clips) for case in given for clips in case.known.values()])
         for name, make in recipes(options.sweep).items():
-            print(measured(f"{name}, {enrol:g} s (had {heard:.0f})", make(), given).cells(), flush=True)
+            lines.append(measured(f"{name}, {enrol:g} s (had {heard:.0f})", make(), given).cells())
+            print(lines[-1], file=sys.stderr, flush=True)
+    page.publish("separation", "\n".join(lines), page.command("separation"), into_page=options.write)
 
 
 if __name__ == "__main__":
