@@ -41,11 +41,12 @@ class Keys:
 def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
     """The keys of a recording whose `fingerprint` is ``content`` under these settings and choices."""
     asked = dict(settings.recorded())
+    software = [versions.meetsplit(), versions.recorded()]
 
     def key(before: str, stages: Sequence[str], names: Sequence[str], *files: Path | None) -> str:
         made_by = [asdict(choice.record()) | {"why": ""} for stage in stages if (choice := plan.of(stage)) is not None]
         given = [fingerprint(file) if file is not None else None for file in files]
-        parts = [before, versions.meetsplit(), versions.recorded(), made_by, [asked[name] for name in names], given]
+        parts = [before, software, made_by, [asked[name] for name in names], given]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     diarize = key(content, ("diarizer",), ("num_speakers", "min_speakers", "max_speakers", "seed"), settings.rttm)
