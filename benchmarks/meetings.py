@@ -77,7 +77,7 @@ def meetings(folders: Sequence[Path], seeds: int) -> list[Meeting]:
 
 
 def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tuple[Pair, SoundScores | None]:
-    """Run one meeting: its account beside the truth, and its tracks' scores where there are stems. Without known words nothing is transcribed."""
+    """One meeting's account beside the truth, and its tracks' scores where there are stems; without known words nothing is transcribed."""
     if turns == TRUTH:
         settings = replace(settings, diarizer="rttm", rttm=meeting.path.with_suffix(".rttm"))
     if len(meeting.truths) == 1:

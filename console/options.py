@@ -126,9 +126,8 @@ def settle(asked: Mapping[str, Any], known_formats: tuple[str, ...]) -> tuple[Se
         given["folder"] = given.pop("output_dir")
     if "output_format" in given:
         given["formats"] = _formats(given.pop("output_format"), known_formats)
-    for path in ("rttm", "script", "cache_dir", "folder"):
-        if isinstance(given.get(path), str):
-            given[path] = Path(given[path])
+    for path in {"rttm", "script", "cache_dir", "folder"} & given.keys():
+        given[path] = Path(given[path])
     return _built(Settings, given), _built(Outputs, given)
 
 

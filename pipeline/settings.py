@@ -51,6 +51,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _as_paths(self, "rttm", "script", "cache_dir")
         _one_of("--separate", self.separate, get_args(Separate))
         _one_of("--task", self.task, get_args(Task))
         self._check_speakers()
@@ -104,6 +105,7 @@ class Outputs:
     names: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
+        _as_paths(self, "folder")
         if self.max_line_width < 10:
             raise SettingsError(f"--max-line-width {self.max_line_width}: subtitles need at least 10 characters a line")
         if self.max_line_count < 1:
@@ -135,6 +137,13 @@ def _flat(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
     for name, value in table.items():
         flat += _flat(value) if isinstance(value, Mapping) else [(name.replace("-", "_"), value)]
     return flat
+
+
+def _as_paths(settings: Settings | Outputs, *names: str) -> None:
+    """Callers may write a path as text."""
+    for name in names:
+        if isinstance(getattr(settings, name), str):
+            object.__setattr__(settings, name, Path(getattr(settings, name)))
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
