@@ -121,6 +121,8 @@ def client(base: Database, store: Store, *, make: bool = False) -> Iterator[DBOS
             retry_connection_errors=False,
         )
         try:
+            if make:  # DBOS asks for it when a schedule is run by hand; otherwise the first worker would register it
+                opened._sys_db.create_application_version(VERSION)
             yield opened
         finally:
             opened.destroy()

@@ -1,0 +1,153 @@
+"""Several workers on one PostgreSQL: sharing, killing, vanishing. The suite starts a cluster of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+OPTIONS = ("-f", "json,srt")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A PostgreSQL server in a folder of its own, which no other user may enter."""
+
+    bin: Path
+    folder: Path
+    port: int
+    user: str
+
+    def call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        other = {"user": self.user, "group": self.user, "extra_groups": []} if os.geteuid() == 0 else {}
+        return subprocess.run([str(self.bin / program), *arguments], cwd=self.folder, capture_output=True, text=True, check=False, **other)  # type: ignore[call-overload, no-any-return]
+
+    def url(self, name: str) -> str:
+        return f"postgresql://{self.user}@127.0.0.1:{self.port}/{name}"
+
+
+def programs() -> Path | None:
+    found = shutil.which("initdb")
+    places = [Path(found).parent] if found else []
+    return next(
+        (place for place in [*places, *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)] if (place / "initdb").exists()),
+        None,
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    place = programs()
+    if place is None:
+        pytest.skip("PostgreSQL's programs are not here: apt-get install postgresql")
+    user = "postgres" if os.geteuid() == 0 else os.environ.get("USER", "postgres")
+    folder = Path(tempfile.mkdtemp(prefix="meetsplit-pg-"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, user, user)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        made = Cluster(place, folder, port, user)
+        data = str(folder / "data")
+        begun = made.call("initdb", "-D", data, "-U", user, "-A", "trust", "--no-sync")
+        if begun.returncode:
+            pytest.skip(f"initdb does not work here: {begun.stderr.strip()[-300:]}")
+        options = f"-p {port} -k {folder} -c fsync=off -c listen_addresses=127.0.0.1"
+        started = made.call("pg_ctl", "-D", data, "-w", "-o", options, "-l", str(folder / "log"), "start")
+        assert started.returncode == 0, (folder / "log").read_text()
+        yield made
+        made.call("pg_ctl", "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def shared(house: Any, cluster: Cluster) -> Any:
+    """A house whose queue is a database of its own on the cluster."""
+    name = f"meetsplit_{house.root.name.lower().strip('0123456789')}"[:50]
+    house.env["MEETSPLIT_DATABASE"] = cluster.url(name)
+    return house
+
+
+def elsewhere(house: Any) -> dict[str, str]:
+    """The environment of another machine: the same queue and recordings, a state folder of its own."""
+    return {"MEETSPLIT_STATE": str(house.root / "state2")}
+
+
+def test_two_machines_one_killed(shared: Any) -> None:
+    for number in range(6):
+        shared.recording(f"call{number}.wav", seconds=100, seed=number)
+    shared.run("batch", shared.calls, *shared.known(100), "-o", shared.out, *OPTIONS, "--queue-only")
+    workers = [shared.start("worker"), shared.start("worker", env=elsewhere(shared))]
+    workers[0].until("separate …")
+    workers[0].kill()
+    done = [line for line in workers[0].lines if line.startswith("done")]
+    while len(done) < 6:
+        done.append(workers[1].until("done: "))
+    code, seconds = workers[1].signal(signal.SIGTERM)
+    assert (code, seconds < 10) == (0, True)
+    assert len(set(done)) == 6
+    assert [job["state"] for job in shared.jobs()] == ["done"] * 6
+    one = shared.run("run", shared.calls / "call3.wav", *shared.known(100), "-o", shared.root / "alone", "-q", *OPTIONS)
+    assert one.process.returncode == 0
+    assert {name: content for name, content in shared.files().items() if name.startswith("call3")} == shared.files(shared.root / "alone")
+
+
+def test_the_same_batch_on_two_machines(shared: Any) -> None:
+    """Both ask for the same six recordings at once: each is done by one of them."""
+    for number in range(6):
+        shared.recording(f"call{number}.wav", seconds=20, seed=number)
+    command = ("batch", shared.calls, *shared.known(20), "-o", shared.out, *OPTIONS)
+    both = [shared.start(*command), shared.start(*command, env=elsewhere(shared))]
+    assert [running.end() for running in both] == [0, 0]
+    done = [line for running in both for line in running.lines if line.startswith("done ")]
+    assert len(done) == 6
+    assert len({line.partition(": ")[2] for line in done}) == 6
+    assert len(shared.jobs()) == 6
+
+
+def test_a_machine_that_vanishes_and_comes_back(shared: Any, cluster: Cluster) -> None:
+    """The server loses a worker in the middle of a job; another one does it; the first comes back and spoils nothing."""
+    shared.recording("call.wav", seconds=300)
+    shared.run("batch", shared.calls, *shared.known(300), "-o", shared.out, *OPTIONS, "--queue-only")
+    first = shared.start("worker")
+    first.until("separate …")
+    first.process.send_signal(signal.SIGSTOP)
+    with psycopg.connect(shared.env["MEETSPLIT_DATABASE"], autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+    second = shared.start("worker", env=elsewhere(shared))
+    second.until("done: ")
+    before = shared.files()
+    first.process.send_signal(signal.SIGCONT)
+    time.sleep(4)
+    assert first.process.poll() is None, "it goes on with other work"
+    for worker in (first, second):
+        code, seconds = worker.signal(signal.SIGTERM)
+        assert (code, seconds < 10) == (0, True)
+    assert [(job["state"], job["attempt"]) for job in shared.jobs()] == [("done", 1)]
+    assert shared.files() == before
+    assert "Traceback" not in "\n".join(first.lines)
+
+
+def test_the_server_is_not_there(house: Any) -> None:
+    house.recording("call.wav")
+    said = house.run("batch", house.calls, *house.known(), "--database", "postgresql://nobody:secret@127.0.0.1:9/queue", code=1)
+    text = "\n".join(said.lines)
+    assert "the queue at postgresql://127.0.0.1:9/queue cannot be" in text
+    assert "secret" not in text
+    assert "Traceback" not in text
+    house.run("batch", house.calls, *house.known(), "--database", "mysql://host/queue", code=2)

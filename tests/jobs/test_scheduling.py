@@ -1,0 +1,125 @@
+"""Timetables: every run once, across crashes and pauses, in the time zone that was asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+UNITS = Path(__file__).parents[2] / "docs" / "systemd"
+
+
+def runs(house: Any) -> list[datetime]:
+    """The times for which runs were queued, those in the future left out."""
+    with closing(sqlite3.connect(house.state / "jobs.sqlite")) as database:
+        rows = database.execute("SELECT workflow_uuid FROM workflow_status WHERE workflow_uuid LIKE 'sched-calls-%' ORDER BY workflow_uuid")
+        return [datetime.fromisoformat(name.removeprefix("sched-calls-")) for (name,) in rows]
+
+
+def test_a_day_in_seconds(house: Any) -> None:
+    """Twenty-four runs, one each second, while the worker is killed twice and gone for a while: every run, and each once."""
+    house.recording("call.wav")
+    house.run(
+        "schedule",
+        "add",
+        "calls",
+        "--cron",
+        "* * * * * *",
+        "--folder",
+        house.calls,
+        "--timezone",
+        "UTC",
+        *house.known(),
+        "-f",
+        "json",
+        "--no-tracks",
+    )
+    began = datetime.now(UTC)
+    for _ in range(2):
+        worker = house.start("worker")
+        time.sleep(5)
+        worker.kill()
+        time.sleep(2)
+    worker = house.start("worker")
+    first = min(runs(house))
+    assert first - began < timedelta(seconds=3)
+    day = [first + timedelta(seconds=second) for second in range(24)]
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not set(day) <= set(runs(house)):
+        time.sleep(0.5)
+    code, seconds = worker.signal(signal.SIGTERM)
+    assert (code, seconds < 10) == (0, True)
+    found = runs(house)
+    assert len(found) == len(set(found))
+    assert set(day) <= set(found)
+    assert [job["state"] for job in house.jobs()] == ["done"], "24 looks at one recording make one job"
+    assert (house.calls / "transcripts" / "call.json").exists()
+
+
+def test_life_of_a_schedule(house: Any) -> None:
+    house.calls.joinpath("x").mkdir()
+    add = ("schedule", "add", "nightly", "--cron", "0 2 * * *", "--folder", house.calls, "--timezone", "Europe/Berlin")
+    said = house.run(*add, *house.known())
+    assert "nightly runs next at" in "\n".join(said.lines)
+    assert "there is one already" in "\n".join(house.run(*add, *house.known(), code=1).lines)
+    listed = json.loads("\n".join(house.run("schedule", "list", "--json").lines))
+    assert [(row["name"], row["zone"], row["paused"], row["backfill"]) for row in listed] == [("nightly", "Europe/Berlin", False, True)]
+    following = datetime.fromisoformat(listed[0]["next"])
+    assert following.hour == 2
+    assert following.utcoffset() in (timedelta(hours=1), timedelta(hours=2))
+    house.run("schedule", "pause", "nightly")
+    assert json.loads("\n".join(house.run("schedule", "list", "--json").lines))[0]["paused"]
+    house.run("schedule", "resume", "nightly")
+    house.recording("call.wav")
+    assert "sched-nightly-trigger" in "\n".join(house.run("schedule", "run-now", "nightly").lines)
+    worker = house.start("worker")
+    worker.until("done: ")
+    worker.signal(signal.SIGTERM)
+    house.run("schedule", "remove", "nightly")
+    assert "no such schedule; there are: none" in "\n".join(house.run("schedule", "pause", "nightly", code=1).lines)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (("--cron", "every night"), "five fields are needed"),
+        (("--timezone", "Mars/Olympus"), "no such time zone"),
+        (("--folder", "nowhere"), "no such folder"),
+    ],
+)
+def test_wrong_schedules(house: Any, wrong: tuple[str, str], sentence: str) -> None:
+    options = {"--cron": "0 2 * * *", "--folder": str(house.calls), "--timezone": "UTC"} | dict([wrong])
+    said = house.run("schedule", "add", "calls", *(part for pair in options.items() for part in pair), *house.known(), code=2)
+    assert sentence in "\n".join(said.lines)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+def test_units(tmp_path: Path) -> None:
+    """systemd understands the documented units; the program's path is the one of a test, since it must exist."""
+    program = tmp_path / "meetsplit"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    for unit in UNITS.iterdir():
+        (tmp_path / unit.name).write_text(unit.read_text().replace("%h/.local/bin/meetsplit", str(program)))
+    names = sorted(unit.name for unit in UNITS.iterdir())
+    assert names == ["meetsplit-watch.service", "meetsplit-watch.timer", "meetsplit-worker.service"]
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--user", *names],
+        cwd=tmp_path,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    ours = [line for line in checked.stderr.splitlines() if "meetsplit" in line]
+    assert (checked.returncode, ours) == (0, []), checked.stderr
