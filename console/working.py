@@ -1,0 +1,119 @@
+"""What a working process is told, and what it says: its worker's settings, how jobs ended, when to stop waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from meetsplit.console.queueing import place
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient
+
+    from meetsplit.console.progress import Reporter
+    from meetsplit.jobs.engine import Engine, Worker
+    from meetsplit.jobs.order import Order
+    from meetsplit.pipeline.events import Tell
+
+
+def told(queue: Mapping[str, Any], asked: Mapping[str, Any], tell: Tell, finished: Callable[[str, Order, str | None], None]) -> Worker:
+    """What a worker of this process is told."""
+    from meetsplit.console.options import settle
+    from meetsplit.jobs import schedule
+    from meetsplit.jobs.engine import Worker
+    from meetsplit.jobs.limits import Limits, size
+
+    settings, _ = settle({name: asked[name] for name in ("config", *_OWN) if name in asked}, _known_formats())
+    own = {name: getattr(settings, name) for name in _OWN if getattr(settings, name) not in (None, "auto", False)}
+    _, store = place(queue)
+    limits = Limits(size(queue["max_memory"]) if queue["max_memory"] else None)
+
+    def scan(client: DBOSClient, context: Mapping[str, Any], run: str) -> dict[str, Any]:
+        def breathe() -> bool:
+            time.sleep(1.0)
+            return True
+
+        return schedule.scan(client, context, store, breathe)
+
+    return Worker(own, limits, tell, finished, scan)
+
+
+_OWN = ("hf_token", "cache_dir", "offline", "device")
+"""Settings that a worker lays over those of an order."""
+
+
+def _known_formats() -> tuple[str, ...]:
+    from meetsplit.pipeline.exporters import names
+
+    return names()
+
+
+def progress(quiet: bool) -> Reporter:
+    """Progress on stderr."""
+    from meetsplit.console.progress import Reporter
+
+    return Reporter(Console(stderr=True), quiet=quiet)
+
+
+def outcomes(total: int | None, quiet: bool, failed: list[str] | None = None) -> Callable[[str, Order, str | None], None]:
+    """Says how each job ended, and keeps the failed ones."""
+    count: list[str] = []
+
+    def hear(job: str, order: Order, error: str | None) -> None:
+        count.append(job)
+        if error is not None and failed is not None:
+            failed.append(job)
+        if error is not None:
+            say(f"failed: {order.recording}: {error}")
+        elif not quiet:
+            say(f"done{f' {len(count)} of {total}' if total else ''}: {order.recording} → {order.outputs.folder / order.stem}.*")
+
+    return hear
+
+
+def pause(engine: Engine, stopped: Callable[[], bool], seconds: float = 0.2) -> Callable[[], bool]:
+    """A pause between two looks that ends early when the process is asked to stop; False then."""
+
+    def pause() -> bool:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not stopped() and not engine.full:
+            time.sleep(min(0.05, seconds))
+        return not stopped() and not engine.full
+
+    return pause
+
+
+def news(engine: Engine, pause: Callable[[], bool]) -> None:
+    """Let commands and webhooks of finished jobs be told before the process ends."""
+    from meetsplit.jobs.flow import NEWS_WORKFLOW
+
+    while engine.client.list_workflows(name=NEWS_WORKFLOW, status=["ENQUEUED", "PENDING"], load_input=False, limit=1) and pause():
+        pass
+
+
+def watch_on(look: Callable[[], Any], pause: Callable[[], bool]) -> None:
+    """Look until asked to stop; a complaint is said once for as long as it lasts."""
+    said: tuple[str, ...] = ()
+    while True:
+        seen = look()
+        if seen.complaints != said:
+            noted([complaint for complaint in seen.complaints if complaint not in said], 0)
+            said = seen.complaints
+        if not pause():
+            return
+
+
+def noted(complaints: Sequence[str], unsettled: int) -> None:
+    """Say what could not be looked at."""
+    for complaint in complaints:
+        say(f"note: {complaint}")
+    if unsettled:
+        say(f"note: {unsettled} {'file is' if unsettled == 1 else 'files are'} still being written to and left for the next time")
+
+
+def say(text: str) -> None:
+    """One plain line on stderr."""
+    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)

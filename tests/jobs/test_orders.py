@@ -1,0 +1,216 @@
+"""Orders, names, limits, patterns: the parts of a job that need no process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meetsplit.jobs.database import database
+from meetsplit.jobs.finding import Found, Patterns, Settling, search
+from meetsplit.jobs.intake import Request, take
+from meetsplit.jobs.ledger import Ledger
+from meetsplit.jobs.limits import Limits, resident, size
+from meetsplit.jobs.order import Afterwards, Order, anchored
+from meetsplit.jobs.publish import carry
+from meetsplit.jobs.store import Store
+from meetsplit.pipeline.errors import AudioError, JobError, SettingsError
+from meetsplit.pipeline.locks import locked, try_lock
+from meetsplit.pipeline.settings import Outputs, Settings
+
+
+def order(**changes: object) -> Order:
+    plain = Order(
+        Path("/in/call.wav"),
+        "c0ffee",
+        Settings(hf_token="hf_secret", cache_dir=Path("/cache")),
+        Outputs(Path("/out")),
+        Path("/out"),
+        "call",
+    )
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
+
+
+@given(
+    st.builds(
+        Afterwards,
+        st.lists(st.text(), max_size=3).map(tuple),
+        st.floats(1, 100),
+        st.none() | st.text(),
+        st.none() | st.just(Path("/done")),
+        st.integers(0, 5),
+        st.floats(0, 1000),
+    ),
+    st.integers(1, 100),
+    st.tuples(st.tuples(st.just("SPEAKER_00"), st.text(min_size=1))) | st.just(()),
+)
+def test_orders_travel_whole(afterwards: Afterwards, priority: int, names: tuple[tuple[str, str], ...]) -> None:
+    made = order(
+        afterwards=afterwards,
+        priority=priority,
+        outputs=Outputs(Path("/out/x"), names=names),
+        settings=Settings(language="de", num_speakers=3),
+    )
+    assert Order.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+def test_orders_hold_no_secrets() -> None:
+    text = json.dumps(order().to_json())
+    assert "hf_secret" not in text
+    assert "/cache" not in text
+
+
+def test_orders_of_other_versions() -> None:
+    row = order().to_json()
+    row["settings"]["a_setting_of_the_future"] = 7
+    del row["settings"]["seed"]
+    assert Order.from_json(row).settings.seed == 0
+    with pytest.raises(JobError, match="queue its recording again"):
+        Order.from_json({"recording": "x"})
+
+
+def test_what_makes_two_orders_the_same(tmp_path: Path) -> None:
+    plain = order().key
+    assert order(recording=Path("/elsewhere/copy.wav"), stem="copy").key == plain
+    assert order(settings=Settings(device="cpu", hf_token="other", offline=True)).key == plain
+    assert order(priority=1, afterwards=Afterwards(("true",))).key == plain
+    others = {
+        order(content="beef").key,
+        order(settings=Settings(num_speakers=2)).key,
+        order(outputs=Outputs(Path("/out"), max_line_width=30)).key,
+        order(root=Path("/other")).key,
+    }
+    assert len({plain, *others}) == 5
+    script = tmp_path / "words.ctm"
+    script.write_text("a 1 0 1 one\n")
+    first = order(settings=Settings(script=script)).key
+    script.write_text("a 1 0 1 two\n")
+    assert order(settings=Settings(script=script)).key != first
+
+
+def test_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.pt").touch()
+    made = anchored(Settings(model="small.pt", rttm=Path("a.rttm"), diarizer_model="pyannote/some-pipeline"))
+    assert (made.model, made.rttm, made.diarizer_model) == (str(tmp_path / "small.pt"), tmp_path / "a.rttm", "pyannote/some-pipeline")
+
+
+def test_requests_travel_whole() -> None:
+    made = Request(
+        Settings(language="de"),
+        Outputs(Path("/out"), formats=("srt",)),
+        1,
+        Afterwards(retries=2),
+        Patterns(("*.wav",), ("x*",), (Path("/out"),)),
+    )
+    assert Request.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+def test_settling_minds_no_clock(tmp_path: Path) -> None:
+    file = tmp_path / "call.wav"
+    file.write_bytes(b"one")
+    settling = Settling(3)
+    for _ in range(2):
+        settling = settling.look([file])
+        assert not settling.settled()
+    os.utime(file, (0, 0))  # an old time, as copies that keep times have
+    for _ in range(3):
+        assert not settling.settled()
+        settling = settling.look([file])
+    assert list(settling.settled()) == [file]
+    file.write_bytes(b"")
+    assert not settling.look([file]).settled()
+    file.unlink()
+    assert not settling.look([file]).seen
+
+
+def test_search(tmp_path: Path) -> None:
+    for name in ("a.wav", "b/c.M4A", "b/notes.txt", "b/SPEAKER_01.wav", ".x.wav", "out/d.wav", "e.part"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    patterns = Patterns(apart=(tmp_path / "out",))
+    assert search([tmp_path], patterns).found == (Found(tmp_path / "a.wav"), Found(tmp_path / "b/c.M4A", Path("b")))
+    assert [found.path.name for found in search([f"{tmp_path}/**/*.txt"], patterns).found] == ["notes.txt"]
+    assert [found.path.name for found in search([tmp_path], Patterns(("b/*",), ("*.txt",))).found] == ["c.M4A"]
+    with pytest.raises(AudioError, match="no such file or folder"):
+        search([tmp_path / "nothing"], patterns)
+
+
+def test_ledger_reads_a_file_once_and_survives_damage(tmp_path: Path) -> None:
+    call = tmp_path / "call.wav"
+    call.write_bytes(b"sound")
+    ledger = Ledger.at(tmp_path)
+    content = ledger.content(call)
+    ledger.save()
+    again = Ledger.at(tmp_path)
+    again.contents[str(call)] = (again.contents[str(call)][0], "from the ledger")
+    assert again.content(call) == "from the ledger"
+    call.write_bytes(b"other sound")
+    assert again.content(call) not in ("from the ledger", content)
+    (tmp_path / "seen.json").write_text("{ damaged")
+    assert Ledger.at(tmp_path).content(call) == again.content(call)
+
+
+def test_take_refuses_what_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "call.wav").write_bytes(b"sound")
+    found = search([tmp_path], Patterns()).found
+    taken = take(found, Request(Settings(), Outputs(tmp_path / "out")), Ledger.at(tmp_path))
+    assert [made.stem for made in taken.orders] == ["call"]
+    assert [(path.name, "is being written to, or is empty" in str(error)) for path, error in taken.refused] == [("empty.wav", True)]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("8GB", 8 * 10**9), ("1GiB", 2**30), ("512 M", 512 * 10**6), ("2K", 2000), ("77", 77)])
+def test_sizes(text: str, expected: int) -> None:
+    assert size(text) == expected
+
+
+def test_limits() -> None:
+    with pytest.raises(SettingsError, match="--max-memory lots"):
+        size("lots")
+    assert resident() > 10**6
+    assert Limits(1).full()
+    assert not Limits(10**15).full()
+    assert not Limits().full()
+
+
+def test_finished_recordings_never_replace_others(tmp_path: Path) -> None:
+    for content in (b"one", b"two"):
+        (tmp_path / "call.wav").write_bytes(content)
+        carry(tmp_path / "call.wav", tmp_path / "done", Path("sub"))
+    assert sorted(path.name for path in (tmp_path / "done" / "sub").iterdir()) == ["call-2.wav", "call.wav"]
+
+
+def test_locks_die_with_their_process(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "lock"
+    code = (
+        "import sys, time; from pathlib import Path; from meetsplit.pipeline.locks import try_lock; "
+        "held = try_lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert try_lock(path) is None
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    with locked(path):
+        assert try_lock(path) is None
+
+
+def test_where_the_queue_is(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert database(None, store).file == tmp_path / "jobs.sqlite"
+    remote = database("postgres://me:secret@db.example.org:5433/calls", store)
+    assert remote.url == "postgresql://me:secret@db.example.org:5433/calls"
+    assert remote.place == "postgresql://db.example.org:5433/calls"
+    for wrong in ("mysql://x/y", "jobs.db", "postgresql://host:port/x"):
+        with pytest.raises(SettingsError, match="--database"):
+            database(wrong, store)
