@@ -1,15 +1,13 @@
-"""What does the queue cost? Fifty recordings with and without it, and a list of ten thousand jobs.
+"""What does the queue cost? Recordings with and without it, and a list of ten thousand jobs.
 
-    python -m meetsplit.benchmarks.jobs overhead [--recordings 50] [--seconds 600] [--separator dictionary] [--repeats 3]
-    python -m meetsplit.benchmarks.jobs list [--jobs 10000]
+    python -m meetsplit.benchmarks.jobs [--recordings 50] [--seconds 60] [--jobs 10000] [--repeats 1] [--write]
 
-The recordings are noise with given turns and words, so that no model takes part: what is left of the pipeline
-(decoding, cutting, tracks, writing) is the least processing a recording can have, and the queue's share of it the most.
+Turns and words are given, so that no model takes part: what is left of the pipeline (decoding, taking voices apart with
+the `dictionary`, tracks, writing) is less than any real run, and the queue's share of it more.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -21,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from meetsplit.benchmarks.page import command, options, publish
 from meetsplit.jobs.database import client, database
 from meetsplit.jobs.desk import Desk
 from meetsplit.jobs.listing import rows
@@ -66,44 +65,36 @@ def timed(*arguments: str | Path, env: dict[str, str]) -> float:
     return time.perf_counter() - began
 
 
-def overhead(count: int, seconds: int, separator: str, repeats: int) -> None:
-    """Time `meetsplit run` and `meetsplit batch` on the same recordings, and on none that are new: that is starting up."""
+def overhead(count: int, seconds: int, separator: str, repeats: int) -> str:
+    """`meetsplit run` and `meetsplit batch` on the same recordings, starting up taken off both: a line of the table."""
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         calls = recordings(place / "calls", count, seconds)
-        options = known(place, seconds, separator)
+        given = known(place, seconds, separator)
         env = {**os.environ, "MEETSPLIT_CACHE": str(place / "cache"), "MEETSPLIT_STATE": str(place / "state")}
-        plain, queued, start_plain, start_queued = [], [], [], []
+        timed("run", calls[0], *given, "-o", place / "x", env=env)
+        plain, queued = [], []
         for turn in range(repeats):
-            one = ["-f", "txt", "--no-tracks", *options]
-            start_plain.append(timed("run", calls[0], *one, "-o", place / "x", env=env))
-            start_plain[-1] = timed("run", calls[0], *one, "-o", place / "x", env=env)
-            plain.append(timed("run", *calls, *options, "-o", place / f"plain{turn}", "--no-cache", env=env))
-            queued.append(timed("batch", place / "calls", *options, "-o", place / f"queued{turn}", env=env))
-            start_queued.append(timed("batch", place / "calls", *options, "-o", place / f"queued{turn}", env=env))
-        report(count, seconds, [statistics.median(values) for values in (plain, queued, start_plain, start_queued)])
+            started = timed("run", calls[0], *given, "-o", place / "x", env=env)
+            plain.append(timed("run", *calls, *given, "-o", place / f"plain{turn}", "--no-cache", env=env) - started)
+            whole = timed("batch", place / "calls", *given, "-o", place / f"queued{turn}", env=env)
+            queued.append(whole - timed("batch", place / "calls", *given, "-o", place / f"queued{turn}", env=env))
+    one, other = statistics.median(plain), statistics.median(queued)
+    return (
+        f"| {count} recordings of {seconds} s, `--separator {separator}` | {one:.1f} s | {other:.1f} s | "
+        f"{100 * (other / one - 1):+.1f} % | {1000 * (other - one) / count:+.0f} ms |"
+    )
 
 
-def report(count: int, seconds: int, medians: list[float]) -> None:
-    """Print the numbers; medians of several runs."""
-    plain, queued, start_plain, start_queued = medians
-    work, with_queue = plain - start_plain, queued - start_queued
-    print(f"{count} recordings of {seconds} s")
-    print(f"run:   {plain:7.2f} s, starting up {start_plain:.2f} s")
-    print(f"batch: {queued:7.2f} s, starting up and seeing that all is done {start_queued:.2f} s")
-    print(f"overhead with starting up    {100 * (queued / plain - 1):+.1f} %, {1000 * (queued - plain) / count:+.0f} ms a recording")
-    print(f"overhead without starting up {100 * (with_queue / work - 1):+.1f} %, {1000 * (with_queue - work) / count:+.0f} ms a recording")
-
-
-def listing(count: int) -> None:
-    """Time a list of so many waiting jobs."""
+def listing(count: int) -> str:
+    """How long a list of so many waiting jobs takes: a sentence."""
     with tempfile.TemporaryDirectory() as scratch:
         store = Store(Path(scratch)).ready()
         base = database(None, store)
+        out = Path("/calls/transcripts")
         with client(base, store, make=True) as opened:
             desk = Desk(opened, store)
             for number in range(count):
-                out = Path("/calls/transcripts")
                 desk.put(Order(Path(f"/calls/call{number:05d}.m4a"), f"{number:064x}", Settings(), Outputs(out), out, f"call{number:05d}"))
         taken = []
         for _ in range(REPEATS):
@@ -112,26 +103,26 @@ def listing(count: int) -> None:
                 found = rows(opened, store)
                 taken.append(time.perf_counter() - began)
         env = {**os.environ, "MEETSPLIT_STATE": scratch}
-        process = [timed("jobs", "list", "--json", env=env) for _ in range(REPEATS)]
-        print(f"{len(found)} jobs, median of {REPEATS}: {statistics.median(taken):.2f} s to list")
-        print(f"as a process, JSON included: {statistics.median(process):.2f} s")
+        process = statistics.median(timed("jobs", "list", "--json", env=env) for _ in range(REPEATS))
+    return (
+        f"{len(found)} waiting jobs are listed in {statistics.median(taken):.2f} s; `meetsplit jobs list --json` takes {process:.1f} s "
+        f"for them, Python's start included (medians of {REPEATS})."
+    )
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    first = commands.add_parser("overhead")
-    first.add_argument("--recordings", type=int, default=50)
-    first.add_argument("--seconds", type=int, default=600)
-    commands.add_parser("list").add_argument("--jobs", type=int, default=10000)
-    first.add_argument("--separator", default="dictionary")
-    first.add_argument("--repeats", type=int, default=REPEATS)
-    asked = parser.parse_args()
-    if asked.command == "overhead":
-        overhead(asked.recordings, asked.seconds, asked.separator, asked.repeats)
-    else:
-        listing(asked.jobs)
+    """Measure, print, and put into the page if asked."""
+    asked = options(__doc__)
+    asked.add_argument("--recordings", type=int, default=50)
+    asked.add_argument("--seconds", type=int, default=60)
+    asked.add_argument("--jobs", type=int, default=10000)
+    asked.add_argument("--repeats", type=int, default=1)
+    chosen = asked.parse_args()
+    lines = ["| | `run` | `batch` | the queue's share | a recording |", "|---|--:|--:|--:|--:|"]
+    lines.append(overhead(chosen.recordings, chosen.seconds, "dictionary", chosen.repeats))
+    lines.append(overhead(chosen.recordings, 2, "none", max(REPEATS, chosen.repeats)))
+    note = "Starting up is taken off: of `run`, a run whose stages are all kept; of `batch`, a batch in which everything is done already."
+    publish("jobs", "\n".join([*lines, "", note, "", listing(chosen.jobs)]), command("jobs"), into_page=chosen.write)
 
 
 if __name__ == "__main__":
