@@ -13,7 +13,7 @@ from meetsplit.console.listed import jobs_app
 from meetsplit.console.options import asking
 from meetsplit.console.queueing import be_nice, interruptible, place, queueing, request
 from meetsplit.console.schedules import schedule_app
-from meetsplit.console.working import news, noted, outcomes, pause, progress, say, told, watch_on
+from meetsplit.console.working import foresee, news, noted, outcomes, pause, progress, say, told, watch_on
 from meetsplit.pipeline.errors import AudioError, SettingsError
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def batch(
             say(f"{sum(slip.outcome == 'queued' for slip in slips)} of {len(slips)} recordings queued")
         return
     be_nice(queue["nice"] or 0)
+    with progress(quiet) as tell:
+        foresee(wanted, tell)
     with progress(quiet) as tell, Engine(base, store, told(queue, asked, tell, outcomes(len(taken.orders), quiet))) as engine:
         slips = put(engine.client)
         with interruptible(engine, say) as stopped:
@@ -117,6 +119,8 @@ def watch(
         raise SettingsError(f"-o {folder}: results cannot go to the watched folder itself: choose a folder below it or elsewhere")
     base, store = place(queue)
     be_nice(_NICE if queue["nice"] is None else queue["nice"])
+    with progress(quiet) as tell:
+        foresee(wanted, tell)
     failed: list[str] = []
     with progress(quiet) as tell, Engine(base, store, told(queue, asked, tell, outcomes(None, quiet, failed))) as engine:
         desk = Desk(engine.client, store)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from meetsplit.console.progress import Reporter
     from meetsplit.jobs.engine import Engine, Worker
+    from meetsplit.jobs.intake import Request
     from meetsplit.jobs.order import Order
     from meetsplit.pipeline.events import Tell
 
@@ -49,6 +50,16 @@ def _known_formats() -> tuple[str, ...]:
     from meetsplit.pipeline.exporters import names
 
     return names()
+
+
+def foresee(wanted: Request, tell: Tell) -> None:
+    """See that the models are here before anything is queued: a missing one is no fault of a recording.
+
+    Raises as `preflight.preflight` does.
+    """
+    from meetsplit.pipeline.preflight import preflight
+
+    preflight(wanted.settings, tell)
 
 
 def progress(quiet: bool) -> Reporter:

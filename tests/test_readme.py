@@ -29,7 +29,18 @@ def test_its_python_runs(block: str) -> None:
 def known_options() -> set[str]:
     """Every option of every command, from their help."""
     found = {"--debug"}
-    helps = [("run",), ("score",), ("doctor",), ("export",), ("models", "fetch"), ("batch",), ("watch",), ("schedule", "add"), ("worker",)]
+    helps = [
+        ("run",),
+        ("score",),
+        ("doctor",),
+        ("export",),
+        ("models", "fetch"),
+        ("batch",),
+        ("watch",),
+        ("schedule", "add"),
+        ("worker",),
+        ("jobs", "retry"),
+    ]
     for words in helps:
         done = subprocess.run(
             [sys.executable, "-m", "meetsplit.cli", *words, "--help"],

@@ -117,6 +117,14 @@ def test_nothing_there(house: Any) -> None:
     assert "no recordings there" in "\n".join(said.lines)
 
 
+def test_a_missing_model_is_no_fault_of_the_recordings(house: Any) -> None:
+    house.recording("call.wav")
+    for command in (("batch",), ("watch", "--once", "--poll", "0.1")):
+        said = house.run(*command, house.calls, "-o", house.out, "--diarizer", "pyannote", "--offline", "--device", "cpu", code=1)
+        assert "community-1" in "\n".join(said.lines)
+    assert not (house.state / "jobs.sqlite").exists()
+
+
 def test_max_memory_stops_before_new_work(house: Any) -> None:
     house.recording("call.wav")
     stopped = house.run("batch", house.calls, *house.known(), "-o", house.out, *SMALL, "--max-memory", "1MB", code=75)

@@ -74,6 +74,18 @@ def test_asked_to_stop(house: Any, undisturbed: Any, number: int, expected: int)
     assert house.files() == undisturbed.files()
 
 
+def test_asked_to_stop_in_a_stage_that_takes_long(house: Any) -> None:
+    """The process ends around the stage, and nobody takes the job for failed."""
+    call = house.recording("call.wav", seconds=1200)
+    slow = [option if option != "none" else "dictionary" for option in house.known(1200)]
+    running = house.start("batch", call, *slow, "-o", house.out)
+    running.until("separate …")
+    code, seconds = running.signal(signal.SIGTERM)
+    assert (code, seconds < 10) == (143, True)
+    assert [job["state"] for job in house.jobs()] == ["running"]
+    assert house.files() == {}
+
+
 def test_an_upgrade_between_crash_and_restart(house: Any, tmp_path: Path) -> None:
     """Another version of the package on the path, as pip leaves it: the job is resumed, nothing of two versions mixes."""
     call = house.recording("call.wav", seconds=LONG)
