@@ -81,7 +81,7 @@ def batch(
         slips = put(engine.client)
         with interruptible(engine, say) as stopped:
             newest = wait(Desk(engine.client, store), slips, pause(engine, stopped.asked.is_set))
-            news(engine, pause(engine, stopped.asked.is_set))
+            news(engine, newest.values(), pause(engine, stopped.asked.is_set))
         ended = endings(engine.client, slips, newest)
         code = stopped.code or (FULL if engine.full else 0)
         wide().print(table(ended, taken.refused))
@@ -130,8 +130,8 @@ def watch(
             if once:
                 look = watching.once(passing)
                 noted(look.complaints, look.unsettled)
-                wait(desk, look.slips, pause(engine, stopped.asked.is_set))
-                news(engine, pause(engine, stopped.asked.is_set))
+                newest = wait(desk, look.slips, pause(engine, stopped.asked.is_set))
+                news(engine, newest.values(), pause(engine, stopped.asked.is_set))
             else:
                 watch_on(watching.look, passing)
         code = stopped.code or (FULL if engine.full else int(once and bool(failed) and not stopped.asked.is_set()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,18 +28,19 @@ Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 @queueing("state_dir", "database")
 def list_jobs(
     *,
-    state: Annotated[str | None, typer.Option(help="Only waiting, running, done, failed or cancelled ones.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only waiting, running, interrupted, done, failed or cancelled ones.")] = None,
     limit: Annotated[int, typer.Option(help="At most this many, the newest; 0 for all.", min=0)] = 0,
     as_json: Json = False,
     queue: Mapping[str, Any],
 ) -> None:
     """List every job with its stage, how far it is, the time left, and why it failed."""
     from meetsplit.jobs.database import client
+    from meetsplit.jobs.lease import lease
     from meetsplit.jobs.listing import rows
 
     base, store = place(queue)
-    with client(base, store) as opened:
-        found = [row for row in rows(opened, store) if state is None or row.state.startswith(state)]
+    with client(base, store) as opened, closing(lease(base, store.ready())) as own:
+        found = [row for row in rows(opened, store, dead=own.dead) if state is None or row.state.startswith(state)]
     shown = found[-limit:] if limit else found
     if as_json:
         print_json([row.to_json() for row in shown])
@@ -61,11 +63,12 @@ def show(
 ) -> None:
     """Show everything about one job."""
     from meetsplit.jobs.database import client
+    from meetsplit.jobs.lease import lease
     from meetsplit.jobs.listing import named
 
     base, store = place(queue)
-    with client(base, store) as opened:
-        row = named(opened, store, name)
+    with client(base, store) as opened, closing(lease(base, store.ready())) as own:
+        row = named(opened, store, name, dead=own.dead)
         steps = [step["function_name"] for step in opened.list_workflow_steps(row.job) if step["error"] is None]
     facts = {**row.to_json(), "finished": steps, "job_folder": str(store.folder(row.job.partition(".")[0]))}
     if as_json:

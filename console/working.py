@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from meetsplit.console.queueing import place
+from meetsplit.pipeline.errors import MeetsplitError
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -37,7 +38,13 @@ def told(queue: Mapping[str, Any], asked: Mapping[str, Any], tell: Tell, finishe
             time.sleep(1.0)
             return True
 
-        return schedule.scan(client, context, store, breathe)
+        try:
+            found = schedule.scan(client, context, store, breathe)
+        except MeetsplitError as error:
+            say(f"note: {run}: {error}")
+            raise
+        noted(found["complaints"], found["unsettled"])
+        return found
 
     return Worker(own, limits, tell, finished, scan)
 
@@ -97,12 +104,14 @@ def pause(engine: Engine, stopped: Callable[[], bool], seconds: float = 0.2) -> 
     return pause
 
 
-def news(engine: Engine, pause: Callable[[], bool]) -> None:
-    """Let commands and webhooks of finished jobs be told before the process ends."""
-    from meetsplit.jobs.flow import NEWS_WORKFLOW
-
-    while engine.client.list_workflows(name=NEWS_WORKFLOW, status=["ENQUEUED", "PENDING"], load_input=False, limit=1) and pause():
-        pass
+def news(engine: Engine, jobs: Iterable[str], pause: Callable[[], bool]) -> None:
+    """Let commands and webhooks of these jobs be told before the process ends."""
+    asked = [f"{job}.news" for job in jobs]
+    while asked:
+        found = engine.client.list_workflows(workflow_ids=asked, status=["ENQUEUED", "PENDING"], load_input=False, load_output=False)
+        asked = [workflow.workflow_id for workflow in found]
+        if asked and not pause():
+            return
 
 
 def watch_on(look: Callable[[], Any], pause: Callable[[], bool]) -> None:

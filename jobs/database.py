@@ -60,6 +60,8 @@ class Database:
 def database(asked: str | None, store: Store) -> Database:
     """The database that was asked for, else SQLite in the state folder. Raises `SettingsError`."""
     if asked is None:
+        if "?" in str(store.database):
+            raise SettingsError(f"--state-dir {store.state}: SQLite cannot work below a folder with a question mark in its name")
         return Database(f"sqlite:///{store.database.absolute()}", store.database.absolute())
     if not asked.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
         raise SettingsError("--database takes postgresql://user@host/name; leave it out for SQLite in the state folder")

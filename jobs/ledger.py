@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,22 +49,34 @@ class Ledger:
         return content
 
     def claim(self, paths: list[Path], folder: Path) -> dict[Path, str]:
-        """The stem under which each recording's results go to ``folder``: the one that it had before, else a free one."""
-        claimed = self.stems.setdefault(str(folder), {})
-        new = [path for path in paths if str(path) not in claimed]
-        if new:
-            stems = unique_stems([*map(Path, claimed), *new], folder, (*suffixes(), ".failed.txt"))
-            claimed.update({str(path): stems[path] for path in new})
+        """The stem under which each recording's results go to ``folder``: the one that it had before, else a free one.
+
+        A claim is written down at once: no two processes give one stem to two recordings.
+        """
+        if any(str(path) not in self.stems.get(str(folder), {}) for path in paths):
+            with self._together():
+                claimed = self.stems.setdefault(str(folder), {})
+                new = [path for path in paths if str(path) not in claimed]
+                stems = unique_stems([*map(Path, claimed), *new], folder, (*suffixes(), ".failed.txt"))
+                claimed.update({str(path): stems[path] for path in new})
+        claimed = self.stems.get(str(folder), {})
         return {path: claimed[str(path)] for path in paths}
 
     def save(self) -> None:
         """Write it, together with what another process has written meanwhile."""
+        with self._together():
+            pass
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Alone with the file: what others wrote is known inside the block, and what is known afterwards is written."""
         with locked(self.path.with_suffix(".lock")):
-            contents, stems = dict(self.contents), {folder: dict(own) for folder, own in self.stems.items()}
+            contents, stems = dict(self.contents), self.stems
             self._read()
             self.contents |= contents
             for folder, own in stems.items():
-                self.stems[folder] = {**self.stems.get(folder, {}), **own}
+                self.stems[folder] = {**own, **self.stems.get(folder, {})}
+            yield
             write(self.path, json.dumps({"contents": self.contents, "stems": self.stems}, ensure_ascii=False))
 
     def _read(self) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from dbos import DBOSClient
 
@@ -18,6 +18,9 @@ from meetsplit.jobs.order import Order
 from meetsplit.jobs.store import Store
 from meetsplit.pipeline.errors import JobError
 from meetsplit.pipeline.locks import try_lock
+
+INTERRUPTED = "interrupted"
+"""A job whose worker lives no more: the next worker goes on with it."""
 
 _LIVE = {"ENQUEUED": "waiting", "PENDING": "running", "DELAYED": "waiting to retry"}
 
@@ -47,19 +50,23 @@ class Row:
         return dataclasses.asdict(self)
 
 
-def rows(client: DBOSClient, store: Store, *, prefix: str | None = None) -> tuple[Row, ...]:
+Dead: TypeAlias = Callable[[str], bool]
+"""Whether the worker of that name lives no more."""
+
+
+def rows(client: DBOSClient, store: Store, *, prefix: str | None = None, dead: Dead = lambda worker: False) -> tuple[Row, ...]:
     """Every order's newest job, oldest first; those whose name begins with ``prefix``."""
     newest: dict[str, Any] = {}
     for workflow in client.list_workflows(name=WORKFLOW, workflow_id_prefix=prefix):
         key = workflow.workflow_id.partition(".")[0]
         if key not in newest or attempt(newest[key].workflow_id) < attempt(workflow.workflow_id):
             newest[key] = workflow
-    return tuple(_row(workflow, store) for workflow in sorted(newest.values(), key=lambda workflow: workflow.created_at or 0))
+    return tuple(_row(workflow, store, dead) for workflow in sorted(newest.values(), key=lambda workflow: workflow.created_at or 0))
 
 
-def named(client: DBOSClient, store: Store, name: str) -> Row:
+def named(client: DBOSClient, store: Store, name: str, *, dead: Dead = lambda worker: False) -> Row:
     """The one job whose name begins with ``name``. Raises `JobError` where there is none, or more than one."""
-    found = rows(client, store, prefix=name)
+    found = rows(client, store, prefix=name, dead=dead)
     if len(found) != 1:
         raise JobError(f"{name}: {'no job' if not found else f'{len(found)} jobs'} of that name; `meetsplit jobs list` shows them")
     return found[0]
@@ -67,7 +74,7 @@ def named(client: DBOSClient, store: Store, name: str) -> Row:
 
 def cancel(client: DBOSClient, jobs: Sequence[Row]) -> tuple[Row, ...]:
     """Cancel what has not ended: a waiting job at once, a running one within seconds. Those that were cancelled."""
-    live = tuple(row for row in jobs if row.state in _LIVE.values())
+    live = tuple(row for row in jobs if row.state in (*_LIVE.values(), INTERRUPTED))
     if live:
         client.cancel_workflows([row.job for row in live])
     return live
@@ -114,12 +121,15 @@ def clean(client: DBOSClient, store: Store, *, older_than: float, done: bool = T
     return count
 
 
-def _row(workflow: Any, store: Store) -> Row:
+def _row(workflow: Any, store: Store, dead: Dead) -> Row:
     order = _asked(workflow)
     key = workflow.workflow_id.partition(".")[0]
+    state = _LIVE.get(workflow.status) or STATES.get(workflow.status, workflow.status.lower())
+    if workflow.status == "PENDING" and workflow.executor_id and dead(workflow.executor_id):
+        state = INTERRUPTED
     row = Row(
         workflow.workflow_id,
-        _LIVE.get(workflow.status) or STATES.get(workflow.status, workflow.status.lower()),
+        state,
         str(order.get("recording", "?")),
         str(order.get("outputs", {}).get("folder", Path())),
         attempt(workflow.workflow_id),

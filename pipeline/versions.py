@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from importlib import metadata
 
 PACKAGES = ("torch", "torchaudio", "pyannote.audio", "speechbrain", "openai-whisper", "av", "pocketsphinx")
 
 
+@functools.cache
 def version(package: str) -> str | None:
     """The installed version of a distribution; None where it is not installed."""
     try:

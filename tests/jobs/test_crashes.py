@@ -82,7 +82,7 @@ def test_asked_to_stop_in_a_stage_that_takes_long(house: Any) -> None:
     running.until("separate …")
     code, seconds = running.signal(signal.SIGTERM)
     assert (code, seconds < 10) == (143, True)
-    assert [job["state"] for job in house.jobs()] == ["running"]
+    assert [(job["state"], job["stage"]) for job in house.jobs()] == [("interrupted", "separate")]
     assert house.files() == {}
 
 

@@ -164,7 +164,7 @@ def test_take_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     found = search([tmp_path], Patterns()).found
     taken = take(found, Request(Settings(), Outputs(tmp_path / "out")), Ledger.at(tmp_path))
     assert [made.stem for made in taken.orders] == ["call"]
-    assert [(path.name, "is being written to, or is empty" in str(error)) for path, error in taken.refused] == [("empty.wav", True)]
+    assert [(path.name, "is empty" in str(error)) for path, error in taken.refused] == [("empty.wav", True)]
 
 
 @pytest.mark.parametrize(("text", "expected"), [("8GB", 8 * 10**9), ("1GiB", 2**30), ("512 M", 512 * 10**6), ("2K", 2000), ("77", 77)])
@@ -211,6 +211,8 @@ def test_where_the_queue_is(tmp_path: Path) -> None:
     remote = database("postgres://me:secret@db.example.org:5433/calls", store)
     assert remote.url == "postgresql://me:secret@db.example.org:5433/calls"
     assert remote.place == "postgresql://db.example.org:5433/calls"
+    with pytest.raises(SettingsError, match="question mark"):
+        database(None, Store(tmp_path / "why?"))
     for wrong in ("mysql://x/y", "jobs.db", "postgresql://host:port/x"):
         with pytest.raises(SettingsError, match="--database"):
             database(wrong, store)
