@@ -52,7 +52,7 @@ class SoundInfo:
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """The container and its default audio stream. Raises `AudioError` with a sentence for every reason why not."""
-    with _file(path) as file:
+    with recording(path) as file:
         try:
             container = av.open(file, "r", io_open=_nothing_else, metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -107,7 +107,8 @@ def _unopened(path: Path) -> str:
     return f"{path} is in no sound or video format that FFmpeg knows: convert it to WAV, FLAC, M4A or MP3 and try again"
 
 
-def _file(path: Path) -> IO[bytes]:
+def recording(path: Path) -> IO[bytes]:
+    """The open file of a recording. Raises `AudioError` for what is no file, is empty or cannot be opened."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):

@@ -21,7 +21,7 @@ from meetsplit.pipeline.plan import Cutting
 from meetsplit.pipeline.preflight import VERBS, Preflight, preflight
 from meetsplit.pipeline.separators.matched import matched
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import Diarizer, Separator, Transcriber
+from meetsplit.pipeline.stages import Diarizer, Informed, Separator, Transcriber
 from meetsplit.pipeline.wavs import stretch
 from meetsplit.pipeline.workbench import Workbench, fingerprint, keys
 
@@ -85,9 +85,11 @@ class Pipeline:
     def _diarize(self, recording: Audio, path: Path) -> Diarized:
         with self._stage("diarize", f"finding who speaks when in {path}") as say:
             diarizer: Diarizer = self._backend("diarizer")
+            if isinstance(diarizer, Informed):
+                diarizer = diarizer.about(path.stem)
             turns = promises.checked_turns(diarizer.diarize(resample(recording, diarizer.rate), self._tell), recording)
             say(f"{len({turn.speaker for turn in turns})} speakers, {len(turns)} turns")
-        return Diarized(recording.duration, turns, tuple(getattr(diarizer, "names", ())))
+        return Diarized(recording.duration, turns, diarizer.names if isinstance(diarizer, Informed) else ())
 
     def _isolate(self, recording: Audio, found: Diarized, folder: Path, path: Path) -> tuple[Outline, ...]:
         """Lay every stretch of every stream into its speaker's track as it comes; only the outlines stay in memory."""

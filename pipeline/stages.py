@@ -31,6 +31,17 @@ class Diarizer(Protocol):
 
 
 @runtime_checkable
+class Informed(Protocol):
+    """A diarizer that does not listen and must be told which recording is meant; the turns it brings may have names."""
+
+    names: tuple[tuple[Speaker, str], ...]
+    """People's names by label, once it has diarized."""
+
+    def about(self, recording: str) -> Diarizer:
+        """The diarizer for the recording of that name (the file's, without folder and extension)."""
+
+
+@runtime_checkable
 class Separator(Protocol):
     """One voice at a time, by name."""
 

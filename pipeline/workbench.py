@@ -17,11 +17,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from meetsplit.pipeline import versions
+from meetsplit.pipeline.containers import recording
 from meetsplit.pipeline.data import Diarized, Heard, Outline, Patch, Span, Speaker, Turn, Word
-from meetsplit.pipeline.errors import AudioError
+from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.exporters.writing import write
 from meetsplit.pipeline.preflight import Preflight
 from meetsplit.pipeline.settings import Settings
@@ -45,7 +46,7 @@ def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
 
     def key(before: str, stages: Sequence[str], names: Sequence[str], *files: Path | None) -> str:
         made_by = [asdict(choice.record()) | {"why": ""} for stage in stages if (choice := plan.of(stage)) is not None]
-        given = [fingerprint(file) if file is not None else None for file in files]
+        given = [_given(file) for file in files]
         parts = [before, software, made_by, [asked[name] for name in names], given]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
@@ -57,11 +58,26 @@ def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
 
 def fingerprint(path: Path) -> str:
     """SHA-256 of a file's content. Raises `AudioError` where it cannot be read."""
-    digest = hashlib.sha256()
+    with recording(path) as file:
+        return _digest(file, path)
+
+
+def _given(path: Path | None) -> str | None:
+    """The same for a file of turns or words that the settings name; `SettingsError` where it cannot be read."""
+    if path is None:
+        return None
     try:
         with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
+            return _digest(file, path)
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _digest(file: IO[bytes], path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        while block := file.read(_BLOCK):
+            digest.update(block)
     except OSError as error:
         raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()

@@ -114,7 +114,17 @@ def test_silence_gives_empty_but_valid_outputs(tmp_path: Path) -> None:
     (tmp_path / "none.rttm").write_text("")
     (tmp_path / "none.stm").write_text("")
     done = meetsplit(
-        "run", silence, "-o", tmp_path / "out", "--rttm", tmp_path / "none.rttm", "--script", tmp_path / "none.stm", "--no-cache"
+        "run",
+        silence,
+        "-o",
+        tmp_path / "out",
+        "--rttm",
+        tmp_path / "none.rttm",
+        "--script",
+        tmp_path / "none.stm",
+        "--separator",
+        "dictionary",
+        "--no-cache",
     )
     assert done.returncode == 0, done.stderr
     assert read_transcript((tmp_path / "out" / "silence.json").read_text("utf-8")).segments == ()

@@ -150,7 +150,6 @@ def test_rttm_of_several_recordings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "no SPEAKER line"),
         ("1\n00:00:01,000 --> 00:00:02,000\nHello", "no SPEAKER line"),
         ("SPEAKER x 1 0.5 1.0", r"line 1: 5 fields"),
         (line("0", "1", "A") + "\n" + line("zero", "1", "A"), r"line 2: start 'zero'"),
@@ -160,10 +159,18 @@ def test_rttm_of_several_recordings(tmp_path: Path) -> None:
     ],
 )
 def test_bad_rttm_is_a_sentence(tmp_path: Path, content: str, says: str) -> None:
+    silence = Audio(np.zeros(160000, np.float32), 16000)
     path = rttm(tmp_path, content)
     with pytest.raises(SettingsError, match=says) as caught:
-        RttmDiarizer.load(Settings(rttm=path), {}, "cpu")
+        RttmDiarizer.load(Settings(rttm=path), {}, "cpu").diarize(silence, nobody)
     assert str(path) in str(caught.value)
+
+
+def test_a_file_about_several_recordings_is_asked_for_one(tmp_path: Path) -> None:
+    path = rttm(tmp_path, line("0", "1", "A") + "\n" + line("0", "2", "B").replace("SPEAKER x", "SPEAKER two"))
+    told = RttmDiarizer.load(Settings(rttm=path), {}, "cpu").about("two")
+    assert told.diarize(Audio(np.zeros(160000, np.float32), 16000), nobody) == (Turn(Span(0, 2), "SPEAKER_00"),)
+    assert told.names == (("SPEAKER_00", "B"),)
 
 
 def test_unreadable_rttm_is_a_sentence(tmp_path: Path) -> None:

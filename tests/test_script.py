@@ -122,3 +122,18 @@ def test_spread_words_fill_their_entry(start: float, length: float, said: list[s
     if words:
         assert words[0].span.start == start
         assert words[-1].span.end == pytest.approx(start + length)
+
+
+def test_where_two_speak_at_once_everybody_gets_their_own_words(tmp_path: Path) -> None:
+    stm = "call 1 anna 0.0 4.0 we can start with the report\ncall 1 ben 2.0 3.0 yes please\n"
+    transcriber = ScriptTranscriber.load(Settings(script=written(tmp_path, "call.stm", stm)), {}, "cpu")
+    long, short = transcriber.transcribe([noise(4.0), noise(1.0, start=2.0)], nobody)
+    assert [word.text for word in long.words] == ["we", "can", "start", "with", "the", "report"]
+    assert [word.text for word in short.words] == ["yes", "please"]
+
+
+def test_a_wrong_speaker_in_the_file_loses_no_word(tmp_path: Path) -> None:
+    stm = "call 1 anna 0.0 2.0 good morning\ncall 1 ben 2.5 3.5 thank you\n"
+    transcriber = ScriptTranscriber.load(Settings(script=written(tmp_path, "call.stm", stm)), {}, "cpu")
+    (heard,) = transcriber.transcribe([noise(4.0)], nobody)
+    assert [word.text for word in heard.words] == ["good", "morning", "thank", "you"]

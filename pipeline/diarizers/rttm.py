@@ -22,28 +22,35 @@ _SLACK = 0.05
 
 
 class RttmDiarizer:
-    """Turns from a file. ``names`` holds, after `diarize`, the file's own labels of our speakers."""
+    """Turns from a file. ``names`` holds, after `diarize`, the file's own labels of our speakers.
 
-    def __init__(self, path: Path, rate: int = 16000) -> None:
+    ``recording`` is the name to look for in a file about several recordings, by default the file's own.
+    """
+
+    def __init__(self, path: Path, rate: int = 16000, *, recording: str | None = None) -> None:
         self.rate = rate
         self.path = path
+        self.recording = recording or path.stem
         self.names: tuple[tuple[Speaker, str], ...] = ()
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
-        """Take ``settings.rttm``. Raises `SettingsError` where none was given or its lines cannot be read."""
+        """Take ``settings.rttm``. Raises `SettingsError` where none was given."""
         if settings.rttm is None:
             raise SettingsError("--diarizer rttm needs the turns: add --rttm FILE")
-        read_rttm(settings.rttm, settings.rttm.stem)
         return cls(settings.rttm)
 
-    def diarize(self, audio: Audio, tell: Tell, *, recording: str | None = None) -> tuple[Turn, ...]:
+    def about(self, recording: str) -> RttmDiarizer:
+        """The same file for the recording of that name."""
+        return RttmDiarizer(self.path, self.rate, recording=recording)
+
+    def diarize(self, audio: Audio, tell: Tell) -> tuple[Turn, ...]:
         """The file's turns, at most up to the end of ``audio``; what lies beyond is cut off and told.
 
-        The file's times count from the recording's start, the clock of ``audio``. ``recording`` is the name to look for
-        in a file about several, by default the file's own. Raises `SettingsError`.
+        The file's times count from the recording's start, the clock of ``audio``. Raises `SettingsError` for a file that
+        cannot be read as RTTM or is about other recordings.
         """
-        own = read_rttm(self.path, recording or self.path.stem)
+        own = read_rttm(self.path, self.recording)
         within = Span(audio.span.start, max(audio.span.start, audio.span.end))
         beyond = sum(turn.span.end > within.end + _SLACK or turn.span.start < within.start - _SLACK for turn in own)
         if beyond:
@@ -73,8 +80,10 @@ def read_rttm(path: Path, recording: str | None = None) -> tuple[Turn, ...]:
         fields = line.split()
         if fields and fields[0].upper() == "SPEAKER":
             found.setdefault(fields[1] if len(fields) > 1 else "", []).append(_turn(fields, f"{path}, line {number}"))
-    if not found:
+    if not found and any(line.strip() for line in lines):
         raise SettingsError(f"{path}: no SPEAKER line inside; --rttm takes turns in the RTTM format")
+    if not found:  # what a recording without speech looks like, ours included
+        return ()
     if len(found) == 1:
         return tuple(sorted(next(iter(found.values()))))
     if recording not in found:
