@@ -17,9 +17,7 @@ from meetsplit.console.working import foresee, news, noted, outcomes, pause, pro
 from meetsplit.pipeline.errors import AudioError, SettingsError
 
 if TYPE_CHECKING:
-    from dbos import DBOSClient
-
-    from meetsplit.jobs.desk import Slip
+    from meetsplit.jobs.desk import Repeat
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 FULL = 75
@@ -64,21 +62,17 @@ def batch(
     if not found.found:
         raise AudioError(f"{', '.join(paths)}: no recordings there; --include says which files count")
     taken = intake.take(found.found, wanted, Ledger.at(store.ready().state))
-
-    def put(client: DBOSClient) -> tuple[Slip, ...]:
-        desk = Desk(client, store)
-        return tuple(desk.put(order, repeat="always" if force else "failed") for order in taken.orders)
-
+    repeat: Repeat = "always" if force else "failed"
     if queue_only:
         with database.client(base, store, make=True) as client:
-            slips = put(client)
+            slips = Desk(client, store).put_all(taken.orders, repeat=repeat)
             say(f"{sum(slip.outcome == 'queued' for slip in slips)} of {len(slips)} recordings queued")
         return
     be_nice(queue["nice"] or 0)
     with progress(quiet) as tell:
         foresee(wanted, tell)
     with progress(quiet) as tell, Engine(base, store, told(queue, asked, tell, outcomes(len(taken.orders), quiet))) as engine:
-        slips = put(engine.client)
+        slips = Desk(engine.client, store).put_all(taken.orders, repeat=repeat)
         with interruptible(engine, say) as stopped:
             newest = wait(Desk(engine.client, store), slips, pause(engine, stopped.asked.is_set))
             news(engine, newest.values(), pause(engine, stopped.asked.is_set))

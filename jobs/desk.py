@@ -59,6 +59,10 @@ class Desk:
         self._client.enqueue(options(job, order.priority), order.to_json(), 0)
         return Slip(order, job, "queued")
 
+    def put_all(self, orders: Iterable[Order], *, repeat: Repeat = "failed") -> tuple[Slip, ...]:
+        """The same for many."""
+        return tuple(self.put(order, repeat=repeat) for order in orders)
+
     def statuses(self, jobs: Iterable[str]) -> dict[str, str]:
         """The state of each job that the queue knows."""
         asked = list(jobs)
