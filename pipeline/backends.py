@@ -164,7 +164,7 @@ def load(stage: str, name: str, settings: Settings, found: Mapping[str, Path], d
 
 MATCHER = "meetsplit.speakers.match:EmbeddingMatcher"
 TRACKS = "meetsplit.speakers.tracks:TrackWriter"
-FILE_TRACK = "meetsplit.speakers.formats:file_track"
+FILE_TRACKS = "meetsplit.speakers.formats:file_tracks"
 """Addresses in the speakers' room, which the pipeline never imports by name."""
 
 

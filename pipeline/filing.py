@@ -35,8 +35,8 @@ def file_away(pipeline: Pipeline, path: Path, outputs: Outputs, stem: str, *, be
     began = time.monotonic()
     files = write_formats(transcript, outputs.folder, outputs)
     if outputs.tracks:
-        file_track = backends.imported(backends.FILE_TRACK)
-        files += [file_track(wav, outputs.folder / stem / f"{speaker}.{outputs.track_format}") for speaker, wav in processed.tracks.items()]
+        file_tracks = backends.imported(backends.FILE_TRACKS)
+        files += file_tracks(processed.tracks, outputs.folder / stem, outputs.track_format)
     tell(Finished("write", time.monotonic() - began, f"{len(files)} files"))
     return Written(transcript, tuple(files))
 

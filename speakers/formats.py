@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import mmap
+import re
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
+from meetsplit.pipeline.data import Speaker
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.exporters import replacing
 
 WAV_LIMIT = 2**32 - 1
 """Bytes in the largest WAV file."""
+
+_OURS = re.compile(r"SPEAKER_\d{2,}\.(wav|flac|mp3|m4a)")
 
 _ENCODED = {"flac": "flac", "mp3": "mp3", "m4a": "ipod"}
 """Our name of a format and ffmpeg's."""
@@ -70,3 +75,19 @@ def file_track(wav: Path, target: Path) -> Path:
         else:
             convert(wav, Path(file.name), target.suffix[1:])
     return target
+
+
+def file_tracks(tracks: Mapping[Speaker, Path], folder: Path, track_format: str) -> list[Path]:
+    """Put every speaker's track into ``folder``; the files.
+
+    Tracks that an earlier run of the same recording left there and that this one does not have, because it found fewer
+    speakers or writes another format, would tell of people who are not in the transcript: they go. Raises `OutputError`.
+    """
+    filed = [file_track(wav, folder / f"{speaker}.{track_format}") for speaker, wav in tracks.items()]
+    for old in sorted(folder.glob("SPEAKER_*")) if folder.is_dir() else []:
+        if _OURS.fullmatch(old.name) and old not in filed:
+            try:
+                old.unlink()
+            except OSError as error:
+                raise OutputError(f"{old}: a track of an earlier run cannot be removed: {error.strerror or error}; remove it") from error
+    return filed

@@ -18,7 +18,7 @@ from meetsplit.pipeline.audio import pcm16
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Stream
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.splice import ramp
-from meetsplit.speakers.formats import WAV_LIMIT, convert
+from meetsplit.speakers.formats import WAV_LIMIT
 
 FADE = 0.005
 """Seconds over which a stretch rises out of silence and falls back into it."""
@@ -38,7 +38,7 @@ class _Track:
 
 
 class TrackWriter:
-    """Lays streams as they come, one 16-bit PCM file per speaker, then turns them into ``track_format``.
+    """Lays streams as they come, one 16-bit PCM file per speaker.
 
     Memory does not grow with the recording or the number of speakers; silence takes no room on file systems with
     sparse files. A stretch fades in and out over `FADE` seconds at its own edges, which lie in its padding; only where
@@ -49,10 +49,10 @@ class TrackWriter:
     Raises `OutputError` where a file cannot be written.
     """
 
-    def __init__(self, folder: Path, recording: Audio, *, track_format: str = "wav") -> None:
+    def __init__(self, folder: Path, recording: Audio) -> None:
         if 2 * len(recording.samples) + HEADER > WAV_LIMIT:
             raise OutputError(f"{folder}: a track of {recording.duration / 3600:.0f} h is more than a WAV file can hold; cut the recording")
-        self._folder, self._format = folder, track_format
+        self._folder = folder
         self._clock = recording
         self._tracks: dict[Speaker, _Track] = {}
         self._made: list[Path] = []
@@ -91,12 +91,7 @@ class TrackWriter:
                 track.file.flush()
                 os.fsync(track.file.fileno())
                 track.file.close()
-                ready = track.part
-                if self._format != "wav":
-                    ready = track.part.with_suffix(f".{self._format}")
-                    convert(track.part, ready, self._format)
-                    track.part.unlink()
-                done[speaker] = (ready, self._path(speaker))
+                done[speaker] = (track.part, self._path(speaker))
         for speaker, (ready, path) in done.items():
             with self._failing(speaker):
                 ready.replace(path)
@@ -108,14 +103,13 @@ class TrackWriter:
         for track in self._tracks.values():
             track.file.close()
             track.part.unlink(missing_ok=True)
-            track.part.with_suffix(f".{self._format}").unlink(missing_ok=True)
         for folder in self._made:
             if not any(folder.iterdir()):
                 folder.rmdir()
         self._tracks, self._made = {}, []
 
     def _path(self, speaker: Speaker) -> Path:
-        return self._folder / f"{speaker}.{self._format}"
+        return self._folder / f"{speaker}.wav"
 
     def _opened(self, speaker: Speaker) -> _Track:
         self._made += [folder for folder in (self._folder, *self._folder.parents) if not folder.exists()]

@@ -208,12 +208,13 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
 def test_compressed_tracks(tmp_path: Path, track_format: str) -> None:
     whole = np.rint(8000 * np.sin(2 * np.pi * 440 * np.arange(6 * RATE) / RATE)).astype(np.int16)
     recording = Audio((whole / 32768).astype(np.float32), RATE)
-    with TrackWriter(tmp_path, recording, track_format=track_format) as tracks:
+    with TrackWriter(tmp_path / "bench", recording) as tracks:
         for stream in streams_of(recording, [Turn(Span(0, 6), "A"), Turn(Span(2, 3), "B")]):
             tracks.lay(stream)
         made = tracks.finish()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"A.{track_format}", f"B.{track_format}"]
-    with av.open(str(made["A"])) as container:
+    target = formats.file_track(made["A"], tmp_path / "out" / f"A.{track_format}")
+    assert [path.name for path in target.parent.iterdir()] == [f"A.{track_format}"]
+    with av.open(str(target)) as container:
         decoded = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)[0]
     if track_format == "flac":
         assert np.array_equal(decoded, whole)
@@ -229,13 +230,27 @@ def test_an_encoder_that_fails_is_named_and_leaves_nothing(tmp_path: Path, monke
     program.chmod(0o755)
     monkeypatch.setattr(formats, "ffmpeg", lambda: str(program))
     recording, _ = sixteen_bit()
-    with TrackWriter(tmp_path / "new", recording, track_format="mp3") as tracks:
+    with TrackWriter(tmp_path / "bench", recording) as tracks:
         tracks.lay(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
-        with pytest.raises(OutputError, match="no such encoder; use --track-format wav"):
-            tracks.finish()
-    assert [path.name for path in tmp_path.iterdir()] == ["ffmpeg"]
+        made = tracks.finish()
+    with pytest.raises(OutputError, match="no such encoder; use --track-format wav"):
+        formats.file_track(made["A"], tmp_path / "new" / "A.mp3")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bench", "ffmpeg"]
 
 
 def test_ffmpeg_comes_from_the_wheel_where_the_system_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert Path(formats.ffmpeg()).name.startswith("ffmpeg")
+
+
+def test_tracks_of_an_earlier_run_go_and_nothing_else_does(tmp_path: Path) -> None:
+    recording, _ = sixteen_bit()
+    with TrackWriter(tmp_path / "bench", recording) as tracks:
+        tracks.lay(streams_of(recording, [Turn(Span(0, 2), "SPEAKER_00")])[0])
+        made = tracks.finish()
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("SPEAKER_00.mp3", "SPEAKER_01.wav", "SPEAKER_notes.txt", "mine.wav"):
+        (out / name).write_bytes(b"x")
+    assert formats.file_tracks(made, out, "wav") == [out / "SPEAKER_00.wav"]
+    assert sorted(path.name for path in out.iterdir()) == ["SPEAKER_00.wav", "SPEAKER_notes.txt", "mine.wav"]
