@@ -26,11 +26,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 models = typer.Typer(no_args_is_help=True, help="Models on this machine, and fetching them.")
-app.add_typer(models, name="models")
-kept.register(app)
-jobs.register(app)
-app.command()(score)
-
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 
 
@@ -174,6 +169,12 @@ def export(
         folder = outputs.folder if folder_given else path.parent
         for file in export_again(path, folder, outputs):
             _out().print(str(file), highlight=False, markup=False, soft_wrap=True)
+
+
+app.command()(score)
+app.add_typer(models, name="models")
+kept.register(app)
+jobs.register(app)
 
 
 def _complain(error: MeetsplitError) -> None:
