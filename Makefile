@@ -61,6 +61,7 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=â
 	$(BENCH).meetings $(SETS)/3spk --what ablation --work build/work --write
 	$(BENCH).meetings sample_data/standup.m4a --what quality --section sample --work build/work --write
 	$(BENCH).speed --minutes 1 10 60 --write
+	$(BENCH).speed --minutes 1 5 --plain --section plain --write
 	$(BENCH).speed --minutes 1 10 60 180 --no-words --section memory --write
 	$(BENCH).jobs --write
 	test -z "$(SPEECH)" || $(BENCH).separation --data $(SPEECH) --write

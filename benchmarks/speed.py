@@ -3,9 +3,7 @@
     python -m meetsplit.benchmarks.speed [--minutes 1 10 60] [--recording FILE] [--plain] [--write]
 
 The recording (the sample meeting, unless named) is looped to each length and run by a process of its own, whose peak resident
-memory the kernel reports. ``--plain`` runs the stack that one would glue from the same parts beside it, in a process of its own:
-the diarizer, the separator over every window of the whole recording (nobody is spared), and the transcriber over every
-full-length track.
+memory the kernel reports. ``--plain`` runs the stack that one would glue from the same parts beside it, see `benchmarks/plain.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from meetsplit.benchmarks.page import command, options, publish
+from meetsplit.benchmarks.plain import seconds_by_stage
 from meetsplit.pipeline.audio import read, write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.events import Event, Finished
@@ -31,6 +30,7 @@ from meetsplit.pipeline.run import RATE, Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.pipeline.workbench import Workbench
 
+PLAIN = "plain stack"
 STAGES = ("decode", "diarize", "separate", "transcribe", "write")
 SAMPLE = Path(__file__).parents[1] / "sample_data" / "standup.m4a"
 
@@ -50,7 +50,10 @@ def worker(recording: Path, separate: str, *, words: bool) -> None:
         if isinstance(event, Finished):
             seconds[event.stage] = event.seconds
 
-    settings = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True, separate=separate)  # type: ignore[arg-type]
+    settings = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True)
+    if separate == PLAIN:
+        _answer(seconds_by_stage(recording, replace(settings, separate="everywhere")))
+        return
     with tempfile.TemporaryDirectory() as scratch:
         if not words:
             script = Path(scratch) / "no-words.stm"
@@ -58,6 +61,10 @@ def worker(recording: Path, separate: str, *, words: bool) -> None:
             settings = replace(settings, transcriber="script", script=script)
         outputs = Outputs(folder=Path(scratch) / "out")
         file_away(Pipeline(settings, tell=listen), recording, outputs, "run", bench=Workbench(Path(scratch) / "bench"), tell=listen)
+    _answer(seconds)
+
+
+def _answer(seconds: Mapping[str, float]) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(json.dumps({"seconds": seconds, "peak": peak}))
 
@@ -73,7 +80,7 @@ def measured(recording: Path, separate: str, *, words: bool) -> Mapping[str, obj
 
 def table(recording: Path, lengths: list[float], modes: list[str], *, words: bool) -> Iterator[str]:
     """One line per length and mode."""
-    yield f"| minutes | voices taken apart | {' | '.join(STAGES)} | total | peak memory, GiB |"
+    yield f"| minutes | how | {' | '.join(STAGES)} | total | peak memory, GiB |"
     yield "|---|---|" + "---|" * (len(STAGES) + 2)
     with tempfile.TemporaryDirectory() as scratch:
         for minutes in lengths:
@@ -94,7 +101,7 @@ def main() -> None:
     asked = options(__doc__)
     asked.add_argument("--minutes", nargs="+", type=float, default=[1.0, 10.0, 60.0])
     asked.add_argument("--recording", type=Path, default=SAMPLE)
-    asked.add_argument("--plain", action="store_true", help="also take voices apart everywhere, as a glued stack does")
+    asked.add_argument("--plain", action="store_true", help="also the stack that one would glue from the same parts")
     asked.add_argument("--worker", type=Path, help="run this recording here and print JSON")
     asked.add_argument("--separate", default="overlaps", help="what the worker takes apart")
     asked.add_argument(
@@ -105,7 +112,7 @@ def main() -> None:
     if chosen.worker is not None:
         worker(chosen.worker, chosen.separate, words=chosen.words)
         return
-    modes = ["overlaps", *(["everywhere"] if chosen.plain else [])]
+    modes = ["overlaps", *([PLAIN] if chosen.plain else [])]
     lines = list(table(chosen.recording, chosen.minutes, modes, words=chosen.words))
     note = "Real-time factors per stage (seconds of work per second of recording); each run in a process of its own, models loaded in it."
     publish(chosen.section, "\n".join([*lines, "", note]), command("speed"), into_page=chosen.write)
