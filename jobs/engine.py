@@ -32,8 +32,11 @@ LOOK_EVERY = 1.0
 CATCH_UP_EVERY = 10.0
 """Seconds between two looks for scheduled runs that were missed."""
 
-POLL_EVERY = 0.1
-"""Seconds between two looks into the queue: what a free worker waits for its next job, at most."""
+POLL_EVERY = {RECORDINGS: 0.2, SCANS: 1.0, NEWS: 1.0}
+"""Seconds between two looks into each queue: what a free worker waits for its next job. A look costs milliseconds."""
+
+RECORD_WITHIN = 2.0
+"""Seconds that writing down the end of a job may take when the worker stops."""
 
 PATIENCE = 5.0
 """Seconds that a stage may go on after the worker was asked to stop."""
@@ -81,7 +84,9 @@ class Engine:
                 system_database_url=self._base.url, serializer=DBOSPortableJSONSerializer(), application_name=APPLICATION
             )
             for queue, at_once in ((RECORDINGS, 1), (SCANS, 1), (NEWS, 4)):
-                self._client.register_queue(queue, worker_concurrency=at_once, polling_interval_sec=POLL_EVERY, on_conflict="always_update")
+                self._client.register_queue(
+                    queue, worker_concurrency=at_once, polling_interval_sec=POLL_EVERY[queue], on_conflict="always_update"
+                )
             DBOS(config=self._base.config(self._lease.worker))
             self._flow.register(self._scan)
             self._marks = schedule.marks(self._client)
@@ -123,12 +128,23 @@ class Engine:
         self._over.set()
         if self._gate.active:
             self._end_around(error)
+        self._let_record()
         self._watching.join(timeout=3)
         if self._client is not None:
             self._client.destroy()
         DBOS.destroy()
         if self._lease is not None:
             self._lease.close()
+
+    def _let_record(self) -> None:
+        """Wait until DBOS has written down the end of jobs that have ended; what it cannot, the next worker does."""
+        if self._client is None or self._lease is None:
+            return
+        deadline = time.monotonic() + RECORD_WITHIN
+        while time.monotonic() < deadline and self._client.list_workflows(
+            status="PENDING", executor_id=self._lease.worker, load_input=False, load_output=False, limit=1
+        ):
+            time.sleep(0.02)
 
     def _end_around(self, error: BaseException | None) -> NoReturn:
         """End the process with its threads: Python would wait for a stage that may take hours."""

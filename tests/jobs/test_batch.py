@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -154,6 +155,10 @@ def test_cancel_and_retry(house: Any) -> None:
     worker.signal(signal.SIGTERM)
     assert list(house.files()) == ["b.json"]
     assert states(house) == {"a.wav": "cancelled", "b.wav": "done"}
+    listed = house.start("jobs", "list", "--json")
+    assert json.loads(listed.process.communicate()[0]) == json.loads(json.dumps(house.jobs()))
+    shown = "\n".join(house.run("jobs", "show", waiting["b.wav"].partition(".")[0]).lines)
+    assert "diarize, separate, transcribe, write" in shown
     house.run("jobs", "clean", "--older-than", "0")
     assert house.jobs() == []
     assert list((house.state / "jobs").iterdir()) == []

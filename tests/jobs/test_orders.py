@@ -5,19 +5,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetsplit.jobs.database import database
+from meetsplit.jobs.database import client, database
+from meetsplit.jobs.desk import options
 from meetsplit.jobs.finding import Found, Patterns, Settling, search
 from meetsplit.jobs.intake import Request, take
 from meetsplit.jobs.ledger import Ledger
 from meetsplit.jobs.limits import Limits, resident, size
+from meetsplit.jobs.listing import rows
 from meetsplit.jobs.order import Afterwards, Order, anchored
 from meetsplit.jobs.publish import carry
 from meetsplit.jobs.store import Store
@@ -203,6 +208,25 @@ def test_locks_die_with_their_process(tmp_path: Path) -> None:
     process.stdout.close()
     with locked(path):
         assert try_lock(path) is None
+
+
+def test_ten_thousand_jobs_are_listed_within_a_second(tmp_path: Path) -> None:
+    store = Store(tmp_path).ready()
+    base = database(None, store)
+    with client(base, store, make=True) as opened:
+        opened.enqueue(options("aaaa.1", 10), order().to_json(), 0)
+        with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as direct, direct:
+            columns = [column[1] for column in direct.execute("PRAGMA table_info(workflow_status)")]
+            row = direct.execute("SELECT * FROM workflow_status").fetchone()
+            at = columns.index("workflow_uuid")
+            copies = [(*row[:at], f"{number:016x}.1", *row[at + 1 :]) for number in range(9999)]
+            direct.executemany(f"INSERT INTO workflow_status VALUES ({','.join('?' * len(row))})", copies)
+        began = time.process_time()
+        found = rows(opened, store)
+        took = time.process_time() - began
+    assert len(found) == 10000
+    assert found[0].state == "waiting"
+    assert took < 1
 
 
 def test_where_the_queue_is(tmp_path: Path) -> None:
