@@ -142,7 +142,10 @@ def main() -> None:
     lines = ["| | | `run` | `batch` | the queue's share | a recording |", "|---|---|--:|--:|--:|--:|"]
     lines += overhead(chosen.recordings, chosen.seconds, "dictionary", chosen.repeats)
     lines += overhead(chosen.recordings, 2, "none", max(REPEATS, chosen.repeats))
-    note = "Starting up is taken off: of `run`, a run whose stages are all kept; of `batch`, a batch in which everything is done already."
+    note = (
+        "Starting up is taken off: of `run`, a run whose stages are all kept; of `batch`, a batch in which everything is done already. "
+        "Turns and words were given: with models, a recording takes longer, and what the queue takes for it stays the same."
+    )
     publish("jobs", "\n".join([*lines, "", note, "", listing(chosen.jobs)]), command("jobs"), into_page=chosen.write)
 
 

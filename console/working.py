@@ -92,7 +92,7 @@ def outcomes(total: int | None, quiet: bool, failed: list[str] | None = None) ->
     return hear
 
 
-def pause(engine: Engine, stopped: Callable[[], bool], seconds: float = 0.2) -> Callable[[], bool]:
+def pause(engine: Engine, stopped: Callable[[], bool], seconds: float = 0.5) -> Callable[[], bool]:
     """A pause between two looks that ends early when the process is asked to stop; False then."""
 
     def pause() -> bool:

@@ -26,7 +26,7 @@ from meetsplit.jobs.work import Workshop
 from meetsplit.pipeline.errors import JobError, MeetsplitError
 from meetsplit.pipeline.events import Noticed, Tell, nobody
 
-LOOK_EVERY = 1.0
+LOOK_EVERY = 2.0
 """Seconds between two looks at the other workers and at cancellations."""
 
 CATCH_UP_EVERY = 10.0
