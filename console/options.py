@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
@@ -84,24 +84,32 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     """Every option of a run. All default to None, so that a settings file can fill what the command line leaves out."""
 
 
-def asking(*only: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+Command = Callable[..., None]
+
+
+def asking(*only: str) -> Callable[[Command], Command]:
     """Give a command every option above (or ``only`` those); it receives them as one mapping ``asked``.
 
     The command's own parameters stay as they are. Options that were not given are left out of the mapping.
     """
-    table = inspect.signature(_asked, eval_str=True).parameters
-    options = [p for p in table.values() if not only or p.name in only]
+    return grafted(_asked, "asked", only, lambda given: {name: value for name, value in given.items() if value is not None})
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "asked"]
+
+def grafted(
+    table: Callable[..., None], into: str, only: Sequence[str], settled: Callable[[dict[str, Any]], dict[str, Any]] = dict
+) -> Callable[[Command], Command]:
+    """Give a command the parameters of ``table`` (or ``only`` those), gathered and ``settled`` as its one mapping ``into``."""
+    options = [p for p in inspect.signature(table, eval_str=True).parameters.values() if not only or p.name in only]
+
+    def decorate(command: Command) -> Command:
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != into]
 
         @functools.wraps(command)
         def wrapper(**given: Any) -> None:
-            asked = {p.name: given.pop(p.name) for p in options}
-            command(asked={name: value for name, value in asked.items() if value is not None}, **given)
+            gathered = {p.name: given.pop(p.name) for p in options}
+            command(**{into: settled(gathered)}, **given)
 
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        signature = [p.replace(kind=keyword) for p in [*own, *options]]
+        signature = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *options]]
         wrapper.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
         wrapper.__annotations__ = {p.name: p.annotation for p in signature}
         return wrapper

@@ -66,9 +66,10 @@ class Reporter:
 
     def _line(self, event: Event) -> None:
         match event:
-            case Started(stage, total, unit):
+            case Started(stage, total, _):
+                if stage not in self._totals:  # a stage that learns later how much there is says so by starting again
+                    self._say(f"{stage} …")
                 self._totals[stage], self._quarter[stage] = total, 0
-                self._say(f"{stage} …" + (f" {total:.0f} {unit}" if total else ""))
             case Progressed(stage, done, total):
                 total = total or self._totals.get(stage)
                 quarter = int(_QUARTERS * done / total) if total else 0
@@ -76,6 +77,7 @@ class Reporter:
                     self._quarter[stage] = quarter
                     self._say(f"{stage} {100 * quarter // _QUARTERS} %")
             case Finished(stage, seconds, summary):
+                self._totals.pop(stage, None)
                 self._say(f"{stage} done in {seconds:.1f} s" + (f": {summary}" if summary else ""))
             case Noticed(text, stage):
                 self._say(f"note: {f'{stage}: ' if stage else ''}{text}")

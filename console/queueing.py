@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
 import signal
 import threading
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from meetsplit.console.options import grafted
 from meetsplit.pipeline.errors import SettingsError, nearest
 
 if TYPE_CHECKING:
@@ -80,24 +79,7 @@ def queueing(*only: str) -> Callable[[Callable[..., None]], Callable[..., None]]
 
     Stands below `options.asking` where both are used.
     """
-    table = inspect.signature(_options, eval_str=True).parameters
-    options = [p for p in table.values() if not only or p.name in only]
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "queue"]
-
-        @functools.wraps(command)
-        def wrapper(**given: Any) -> None:
-            queue = {p.name: given.pop(p.name) for p in options}
-            command(queue=queue, **given)
-
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        signature = [p.replace(kind=keyword) for p in [*own, *options]]
-        wrapper.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {p.name: p.annotation for p in signature}
-        return wrapper
-
-    return decorate
+    return grafted(_options, "queue", only)
 
 
 def place(queue: Mapping[str, Any]) -> tuple[Database, Store]:

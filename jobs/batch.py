@@ -52,10 +52,9 @@ def endings(client: DBOSClient, slips: Iterable[Slip], newest: Mapping[str, str]
     """What came of every order."""
     listed = list(slips)
     names = list({newest.get(slip.job, slip.job) for slip in listed})
-    known = {}
+    known: dict[str, Any] = {}
     for at in range(0, len(names), 500):
-        for workflow in client.list_workflows(workflow_ids=names[at : at + 500], load_input=False):
-            known[workflow.workflow_id] = workflow
+        known.update((found.workflow_id, found) for found in client.list_workflows(workflow_ids=names[at : at + 500], load_input=False))
     found: list[Ending] = []
     for slip in listed:
         workflow = known.get(newest.get(slip.job, slip.job))

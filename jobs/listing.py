@@ -147,5 +147,5 @@ def _row(workflow: Any, store: Store, dead: Dead) -> Row:
 
 
 def _asked(workflow: Any) -> dict[str, Any]:
-    arguments = (workflow.input or {}).get("args") or ({},)
+    arguments: Any = (workflow.input or {}).get("args") or ({},)
     return arguments[0] if isinstance(arguments[0], dict) else {}

@@ -50,8 +50,8 @@ class Watch:
         for order in taken.orders if taken else ():
             slips.append(self._desk.put(order, repeat="never"))
             self._taken[order.recording] = settled[order.recording]
-        for path, error in taken.refused if taken else ():
-            complaints.append(str(error))
+        for path, refusal in taken.refused if taken else ():
+            complaints.append(str(refusal))
             self._taken[path] = settled[path]
         return Look(tuple(slips), len(self._settling.seen) - len(settled), tuple(complaints))
 
