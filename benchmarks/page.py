@@ -34,9 +34,8 @@ def publish(section: str, tables: str, command: Sequence[str], *, into_page: boo
     if not into_page:
         return
     page = PAGE.read_text("utf-8")
-    fresh, count = re.subn(
-        rf"(<!-- {section} -->\n).*?(\n<!-- /{section} -->)", lambda found: f"{found[1]}\n{text}\n{found[2]}", page, flags=re.S
-    )
+    own = re.compile(rf"(<!-- {section} -->\n).*?(<!-- /{section} -->)", re.S)
+    fresh, count = own.subn(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", page)
     if count != 1:
         raise SystemExit(f"{PAGE} has no section {section!r}")
     write(PAGE, fresh)

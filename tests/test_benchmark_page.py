@@ -1,0 +1,49 @@
+"""Each benchmark owns one section of the page, and nothing else of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from meetsplit.benchmarks import page
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_section_is_replaced_again_and_again_and_the_rest_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "benchmarks.md"
+    file.write_text("before\n<!-- speed -->\n<!-- /speed -->\nbetween\n<!-- other -->\nkept\n<!-- /other -->\n", "utf-8")
+    monkeypatch.setattr(page, "PAGE", file)
+    page.publish("speed", "| first |", ["python", "-m", "x"], into_page=True)
+    page.publish("speed", "| second |", ["python", "-m", "x"], into_page=True)
+    written = file.read_text("utf-8")
+    assert "| second |" in written
+    assert "| first |" not in written
+    assert written.startswith("before\n")
+    assert written.endswith("between\n<!-- other -->\nkept\n<!-- /other -->\n")
+    assert "`python -m x`" in written
+    assert "| second |" in capsys.readouterr().out
+
+
+def test_a_section_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "benchmarks.md"
+    file.write_text("nothing\n", "utf-8")
+    monkeypatch.setattr(page, "PAGE", file)
+    with pytest.raises(SystemExit, match="no section 'speed'"):
+        page.publish("speed", "| row |", ["x"], into_page=True)
+
+
+def test_every_section_of_the_page_is_made_by_make_bench() -> None:
+    sections = set(re.findall(r"<!-- ([a-z]+) -->", (ROOT / "docs" / "benchmarks.md").read_text("utf-8")))
+    recipe = (ROOT / "Makefile").read_text("utf-8").partition("\nbench:")[2].partition("\n\n")[0]
+    made = set(re.findall(r"--section ([a-z]+)", recipe))
+    for line in recipe.splitlines():
+        call = re.search(r"\$\(BENCH\)\.([a-z]+)", line)
+        if call and "--section" not in line:
+            what = re.search(r"--what ([a-z]+)", line)
+            made.add(what[1] if what else call[1])
+    assert made == sections
