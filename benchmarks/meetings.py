@@ -97,13 +97,13 @@ def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tu
         return pair, score_stems([pair], stems.parent)[0][pair.recording]
 
 
-def table(found: Sequence[Meeting], what: str, work: Path) -> Iterator[str]:
+def table(found: Sequence[Meeting], configurations: Sequence[tuple[str, str, Settings]], work: Path) -> Iterator[str]:
     """One line per kind of meeting, turns and settings, pooled over seeds."""
     yield "| meetings | turns | separation | cpWER % | in overlaps % | elsewhere % | DER % | SI-SDR gain in overlaps, dB | leakage, dB |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for kind, same in groupby(found, lambda meeting: meeting.kind):
         group = list(same)
-        for name, turns, settings in CONFIGURATIONS[what]:
+        for name, turns, settings in configurations:
             results = [measured(meeting, turns, settings, work) for meeting in group]
             print(f"{kind}: {turns} turns, {name}", file=sys.stderr, flush=True)
             yield f"| {kind} ({len(group)}) | {turns} | {name} | {_cells(results)} |"
@@ -129,12 +129,15 @@ def main() -> None:
     asked.add_argument("--what", choices=sorted(CONFIGURATIONS), default="quality")
     asked.add_argument("--work", type=Path, help="keep finished stages here")
     asked.add_argument("--seeds", type=int, default=1, help="meetings of each kind")
+    asked.add_argument("--turns", choices=(TRUTH, FOUND), help="only with these turns")
+    asked.add_argument("--leave-out", nargs="*", default=[], metavar="NAME", help="settings not to run, as 'everywhere'")
     asked.add_argument("--section", help="of the page, if not what is measured")
     chosen = asked.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         work = chosen.work or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
-        lines = list(table(meetings(chosen.sets, chosen.seeds), chosen.what, work))
+        wanted = [one for one in CONFIGURATIONS[chosen.what] if chosen.turns in (None, one[1]) and one[0] not in chosen.leave_out]
+        lines = list(table(meetings(chosen.sets, chosen.seeds), wanted, work))
     protocol = "Protocol: " + "; ".join(Protocol().lines()) + "."
     publish(chosen.section or chosen.what, "\n".join([*lines, "", protocol]), command("meetings"), into_page=chosen.write)
 

@@ -16,6 +16,9 @@ SENTENCE_ENDS = frozenset(".!?…。！？؟।")
 SAME_MOMENT = 0.5
 """Share of the shorter of two words that both must cover to be one spoken moment."""
 
+SLIVER = 0.02
+"""Seconds by which two words that follow each other may overlap because their times are not exact."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -125,11 +128,16 @@ def _settled(earlier: list[_Spoken], later: list[_Spoken], shared: Span, cut: fl
 
 
 def _same_moment(a: Span, b: Span, shared: Span) -> bool:
-    """Whether two words, as far as both stretches could hear them, cover each other by half of the shorter."""
+    """Whether two words, as far as both stretches could hear them, cover each other by half of the shorter.
+
+    Neighbours may cover each other by as little as times are wrong; where a cut leaves only a sliver of a word, that is
+    more than half of it and still no reason to take two words for one.
+    """
     a_start, a_end = max(a.start, shared.start), min(a.end, shared.end)
     b_start, b_end = max(b.start, shared.start), min(b.end, shared.end)
     common = min(a_end, b_end) - max(a_start, b_start)
-    return common >= 0 and common >= SAME_MOMENT * min(a_end - a_start, b_end - b_start)
+    least = min(SLIVER, a.duration, b.duration)
+    return common >= least and common >= SAME_MOMENT * min(a_end - a_start, b_end - b_start)
 
 
 def _parts(said: Sequence[_Spoken], reading: Reading) -> list[list[_Spoken]]:

@@ -70,9 +70,10 @@ def test_the_table(
     sexes.write_text("speaker,sex\ns0,F\ns1,F\ns2,M\n", "utf-8")
     monkeypatch.setattr(sys, "argv", ["separation", "--data", str(tmp_path), "--sexes", str(sexes), "--enrol", "0.5", "5", "--each", "1"])
     separation.main()
-    head, _, refused, taken = capsys.readouterr().out.splitlines()
+    head, _, refused, taken, _, circumstances = capsys.readouterr().out.splitlines()
     assert head.count("|") == refused.count("|") == taken.count("|") == 10
     assert refused.startswith("| dictionary, 0.5 s (had 0) | – |")
     assert refused.endswith("| 3 |")
     assert float(taken.split("|")[2]) > 0.0
     assert taken.endswith("| 0 |")
+    assert circumstances.startswith("`python -m meetsplit.benchmarks.separation --data ")

@@ -35,11 +35,9 @@ LOUDEST = 0.8
 MOST_GAIN = 100.0
 """Amplification beyond 40 dB would turn the recorder's own noise into speech."""
 
-DITHER = 1e-4
-"""Noise at -80 dB of full scale: the logarithm of exact silence would throw the features off."""
-
-PAD = 0.3
-"""Seconds of such noise put on both sides of a clip: the decoder loses words that begin or end with the sound."""
+DITHER = 1e-3
+"""Noise at -60 dB of full scale under the whole clip: the logarithm of exact silence would throw the features off, and
+the holes that a separator's masks leave in a spectrum sound like nothing the model ever heard."""
 
 NO_WORD = re.compile(r"^(<.*>|\[.*\]|\+\+.*\+\+)$")
 """Sentence edges, silences, noises."""
