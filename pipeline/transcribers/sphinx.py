@@ -37,7 +37,10 @@ MOST_GAIN = 100.0
 
 DITHER = 1e-3
 """Noise at -60 dB of full scale under the whole clip: the logarithm of exact silence would throw the features off, and
-the holes that a separator's masks leave in a spectrum sound like nothing the model ever heard."""
+the holes that a separator's masks leave in a spectrum sound like nothing that the model ever heard."""
+
+PAD = 0.3
+"""Seconds of such noise put on both sides of a clip: the decoder loses words that begin or end with the sound."""
 
 NO_WORD = re.compile(r"^(<.*>|\[.*\]|\+\+.*\+\+)$")
 """Sentence edges, silences, noises."""
