@@ -130,7 +130,7 @@ def _take(stage: str, name: str, settings: Settings, on: str, tell: Tell, *, fet
         path = weights.locate(source, cache=cache)
         if path is None:
             if not fetch:
-                _could_fetch(source, VERBS[stage], settings)
+                weights.check(source, stage=VERBS[stage], offline=settings.offline, token=settings.hf_token)
                 fetched = True
                 continue
             path = weights.fetch(source, stage=VERBS[stage], cache=cache, offline=settings.offline, token=settings.hf_token, tell=tell)
@@ -138,12 +138,3 @@ def _take(stage: str, name: str, settings: Settings, on: str, tell: Tell, *, fet
         found[role] = path
     why = ("to be fetched" if not fetch else "fetched now") if fetched else ("weights are here" if sources else "needs no weights")
     return Choice(stage, name, sources, found, on if backends.named(stage, name).on_device else "cpu", why)
-
-
-def _could_fetch(source: WeightSource, stage: str, settings: Settings) -> None:
-    if settings.offline:
-        weights.fetch(source, stage=stage, cache=settings.cache_dir or weights.default_cache(), offline=True, token=None, tell=nobody)
-    if not weights.reachable(source, token=settings.hf_token):
-        raise MissingWeights(
-            stage, f"{weights.describe(source)} is not on this machine, and its server does not answer or does not let you in"
-        )

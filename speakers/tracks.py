@@ -18,13 +18,11 @@ from meetsplit.pipeline.audio import pcm16
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Stream
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.splice import ramp
+from meetsplit.pipeline.wavs import HEADER
 from meetsplit.speakers.formats import WAV_LIMIT
 
 FADE = 0.005
 """Seconds over which a stretch rises out of silence and falls back into it."""
-
-HEADER = 44
-"""Bytes before the first sample."""
 
 
 @dataclass(slots=True)
