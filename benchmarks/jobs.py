@@ -1,9 +1,9 @@
 """What does the queue cost? Recordings with and without it, and a list of ten thousand jobs.
 
-    python -m meetsplit.benchmarks.jobs [--recordings 50] [--seconds 60] [--jobs 10000] [--repeats 1] [--write]
+    python -m meetsplit.benchmarks.jobs [--recordings 50] [--seconds 30] [--jobs 10000] [--repeats 1] [--write]
 
-Turns and words are given, so that no model takes part: what is left of the pipeline (decoding, taking voices apart with
-the `dictionary`, tracks, writing) is less than any real run, and the queue's share of it more.
+The first row is the main job as it comes, offline models and all, on stretches of the sample meeting. For the second, turns and
+words are given and recordings last two seconds, so that next to nothing but the queue is left.
 """
 
 from __future__ import annotations
@@ -23,12 +23,17 @@ from pathlib import Path
 import numpy as np
 
 from meetsplit.benchmarks.page import command, options, publish
+from meetsplit.benchmarks.speed import SAMPLE
 from meetsplit.jobs.database import client, database
 from meetsplit.jobs.desk import Desk
 from meetsplit.jobs.listing import rows
 from meetsplit.jobs.order import Order
 from meetsplit.jobs.store import Store
+from meetsplit.pipeline.audio import read, write_wav
+from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.settings import Outputs, Settings
+
+RATE = 16000
 
 REPEATS = 3
 """Times are medians of so many."""
@@ -50,7 +55,20 @@ def recordings(folder: Path, count: int, seconds: int) -> list[Path]:
     return made
 
 
-def known(folder: Path, seconds: int, separator: str) -> list[str]:
+def stretches(folder: Path, count: int, seconds: int) -> list[Path]:
+    """Parts of the sample meeting, as long, each beginning two seconds after the one before: no two are alike."""
+    folder.mkdir(parents=True)
+    meeting = read(SAMPLE, RATE).samples
+    made = []
+    for number in range(count):
+        part = np.roll(meeting, -2 * RATE * number)[: seconds * RATE]
+        path = folder / f"call{number:03d}.wav"
+        write_wav(path, Audio(part, RATE))
+        made.append(path)
+    return made
+
+
+def known(folder: Path, seconds: int) -> list[str]:
     """Turns and words for recordings of that length: two people, a tenth of the time at once, two words a second."""
     turns, words = folder / "turns.rttm", folder / "words.ctm"
     starts = range(0, seconds, 10)
@@ -58,7 +76,7 @@ def known(folder: Path, seconds: int, separator: str) -> list[str]:
         "".join(f"SPEAKER x 1 {at + o} {d} <NA> <NA> {s} <NA> <NA>\n" for at in starts for s, o, d in (("A", 0, 5.5), ("B", 4.5, 5)))
     )
     words.write_text("".join(f"x 1 {at / 2} 0.4 word\n" for at in range(2 * seconds - 1)))
-    return ["--rttm", str(turns), "--script", str(words), "--separator", separator, "--device", "cpu", "--quiet"]
+    return ["--rttm", str(turns), "--script", str(words), "--separator", "none", "--device", "cpu", "--quiet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +103,23 @@ def middle(costs: Sequence[Cost]) -> Cost:
     return Cost(statistics.median(cost.wall for cost in costs), statistics.median(cost.processor for cost in costs))
 
 
-def overhead(count: int, seconds: int, separator: str, repeats: int) -> Iterator[str]:
+def overhead(what: str, calls: Sequence[Path], given: Sequence[str], repeats: int) -> Iterator[str]:
     """`meetsplit run` and `meetsplit batch` on the same recordings, starting up taken off both: lines of the table."""
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        calls = recordings(place / "calls", count, seconds)
-        given = known(place, seconds, separator)
-        env = {**os.environ, "MEETSPLIT_CACHE": str(place / "cache"), "MEETSPLIT_STATE": str(place / "state")}
+        env = {**os.environ, "MEETSPLIT_STATE": str(place / "state")}
         timed("run", calls[0], *given, "-o", place / "x", env=env)
         plain, queued = [], []
         for turn in range(repeats):
             started = timed("run", calls[0], *given, "-o", place / "x", env=env)
             plain.append(timed("run", *calls, *given, "-o", place / f"plain{turn}", "--no-cache", env=env) - started)
-            whole = timed("batch", place / "calls", *given, "-o", place / f"queued{turn}", env=env)
-            queued.append(whole - timed("batch", place / "calls", *given, "-o", place / f"queued{turn}", env=env))
+            whole = timed("batch", *calls, *given, "-o", place / f"queued{turn}", env=env)
+            queued.append(whole - timed("batch", *calls, *given, "-o", place / f"queued{turn}", env=env))
     one, other = middle(plain), middle(queued)
     for kind, before, after in (("wall clock", one.wall, other.wall), ("processor", one.processor, other.processor)):
         yield (
-            f"| {count} recordings of {seconds} s, `--separator {separator}` | {kind} | {before:.1f} s | {after:.1f} s | "
-            f"{100 * (after / before - 1):+.1f} % | {1000 * (after - before) / count:+.0f} ms |"
+            f"| {len(calls)} {what} | {kind} | {before:.1f} s | {after:.1f} s | "
+            f"{100 * (after / before - 1):+.1f} % | {1000 * (after - before) / len(calls):+.0f} ms |"
         )
 
 
@@ -135,16 +151,21 @@ def main() -> None:
     """Measure, print, and put into the page if asked."""
     asked = options(__doc__)
     asked.add_argument("--recordings", type=int, default=50)
-    asked.add_argument("--seconds", type=int, default=60)
+    asked.add_argument("--seconds", type=int, default=30)
     asked.add_argument("--jobs", type=int, default=10000)
     asked.add_argument("--repeats", type=int, default=1)
     chosen = asked.parse_args()
+    count, seconds = chosen.recordings, chosen.seconds
     lines = ["| | | `run` | `batch` | the queue's share | a recording |", "|---|---|--:|--:|--:|--:|"]
-    lines += overhead(chosen.recordings, chosen.seconds, "dictionary", chosen.repeats)
-    lines += overhead(chosen.recordings, 2, "none", max(REPEATS, chosen.repeats))
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        offline = ["--offline", "--device", "cpu", "--quiet"]
+        lines += overhead(f"stretches of {seconds} s, offline models", stretches(place / "real", count, seconds), offline, chosen.repeats)
+        short = recordings(place / "short", count, 2)
+        lines += overhead("recordings of 2 s, words given", short, known(place, 2), max(REPEATS, chosen.repeats))
     note = (
         "Starting up is taken off: of `run`, a run whose stages are all kept; of `batch`, a batch in which everything is done already. "
-        "Turns and words were given: with models, a recording takes longer, and what the queue takes for it stays the same."
+        "What the queue takes for a recording does not depend on how long the recording is."
     )
     publish("jobs", "\n".join([*lines, "", note, "", listing(chosen.jobs)]), command("jobs"), into_page=chosen.write)
 

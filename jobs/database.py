@@ -53,7 +53,6 @@ class Database:
             "enable_otlp": False,
             "log_level": "WARNING",
             "scheduler_polling_interval_sec": 2.0,
-            "notification_listener_polling_interval_sec": 30.0,  # nobody here waits for DBOS's messages
             "max_executor_threads": 16,
         }
 
