@@ -14,8 +14,9 @@ from meetsplit.pipeline.data import Audio, Patch, Samples, Source, Span, Speaker
 from meetsplit.pipeline.errors import BrokenPromise, blame
 from meetsplit.pipeline.events import Noticed, Progressed, Started, Tell, nobody
 from meetsplit.pipeline.plan import Clip, Cutting, Piece, Plan, Region, plan
+from meetsplit.pipeline.promises import as_separator
 from meetsplit.pipeline.splice import Inlay, quietest, spliced
-from meetsplit.pipeline.stages import Separator, Unseparated
+from meetsplit.pipeline.stages import Learner, Separator, Unseparated
 
 UNRESOLVED = "overlap-unresolved"
 """The review reason of an overlap whose voices could not be had or were not believed."""
@@ -99,6 +100,7 @@ class _Bench:
         self._known: dict[Speaker, tuple[Audio, ...]] = {}
         self._voices: dict[Region, Mapping[Speaker, _Verdict]] = {}
         self._done = 0.0
+        self._learned = False
         if planned.regions:
             tell(Started("separate", self._total))
 
@@ -132,8 +134,21 @@ class _Bench:
             self._tell(Progressed("separate", self._done, self._total))
         return self._voices[region]
 
-    def _judged(self, region: Region) -> Mapping[Speaker, _Verdict]:
+    def _ready(self) -> Separator | None:
+        """The separator, once it has learned whom it will have to take apart, if it wants to."""
         separator = self._separator
+        if not self._learned and isinstance(separator, Learner):
+            company: dict[tuple[Speaker, ...], float] = {}
+            for region in self._regions:
+                company[region.speakers] = company.get(region.speakers, 0.0) + region.span.duration
+            known = {speaker: self._clean(speaker, separator.rate) for speaker in sorted({one for group in company for one in group})}
+            with blame("separate", "learning the voices of this recording"):
+                self._separator = as_separator(separator.learned(company, known, self._tell))
+            self._learned = True
+        return self._separator
+
+    def _judged(self, region: Region) -> Mapping[Speaker, _Verdict]:
+        separator = self._ready()
         heard = self._recording.crop(region.heard)
         if separator is None:
             return {speaker: _Verdict(None) for speaker in region.speakers}

@@ -56,6 +56,18 @@ class Separator(Protocol):
 
 
 @runtime_checkable
+class Learner(Separator, Protocol):
+    """A separator that can learn the voices of one recording before it takes them apart; before, it does as well as it can."""
+
+    def learned(self, company: Mapping[tuple[Speaker, ...], float], known: Mapping[Speaker, Sequence[Audio]], tell: Tell) -> Separator:
+        """The separator for this recording.
+
+        ``company`` says for how many seconds each group of people (sorted) is to be taken apart; ``known`` holds the clean
+        speech of all of them, the very values that `Separator.separate` is given later.
+        """
+
+
+@runtime_checkable
 class BlindSeparator(Protocol):
     """Anonymous voices."""
 
