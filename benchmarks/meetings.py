@@ -4,7 +4,7 @@
 
 A set is a folder that `meetsplit.training.simulate` filled: ``3spk-30ov-1.wav`` with .rttm, .stems and, where texts are known,
 .stm. Meetings that differ in their seed alone are pooled. Finished stages are kept in ``--work``, so that an interrupted
-benchmark goes on, and settings that share a stage share its result.
+benchmark goes on, and settings that share a stage share its result, and a clip that did not change is heard once.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from itertools import groupby
 from pathlib import Path
 
 from meetsplit.benchmarks.page import command, options, publish
+from meetsplit.benchmarks.remembered import Remembered
 from meetsplit.pipeline.events import nobody
 from meetsplit.pipeline.exporters import write
 from meetsplit.pipeline.filing import file_away
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
+from meetsplit.pipeline.transcribers.sphinx import SphinxTranscriber
 from meetsplit.pipeline.workbench import Workbench, fingerprint
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.read import Pair, pair_up
@@ -87,7 +89,9 @@ def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tu
     bench = Workbench(work / fingerprint(meeting.path)[:16])
     with tempfile.TemporaryDirectory() as out:
         outputs = Outputs(folder=Path(out), formats=("json",))
-        file_away(Pipeline(settings), meeting.path, outputs, meeting.path.stem, bench=bench, tell=nobody)
+        known = Remembered(SphinxTranscriber.load(settings, {}, "cpu"), work / "heard")
+        loaded = {"transcriber": known} if settings.transcriber == "sphinx" else {}
+        file_away(Pipeline(settings, loaded=loaded), meeting.path, outputs, meeting.path.stem, bench=bench, tell=nobody)
         (pair,) = pair_up([Path(out) / f"{meeting.path.stem}.json"], meeting.truths).pairs
         if not meeting.path.with_suffix(".stems").is_dir():
             return pair, None

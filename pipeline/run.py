@@ -32,15 +32,17 @@ RATE = 16000
 class Pipeline:
     """Recordings to transcripts under one set of settings; models are loaded once, when first needed.
 
+    ``loaded`` are backends that somebody has loaded already, by stage ("diarizer", "separator", "embedder", "transcriber").
+
     >>> Pipeline(Settings(diarizer="embedded", transcriber="sphinx")).settings.diarizer
     'embedded'
     """
 
-    def __init__(self, settings: Settings | None = None, *, tell: Tell = nobody) -> None:
+    def __init__(self, settings: Settings | None = None, *, tell: Tell = nobody, loaded: Mapping[str, Any] | None = None) -> None:
         self.settings = settings or Settings()
         self._tell = tell
         self._plan: Preflight | None = None
-        self._loaded: dict[str, Any] = {}
+        self._loaded = dict(loaded or {})
 
     def preflight(self) -> Preflight:
         """Which backend each stage gets and why; fetches what is missing. Raises as `preflight.preflight` does."""

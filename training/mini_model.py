@@ -23,7 +23,7 @@ from meetsplit.training.mini_voices import PHONES
 DIMS = ModelDimensions(80, WINDOW, 128, 2, 3, 51865, 448, 128, 2, 2)
 """Three encoder and two decoder layers of 128 channels; everything else is as in OpenAI's multilingual models."""
 
-PHONE_WEIGHT, LISTEN_WEIGHT = 0.5, 0.2
+PHONE_WEIGHT, LISTEN_WEIGHT = 0.5, 1.5
 SOFTNESS = 1.5
 """Timestamp tokens next to the right one are not quite wrong: standard deviation in tokens of the target's spread."""
 
