@@ -162,6 +162,7 @@ def load(stage: str, name: str, settings: Settings, found: Mapping[str, Path], d
     return imported(named(stage, name).address).load(settings, found, device)
 
 
+VERIFIER = "meetsplit.speakers.verify:EmbeddingVerifier"
 MATCHER = "meetsplit.speakers.match:EmbeddingMatcher"
 TRACKS = "meetsplit.speakers.tracks:TrackWriter"
 FILE_TRACKS = "meetsplit.speakers.formats:file_tracks"

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from meetsplit.pipeline import timeline
 from meetsplit.pipeline.audio import resample
-from meetsplit.pipeline.data import Audio, Patch, Samples, Source, Span, Speaker, Stream, Turn, Voice
+from meetsplit.pipeline.data import Audio, Patch, Samples, Span, Speaker, Stream, Turn, Voice
 from meetsplit.pipeline.errors import BrokenPromise, blame
-from meetsplit.pipeline.events import Noticed, Progressed, Started, Tell, nobody
-from meetsplit.pipeline.plan import Clip, Cutting, Piece, Plan, Region, plan
+from meetsplit.pipeline.events import Progressed, Started, Tell, nobody
+from meetsplit.pipeline.gates import Gates, Verdict, judge
+from meetsplit.pipeline.plan import Clip, Cutting, Plan, Region, plan
 from meetsplit.pipeline.promises import as_separator
 from meetsplit.pipeline.splice import Inlay, quietest, spliced
 from meetsplit.pipeline.stages import Learner, Separator, Unseparated
-
-UNRESOLVED = "overlap-unresolved"
-"""The review reason of an overlap whose voices could not be had or were not believed."""
 
 GUARD = 0.15
 """Seconds next to other people's turns that do not count as clean speech: turns' edges are rarely exact."""
@@ -34,22 +32,13 @@ ROUNDING = 2
 """Samples by which a voice may miss its mixture's length after two changes of the sample rate."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Verdict:
-    """What came of one speaker's voice in one region: ``audio`` is None where the recording is played."""
-
-    audio: Audio | None
-    margin: float | None = None
-    review: tuple[str, ...] = ()
-
-
 def isolate(
     recording: Audio,
     turns: Sequence[Turn],
     separator: Separator | None,
     *,
     cutting: Cutting = Cutting(),  # noqa: B008 - frozen
-    threshold: float = 0.05,
+    gates: Gates = Gates(),  # noqa: B008 - frozen
     tell: Tell = nobody,
 ) -> Iterator[Stream]:
     """Every speaker's stream in stretches sorted by start, then speaker; lazily, in memory that does not grow.
@@ -58,15 +47,14 @@ def isolate(
     the recording; in the others every sample outside the patches' spans is the recording's own. Each region is
     separated once for all who speak in it, when the first stretch that needs it is asked for.
 
-    Without a ``separator``, or with ``cutting.separate`` "off", nothing is taken apart. A voice is played only if its
-    margin is None or at least ``threshold``; otherwise, and where the separator gives up or returns silence, the
-    mixture itself or numbers that are none, the recording is played and the patch says so. One speaker's voice being
-    refused does not cost the others theirs: each is judged by its own evidence. Raises `BrokenPromise` for voices that
-    are missing or of another span or rate.
+    Without a ``separator``, or with ``cutting.separate`` "off", nothing is taken apart. A voice is played only if it
+    passes the ``gates`` (see `gates.judge`); otherwise, and where the separator gives up or returns silence, the
+    mixture itself or numbers that are none, the recording is played and the patch says so. Raises `BrokenPromise` for
+    voices that are missing or of another span or rate.
     """
     how = cutting if separator is not None else Cutting("off", cutting.join, cutting.longest, cutting.shortest, cutting.padding)
     planned = plan(turns, recording.span, cutting=how, quiet=lambda span: quietest(recording, span))
-    bench = _Bench(recording, turns, planned, separator, threshold, tell)
+    bench = _Bench(recording, turns, planned, separator, gates, tell)
     for clip in planned.clips:
         if len(recording.crop(clip.span).samples):  # a turn shorter than a sample has no sound
             yield bench.stream(clip)
@@ -91,14 +79,14 @@ class _Bench:
     """Where regions are taken apart: keeps the voices that stretches still to come may need, and no others."""
 
     def __init__(
-        self, recording: Audio, turns: Sequence[Turn], planned: Plan, separator: Separator | None, threshold: float, tell: Tell
+        self, recording: Audio, turns: Sequence[Turn], planned: Plan, separator: Separator | None, gates: Gates, tell: Tell
     ) -> None:
         self._recording, self._turns, self._separator = recording, turns, separator
-        self._regions, self._threshold, self._tell = planned.regions, threshold, tell
+        self._regions, self._gates, self._tell = planned.regions, gates, tell
         self._spans = tuple(region.span for region in planned.regions)
         self._total = sum(span.duration for span in self._spans)
         self._known: dict[Speaker, tuple[Audio, ...]] = {}
-        self._voices: dict[Region, Mapping[Speaker, _Verdict]] = {}
+        self._voices: dict[Region, Mapping[Speaker, Verdict]] = {}
         self._done = 0.0
         self._learned = False
         if planned.regions:
@@ -117,8 +105,7 @@ class _Bench:
                 if clip.speaker not in active or span is None:
                     continue
                 verdict = self._separated(region)[clip.speaker]
-                source: Source = "mixture" if verdict.audio is None else "separated"
-                patches.append(Patch(span, active, source, verdict.margin, verdict.review))
+                patches.append(Patch(span, active, verdict.source, verdict.margin, verdict.review))
                 if verdict.audio is not None:
                     inlays.append(Inlay(span, verdict.audio, span.start == piece.start, span.end == piece.end))
         return Stream(clip.speaker, spliced(base, inlays), clip.turns, tuple(patches))
@@ -127,7 +114,7 @@ class _Bench:
         first = bisect_right(self._spans, span.start, key=lambda other: other.end)
         return self._regions[first : first + len(timeline.during(self._spans, span))]
 
-    def _separated(self, region: Region) -> Mapping[Speaker, _Verdict]:
+    def _separated(self, region: Region) -> Mapping[Speaker, Verdict]:
         if region not in self._voices:
             self._voices[region] = self._judged(region)
             self._done += region.span.duration
@@ -147,11 +134,11 @@ class _Bench:
             self._learned = True
         return self._separator
 
-    def _judged(self, region: Region) -> Mapping[Speaker, _Verdict]:
+    def _judged(self, region: Region) -> Mapping[Speaker, Verdict]:
         separator = self._ready()
         heard = self._recording.crop(region.heard)
         if separator is None:
-            return {speaker: _Verdict(None) for speaker in region.speakers}
+            return {speaker: Verdict(None) for speaker in region.speakers}
         where = f"{', '.join(region.speakers)} at {region.span.start:.2f}–{region.span.end:.2f} s"
         mixture = resample(heard, separator.rate)
         known = {speaker: self._clean(speaker, separator.rate) for speaker in region.speakers}
@@ -159,21 +146,13 @@ class _Bench:
             try:
                 voices = separator.separate(mixture, known)
             except Unseparated as refusal:
-                return {speaker: _Verdict(None, None, (refusal.reason,)) for speaker in region.speakers}
+                return {speaker: Verdict(None, None, (refusal.reason,)) for speaker in region.speakers}
         _keep_promises(voices, mixture, region.speakers, where)
-        return {speaker: self._believed(voices[speaker], mixture, heard, region.wanted(speaker)) for speaker in region.speakers}
-
-    def _believed(self, voice: Voice, mixture: Audio, heard: Audio, wanted: Sequence[Piece]) -> _Verdict:
-        if not np.isfinite(voice.audio.samples).all():
-            self._tell(Noticed(f"a voice at {heard.start:.2f} s came back with samples that are no numbers: recording kept", "separate"))
-            return _Verdict(None, voice.margin, (UNRESOLVED,))
-        untouched = any(len(active) > 1 for _, active in wanted) and np.array_equal(voice.audio.samples, mixture.samples)
-        silent = _sounds(mixture, wanted) and not _sounds(voice.audio, wanted)
-        doubtful = voice.margin is not None and not voice.margin >= self._threshold
-        if untouched or silent or doubtful:
-            return _Verdict(None, voice.margin, (UNRESOLVED,))
-        back = resample(voice.audio, heard.rate).samples
-        return _Verdict(heard.replaced(_fitted(back, len(heard.samples))), voice.margin)
+        verdicts = judge(voices, mixture, region, known, gates=self._gates, tell=self._tell)
+        return {
+            speaker: verdict if verdict.audio is None else replace(verdict, audio=_back(verdict.audio, heard))
+            for speaker, verdict in verdicts.items()
+        }
 
     def _clean(self, speaker: Speaker, rate: int) -> tuple[Audio, ...]:
         if speaker not in self._known:
@@ -203,8 +182,9 @@ def _keep_promises(voices: Mapping[Speaker, Voice], mixture: Audio, speakers: Se
             )
 
 
-def _sounds(audio: Audio, pieces: Sequence[Piece]) -> bool:
-    return any(audio.crop(span).samples.any() for span, _ in pieces)
+def _back(voice: Audio, heard: Audio) -> Audio:
+    """The voice at the recording's rate, exactly as long as what was heard."""
+    return heard.replaced(_fitted(resample(voice, heard.rate).samples, len(heard.samples)))
 
 
 def _fitted(samples: Samples, length: int) -> Samples:

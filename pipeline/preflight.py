@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from meetsplit.pipeline import backends, device, weights
 from meetsplit.pipeline.data import StageRecord
 from meetsplit.pipeline.errors import MissingDependency, MissingWeights, StageError
-from meetsplit.pipeline.events import Tell, nobody
+from meetsplit.pipeline.events import Noticed, Tell, nobody
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.weights import WeightSource
 
@@ -73,6 +73,7 @@ def preflight(settings: Settings, tell: Tell = nobody) -> Preflight:
         if stage == "separator" and settings.separate == "off":
             continue
         if stage == "embedder" and not any(choice.backend in backends.BLIND for choice in choices):
+            choices += _verifier(choices, settings, on, tell)
             continue
         choices.append(_choose(stage, settings, on, tell))
     return Preflight(tuple(choices))
@@ -84,12 +85,30 @@ def survey(settings: Settings) -> tuple[Choice | Refusal, ...]:
     found: list[Choice | Refusal] = []
     for stage in VERBS:
         if stage == "embedder" and not any(row.backend in backends.BLIND for row in found):
+            found += _verifier([row for row in found if isinstance(row, Choice)], settings, on, nobody)
             continue
         try:
             found.append(_choose(stage, settings, on, nobody, fetch=False))
         except StageError as error:
             found.append(Refusal(stage, _asked(stage, settings), error))
     return tuple(found)
+
+
+def _verifier(chosen: Sequence[Choice], settings: Settings, on: str, tell: Tell) -> tuple[Choice, ...]:
+    """An embedder to verify separated voices with, where nothing else needs one and the settings want it.
+
+    A run can do without, so it is taken only if its weights are here; otherwise that is noticed.
+    """
+    separates = any(choice.stage == "separator" and choice.backend != "none" for choice in chosen)
+    if not separates or not settings.has("verify"):
+        return ()
+    try:
+        choice = _choose("embedder", dataclasses.replace(settings, offline=True), on, tell)
+    except MissingWeights:
+        how = "`meetsplit models fetch embedded` brings what is missing"
+        tell(Noticed(f"separated voices are not verified: there is no voice encoder on this machine; {how}", "separate"))
+        return ()
+    return (dataclasses.replace(choice, why="verifies separated voices; weights are here", better=()),)
 
 
 def _asked(stage: str, settings: Settings) -> str:

@@ -15,6 +15,7 @@ from meetsplit.pipeline.chain import Chain, Processed, Stages
 from meetsplit.pipeline.data import Audio, Diarized, Heard, MadeBy, Outline, Speaker, Transcript
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.events import Finished, Progressed, Started, Tell, nobody
+from meetsplit.pipeline.gates import Gates
 from meetsplit.pipeline.isolate import isolate
 from meetsplit.pipeline.merge import merge
 from meetsplit.pipeline.plan import Cutting
@@ -102,9 +103,7 @@ class Pipeline:
         ):
             separator = self._separator() if self.settings.separate != "off" else None
             cutting = Cutting(self.settings.separate)
-            for stream in isolate(
-                recording, found.turns, separator, cutting=cutting, threshold=self.settings.match_threshold, tell=self._tell
-            ):
+            for stream in isolate(recording, found.turns, separator, cutting=cutting, gates=self._gates(), tell=self._tell):
                 tracks.lay(stream)
                 outlines.append(stream.outline)
             tracks.finish()
@@ -137,6 +136,14 @@ class Pipeline:
         if "matched" not in self._loaded:
             self._loaded["matched"] = matched(separator, backends.imported(backends.MATCHER)(self._backend("embedder")))
         return promises.as_separator(self._loaded["matched"])
+
+    def _gates(self) -> Gates:
+        verifies = self.settings.has("verify") and self.preflight().of("embedder") is not None
+        return Gates(
+            threshold=self.settings.match_threshold if self.settings.has("verify") else None,
+            verifier=backends.imported(backends.VERIFIER)(lambda: self._backend("embedder")) if verifies else None,
+            leakage=self.settings.has("leakage"),
+        )
 
     def _backend(self, stage: str) -> Any:
         choice = self.preflight().of(stage)

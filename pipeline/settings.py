@@ -13,6 +13,8 @@ from meetsplit.pipeline.errors import SettingsError, nearest
 
 Separate: TypeAlias = Literal["overlaps", "everywhere", "off"]
 Task: TypeAlias = Literal["transcribe", "translate"]
+GATES = ("verify", "leakage", "doubles")
+"""What stands between a separated voice and the transcript; see `gates` and `doubles`."""
 Scalar: TypeAlias = str | int | float | bool | None
 
 
@@ -23,6 +25,7 @@ class Settings:
     ``diarizer``, ``separator``, ``transcriber`` name a backend or ``auto``; ``*_model`` is a hub id, a folder or a
     file for that backend. ``rttm`` and ``script`` are files for the backends of these names. ``separate`` says where
     voices are taken apart. ``match_threshold`` is the least margin (cosine) at which a separated voice is believed.
+    ``gates`` are names of `GATES` with commas between them, ``all`` or ``none``.
 
     Raises `SettingsError` for values that make no sense, alone or together.
     """
@@ -38,6 +41,7 @@ class Settings:
     separator_model_3: str | None = None
     separate: Separate = "overlaps"
     match_threshold: float = 0.05
+    gates: str = "none"
     transcriber: str = "auto"
     model: str | None = None
     language: str | None = None
@@ -55,6 +59,7 @@ class Settings:
         _one_of("--separate", self.separate, get_args(Separate))
         _one_of("--task", self.task, get_args(Task))
         self._check_speakers()
+        object.__setattr__(self, "gates", _gates(self.gates))
         if self.rttm is not None and self.diarizer == "auto":
             object.__setattr__(self, "diarizer", "rttm")
         if self.script is not None and self.transcriber == "auto":
@@ -80,6 +85,10 @@ class Settings:
             raise SettingsError(f"--min-speakers {self.min_speakers} is more than --max-speakers {self.max_speakers}: swap them")
         if self.num_speakers is not None and (self.min_speakers is not None or self.max_speakers is not None):
             raise SettingsError("--num-speakers is exact: drop --min-speakers and --max-speakers, or drop it and keep them")
+
+    def has(self, gate: str) -> bool:
+        """Whether a gate of `GATES` is shut against doubtful voices and words."""
+        return gate in self.gates.split(",")
 
     def recorded(self) -> tuple[tuple[str, Scalar], ...]:
         """The settings for `made_by`: never the token, nor folders of this machine."""
@@ -137,6 +146,14 @@ def _flat(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
     for name, value in table.items():
         flat += _flat(value) if isinstance(value, Mapping) else [(name.replace("-", "_"), value)]
     return flat
+
+
+def _gates(asked: str) -> str:
+    """The gates in their own order, so that equal wishes have equal names; "none" for no gate."""
+    names = [name.strip() for name in asked.split(",") if name.strip()]
+    for name in names:
+        _one_of("--gates", name, (*GATES, "all", "none"))
+    return ",".join(gate for gate in GATES if gate in names or "all" in names) or "none"
 
 
 def _as_paths(settings: Settings | Outputs, *names: str) -> None:

@@ -98,6 +98,17 @@ class Matcher(Protocol):
 
 
 @runtime_checkable
+class Verifier(Protocol):
+    """Does a voice sound like the person it is said to be?"""
+
+    def margins(self, voices: Mapping[Speaker, Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
+        """The margin (see `Voice`) of each voice, by its speaker; None where the sound does not tell.
+
+        ``known`` holds clean speech of these speakers and of everybody who speaks with them.
+        """
+
+
+@runtime_checkable
 class Transcriber(Protocol):
     """What was said."""
 

@@ -25,7 +25,7 @@ from meetsplit.pipeline.data import Diarized, Heard, Outline, Patch, Span, Speak
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.exporters.writing import write
 from meetsplit.pipeline.preflight import Preflight
-from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.settings import GATES, Settings
 
 _BLOCK = 1 << 20
 
@@ -41,7 +41,7 @@ class Keys:
 
 def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
     """The keys of a recording whose `fingerprint` is ``content`` under these settings and choices."""
-    asked = dict(settings.recorded())
+    asked = dict(settings.recorded()) | {gate: settings.has(gate) for gate in GATES}
     software = [versions.meetsplit(), versions.recorded()]
 
     def key(before: str, stages: Sequence[str], names: Sequence[str], *files: Path | None) -> str:
@@ -51,7 +51,7 @@ def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     diarize = key(content, ("diarizer",), ("num_speakers", "min_speakers", "max_speakers", "seed"), settings.rttm)
-    separate = key(diarize, ("separator", "embedder"), ("separate", "match_threshold", "seed"))
+    separate = key(diarize, ("separator", "embedder"), ("separate", "match_threshold", "verify", "leakage", "seed"))
     transcribe = key(separate, ("transcriber",), ("language", "task", "initial_prompt", "seed"), settings.script)
     return Keys(diarize, separate, transcribe)
 

@@ -17,7 +17,8 @@ from meetsplit.pipeline import timeline
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Stream, Turn, Voice
 from meetsplit.pipeline.errors import BrokenPromise, SettingsError, StageError
 from meetsplit.pipeline.events import Event, Noticed, Progressed, Started
-from meetsplit.pipeline.isolate import UNRESOLVED, clean_speech, isolate
+from meetsplit.pipeline.gates import DOUBTED, UNRESOLVED
+from meetsplit.pipeline.isolate import clean_speech, isolate
 from meetsplit.pipeline.plan import Cutting, plan
 from meetsplit.pipeline.splice import FADE
 from meetsplit.pipeline.stages import Separator, Unseparated
@@ -216,7 +217,7 @@ def test_overlaps_of_the_same_people_close_by_are_one_region() -> None:
 def test_one_doubtful_voice_does_not_cost_the_other_its_own() -> None:
     turns = [Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")]
     found = {s.speaker: s.patches[0] for s in isolate(mixed(), turns, Oracle(doubted="A"))}
-    assert (found["A"].source, found["A"].review, found["A"].margin) == ("mixture", (UNRESOLVED,), 0.01)
+    assert (found["A"].source, found["A"].review, found["A"].margin) == ("mixture", (DOUBTED,), 0.01)
     assert (found["B"].source, found["B"].review, found["B"].margin) == ("separated", (), 0.5)
 
 

@@ -10,7 +10,8 @@ from meetsplit.pipeline.data.sound import Audio, Span
 Speaker: TypeAlias = str
 """A stable label, ``SPEAKER_00``, ``SPEAKER_01``… in order of first speech; never a person's name."""
 
-Source: TypeAlias = Literal["mixture", "separated"]
+Source: TypeAlias = Literal["mixture", "separated", "silent"]
+"""What is heard of somebody: the recording, a separated voice, or nothing, because that voice was another's residue."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,9 +60,10 @@ class Voice:
 class Patch:
     """What a stream plays during ``span``, where separation was asked for.
 
-    ``speakers`` are those who speak during it, sorted. ``source`` says whether a separated voice is played or, because
-    it could not be had or was not believed, the recording itself; the ``review`` reasons then say why. ``margin`` is
-    the voice's (see `Voice`), kept for refused voices as well.
+    ``speakers`` are those who speak during it, sorted. ``source`` says whether a separated voice is played, or the
+    recording itself because the voice could not be had, was not believed or not needed, or nothing because it was
+    somebody else's residue; the ``review`` reasons say why. ``margin`` is the voice's (see `Voice`), kept for refused
+    voices as well.
     """
 
     span: Span
