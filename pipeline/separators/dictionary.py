@@ -91,7 +91,7 @@ class DictionarySeparator:
                 raise ValueError(f"the dictionary separator hears at {self.rate} Hz, not {audio.rate} Hz")
         if len(known) < 2:
             return {speaker: Voice(mixture) for speaker in known}
-        dictionaries = [self._dictionary(speaker, clips) for speaker, clips in known.items()]
+        dictionaries = [self.dictionary(speaker, clips) for speaker, clips in known.items()]
         loudness = float(np.sqrt(np.mean(np.square(mixture.samples, dtype=np.float64)))) if len(mixture.samples) else 0.0
         if loudness == 0.0:
             return {speaker: Voice(mixture) for speaker in known}
@@ -103,7 +103,8 @@ class DictionarySeparator:
         )
         return {speaker: Voice(mixture.replaced(row * np.float32(loudness))) for speaker, row in zip(known, rows, strict=True)}
 
-    def _dictionary(self, speaker: Speaker, clips: Sequence[Audio]) -> torch.Tensor:
+    def dictionary(self, speaker: Speaker, clips: Sequence[Audio]) -> torch.Tensor:
+        """The spectra of one speaker, as columns that sum to one: ``(bins, exemplars)``. Raises `Unseparated` for too little speech."""
         seconds = sum(clip.duration for clip in clips)
         if seconds < self._recipe.least:
             need = f"{self._recipe.least:g} s are needed to learn a voice"
@@ -117,7 +118,7 @@ class DictionarySeparator:
         """Spectra drawn from the louder frames, as columns that sum to one: ``(bins, exemplars)``."""
         kept = _longest(clips, self._recipe.most)
         played = [_played(clip, speed) for speed in self._recipe.warps for clip in kept]
-        frames = torch.cat([self._spectra(clip.samples).abs() for clip in played], dim=1)
+        frames = torch.cat([self.spectra(clip.samples).abs() for clip in played], dim=1)
         power = frames.square().sum(dim=0)
         loud = torch.nonzero((power >= torch.quantile(power, self._recipe.quietest)) & (power > 0.0))[:, 0]
         if len(loud) > self._recipe.exemplars:
@@ -126,17 +127,21 @@ class DictionarySeparator:
         chosen = frames[:, loud]
         return chosen / chosen.sum(dim=0)
 
-    def _spectra(self, samples: Samples) -> torch.Tensor:
+    def spectra(self, samples: Samples) -> torch.Tensor:
+        """Complex short-time spectra: ``(bins, frames)``."""
         wave = torch.tensor(samples, device=self._device)
         hann = torch.hann_window(FRAME, device=self._device)
         return torch.stft(wave, FRAME, HOP, window=hann, pad_mode="constant", return_complex=True)
 
+    def parts(self, magnitudes: torch.Tensor, dictionaries: Sequence[torch.Tensor]) -> torch.Tensor:
+        """What each dictionary explains of ``(bins, frames)``: non-negative, ``(dictionaries, bins, frames)``."""
+        return torch.stack(_explained(magnitudes, dictionaries, self._recipe))
+
     @torch.inference_mode()
     def _take_apart(self, samples: Samples, dictionaries: Sequence[torch.Tensor]) -> Samples:
         """The voices of one window, one row per dictionary."""
-        spectra = self._spectra(samples)
-        parts = _explained(spectra.abs(), dictionaries, self._recipe)
-        weights = torch.stack(parts).pow(self._recipe.power) + 1e-9
+        spectra = self.spectra(samples)
+        weights = self.parts(spectra.abs(), dictionaries).pow(self._recipe.power) + 1e-9
         masked = spectra * (weights / weights.sum(dim=0))
         hann = torch.hann_window(FRAME, device=self._device)
         voices = torch.istft(masked, FRAME, HOP, window=hann, length=len(samples))
