@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from whisper.model import ModelDimensions
 
+from meetsplit.training.course import Course
 from meetsplit.training.mini_clips import Studio, noises, paced, piece, put
 from meetsplit.training.mini_corpus import Corpus, Place, held_out
 from meetsplit.training.mini_exam import errors
@@ -19,7 +20,7 @@ from meetsplit.training.mini_model import Pupil, expanded, full, kept
 from meetsplit.training.mini_targets import IGNORE, Batch, Codebook, batch, codebook, example
 from meetsplit.training.mini_text import Phrasebook, phrasebook
 from meetsplit.training.mini_voices import RATE, Spoken, Timed
-from meetsplit.training.mini_whisper import Course, Plan, lesson
+from meetsplit.training.mini_whisper import Plan, course, lesson
 
 STANDUP = Path(__file__).parents[1] / "sample_data" / "standup.txt"
 TINY = ModelDimensions(80, 1500, 32, 2, 1, 51865, 448, 32, 2, 2)
@@ -166,18 +167,17 @@ def test_a_stored_model_is_loaded_by_openai_whisper(studio: Studio, rows: Codebo
 
 
 def test_learning_lowers_every_loss_and_goes_on_where_it_was_stopped(studio: Studio, rows: Codebook, tmp_path: Path) -> None:
-    def fresh() -> Course:
+    def fresh() -> Course[Batch]:
         torch.manual_seed(2)
-        pupil = Pupil(rows, TINY)
-        return Course(pupil, torch.optim.AdamW(pupil.parameters(), lr=0.0))
+        return course(Pupil(rows, TINY))
 
     given = fixed(studio, rows, frames=240)
-    course = fresh()
+    whole = fresh()
     losses = []
     for step in range(12):
-        losses.append(course.learn(given, 4e-3))
+        losses.append(whole.learn(given, 4e-3))
         if step == 5:
-            course.save(tmp_path / "state.pt")
+            whole.save(tmp_path / "state.pt")
     assert sum(losses[-1]) < 0.8 * sum(losses[0])
     resumed = fresh()
     resumed.resume(tmp_path / "state.pt")

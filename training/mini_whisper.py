@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from meetsplit.training.course import Course, Terms, attend, slope
 from meetsplit.training.mini_clips import Studio, noises
 from meetsplit.training.mini_corpus import Corpus, Place, held_out, opened, synthesized
 from meetsplit.training.mini_exam import examine
@@ -26,10 +25,6 @@ from meetsplit.training.mini_model import LISTEN_WEIGHT, PHONE_WEIGHT, Pupil, fu
 from meetsplit.training.mini_targets import FRAMES, WINDOW, Batch, Codebook, batch, codebook
 from meetsplit.training.mini_text import Phrasebook, phrasebook
 
-SAVE_EVERY = 120.0
-"""Seconds between two saved states."""
-
-EXAM_EVERY = 500
 SECONDS_AT_ONCE = 66
 """Seconds of sound in a step with short windows."""
 
@@ -47,7 +42,7 @@ class Plan:
 
     def rate(self, step: int) -> float:
         """The learning rate: up in 120 steps, then down along a cosine."""
-        return self.peak * min((step + 1) / 120, 0.02 + 0.98 * (1 + math.cos(math.pi * min(step / self.steps, 1))) / 2)
+        return self.peak * slope(step, self.steps)
 
     def full_share(self, step: int) -> float:
         """How often a step has full windows: seldom at first, since they cost three times as much, mostly at the end."""
@@ -77,77 +72,15 @@ def lesson(studio: Studio, book: Codebook, plan: Plan, step: int) -> Batch:
     return batch(book, clips, rng, frames, int(rng.integers(0, WINDOW - frames + 1)) if rng.random() < 0.5 else 0)
 
 
-def lessons(studio: Studio, book: Codebook, plan: Plan, first: int) -> Iterator[Batch]:
-    """The steps' clips from ``first`` on, prepared beside the training."""
-    with ThreadPoolExecutor(1) as worker:
-        ahead: list[Future[Batch]] = [worker.submit(lesson, studio, book, plan, first + n) for n in range(3)]
-        for step in range(first, plan.steps):
-            ahead.append(worker.submit(lesson, studio, book, plan, step + 3))
-            yield ahead.pop(0).result()
-        for future in ahead:
-            future.cancel()
+def course(pupil: Pupil) -> Course[Batch]:
+    """A training that begins; its losses are those of tokens, phones and looking."""
 
-
-@dataclass(slots=True)
-class Course:
-    """A training under way: the pupil, its optimizer, and how far it is."""
-
-    pupil: Pupil
-    optimizer: torch.optim.AdamW
-    step: int = 0
-    seconds: float = 0.0
-
-    def learn(self, given: Batch, rate: float) -> Sequence[float]:
-        """One step; the losses of tokens, phones and looking."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def mistakes(given: Batch) -> tuple[Tensor, Sequence[Tensor]]:
         with torch.autocast("cpu", torch.bfloat16):
-            tokens, phones, looks = self.pupil(given)
-        self.optimizer.zero_grad()
-        (tokens + PHONE_WEIGHT * phones + LISTEN_WEIGHT * looks).backward()
-        torch.nn.utils.clip_grad_norm_(self.pupil.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        return tokens.item(), phones.item(), looks.item()
+            tokens, phones, looks = pupil(given)
+        return tokens + PHONE_WEIGHT * phones + LISTEN_WEIGHT * looks, (tokens, phones, looks)
 
-    def save(self, path: Path) -> None:
-        """Writes the state so that a kill at any moment leaves the old or the new one."""
-        fresh = path.with_suffix(".part")
-        state = {"pupil": self.pupil.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds}
-        torch.save(state, fresh)
-        os.replace(fresh, path)
-
-    def resume(self, path: Path) -> None:
-        """Goes on from a saved state, if there is one."""
-        if path.exists():
-            state = torch.load(path, weights_only=True)
-            self.pupil.load_state_dict(state["pupil"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.seconds = state["step"], state["seconds"]
-            print(f"going on at step {self.step}, {self.seconds / 60:.0f} minutes in", flush=True)
-
-
-def train(course: Course, rooms: tuple[Studio, Studio], plan: Plan, *, minutes: float, state: Path) -> None:
-    """Learns until the plan or the minutes are at an end; prints the losses, and now and then an exam on held-out clips."""
-    began = saved = time.monotonic()
-    recent: list[Sequence[float]] = []
-    before = course.seconds
-    for given in lessons(rooms[0], course.pupil.book, plan, course.step):
-        recent.append(course.learn(given, plan.rate(course.step)))
-        now = time.monotonic()
-        course.seconds = before + now - began
-        if course.step % 50 == 0:
-            means = " ".join(f"{value:.3f}" for value in np.mean(recent, axis=0))
-            print(f"step {course.step} of {plan.steps}, {course.seconds / 60:.1f} min: tokens, phones, looks {means}", flush=True)
-            recent = []
-        if now - saved > SAVE_EVERY:
-            course.save(state)
-            saved = now
-        if course.step % EXAM_EVERY == 0:
-            print(examine(full(course.pupil.whisper, course.pupil.book), rooms[1], clips=16), flush=True)
-        if now - began > minutes * 60:
-            break
-    course.save(state)
+    return Course(pupil, torch.optim.AdamW(pupil.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01), mistakes)
 
 
 def main() -> None:
@@ -170,13 +103,22 @@ def main() -> None:
     rooms = studios(opened(chosen.cache / "speech", chosen.sentences), book)
     torch.manual_seed(chosen.seed)
     pupil = Pupil(codebook(book.vocabulary))
-    course = Course(pupil, torch.optim.AdamW(pupil.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01))
-    course.resume(chosen.cache / "state.pt")
+    under_way = course(pupil)
+    under_way.resume(chosen.cache / "state.pt")
     plan = Plan(chosen.steps, chosen.peak, chosen.seed)
-    train(course, rooms, plan, minutes=chosen.minutes, state=chosen.cache / "state.pt")
+    terms = Terms(chosen.minutes, plan.steps, chosen.cache / "state.pt", losses="tokens, phones, looks")
+    attend(
+        under_way,
+        lambda step: lesson(rooms[0], pupil.book, plan, step),
+        terms,
+        rate=plan.rate,
+        exam=lambda: examine(full(pupil.whisper, pupil.book), rooms[1], clips=16),
+    )
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     kept(chosen.output, pupil.whisper, pupil.book)
-    print(f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB after {course.step} steps, {course.seconds / 60:.0f} minutes")
+    print(
+        f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB after {under_way.step} steps, {under_way.seconds / 60:.0f} minutes"
+    )
     print(examine(full(pupil.whisper, pupil.book), rooms[1], clips=chosen.clips))
 
 
