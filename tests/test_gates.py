@@ -1,0 +1,178 @@
+"""What is believed of a separated voice: real second voices stay, residue goes, and every doubt leaves its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, Voice
+from meetsplit.pipeline.gates import COVERED, DOUBTED, FAINT, LEAK, TELLING, UNRESOLVED, Gates, Levels, judge, levels, residue
+from meetsplit.pipeline.isolate import isolate
+from meetsplit.pipeline.plan import Region
+from meetsplit.pipeline.splice import FADE
+from meetsplit.speakers.verify import EmbeddingVerifier
+
+RATE = 8000
+WHERE = Span(1.0, 3.0)
+PAIR = Region(WHERE, ("A", "B"), Span(0.5, 3.5), ((WHERE, ("A", "B")),))
+
+
+def noise(seed: int, level: float = 0.1, start: float = 0.5, seconds: float = 3.0) -> Audio:
+    rng = np.random.default_rng(seed)
+    return Audio((level * rng.standard_normal(round(seconds * RATE))).astype(np.float32), RATE, start)
+
+
+def known(level: float = 0.1) -> dict[Speaker, tuple[Audio, ...]]:
+    return {"A": (noise(10, level, 10.0),), "B": (noise(11, level, 20.0),)}
+
+
+def mixture(*voices: Audio) -> Audio:
+    return voices[0].replaced(np.sum([voice.samples for voice in voices], axis=0, dtype=np.float32))
+
+
+class Sure:
+    """A verifier with an opinion; keeps what it was asked."""
+
+    def __init__(self, **margins: float | None) -> None:
+        self.opinions = margins
+        self.asked: list[Mapping[Speaker, Audio]] = []
+
+    def margins(self, voices: Mapping[Speaker, Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
+        self.asked.append(voices)
+        return {speaker: self.opinions[speaker] for speaker in voices}
+
+
+def verdicts(a: Audio, b: Audio, gates: Gates, region: Region = PAIR) -> dict[Speaker, tuple[str, tuple[str, ...], float | None]]:
+    found = judge({"A": Voice(a), "B": Voice(b)}, mixture(a, b), region, known(), gates=gates)
+    return {speaker: (verdict.source, verdict.review, verdict.margin) for speaker, verdict in found.items()}
+
+
+def test_two_voices_at_usual_levels_pass_every_gate() -> None:
+    gates = Gates(verifier=Sure(A=0.3, B=0.06), leakage=True)
+    assert verdicts(noise(1), noise(2, 0.03), gates) == {"A": ("separated", (), 0.3), "B": ("separated", (), 0.06)}
+
+
+def test_a_voice_unlike_its_speaker_is_not_played_and_costs_the_other_nothing() -> None:
+    gates = Gates(verifier=Sure(A=0.3, B=0.01), leakage=True)
+    assert verdicts(noise(1), noise(2), gates) == {"A": ("separated", (), 0.3), "B": ("mixture", (DOUBTED,), 0.01)}
+    assert verdicts(noise(1), noise(2), Gates(threshold=None, verifier=Sure(A=0.3, B=0.01)))["B"] == ("separated", (), 0.01)
+
+
+def test_residue_is_silent_and_whoever_remains_is_the_recording() -> None:
+    found = verdicts(noise(1), noise(2, 0.001), Gates(leakage=True))
+    assert found == {"A": ("mixture", (LEAK,), None), "B": ("silent", (LEAK,), None)}
+    assert verdicts(noise(1), noise(2, 0.001), Gates())["B"] == ("separated", (), None)
+
+
+def test_of_three_voices_two_stay_separated() -> None:
+    region = Region(WHERE, ("A", "B", "C"), Span(0.5, 3.5), ((WHERE, ("A", "B", "C")),))
+    voices = {"A": noise(1), "B": noise(2, 0.001), "C": noise(3)}
+    clean = {**known(), "C": (noise(12),)}
+    said = {who: Voice(voice) for who, voice in voices.items()}
+    found = judge(said, mixture(*voices.values()), region, clean, gates=Gates(leakage=True))
+    assert {who: verdict.source for who, verdict in found.items()} == {"A": "separated", "B": "silent", "C": "separated"}
+    assert all(verdict.review == (LEAK,) for verdict in found.values())
+
+
+def test_a_gate_that_would_silence_everybody_silences_nobody() -> None:
+    a, b = noise(1, 0.001), noise(2, 0.001)
+    found = judge({"A": Voice(a), "B": Voice(b)}, noise(3), PAIR, known(), gates=Gates(leakage=True))
+    assert {(verdict.source, verdict.review) for verdict in found.values()} == {("mixture", (UNRESOLVED,))}
+
+
+def test_short_voices_are_believed_and_not_asked_about() -> None:
+    short = Span(1.0, 1.0 + 0.9 * TELLING)
+    sure = Sure(A=-1.0, B=-1.0)
+    region = Region(short, ("A", "B"), Span(0.5, 3.5), ((short, ("A", "B")),))
+    assert verdicts(noise(1), noise(2), Gates(verifier=sure), region) == {"A": ("separated", (), None), "B": ("separated", (), None)}
+    assert sure.asked == []
+
+
+def test_voices_are_verified_where_they_are_wanted_without_context() -> None:
+    sure = Sure(A=1.0, B=1.0)
+    verdicts(noise(1), noise(2), Gates(verifier=sure))
+    assert [{who: voice.span for who, voice in asked.items()} for asked in sure.asked] == [{"A": WHERE, "B": WHERE}]
+
+
+@settings(deadline=None)
+@given(st.floats(COVERED + 0.01, 30), st.floats(-80, 30) | st.none(), st.floats(-2, 2) | st.none())
+def test_a_voice_that_is_heard_beside_the_other_is_never_residue(covered: float, faint: float | None, margin: float | None) -> None:
+    assert not residue(Levels(covered, faint), margin)
+
+
+@settings(deadline=None)
+@given(st.floats(-80, 30), st.floats(FAINT + 0.01, 30))
+def test_a_voice_as_loud_as_usual_is_residue_only_if_it_sounds_like_another(covered: float, faint: float) -> None:
+    assert not residue(Levels(covered, faint), None)
+    assert not residue(Levels(covered, faint), 0.0)
+
+
+def test_levels_are_those_of_the_wanted_stretch() -> None:
+    voice = noise(1, 0.01)
+    loud = voice.samples.copy()
+    loud[: voice.index(0.9)] = 1.0
+    found = levels(voice.replaced(loud), noise(2, 0.1), PAIR.wanted("A"), [noise(3, 0.1)])
+    assert found.covered == pytest.approx(-20, abs=0.5)
+    assert found.faint == pytest.approx(-20, abs=0.5)
+    assert levels(voice, voice, PAIR.wanted("A"), []).faint is None
+
+
+def test_a_silenced_voice_is_silent_in_the_stream_and_fades() -> None:
+    quiet, loud = 0.0005, 0.1
+    a, b = noise(1, loud, 0.0, 6.0), noise(2, quiet, 0.0, 6.0)
+
+    class Ideal:
+        rate = RATE
+
+        def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+            return {"A": Voice(a.crop(mixture.span)), "B": Voice(b.crop(mixture.span))}
+
+    other = a.samples.copy()
+    other[a.index(4.5) :] = noise(3, loud, 0.0, 1.5).samples
+    recording = a.replaced(other + b.samples)
+    turns = [Turn(Span(0.5, 4), "A"), Turn(Span(2, 3), "B"), Turn(Span(4.5, 6), "B")]
+    streams = {(stream.speaker, stream.turns): stream for stream in isolate(recording, turns, Ideal(), gates=Gates(leakage=True))}
+    silenced = streams["B", (Span(2, 3),)]
+    assert [(patch.span, patch.source, patch.review) for patch in silenced.patches] == [(Span(2, 3), "silent", (LEAK,))]
+    inner = Span(2 + FADE, 3 - FADE)
+    assert not silenced.audio.crop(inner).samples.any()
+    kept = streams["A", (Span(0.5, 4),)]
+    assert np.array_equal(kept.audio.samples, recording.crop(kept.span).samples)
+    assert [(patch.source, patch.review) for patch in kept.patches] == [("mixture", (LEAK,))]
+
+
+class ByLevel:
+    """Embeds a clip by its loudness: quiet voices point one way, loud ones the other; silence does not tell."""
+
+    rate = RATE
+
+    def embed(self, clips: Sequence[Audio]) -> npt.NDArray[np.float32]:
+        return np.array([self._row(clip.samples) for clip in clips], np.float32).reshape(-1, 2)
+
+    def _row(self, samples: Samples) -> tuple[float, float]:
+        if not samples.any():
+            return np.nan, np.nan
+        return (1.0, 0.0) if np.abs(samples).mean() > 0.05 else (0.0, 1.0)
+
+
+def test_margins_are_against_the_nearest_other_and_none_where_nothing_is_told() -> None:
+    loads: list[int] = []
+
+    def load() -> ByLevel:
+        loads.append(1)
+        return ByLevel()
+
+    verifier = EmbeddingVerifier(load)
+    assert loads == []
+    clean = {"A": (noise(1, 0.2),), "B": (noise(2, 0.01),)}
+    silence = Audio(np.zeros(RATE, np.float32), RATE)
+    assert verifier.margins({"A": noise(3, 0.2), "B": noise(4, 0.2)}, clean) == {"A": 1.0, "B": -1.0}
+    assert verifier.margins({"A": silence}, clean) == {"A": None}
+    assert verifier.margins({"A": noise(3, 0.2)}, {"A": clean["A"]}) == {"A": None}
+    assert verifier.margins({"A": noise(3, 0.2), "B": noise(4, 0.2)}, {**clean, "B": ()}) == {"A": None, "B": None}
+    assert loads == [1]
