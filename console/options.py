@@ -27,7 +27,12 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     diarizer: Annotated[str | None, typer.Option(help="auto, pyannote, embedded or rttm.", rich_help_panel=_WHO)] = None,
     diarizer_model: Annotated[
         str | None,
-        typer.Option("--diarizer-model", "--diarize-model", help="Hub id or folder of a pyannote pipeline.", rich_help_panel=_WHO),
+        typer.Option(
+            "--diarizer-model",
+            "--diarize-model",
+            help="Hub id or folder of a pyannote pipeline, or a segmentation's file for embedded.",
+            rich_help_panel=_WHO,
+        ),
     ] = None,
     rttm: Annotated[Path | None, typer.Option(help="Your own turns; implies --diarizer rttm.", rich_help_panel=_WHO)] = None,
     num_speakers: Annotated[int | None, typer.Option(help="Exactly this many people.", rich_help_panel=_WHO)] = None,

@@ -96,7 +96,7 @@ def sources(stage: str, name: str, settings: Settings, device: str) -> Mapping[s
         case "diarizer", "pyannote":
             return {"pipeline": chosen(settings.diarizer_model, weights.COMMUNITY, "--diarizer-model")}
         case "diarizer", "embedded":
-            return {"segmentation": weights.EMBEDDED_SEGMENTATION, "encoder": weights.EMBEDDED_ENCODER}
+            return {"segmentation": _segmentation(settings), "encoder": weights.EMBEDDED_ENCODER}
         case "separator", "sepformer":
             found = {"separator": chosen(settings.separator_model, SEPFORMER, "--separator-model")}
             if settings.separator_model_3 is not None:
@@ -120,6 +120,16 @@ def chosen(asked: str | None, default: Hub, option: str) -> WeightSource:
     if asked.count("/") == 1 and not asked.startswith((".", "/", "~")):
         return Hub(asked, gated=asked.startswith("pyannote/"))
     raise SettingsError(f"{option} {asked}: no such folder here, and not a hub id like {default.repo_id}")
+
+
+def _segmentation(settings: Settings) -> WeightSource:
+    """The file that was asked for; where ``auto`` came here from pyannote, what was asked for is a pipeline and not ours."""
+    if settings.diarizer_model is None or settings.diarizer == "auto":
+        return weights.EMBEDDED_SEGMENTATION
+    if not Path(settings.diarizer_model).is_file():
+        wanted = "with --diarizer embedded it is a segmentation's file, .safetensors or .ckpt"
+        raise SettingsError(f"--diarizer-model {settings.diarizer_model}: no such file; {wanted}")
+    return Local(Path(settings.diarizer_model))
 
 
 def _whisper(asked: str | None, device: str) -> WeightSource:

@@ -62,6 +62,8 @@ class Settings:
         object.__setattr__(self, "gates", _gates(self.gates))
         if self.rttm is not None and self.diarizer == "auto":
             object.__setattr__(self, "diarizer", "rttm")
+        if self.diarizer == "auto" and str(self.diarizer_model).endswith(".safetensors"):
+            object.__setattr__(self, "diarizer", "embedded")
         if self.script is not None and self.transcriber == "auto":
             object.__setattr__(self, "transcriber", "script")
         if self.diarizer == "rttm" and self.rttm is None:

@@ -24,8 +24,9 @@ from meetsplit.pipeline.containers import recording
 from meetsplit.pipeline.data import Diarized, Heard, Outline, Patch, Span, Speaker, Turn, Word
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.exporters.writing import write
-from meetsplit.pipeline.preflight import Preflight
+from meetsplit.pipeline.preflight import Choice, Preflight
 from meetsplit.pipeline.settings import GATES, Settings
+from meetsplit.pipeline.sources import Local
 
 _BLOCK = 1 << 20
 
@@ -45,7 +46,8 @@ def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
     software = [versions.meetsplit(), versions.recorded()]
 
     def key(before: str, stages: Sequence[str], names: Sequence[str], *files: Path | None) -> str:
-        made_by = [asdict(choice.record()) | {"why": ""} for stage in stages if (choice := plan.of(stage)) is not None]
+        chosen = [choice for stage in stages if (choice := plan.of(stage)) is not None]
+        made_by = [asdict(choice.record()) | {"why": "", "files": _stamps(choice)} for choice in chosen]
         given = [_given(file) for file in files]
         parts = [before, software, made_by, [asked[name] for name in names], given]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -54,6 +56,13 @@ def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
     separate = key(diarize, ("separator", "embedder"), ("separate", "match_threshold", "verify", "leakage", "seed"))
     transcribe = key(separate, ("transcriber",), ("language", "task", "initial_prompt", "seed"), settings.script)
     return Keys(diarize, separate, transcribe)
+
+
+def _stamps(choice: Choice) -> list[tuple[str, int, int]]:
+    """Size and time of every file of the models that the user named: weights trained anew under an old name are other weights."""
+    places = [choice.weights[role] for role, source in choice.sources.items() if isinstance(source, Local) and role in choice.weights]
+    files = [file for place in places for file in (sorted(place.rglob("*")) if place.is_dir() else [place]) if file.is_file()]
+    return [(file.name, (about := file.stat()).st_size, about.st_mtime_ns) for file in files]
 
 
 def fingerprint(path: Path) -> str:

@@ -6,7 +6,6 @@ PyanNet hears up to three speakers in 5 s windows, overlap included (Bredin and 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 
 from meetsplit.pipeline.data import Audio, Samples, Turn
 from meetsplit.pipeline.diarizers.annotations import audible, loudness, too_few, turns_of
 from meetsplit.pipeline.diarizers.grouping import assigned, centroids, unit
 from meetsplit.pipeline.diarizers.hushed import hushed, no_telemetry, progress_hook
+from meetsplit.pipeline.diarizers.pyannet import load_segmentation
 from meetsplit.pipeline.embedders.ge2e import DIMENSION, GE2E, HOP, PARTIAL, RATE, load_encoder, mel_frames
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.events import Tell
@@ -28,14 +26,13 @@ from meetsplit.pipeline.settings import Settings
 
 with hushed():
     from pyannote.audio.core.plda import PLDA
-    from pyannote.audio.core.task import Problem, Resolution, Specifications
     from pyannote.audio.models.segmentation import PyanNet
     from pyannote.audio.pipelines import SpeakerDiarization
     from pyannote.audio.pipelines.clustering import BaseClustering
 
 MOST = 1500
 """Voices that are grouped at once; longer recordings give every second, third… window."""
-_LEVEL = 10.0 ** (-38.0 / 20.0)
+LEVEL = 10.0 ** (-38.0 / 20.0)
 """`loudness` for the segmentation, which hears quiet noise differently: about that of the recordings it was tuned on."""
 _VOICE_LEVEL = 10.0 ** (-30.0 / 20.0)
 """The same for the voice encoder, which is not indifferent to level."""
@@ -47,8 +44,8 @@ class Tuning:
     """What was chosen on recordings to tune on (`benchmarks/diarization.py --tune`).
 
     ``threshold``: cosine similarity at which two groups of voices are one person. ``enough``: seconds of speech alone in a
-    window below which a voice does not take part in the grouping. ``onset``: probability at which a local speaker speaks.
-    ``bridge``: seconds of silence inside a turn that are filled.
+    window below which a voice does not take part in the grouping. ``onset``: probability at which a local speaker speaks, where the
+    segmentation judges each alone. ``bridge``: seconds of silence inside a turn that are filled.
     """
 
     threshold: float = 0.66
@@ -67,10 +64,9 @@ class EmbeddedDiarizer:
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
-        """Build from ``weights["segmentation"]`` and ``weights["encoder"]``, safetensors files of `weights.fetch`."""
+        """Build from ``weights["segmentation"]``, see `load_segmentation`, and ``weights["encoder"]`` of `weights.fetch`."""
         no_telemetry()
-        with hushed(), blame("diarize", f"loading {weights['segmentation']}"):
-            network = load_segmentation(weights["segmentation"])
+        network = load_segmentation(weights["segmentation"])
         encoder = GE2E(load_encoder(weights["encoder"], "diarize"), device)
         with hushed(), blame("diarize", "preparing the diarizer"):
             pipeline = Diarization(network, encoder)
@@ -90,7 +86,7 @@ class EmbeddedDiarizer:
         if not audible(audio.samples):
             return ()
         least, most = self._bounds
-        waveform = torch.from_numpy(levelled(audio.samples, _LEVEL))[None]
+        waveform = torch.from_numpy(levelled(audio.samples, LEVEL))[None]
         with hushed(), blame("diarize", "finding the speakers"):
             found = self._pipeline.apply(
                 {"waveform": waveform, "sample_rate": RATE, "uri": "recording"},
@@ -106,25 +102,6 @@ class EmbeddedDiarizer:
 def levelled(samples: Samples, level: float) -> Samples:
     """The samples with their `loudness` at ``level``: however loud a recording is, the models hear the same."""
     return np.asarray(samples * np.float32(level / loudness(samples)), np.float32)
-
-
-def load_segmentation(path: Path) -> PyanNet:
-    """PyanNet as described in the header of its safetensors file."""
-    with safe_open(path, "np") as file:
-        facts = json.loads(file.metadata()["facts"])
-    shape, said = facts["hyper_parameters"], facts["pyannote.audio"]["specifications"]
-    network = PyanNet(sincnet=shape["sincnet"], lstm={**shape["lstm"], "dropout": 0.0}, linear=shape["linear"])
-    network.specifications = Specifications(
-        problem=Problem.MULTI_LABEL_CLASSIFICATION,
-        resolution=Resolution.FRAME,
-        duration=said["duration"],
-        warm_up=tuple(said["warm_up"]),
-        classes=said["classes"],
-        permutation_invariant=True,
-    )
-    network.build()
-    network.load_state_dict(load_file(path))
-    return network.eval()
 
 
 class Grouping(BaseClustering):  # type: ignore[misc]
@@ -182,7 +159,8 @@ class Diarization(SpeakerDiarization):  # type: ignore[misc]
         self.clustering = Grouping(tuning)
         self._expects_num_speakers = False
         self._embedding = _Dimension()
-        self.instantiate({"segmentation": {"threshold": tuning.onset, "min_duration_off": tuning.bridge}})
+        onset = {} if network.specifications.powerset else {"threshold": tuning.onset}  # a powerset has made its choice
+        self.instantiate({"segmentation": {**onset, "min_duration_off": tuning.bridge}})
 
     def get_embeddings(
         self, file: Any, binary_segmentations: Any, exclude_overlap: bool = False, hook: Callable[..., None] | None = None
