@@ -35,13 +35,18 @@ from meetsplit.scoring.stems import score_stems
 BASE = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True)
 FOUND, TRUTH = "found", "truth"
 
+GATED = (("no gates", "none"), ("verification", "verify"), ("leakage gate", "leakage"), ("doubled words", "doubles"), ("all gates", "all"))
+"""Each gate alone behind the separator, and all of them."""
+
 CONFIGURATIONS: Mapping[str, tuple[tuple[str, str, Settings], ...]] = {
     "ablation": (
         ("separation off", TRUTH, replace(BASE, separate="off")),
         ("everywhere", TRUTH, replace(BASE, separate="everywhere")),
         ("in overlaps", TRUTH, BASE),
+        *((f"in overlaps, {name}", TRUTH, replace(BASE, gates=gates)) for name, gates in GATED),
         ("separation off", FOUND, replace(BASE, separate="off")),
         ("in overlaps", FOUND, BASE),
+        *((f"in overlaps, {name}", FOUND, replace(BASE, gates=gates)) for name, gates in GATED),
     ),
     "quality": (
         ("none", TRUTH, replace(BASE, separator="none")),

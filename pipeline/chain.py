@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from meetsplit.pipeline.data import Audio, Diarized, Heard, Outline, Speaker, Transcript
+from meetsplit.pipeline.data import Diarized, Heard, Outline, Sound, Speaker, Transcript
 from meetsplit.pipeline.workbench import Keys, Workbench
 
 STAGES = ("diarize", "separate", "transcribe")
@@ -26,11 +26,11 @@ class Processed:
 class Stages:
     """How each stage of one recording is done, where its result is not kept yet."""
 
-    decode: Callable[[], Audio]
-    diarize: Callable[[Audio], Diarized]
-    isolate: Callable[[Audio, Diarized, Path], tuple[Outline, ...]]
+    decode: Callable[[], Sound]
+    diarize: Callable[[Sound], Diarized]
+    isolate: Callable[[Sound, Diarized, Path], tuple[Outline, ...]]
     transcribe: Callable[[Sequence[Outline], Mapping[Speaker, Path]], tuple[Heard, ...]]
-    merge: Callable[[Diarized, Sequence[Outline], Sequence[Heard]], Transcript]
+    merge: Callable[[Diarized, Sequence[Outline], Sequence[Heard], Mapping[Speaker, Path]], Transcript]
 
 
 class Chain:
@@ -73,4 +73,5 @@ class Chain:
     def finish(self) -> Processed:
         """All of them, and the transcript that follows."""
         found, outlines, heard = self.diarize(), self.separate(), self.transcribe()
-        return Processed(self._stages.merge(found, outlines, heard), self._bench.voices(self._key.separate))
+        tracks = self._bench.voices(self._key.separate)
+        return Processed(self._stages.merge(found, outlines, heard, tracks), tracks)

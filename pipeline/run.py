@@ -9,20 +9,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from meetsplit.pipeline import backends, promises, versions
+from meetsplit.pipeline import backends, channels, microphones, promises, versions
 from meetsplit.pipeline.audio import read, resample
 from meetsplit.pipeline.chain import Chain, Processed, Stages
-from meetsplit.pipeline.data import Audio, Diarized, Heard, MadeBy, Outline, Speaker, Transcript
-from meetsplit.pipeline.errors import blame
-from meetsplit.pipeline.events import Finished, Progressed, Started, Tell, nobody
+from meetsplit.pipeline.channels import clock, of_channels
+from meetsplit.pipeline.data import Diarized, Heard, MadeBy, Outline, Sound, Speaker, Stream, Transcript
+from meetsplit.pipeline.doubles import without_doubles
+from meetsplit.pipeline.errors import SettingsError, blame
+from meetsplit.pipeline.events import Finished, Noticed, Progressed, Started, Tell, nobody
 from meetsplit.pipeline.gates import Gates
 from meetsplit.pipeline.isolate import isolate
+from meetsplit.pipeline.mapped import let_go
 from meetsplit.pipeline.merge import merge
 from meetsplit.pipeline.plan import Cutting
 from meetsplit.pipeline.preflight import VERBS, Preflight, preflight
 from meetsplit.pipeline.separators.matched import matched
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.stages import Diarizer, Informed, Separator, Transcriber
+from meetsplit.pipeline.together import Together
 from meetsplit.pipeline.wavs import stretch
 from meetsplit.pipeline.workbench import Workbench, fingerprint, keys
 
@@ -51,42 +55,71 @@ class Pipeline:
             self._plan = preflight(self.settings, self._tell)
         return self._plan
 
-    def run(self, path: str | Path) -> Transcript:
+    def run(self, path: str | Path | Together) -> Transcript:
         """Who said what in one recording; nothing is written but a scratch folder that is gone afterwards.
 
         Raises `AudioError` for a recording that cannot be read, `StageError` for a stage that fails.
         """
         with tempfile.TemporaryDirectory(prefix="meetsplit-") as scratch:
-            return self.process(Path(path), Workbench(Path(scratch))).transcript
+            source = path if isinstance(path, Together) else Path(path)
+            return self.process(source, Workbench(Path(scratch))).transcript
 
-    def process(self, path: Path, bench: Workbench) -> Processed:
+    def process(self, path: Path | Together, bench: Workbench) -> Processed:
         """The same on a workbench: stages whose results are kept there are not repeated, new results are kept."""
         return self.begin(path, bench).finish()
 
-    def begin(self, path: Path, bench: Workbench) -> Chain:
+    def begin(self, path: Path | Together, bench: Workbench) -> Chain:
         """The same stage by stage, for whoever wants to stop between them. Raises `AudioError` and as `preflight` does."""
+        if isinstance(path, Together) and not self._split:
+            raise SettingsError(f"{path}: a file per person is a channel per person: choose --channels split")
         stages = Stages(
-            decode=lambda: self._decode(path),
-            diarize=lambda recording: self._diarize(recording, path),
-            isolate=lambda recording, found, folder: self._isolate(recording, found, folder, path),
+            decode=lambda: self._decode(path, bench.folder),
+            diarize=lambda sound: self._diarize(sound, path),
+            isolate=lambda sound, found, folder: self._isolate(sound, found, folder, path),
             transcribe=lambda outlines, tracks: self._transcribe(outlines, tracks, path),
-            merge=lambda found, outlines, heard: self._transcript(path, found, outlines, heard),
+            merge=lambda found, outlines, heard, tracks: self._transcript(path, found, self._single(outlines, heard, tracks)),
         )
         return Chain(stages, keys(fingerprint(path), self.settings, self.preflight()), bench)
 
-    def _transcript(self, path: Path, found: Diarized, outlines: Sequence[Outline], heard: Sequence[Heard]) -> Transcript:
-        segments = merge(list(zip(outlines, heard, strict=True)), found.turns, found.span)
-        made_by = MadeBy(versions.meetsplit(), self.preflight().records(), self.settings.recorded(), versions.recorded())
+    def _single(
+        self, outlines: Sequence[Outline], heard: Sequence[Heard], tracks: Mapping[Speaker, Path]
+    ) -> Sequence[tuple[Outline, Heard]]:
+        """What was heard in each stretch, every utterance in one stream only."""
+        given = list(zip(outlines, heard, strict=True))
+        if not self.settings.has("doubles"):
+            return given
+        single = without_doubles(given, lambda speaker, span: stretch(tracks[speaker], span))
+        return list(zip(outlines, single, strict=True))
+
+    @property
+    def _split(self) -> bool:
+        return self.settings.channels == "split"
+
+    def _transcript(self, path: Path | Together, found: Diarized, heard: Sequence[tuple[Outline, Heard]]) -> Transcript:
+        segments = merge(heard, found.turns, found.span)
+        stages = tuple(of_channels(record, found) for record in self.preflight().records())
+        made_by = MadeBy(versions.meetsplit(), stages, self.settings.recorded(), versions.recorded())
         return Transcript(path.stem, found.duration, segments, found.turns, made_by, found.names)
 
-    def _decode(self, path: Path) -> Audio:
+    def _decode(self, path: Path | Together, folder: Path) -> Sound:
         with self._stage("decode", f"decoding {path}") as say:
-            recording = read(path, RATE, tell=self._tell)
-            say(f"{recording.duration:.0f} s")
-        return recording
+            if self._split or isinstance(path, Together):
+                sound = microphones.everybody(path, RATE, folder, self._tell)
+            else:
+                hint = microphones.suggestion(path) if self.settings.rttm is None else None
+                if hint is not None:
+                    self._tell(Noticed(hint, "decode"))
+                sound = (read(path, RATE, folder=folder, tell=self._tell),)
+            say(f"{clock(sound).duration:.0f} s")
+        return sound
 
-    def _diarize(self, recording: Audio, path: Path) -> Diarized:
+    def _diarize(self, sound: Sound, path: Path | Together) -> Diarized:
         with self._stage("diarize", f"finding who speaks when in {path}") as say:
+            if self._split:
+                found = channels.diarized(sound, path.people if isinstance(path, Together) else ())
+                say(channels.described(found))
+                return found
+            (recording,) = sound
             diarizer: Diarizer = self._backend("diarizer")
             if isinstance(diarizer, Informed):
                 diarizer = diarizer.about(path.stem)
@@ -94,32 +127,41 @@ class Pipeline:
             say(f"{len({turn.speaker for turn in turns})} speakers, {len(turns)} turns")
         return Diarized(recording.duration, turns, diarizer.names if isinstance(diarizer, Informed) else ())
 
-    def _isolate(self, recording: Audio, found: Diarized, folder: Path, path: Path) -> tuple[Outline, ...]:
+    def _isolate(self, sound: Sound, found: Diarized, folder: Path, path: Path | Together) -> tuple[Outline, ...]:
         """Lay every stretch of every stream into its speaker's track as it comes; only the outlines stay in memory."""
         outlines: list[Outline] = []
         with (
             self._stage("separate", f"taking voices apart in {path}") as say,
-            backends.imported(backends.TRACKS)(folder, recording) as tracks,
+            backends.imported(backends.TRACKS)(folder, clock(sound)) as tracks,
         ):
-            separator = self._separator() if self.settings.separate != "off" else None
-            cutting = Cutting(self.settings.separate)
-            for stream in isolate(recording, found.turns, separator, cutting=cutting, gates=self._gates(), tell=self._tell):
+            for stream in self._streams(sound, found):
                 tracks.lay(stream)
                 outlines.append(stream.outline)
+                for audio in sound:
+                    let_go(audio)
             tracks.finish()
             patches = [patch for outline in outlines for patch in outline.patches]
             if patches:
                 say(f"{sum(patch.source == 'separated' for patch in patches)} of {len(patches)} overlapped voices taken apart")
         return tuple(outlines)
 
-    def _transcribe(self, outlines: Sequence[Outline], tracks: Mapping[Speaker, Path], path: Path) -> tuple[Heard, ...]:
-        """One answer per stretch, in their order; each person's stretches go to the transcriber together."""
-        heard: dict[int, Heard] = {}
+    def _streams(self, sound: Sound, found: Diarized) -> Iterator[Stream]:
+        if self._split:
+            yield from channels.streams({speaker: sound[number] for speaker, number in found.channels}, found)
+            return
+        (recording,) = sound
+        separator = self._separator() if self.settings.separate != "off" else None
+        cutting = Cutting(self.settings.separate)
+        yield from isolate(recording, found.turns, separator, cutting=cutting, gates=self._gates(), tell=self._tell)
+
+    def _transcribe(self, outlines: Sequence[Outline], tracks: Mapping[Speaker, Path], path: Path | Together) -> tuple[Heard, ...]:
+        """One answer per stretch, in their order; each person's stretches go to the transcriber together, silenced ones to nobody."""
+        heard = {at: Heard(()) for at, outline in enumerate(outlines) if outline.silent}
         total, done = sum(outline.span.duration for outline in outlines), 0.0
         with self._stage("transcribe", f"transcribing {path}") as say:
             transcriber: Transcriber = self._backend("transcriber")
             for speaker in sorted({outline.speaker for outline in outlines}):
-                mine = [at for at, outline in enumerate(outlines) if outline.speaker == speaker]
+                mine = [at for at, outline in enumerate(outlines) if outline.speaker == speaker and at not in heard]
                 clips = (resample(stretch(tracks[speaker], outlines[at].span), transcriber.rate) for at in mine)
                 for at, answer in zip(mine, transcriber.transcribe(clips, self._tell), strict=True):
                     heard[at] = promises.checked_words(answer, outlines[at].span)

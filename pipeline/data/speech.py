@@ -24,11 +24,15 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Diarized:
-    """Who speaks when in a recording of ``duration`` seconds; ``names`` are people's names by label, where known."""
+    """Who speaks when in a recording of ``duration`` seconds; ``names`` are people's names by label, where known.
+
+    ``channels`` says whose channel is which (0 is the first), where everybody has one.
+    """
 
     duration: float
     turns: tuple[Turn, ...]
     names: tuple[tuple[Speaker, str], ...] = ()
+    channels: tuple[tuple[Speaker, int], ...] = ()
 
     @property
     def span(self) -> Span:
@@ -81,6 +85,12 @@ class Outline:
     span: Span
     turns: tuple[Span, ...]
     patches: tuple[Patch, ...] = ()
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing of the speaker is heard: every turn lies where the voice was silenced as somebody else's residue."""
+        silenced = [patch.span for patch in self.patches if patch.source == "silent"]
+        return bool(silenced) and all(any(gag.start <= turn.start and turn.end <= gag.end for gag in silenced) for turn in self.turns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
