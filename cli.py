@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from meetsplit.console import jobs, kept
 from meetsplit.console.options import asking, settle
 from meetsplit.console.scores import score
 from meetsplit.pipeline.errors import MeetsplitError
+
+if TYPE_CHECKING:
+    from meetsplit.pipeline.together import Together
 
 app = typer.Typer(
     name="meetsplit",
@@ -56,6 +59,12 @@ def _top(
 def run(
     audio: Annotated[list[Path], typer.Argument(help="Recordings: any audio or video file.", show_default=False)],
     *,
+    together: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The files are one meeting of this name, one person's microphone each; ben.wav@1.5 begins 1.5 s later."
+        ),
+    ] = None,
     cache: kept.Cache = True,
     quiet: Quiet = False,
     asked: Mapping[str, Any],
@@ -63,20 +72,19 @@ def run(
     """Turn recordings into transcripts and one audio file per person."""
     from meetsplit.console.progress import Reporter
     from meetsplit.console.tables import plan_table, summary
-    from meetsplit.pipeline.exporters import names, suffixes, unique_stems
+    from meetsplit.pipeline.exporters import names
     from meetsplit.pipeline.filing import file_away
     from meetsplit.pipeline.run import Pipeline
     from meetsplit.pipeline.shelf import bench
 
-    settings, outputs = settle(asked, names())
-    stems = unique_stems(audio, outputs.folder, suffixes())
-    failed: list[tuple[Path, MeetsplitError]] = []
+    settings, outputs = settle(asked if together is None else {**asked, "channels": "split"}, names())
+    sources = _sources(audio, together, outputs.folder)
+    failed: list[tuple[Path | Together, MeetsplitError]] = []
     with Reporter(_err(), quiet=quiet) as tell:
         pipeline = Pipeline(settings, tell=tell)
         if not quiet:
             _err().print(plan_table(pipeline.preflight().choices))
-        for path in audio:
-            stem = stems[path]
+        for path, stem in sources.items():
             if stem != path.stem:
                 _err().print(
                     f"note: {path} is written as {stem}.*, because another recording has the same name", markup=False, highlight=False
@@ -90,9 +98,21 @@ def run(
                 continue
             summary(_out(), path, written)
     if failed:
-        if len(audio) > 1:
-            _err().print(f"{len(failed)} of {len(audio)} recordings failed: {', '.join(str(path) for path, _ in failed)}", markup=False)
+        if len(sources) > 1:
+            _err().print(f"{len(failed)} of {len(sources)} recordings failed: {', '.join(str(path) for path, _ in failed)}", markup=False)
         raise typer.Exit(max(error.exit_code for _, error in failed))
+
+
+def _sources(files: Sequence[Path], meeting: str | None, folder: Path) -> Mapping[Path | Together, str]:
+    """What is to be worked on, and under which name its results go to ``folder``."""
+    from meetsplit.pipeline.exporters import suffixes, unique_stems
+    from meetsplit.pipeline.together import together
+
+    if meeting is not None:
+        whole = together(meeting, files)
+        return {whole: whole.stem}
+    stems = unique_stems(files, folder, suffixes())
+    return {path: stems[path] for path in files}
 
 
 @app.command()

@@ -24,6 +24,7 @@ _FITTING: Mapping[Any, tuple[type[Any], ...]] = MappingProxyType(
 
 
 def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
+    channels: Annotated[str | None, typer.Option(help="mix (default), or split: each channel is one person.", rich_help_panel=_WHO)] = None,
     diarizer: Annotated[str | None, typer.Option(help="auto, pyannote, embedded or rttm.", rich_help_panel=_WHO)] = None,
     diarizer_model: Annotated[
         str | None,
@@ -38,18 +39,19 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     num_speakers: Annotated[int | None, typer.Option(help="Exactly this many people.", rich_help_panel=_WHO)] = None,
     min_speakers: Annotated[int | None, typer.Option(help="At least this many.", rich_help_panel=_WHO)] = None,
     max_speakers: Annotated[int | None, typer.Option(help="At most this many.", rich_help_panel=_WHO)] = None,
-    separator: Annotated[str | None, typer.Option(help="auto, sepformer, dictionary or none.", rich_help_panel=_OVERLAP)] = None,
+    separator: Annotated[str | None, typer.Option(help="auto, sepformer, adapted, dictionary or none.", rich_help_panel=_OVERLAP)] = None,
     separator_model: Annotated[
         str | None, typer.Option(help="Hub id or folder of a SpeechBrain SepFormer.", rich_help_panel=_OVERLAP)
     ] = None,
     separator_model_3: Annotated[str | None, typer.Option(help="The same for three voices at once.", rich_help_panel=_OVERLAP)] = None,
+    adapt_budget: Annotated[
+        float | None, typer.Option(help="Seconds in which adapted may learn a recording's voices.", rich_help_panel=_OVERLAP)
+    ] = None,
     separate: Annotated[str | None, typer.Option(help="overlaps (default), everywhere or off.", rich_help_panel=_OVERLAP)] = None,
     match_threshold: Annotated[
         float | None, typer.Option(help="Least margin (cosine) at which a separated voice is believed.", rich_help_panel=_OVERLAP)
     ] = None,
-    gates: Annotated[
-        str | None, typer.Option(help="verify, leakage, doubles with commas; all or none.", rich_help_panel=_OVERLAP)
-    ] = None,
+    gates: Annotated[str | None, typer.Option(help="verify, leakage, doubles with commas; all or none.", rich_help_panel=_OVERLAP)] = None,
     transcriber: Annotated[str | None, typer.Option(help="auto, whisper, sphinx or script.", rich_help_panel=_WORDS)] = None,
     model: Annotated[str | None, typer.Option(help="Whisper model: tiny … large-v3, turbo, or a .pt file.", rich_help_panel=_WORDS)] = None,
     language: Annotated[

@@ -15,6 +15,7 @@ from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.filing import Written
 from meetsplit.pipeline.preflight import Choice, Refusal
 from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.together import Together
 
 _SHOWN = 5
 
@@ -57,7 +58,7 @@ def to_check(transcript: Transcript) -> str | None:
     return f"{len(doubtful)} {stretches} to check: {shown}{more}"
 
 
-def summary(console: Console, source: Path, written: Written) -> None:
+def summary(console: Console, source: Path | Together, written: Written) -> None:
     """What came out of one recording."""
     transcript = written.transcript
     people, words = len(transcript.speakers), sum(len(segment.words) for segment in transcript.segments)

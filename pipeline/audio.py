@@ -16,6 +16,7 @@ from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.decoding import Listening
 from meetsplit.pipeline.errors import AudioError, OutputError
 from meetsplit.pipeline.events import Noticed, Progressed, Tell, nobody
+from meetsplit.pipeline.mapped import laid_down
 from meetsplit.pipeline.resampling import resample, resampled
 
 __all__ = ["SoundInfo", "pcm16", "probe", "read", "resample", "write_wav"]
@@ -29,6 +30,9 @@ TELL_EVERY = 30.0
 RESERVE_AT_MOST = 4 * 3600.0
 """Seconds of sound for which memory is reserved on a container's word alone; more is reserved as it comes."""
 
+IN_MEMORY = 300.0
+"""Seconds of sound up to which a recording is held in memory, wherever it might be put down: 19 MB at 16 kHz."""
+
 
 def probe(path: Path) -> SoundInfo:
     """What the file says about its sound, without decoding it. Raises `AudioError`."""
@@ -36,12 +40,13 @@ def probe(path: Path) -> SoundInfo:
         return describe(container, stream)
 
 
-def read(path: Path, rate: int = 16000, *, channel: int | None = None, tell: Tell = nobody) -> Audio:
+def read(path: Path, rate: int = 16000, *, channel: int | None = None, folder: Path | None = None, tell: Tell = nobody) -> Audio:
     """The file's sound at ``rate`` Hz, mono, from recording time 0 on; the file itself is never touched.
 
     Channels are averaged, or one is picked by ``channel`` (0 is the first). Samples that are not numbers become
     silence and damaged packets are left out; both are told, as is a file that ends earlier than it says. Decodes in
-    blocks into one buffer: the sound is never in memory twice. Raises `AudioError` where nothing can be heard.
+    blocks into one buffer: the sound is never in memory twice. With a ``folder``, sound longer than `IN_MEMORY` is not
+    in memory at all, see `mapped`. Raises `AudioError` where nothing can be heard.
     """
     with opened(path) as (container, stream):
         info = describe(container, stream)
@@ -57,7 +62,10 @@ def read(path: Path, rate: int = 16000, *, channel: int | None = None, tell: Tel
             raise AudioError(f"{path} {TEXT if holds_text(path) else nothing}")
         blocks = _joined(listening.sound(itertools.chain([first], frames)), round(BLOCK * first.sample_rate))
         sound = _told(resampled(blocks, first.sample_rate, rate), rate, info.duration, tell)
-        samples = _gathered(sound, round(min(info.duration or 0.0, RESERVE_AT_MOST) * rate) + rate)
+        if folder is not None and (info.duration is None or info.duration > IN_MEMORY):
+            samples = laid_down(sound, folder)
+        else:
+            samples = _gathered(sound, round(min(info.duration or 0.0, RESERVE_AT_MOST) * rate) + rate)
     listening.report(path, tell)
     return Audio(samples[: listening.end(rate)], rate)
 

@@ -93,7 +93,7 @@ class Listening:
             tell(Noticed(f"{path} is incomplete: its sound ends at {end:.1f} s{whole}{because}; what is there is used", "decode"))
 
     def _mono(self, frame: Any) -> Samples:
-        channels = _floats(frame)
+        channels = floats(frame)
         if self._channel is not None:
             channels = channels[min(self._channel, len(channels) - 1)][None]
         self._heard += channels.shape[1]
@@ -126,7 +126,7 @@ class Listening:
         return max(ahead, 0), samples[max(-ahead, 0) :]
 
 
-def _floats(frame: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+def floats(frame: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Samples of shape ``(channels, n)``, full scale at 1."""
     name = frame.format.name.removesuffix("p")
     raw = frame.to_ndarray()

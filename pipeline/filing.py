@@ -13,6 +13,7 @@ from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.events import Finished, Started, Tell
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs
+from meetsplit.pipeline.together import Together
 from meetsplit.pipeline.workbench import Workbench
 
 
@@ -24,7 +25,7 @@ class Written:
     files: tuple[Path, ...]
 
 
-def file_away(pipeline: Pipeline, path: Path, outputs: Outputs, stem: str, *, bench: Workbench, tell: Tell) -> Written:
+def file_away(pipeline: Pipeline, path: Path | Together, outputs: Outputs, stem: str, *, bench: Workbench, tell: Tell) -> Written:
     """Run one recording and write everything that was asked for under ``outputs.folder``.
 
     Every file appears whole or not at all. Raises what `Pipeline.run` raises, and `OutputError`.

@@ -18,6 +18,9 @@ from meetsplit.pipeline.weights import WeightSource
 VERBS = MappingProxyType({"diarizer": "diarize", "separator": "separate", "embedder": "match", "transcriber": "transcribe"})
 """The stages that have backends, in order, and what each does."""
 
+CHANNELS = "channels"
+"""What stands in the diarizer's place where everybody has a channel."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -70,7 +73,7 @@ def preflight(settings: Settings, tell: Tell = nobody) -> Preflight:
     on = device.choose(settings.device)
     choices: list[Choice] = []
     for stage in VERBS:
-        if stage == "separator" and settings.separate == "off":
+        if stage == "separator" and (settings.separate == "off" or settings.channels == "split"):
             continue
         if stage == "embedder" and not any(choice.backend in backends.BLIND for choice in choices):
             choices += _verifier(choices, settings, on, tell)
@@ -84,6 +87,8 @@ def survey(settings: Settings) -> tuple[Choice | Refusal, ...]:
     on = device.choose(settings.device)
     found: list[Choice | Refusal] = []
     for stage in VERBS:
+        if stage == "separator" and settings.channels == "split":
+            continue
         if stage == "embedder" and not any(row.backend in backends.BLIND for row in found):
             found += _verifier([row for row in found if isinstance(row, Choice)], settings, on, nobody)
             continue
@@ -116,6 +121,8 @@ def _asked(stage: str, settings: Settings) -> str:
 
 
 def _choose(stage: str, settings: Settings, on: str, tell: Tell, *, fetch: bool = True) -> Choice:
+    if stage == "diarizer" and settings.channels == "split":
+        return Choice(stage, CHANNELS, MappingProxyType({}), MappingProxyType({}), "cpu", "one channel per person: nobody has to be found")
     asked = _asked(stage, settings)
     if asked != "auto":
         backends.named(stage, asked)

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from meetsplit.pipeline.errors import SettingsError, nearest
 
 Separate: TypeAlias = Literal["overlaps", "everywhere", "off"]
+Channels: TypeAlias = Literal["mix", "split"]
 Task: TypeAlias = Literal["transcribe", "translate"]
 GATES = ("verify", "leakage", "doubles")
 """What stands between a separated voice and the transcript; see `gates` and `doubles`."""
@@ -25,11 +26,14 @@ class Settings:
     ``diarizer``, ``separator``, ``transcriber`` name a backend or ``auto``; ``*_model`` is a hub id, a folder or a
     file for that backend. ``rttm`` and ``script`` are files for the backends of these names. ``separate`` says where
     voices are taken apart. ``match_threshold`` is the least margin (cosine) at which a separated voice is believed.
+    ``adapt_budget`` are the seconds in which `adapted` may learn a recording's voices.
+    ``channels`` says whether a file's channels are mixed down or hold one person each.
     ``gates`` are names of `GATES` with commas between them, ``all`` or ``none``.
 
     Raises `SettingsError` for values that make no sense, alone or together.
     """
 
+    channels: Channels = "mix"
     diarizer: str = "auto"
     diarizer_model: str | None = None
     rttm: Path | None = None
@@ -39,6 +43,7 @@ class Settings:
     separator: str = "auto"
     separator_model: str | None = None
     separator_model_3: str | None = None
+    adapt_budget: float = 30.0
     separate: Separate = "overlaps"
     match_threshold: float = 0.05
     gates: str = "none"
@@ -58,6 +63,10 @@ class Settings:
         _as_paths(self, "rttm", "script", "cache_dir")
         _one_of("--separate", self.separate, get_args(Separate))
         _one_of("--task", self.task, get_args(Task))
+        _one_of("--channels", self.channels, get_args(Channels))
+        self._check_channels()
+        if not 0.0 <= self.adapt_budget < float("inf"):
+            raise SettingsError(f"--adapt-budget {self.adapt_budget:g}: seconds, 0 (learn nothing) or more")
         self._check_speakers()
         object.__setattr__(self, "gates", _gates(self.gates))
         if self.rttm is not None and self.diarizer == "auto":
@@ -74,6 +83,14 @@ class Settings:
             raise SettingsError("--transcriber script needs the words: add --script FILE")
         if self.script is not None and self.transcriber != "script":
             raise SettingsError(f"--script brings its own words, --transcriber {self.transcriber} would hear others: drop one of them")
+
+    def _check_channels(self) -> None:
+        if self.channels == "mix":
+            return
+        if self.diarizer != "auto" or self.rttm is not None:
+            raise SettingsError("one channel per person says already who speaks: drop --diarizer and --rttm, or --channels split")
+        if (self.num_speakers, self.min_speakers, self.max_speakers) != (None, None, None):
+            raise SettingsError("with one channel per person, the channels are the number of speakers: drop --num-speakers and its like")
 
     def _check_speakers(self) -> None:
         for option, value in (

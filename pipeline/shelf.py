@@ -18,6 +18,7 @@ from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.exporters.writing import write
 from meetsplit.pipeline.locks import locked, try_lock
 from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.together import Together
 from meetsplit.pipeline.weights import default_cache
 from meetsplit.pipeline.workbench import Workbench, fingerprint
 
@@ -40,7 +41,7 @@ def runs_folder(settings: Settings) -> Path:
 
 
 @contextmanager
-def bench(path: Path, settings: Settings, *, keep: bool = True) -> Iterator[Workbench]:
+def bench(path: Path | Together, settings: Settings, *, keep: bool = True) -> Iterator[Workbench]:
     """The workbench of the recording at ``path``, ours alone inside the block; without ``keep``, a scratch one.
 
     Waits where another process is at work on the same recording. Raises `AudioError` for a recording that cannot be

@@ -27,6 +27,7 @@ from meetsplit.pipeline.exporters.writing import write
 from meetsplit.pipeline.preflight import Choice, Preflight
 from meetsplit.pipeline.settings import GATES, Settings
 from meetsplit.pipeline.sources import Local
+from meetsplit.pipeline.together import Together
 
 _BLOCK = 1 << 20
 
@@ -52,8 +53,8 @@ def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
         parts = [before, software, made_by, [asked[name] for name in names], given]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
-    diarize = key(content, ("diarizer",), ("num_speakers", "min_speakers", "max_speakers", "seed"), settings.rttm)
-    separate = key(diarize, ("separator", "embedder"), ("separate", "match_threshold", "verify", "leakage", "seed"))
+    diarize = key(content, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "seed"), settings.rttm)
+    separate = key(diarize, ("separator", "embedder"), ("adapt_budget", "separate", "match_threshold", "verify", "leakage", "seed"))
     transcribe = key(separate, ("transcriber",), ("language", "task", "initial_prompt", "seed"), settings.script)
     return Keys(diarize, separate, transcribe)
 
@@ -65,8 +66,11 @@ def _stamps(choice: Choice) -> list[tuple[str, int, int]]:
     return [(file.name, (about := file.stat()).st_size, about.st_mtime_ns) for file in files]
 
 
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file's content. Raises `AudioError` where it cannot be read."""
+def fingerprint(path: Path | Together) -> str:
+    """SHA-256 of a file's content, or of several files' and their places. Raises `AudioError` where one cannot be read."""
+    if isinstance(path, Together):
+        heard = [(fingerprint(one.path), one.offset, one.path.stem) for one in path.microphones]
+        return hashlib.sha256(json.dumps(heard).encode()).hexdigest()
     with recording(path) as file:
         return _digest(file, path)
 
@@ -108,12 +112,13 @@ class Workbench:
         if kept is None:
             return None
         turns = tuple(Turn(_span(row), row["speaker"]) for row in kept["turns"])
-        return Diarized(kept["duration"], turns, tuple((label, person) for label, person in kept["names"]))
+        names, channels = (tuple((label, value) for label, value in kept.get(field, ())) for field in ("names", "channels"))
+        return Diarized(kept["duration"], turns, names, channels)
 
     def keep_diarized(self, key: str, found: Diarized) -> None:
         """Keep who speaks when."""
         turns = [{"start": turn.span.start, "end": turn.span.end, "speaker": turn.speaker} for turn in found.turns]
-        self._keep("diarize", key, {"duration": found.duration, "turns": turns, "names": found.names})
+        self._keep("diarize", key, {"duration": found.duration, "turns": turns, "names": found.names, "channels": found.channels})
 
     def outlines(self, key: str) -> tuple[Outline, ...] | None:
         """The stretches of all streams, in order; None where the streams are still to be made."""

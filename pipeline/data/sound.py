@@ -87,3 +87,7 @@ class Audio:
         if samples.shape != self.samples.shape:
             raise ValueError(f"replacing {self.samples.shape} samples by {samples.shape}")
         return Audio(np.asarray(samples, np.float32), self.rate, self.start)
+
+
+Sound: TypeAlias = tuple[Audio, ...]
+"""A recording as it is worked on: one mono sound, or everybody's own channel, all on one clock."""
