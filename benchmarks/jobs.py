@@ -2,8 +2,9 @@
 
     python -m meetsplit.benchmarks.jobs [--recordings 50] [--seconds 30] [--jobs 10000] [--repeats 1] [--write]
 
-The first row is the main job as it comes, offline models and all, on stretches of the sample meeting. For the second, turns and
-words are given and recordings last two seconds, so that next to nothing but the queue is left.
+The table is of the main job as it comes, offline models and all, on stretches of the sample meeting; everything between one stage
+and the next, from the first recording's first to the last one's last, counts as the queue's. Below it, turns and words are given
+and recordings last two seconds, so that next to nothing but the queue is left.
 """
 
 from __future__ import annotations
@@ -103,8 +104,8 @@ def middle(costs: Sequence[Cost]) -> Cost:
     return Cost(statistics.median(cost.wall for cost in costs), statistics.median(cost.processor for cost in costs))
 
 
-def overhead(what: str, calls: Sequence[Path], given: Sequence[str], repeats: int) -> Iterator[str]:
-    """`meetsplit run` and `meetsplit batch` on the same recordings, starting up taken off both: lines of the table."""
+def overhead(calls: Sequence[Path], given: Sequence[str], repeats: int) -> Iterator[str]:
+    """`meetsplit run` and `meetsplit batch` on the same recordings, starting up taken off both: a sentence for each kind of time."""
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         env = {**os.environ, "MEETSPLIT_STATE": str(place / "state")}
@@ -116,11 +117,36 @@ def overhead(what: str, calls: Sequence[Path], given: Sequence[str], repeats: in
             whole = timed("batch", *calls, *given, "-o", place / f"queued{turn}", env=env)
             queued.append(whole - timed("batch", *calls, *given, "-o", place / f"queued{turn}", env=env))
     one, other = middle(plain), middle(queued)
-    for kind, before, after in (("wall clock", one.wall, other.wall), ("processor", one.processor, other.processor)):
-        yield (
-            f"| {len(calls)} {what} | {kind} | {before:.1f} s | {after:.1f} s | "
-            f"{100 * (after / before - 1):+.1f} % | {1000 * (after - before) / len(calls):+.0f} ms |"
-        )
+    yield (
+        f"{len(calls)} recordings of 2 s whose words are given, so that next to nothing but the queue is left, starting up taken off both: "
+        f"{one.wall:.1f} s with `run`, {other.wall:.1f} s with `batch`, {1000 * (other.wall - one.wall) / len(calls):.0f} ms more for each "
+        f"recording; {1000 * (other.processor - one.processor) / len(calls):.0f} ms of them processor time (medians of {repeats})."
+    )
+
+
+def between(calls: Sequence[Path], given: Sequence[str]) -> Iterator[str]:
+    """One batch: how much of its time lies inside the stages of recordings, and how much between them. Lines of a table."""
+    with tempfile.TemporaryDirectory() as scratch:
+        env = {**os.environ, "MEETSPLIT_STATE": scratch}
+        timed("batch", *calls, *given, "-o", Path(scratch) / "out", env=env)
+        store = Store(Path(scratch))
+        with client(database(None, store), store) as opened:
+            jobs = [opened.list_workflow_steps(row.job) for row in rows(opened, store)]
+    steps = [step for job in jobs for step in job if step["completed_at_epoch_ms"] is not None]
+    stages = sum(step["completed_at_epoch_ms"] - step["started_at_epoch_ms"] for step in steps) / 1000
+    whole = (max(step["completed_at_epoch_ms"] for step in steps) - min(step["started_at_epoch_ms"] for step in steps)) / 1000
+    yield "| | whole time | inside stages | the queue's share | for each recording |"
+    yield "|---|--:|--:|--:|--:|"
+    yield (
+        f"| {len(calls)} stretches of {calls_seconds(calls):.0f} s of the sample meeting, offline models | {whole:.1f} s | {stages:.1f} s | "
+        f"{100 * (whole - stages) / stages:.2f} % | {1000 * (whole - stages) / len(calls):.0f} ms |"
+    )
+
+
+def calls_seconds(calls: Sequence[Path]) -> float:
+    """How long each recording lasts."""
+    with wave.open(str(calls[0])) as file:
+        return file.getnframes() / file.getframerate()
 
 
 def listing(count: int) -> str:
@@ -155,19 +181,13 @@ def main() -> None:
     asked.add_argument("--jobs", type=int, default=10000)
     asked.add_argument("--repeats", type=int, default=1)
     chosen = asked.parse_args()
-    count, seconds = chosen.recordings, chosen.seconds
-    lines = ["| | | `run` | `batch` | the queue's share | a recording |", "|---|---|--:|--:|--:|--:|"]
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         offline = ["--offline", "--device", "cpu", "--quiet"]
-        lines += overhead(f"stretches of {seconds} s, offline models", stretches(place / "real", count, seconds), offline, chosen.repeats)
-        short = recordings(place / "short", count, 2)
-        lines += overhead("recordings of 2 s, words given", short, known(place, 2), max(REPEATS, chosen.repeats))
-    note = (
-        "Starting up is taken off: of `run`, a run whose stages are all kept; of `batch`, a batch in which everything is done already. "
-        "What the queue takes for a recording does not depend on how long the recording is."
-    )
-    publish("jobs", "\n".join([*lines, "", note, "", listing(chosen.jobs)]), command("jobs"), into_page=chosen.write)
+        lines = list(between(stretches(place / "real", chosen.recordings, chosen.seconds), offline))
+        lines.append("")
+        lines += overhead(recordings(place / "short", chosen.recordings, 2), known(place, 2), max(REPEATS, chosen.repeats))
+    publish("jobs", "\n".join([*lines, "", listing(chosen.jobs)]), command("jobs"), into_page=chosen.write)
 
 
 if __name__ == "__main__":
