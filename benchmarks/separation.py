@@ -1,10 +1,11 @@
 """How well are two known voices taken apart? SI-SDR gains of separators on mixtures of real voices.
 
-    python -m meetsplit.benchmarks.separation --data DIR [--sexes speakers.csv] [--enrol 15 40 80] [--each 3]
+    python -m meetsplit.benchmarks.separation --data DIR [--sexes speakers.csv] [--enrol 15 40 80] [--each 3] [--pairs N] [--budgets 0 30]
 
-``DIR`` holds one folder per speaker with sound files anywhere below (LibriSpeech's own layout does). For every pair of speakers,
-``--each`` mixtures of 2–6 s are made at 0 or ±3 dB from one utterance each; the separator knows each speaker by *other*
-utterances, so nothing of a mixture leaks into what is learned. The CSV has the columns ``speaker`` and ``sex``. Prints a markdown table.
+``DIR`` holds one folder per speaker with sound files anywhere below (LibriSpeech's own layout does). For every pair of speakers
+(or ``--pairs`` of them, evenly), ``--each`` mixtures of 2–6 s are made at 0 or ±3 dB from one utterance each; the separator knows
+each speaker by *other* utterances, so nothing of a mixture leaks into what is learned. ``adapted`` learns each pair anew, for each of
+the ``--budgets`` in seconds. The CSV has the columns ``speaker`` and ``sex``. Prints a markdown table.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ import numpy as np
 from meetsplit.benchmarks import page
 from meetsplit.pipeline.audio import read
 from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.separators.adapted import AdaptedSeparator
+from meetsplit.pipeline.separators.adapted_net import opened
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
-from meetsplit.pipeline.stages import Separator, Unseparated
+from meetsplit.pipeline.stages import Learner, Separator, Unseparated
 
 RATE = 16_000
 SOUNDS = {".flac", ".wav", ".mp3", ".ogg", ".opus", ".m4a"}
 LEVELS = (-3.0, 0.0, 3.0)
+REFINER = Path(__file__).parents[1] / "pipeline" / "separators" / "weights" / "refiner.safetensors"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,27 +48,29 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Gains in dB, two per mixture, and CPU seconds per mixture; ``refused`` counts mixtures that were not taken apart."""
+    """Gains in dB, two per mixture; CPU seconds of learning per pair and of taking apart per mixture; mixtures not taken apart."""
 
     name: str
     gains: tuple[float, ...]
     same_sex: tuple[bool, ...]
+    learning: float
     seconds: float
     refused: int
 
     def cells(self) -> str:
         """The row as markdown."""
         gains, same = np.array(self.gains), np.array(self.same_sex)
+        cost = f"{self.learning:.1f} | {self.seconds:.2f} | {self.refused} |"
         if not len(gains):
-            return f"| {self.name} | – | – | – | – | – | – | {self.seconds:.2f} | {self.refused} |"
+            return f"| {self.name} | – | – | – | – | – | – | {cost}"
         alike = f"{gains[same].mean():.1f}" if same.any() else "–"
         unlike = f"{gains[~same].mean():.1f}" if not same.all() else "–"
         spread = " | ".join(f"{value:.1f}" for value in (gains.mean(), np.median(gains), np.percentile(gains, 10), gains.min()))
-        return f"| {self.name} | {spread} | {alike} | {unlike} | {self.seconds:.2f} | {self.refused} |"
+        return f"| {self.name} | {spread} | {alike} | {unlike} | {cost}"
 
 
-HEAD = """| separator, enrolment | mean | median | p10 | worst | same sex | other sex | CPU s per mixture | refused |
-|---|---|---|---|---|---|---|---|---|"""
+HEAD = """| separator, enrolment | mean | median | p10 | worst | same sex | other sex | CPU s per pair, learning | per mixture | refused |
+|---|---|---|---|---|---|---|---|---|---|"""
 
 
 def si_sdr(estimate: Samples, truth: Samples) -> float:
@@ -87,18 +94,18 @@ def voices(data: Path) -> dict[str, list[Audio]]:
 
 
 def cases(utterances: Mapping[str, Sequence[Audio]], sexes: Mapping[str, str], *, enrol: float, each: int, seed: int) -> Iterator[Case]:
-    """``each`` mixtures for every pair; the draw depends on the seed alone, so every ``enrol`` hears the same mixtures."""
-    draw = np.random.default_rng(seed)
-    for pair in itertools.combinations(sorted(utterances), 2):
+    """``each`` mixtures for every pair, from one utterance of each; the seed alone draws, so every ``enrol`` hears the same mixtures."""
+    for number, pair in enumerate(itertools.combinations(sorted(utterances), 2)):
+        draw = np.random.default_rng((seed, number))
+        picks = [int(draw.integers(len(utterances[speaker]))) for speaker in pair]
+        known = {speaker: enrolment(utterances[speaker], pick, enrol) for speaker, pick in zip(pair, picks, strict=True)}
         for _ in range(each):
-            picks = [int(draw.integers(len(utterances[speaker]))) for speaker in pair]
             spoken = [utterances[speaker][pick].samples for speaker, pick in zip(pair, picks, strict=True)]
             length = min(round(draw.uniform(2.0, 6.0) * RATE), *(len(samples) for samples in spoken))
             starts = [int(draw.integers(len(samples) - length + 1)) for samples in spoken]
             first, second = (samples[start : start + length] for samples, start in zip(spoken, starts, strict=True))
             gain = 10 ** (-draw.choice(LEVELS) / 20) * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-9)
             second = (second * gain).astype(np.float32)
-            known = {speaker: enrolment(utterances[speaker], pick, enrol) for speaker, pick in zip(pair, picks, strict=True)}
             same = sexes.get(pair[0], "?") == sexes.get(pair[1], "!")
             yield Case(Audio(first + second, RATE), (first, second), known, same)
 
@@ -115,27 +122,50 @@ def enrolment(utterances: Sequence[Audio], without: int, seconds: float) -> list
 
 
 def measured(name: str, separator: Separator, given: Sequence[Case]) -> Row:
-    """The separator's gains over the given cases."""
+    """The separator's gains over the given cases; one that learns, learns each pair."""
     gains: list[float] = []
     same: list[bool] = []
-    refused = 0
-    began = time.process_time()
-    for case in given:
-        try:
-            found = separator.separate(case.mixture, case.known)
-        except Unseparated:
-            refused += 1
-            continue
-        for voice, truth in zip(found.values(), case.truth, strict=True):
-            gains.append(si_sdr(voice.audio.samples, truth) - si_sdr(case.mixture.samples, truth))
-            same.append(case.same_sex)
-    return Row(name, tuple(gains), tuple(same), (time.process_time() - began) / max(len(given), 1), refused)
+    refused, learning, taking = 0, 0.0, 0.0
+    pairs = [list(alike) for _, alike in itertools.groupby(given, lambda case: tuple(case.known))]
+    for alike in pairs:
+        began = time.process_time()
+        company = {tuple(alike[0].known): sum(case.mixture.duration for case in alike)}
+        able = separator.learned(company, alike[0].known, nobody) if isinstance(separator, Learner) else separator
+        learning += time.process_time() - began
+        for case in alike:
+            began = time.process_time()
+            try:
+                found = able.separate(case.mixture, case.known)
+            except Unseparated:
+                refused += 1
+                continue
+            finally:
+                taking += time.process_time() - began
+            for voice, truth in zip(found.values(), case.truth, strict=True):
+                gains.append(si_sdr(voice.audio.samples, truth) - si_sdr(case.mixture.samples, truth))
+                same.append(case.same_sex)
+    return Row(name, tuple(gains), tuple(same), learning / max(len(pairs), 1), taking / max(len(given), 1), refused)
 
 
-def recipes(sweep: bool) -> Mapping[str, Callable[[], Separator]]:
-    """What is compared: the default alone, or what the defaults were chosen among."""
+def some(given: Sequence[Case], pairs: int | None) -> Sequence[Case]:
+    """The cases of ``pairs`` pairs of speakers, evenly from all; of every pair for None."""
+    names = list(dict.fromkeys(tuple(case.known) for case in given))
+    if pairs is None or pairs >= len(names):
+        return given
+    kept = {names[index * len(names) // pairs] for index in range(pairs)}
+    return [case for case in given if tuple(case.known) in kept]
+
+
+def adapted(budget: float, refiner: Path) -> Separator:
+    """The separator that learns for ``budget`` seconds, from the weights in a file."""
+    return AdaptedSeparator(opened(refiner), budget=budget)
+
+
+def recipes(sweep: bool, budgets: Sequence[float], refiner: Path) -> Mapping[str, Callable[[], Separator]]:
+    """What is compared: the separators as they are, or what the dictionary's defaults were chosen among."""
     if not sweep:
-        return {"dictionary": DictionarySeparator}
+        learning = {f"adapted {budget:g} s": partial(adapted, budget, refiner) for budget in budgets}
+        return {"dictionary": DictionarySeparator, **learning}
     plain = Recipe()
     varied = {
         "dictionary": plain,
@@ -162,6 +192,9 @@ def main() -> None:
     asked.add_argument("--sexes", type=Path, help="CSV with the columns speaker, sex")
     asked.add_argument("--enrol", type=float, nargs="+", default=[15.0, 40.0, 80.0], help="seconds of clean speech per speaker")
     asked.add_argument("--each", type=int, default=3, help="mixtures per pair of speakers")
+    asked.add_argument("--pairs", type=int, help="so many pairs of speakers; all if left out")
+    asked.add_argument("--budgets", type=float, nargs="*", default=[0.0, 15.0, 30.0, 60.0], help="seconds that `adapted` may learn a pair")
+    asked.add_argument("--refiner", type=Path, default=REFINER, help="other weights than the shipped ones")
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--sweep", action="store_true", help="also other recipes than the default")
     options = asked.parse_args()
@@ -173,8 +206,9 @@ def main() -> None:
     lines = [HEAD]
     for enrol in options.enrol:
         given = list(cases(utterances, sexes, enrol=enrol, each=options.each, seed=options.seed))
+        given = list(some(given, options.pairs))
         heard = np.mean([sum(clip.duration for clip in clips) for case in given for clips in case.known.values()])
-        for name, make in recipes(options.sweep).items():
+        for name, make in recipes(options.sweep, options.budgets, options.refiner).items():
             lines.append(measured(f"{name}, {enrol:g} s (had {heard:.0f})", make(), given).cells())
             print(lines[-1], file=sys.stderr, flush=True)
     page.publish("separation", "\n".join(lines), page.command("separation"), into_page=options.write)

@@ -43,6 +43,7 @@ BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
         },
         "separator": {
             "sepformer": Backend(f"{_HOME}.separators.sepformer:SepformerSeparator", "SpeechBrain SepFormer", ("speechbrain",)),
+            "adapted": Backend(f"{_HOME}.separators.adapted:AdaptedSeparator", "dictionary and a network, both taught here"),
             "dictionary": Backend(f"{_HOME}.separators.dictionary:DictionarySeparator", "voices learned from this recording"),
             "none": Backend(f"{_HOME}.separators.none:NoSeparator", "the mixture itself", on_device=False),
         },
@@ -102,6 +103,8 @@ def sources(stage: str, name: str, settings: Settings, device: str) -> Mapping[s
             if settings.separator_model_3 is not None:
                 found["separator_3"] = chosen(settings.separator_model_3, SEPFORMER, "--separator-model-3")
             return found
+        case "separator", "adapted":
+            return {"refiner": weights.REFINER}
         case "embedder", "ecapa":
             return {"embedder": ECAPA}
         case "embedder", "ge2e":

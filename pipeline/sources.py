@@ -97,6 +97,9 @@ EMBEDDED_ENCODER = Wheel(
 )
 """What a voice looks like as 256 numbers."""
 
+REFINER = Bundled("pipeline/separators/weights/refiner.safetensors")
+"""What `adapted` starts from; its card lies beside it."""
+
 COMMUNITY = Hub(
     "pyannote/speaker-diarization-community-1",
     patterns=("config.yaml", "segmentation/*", "embedding/*", "plda/*"),

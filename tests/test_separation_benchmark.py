@@ -68,10 +68,12 @@ def test_the_table(
             write_wav(tmp_path / speaker / "chapter" / f"{number}.wav", audio)
     sexes = tmp_path / "speakers.csv"
     sexes.write_text("speaker,sex\ns0,F\ns1,F\ns2,M\n", "utf-8")
-    monkeypatch.setattr(sys, "argv", ["separation", "--data", str(tmp_path), "--sexes", str(sexes), "--enrol", "0.5", "5", "--each", "1"])
+    monkeypatch.setattr(
+        sys, "argv", ["separation", "--data", str(tmp_path), "--sexes", str(sexes), "--enrol", "0.5", "5", "--each", "1", "--budgets"]
+    )
     separation.main()
     head, _, refused, taken, _, circumstances = capsys.readouterr().out.splitlines()
-    assert head.count("|") == refused.count("|") == taken.count("|") == 10
+    assert head.count("|") == refused.count("|") == taken.count("|") == 11
     assert refused.startswith("| dictionary, 0.5 s (had 0) | – |")
     assert refused.endswith("| 3 |")
     assert float(taken.split("|")[2]) > 0.0

@@ -10,9 +10,10 @@ representations of audio", 2013. The update is that of Lee and Seung, 2001, for 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -38,6 +39,10 @@ SHARED = 0.5
 
 REMEMBERED = 16
 """Dictionaries kept at once, about 8 MB each."""
+
+Masks: TypeAlias = Callable[[torch.Tensor, torch.Tensor, Sequence[torch.Tensor]], torch.Tensor]
+"""From magnitudes of a mixture of RMS 1, ``(bins, frames)``, the parts that the dictionaries explain, and the dictionaries, to
+masks that sum to one: ``(voices, bins, frames)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,8 @@ class DictionarySeparator:
         """Needs no weights; ``settings.seed`` draws the exemplars."""
         return cls(seed=settings.seed, device=device)
 
-    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
-        """One voice per known speaker; a speaker alone gets the mixture as it is."""
+    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], *, masks: Masks | None = None) -> Mapping[Speaker, Voice]:
+        """One voice per known speaker; a speaker alone gets the mixture as it is. Without ``masks``, amplitudes make them."""
         for audio in (mixture, *(clip for clips in known.values() for clip in clips)):
             if audio.rate != self.rate:
                 raise ValueError(f"the dictionary separator hears at {self.rate} Hz, not {audio.rate} Hz")
@@ -97,7 +102,7 @@ class DictionarySeparator:
             return {speaker: Voice(mixture) for speaker in known}
         rows = in_windows(
             mixture.samples / np.float32(loudness),
-            lambda samples: self._take_apart(samples, dictionaries),
+            lambda samples: self._take_apart(samples, dictionaries, masks or self._by_amplitude),
             size=round(WINDOW * self.rate),
             shared=round(SHARED * self.rate),
         )
@@ -138,14 +143,18 @@ class DictionarySeparator:
         return torch.stack(_explained(magnitudes, dictionaries, self._recipe))
 
     @torch.inference_mode()
-    def _take_apart(self, samples: Samples, dictionaries: Sequence[torch.Tensor]) -> Samples:
+    def _take_apart(self, samples: Samples, dictionaries: Sequence[torch.Tensor], masks: Masks) -> Samples:
         """The voices of one window, one row per dictionary."""
         spectra = self.spectra(samples)
-        weights = self.parts(spectra.abs(), dictionaries).pow(self._recipe.power) + 1e-9
-        masked = spectra * (weights / weights.sum(dim=0))
+        magnitudes = spectra.abs()
+        masked = spectra * masks(magnitudes, self.parts(magnitudes, dictionaries), dictionaries)
         hann = torch.hann_window(FRAME, device=self._device)
         voices = torch.istft(masked, FRAME, HOP, window=hann, length=len(samples))
         return np.asarray(voices.cpu().numpy(), np.float32)
+
+    def _by_amplitude(self, magnitudes: torch.Tensor, parts: torch.Tensor, dictionaries: Sequence[torch.Tensor]) -> torch.Tensor:
+        weights = parts.pow(self._recipe.power) + 1e-9
+        return weights / weights.sum(dim=0)
 
 
 def _longest(clips: Sequence[Audio], seconds: float) -> Sequence[Audio]:
