@@ -8,7 +8,6 @@ every few seconds, because people move; a filter that does not explain what it w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from meetsplit.pipeline import timeline
 from meetsplit.pipeline.audio import IN_MEMORY
-from meetsplit.pipeline.data import Audio, Samples, Span, Turn
+from meetsplit.pipeline.data import Audio, Samples, Span
 from meetsplit.pipeline.levels import between
 from meetsplit.pipeline.mapped import laid_down, let_go
 from meetsplit.pipeline.splice import ramp
@@ -27,8 +26,8 @@ BLOCK = 16.0
 LATEST, EARLIEST = 0.25, 0.05
 """Seconds that a channel's bleed may lag behind its source, or be ahead of it where clocks differ."""
 
-TAPS, BEFORE = 384, 96
-"""Length of the filter in samples at 16 kHz (24 ms), and how many of them lie before the strongest."""
+TAPS, BEFORE = 1024, 128
+"""Length of the filter in samples at 16 kHz (64 ms), and how many of them lie before the strongest."""
 
 ENOUGH = 1.0
 """Seconds in which only the source speaks below which a block keeps the filter of the one before."""
@@ -43,22 +42,47 @@ Filter = tuple[int, npt.NDArray[np.float64]]
 """The delay of the first tap in samples, and the taps."""
 
 
-@dataclass(slots=True)
 class _Path:
-    """The way from one channel into another: its present filter, and what it foresees for the next block's beginning."""
+    """The way from one channel into another: its present filter, and what that foresees for the next block's beginning."""
 
-    filter: Filter | None = None
-    tail: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
+    def __init__(self, source: Audio, own: Sequence[Span], alone: Sequence[Span]) -> None:
+        self._source, self._own, self._alone = source, own, alone
+        self._filter: Filter | None = None
+        self._tail = np.zeros(0, np.float32)
+
+    def leaves(self, heard: Audio) -> Samples | None:
+        """What the source leaves in the next block of the target; None for nothing, or nothing that is known.
+
+        The filter is fitted anew where there is enough to fit on, and follows the one before within `FADE` seconds.
+        """
+        speaks = timeline.crop(timeline.widened(self._own, LATEST), heard.span)
+        tail, self._tail = self._tail, np.zeros(0, np.float32)
+        if not speaks:
+            return None
+        rate, count, fade = heard.rate, len(heard.samples), round(FADE * heard.rate)
+        reach = round(LATEST * rate) + TAPS
+        first = round(heard.start * rate) - round(self._source.start * rate)
+        said = between(self._source, first - reach, first + count + reach)
+        let_go(self._source)
+        alone = _inside(timeline.crop(self._alone, heard.span), heard, 0)
+        if float(alone.sum()) >= ENOUGH * rate:
+            self._filter = fitted(said, heard.samples, alone, reach)
+        if self._filter is None:
+            return None
+        whole = through(self._filter, said, reach, count + fade)
+        self._tail = whole[count:]
+        length = min(len(tail), count)
+        found = whole[:count].copy()
+        found[:length] = found[:length] * ramp(length) + tail[:length] * (1 - ramp(length))
+        return found * _inside(speaks, heard, fade)
 
 
-def unbled(channels: Sequence[Audio], turns: Sequence[Turn], folder: Path) -> tuple[Audio, ...]:
+def unbled(channels: Sequence[Audio], own: Sequence[Sequence[Span]], folder: Path) -> tuple[Audio, ...]:
     """The channels without what the others leave in them, same spans and rate.
 
-    ``turns`` say which channel ("0" the first) speaks when. A sample changes only while another channel has a turn, or
+    ``own`` are the turns of each channel, sorted and disjoint. A sample changes only while another channel has a turn, or
     shortly after. Long sound is put down in ``folder``, and each channel is read one block at a time.
     """
-    spans = timeline.by_speaker(turns)
-    own = [spans.get(str(number), ()) for number in range(len(channels))]
     cleaned: list[Audio] = []
     for number, target in enumerate(channels):
         blocks = _blocks(channels, own, number)
@@ -70,45 +94,17 @@ def unbled(channels: Sequence[Audio], turns: Sequence[Turn], folder: Path) -> tu
 
 def _blocks(channels: Sequence[Audio], own: Sequence[Sequence[Span]], number: int) -> Iterator[Samples]:
     target = channels[number]
-    step, fade = round(BLOCK * target.rate), round(FADE * target.rate)
-    paths = {other: _Path() for other in range(len(channels)) if other != number and own[other]}
+    step, start = round(BLOCK * target.rate), round(target.start * target.rate)
+    others = [other for other in range(len(channels)) if other != number and own[other]]
+    paths = [_Path(channels[other], own[other], timeline.subtract(own[other], own[number])) for other in others]
     for at in range(0, len(target.samples), step):
-        heard = Audio(target.samples[at : at + step], target.rate, (round(target.start * target.rate) + at) / target.rate)
+        heard = Audio(target.samples[at : at + step], target.rate, (start + at) / target.rate)
         clean = heard.samples
-        for other, path in paths.items():
-            speaks = timeline.crop(timeline.widened(own[other], LATEST), heard.span)
-            foreseen = _foreseen(path, channels[other], heard, timeline.subtract(own[other], own[number]), fade) if speaks else None
-            if foreseen is not None:
-                clean = clean - foreseen * _gate(speaks, heard, fade)
-            let_go(channels[other])
-        let_go(target)
+        for path in paths:
+            left = path.leaves(heard)
+            clean = clean if left is None else clean - left
         yield clean
-
-
-def _foreseen(path: _Path, source: Audio, heard: Audio, alone: Sequence[Span], fade: int) -> Samples | None:
-    """What ``source`` leaves in the block, None where nothing is known; fits the path's filter where there is enough to fit on."""
-    rate, count = heard.rate, len(heard.samples)
-    first = round(heard.start * rate) - round(source.start * rate)
-    reach = round(LATEST * rate) + TAPS
-    said = between(source, first - reach, first + count + reach)
-    mask = np.zeros(count, np.float32)
-    for span in timeline.crop(alone, heard.span):
-        mask[heard.index(span.start) : heard.index(span.end)] = 1.0
-    before = path.filter
-    if mask.sum() >= ENOUGH * rate:
-        path.filter = fitted(said, heard.samples, mask, reach)
-    if path.filter is None:
-        path.tail = np.zeros(0, np.float32)
-        return None
-    whole = through(path.filter, said, reach, count + fade)
-    found, tail = whole[:count], path.tail[:count]
-    if path.filter is not before:
-        weight = ramp(min(fade, count))
-        found = found.copy()
-        found[: len(weight)] *= weight
-        found[: min(len(tail), len(weight))] += (tail * (1 - ramp(fade))[: len(tail)])[: len(weight)] if len(tail) else np.float32(0)
-    path.tail = whole[count:]
-    return found
+        let_go(target)
 
 
 def fitted(said: Samples, heard: Samples, mask: Samples, reach: int) -> Filter | None:
@@ -121,13 +117,13 @@ def fitted(said: Samples, heard: Samples, mask: Samples, reach: int) -> Filter |
     source = np.fft.rfft(said, size)
     inside = np.fft.rfft(said[reach : reach + len(heard)] * mask, size)
     # said[n + reach] is simultaneous with heard[n]: a bleed that is ``lag`` late has its peak at reach - lag.
-    cross = np.fft.irfft(np.conj(np.fft.rfft(masked, size)) * source, size)[: 2 * reach + 1][::-1] if reach else np.zeros(1)
+    cross = np.fft.irfft(np.conj(np.fft.rfft(masked, size)) * source, size)[: 2 * reach + 1][::-1]
     auto = np.fft.irfft(np.square(np.abs(inside)), size)[:TAPS]
-    lags = np.arange(-reach, reach + 1)
-    early, late = np.searchsorted(lags, [-(reach - TAPS) // 5, reach - TAPS])
-    first = int(lags[early + int(np.abs(cross[early:late]).argmax())]) - BEFORE
+    latest = reach - TAPS
+    earliest = -round(latest * EARLIEST / LATEST)
     if auto[0] <= 0:
         return None
+    first = earliest + int(np.abs(cross[reach + earliest : reach + latest]).argmax()) - BEFORE
     wanted = cross[first + reach : first + reach + TAPS]
     matrix = auto[np.abs(np.subtract.outer(np.arange(TAPS), np.arange(TAPS)))] + 1e-3 * auto[0] * np.eye(TAPS)
     found: Filter = (first, np.linalg.solve(matrix, wanted))
@@ -144,15 +140,15 @@ def through(filter_: Filter, said: Samples, reach: int, count: int) -> Samples:
     return whole[reach - first : reach - first + count].astype(np.float32)
 
 
-def _gate(speaks: Sequence[Span], heard: Audio, fade: int) -> Samples:
-    """1 while the source speaks, 0 elsewhere, with ramps inside."""
-    gate = np.zeros(len(heard.samples), np.float32)
-    for span in speaks:
+def _inside(spans: Sequence[Span], heard: Audio, fade: int) -> Samples:
+    """1 inside the spans and 0 outside, with ramps of ``fade`` samples where a span begins or ends within ``heard``."""
+    weights = np.zeros(len(heard.samples), np.float32)
+    for span in spans:
         first, last = heard.index(span.start), heard.index(span.end)
         length = min(fade, (last - first) // 2)
-        gate[first:last] = 1.0
+        weights[first:last] = 1.0
         if span.start > heard.start:
-            gate[first : first + length] = ramp(length)
+            weights[first : first + length] = ramp(length)
         if span.end < heard.span.end:
-            gate[last - length : last] = ramp(length)[::-1]
-    return gate
+            weights[last - length : last] = ramp(length)[::-1]
+    return weights

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from meetsplit.pipeline import timeline
+from meetsplit.pipeline.bleed import unbled
 from meetsplit.pipeline.data import Audio, Diarized, Sound, Span, Speaker, StageRecord, Stream, Turn
-from meetsplit.pipeline.levels import HOP, WELL_ABOVE, Decibels, Levels, held, levels
+from meetsplit.pipeline.levels import HOP, WELL_ABOVE, Decibels, Levels, levels, trailing
+from meetsplit.pipeline.mapped import let_go
 from meetsplit.pipeline.plan import Clip, Cutting, plan
 from meetsplit.pipeline.splice import quietest
 
@@ -25,11 +28,8 @@ ON, OFF = WELL_ABOVE, 7.0
 RANGE = 35.0
 """dB below the loudest speech of a channel under which nothing in it is speech: steps, pages, the neighbour's radio."""
 
-ABOVE_BLEED = 8.0
+ABOVE_BLEED = 6.0
 """dB above what another channel usually leaves here from which on the sound is this channel's own."""
-
-ECHO, AHEAD = 0.24, 0.04
-"""Seconds that bleed may come later, or earlier, than its source: rooms and networks delay, clocks differ."""
 
 BRIDGE, SHORTEST, EDGE = 0.3, 0.12, 0.06
 """Seconds: silences that are filled, bursts that are no speech, and what a turn is widened by for its soft ends."""
@@ -95,13 +95,22 @@ def clock(sound: Sound) -> Audio:
     return Audio(np.broadcast_to(np.zeros(1, np.float32), (last,)), rate)
 
 
-def streams(channels: Mapping[Speaker, Audio], found: Diarized) -> Iterator[Stream]:
-    """Every speaker's stream in stretches sorted by start, then speaker: each a view of the speaker's own channel."""
+def streams(sound: Sound, found: Diarized, folder: Path) -> Iterator[Stream]:
+    """Every speaker's stream in stretches sorted by start, then speaker: the speaker's own channel, without bleed.
+
+    Where nobody else has a turn, or had one a moment ago, every sample is the channel's own. Long sound is put down in
+    ``folder``.
+    """
+    spans = timeline.by_speaker(found.turns)
+    owners = {number: label for label, number in found.channels}
+    cleaned = unbled(sound, [spans.get(owners.get(number, ""), ()) for number in range(len(sound))], folder)
+    channels = {label: cleaned[number] for label, number in found.channels}
     clips = itertools.chain.from_iterable(_clips(speaker, channel, found) for speaker, channel in channels.items())
     for clip in sorted(clips, key=lambda clip: (clip.span.start, clip.speaker)):
         audio = channels[clip.speaker].crop(clip.span)
         if len(audio.samples):
             yield Stream(clip.speaker, audio, clip.turns)
+        let_go(channels[clip.speaker])
 
 
 def _clips(speaker: Speaker, channel: Audio, found: Diarized) -> Iterator[Clip]:
@@ -119,14 +128,15 @@ def _loud(found: Levels, number: int) -> float:
 def _bleed(found: Levels, number: int) -> Decibels:
     """The level, in this channel's own dBFS, up to which its sound may be another channel's."""
     fair = found.fair
+    peaks = np.stack([trailing(row) for row in fair])
     limit = np.full(fair.shape[1], -np.inf, np.float32)
     for other in range(len(fair)):
-        if other == number:
+        if other == number or not found.owned[other]:
             continue
-        source = held(fair[other], round(ECHO / HOP), round(AHEAD / HOP))
-        speaks = found.sounding[other] & (fair[other] > fair[number])
-        drop = float(np.median(fair[number][speaks] - source[speaks])) if speaks.sum() >= _EVIDENCE else _UNKNOWN
-        limit = np.maximum(limit, source + np.float32(min(drop, _MOST) + ABOVE_BLEED))
+        # Peaks are compared with peaks: the bleed of a frame comes later, how much later is not known.
+        speaks = found.sounding[other] & (peaks[other] > peaks[number])
+        drop = float(np.median(peaks[number][speaks] - peaks[other][speaks])) if speaks.sum() >= _EVIDENCE else _UNKNOWN
+        limit = np.maximum(limit, peaks[other] + np.float32(min(drop, _MOST) + ABOVE_BLEED))
     return np.asarray(limit - found.raised[number], np.float32)
 
 

@@ -30,27 +30,43 @@ _BLOCK = 2000
 _QUIETEST = 10.0
 
 
+WELL_ABOVE = 12.0
+"""dB above its noise at which a channel sounds."""
+
+RAISED_AT_MOST = 20.0
+"""dB by which a quiet channel is raised for a comparison."""
+
+ECHO, AHEAD = 0.24, 0.04
+"""Seconds that bleed may come later, or earlier, than its source: rooms and networks delay, clocks differ."""
+
+_BLOCK = 2000
+_QUIETEST = 10.0
+_OWN, _LOUD, _LEAST = 6.0, 15.0, 25
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
     """Loudness of every channel: ``own`` in dBFS and its noise ``floor``, both of shape ``(channels, frames)``.
 
     ``raised`` is what is added to each channel before it is compared with another, shape ``(channels, 1)``: people set
-    their microphones differently.
+    their microphones differently. ``owned`` says in which channels somebody speaks at all, ``(channels,)``; in the
+    others is what the owned ones leave there.
     """
 
     own: Decibels
     floor: Decibels
     raised: Decibels
+    owned: npt.NDArray[np.bool_]
 
     @property
     def fair(self) -> Decibels:
         """Loudness as it would be with equal microphones."""
-        return self.own + self.raised
+        return np.asarray(self.own + self.raised, np.float32)
 
     @property
     def sounding(self) -> npt.NDArray[np.bool_]:
         """Where a channel is well above its noise, ``(channels, frames)``."""
-        return self.own > self.floor + WELL_ABOVE
+        return np.asarray(self.own > self.floor + WELL_ABOVE)
 
     def owners(self, margin: float) -> npt.NDArray[np.int64]:
         """The channel that is ``margin`` dB louder than all others, for every frame in which something sounds; -1 for none."""
@@ -59,20 +75,31 @@ class Levels:
         return np.where(ordered[-1] - ordered[-2] >= margin, fair.argmax(axis=0), -1)
 
 
-WELL_ABOVE = 12.0
-"""dB above its noise at which a channel sounds."""
-
-RAISED_AT_MOST = 10.0
-"""dB by which a quiet channel is raised for a comparison: one in which nobody speaks, but others bleed, stays quiet."""
-
-
 def levels(channels: Sequence[Audio], within: Span) -> Levels:
-    """Loudness of the channels, which have one rate; frame ``n`` begins ``n * HOP`` after the start of ``within``."""
+    """Loudness of the channels, which have one rate; frame ``n`` begins ``n * HOP`` after the start of ``within``.
+
+    A channel is somebody's own if, for half a second in all, it is louder for itself than every other is: bleed rises and
+    falls with its source, so a channel of bleed alone has no such moment, however much its microphone was turned up.
+    """
     own = np.stack([loudness(channel, within) for channel in channels])
     floor = np.stack([_floor(row) for row in own])
-    loud = np.array([_loudest(row, low) for row, low in zip(own, floor, strict=True)], np.float32)
-    raised = np.minimum(loud.max() - loud, RAISED_AT_MOST)
-    return Levels(own, floor, raised[:, None].astype(np.float32))
+    sounding = own > floor + WELL_ABOVE
+    relative = np.stack([row - _loudest(row[loud]) for row, loud in zip(own, sounding, strict=True)])
+    around = np.stack([trailing(row) for row in relative])
+    strong = (relative > -_LOUD) & sounding
+    others = [np.delete(around, number, axis=0).max(axis=0, initial=-np.inf) for number in range(len(own))]
+    mine = strong & (relative > np.stack(others) + _OWN)
+    owned = mine.sum(axis=1) >= _LEAST
+    while not owned.all():
+        # What no owned channel explains is somebody's: of the others, it is the loudest's.
+        left = strong[~owned].any(axis=0) & ~(around[owned] > -_LOUD).any(axis=0)
+        if left.sum() < _LEAST:
+            break
+        best = int(np.argmax(np.where(owned, -np.inf, np.power(10, own[:, left] / 10).sum(axis=1))))
+        owned[best], mine[best] = True, left
+    loud = np.array([_loudest(row[at]) if at.any() else SILENCE for row, at in zip(own, mine & owned[:, None], strict=True)])
+    raised = np.where(owned, np.minimum(loud.max() - loud, RAISED_AT_MOST), 0.0)
+    return Levels(own, floor, raised[:, None].astype(np.float32), owned)
 
 
 def loudness(audio: Audio, within: Span) -> Decibels:
@@ -102,6 +129,11 @@ def between(audio: Audio, first: int, last: int) -> Samples:
     return np.pad(there, (before, last - first - before - len(there)))
 
 
+def trailing(row: Decibels) -> Decibels:
+    """How loud the bleed of a channel may still, or already, be at each frame: the loudest around it."""
+    return held(row, round(ECHO / HOP), round(AHEAD / HOP))
+
+
 def held(row: Decibels, before: int, after: int) -> Decibels:
     """The loudest of the ``before`` frames that came before each frame, itself and the ``after`` that follow.
 
@@ -120,7 +152,6 @@ def _floor(row: Decibels) -> Decibels:
     return np.interp(np.arange(len(row)), centres, low).astype(np.float32)
 
 
-def _loudest(row: Decibels, floor: Decibels) -> float:
-    """How loud speech is here, dBFS: what one in twenty of the frames well above the noise exceeds."""
-    sounding = row[row > floor + WELL_ABOVE]
-    return float(np.percentile(sounding, 95)) if len(sounding) else SILENCE
+def _loudest(sounding: Decibels) -> float:
+    """The level of loud speech, dBFS: what one in twenty of these frames exceeds."""
+    return float(np.percentile(sounding, 95)) if len(sounding) else 0.0

@@ -9,14 +9,14 @@ import av
 import numpy as np
 
 from meetsplit.pipeline.audio import probe, read
-from meetsplit.pipeline.bleed import unbled
-from meetsplit.pipeline.channels import clock, turns_of
+from meetsplit.pipeline.channels import clock
 from meetsplit.pipeline.containers import opened
 from meetsplit.pipeline.data import Audio, Sound
 from meetsplit.pipeline.decoding import floats
 from meetsplit.pipeline.errors import AudioError, blame
 from meetsplit.pipeline.events import Event, Noticed, Tell
 from meetsplit.pipeline.levels import levels
+from meetsplit.pipeline.mapped import let_go
 from meetsplit.pipeline.together import Together
 
 OWN = 6.0
@@ -33,7 +33,7 @@ _BLOCK = 1 << 22
 
 
 def everybody(source: Path | Together, rate: int, folder: Path, tell: Tell) -> Sound:
-    """One person's sound each, at ``rate`` Hz on one clock, without what the others' leave in it, see `bleed`.
+    """One person's sound each, at ``rate`` Hz on one clock.
 
     Of a file these are its channels; of files together each is a person's, and its channels are mixed down. Raises
     `AudioError` for a file that cannot be read, has one channel only, or has the same sound in all of them.
@@ -50,14 +50,13 @@ def everybody(source: Path | Together, rate: int, folder: Path, tell: Tell) -> S
             )
         channels = tuple(read(source, rate, channel=number, folder=folder, tell=once) for number in range(count))
         _check_different(source, channels)
-    with blame("decode", f"taking the channels of {source} apart"):
-        found = levels(channels, clock(channels).span)
-        owners = found.owners(OWN)
+    with blame("decode", f"comparing the channels of {source}"):
+        owners = levels(channels, clock(channels).span).owners(OWN)
         if len(owners) and float(np.mean(owners >= 0)) < 0.5:
             tell(
                 Noticed(f"{source}: most speech is in several channels at once; without --channels split, voices are told apart", "decode")
             )
-        return unbled(channels, turns_of(found, 0.0), folder)
+    return channels
 
 
 def suggestion(path: Path) -> str | None:
@@ -112,6 +111,8 @@ def _check_different(path: Path, channels: Sequence[Audio]) -> None:
             one, two = first.samples[at : at + _BLOCK], other.samples[at : at + _BLOCK]
             differ += float(np.square(one - two, dtype=np.float64).sum())
             energy += float(np.square(one, dtype=np.float64).sum())
+            let_go(first)
+            let_go(other)
     if energy > 0 and differ <= SAME * energy:
         raise AudioError(f"{path}: its {len(channels)} channels hold the same sound: drop --channels split to find the people in it")
 

@@ -134,7 +134,7 @@ class Pipeline:
             self._stage("separate", f"taking voices apart in {path}") as say,
             backends.imported(backends.TRACKS)(folder, clock(sound)) as tracks,
         ):
-            for stream in self._streams(sound, found):
+            for stream in self._streams(sound, found, folder.parent):
                 tracks.lay(stream)
                 outlines.append(stream.outline)
                 for audio in sound:
@@ -145,9 +145,9 @@ class Pipeline:
                 say(f"{sum(patch.source == 'separated' for patch in patches)} of {len(patches)} overlapped voices taken apart")
         return tuple(outlines)
 
-    def _streams(self, sound: Sound, found: Diarized) -> Iterator[Stream]:
+    def _streams(self, sound: Sound, found: Diarized, folder: Path) -> Iterator[Stream]:
         if self._split:
-            yield from channels.streams({speaker: sound[number] for speaker, number in found.channels}, found)
+            yield from channels.streams(sound, found, folder)
             return
         (recording,) = sound
         separator = self._separator() if self.settings.separate != "off" else None
