@@ -47,7 +47,7 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     adapt_budget: Annotated[
         float | None, typer.Option(help="Seconds in which adapted may learn a recording's voices.", rich_help_panel=_OVERLAP)
     ] = None,
-    separate: Annotated[str | None, typer.Option(help="overlaps (default), everywhere or off.", rich_help_panel=_OVERLAP)] = None,
+    separate: Annotated[str | None, typer.Option(help="overlaps (default), auto, everywhere or off.", rich_help_panel=_OVERLAP)] = None,
     match_threshold: Annotated[
         float | None, typer.Option(help="Least margin (cosine) at which a separated voice is believed.", rich_help_panel=_OVERLAP)
     ] = None,

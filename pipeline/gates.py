@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from meetsplit.pipeline.data import Audio, Source, Span, Speaker, Voice
+from meetsplit.pipeline.data import Audio, Samples, Source, Span, Speaker, Voice
 from meetsplit.pipeline.events import Noticed, Tell, nobody
 from meetsplit.pipeline.plan import Piece, Region
+from meetsplit.pipeline.splice import FADE
 from meetsplit.pipeline.stages import Verifier
 
 UNRESOLVED = "overlap-unresolved"
@@ -25,14 +27,17 @@ LEAK = "possible-leak"
 TELLING = 1.0
 """Seconds of voice below which an embedding says too little to refuse it."""
 
-FAINT = -25.0
-"""dB below its speaker's usual level, and `COVERED` below the mixture, at which a voice is nobody's."""
+FAINT, COVERED = -18.0, -10.0
+"""dB below its speaker's usual level, and below the mixture, at which a voice is nobody's."""
 
-COVERED = -15.0
-"""dB below the mixture: what a separator leaves of one voice in another's place."""
+FOREIGN, BESIDE = -0.1, -6.0
+"""Margin, and dB below the mixture, at which a voice is the other person's."""
 
-FOREIGN = -0.1
-"""Margin at which a voice that is `COVERED` sounds like the other person."""
+MOMENT = 0.4
+"""Seconds over which a voice must be nobody's to be silenced for a moment."""
+
+EDGE = 0.05
+"""Seconds left at both ends of such a moment, fade included: first and last sounds of words are soft."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +45,15 @@ class Gates:
     """What a separated voice has to pass.
 
     ``verifier`` compares it with its speaker's clean speech; a margin below ``threshold`` is not believed (None: any is).
-    ``leakage`` silences a voice that is the other's residue.
+    ``leakage`` silences a voice that is the other's residue, altogether or for a moment. With ``joint`` the voices of
+    one mixture are also judged together: where their mean margin is below ``threshold``, taking apart did not help and
+    the recording is played for all.
     """
 
     threshold: float | None = 0.05
     verifier: Verifier | None = None
     leakage: bool = False
+    joint: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +90,8 @@ def judge(
     one voice, the recording is that voice: nothing was taken apart that would have to be.
     """
     margins = _margins(voices, region, known, gates)
+    if gates.joint and _unhelpful([margin for margin in margins.values() if margin is not None], gates.threshold):
+        return {speaker: Verdict(None, margin, (DOUBTED,)) for speaker, margin in margins.items()}
     verdicts: dict[Speaker, Verdict] = {}
     for speaker in region.speakers:
         voice, wanted = voices[speaker].audio, region.wanted(speaker)
@@ -96,7 +106,8 @@ def judge(
         elif margin is not None and gates.threshold is not None and not margin >= gates.threshold:
             verdicts[speaker] = Verdict(None, margin, (UNRESOLVED if math.isnan(margin) else DOUBTED,))
         else:
-            verdicts[speaker] = Verdict(voice, margin, (), "separated")
+            played = hushed(voice, mixture, known[speaker]) if gates.leakage else voice
+            verdicts[speaker] = Verdict(played, margin, (), "separated")
     return _settled(verdicts)
 
 
@@ -110,12 +121,35 @@ def levels(voice: Audio, mixture: Audio, wanted: Sequence[Piece], clean: Sequenc
 def residue(found: Levels, margin: float | None) -> bool:
     """Whether a voice is what a separator left of somebody else.
 
-    It is, where it is far below the mixture, and either far below what its speaker's voice usually is as well, or sounds
-    like the other person. Somebody who really speaks, softly and into a loud voice, is neither.
+    It is, where it is far below both the mixture and what its speaker's voice usually is, or is below the mixture and
+    sounds like the other person. Somebody who speaks softly into a loud voice is neither.
     """
-    if found.covered > COVERED:
-        return False
-    return (found.faint is not None and found.faint <= FAINT) or (margin is not None and margin <= FOREIGN)
+    faint = found.faint is not None and found.faint <= FAINT and found.covered <= COVERED
+    return faint or (margin is not None and margin <= FOREIGN and found.covered <= BESIDE)
+
+
+def hushed(voice: Audio, mixture: Audio, clean: Sequence[Audio]) -> Audio:
+    """The voice without the moments in which it is nobody's for `MOMENT` or longer: silent there but for `EDGE`, with fades.
+
+    The speaker pauses or the turn reaches too far, and the other is still heard. Where nothing is known of the
+    speaker's usual level the voice stays as it is.
+    """
+    usual, size = _power(clean), round(MOMENT * voice.rate)
+    if not usual or len(voice.samples) < size:
+        return voice
+    own, whole = (_running(audio.samples, size) for audio in (voice, mixture))
+    nobody_speaks = (own <= usual * 10 ** (FAINT / 10)) & (own <= whole * 10 ** (COVERED / 10))
+    gag = np.zeros(len(voice.samples) + 1)
+    starts = np.flatnonzero(nobody_speaks)
+    if not len(starts):
+        return voice
+    edge = round(EDGE * voice.rate)
+    np.add.at(gag, starts + edge, 1.0)
+    np.add.at(gag, starts + size - edge, -1.0)
+    open_ = (np.cumsum(gag[:-1]) == 0).astype(np.float64)
+    fade = round(FADE * voice.rate)
+    weight = np.convolve(np.pad(open_, fade, mode="edge"), np.ones(2 * fade + 1) / (2 * fade + 1), "valid")
+    return voice.replaced((voice.samples * weight).astype(np.float32))
 
 
 def _settled(verdicts: dict[Speaker, Verdict]) -> dict[Speaker, Verdict]:
@@ -151,12 +185,22 @@ def _margins(
     return {**margins, **gates.verifier.margins(asked, known)} if asked else margins
 
 
+def _unhelpful(margins: Sequence[float], threshold: float | None) -> bool:
+    return threshold is not None and len(margins) > 1 and sum(margins) / len(margins) < threshold
+
+
 def _untouched(voice: Audio, mixture: Audio, wanted: Sequence[Piece]) -> bool:
     return any(len(active) > 1 for _, active in wanted) and np.array_equal(voice.samples, mixture.samples)
 
 
 def _sounds(audio: Audio, pieces: Sequence[Piece]) -> bool:
     return any(audio.crop(span).samples.any() for span, _ in pieces)
+
+
+def _running(samples: Samples, size: int) -> npt.NDArray[np.float64]:
+    """Mean power of every window of ``size`` samples."""
+    sums = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    return np.asarray((sums[size:] - sums[:-size]) / size)
 
 
 def _power(clips: Sequence[Audio]) -> float:

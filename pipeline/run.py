@@ -185,6 +185,7 @@ class Pipeline:
             threshold=self.settings.match_threshold if self.settings.has("verify") else None,
             verifier=backends.imported(backends.VERIFIER)(lambda: self._backend("embedder")) if verifies else None,
             leakage=self.settings.has("leakage"),
+            joint=self.settings.separate == "auto",
         )
 
     def _backend(self, stage: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from meetsplit.pipeline.errors import SettingsError, nearest
 
-Separate: TypeAlias = Literal["overlaps", "everywhere", "off"]
+Separate: TypeAlias = Literal["auto", "overlaps", "everywhere", "off"]
 Channels: TypeAlias = Literal["mix", "split"]
 Task: TypeAlias = Literal["transcribe", "translate"]
 GATES = ("verify", "leakage", "doubles")
@@ -25,7 +25,8 @@ class Settings:
 
     ``diarizer``, ``separator``, ``transcriber`` name a backend or ``auto``; ``*_model`` is a hub id, a folder or a
     file for that backend. ``rttm`` and ``script`` are files for the backends of these names. ``separate`` says where
-    voices are taken apart. ``match_threshold`` is the least margin (cosine) at which a separated voice is believed.
+    voices are taken apart; ``auto`` is in overlaps, but only where the voices come out as their speakers'.
+    ``match_threshold`` is the least margin (cosine) at which a separated voice is believed.
     ``adapt_budget`` are the seconds in which `adapted` may learn a recording's voices.
     ``channels`` says whether a file's channels are mixed down or hold one person each.
     ``gates`` are names of `GATES` with commas between them, ``all`` or ``none``.

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, Voice
-from meetsplit.pipeline.gates import COVERED, DOUBTED, FAINT, LEAK, TELLING, UNRESOLVED, Gates, Levels, judge, levels, residue
+from meetsplit.pipeline.gates import BESIDE, DOUBTED, EDGE, FAINT, LEAK, TELLING, UNRESOLVED, Gates, Levels, hushed, judge, levels, residue
 from meetsplit.pipeline.isolate import isolate
 from meetsplit.pipeline.plan import Region
 from meetsplit.pipeline.splice import FADE
@@ -63,6 +63,15 @@ def test_a_voice_unlike_its_speaker_is_not_played_and_costs_the_other_nothing() 
     assert verdicts(noise(1), noise(2), Gates(threshold=None, verifier=Sure(A=0.3, B=0.01)))["B"] == ("separated", (), 0.01)
 
 
+def test_judged_together_voices_that_are_alike_leave_the_recording_to_all() -> None:
+    alike = Gates(verifier=Sure(A=0.06, B=0.03), joint=True)
+    assert verdicts(noise(1), noise(2), alike) == {"A": ("mixture", (DOUBTED,), 0.06), "B": ("mixture", (DOUBTED,), 0.03)}
+    apart = Gates(verifier=Sure(A=0.3, B=0.06), joint=True)
+    assert {source for source, _, _ in verdicts(noise(1), noise(2), apart).values()} == {"separated"}
+    one = Gates(verifier=Sure(A=None, B=0.2), joint=True)
+    assert {source for source, _, _ in verdicts(noise(1), noise(2), one).values()} == {"separated"}
+
+
 def test_residue_is_silent_and_whoever_remains_is_the_recording() -> None:
     found = verdicts(noise(1), noise(2, 0.001), Gates(leakage=True))
     assert found == {"A": ("mixture", (LEAK,), None), "B": ("silent", (LEAK,), None)}
@@ -100,7 +109,7 @@ def test_voices_are_verified_where_they_are_wanted_without_context() -> None:
 
 
 @settings(deadline=None)
-@given(st.floats(COVERED + 0.01, 30), st.floats(-80, 30) | st.none(), st.floats(-2, 2) | st.none())
+@given(st.floats(BESIDE + 0.01, 30), st.floats(-80, 30) | st.none(), st.floats(-2, 2) | st.none())
 def test_a_voice_that_is_heard_beside_the_other_is_never_residue(covered: float, faint: float | None, margin: float | None) -> None:
     assert not residue(Levels(covered, faint), margin)
 
@@ -110,6 +119,33 @@ def test_a_voice_that_is_heard_beside_the_other_is_never_residue(covered: float,
 def test_a_voice_as_loud_as_usual_is_residue_only_if_it_sounds_like_another(covered: float, faint: float) -> None:
     assert not residue(Levels(covered, faint), None)
     assert not residue(Levels(covered, faint), 0.0)
+
+
+def test_moments_in_which_a_voice_is_nobodys_are_silent() -> None:
+    voice, other = noise(1).samples.copy(), noise(2)
+    pause = slice(RATE, round(1.6 * RATE))
+    voice[pause] *= 0.003
+    given_ = Audio(voice, RATE, 0.5)
+    found = hushed(given_, mixture(given_, other), known()["A"]).samples
+    fade = round(FADE * RATE)
+    edge = round(EDGE * RATE)
+    assert not found[pause.start + edge + fade : pause.stop - edge - fade].any()
+    assert np.array_equal(found[: pause.start], voice[: pause.start])
+    assert np.array_equal(found[pause.stop :], voice[pause.stop :])
+    assert np.array_equal(hushed(given_, mixture(given_, other), ()).samples, voice)
+    alone = hushed(given_, given_, known()["A"]).samples
+    assert np.array_equal(alone, voice)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 1000), st.floats(0.02, 0.3))
+def test_a_word_of_usual_loudness_is_never_hushed(seed: int, seconds: float) -> None:
+    word = noise(seed, seconds=seconds).samples
+    voice = np.zeros(3 * RATE, np.float32)
+    at = RATE + seed
+    voice[at : at + len(word)] = word
+    given_ = Audio(voice, RATE, 0.5)
+    assert np.array_equal(hushed(given_, mixture(given_, noise(seed + 1)), known()["A"]).samples, voice)
 
 
 def test_levels_are_those_of_the_wanted_stretch() -> None:
