@@ -44,9 +44,11 @@ CONFIGURATIONS: Mapping[str, tuple[tuple[str, str, Settings], ...]] = {
         ("everywhere", TRUTH, replace(BASE, separate="everywhere")),
         ("in overlaps", TRUTH, BASE),
         *((f"in overlaps, {name}", TRUTH, replace(BASE, gates=gates)) for name, gates in GATED),
+        ("auto", TRUTH, replace(BASE, separate="auto", gates="all")),
         ("separation off", FOUND, replace(BASE, separate="off")),
         ("in overlaps", FOUND, BASE),
         *((f"in overlaps, {name}", FOUND, replace(BASE, gates=gates)) for name, gates in GATED),
+        ("auto", FOUND, replace(BASE, separate="auto", gates="all")),
     ),
     "quality": (
         ("none", TRUTH, replace(BASE, separator="none")),

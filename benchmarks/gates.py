@@ -1,0 +1,168 @@
+"""What do the gates behind the separator stop? Voices that are there, voices that are not, on meetings whose stems are known.
+
+    python -m meetsplit.benchmarks.gates SETS… [--false 2] [--seeds 1] [--write]
+
+The true turns of each meeting get ``--false`` invented ones a minute: somebody else is said to speak during a moment in which one person
+speaks alone, as a diarizer says when it errs. Whatever comes out of the separator for such a turn is a ghost. The `dictionary`
+takes voices apart, GE2E verifies them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from meetsplit.benchmarks.meetings import Meeting, meetings
+from meetsplit.benchmarks.page import command, options, publish
+from meetsplit.pipeline import backends, timeline
+from meetsplit.pipeline.audio import read
+from meetsplit.pipeline.data import Audio, Patch, Span, Speaker, Turn, Voice
+from meetsplit.pipeline.diarizers.rttm import RttmDiarizer
+from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.gates import Gates
+from meetsplit.pipeline.isolate import isolate
+from meetsplit.pipeline.preflight import preflight
+from meetsplit.pipeline.separators.dictionary import DictionarySeparator
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.stages import Embedder, Separator
+from meetsplit.scoring.sound import decibel, si_sdr
+from meetsplit.speakers.verify import EmbeddingVerifier
+
+RATE = 16_000
+LENGTHS = (0.5, 0.8, 1.2, 2.0)
+"""Seconds of an invented turn."""
+
+THERE, NOT = -15.0, -40.0
+"""dB of a speaker's usual level: somebody who is as loud as the first speaks, who is below the second does not."""
+
+BINS = ((0.0, 0.4), (0.4, 0.7), (0.7, 1.0), (1.0, 1.5), (1.5, 2.5), (2.5, 60.0))
+"""Seconds of an overlap, for the gain by length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What one stream plays in one patch: ``there`` is whether its speaker speaks; ``gain`` (dB over the recording) where so."""
+
+    patch: Patch
+    there: bool
+    gain: float | None
+    left: float
+    """Energy of what is played, in dB of the recording's."""
+
+
+class Once:
+    """A separator that takes each mixture apart once, for settings that differ only behind it."""
+
+    def __init__(self, separator: Separator) -> None:
+        self.rate = separator.rate
+        self._separator = separator
+        self._known: dict[tuple[Span, tuple[Speaker, ...]], Mapping[Speaker, Voice]] = {}
+
+    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+        """The voices, or what they were the first time."""
+        key = mixture.span, tuple(known)
+        if key not in self._known:
+            self._known[key] = self._separator.separate(mixture, known)
+        return self._known[key]
+
+
+def invented(turns: Sequence[Turn], count: int, seed: int) -> tuple[Turn, ...]:
+    """``count`` turns of people who do not speak, inside others' speech, away from its edges."""
+    draw = random.Random(seed)
+    people = sorted({turn.speaker for turn in turns})
+    alone = [(span, who[0]) for span, who in timeline.activity(turns) if len(who) == 1 and span.duration > 1.2]
+    found: list[Turn] = []
+    for span, who in draw.sample(alone, min(count, len(alone))):
+        length = min(draw.choice(LENGTHS), span.duration - 0.6)
+        start = draw.uniform(span.start + 0.3, span.end - 0.3 - length)
+        found.append(Turn(Span(start, start + length), draw.choice([other for other in people if other != who])))
+    return tuple(sorted(found))
+
+
+def settings(embedder: Embedder) -> dict[str, Gates]:
+    """What is compared."""
+    verifier = EmbeddingVerifier(lambda: embedder)
+    return {
+        "no gates": Gates(threshold=None),
+        "verification": Gates(verifier=verifier),
+        "leakage gate": Gates(threshold=None, leakage=True),
+        "both": Gates(verifier=verifier, leakage=True),
+        "both, auto": Gates(verifier=verifier, leakage=True, joint=True),
+    }
+
+
+def played(meeting: Meeting, gates: Mapping[str, Gates], false: float) -> Iterator[tuple[str, Played]]:
+    """Everything that streams play in patches, under each setting."""
+    recording = read(meeting.path, RATE)
+    stems = {path.stem: read(path, RATE) for path in meeting.path.with_suffix(".stems").glob("*.wav")}
+    diarizer = RttmDiarizer.load(Settings(rttm=meeting.path.with_suffix(".rttm")), {}, "cpu").about(meeting.path.stem)
+    turns = tuple(diarizer.diarize(recording, nobody))
+    people = dict(diarizer.names) if isinstance(diarizer, RttmDiarizer) else {}
+    spoken = timeline.by_speaker(turns)
+    usual = {speaker: _power([stems[people[speaker]].crop(span) for span in spans]) for speaker, spans in spoken.items()}
+    given = sorted((*turns, *invented(turns, round(false * recording.duration / 60), seed=len(turns))))
+    separator = Once(DictionarySeparator())
+    for name, gate in gates.items():
+        for stream in isolate(recording, given, separator, gates=gate):
+            truth = stems[people[stream.speaker]]
+            for patch in stream.patches:
+                own = decibel(_power([truth.crop(patch.span)]), usual[stream.speaker], -100.0, 100.0)
+                if patch.span.duration >= 0.1 and (own >= THERE or own <= NOT):
+                    yield name, _played(patch, own >= THERE, stream.audio, truth, recording)
+
+
+def _played(patch: Patch, there: bool, stream: Audio, truth: Audio, recording: Audio) -> Played:
+    heard, true, mixed = (audio.crop(patch.span).samples for audio in (stream, truth, recording))
+    gain = si_sdr(heard, true) - si_sdr(mixed, true) if there else None
+    return Played(patch, there, gain, decibel(float(np.sum(np.square(heard))), float(np.sum(np.square(mixed))), -100.0, 100.0))
+
+
+def _power(clips: Sequence[Audio]) -> float:
+    return float(np.mean(np.square(np.concatenate([clip.samples for clip in clips]), dtype=np.float64)))
+
+
+def tables(found: Mapping[str, Sequence[Played]]) -> Iterator[str]:
+    """One row per setting; then the gain without gates by the overlap's length."""
+    yield "| behind the separator | voices | refused | silenced | SI-SDR gain, dB | ghosts | silenced | refused | left of ghosts, dB |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for name, rows in found.items():
+        there, ghosts = [row for row in rows if row.there], [row for row in rows if not row.there]
+        gain = np.mean([row.gain for row in there if row.gain is not None]) if there else np.nan
+        left = 10 * np.log10(np.mean([10 ** (row.left / 10) for row in ghosts])) if ghosts else np.nan
+        counts = [sum(row.patch.source == source for row in group) for group in (there, ghosts) for source in ("mixture", "silent")]
+        yield f"| {name} | {len(there)} | {counts[0]} | {counts[1]} | {gain:.1f} | {len(ghosts)} | {counts[3]} | {counts[2]} | {left:.1f} |"
+    yield ""
+    yield "| overlap, s | voices | SI-SDR gain without gates, dB |"
+    yield "|---|---|---|"
+    plain = [row for row in found["no gates"] if row.there and row.patch.source == "separated"]
+    for least, most in BINS:
+        gains = [row.gain for row in plain if row.gain is not None and least <= row.patch.span.duration < most]
+        if gains:
+            yield f"| {least:g} to {most:g} | {len(gains)} | {np.mean(gains):.1f} |"
+
+
+def main() -> None:
+    """Measure, print, and put into the page if asked."""
+    asked = options(__doc__)
+    asked.add_argument("sets", nargs="+", type=Path, help="folders of simulated meetings, or meetings")
+    asked.add_argument("--false", type=float, default=2.0, help="invented turns a minute")
+    asked.add_argument("--seeds", type=int, default=1, help="meetings of each kind")
+    chosen = asked.parse_args()
+    plan = preflight(Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True, gates="verify"))
+    choice = plan.of("embedder")
+    if choice is None:
+        raise SystemExit("there is no voice encoder on this machine: meetsplit models fetch embedded")
+    gates = settings(backends.load("embedder", choice.backend, Settings(), choice.weights, "cpu"))
+    found: dict[str, list[Played]] = {name: [] for name in gates}
+    for meeting in meetings(chosen.sets, chosen.seeds):
+        for name, row in played(meeting, gates, chosen.false):
+            found[name].append(row)
+    publish("gates", "\n".join(tables(found)), command("gates"), into_page=chosen.write)
+
+
+if __name__ == "__main__":
+    main()
