@@ -55,7 +55,7 @@ class _Path:
 
         The filter is fitted anew where there is enough to fit on, and follows the one before within `FADE` seconds.
         """
-        speaks = timeline.crop(timeline.widened(self._own, LATEST), heard.span)
+        speaks = timeline.crop(timeline.support(Span(max(s.start - EARLIEST, 0.0), s.end + LATEST) for s in self._own), heard.span)
         tail, self._tail = self._tail, np.zeros(0, np.float32)
         if not speaks:
             return None
@@ -115,15 +115,16 @@ def fitted(said: Samples, heard: Samples, mask: Samples, reach: int) -> Filter |
     size = 1 << (len(said) + reach - 1).bit_length()
     masked = heard * mask
     source = np.fft.rfft(said, size)
-    inside = np.fft.rfft(said[reach : reach + len(heard)] * mask, size)
     # said[n + reach] is simultaneous with heard[n]: a bleed that is ``lag`` late has its peak at reach - lag.
     cross = np.fft.irfft(np.conj(np.fft.rfft(masked, size)) * source, size)[: 2 * reach + 1][::-1]
-    auto = np.fft.irfft(np.square(np.abs(inside)), size)[:TAPS]
     latest = reach - TAPS
     earliest = -round(latest * EARLIEST / LATEST)
+    lag = earliest + int(np.abs(cross[reach + earliest : reach + latest]).argmax())
+    first = lag - BEFORE
+    heard_of = said[reach - lag : reach - lag + len(heard)] * mask
+    auto = np.fft.irfft(np.square(np.abs(np.fft.rfft(heard_of, size))), size)[:TAPS]
     if auto[0] <= 0:
         return None
-    first = earliest + int(np.abs(cross[reach + earliest : reach + latest]).argmax()) - BEFORE
     wanted = cross[first + reach : first + reach + TAPS]
     matrix = auto[np.abs(np.subtract.outer(np.arange(TAPS), np.arange(TAPS)))] + 1e-3 * auto[0] * np.eye(TAPS)
     found: Filter = (first, np.linalg.solve(matrix, wanted))
