@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, Voice
+from meetsplit.pipeline.errors import SettingsError
+from meetsplit.pipeline.events import Event, Noticed
 from meetsplit.pipeline.gates import BESIDE, DOUBTED, EDGE, FAINT, LEAK, TELLING, UNRESOLVED, Gates, Levels, hushed, judge, levels, residue
 from meetsplit.pipeline.isolate import isolate
 from meetsplit.pipeline.plan import Region
+from meetsplit.pipeline.preflight import preflight
+from meetsplit.pipeline.settings import GATES, Settings
 from meetsplit.pipeline.splice import FADE
+from meetsplit.pipeline.workbench import keys
 from meetsplit.speakers.verify import EmbeddingVerifier
 
 RATE = 8000
@@ -212,3 +219,34 @@ def test_margins_are_against_the_nearest_other_and_none_where_nothing_is_told() 
     assert verifier.margins({"A": noise(3, 0.2)}, {"A": clean["A"]}) == {"A": None}
     assert verifier.margins({"A": noise(3, 0.2), "B": noise(4, 0.2)}, {**clean, "B": ()}) == {"A": None, "B": None}
     assert loads == [1]
+
+
+def test_without_a_voice_encoder_nothing_is_verified_and_that_is_said(tmp_path: Path) -> None:
+    truth = tmp_path / "turns.rttm"
+    truth.write_text("SPEAKER x 1 0.0 1.0 <NA> <NA> A <NA> <NA>\n", "utf-8")
+    asked = Settings(rttm=truth, script=truth, separator="dictionary", gates="verify", offline=True, cache_dir=tmp_path)
+    told: list[Event] = []
+    assert preflight(asked, told.append).of("embedder") is None
+    assert ["not verified" in event.text for event in told if isinstance(event, Noticed)] == [True]
+    told.clear()
+    for other in (replace(asked, gates="leakage,doubles"), replace(asked, separate="off"), replace(asked, separator="none")):
+        assert preflight(other, told.append).of("embedder") is None
+    assert told == []
+
+
+def test_gates_have_one_spelling_and_change_only_what_they_gate(tmp_path: Path) -> None:
+    assert Settings(gates="doubles, verify").gates == "verify,doubles"
+    assert Settings(gates="all").gates == ",".join(GATES)
+    assert Settings(gates="none").gates == Settings(gates="").gates == "none"
+    with pytest.raises(SettingsError, match="--gates leek"):
+        Settings(gates="leek")
+    truth = tmp_path / "turns.rttm"
+    truth.write_text("", "utf-8")
+    asked = Settings(rttm=truth, script=truth, separator="dictionary", gates="none", offline=True, cache_dir=tmp_path)
+    plan = preflight(asked)
+    plain = keys("c0ffee", asked, plan)
+    assert keys("c0ffee", replace(asked, gates="doubles"), plan) == plain
+    leakage = keys("c0ffee", replace(asked, gates="leakage"), plan)
+    assert leakage.diarize == plain.diarize
+    assert leakage.separate != plain.separate
+    assert leakage.transcribe != plain.transcribe
