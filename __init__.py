@@ -15,6 +15,7 @@ from meetsplit.pipeline.errors import (
 from meetsplit.pipeline.exporters import export, read_transcript
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
+from meetsplit.pipeline.together import Together, together
 
 __version__ = "0.1.0"
 
@@ -36,6 +37,7 @@ __all__ = [
     "Span",
     "StageError",
     "Stream",
+    "Together",
     "Transcript",
     "Turn",
     "Voice",
@@ -46,4 +48,5 @@ __all__ = [
     "read_transcript",
     "to_annotation",
     "to_dataframe",
+    "together",
 ]

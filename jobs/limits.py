@@ -65,8 +65,9 @@ def check_disks(recording: Path, settings: Settings, outputs: Outputs, bench: Pa
     A track is as long as the recording; without a number of speakers from the settings, two people are assumed. Raises
     `OutputError`, which says what is needed, and `AudioError` for a recording that cannot be read.
     """
-    seconds = probe(recording).duration or 0.0
-    people = settings.num_speakers or settings.max_speakers or _PEOPLE
+    info = probe(recording)
+    seconds = info.duration or 0.0
+    people = info.channels if settings.channels == "split" else settings.num_speakers or settings.max_speakers or _PEOPLE
     tracks = int(seconds * _RATE * _WIDTH * people)
     needed: dict[int, tuple[Path, int]] = {}
     for folder, size_there in ((bench, tracks), (outputs.folder, tracks if outputs.tracks else 0)):
