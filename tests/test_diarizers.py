@@ -345,3 +345,16 @@ def test_damaged_weights_are_a_sentence(embedded_weights: dict[str, Path], tmp_p
     for role in ("segmentation", "encoder"):
         with pytest.raises(StageError, match="broken"):
             EmbeddedDiarizer.load(Settings(), embedded_weights | {role: broken}, "cpu")
+
+
+@pytest.mark.parametrize(("seconds", "people"), [(4.0, 2), (6.0, 3)])
+def test_a_moment_that_sounds_like_nobody_is_no_person_in_a_short_recording(seconds: float, people: int) -> None:
+    voices = unit(np.eye(3)[[0] * 10 + [1] * 10 + [2]] + 0.01)
+    speech = np.array([20.0] * 20 + [seconds])
+    found = centroids(voices, speech, np.arange(21), (1, 9), 0.66)
+    assert len(found) == people
+
+
+def test_nobody_is_too_brief_in_a_recording_of_a_few_seconds() -> None:
+    found = centroids(unit(np.eye(2)), np.array([3.0, 0.5]), np.arange(2), (1, 9), 0.66)
+    assert len(found) == 2

@@ -135,7 +135,10 @@ class Grouping(BaseClustering):  # type: ignore[misc]
         ready = _ready(speech, windows, self.tuning.enough)
         most = int(min(max_clusters or np.inf, len(windows)))
         bounds = (min(min_clusters or 1, most), most)
-        people = centroids(voices[ready], np.maximum(speech[ready], 0.05), windows[ready], bounds, self.tuning.threshold)
+        # Windows overlap, and not all take part: scaled, so that a second of the recording counts as one.
+        weights = np.maximum(speech[ready], 0.05)
+        weights *= speech.sum() * segmentations.sliding_window.step / segmentations.sliding_window.duration / weights.sum()
+        people = centroids(voices[ready], weights, windows[ready], bounds, self.tuning.threshold)
         hard[windows, locals_] = assigned(voices, windows, people)
         return hard, None, people
 

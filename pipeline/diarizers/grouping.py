@@ -16,6 +16,9 @@ Ints = npt.NDArray[np.int64]
 _SLIGHT = 0.005
 """A voice below this share of all speech is not believed to be a person of its own."""
 
+_BRIEF, _BRIEF_SHARE = 5.0, 0.02
+"""Nor is one with less than so many seconds and less than this share: in a short recording one odd moment is as much."""
+
 
 def unit(rows: npt.NDArray[np.floating]) -> Floats:
     """The rows at unit length; a row of zeros stays.
@@ -74,6 +77,8 @@ def groups(count: int, joined: tuple[tuple[int, int, float], ...]) -> Ints:
 def centroids(voices: Floats, seconds: Floats, windows: Ints, bounds: tuple[int, int], threshold: float) -> Floats:
     """One unit row per person. ``bounds`` are the least and greatest number of people, ``threshold`` the similarity of one.
 
+    ``seconds`` add up to those of the recording in which one person speaks alone.
+
     Where the threshold gives too few people, the joins are taken back one by one; where too many, they go on, and what may
     not be joined is dropped, the slightest voice first. At most as many people as there are voices.
     """
@@ -94,7 +99,8 @@ def _people(voices: Floats, seconds: Floats, joined: tuple[tuple[int, int, float
     """Weighted means of the groups, the one with most speech first, without the slight ones unless ``everybody``."""
     labels = groups(len(voices), joined)
     speech = np.bincount(labels, seconds)
-    order = [k for k in np.argsort(-speech, kind="stable") if everybody or speech[k] >= _SLIGHT * speech.sum()]
+    least = max(_SLIGHT * speech.sum(), min(_BRIEF_SHARE * speech.sum(), _BRIEF))
+    order = [k for k in np.argsort(-speech, kind="stable") if everybody or speech[k] >= least]
     return unit(np.stack([(voices[labels == k] * seconds[labels == k, None]).sum(axis=0) for k in order]))
 
 
