@@ -10,6 +10,7 @@ takes voices apart, GE2E verifies them.
 from __future__ import annotations
 
 import random
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,10 @@ import numpy as np
 
 from meetsplit.benchmarks.meetings import Meeting, meetings
 from meetsplit.benchmarks.page import command, options, publish
+from meetsplit.benchmarks.remembered import Apart
 from meetsplit.pipeline import backends, timeline
 from meetsplit.pipeline.audio import read
-from meetsplit.pipeline.data import Audio, Patch, Span, Speaker, Turn, Voice
+from meetsplit.pipeline.data import Audio, Patch, Span, Turn
 from meetsplit.pipeline.diarizers.rttm import RttmDiarizer
 from meetsplit.pipeline.events import nobody
 from meetsplit.pipeline.gates import Gates
@@ -28,7 +30,7 @@ from meetsplit.pipeline.isolate import isolate
 from meetsplit.pipeline.preflight import preflight
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import Embedder, Separator
+from meetsplit.pipeline.stages import Embedder
 from meetsplit.scoring.sound import decibel, si_sdr
 from meetsplit.speakers.verify import EmbeddingVerifier
 
@@ -52,22 +54,6 @@ class Played:
     gain: float | None
     left: float
     """Energy of what is played, in dB of the recording's."""
-
-
-class Once:
-    """A separator that takes each mixture apart once, for settings that differ only behind it."""
-
-    def __init__(self, separator: Separator) -> None:
-        self.rate = separator.rate
-        self._separator = separator
-        self._known: dict[tuple[Span, tuple[Speaker, ...]], Mapping[Speaker, Voice]] = {}
-
-    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
-        """The voices, or what they were the first time."""
-        key = mixture.span, tuple(known)
-        if key not in self._known:
-            self._known[key] = self._separator.separate(mixture, known)
-        return self._known[key]
 
 
 def invented(turns: Sequence[Turn], count: int, seed: int) -> tuple[Turn, ...]:
@@ -95,7 +81,7 @@ def settings(embedder: Embedder) -> dict[str, Gates]:
     }
 
 
-def played(meeting: Meeting, gates: Mapping[str, Gates], false: float) -> Iterator[tuple[str, Played]]:
+def played(meeting: Meeting, gates: Mapping[str, Gates], false: float, work: Path) -> Iterator[tuple[str, Played]]:
     """Everything that streams play in patches, under each setting."""
     recording = read(meeting.path, RATE)
     stems = {path.stem: read(path, RATE) for path in meeting.path.with_suffix(".stems").glob("*.wav")}
@@ -105,7 +91,7 @@ def played(meeting: Meeting, gates: Mapping[str, Gates], false: float) -> Iterat
     spoken = timeline.by_speaker(turns)
     usual = {speaker: _power([stems[people[speaker]].crop(span) for span in spans]) for speaker, spans in spoken.items()}
     given = sorted((*turns, *invented(turns, round(false * recording.duration / 60), seed=len(turns))))
-    separator = Once(DictionarySeparator())
+    separator = Apart(DictionarySeparator(), work)
     for name, gate in gates.items():
         for stream in isolate(recording, given, separator, gates=gate):
             truth = stems[people[stream.speaker]]
@@ -158,9 +144,10 @@ def main() -> None:
         raise SystemExit("there is no voice encoder on this machine: meetsplit models fetch embedded")
     gates = settings(backends.load("embedder", choice.backend, Settings(), choice.weights, "cpu"))
     found: dict[str, list[Played]] = {name: [] for name in gates}
-    for meeting in meetings(chosen.sets, chosen.seeds):
-        for name, row in played(meeting, gates, chosen.false):
-            found[name].append(row)
+    with tempfile.TemporaryDirectory() as work:
+        for meeting in meetings(chosen.sets, chosen.seeds):
+            for name, row in played(meeting, gates, chosen.false, Path(work)):
+                found[name].append(row)
     publish("gates", "\n".join(tables(found)), command("gates"), into_page=chosen.write)
 
 

@@ -4,7 +4,7 @@
 
 A set is a folder that `meetsplit.training.simulate` filled: ``3spk-30ov-1.wav`` with .rttm, .stems and, where texts are known,
 .stm. Meetings that differ in their seed alone are pooled. Finished stages are kept in ``--work``, so that an interrupted
-benchmark goes on, and settings that share a stage share its result, and a clip that did not change is heard once.
+benchmark goes on, and settings that share a stage share its result: no clip is heard twice, no mixture taken apart twice.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from itertools import groupby
 from pathlib import Path
 
 from meetsplit.benchmarks.page import command, options, publish
-from meetsplit.benchmarks.remembered import Remembered
+from meetsplit.benchmarks.remembered import Apart, Remembered
 from meetsplit.pipeline.events import nobody
 from meetsplit.pipeline.exporters import write
 from meetsplit.pipeline.filing import file_away
 from meetsplit.pipeline.run import Pipeline
+from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.pipeline.transcribers.sphinx import SphinxTranscriber
 from meetsplit.pipeline.workbench import Workbench, fingerprint
@@ -97,7 +98,9 @@ def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tu
     with tempfile.TemporaryDirectory() as out:
         outputs = Outputs(folder=Path(out), formats=("json",))
         known = Remembered(SphinxTranscriber.load(settings, {}, "cpu"), work / "heard")
-        loaded = {"transcriber": known} if settings.transcriber == "sphinx" else {}
+        loaded: dict[str, object] = {"transcriber": known} if settings.transcriber == "sphinx" else {}
+        if settings.separator == "dictionary":
+            loaded["separator"] = Apart(DictionarySeparator.load(settings, {}, "cpu"), work / "apart")
         file_away(Pipeline(settings, loaded=loaded), meeting.path, outputs, meeting.path.stem, bench=bench, tell=nobody)
         (pair,) = pair_up([Path(out) / f"{meeting.path.stem}.json"], meeting.truths).pairs
         if not meeting.path.with_suffix(".stems").is_dir():

@@ -1,17 +1,21 @@
-"""Hearing the same clip once: settings that are compared share most of their clips, and decoding is what takes the time."""
+"""Hearing the same clip and taking the same mixture apart once: settings that are compared share most of them."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from meetsplit.pipeline.data import Audio, Heard, Span, Word
+import numpy as np
+
+from meetsplit.pipeline.data import Audio, Heard, Span, Speaker, Voice, Word
 from meetsplit.pipeline.events import Tell
 from meetsplit.pipeline.exporters import write
-from meetsplit.pipeline.stages import Transcriber
+from meetsplit.pipeline.recall import fingerprint
+from meetsplit.pipeline.stages import Separator, Transcriber
 
 
 class Remembered:
@@ -43,3 +47,27 @@ def _heard(row: dict[str, object]) -> Heard:
     return Heard(
         tuple(Word(Span(**word["span"]), word["text"], word["confidence"]) for word in words), None if language is None else str(language)
     )
+
+
+class Apart:
+    """A `Separator` that asks another one for mixtures that it has not taken apart yet, and keeps the voices in ``folder``.
+
+    Only for one whose voices have no margins and depend on what it is given alone.
+    """
+
+    def __init__(self, separator: Separator, folder: Path) -> None:
+        self.rate = separator.rate
+        self._separator, self._folder = separator, folder
+
+    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+        """The voices; `Unseparated` is raised anew every time."""
+        parts = [fingerprint([mixture]), *(who.encode() + fingerprint(clips) for who, clips in known.items())]
+        where = json.dumps([type(self._separator).__name__, mixture.start])
+        path = self._folder / f"{hashlib.sha256(b'|'.join([*parts, where.encode()])).hexdigest()[:32]}.npy"
+        if not path.is_file():
+            voices = self._separator.separate(mixture, known)
+            buffer = io.BytesIO()
+            np.save(buffer, np.stack([voices[who].audio.samples for who in known]))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(buffer.getvalue())
+        return {who: Voice(mixture.replaced(row)) for who, row in zip(known, np.load(path), strict=True)}
