@@ -51,7 +51,7 @@ SPEECH  ?=
 MEETINGS ?=
 BENCH   := $(BIN)/python -m meetsplit.benchmarks
 
-.PHONY: bench train-mini-whisper
+.PHONY: bench train-mini-whisper train-separation train-segmentation
 bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=… MEETINGS=… for real voices)
 	$(BIN)/meetsplit models fetch embedded
 	for overlap in 0 0.1 0.2 0.3 0.4; do \
@@ -71,3 +71,15 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=�
 
 train-mini-whisper: $(VENV)/.test ## the miniature Whisper of the suite (needs flite and espeak-ng; MINUTES=60; goes on where it stopped)
 	$(BIN)/python -m meetsplit.training.mini_whisper --minutes $(MINUTES)
+
+# Recipes go on where they stopped; docs/training.md leads through them. ABOUT tells the card what the data is, and its licence.
+DATA    ?=
+DEV     ?=
+ABOUT   ?=
+TOLD    := --minutes $(MINUTES) $(if $(DATA),--data "$(DATA)") $(if $(ABOUT),--about "$(ABOUT)")
+
+train-separation: $(VENV)/.test ## our own SepFormer (DATA=folder of single speakers; MINUTES=60)
+	$(BIN)/python -m meetsplit.training.separation $(TOLD)
+
+train-segmentation: $(VENV)/.test ## fine-tune embedded's segmentation (DATA= and DEV=recordings with RTTM; SPEECH=single speakers to simulate with)
+	$(BIN)/python -m meetsplit.training.segmentation $(TOLD) $(if $(DEV),--dev "$(DEV)") $(if $(SPEECH),--speech "$(SPEECH)")
