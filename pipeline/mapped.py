@@ -31,12 +31,12 @@ def laid_down(blocks: Iterable[Samples], folder: Path) -> Samples:
         raise OutputError(f"{folder}: the decoded sound cannot be put down there: {why}; make room, or choose another folder") from error
 
 
-def let_go(audio: Audio) -> None:
+def let_go(sound: Audio | Samples) -> None:
     """Give back the memory of what was heard of this sound, where it stands on the disk; whoever hears it again reads it again.
 
     Nothing happens to sound in memory, nor on systems that cannot be told.
     """
-    base: object = audio.samples
+    base: object = sound.samples if isinstance(sound, Audio) else sound
     while isinstance(base, np.ndarray):
         base = base.base
     if isinstance(base, memoryview) and isinstance(base.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):

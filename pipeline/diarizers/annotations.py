@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from meetsplit.pipeline.data import Audio, Samples, Span, Turn
 from meetsplit.pipeline.events import Noticed, Tell
+from meetsplit.pipeline.mapped import let_go
 from meetsplit.pipeline.timeline import relabelled, support
 
 SILENCE = 1e-5
 """Root mean square, -100 dBFS, below which there is nothing to hear."""
 
-_PIECES_PER_SECOND = 10
+_PIECES_PER_SECOND, _BLOCK = 10, 600
 
 
 def turns_of(annotation: Any, audio: Audio) -> tuple[Turn, ...]:
@@ -32,9 +34,14 @@ def loudness(samples: Samples, rate: int = 16000) -> float:
     if len(samples) == 0:
         return 0.0
     step = rate // _PIECES_PER_SECOND
-    pieces = np.pad(samples, (0, -len(samples) % step)).reshape(-1, step)
-    power = np.sort(np.mean(np.square(pieces), axis=1, dtype=np.float64))
+    power = np.sort(np.concatenate([_power(samples[at : at + _BLOCK * step], step) for at in range(0, len(samples), _BLOCK * step)]))
+    let_go(samples)
     return float(np.sqrt(np.mean(power[len(power) // 2 :])))
+
+
+def _power(samples: Samples, step: int) -> npt.NDArray[np.float64]:
+    pieces = np.pad(samples, (0, -len(samples) % step)).reshape(-1, step)
+    return np.asarray(np.mean(np.square(pieces), axis=1, dtype=np.float64))
 
 
 def audible(samples: Samples) -> bool:

@@ -16,18 +16,19 @@ import torch
 
 from meetsplit.pipeline.data import Audio, Samples, Turn
 from meetsplit.pipeline.diarizers.annotations import audible, loudness, too_few, turns_of
+from meetsplit.pipeline.diarizers.blockwise import Blockwise
 from meetsplit.pipeline.diarizers.grouping import assigned, centroids, unit
 from meetsplit.pipeline.diarizers.hushed import hushed, no_telemetry, progress_hook
 from meetsplit.pipeline.diarizers.pyannet import load_segmentation
 from meetsplit.pipeline.embedders.ge2e import DIMENSION, GE2E, HOP, PARTIAL, RATE, load_encoder, mel_frames
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.events import Tell
+from meetsplit.pipeline.mapped import let_go
 from meetsplit.pipeline.settings import Settings
 
 with hushed():
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.models.segmentation import PyanNet
-    from pyannote.audio.pipelines import SpeakerDiarization
     from pyannote.audio.pipelines.clustering import BaseClustering
 
 MOST = 1500
@@ -86,22 +87,25 @@ class EmbeddedDiarizer:
         if not audible(audio.samples):
             return ()
         least, most = self._bounds
-        waveform = torch.from_numpy(levelled(audio.samples, LEVEL))[None]
         with hushed(), blame("diarize", "finding the speakers"):
             found = self._pipeline.apply(
-                {"waveform": waveform, "sample_rate": RATE, "uri": "recording"},
+                {"samples": audio.samples, "gain": _gain(audio.samples, LEVEL), "voice gain": _gain(audio.samples, _VOICE_LEVEL)},
                 min_speakers=least,
                 max_speakers=most,
                 hook=progress_hook(tell, audio.duration, _SHARES),
             )
-        turns = turns_of(found.speaker_diarization, audio)
+        turns = turns_of(found, audio)
         too_few(turns, least, tell)
         return turns
 
 
 def levelled(samples: Samples, level: float) -> Samples:
     """The samples with their `loudness` at ``level``: however loud a recording is, the models hear the same."""
-    return np.asarray(samples * np.float32(level / loudness(samples)), np.float32)
+    return np.asarray(samples * _gain(samples, level), np.float32)
+
+
+def _gain(samples: Samples, level: float) -> np.float32:
+    return np.float32(level / loudness(samples))
 
 
 class Grouping(BaseClustering):  # type: ignore[misc]
@@ -151,8 +155,8 @@ def _ready(speech: Any, windows: Any, seconds: float) -> Any:
     return np.flatnonzero(thinned if thinned.any() else enough)
 
 
-class Diarization(SpeakerDiarization):  # type: ignore[misc]
-    """pyannote's pipeline with our voice encoder: mel frames once per recording, windows embedded in batches."""
+class Diarization(Blockwise):
+    """pyannote's pipeline with our voice encoder: windows embedded in batches."""
 
     def __init__(self, network: PyanNet, encoder: GE2E, tuning: Tuning = Tuning()) -> None:
         # A PLDA is asked for before it is known that this clustering needs none: an empty one satisfies.
@@ -169,15 +173,15 @@ class Diarization(SpeakerDiarization):  # type: ignore[misc]
         self, file: Any, binary_segmentations: Any, exclude_overlap: bool = False, hook: Callable[..., None] | None = None
     ) -> Any:
         """One row per window and local speaker, from the stretches where that one speaks alone; NaN where too short."""
-        active = binary_segmentations.data > 0.5
-        samples = levelled(file["waveform"][0].numpy(), _VOICE_LEVEL)
-        frames = mel_frames(torch.from_numpy(samples).to(self.encoder.device))
+        active, window = binary_segmentations.data, binary_segmentations.sliding_window
         rows = np.full((len(active), active.shape[2], DIMENSION), np.nan, np.float32)
-        window = binary_segmentations.sliding_window
+        length = round(window.duration * RATE / HOP)
         for first in range(0, len(active), 32):
             part = active[first : first + 32]
-            starts = [window[first + n].start for n in range(len(part))]
-            heard = list(_heard(frames, part, starts, window.duration))
+            offsets = [round(window[first + n].start * RATE / HOP) for n in range(len(part))]
+            frames = mel_frames(file["samples"], offsets[0], offsets[-1] + length, file["voice gain"]).to(self.encoder.device)
+            let_go(file["samples"])
+            heard = list(_heard(frames, part, [offset - offsets[0] for offset in offsets], length))
             if heard:
                 owners = np.concatenate([np.full(len(partials), n) for n, (_, partials) in enumerate(heard)])
                 codes = self.encoder.encode(torch.cat([partials for _, partials in heard]), batch=64)
@@ -194,13 +198,11 @@ class _Dimension:
     dimension = DIMENSION
 
 
-def _heard(frames: torch.Tensor, active: Any, starts: list[float], duration: float) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
-    """Each (window, local speaker) with the mel frames to embed, cut into partials."""
+def _heard(frames: torch.Tensor, active: Any, offsets: list[int], length: int) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
+    """Each (window, local speaker) with the mel frames to embed, cut into partials; windows begin at ``offsets``."""
     clean = active & (active.sum(axis=2, keepdims=True) < 2)
-    length = round(duration * RATE / HOP)
     places = (np.arange(length) * active.shape[1]) // length
-    for window, start in enumerate(starts):
-        offset = round(start * RATE / HOP)
+    for window, offset in enumerate(offsets):
         for local in np.flatnonzero(active[window].any(axis=0)):
             alone, any_ = clean[window, places, local], active[window, places, local]
             chosen = np.flatnonzero(alone if alone.sum() >= 50 else any_) + offset

@@ -7,6 +7,7 @@ voice activity detection, which needs a compiler: clips come from a diarizer and
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -57,22 +58,25 @@ class Encoder(nn.Module):
         return nn.functional.normalize(torch.relu(self.linear(hidden[-1])), dim=1)
 
 
-def mel_frames(samples: torch.Tensor) -> torch.Tensor:
-    """Power of 40 mel bands every 10 ms, shape ``(1 + n // 160, 40)``: not logarithmic, windows of 25 ms, zeros around.
+def mel_frames(samples: torch.Tensor | Samples, first: int = 0, last: int | None = None, gain: float = 1.0) -> torch.Tensor:
+    """Power of 40 mel bands every 10 ms, shape ``(frames, 40)``: not logarithmic, windows of 25 ms, zeros around.
 
-    The filters are Slaney's, as librosa makes them by default. Works a minute at a time, so that hours fit in memory.
+    There are ``1 + n // 160`` frames; only those from ``first`` to ``last`` are made, of sound ``gain`` times as loud. The
+    filters are Slaney's, as librosa makes them by default. Works a minute at a time.
     """
-    window = torch.hann_window(_WINDOW, device=samples.device)
-    padded = nn.functional.pad(samples, (_WINDOW // 2, _WINDOW // 2))
-    filters = _filters().to(samples.device)
+    device = samples.device if isinstance(samples, torch.Tensor) else torch.device("cpu")
+    window, filters = torch.hann_window(_WINDOW, device=device), _filters().to(device)
     count = 1 + len(samples) // HOP
+    edges = [*range(first, min(count if last is None else last, count), _BLOCK), min(count if last is None else last, count)]
     blocks = []
-    for first in range(0, count, _BLOCK):
-        last = min(first + _BLOCK, count)
-        block = padded[first * HOP : (last - 1) * HOP + _WINDOW]
+    for begin, end in itertools.pairwise(edges):
+        start, stop = begin * HOP - _WINDOW // 2, (end - 1) * HOP + _WINDOW // 2
+        part = samples[max(start, 0) : stop]
+        part = part if isinstance(part, torch.Tensor) else torch.from_numpy(np.array(part))
+        block = nn.functional.pad(part * float(gain), (max(-start, 0), stop - max(start, 0) - len(part)))
         spectrum = torch.stft(block, _WINDOW, HOP, window=window, center=False, return_complex=True)
         blocks.append(spectrum.abs().square().T @ filters)
-    return torch.cat(blocks)
+    return torch.cat(blocks) if blocks else torch.zeros((0, _MELS), device=device)
 
 
 def _filters() -> torch.Tensor:
