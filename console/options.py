@@ -72,6 +72,9 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
         bool | None, typer.Option("--tracks/--no-tracks", help="One sound file per person. (default: yes)", rich_help_panel=_FILES)
     ] = None,
     track_format: Annotated[str | None, typer.Option(help="wav (default), flac, mp3 or m4a.", rich_help_panel=_FILES)] = None,
+    track_gate: Annotated[
+        str | None, typer.Option(help="Tracks where their person is silent: off (default), soft (-20 dB) or hard.", rich_help_panel=_FILES)
+    ] = None,
     max_line_width: Annotated[int | None, typer.Option(help="Characters per subtitle line. (default: 42)", rich_help_panel=_FILES)] = None,
     max_line_count: Annotated[int | None, typer.Option(help="Lines per subtitle. (default: 2)", rich_help_panel=_FILES)] = None,
     name: Annotated[list[str] | None, typer.Option(help="SPEAKER_00=Alice; may be repeated.", rich_help_panel=_FILES)] = None,

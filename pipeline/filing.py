@@ -37,7 +37,8 @@ def file_away(pipeline: Pipeline, path: Path | Together, outputs: Outputs, stem:
     files = write_formats(transcript, outputs.folder, outputs)
     if outputs.tracks:
         file_tracks = backends.imported(backends.FILE_TRACKS)
-        files += file_tracks(processed.tracks, outputs.folder / stem, outputs.track_format)
+        place, turns = outputs.folder / stem, transcript.turns
+        files += file_tracks(processed.tracks, place, outputs.track_format, gate=outputs.track_gate, turns=turns)
     tell(Finished("write", time.monotonic() - began, f"{len(files)} files"))
     return Written(transcript, tuple(files))
 

@@ -121,7 +121,8 @@ class Settings:
 class Outputs:
     """What is written, where and how it looks.
 
-    ``formats`` are names of exporters; ``tracks`` asks for one sound file per speaker in ``track_format``;
+    ``formats`` are names of exporters; ``tracks`` asks for one sound file per speaker in ``track_format``,
+    quieter ("soft") or silent ("hard") where ``track_gate`` finds that the speaker does not speak;
     ``max_line_width`` is in characters, ``max_line_count`` in lines per subtitle. ``names`` maps labels to people.
     """
 
@@ -129,6 +130,7 @@ class Outputs:
     formats: tuple[str, ...] = ("srt", "vtt", "json", "txt", "tsv", "rttm", "stm", "seglst", "audacity", "csv")
     tracks: bool = True
     track_format: str = "wav"
+    track_gate: str = "off"
     max_line_width: int = 42
     max_line_count: int = 2
     names: tuple[tuple[str, str], ...] = ()
@@ -140,6 +142,7 @@ class Outputs:
         if self.max_line_count < 1:
             raise SettingsError(f"--max-line-count {self.max_line_count}: subtitles need at least 1 line")
         _one_of("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
+        _one_of("--track-gate", self.track_gate, ("soft", "hard", "off"))
 
 
 def from_toml(path: Path) -> dict[str, Any]:

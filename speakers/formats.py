@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import mmap
 import re
+import secrets
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from meetsplit.pipeline.data import Speaker
+from meetsplit.pipeline import timeline
+from meetsplit.pipeline.data import Span, Speaker, Turn
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.exporters import replacing
+from meetsplit.speakers.gating import gated
 
 WAV_LIMIT = 2**32 - 1
 """Bytes in the largest WAV file."""
@@ -77,13 +81,36 @@ def file_track(wav: Path, target: Path) -> Path:
     return target
 
 
-def file_tracks(tracks: Mapping[Speaker, Path], folder: Path, track_format: str) -> list[Path]:
-    """Put every speaker's track into ``folder``; the files.
+@contextmanager
+def _behind(wav: Path, turns: Sequence[Span], gate: str) -> Iterator[Path]:
+    """The track itself, or a file beside it that holds it behind the gate and is gone afterwards."""
+    if gate == "off":
+        yield wav
+        return
+    part = wav.with_name(f".{wav.stem}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            file.writelines(gated(wav, turns, gate))
+        yield part
+    except OSError as error:
+        raise OutputError(f"{part}: a track cannot be put behind its gate: {error.strerror or error}; make room") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def file_tracks(
+    tracks: Mapping[Speaker, Path], folder: Path, track_format: str, *, gate: str = "off", turns: Sequence[Turn] = ()
+) -> list[Path]:
+    """Put every speaker's track into ``folder``, behind a ``gate`` that the speaker's ``turns`` open (see `gating`); the files.
 
     Tracks that an earlier run of the same recording left there and that this one does not have, because it found fewer
     speakers or writes another format, would tell of people who are not in the transcript: they go. Raises `OutputError`.
     """
-    filed = [file_track(wav, folder / f"{speaker}.{track_format}") for speaker, wav in tracks.items()]
+    own = timeline.by_speaker(turns)
+    filed: list[Path] = []
+    for speaker, wav in tracks.items():
+        with _behind(wav, own.get(speaker, ()), gate) as sound:
+            filed.append(file_track(sound, folder / f"{speaker}.{track_format}"))
     for old in sorted(folder.glob("SPEAKER_*")) if folder.is_dir() else []:
         if _OURS.fullmatch(old.name) and old not in filed:
             try:
