@@ -36,7 +36,14 @@ from meetsplit.scoring.stems import score_stems
 BASE = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True)
 FOUND, TRUTH = "found", "truth"
 
-GATED = (("no gates", "none"), ("verification", "verify"), ("leakage gate", "leakage"), ("doubled words", "doubles"), ("all gates", "all"))
+GATED = (
+    ("no gates", "none"),
+    ("recast", "recast"),
+    ("verification", "verify"),
+    ("leakage gate", "leakage"),
+    ("doubled words", "doubles"),
+    ("all gates", "all"),
+)
 """Each gate alone behind the separator, and all of them."""
 
 CONFIGURATIONS: Mapping[str, tuple[tuple[str, str, Settings], ...]] = {

@@ -51,7 +51,7 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     match_threshold: Annotated[
         float | None, typer.Option(help="Least margin (cosine) at which a separated voice is believed.", rich_help_panel=_OVERLAP)
     ] = None,
-    gates: Annotated[str | None, typer.Option(help="verify, leakage, doubles with commas; all or none.", rich_help_panel=_OVERLAP)] = None,
+    gates: Annotated[str | None, typer.Option(help="recast, verify, leakage, doubles with commas; all or none.", rich_help_panel=_OVERLAP)] = None,
     transcriber: Annotated[str | None, typer.Option(help="auto, whisper, sphinx or script.", rich_help_panel=_WORDS)] = None,
     model: Annotated[str | None, typer.Option(help="Whisper model: tiny … large-v3, turbo, or a .pt file.", rich_help_panel=_WORDS)] = None,
     language: Annotated[

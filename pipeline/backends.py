@@ -175,6 +175,7 @@ def load(stage: str, name: str, settings: Settings, found: Mapping[str, Path], d
     return imported(named(stage, name).address).load(settings, found, device)
 
 
+LISTENER = f"{_HOME}.separators.listener:DictionaryListener"
 VERIFIER = "meetsplit.speakers.verify:EmbeddingVerifier"
 MATCHER = "meetsplit.speakers.match:EmbeddingMatcher"
 TRACKS = "meetsplit.speakers.tracks:TrackWriter"

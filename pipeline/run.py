@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from meetsplit.pipeline import backends, channels, microphones, promises, versions
+from meetsplit.pipeline import backends, channels, microphones, promises, timeline, versions
 from meetsplit.pipeline.audio import read, resample
 from meetsplit.pipeline.chain import Chain, Processed, Stages
 from meetsplit.pipeline.channels import clock, of_channels
@@ -23,9 +23,10 @@ from meetsplit.pipeline.mapped import let_go
 from meetsplit.pipeline.merge import merge
 from meetsplit.pipeline.plan import Cutting
 from meetsplit.pipeline.preflight import VERBS, Preflight, preflight
+from meetsplit.pipeline.recast import recast
 from meetsplit.pipeline.separators.matched import matched
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import Diarizer, Informed, Separator, Transcriber
+from meetsplit.pipeline.stages import Diarizer, Informed, Listener, Separator, Transcriber
 from meetsplit.pipeline.together import Together
 from meetsplit.pipeline.wavs import stretch
 from meetsplit.pipeline.workbench import Workbench, fingerprint, keys
@@ -124,6 +125,8 @@ class Pipeline:
             if isinstance(diarizer, Informed):
                 diarizer = diarizer.about(path.stem)
             turns = promises.checked_turns(diarizer.diarize(resample(recording, diarizer.rate), self._tell), recording)
+            if self.settings.recasts:
+                turns = timeline.relabelled(recast(recording, turns, self._listener()))
             say(f"{len({turn.speaker for turn in turns})} speakers, {len(turns)} turns")
         return Diarized(recording.duration, turns, diarizer.names if isinstance(diarizer, Informed) else ())
 
@@ -178,6 +181,11 @@ class Pipeline:
         if "matched" not in self._loaded:
             self._loaded["matched"] = matched(separator, backends.imported(backends.MATCHER)(self._backend("embedder")))
         return promises.as_separator(self._loaded["matched"])
+
+    def _listener(self) -> Listener:
+        choice = self.preflight().of("diarizer")
+        listener: Listener = backends.imported(backends.LISTENER).load(self.settings, {}, choice.device if choice is not None else "cpu")
+        return listener
 
     def _gates(self) -> Gates:
         verifies = self.settings.has("verify") and self.preflight().of("embedder") is not None

@@ -14,8 +14,8 @@ from meetsplit.pipeline.errors import SettingsError, nearest
 Separate: TypeAlias = Literal["auto", "overlaps", "everywhere", "off"]
 Channels: TypeAlias = Literal["mix", "split"]
 Task: TypeAlias = Literal["transcribe", "translate"]
-GATES = ("verify", "leakage", "doubles")
-"""What stands between a separated voice and the transcript; see `gates` and `doubles`."""
+GATES = ("recast", "verify", "leakage", "doubles")
+"""What stands between a wrong guess about an overlap and the transcript; see `recast`, `gates` and `doubles`."""
 Scalar: TypeAlias = str | int | float | bool | None
 
 
@@ -107,8 +107,13 @@ class Settings:
             raise SettingsError("--num-speakers is exact: drop --min-speakers and --max-speakers, or drop it and keep them")
 
     def has(self, gate: str) -> bool:
-        """Whether a gate of `GATES` is shut against doubtful voices and words."""
+        """Whether a gate of `GATES` is asked for."""
         return gate in self.gates.split(",")
+
+    @property
+    def recasts(self) -> bool:
+        """Whether found turns are corrected in overlaps: only where those are taken apart, and never turns that somebody brought."""
+        return self.has("recast") and self.separate != "off" and self.diarizer != "rttm" and self.channels == "mix"
 
     def recorded(self) -> tuple[tuple[str, Scalar], ...]:
         """The settings for `made_by`: never the token, nor folders of this machine."""

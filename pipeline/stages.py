@@ -98,6 +98,16 @@ class Matcher(Protocol):
 
 
 @runtime_checkable
+class Listener(Protocol):
+    """Whose voices are in a mixture?"""
+
+    rate: int
+
+    def shares(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float]:
+        """How much of the mixture's energy sounds like each known speaker, 0 to 1; the rest sounds like several."""
+
+
+@runtime_checkable
 class Verifier(Protocol):
     """Does a voice sound like the person it is said to be?"""
 

@@ -43,7 +43,7 @@ class Keys:
 
 def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
     """The keys of a recording whose `fingerprint` is ``content`` under these settings and choices."""
-    asked = dict(settings.recorded()) | {gate: settings.has(gate) for gate in GATES}
+    asked = dict(settings.recorded()) | {gate: settings.has(gate) for gate in GATES} | {"recast": settings.recasts}
     software = [versions.meetsplit(), versions.recorded()]
 
     def key(before: str, stages: Sequence[str], names: Sequence[str], *files: Path | None) -> str:
@@ -53,7 +53,7 @@ def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
         parts = [before, software, made_by, [asked[name] for name in names], given]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
-    diarize = key(content, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "seed"), settings.rttm)
+    diarize = key(content, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "recast", "seed"), settings.rttm)
     separate = key(diarize, ("separator", "embedder"), ("adapt_budget", "separate", "match_threshold", "verify", "leakage", "seed"))
     transcribe = key(separate, ("transcriber",), ("language", "task", "initial_prompt", "seed"), settings.script)
     return Keys(diarize, separate, transcribe)
