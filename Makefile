@@ -51,7 +51,7 @@ SPEECH  ?=
 MEETINGS ?=
 BENCH   := $(BIN)/python -m meetsplit.benchmarks
 
-.PHONY: bench train-mini-whisper train-separation train-segmentation
+.PHONY: bench train-mini-whisper train-separation train-segmentation train-refiner
 bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=… MEETINGS=… for real voices)
 	$(BIN)/meetsplit models fetch embedded
 	for overlap in 0 0.1 0.2 0.3 0.4; do \
@@ -80,6 +80,9 @@ TOLD    := --minutes $(MINUTES) $(if $(DATA),--data "$(DATA)") $(if $(ABOUT),--a
 
 train-separation: $(VENV)/.test ## our own SepFormer (DATA=folder of single speakers; MINUTES=60)
 	$(BIN)/python -m meetsplit.training.separation $(TOLD)
+
+train-refiner: $(VENV)/.test ## what the adapted separator starts from (DATA=folder of single speakers; MINUTES=30)
+	$(BIN)/python -m meetsplit.training.refiner $(TOLD)
 
 train-segmentation: $(VENV)/.test ## fine-tune embedded's segmentation (DATA= and DEV=recordings with RTTM; SPEECH=single speakers to simulate with)
 	$(BIN)/python -m meetsplit.training.segmentation $(TOLD) $(if $(DEV),--dev "$(DEV)") $(if $(SPEECH),--speech "$(SPEECH)")

@@ -26,7 +26,8 @@ from meetsplit.pipeline.audio import read
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.events import nobody
 from meetsplit.pipeline.separators.adapted import AdaptedSeparator
-from meetsplit.pipeline.separators.adapted_net import opened
+from meetsplit.pipeline.separators.adapted_course import Plan
+from meetsplit.pipeline.separators.adapted_refiner import opened
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
 from meetsplit.pipeline.stages import Learner, Separator, Unseparated
 
@@ -157,8 +158,8 @@ def some(given: Sequence[Case], pairs: int | None) -> Sequence[Case]:
 
 
 def adapted(budget: float, refiner: Path) -> Separator:
-    """The separator that learns for ``budget`` seconds, from the weights in a file."""
-    return AdaptedSeparator(opened(refiner), budget=budget)
+    """The separator that learns for ``budget`` seconds (of the processor, whatever else the machine does), from the weights in a file."""
+    return AdaptedSeparator(opened(refiner), plan=Plan(budget, clock=time.process_time))
 
 
 def recipes(sweep: bool, budgets: Sequence[float], refiner: Path) -> Mapping[str, Callable[[], Separator]]:

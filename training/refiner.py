@@ -23,10 +23,10 @@ import numpy as np
 import torch
 
 from meetsplit.pipeline.data import Samples
-from meetsplit.pipeline.separators.adapted_lessons import Lessons, missed
-from meetsplit.pipeline.separators.adapted_net import Refiner, Shape, kept
+from meetsplit.pipeline.separators.adapted_refiner import Refiner, Shape, kept
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
-from meetsplit.training.refiner_lessons import opened, people, shards
+from meetsplit.training.cards import Card, command
+from meetsplit.training.refiner_lessons import SECONDS, Lessons, missed, opened, people, shards
 
 BATCH = 8
 HELD_OUT = 16
@@ -37,6 +37,13 @@ SAVE_EVERY = 60.0
 
 EXAM_EVERY = 300
 """Steps between two exams."""
+
+LIMITS = (
+    "Learned from mixtures of two people in one language, most of them clean, with dictionaries of some ten seconds of speech. More "
+    "voices, rooms, music, and voices of children were not heard. It only corrects what dictionaries say: where they know nothing, it "
+    "guesses."
+)
+"""What the card says of the weights' limits."""
 
 
 def split(speakers: Mapping[str, Sequence[Samples]]) -> tuple[dict[str, Sequence[Samples]], dict[str, Sequence[Samples]]]:
@@ -134,6 +141,13 @@ def train(course: Course, given: Lessons, exam: Lessons, *, minutes: float, peak
     save()
 
 
+def card(weights: Path, *, data: str, licence: str, metrics: str) -> None:
+    """Lay a card beside the weights."""
+    size = f"`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{hashlib.sha256(weights.read_bytes()).hexdigest()}`."
+    what = f"A network that corrects the masks of the `dictionary` separator; the `adapted` separator starts from it.\n\n{size}"
+    Card("The refiner", what, data, licence, command("meetsplit.training.refiner"), metrics, LIMITS).write(weights.with_suffix(".md"))
+
+
 def main() -> None:
     """Make lessons, learn, examine, write."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -145,6 +159,7 @@ def main() -> None:
     options.add_argument("--width", type=int, default=Shape().width)
     options.add_argument("--blocks", type=int, default=Shape().blocks)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--about", default="", metavar="TEXT", help="what the data is and its licence, for the card")
     options.add_argument("--cache", type=Path, default=Path("out/refiner"), help="lessons and the state of the training")
     options.add_argument("-o", "--output", type=Path, default=Path("out/refiner/refiner.safetensors"))
     chosen = options.parse_args()
@@ -165,8 +180,10 @@ def main() -> None:
     train(course, opened(made[1]), exam, minutes=chosen.minutes, peak=chosen.peak, save=lambda: course.save(state))
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     kept(chosen.output, refiner)
-    print(f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB after {course.step} steps, {course.seconds / 60:.0f} minutes")
-    print(f"held-out voices: {examined(refiner, exam)}")
+    score = f"{examined(refiner, exam)}, after {course.step} steps of {BATCH} mixtures, {course.seconds / 60:.0f} minutes"
+    print(f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB; held-out voices: {score}")
+    data = f"{chosen.about or 'Not told'}; {len(learned)} people, {len(held)} more held out, {chosen.lessons} mixtures of {SECONDS:g} s."
+    card(chosen.output, data=data, licence=chosen.about, metrics=f"SNR on {len(exam)} mixtures of held-out people: {score}.")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.resampling import resample
-from meetsplit.pipeline.separators.adapted_lessons import Lessons, joined, lesson
+from meetsplit.pipeline.separators.adapted_lessons import unlike
+from meetsplit.pipeline.separators.adapted_refiner import Refiner, face
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.training.rooms import drawn, pink, responses, reverberated, telephoned
 from meetsplit.training.speech import recorded
@@ -41,6 +44,58 @@ class Chances:
     knowing: float = 0.6
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lessons:
+    """Mixtures of equal length and number of voices, at RMS 1, in half precision.
+
+    ``sounds`` ``(lessons, 1 + voices, samples)``: the mixture, then its voices, which add up to it but for noise. ``parts``
+    ``(lessons, voices, bins, frames)``: how dictionaries explain the mixture. ``faces`` ``(lessons, voices, bins)``.
+    """
+
+    sounds: Tensor
+    parts: Tensor
+    faces: Tensor
+
+    def __len__(self) -> int:
+        return len(self.sounds)
+
+    def of(self, chosen: Sequence[int]) -> Lessons:
+        """Some of them."""
+        rows = torch.tensor(chosen)
+        return Lessons(self.sounds[rows], self.parts[rows], self.faces[rows])
+
+
+def joined(several: Sequence[Lessons]) -> Lessons:
+    """All of them as one."""
+    return Lessons(*(torch.cat([getattr(one, name) for one in several]) for name in ("sounds", "parts", "faces")))
+
+
+@torch.inference_mode()
+def lesson(teacher: DictionarySeparator, mixture: Samples, voices: Samples, dictionaries: Sequence[Tensor]) -> Lessons:
+    """One lesson: ``mixture`` ``(samples,)`` of ``voices`` ``(voices, samples)``, explained by a dictionary for each."""
+    level = max(float(np.sqrt(np.mean(np.square(mixture, dtype=np.float64)))), 1e-9)
+    sounds = (np.concatenate([mixture[None], voices]) / level).astype(np.float16)
+    parts = teacher.parts(teacher.spectra(sounds[0].astype(np.float32)).abs(), dictionaries)
+    faces = torch.stack([face(dictionary) for dictionary in dictionaries])
+    return Lessons(torch.from_numpy(sounds)[None], parts[None].half().cpu(), faces[None].half().cpu())
+
+
+def missed(refiner: Refiner, teacher: DictionarySeparator, given: Lessons, *, half: bool = False, colour: Tensor | None = None) -> Tensor:
+    """What the refiner gets wrong in each lesson: negative SNR in dB, ``(lessons,)``.
+
+    With ``half``, it thinks in bfloat16. ``colour`` is a gain for each lesson's bins, ``(lessons, bins)``: another microphone.
+    """
+    where = refiner.trust.device
+    spectra = torch.stack([torch.stack([teacher.spectra(row.float().numpy()) for row in rows]) for rows in given.sounds]).to(where)
+    parts, faces = given.parts.to(where).float(), given.faces.to(where).float()
+    if colour is not None:
+        spectra, parts = spectra * colour[:, None, :, None], parts * colour[:, None, :, None]
+        faces = (faces.exp() * colour.unsqueeze(1)).log()
+    with torch.autocast(where.type, torch.bfloat16, enabled=half):
+        masks = refiner(spectra[:, 0].abs(), parts, faces)
+    return unlike(spectra[:, 0], masks.float(), spectra[:, 1:])
+
+
 def people(data: Path) -> dict[str, list[Samples]]:
     """Utterances by speaker; those too short for a mixture and a dictionary are left out."""
     found: dict[str, list[Samples]] = {}
@@ -62,7 +117,7 @@ def shards(speakers: Mapping[str, Sequence[Samples]], folder: Path, count: int, 
             rng = np.random.default_rng((seed, number))
             made = joined([_drawn(speakers, seats, rng, Chances()) for _ in range(SHARD)])
             fresh = path.with_suffix(f".{os.getpid()}.part")
-            save_file({"sounds": made.sounds, "parts": made.parts, "portraits": made.portraits}, fresh)
+            save_file({"sounds": made.sounds, "parts": made.parts, "faces": made.faces}, fresh)
             os.replace(fresh, path)
         yield path
 

@@ -1,204 +1,224 @@
-"""A refiner taught the voices of one meeting: which mixtures are made of its speech, and how long it learns from them.
+"""The voices of one meeting, taught to a network: mixtures of its own clean speech, as many as fit into a budget, and an exam.
 
-Everybody's clean speech is cut in three. Two parts teach: mixtures of one are explained by dictionaries of the other, so that the
-dictionaries know as little of the mixture as they will of the real overlaps. The third examines: what was learned is kept only
-as far as it helps there.
+Of everybody's clean speech four fifths teach; the last fifth examines. How long the network is taught, and how far it is believed
+beside what is known without it, is what did best in the exam.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from meetsplit.pipeline.data import Audio, Samples, Speaker
-from meetsplit.pipeline.separators.adapted_lessons import Lessons, joined, lesson, missed
-from meetsplit.pipeline.separators.adapted_net import Refiner
-from meetsplit.pipeline.separators.dictionary import DictionarySeparator
+from meetsplit.pipeline.resampling import resample
+from meetsplit.pipeline.separators.adapted_lessons import Batches, Group, Mixtures, batches, levelled, mixed, shared_out, stretch, unlike
+from meetsplit.pipeline.separators.adapted_net import Network, Size, agreed
+from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Masks
 
 SECONDS = 2.0
-"""Length of a lesson's mixture."""
+"""Length of a mixture to learn from."""
 
-ENOUGH = 10.0
-"""Seconds of clean speech that a person must have to teach and to examine."""
+TAUGHT = 0.8
+"""The share of everybody's clean speech that teaches; the rest examines."""
 
-LOUDER = 5.0
-"""Decibels by which one voice of a lesson is louder than another, at most."""
+SHARES = (0.25, 0.4, 0.5, 0.6, 0.75)
+"""How far the network may be believed; if none of them helps in the exam, it is not believed at all."""
 
-Group = tuple[Speaker, ...]
+
+Speech = Mapping[Speaker, Sequence[Samples]]
+"""What everybody says, in one or more ways."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What fits into a budget, told from it alone and not by the clock, so that the same budget always teaches the same.
 
-    Counted in seconds of a nominal machine (one core of a 2024 server; see `benchmarks/separation.py` for what it took here):
-    ``making`` a lesson of two voices, ``learning`` from it once, ``reading`` one person's speech into three dictionaries. The
-    share ``made`` of the budget goes into making lessons, at most ``most`` (2 MB each two voices).
+    Counted in seconds of a nominal machine, one core of a 2024 server that has other things to do: ``reading`` a person's speech
+    into a dictionary, ``asking`` the dictionaries about one mixture of the exam, ``marking`` the exam once, and a ``step`` of
+    learning from ``batch`` mixtures. Speech teaches at each of the speeds ``warps``. ``clock``
+    tells when the budget is over where the machine is slower than that.
     """
 
     budget: float
-    making: float = 0.16
-    learning: float = 0.045
-    reading: float = 0.6
-    made: float = 0.4
-    most: int = 600
-    exam: int = 12
-    batch: int = 4
+    clock: Callable[[], float] = time.monotonic
+    size: Size = field(default_factory=Size)
+    reading: float = 0.5
+    asking: float = 0.4
+    marking: float = 0.4
+    step: float = 0.25
+    exam: int = 10
     exams: int = 5
-    rate: float = 3e-4
-
-    def lessons(self, people: int) -> int:
-        """How many lessons are made, those of the exam included."""
-        left = self.budget - self.reading * people
-        return int(min(max(left, 0.0) * self.made / self.making, self.most))
+    batch: int = 8
+    rate: float = 1.5e-3
+    warps: tuple[float, ...] = (0.95, 1.0, 1.05)
 
     def steps(self, people: int) -> int:
-        """How many steps of ``batch`` lessons are learned."""
-        lessons = self.lessons(people)
-        spent = self.reading * people + lessons * self.making + (self.exams + 1) * self.exam * self.learning / 3
-        return int(max(self.budget - spent, 0.0) / (self.learning * self.batch))
+        """How many steps are learned with so many people to read."""
+        before = people * self.reading + self.exam * self.asking + self.exams * self.marking
+        return int(max(self.budget - before, 0.0) / self.step)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Person:
-    """Somebody's clean speech in parts: two to learn from and one for the exam, each with a dictionary of what else they say."""
+class Knowledge:
+    """A network, the numbers of those whom it knows, and how far it is believed."""
 
-    parts: tuple[Samples, Samples, Samples]
-    others: tuple[Tensor, Tensor, Tensor]
+    network: Network
+    numbers: Mapping[Speaker, int]
+    share: float
+
+    @torch.inference_mode()
+    def masks(self, group: Sequence[Speaker], magnitudes: Tensor, without: Tensor) -> Tensor:
+        """Masks ``(voices, bins, frames)`` for a mixture of people whom it knows; ``without`` are those of everything else."""
+        who = torch.tensor([[self.numbers[speaker] for speaker in group]], device=magnitudes.device)
+        return agreed(without, self.network(magnitudes[None], who)[0], self.share)
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
-    """What came of it: SNR in dB on held-out speech before and after, lessons and steps, and whether the clock cut it short."""
+class Report:
+    """SNR in dB in the exam without and with the network; steps made, of those planned."""
 
-    before: float
-    after: float
-    lessons: int
+    without: float
+    with_it: float
     steps: int
-    cut: bool
+    planned: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """One mixture of the exam: who speaks, and the masks that are known without the network."""
+
+    who: Tensor
+    mixture: Mixtures
+    masks: Tensor
+
+    def answered(self, masks: Tensor) -> float:
+        """SNR in dB."""
+        return -float(unlike(self.mixture.spectra, masks, self.mixture.voices)[0])
 
 
 class Course:
-    """One meeting's lessons. ``progress`` is told the seconds spent; ``clock`` is a parameter for tests."""
+    """One meeting's teaching. ``progress`` is told the seconds spent."""
 
-    def __init__(
-        self,
-        teacher: DictionarySeparator,
-        plan: Plan,
-        seed: int,
-        progress: Callable[[float], None],
-        clock: Callable[[], float] | None = None,
-    ) -> None:
-        self._teacher, self._plan, self._seed, self._progress, self._clock = teacher, plan, seed, progress, clock or time.monotonic
-        self._began = self._clock()
+    def __init__(self, teacher: DictionarySeparator, plan: Plan, seed: int, progress: Callable[[float], None]) -> None:
+        self._teacher, self._plan, self._seed, self._progress = teacher, plan, seed, progress
+        self._began = plan.clock()
 
-    def teach(self, refiner: Refiner, company: Mapping[Group, float], known: Mapping[Speaker, Sequence[Audio]]) -> tuple[Refiner, Learned]:
-        """A copy of the refiner that knows these people's voices better, or as it was where nothing helped on held-out speech."""
-        people: dict[Speaker, _Person] = {}
-        heads = len({speaker for group in company for speaker in group})
-        count = self._plan.lessons(heads)
-        exam = min(self._plan.exam, count // 3)
-        rng = np.random.default_rng(self._seed)
-        made: dict[bool, list[Lessons]] = {}
-        for examining, amount in ((True, exam), (False, count - exam)):
-            made[examining] = []
-            for group in _shared_out(company, amount):
-                if self._late():
-                    break
-                people |= {name: self._read(known[name]) for name in group if name not in people}
-                made[examining].append(self._lesson([people[name] for name in group], rng, examining=examining))
-                self._progress(self._spent())
-        return self._learned(refiner, made[False], made[True], self._plan.steps(heads))
+    def teach(
+        self, company: Mapping[Group, float], known: Mapping[Speaker, Sequence[Audio]], masks: Masks
+    ) -> tuple[Knowledge | None, Report | None]:
+        """What a network has learned of these people, if it helps in the exam, and how it went, if the budget allowed any lesson.
 
-    def _learned(self, refiner: Refiner, lessons: Sequence[Lessons], exam: Sequence[Lessons], steps: int) -> tuple[Refiner, Learned]:
-        """The best refiner on the way, by the exam; the one that came in if none was better."""
-        if not lessons or not exam or steps == 0 or self._late():
-            return refiner, Learned(0.0, 0.0, len(lessons), 0, cut=self._late())
-        pupil = copy.deepcopy(refiner).train()
-        optimizer = torch.optim.AdamW(pupil.parameters(), lr=0.0)
-        best, before = refiner, self._examined(refiner, exam)
-        after, step, every = before, 0, max(steps // self._plan.exams, 1)
-        for step, batch in enumerate(_batches(lessons, self._plan.batch, steps, self._seed), start=1):
-            for group in optimizer.param_groups:
-                group["lr"] = self._plan.rate * min(1.0, step / 10) * 0.5 * (1 + math.cos(math.pi * step / steps))
-            optimizer.zero_grad()
-            missed(pupil, self._teacher, batch).mean().backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(pupil.parameters(), 5.0)
-            optimizer.step()
-            self._progress(self._spent())
-            if step % every == 0 or self._late():
-                score = self._examined(pupil, exam)
-                if score > after:
-                    best, after = copy.deepcopy(pupil).eval(), score
-            if self._late():
-                break
-        return best, Learned(before, after, len(lessons), step, cut=step < steps)
+        ``masks`` are what is known without it.
+        """
+        people = sorted({speaker for group in company for speaker in group})
+        steps = self._plan.steps(len(people))
+        if steps == 0:
+            return None, None
+        speech = {speaker: np.concatenate([clip.samples for clip in known[speaker]]) for speaker in people}
+        cuts = {speaker: round(TAUGHT * len(samples)) for speaker, samples in speech.items()}
+        taught = {speaker: samples[: cuts[speaker]] for speaker, samples in speech.items()}
+        numbers = {speaker: number for number, speaker in enumerate(people)}
+        exam = self._exam(company, taught, {speaker: [samples[cuts[speaker] :]] for speaker, samples in speech.items()}, masks)
+        played = {speaker: [self._played(samples, speed) for speed in self._plan.warps] for speaker, samples in taught.items()}
+        lessons = batches(company, self._plan.batch, steps)
+        return self._learn(_network(len(people), self._plan.size, self._seed), numbers, exam, played, lessons)
 
     @torch.inference_mode()
-    def _examined(self, refiner: Refiner, exam: Sequence[Lessons]) -> float:
-        return -float(torch.stack([missed(refiner, self._teacher, one).mean() for one in exam]).mean())
+    def _exam(self, company: Mapping[Group, float], taught: Mapping[Speaker, Samples], kept: Speech, masks: Masks) -> list[_Question]:
+        rng = np.random.default_rng((self._seed, 1))
+        numbers = {speaker: number for number, speaker in enumerate(sorted(taught))}
+        dictionaries: dict[Speaker, Tensor] = {}
+        questions: list[_Question] = []
+        for group in shared_out(company, self._plan.exam):
+            if self._late():
+                break
+            for speaker in group:
+                if speaker not in dictionaries:
+                    dictionaries[speaker] = self._teacher.dictionary(speaker, [Audio(taught[speaker], self._teacher.rate)])
+            own = [dictionaries[speaker] for speaker in group]
+            mixture = mixed([_mixture(group, kept, rng)], own[0].device)
+            magnitudes = mixture.spectra[0].abs()
+            who = torch.tensor([[numbers[speaker] for speaker in group]], device=own[0].device)
+            questions.append(_Question(who, mixture, masks(magnitudes, self._teacher.parts(magnitudes, own), own)))
+            self._progress(self._spent())
+        return questions
 
-    def _read(self, clips: Sequence[Audio]) -> _Person:
-        whole = np.concatenate([clip.samples for clip in clips])
-        first, second = round(0.4 * len(whole)), round(0.8 * len(whole))
-        parts = whole[:first], whole[first:second], whole[second:]
-        others = tuple(self._teacher.dictionary("", [Audio(part, self._teacher.rate)]) for part in (parts[1], parts[0], whole[:second]))
-        return _Person(parts, (others[0], others[1], others[2]))
+    def _played(self, samples: Samples, speed: float) -> Samples:
+        """The voice at another speed: nobody says the next word at quite the same pitch."""
+        rate = self._teacher.rate
+        return resample(Audio(samples, round(rate * speed)), rate).samples
 
-    def _lesson(self, people: Sequence[_Person], rng: np.random.Generator, *, examining: bool) -> Lessons:
-        length = round(SECONDS * self._teacher.rate)
-        fold = 2 if examining else int(rng.integers(2))
-        voices = np.stack([_stretch(person.parts[fold], length, rng) for person in people])
-        levels = np.sqrt(np.mean(np.square(voices), axis=1, keepdims=True)) + 1e-6
-        voices = voices / levels * 10 ** (rng.uniform(-LOUDER / 2, LOUDER / 2, (len(voices), 1)) / 20)
-        voices = voices.astype(np.float32)
-        return lesson(self._teacher, voices.sum(axis=0), voices, [person.others[fold] for person in people])
+    def _learn(
+        self,
+        network: Network,
+        numbers: Mapping[Speaker, int],
+        exam: Sequence[_Question],
+        taught: Speech,
+        lessons: Batches,
+    ) -> tuple[Knowledge | None, Report]:
+        """The best on the way, by the exam; None if nothing was better than what is known without the network."""
+        rng = np.random.default_rng((self._seed, 2))
+        device = exam[0].masks.device if exam else torch.device("cpu")
+        optimizer = torch.optim.AdamW(network.to(device).train().parameters(), lr=0.0)
+        without = best = float(np.mean([question.answered(question.masks[None]) for question in exam])) if exam else 0.0
+        knowledge, step, planned = None, 0, len(lessons)
+        marks = {round(planned * (mark + 1) / self._plan.exams) for mark in range(self._plan.exams)}
+        for groups in lessons:
+            if self._late() or not exam:
+                break
+            step += 1
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = self._plan.rate * min(1.0, step / 10) * (1.0 - 0.95 * step / planned)
+            given = mixed([_mixture(group, taught, rng) for group in groups], device)
+            who = torch.tensor([[numbers[speaker] for speaker in group] for group in groups], device=device)
+            optimizer.zero_grad()
+            unlike(given.spectra, network(given.spectra.abs(), who), given.voices).mean().backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimizer.step()
+            self._progress(self._spent())
+            if step in marks:
+                share, score = _believed(network, exam)
+                if score > best:
+                    best, knowledge = score, Knowledge(copy.deepcopy(network).eval(), numbers, share)
+        return knowledge, Report(without, best, step, planned)
 
     def _spent(self) -> float:
-        return self._clock() - self._began
+        return self._plan.clock() - self._began
 
     def _late(self) -> bool:
         return self._spent() > self._plan.budget
 
 
-def _stretch(samples: Samples, length: int, rng: np.random.Generator) -> Samples:
-    start = int(rng.integers(max(len(samples) - length, 0) + 1))
-    return np.resize(samples[start : start + length], length)
+def _mixture(group: Group, speech: Speech, rng: np.random.Generator) -> Samples:
+    length = round(SECONDS * 16_000)
+    chosen = [speech[speaker][int(rng.integers(len(speech[speaker])))] for speaker in group]
+    return levelled(np.stack([stretch(samples, length, rng) for samples in chosen]), rng)
 
 
-def _shared_out(company: Mapping[Group, float], count: int) -> list[Group]:
-    """``count`` groups, each as often as its seconds ask for, the most-overlapped first in every round.
+@torch.inference_mode()
+def _believed(network: Network, exam: Sequence[_Question]) -> tuple[float, float]:
+    """How far the network is best believed, and the exam's SNR in dB then."""
+    network.eval()
+    masks = [network(question.mixture.spectra.abs(), question.who) for question in exam]
+    network.train()
+    scores = {
+        share: float(
+            np.mean([question.answered(agreed(question.masks[None], own, share)) for question, own in zip(exam, masks, strict=True)])
+        )
+        for share in SHARES
+    }
+    share = max(scores, key=lambda one: scores[one])
+    return share, scores[share]
 
-    >>> _shared_out({("A", "B"): 3.0, ("A", "C"): 1.0}, 4)
-    [('A', 'B'), ('A', 'B'), ('A', 'C'), ('A', 'B')]
-    """
-    owed = dict.fromkeys(sorted(company, key=lambda group: (-company[group], group)), 0.0)
-    total = sum(company.values())
-    turns: list[Group] = []
-    for _ in range(count):
-        for group in owed:
-            owed[group] += company[group] / total
-        turns.append(max(owed, key=lambda group: owed[group]))
-        owed[turns[-1]] -= 1.0
-    return turns
 
-
-def _batches(lessons: Sequence[Lessons], size: int, count: int, seed: int) -> Iterator[Lessons]:
-    """``count`` batches of lessons with equally many voices, every lesson once before any comes again."""
-    rng = np.random.default_rng(seed)
-    left: list[Sequence[Lessons]] = []
-    for _ in range(count):
-        if not left:
-            for voices in sorted({one.parts.shape[1] for one in lessons}):
-                alike = [one for one in lessons if one.parts.shape[1] == voices]
-                order = [alike[index] for index in rng.permutation(len(alike))]
-                left += [order[start : start + size] for start in range(0, len(order), size)]
-            left = [left[index] for index in rng.permutation(len(left))]
-        yield joined(left.pop())
+def _network(people: int, size: Size, seed: int) -> Network:
+    """A fresh network; the draw touches nobody else's random numbers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Network(people, size)

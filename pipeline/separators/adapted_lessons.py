@@ -1,66 +1,93 @@
-"""What the refiner learns from: mixtures whose voices are known, with what dictionaries say of them."""
+"""Mixtures of speech whose speakers are known, made on the spot, and how wrong masks on them are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from meetsplit.pipeline.data import Samples
-from meetsplit.pipeline.separators.adapted_net import Refiner, portrait, unlike
-from meetsplit.pipeline.separators.dictionary import DictionarySeparator
+from meetsplit.pipeline.data import Samples, Speaker
+from meetsplit.pipeline.separators.dictionary import FRAME, HOP
+
+LOUDER = 5.0
+"""Decibels by which one voice of a mixture is louder than another, at most."""
+
+
+Group = tuple[Speaker, ...]
+"""People who speak at once."""
+
+Batches = Sequence[Sequence[Group]]
+"""Who speaks in each mixture of each batch; equally many in all of a batch."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lessons:
-    """Mixtures of equal length and number of voices, at RMS 1, in half precision.
+class Mixtures:
+    """Spectra of equally long mixtures of RMS 1, ``(mixtures, bins, frames)``, and of their voices ``(mixtures, voices, bins, frames)``."""
 
-    ``sounds`` ``(lessons, 1 + voices, samples)``: the mixture, then its voices, which add up to it but for noise. ``parts``
-    ``(lessons, voices, bins, frames)``: how dictionaries explain the mixture. ``portraits`` ``(lessons, voices, bins)``.
+    spectra: Tensor
+    voices: Tensor
+
+
+def stretch(samples: Samples, length: int, rng: np.random.Generator) -> Samples:
+    """A stretch from anywhere in the samples; what is shorter begins again."""
+    start = int(rng.integers(max(len(samples) - length, 0) + 1))
+    return np.resize(samples[start : start + length], length)
+
+
+def levelled(voices: Samples, rng: np.random.Generator) -> Samples:
+    """Voices ``(voices, samples)`` at random levels, with a mixture of RMS 1."""
+    levels = np.sqrt(np.mean(np.square(voices), axis=1, keepdims=True)) + 1e-6
+    found = voices / levels * 10 ** (rng.uniform(-LOUDER / 2, LOUDER / 2, (len(voices), 1)) / 20)
+    return np.asarray(found / max(float(np.sqrt(np.mean(np.square(found.sum(axis=0))))), 1e-6), np.float32)
+
+
+def mixed(lessons: Sequence[Samples], device: str | torch.device) -> Mixtures:
+    """The mixtures of some lessons, each ``(voices, samples)`` of the same shape."""
+    waves = torch.from_numpy(np.stack(lessons)).to(device)
+    hann = torch.hann_window(FRAME, device=waves.device)
+    flat = torch.stft(waves.flatten(0, 1), FRAME, HOP, window=hann, pad_mode="constant", return_complex=True)
+    voices = flat.view(*waves.shape[:2], *flat.shape[1:])
+    return Mixtures(voices.sum(dim=1), voices)
+
+
+def unlike(spectra: Tensor, masks: Tensor, truth: Tensor) -> Tensor:
+    """How far masked mixtures are from their true voices: negative SNR in dB, one per mixture, the mean over voices.
+
+    Complex ``spectra`` ``(batch, bins, frames)`` and ``truth`` ``(batch, voices, bins, frames)``. A voice that is silent in a
+    mixture costs what is wrongly given to it.
     """
-
-    sounds: Tensor
-    parts: Tensor
-    portraits: Tensor
-
-    def __len__(self) -> int:
-        return len(self.sounds)
-
-    def of(self, chosen: Sequence[int]) -> Lessons:
-        """Some of them."""
-        rows = torch.tensor(chosen)
-        return Lessons(self.sounds[rows], self.parts[rows], self.portraits[rows])
+    error = torch.view_as_real(spectra.unsqueeze(1) * masks - truth).square().sum(dim=(2, 3, 4))
+    whole = torch.view_as_real(spectra).square().sum(dim=(1, 2, 3)).unsqueeze(1)
+    wanted = torch.view_as_real(truth).square().sum(dim=(2, 3, 4)) + 1e-2 * whole
+    return 10 * torch.log10((error + 1e-3 * whole) / wanted).mean(dim=1)
 
 
-def joined(several: Sequence[Lessons]) -> Lessons:
-    """All of them as one."""
-    return Lessons(*(torch.cat([getattr(one, name) for one in several]) for name in ("sounds", "parts", "portraits")))
+def batches(company: Mapping[Group, float], size: int, count: int) -> Batches:
+    """``count`` batches of ``size`` groups, shared out by how long they overlap."""
+    waiting: dict[int, list[Group]] = defaultdict(list)
+    found: list[list[Group]] = []
+    for group in shared_out(company, (count + len({len(group) for group in company})) * size):
+        waiting[len(group)].append(group)
+        if len(waiting[len(group)]) == size:
+            found.append(waiting.pop(len(group)))
+    return found[:count]
 
 
-@torch.inference_mode()
-def lesson(teacher: DictionarySeparator, mixture: Samples, voices: Samples, dictionaries: Sequence[Tensor]) -> Lessons:
-    """One lesson: ``mixture`` ``(samples,)`` of ``voices`` ``(voices, samples)``, explained by a dictionary for each."""
-    level = max(float(np.sqrt(np.mean(np.square(mixture, dtype=np.float64)))), 1e-9)
-    sounds = (np.concatenate([mixture[None], voices]) / level).astype(np.float16)
-    parts = teacher.parts(teacher.spectra(sounds[0].astype(np.float32)).abs(), dictionaries)
-    faces = torch.stack([portrait(dictionary) for dictionary in dictionaries])
-    return Lessons(torch.from_numpy(sounds)[None], parts[None].half().cpu(), faces[None].half().cpu())
+def shared_out(company: Mapping[Group, float], count: int) -> Iterator[Group]:
+    """``count`` groups, each as often as its seconds ask for, the most-overlapped first in every round.
 
-
-def missed(refiner: Refiner, teacher: DictionarySeparator, given: Lessons, *, half: bool = False, colour: Tensor | None = None) -> Tensor:
-    """What the refiner gets wrong in each lesson: negative SNR in dB, ``(lessons,)``.
-
-    With ``half``, it thinks in bfloat16. ``colour`` is a gain for each lesson's bins, ``(lessons, bins)``: another microphone.
+    >>> list(shared_out({("A", "B"): 3.0, ("A", "C"): 1.0}, 4))
+    [('A', 'B'), ('A', 'B'), ('A', 'C'), ('A', 'B')]
     """
-    where = refiner.trust.device
-    spectra = torch.stack([torch.stack([teacher.spectra(row.float().numpy()) for row in rows]) for rows in given.sounds]).to(where)
-    parts, portraits = given.parts.to(where).float(), given.portraits.to(where).float()
-    if colour is not None:
-        spectra, parts = spectra * colour[:, None, :, None], parts * colour[:, None, :, None]
-        portraits = (portraits.exp() * colour.unsqueeze(1)).log()
-    with torch.autocast(where.type, torch.bfloat16, enabled=half):
-        masks = refiner(spectra[:, 0].abs(), parts, portraits)
-    return unlike(spectra[:, 0], masks.float(), spectra[:, 1:])
+    owed = dict.fromkeys(sorted(company, key=lambda group: (-company[group], group)), 0.0)
+    total = sum(company.values())
+    for _ in range(count):
+        for group in owed:
+            owed[group] += company[group] / total
+        most = max(owed, key=lambda group: owed[group])
+        owed[most] -= 1.0
+        yield most

@@ -1,120 +1,61 @@
-"""A small network that corrects what the dictionaries say: the refiner.
+"""A small network for the people of one meeting, taught on the spot: who of them said what of a mixture.
 
-For every speaker it hears the mixture's magnitudes and how the dictionaries explain them (the speaker's part, everybody else's
-part), and a portrait of both: their mean log spectra. It answers with a correction of that speaker's mask; masks are normalised
-over the speakers. So one set of weights serves any number of voices, in any order, and nobody in particular. Its trunk is a
-stack of dilated convolutions over time, after Luo and Mesgarani, "Conv-TasNet", 2019.
+It hears the mixture's log spectra once, for everybody; a stack of dilated convolutions over time (after Luo and Mesgarani,
+"Conv-TasNet", 2019) is told who is there, and each speaker's code then picks a mask of its own from what was heard (feature-wise
+modulation: Perez et al., "FiLM", 2018). Masks are normalised over the speakers, so one network serves every group of them.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-QUIET = 0.03
-"""Added to magnitudes before the logarithm, for mixtures of RMS 1: what is below is not heard as detail."""
-
-LEAST = 1e-3
-"""Added to the dictionaries' parts: where they are silent, the network still has a say."""
+from meetsplit.pipeline.separators.adapted_refiner import QUIET, Block
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """How large the network is: ``bins`` of a spectrum, ``width`` channels, ``blocks`` with ``turn`` dilations 1, 2, 4…, then again."""
+class Size:
+    """How large the network is: ``width`` channels, ``blocks`` with ``turn`` dilations 1, 2, 4…, then again, ``code`` per speaker."""
 
     bins: int = 513
     width: int = 256
     blocks: int = 8
     turn: int = 5
-    portrait: int = 32
+    code: int = 64
 
 
-class Block(nn.Module):
-    """Three frames, ``dilation`` apart, seen together; added to what was there."""
+class Network(nn.Module):
+    """Masks for any of ``people`` known speakers, who are numbers here."""
 
-    def __init__(self, width: int, dilation: int) -> None:
+    def __init__(self, people: int, size: Size = Size()) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.wide = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.codes = nn.Embedding(people, size.code)
+        self.enter = nn.Conv1d(size.bins, size.width, 1)
+        self.company = nn.Linear(size.code, size.width)
+        self.blocks = nn.ModuleList([Block(size.width, 2 ** (k % size.turn)) for k in range(size.blocks)])
+        self.norm = nn.LayerNorm(size.width)
+        self.scale = nn.Linear(size.code, size.width)
+        self.shift = nn.Linear(size.code, size.width)
         self.bend = nn.PReLU()
-        self.back = nn.Conv1d(width, width, 1)
+        self.leave = nn.Linear(size.width, size.bins)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """``(batch, width, frames)`` to the same shape."""
-        seen = self.wide(self.norm(hidden.transpose(1, 2)).transpose(1, 2))
-        out: Tensor = hidden + self.back(self.bend(seen))
-        return out
-
-
-class Refiner(nn.Module):
-    """Masks for known speakers from a mixture and its explanation. Untrained, it repeats the dictionaries' own masks."""
-
-    def __init__(self, shape: Shape = Shape()) -> None:
-        super().__init__()
-        self.shape = shape
-        self.enter = nn.Conv1d(3 * shape.bins, shape.width, 1)
-        self.look = nn.Linear(2 * shape.bins, shape.portrait)
-        self.recognise = nn.Linear(shape.portrait, shape.width)
-        self.blocks = nn.ModuleList([Block(shape.width, 2 ** (k % shape.turn)) for k in range(shape.blocks)])
-        self.leave = nn.Conv1d(shape.width, shape.bins, 1)
-        self.trust = nn.Parameter(torch.tensor(1.3))
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
-
-    def forward(self, magnitudes: Tensor, parts: Tensor, portraits: Tensor) -> Tensor:
+    def forward(self, magnitudes: Tensor, who: Tensor) -> Tensor:
         """Masks that sum to one over the voices: ``(batch, voices, bins, frames)``.
 
-        ``magnitudes`` are ``(batch, bins, frames)``, of mixtures of RMS 1; ``parts`` ``(batch, voices, bins, frames)``;
-        ``portraits`` ``(batch, voices, bins)`` (see `portrait`).
+        ``magnitudes`` are ``(batch, bins, frames)``, of mixtures of RMS 1; ``who`` are the speakers' numbers, ``(batch, voices)``.
         """
-        batch, voices, bins, frames = parts.shape
-        rest = parts.sum(dim=1, keepdim=True) - parts
-        others = (portraits.sum(dim=1, keepdim=True) - portraits) / max(voices - 1, 1)
-        heard = magnitudes.unsqueeze(1).expand_as(parts)
-        seen = torch.cat([heard, parts, rest], dim=2).clamp_min(0.0).add(QUIET).log().flatten(0, 1)
-        faces = torch.cat([portraits, others], dim=2).flatten(0, 1)
-        hidden = self.enter(seen) + self.recognise(torch.tanh(self.look(faces))).unsqueeze(-1)
+        codes = self.codes(who)
+        hidden = self.enter((magnitudes + QUIET).log()) + self.company(codes.mean(dim=1)).unsqueeze(-1)
         for block in self.blocks:
             hidden = block(hidden)
-        correction = self.leave(hidden).view(batch, voices, bins, frames)
-        return torch.softmax(correction + self.trust * (parts + LEAST).log(), dim=1)
+        heard = self.norm(hidden.transpose(1, 2)).unsqueeze(1)
+        own = heard * (1 + self.scale(codes)).unsqueeze(2) + self.shift(codes).unsqueeze(2)
+        return torch.softmax(self.leave(self.bend(own)).transpose(2, 3), dim=1)
 
 
-def portrait(dictionary: Tensor) -> Tensor:
-    """A dictionary's mean log spectrum, ``(bins,)``, from columns ``(bins, exemplars)`` that sum to one."""
-    return (dictionary * dictionary.shape[0] + QUIET).log().mean(dim=1)
-
-
-def unlike(spectra: Tensor, masks: Tensor, truth: Tensor) -> Tensor:
-    """How far the masked mixtures are from their true voices: negative SNR in dB, one per mixture, the mean over voices.
-
-    Complex ``spectra`` ``(batch, bins, frames)`` and ``truth`` ``(batch, voices, bins, frames)``. A voice that is silent in a
-    mixture costs what is wrongly given to it.
-    """
-    error = (spectra.unsqueeze(1) * masks - truth).abs().square().sum(dim=(2, 3))
-    whole = spectra.abs().square().sum(dim=(1, 2)).unsqueeze(1)
-    wanted = truth.abs().square().sum(dim=(2, 3)) + 1e-2 * whole
-    return 10 * torch.log10((error + 1e-3 * whole) / wanted).mean(dim=1)
-
-
-def kept(path: Path, refiner: Refiner) -> None:
-    """Write the weights in half precision, with their shape beside them."""
-    tensors = {name: tensor.detach().cpu().half().contiguous() for name, tensor in refiner.state_dict().items()}
-    fresh = path.with_suffix(f".{os.getpid()}.part")
-    save_file(tensors, fresh, metadata={"shape": json.dumps(asdict(refiner.shape))})
-    os.replace(fresh, path)
-
-
-def opened(path: Path) -> Refiner:
-    """The refiner in a file that `kept` wrote, in single precision, ready to be asked."""
-    with safe_open(path, framework="pt") as file:
-        refiner = Refiner(Shape(**json.loads(file.metadata()["shape"])))
-        refiner.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
-    return refiner.eval()
+def agreed(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Two opinions on masks ``(…, voices, bins, frames)`` in one: the weighted geometric mean, ``share`` of it the second's."""
+    both = (1.0 - share) * first.clamp_min(1e-6).log() + share * second.clamp_min(1e-6).log()
+    return torch.softmax(both, dim=-3)

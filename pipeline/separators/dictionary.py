@@ -102,7 +102,7 @@ class DictionarySeparator:
             return {speaker: Voice(mixture) for speaker in known}
         rows = in_windows(
             mixture.samples / np.float32(loudness),
-            lambda samples: self._take_apart(samples, dictionaries, masks or self._by_amplitude),
+            lambda samples: self._take_apart(samples, dictionaries, masks or self.by_amplitude),
             size=round(WINDOW * self.rate),
             shared=round(SHARED * self.rate),
         )
@@ -152,7 +152,8 @@ class DictionarySeparator:
         voices = torch.istft(masked, FRAME, HOP, window=hann, length=len(samples))
         return np.asarray(voices.cpu().numpy(), np.float32)
 
-    def _by_amplitude(self, magnitudes: torch.Tensor, parts: torch.Tensor, dictionaries: Sequence[torch.Tensor]) -> torch.Tensor:
+    def by_amplitude(self, magnitudes: torch.Tensor, parts: torch.Tensor, dictionaries: Sequence[torch.Tensor]) -> torch.Tensor:
+        """`Masks` that follow the parts' amplitudes."""
         weights = parts.pow(self._recipe.power) + 1e-9
         return weights / weights.sum(dim=0)
 
