@@ -13,7 +13,6 @@ from meetsplit.pipeline.data import Audio, Speaker
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
 from meetsplit.pipeline.settings import Settings
 
-
 RECIPE = Recipe(exemplars=1000, updates=15)
 """Coarser than for taking apart: shares over whole overlaps come out the same, in a quarter of the time."""
 
