@@ -105,6 +105,9 @@ class _Bench:
                 if clip.speaker not in active or span is None:
                     continue
                 verdict = self._separated(region)[clip.speaker]
+                if verdict.audio is None and not timeline.during(clip.turns, span):  # beyond an edge only the others are sure to speak
+                    heard = self._recording.crop(region.heard)
+                    verdict = replace(verdict, audio=heard.replaced(np.zeros_like(heard.samples)), source="silent")
                 patches.append(Patch(span, active, verdict.source, verdict.margin, verdict.review))
                 if verdict.audio is not None:
                     inlays.append(Inlay(span, verdict.audio, span.start == piece.start, span.end == piece.end))

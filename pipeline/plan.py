@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -47,9 +47,10 @@ class Cutting:
     near: float = 0.3
     window: float = 15.0
     context: float = 0.25
+    reach: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.join, self.shortest, self.padding, self.near, self.context) < 0:
+        if min(self.join, self.shortest, self.padding, self.near, self.context, self.reach) < 0:
             raise SettingsError("lengths for cutting streams are not negative")
         if self.longest < 1 or self.window < 1:
             raise SettingsError("clips and separation windows last at least 1 s")
@@ -103,6 +104,7 @@ def plan(turns: Sequence[Turn], within: Span, *, cutting: Cutting, quiet: Quiet 
     """
     turns = timeline.inside(turns, within)
     spans = timeline.by_speaker(turns)
+    edges = _reached(timeline.activity(turns), cutting) if cutting.separate in ("overlaps", "auto") else {}
     clips: list[Clip] = []
     for speaker, own in spans.items():
         others = timeline.support(turn.span for turn in turns if turn.speaker != speaker)
@@ -113,8 +115,29 @@ def plan(turns: Sequence[Turn], within: Span, *, cutting: Cutting, quiet: Quiet 
                 middle(Span(groups[number - 1][-1][-1].end, parts[0][0].start)) if number else within.start,
                 middle(Span(parts[-1][-1].end, groups[number + 1][0][0].start)) if number + 1 < len(groups) else within.end,
             )
-            clips += [Clip(_padded(part, blocked, free, cutting), speaker, part) for part in parts]
-    return Plan(tuple(sorted(clips, key=lambda clip: (clip.span.start, clip.speaker))), _regions(turns, within, cutting))
+            for part in parts:
+                span = _padded(part, blocked, free, cutting)
+                first, last = edges.get((speaker, part[0].start), span), edges.get((speaker, part[-1].end), span)
+                clips.append(Clip(Span(min(span.start, first.start), max(span.end, last.end)), speaker, part))
+    return Plan(tuple(sorted(clips, key=lambda clip: (clip.span.start, clip.speaker))), _regions(turns, within, cutting, edges))
+
+
+def _reached(activity: Sequence[tuple[Span, tuple[Speaker, ...]]], cutting: Cutting) -> dict[tuple[Speaker, float], Span]:
+    """For edges of turns inside one other person's turn: how far the voice is wanted beyond, by speaker and moment of the edge.
+
+    At most half of the time until the next change, so that nothing is wanted twice.
+    """
+    found: dict[tuple[Speaker, float], Span] = {}
+    for before, after in itertools.pairwise(activity):
+        if before[0].end != after[0].start or {len(before[1]) == 1, len(after[1]) == 1} != {True, False}:
+            continue
+        edge = after[0].start
+        (alone, one), (_, several) = (before, after) if len(before[1]) == 1 else (after, before)
+        far = min(cutting.reach, alone.duration / 2)
+        if far > 0 and set(one) < set(several):
+            span = Span(edge - far, edge) if alone is before[0] else Span(edge, edge + far)
+            found |= {(speaker, edge): span for speaker in several if speaker not in one}
+    return found
 
 
 def _joined(own: Sequence[Span], others: Sequence[Span], gap: float) -> list[tuple[Span, ...]]:
@@ -160,7 +183,7 @@ def _padded(part: tuple[Span, ...], blocked: Sequence[Span], free: Span, cutting
     return Span(before[-1].end if before else first, after[0].start if after else last)
 
 
-def _regions(turns: Sequence[Turn], within: Span, cutting: Cutting) -> tuple[Region, ...]:
+def _regions(turns: Sequence[Turn], within: Span, cutting: Cutting, edges: Mapping[tuple[Speaker, float], Span]) -> tuple[Region, ...]:
     """Runs of pieces for the same people, near one another, with nobody else speaking between.
 
     A piece with a constant set of speakers is a region of its own, because a separator for two voices can then do its
@@ -168,9 +191,8 @@ def _regions(turns: Sequence[Turn], within: Span, cutting: Cutting) -> tuple[Reg
     """
     if cutting.separate == "off":
         return ()
-    wanted = (
-        _neighbours(turns) if cutting.separate == "everywhere" else [(*p, p[1] if len(p[1]) > 1 else ()) for p in timeline.activity(turns)]
-    )
+    everywhere = cutting.separate == "everywhere"
+    wanted = _neighbours(turns) if everywhere else [(*p, p[1] if len(p[1]) > 1 else ()) for p in timeline.activity(turns)]
     runs: list[tuple[tuple[Speaker, ...], list[Piece]]] = []
     interrupted = False
     for span, active, company in wanted:
@@ -181,7 +203,19 @@ def _regions(turns: Sequence[Turn], within: Span, cutting: Cutting) -> tuple[Reg
         else:
             runs.append((company, [(span, active)]))
             interrupted = False
-    return tuple(region for speakers, pieces in runs for region in _windows(speakers, pieces, within, cutting))
+    return tuple(region for speakers, pieces in runs for region in _windows(speakers, _reaching(pieces, edges), within, cutting))
+
+
+def _reaching(pieces: Sequence[Piece], edges: Mapping[tuple[Speaker, float], Span]) -> list[Piece]:
+    """The pieces, and beyond their edges those in which a voice is wanted whose turn has not begun yet, or is over."""
+    beyond: dict[Span, tuple[Speaker, ...]] = {}
+    for span, active in pieces:
+        for speaker in active:
+            for edge in (span.start, span.end):
+                reached = edges.get((speaker, edge))
+                if reached is not None and len(active) > 1:
+                    beyond[reached] = tuple(sorted({*beyond.get(reached, ()), speaker}))
+    return sorted([*pieces, *beyond.items()])
 
 
 def _neighbours(turns: Sequence[Turn]) -> list[tuple[Span, tuple[Speaker, ...], tuple[Speaker, ...]]]:

@@ -35,6 +35,10 @@ RATE = 16000
 """The recording is decoded once, to mono at this rate in Hz; a stage that wants another gets it resampled."""
 
 
+REACH = 0.15
+"""Seconds by which a voice is wanted beyond an edge that a diarizer found inside somebody else's turn; given edges are believed."""
+
+
 class Pipeline:
     """Recordings to transcripts under one set of settings; models are loaded once, when first needed.
 
@@ -154,7 +158,9 @@ class Pipeline:
             return
         (recording,) = sound
         separator = self._separator() if self.settings.separate != "off" else None
-        cutting = Cutting(self.settings.separate)
+        choice = self.preflight().of("diarizer")
+        found_edges = choice is None or choice.backend != "rttm"
+        cutting = Cutting(self.settings.separate, reach=REACH if found_edges else 0.0)
         yield from isolate(recording, found.turns, separator, cutting=cutting, gates=self._gates(), tell=self._tell)
 
     def _transcribe(self, outlines: Sequence[Outline], tracks: Mapping[Speaker, Path], path: Path | Together) -> tuple[Heard, ...]:

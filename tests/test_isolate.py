@@ -34,7 +34,9 @@ turn = st.builds(
 )
 meetings = st.lists(turn, max_size=12)
 bare = Cutting(padding=0.0, shortest=0.0)
-cuttings = st.sampled_from([Cutting(), Cutting(longest=1.5, window=1.0), bare, Cutting(join=0.0, near=0.0, context=0.0)])
+cuttings = st.sampled_from(
+    [Cutting(), Cutting(longest=1.5, window=1.0), Cutting(reach=0.15), bare, Cutting(join=0.0, near=0.0, context=0.0)]
+)
 properties = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -101,9 +103,9 @@ def test_clean_samples_are_the_recordings_and_voices_the_speakers(found: list[Tu
         truth = humming(here, stream.speaker)
         for patch in stream.patches:
             inner = Span(patch.span.start + FADE, max(patch.span.end - FADE, patch.span.start + FADE))
-            wanted = truth if patch.source == "separated" else here
+            wanted = {"separated": truth, "mixture": here, "silent": here.replaced(np.zeros_like(here.samples))}[patch.source]
             assert np.allclose(stream.audio.crop(inner).samples, wanted.crop(inner).samples, atol=1e-6)
-            assert (patch.source == "mixture") == (stream.speaker in doubted or len(patch.speakers) >= refused) == bool(patch.review)
+            assert (patch.source != "separated") == (stream.speaker in doubted or len(patch.speakers) >= refused) == bool(patch.review)
     assert (recording.samples.tobytes(), list(found)) == before
 
 
@@ -111,7 +113,9 @@ def test_clean_samples_are_the_recordings_and_voices_the_speakers(found: list[Tu
 @given(meetings, cuttings, st.sampled_from(["overlaps", "everywhere", "off"]))
 def test_every_moment_of_every_turn_is_in_one_stream(found: list[Turn], cutting: Cutting, mode: str) -> None:
     recording = mixed()
-    how = Cutting(mode, cutting.join, cutting.longest, cutting.shortest, cutting.padding, cutting.near, cutting.window, cutting.context)  # type: ignore[arg-type]
+    how = Cutting(
+        mode, cutting.join, cutting.longest, cutting.shortest, cutting.padding, cutting.near, cutting.window, cutting.context, cutting.reach
+    )  # type: ignore[arg-type]
     streams = list(isolate(recording, found, Oracle(), cutting=how))
     inside = timeline.inside(found, recording.span)
     assert [(s.span.start, s.speaker) for s in streams] == sorted((s.span.start, s.speaker) for s in streams)
@@ -129,7 +133,7 @@ def test_every_moment_of_every_turn_is_in_one_stream(found: list[Turn], cutting:
             assert last - stream.turns[0].start <= how.longest + SAMPLE
             padding = [hole for hole in timeline.subtract([reach], own) if hole.duration > SAMPLE]
             assert sum(hole.duration for hole in padding) <= 2 * max(how.padding, how.shortest / 2) + len(stream.turns) * how.join + SAMPLE
-            assert not any(piece.duration > SAMPLE for hole in padding for piece in timeline.crop(others, hole))
+            assert all(piece.duration <= how.reach + SAMPLE for hole in padding for piece in timeline.crop(others, hole))
 
 
 @properties
@@ -148,7 +152,9 @@ def test_each_overlap_is_patched_for_all_and_separated_once(found: list[Turn], c
         assert all(stream.speaker in patch.speakers for patch in stream.patches)
     for speaker in CAST:
         wanted = timeline.support(overlap.span for overlap in timeline.overlaps(inside) if speaker in overlap.speakers)
-        assert timeline.support(patch.span for s in streams if s.speaker == speaker for patch in s.patches) == wanted
+        patched = timeline.support(patch.span for s in streams if s.speaker == speaker for patch in s.patches)
+        assert timeline.subtract(wanted, patched) == ()
+        assert all(span.duration <= cutting.reach + 1e-9 for span in timeline.subtract(patched, wanted))
 
 
 @properties
@@ -371,3 +377,33 @@ def test_turns_and_overlaps_shorter_than_a_sample() -> None:
         ("D", 0.5 * RATE),
     ]
     assert list(isolate(Audio(np.zeros(0, np.float32), RATE), turns, Oracle())) == []
+
+
+def test_beyond_a_found_edge_inside_anothers_turn_the_voice_is_played_and_the_other_stays_untouched() -> None:
+    turns = [Turn(Span(0, 3), "A"), Turn(Span(2, 5), "B")]
+    first, second = isolate(mixed(), turns, Oracle(), cutting=Cutting(padding=0.25, reach=0.15))
+    assert (first.speaker, first.span, first.turns) == ("A", Span(0, 3.15), (Span(0, 3),))
+    assert (second.speaker, second.span.start, second.turns) == ("B", 1.85, (Span(2, 5),))
+    assert [patch.span for patch in first.patches] == [Span(2, 3), Span(3, 3.15)]
+    for stream, beyond in ((first, Span(3.0, 3.15)), (second, Span(1.85, 1.98))):
+        part = stream.audio.crop(beyond)
+        assert np.allclose(part.samples, humming(part, stream.speaker).samples, atol=1e-6)
+    alone = Span(1.85, 2.0)
+    assert np.array_equal(first.audio.crop(alone).samples, mixed().crop(alone).samples)
+
+
+def test_beyond_an_edge_a_refused_voice_is_silent_and_not_the_other_person() -> None:
+    turns = [Turn(Span(0, 3), "A"), Turn(Span(2, 5), "B")]
+    first, _ = isolate(mixed(), turns, Oracle(doubted="A"), cutting=Cutting(padding=0.25, reach=0.15))
+    assert [(patch.span, patch.source) for patch in first.patches] == [(Span(2, 3), "mixture"), (Span(3, 3.15), "silent")]
+    assert not first.audio.crop(Span(3.02, 3.15)).samples.any()
+
+
+def test_between_two_overlaps_no_moment_is_wanted_twice() -> None:
+    turns = [Turn(Span(0, 2), "A"), Turn(Span(1, 4), "B"), Turn(Span(2.1, 3), "A"), Turn(Span(3.1, 4), "C")]
+    regions = plan(turns, Span(0, 6), cutting=Cutting(reach=0.15)).regions
+    assert all(before.span.end <= after.span.start for before, after in itertools.pairwise(regions))
+    pieces = [piece for region in regions for piece, _ in region.pieces]
+    assert all(before.end <= after.start for before, after in itertools.pairwise(pieces))
+    assert Span(2, 2.05) in pieces
+    assert Span(2.05, 2.1) in pieces
