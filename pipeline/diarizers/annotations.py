@@ -35,12 +35,12 @@ def loudness(samples: Samples, rate: int = 16000) -> float:
         return 0.0
     step = rate // _PIECES_PER_SECOND
     power = np.sort(np.concatenate([_power(samples[at : at + _BLOCK * step], step) for at in range(0, len(samples), _BLOCK * step)]))
-    let_go(samples)
     return float(np.sqrt(np.mean(power[len(power) // 2 :])))
 
 
 def _power(samples: Samples, step: int) -> npt.NDArray[np.float64]:
     pieces = np.pad(samples, (0, -len(samples) % step)).reshape(-1, step)
+    let_go(samples)
     return np.asarray(np.mean(np.square(pieces), axis=1, dtype=np.float64))
 
 

@@ -44,6 +44,7 @@ class Blockwise(SpeakerDiarization):  # type: ignore[misc]
         frames = self._segmentation.model.receptive_field
         together = SlidingWindowFeature(active.sum(axis=2, keepdims=True, dtype=np.float32), scores.sliding_window)
         count = Inference.aggregate(together, frames, missing=0.0)
+        del together
         count.data = np.minimum(np.rint(count.data), most).astype(np.int8)
         if not count.data.any():
             return Annotation()

@@ -128,21 +128,21 @@ class Grouping(BaseClustering):  # type: ignore[misc]
     ) -> tuple[Any, Any, Any]:
         """Hard labels ``(windows, local speakers)``, no soft ones, and one centroid per person."""
         active = segmentations.data > 0
-        alone = active & (active.sum(axis=2, keepdims=True) == 1)
+        alone = active & (active.sum(axis=2, keepdims=True, dtype=np.uint8) == 1)
         seconds = alone.sum(axis=1) * segmentations.sliding_window.duration / active.shape[1]
         windows, locals_ = np.nonzero(~np.isnan(embeddings).any(axis=2))
         hard = np.full(embeddings.shape[:2], -2, np.int64)
         if len(windows) == 0:
             hard[active.any(axis=1)] = 0
             return hard, None, np.zeros((1, DIMENSION))
-        voices, speech = unit(embeddings[windows, locals_]), seconds[windows, locals_]
+        voices, speech = embeddings[windows, locals_], seconds[windows, locals_]
         ready = _ready(speech, windows, self.tuning.enough)
         most = int(min(max_clusters or np.inf, len(windows)))
         bounds = (min(min_clusters or 1, most), most)
         # Windows overlap, and not all take part: scaled, so that a second of the recording counts as one.
         weights = np.maximum(speech[ready], 0.05)
         weights *= speech.sum() * segmentations.sliding_window.step / segmentations.sliding_window.duration / weights.sum()
-        people = centroids(voices[ready], weights, windows[ready], bounds, self.tuning.threshold)
+        people = centroids(unit(voices[ready]), weights, windows[ready], bounds, self.tuning.threshold)
         hard[windows, locals_] = assigned(voices, windows, people)
         return hard, None, people
 

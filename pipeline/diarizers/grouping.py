@@ -13,6 +13,8 @@ from scipy.optimize import linear_sum_assignment
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+_BLOCK = 4096
+
 _SLIGHT = 0.005
 """A voice below this share of all speech is not believed to be a person of its own."""
 
@@ -104,9 +106,12 @@ def _people(voices: Floats, seconds: Floats, joined: tuple[tuple[int, int, float
     return unit(np.stack([(voices[labels == k] * seconds[labels == k, None]).sum(axis=0) for k in order]))
 
 
-def assigned(voices: Floats, windows: Ints, people: Floats) -> Ints:
-    """Each voice's person: within a window the best joint assignment, one person per voice; -2 for who is left over."""
-    scores = voices @ people.T
+def assigned(voices: npt.NDArray[np.floating], windows: Ints, people: Floats) -> Ints:
+    """Each voice's person: within a window the best joint assignment, one person per voice; -2 for who is left over.
+
+    The voices need not be of unit length; they are compared a block at a time.
+    """
+    scores = np.concatenate([unit(voices[at : at + _BLOCK]) @ people.T for at in range(0, len(voices), _BLOCK)])
     labels = np.full(len(voices), -2, np.int64)
     for window in np.unique(windows):
         members = np.flatnonzero(windows == window)
