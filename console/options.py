@@ -45,13 +45,15 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     ] = None,
     separator_model_3: Annotated[str | None, typer.Option(help="The same for three voices at once.", rich_help_panel=_OVERLAP)] = None,
     adapt_budget: Annotated[
-        float | None, typer.Option(help="Seconds in which adapted may learn a recording's voices.", rich_help_panel=_OVERLAP)
+        float | None, typer.Option(help="Seconds in which adapted may learn a recording's voices. (default: 60)", rich_help_panel=_OVERLAP)
     ] = None,
     separate: Annotated[str | None, typer.Option(help="overlaps (default), auto, everywhere or off.", rich_help_panel=_OVERLAP)] = None,
     match_threshold: Annotated[
         float | None, typer.Option(help="Least margin (cosine) at which a separated voice is believed.", rich_help_panel=_OVERLAP)
     ] = None,
-    gates: Annotated[str | None, typer.Option(help="recast, verify, leakage, doubles with commas; all or none.", rich_help_panel=_OVERLAP)] = None,
+    gates: Annotated[
+        str | None, typer.Option(help="recast, verify, leakage, doubles with commas; all (default) or none.", rich_help_panel=_OVERLAP)
+    ] = None,
     transcriber: Annotated[str | None, typer.Option(help="auto, whisper, sphinx or script.", rich_help_panel=_WORDS)] = None,
     model: Annotated[str | None, typer.Option(help="Whisper model: tiny … large-v3, turbo, or a .pt file.", rich_help_panel=_WORDS)] = None,
     language: Annotated[

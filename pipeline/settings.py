@@ -44,10 +44,10 @@ class Settings:
     separator: str = "auto"
     separator_model: str | None = None
     separator_model_3: str | None = None
-    adapt_budget: float = 30.0
+    adapt_budget: float = 60.0
     separate: Separate = "overlaps"
     match_threshold: float = 0.05
-    gates: str = "none"
+    gates: str = "all"
     transcriber: str = "auto"
     model: str | None = None
     language: str | None = None
