@@ -112,7 +112,7 @@ def judge(
 
 
 def levels(voice: Audio, mixture: Audio, wanted: Sequence[Piece], clean: Sequence[Audio]) -> Levels:
-    """How loud the voice is where it is wanted; -inf where it is silent."""
+    """How loud the voice is where it is wanted; -inf where it is silent, 0 where there is nothing to be heard at all."""
     own = _power([voice.crop(span) for span, _ in wanted])
     usual = _power(clean)
     return Levels(_decibel(own, _power([mixture.crop(span) for span, _ in wanted])), _decibel(own, usual) if usual else None)
@@ -209,4 +209,6 @@ def _power(clips: Sequence[Audio]) -> float:
 
 
 def _decibel(power: float, reference: float) -> float:
-    return 10.0 * math.log10(power / reference) if power > 0.0 and reference > 0.0 else -math.inf if power == 0.0 else math.inf
+    if reference <= 0.0:
+        return 0.0
+    return 10.0 * math.log10(power / reference) if power > 0.0 else -math.inf

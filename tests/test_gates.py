@@ -155,6 +155,12 @@ def test_a_word_of_usual_loudness_is_never_hushed(seed: int, seconds: float) -> 
     assert np.array_equal(hushed(given_, mixture(given_, noise(seed + 1)), known()["A"]).samples, voice)
 
 
+def test_an_overlap_of_no_samples_is_nobodys_doubt() -> None:
+    point = Span(1.0, 1.0 + 1e-9)
+    region = Region(point, ("A", "B"), Span(0.5, 3.5), ((point, ("A", "B")),))
+    assert {source for source, _, _ in verdicts(noise(1), noise(2), Gates(leakage=True), region).values()} == {"separated"}
+
+
 def test_levels_are_those_of_the_wanted_stretch() -> None:
     voice = noise(1, 0.01)
     loud = voice.samples.copy()
