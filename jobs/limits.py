@@ -8,14 +8,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from meetsplit.pipeline.audio import probe
+from meetsplit.pipeline.audio import IN_MEMORY, probe
 from meetsplit.pipeline.errors import OutputError, SettingsError
 from meetsplit.pipeline.settings import Outputs, Settings
 
 SLACK = 64 << 20
 """Bytes that stay free on every disk: transcripts, the database and whatever else the machine writes."""
 
-_RATE, _WIDTH = 16000, 2
+_RATE, _WIDTH, _DECODED = 16000, 2, 4
 _PEOPLE = 2
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -69,8 +69,10 @@ def check_disks(recording: Path, settings: Settings, outputs: Outputs, bench: Pa
     seconds = info.duration or 0.0
     people = info.channels if settings.channels == "split" else settings.num_speakers or settings.max_speakers or _PEOPLE
     tracks = int(seconds * _RATE * _WIDTH * people)
+    copies = 2 * info.channels if settings.channels == "split" else 1
+    decoded = int(seconds * _RATE * _DECODED * copies) if seconds > IN_MEMORY else 0
     needed: dict[int, tuple[Path, int]] = {}
-    for folder, size_there in ((bench, tracks), (outputs.folder, tracks if outputs.tracks else 0)):
+    for folder, size_there in ((bench, tracks + decoded), (outputs.folder, tracks if outputs.tracks else 0)):
         place = _existing(folder)
         disk = place.stat().st_dev
         before = needed[disk][1] if disk in needed else SLACK
