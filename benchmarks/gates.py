@@ -111,24 +111,30 @@ def _power(clips: Sequence[Audio]) -> float:
     return float(np.mean(np.square(np.concatenate([clip.samples for clip in clips]), dtype=np.float64)))
 
 
-def tables(found: Mapping[str, Sequence[Played]]) -> Iterator[str]:
-    """One row per setting; then the gain without gates by the overlap's length."""
-    yield "| behind the separator | voices | refused | silenced | SI-SDR gain, dB | ghosts | silenced | refused | left of ghosts, dB |"
-    yield "|---|---|---|---|---|---|---|---|---|"
-    for name, rows in found.items():
-        there, ghosts = [row for row in rows if row.there], [row for row in rows if not row.there]
-        gain = np.mean([row.gain for row in there if row.gain is not None]) if there else np.nan
-        left = 10 * np.log10(np.mean([10 ** (row.left / 10) for row in ghosts])) if ghosts else np.nan
-        counts = [sum(row.patch.source == source for row in group) for group in (there, ghosts) for source in ("mixture", "silent")]
-        yield f"| {name} | {len(there)} | {counts[0]} | {counts[1]} | {gain:.1f} | {len(ghosts)} | {counts[3]} | {counts[2]} | {left:.1f} |"
+def tables(found: Mapping[str, Mapping[str, Sequence[Played]]]) -> Iterator[str]:
+    """One row per set and setting; then the gain without gates by the overlap's length."""
+    counted = "voices | refused | silenced | SI-SDR gain, dB | ghosts | refused | silenced | left of ghosts, dB"
+    yield f"| meetings | behind the separator | {counted} |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for kind, settings_ in found.items():
+        for name, rows in settings_.items():
+            there, ghosts = [row for row in rows if row.there], [row for row in rows if not row.there]
+            gain = np.mean([row.gain for row in there if row.gain is not None]) if there else np.nan
+            left = 10 * np.log10(np.mean([10 ** (row.left / 10) for row in ghosts])) if ghosts else np.nan
+            there_, ghosts_ = (
+                " | ".join(str(sum(row.patch.source == source for row in group)) for source in ("mixture", "silent"))
+                for group in (there, ghosts)
+            )
+            yield f"| {kind} | {name} | {len(there)} | {there_} | {gain:.1f} | {len(ghosts)} | {ghosts_} | {left:.1f} |"
     yield ""
-    yield "| overlap, s | voices | SI-SDR gain without gates, dB |"
-    yield "|---|---|---|"
-    plain = [row for row in found["no gates"] if row.there and row.patch.source == "separated"]
-    for least, most in BINS:
-        gains = [row.gain for row in plain if row.gain is not None and least <= row.patch.span.duration < most]
-        if gains:
-            yield f"| {least:g} to {most:g} | {len(gains)} | {np.mean(gains):.1f} |"
+    yield "| meetings | overlap, s | voices | SI-SDR gain without gates, dB |"
+    yield "|---|---|---|---|"
+    for kind, settings_ in found.items():
+        plain = [row for row in settings_["no gates"] if row.there and row.patch.source == "separated"]
+        for least, most in BINS:
+            gains = [row.gain for row in plain if row.gain is not None and least <= row.patch.span.duration < most]
+            if gains:
+                yield f"| {kind} | {least:g} to {most:g} | {len(gains)} | {np.mean(gains):.1f} |"
 
 
 def main() -> None:
@@ -143,11 +149,11 @@ def main() -> None:
     if choice is None:
         raise SystemExit("there is no voice encoder on this machine: meetsplit models fetch embedded")
     gates = settings(backends.load("embedder", choice.backend, Settings(), choice.weights, "cpu"))
-    found: dict[str, list[Played]] = {name: [] for name in gates}
+    found: dict[str, dict[str, list[Played]]] = {}
     with tempfile.TemporaryDirectory() as work:
         for meeting in meetings(chosen.sets, chosen.seeds):
             for name, row in played(meeting, gates, chosen.false, Path(work)):
-                found[name].append(row)
+                found.setdefault(meeting.path.parent.name, {one: [] for one in gates})[name].append(row)
     publish("gates", "\n".join(tables(found)), command("gates"), into_page=chosen.write)
 
 
