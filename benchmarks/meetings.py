@@ -42,27 +42,30 @@ GATED = (
     ("verification", "verify"),
     ("leakage gate", "leakage"),
     ("doubled words", "doubles"),
-    ("all gates", "all"),
 )
-"""Each gate alone behind the separator, and all of them."""
+"""Each gate alone; by default all of them are shut."""
 
 CONFIGURATIONS: Mapping[str, tuple[tuple[str, str, Settings], ...]] = {
     "ablation": (
         ("separation off", TRUTH, replace(BASE, separate="off")),
         ("everywhere", TRUTH, replace(BASE, separate="everywhere")),
         ("in overlaps", TRUTH, BASE),
+        ("in overlaps, adapted", TRUTH, replace(BASE, separator="adapted")),
         *((f"in overlaps, {name}", TRUTH, replace(BASE, gates=gates)) for name, gates in GATED),
-        ("auto", TRUTH, replace(BASE, separate="auto", gates="all")),
+        ("auto", TRUTH, replace(BASE, separate="auto")),
         ("separation off", FOUND, replace(BASE, separate="off")),
         ("in overlaps", FOUND, BASE),
+        ("in overlaps, adapted", FOUND, replace(BASE, separator="adapted")),
         *((f"in overlaps, {name}", FOUND, replace(BASE, gates=gates)) for name, gates in GATED),
-        ("auto", FOUND, replace(BASE, separate="auto", gates="all")),
+        ("auto", FOUND, replace(BASE, separate="auto")),
     ),
     "quality": (
         ("none", TRUTH, replace(BASE, separator="none")),
         ("dictionary", TRUTH, BASE),
+        ("adapted", TRUTH, replace(BASE, separator="adapted")),
         ("none", FOUND, replace(BASE, separator="none")),
         ("dictionary", FOUND, BASE),
+        ("adapted", FOUND, replace(BASE, separator="adapted")),
     ),
 }
 

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from meetsplit.pipeline.data import Audio, Samples, Speaker
-from meetsplit.pipeline.resampling import resample
 from meetsplit.pipeline.separators.adapted_lessons import Batches, Group, Mixtures, batches, levelled, mixed, shared_out, stretch, unlike
 from meetsplit.pipeline.separators.adapted_net import Network, Size, agreed
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Masks
@@ -31,8 +30,8 @@ SHARES = (0.25, 0.4, 0.5, 0.6, 0.75)
 """How far the network may be believed; if none of them helps in the exam, it is not believed at all."""
 
 
-Speech = Mapping[Speaker, Sequence[Samples]]
-"""What everybody says, in one or more ways."""
+Speech = Mapping[Speaker, Samples]
+"""What everybody says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +40,8 @@ class Plan:
 
     Counted in seconds of a nominal machine, one core of a 2024 server that has other things to do: ``reading`` a person's speech
     into a dictionary, ``asking`` the dictionaries about one mixture of the exam, ``marking`` the exam once, and a ``step`` of
-    learning from ``batch`` mixtures. Speech teaches at each of the speeds ``warps``. ``clock``
-    tells when the budget is over where the machine is slower than that.
+    learning from ``batch`` mixtures. ``clock`` tells when the budget is over where the machine is
+    slower than that.
     """
 
     budget: float
@@ -56,7 +55,6 @@ class Plan:
     exams: int = 5
     batch: int = 8
     rate: float = 1.5e-3
-    warps: tuple[float, ...] = (0.95, 1.0, 1.05)
 
     def steps(self, people: int) -> int:
         """How many steps are learned with so many people to read."""
@@ -124,13 +122,12 @@ class Course:
         cuts = {speaker: round(TAUGHT * len(samples)) for speaker, samples in speech.items()}
         taught = {speaker: samples[: cuts[speaker]] for speaker, samples in speech.items()}
         numbers = {speaker: number for number, speaker in enumerate(people)}
-        exam = self._exam(company, taught, {speaker: [samples[cuts[speaker] :]] for speaker, samples in speech.items()}, masks)
-        played = {speaker: [self._played(samples, speed) for speed in self._plan.warps] for speaker, samples in taught.items()}
+        exam = self._exam(company, taught, {speaker: samples[cuts[speaker] :] for speaker, samples in speech.items()}, masks)
         lessons = batches(company, self._plan.batch, steps)
-        return self._learn(_network(len(people), self._plan.size, self._seed), numbers, exam, played, lessons)
+        return self._learn(_network(len(people), self._plan.size, self._seed), numbers, exam, taught, lessons)
 
     @torch.inference_mode()
-    def _exam(self, company: Mapping[Group, float], taught: Mapping[Speaker, Samples], kept: Speech, masks: Masks) -> list[_Question]:
+    def _exam(self, company: Mapping[Group, float], taught: Speech, kept: Speech, masks: Masks) -> list[_Question]:
         rng = np.random.default_rng((self._seed, 1))
         numbers = {speaker: number for number, speaker in enumerate(sorted(taught))}
         dictionaries: dict[Speaker, Tensor] = {}
@@ -148,11 +145,6 @@ class Course:
             questions.append(_Question(who, mixture, masks(magnitudes, self._teacher.parts(magnitudes, own), own)))
             self._progress(self._spent())
         return questions
-
-    def _played(self, samples: Samples, speed: float) -> Samples:
-        """The voice at another speed: nobody says the next word at quite the same pitch."""
-        rate = self._teacher.rate
-        return resample(Audio(samples, round(rate * speed)), rate).samples
 
     def _learn(
         self,
@@ -197,8 +189,7 @@ class Course:
 
 def _mixture(group: Group, speech: Speech, rng: np.random.Generator) -> Samples:
     length = round(SECONDS * 16_000)
-    chosen = [speech[speaker][int(rng.integers(len(speech[speaker])))] for speaker in group]
-    return levelled(np.stack([stretch(samples, length, rng) for samples in chosen]), rng)
+    return levelled(np.stack([stretch(speech[speaker], length, rng) for speaker in group]), rng)
 
 
 @torch.inference_mode()

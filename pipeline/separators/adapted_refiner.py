@@ -97,6 +97,7 @@ def kept(path: Path, refiner: Refiner) -> None:
     tensors = {name: tensor.detach().cpu().half().contiguous() for name, tensor in refiner.state_dict().items()}
     fresh = path.with_suffix(f".{os.getpid()}.part")
     save_file(tensors, fresh, metadata={"shape": json.dumps(asdict(refiner.shape))})
+    fresh.chmod(0o644)  # the library writes for its owner alone
     os.replace(fresh, path)
 
 

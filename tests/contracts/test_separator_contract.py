@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from meetsplit.pipeline import weights
 from meetsplit.pipeline.data import Audio, Samples, Speaker
+from meetsplit.pipeline.events import nobody
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.stages import BlindSeparator, Embedder, Matcher, Separator
 from meetsplit.speakers.match import EmbeddingMatcher
 
 RATE = 16_000
-BACKENDS = ("none", "dictionary", "sepformer+spectra", "sepformer+ecapa")
+BACKENDS = ("none", "dictionary", "adapted", "adapted, learned", "sepformer+spectra", "sepformer+ecapa")
 Known = Mapping[Speaker, Sequence[Audio]]
 
 
@@ -45,18 +47,26 @@ class Spectra:
 
 
 @pytest.fixture(scope="module")
-def separators(sepformer_folder: Path, ecapa_folder: Path) -> Mapping[str, Separator]:
+def separators(sepformer_folder: Path, ecapa_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Separator]:
     from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
+    from meetsplit.pipeline.separators.adapted import AdaptedSeparator
     from meetsplit.pipeline.separators.dictionary import DictionarySeparator
     from meetsplit.pipeline.separators.matched import matched
     from meetsplit.pipeline.separators.none import NoSeparator
     from meetsplit.pipeline.separators.sepformer import SepformerSeparator
 
-    settings = Settings()
+    settings = Settings(adapt_budget=9.0)
+    refiner = weights.locate(weights.REFINER, cache=tmp_path_factory.mktemp("cache"))
+    assert refiner is not None
+    adapted = AdaptedSeparator.load(settings, {"refiner": refiner}, "cpu")
+    clean = {"SPEAKER_00": [Audio(babble(110, 9, 7), RATE)], "SPEAKER_01": [Audio(babble(190, 9, 8), RATE)]}
+    learned = adapted.learned({tuple(clean): 5.0}, clean, nobody)
     blind = SepformerSeparator.load(settings, {"separator": sepformer_folder}, "cpu")
     return {
         "none": NoSeparator.load(settings, {}, "cpu"),
         "dictionary": DictionarySeparator.load(settings, {}, "cpu"),
+        "adapted": adapted,
+        "adapted, learned": learned,
         "sepformer+spectra": matched(blind, EmbeddingMatcher(Spectra())),
         "sepformer+ecapa": matched(blind, EmbeddingMatcher(EcapaEmbedder.load(settings, {"embedder": ecapa_folder}, "cpu"))),
     }

@@ -1,0 +1,247 @@
+"""The separator that learns the voices of a meeting: what it starts from, what it learns, and within which bounds."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from meetsplit.benchmarks.separation import si_sdr
+from meetsplit.pipeline.audio import read
+from meetsplit.pipeline.data import Audio, Samples, Speaker
+from meetsplit.pipeline.diarizers.rttm import read_rttm
+from meetsplit.pipeline.events import Event, Noticed, Progressed, Started, nobody
+from meetsplit.pipeline.isolate import clean_speech
+from meetsplit.pipeline.separators.adapted import ENOUGH, TRUSTED, AdaptedSeparator
+from meetsplit.pipeline.separators.adapted_course import Course, Plan
+from meetsplit.pipeline.separators.adapted_lessons import batches, shared_out
+from meetsplit.pipeline.separators.adapted_net import Network, Size, agreed
+from meetsplit.pipeline.separators.adapted_refiner import Refiner, Shape, kept, opened
+from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
+from meetsplit.pipeline.stages import Learner
+from meetsplit.pipeline.weights import REFINER, locate
+
+RATE = 16_000
+SMALL = Shape(width=24, blocks=2, portrait=4)
+TINY = Size(width=32, blocks=3, code=8)
+QUICK = Recipe(exemplars=300, warps=(1.0,), updates=6)
+BRIEF = 9.0
+"""Seconds of a budget for a few steps."""
+
+Known = Mapping[Speaker, Sequence[Audio]]
+
+
+def still() -> float:
+    """A clock that stands still: however busy this machine is, nothing is cut short."""
+    return 0.0
+
+
+def small(budget: float = 30.0, clock: Callable[[], float] = still) -> AdaptedSeparator:
+    """A separator that costs little: an untrained small refiner on poor dictionaries."""
+    torch.manual_seed(1)
+    return AdaptedSeparator(Refiner(SMALL), plan=Plan(budget, clock=clock, size=TINY), base=DictionarySeparator(recipe=QUICK))
+
+
+@pytest.fixture(scope="module")
+def voices() -> dict[Speaker, Audio]:
+    """Half a minute each of two people of the sample meeting, where nobody else speaks."""
+    folder = Path(__file__).parents[1] / "sample_data"
+    recording, turns = read(folder / "standup.m4a", RATE), read_rttm(folder / "standup.rttm")
+    people = sorted({turn.speaker for turn in turns})
+    clean = {speaker: clean_speech(recording, turns, speaker, 40.0) for speaker in people}
+    return {speaker: Audio(np.concatenate([clip.samples for clip in clips]), RATE) for speaker, clips in clean.items()}
+
+
+@pytest.fixture(scope="module")
+def known(voices: dict[Speaker, Audio]) -> dict[Speaker, list[Audio]]:
+    """All but the first four seconds of each."""
+    return {speaker: [Audio(audio.samples[4 * RATE :], RATE)] for speaker, audio in voices.items()}
+
+
+@pytest.fixture(scope="module")
+def truth(voices: dict[Speaker, Audio]) -> Samples:
+    """The first four seconds of each, equally loud."""
+    rows = np.stack([audio.samples[: 4 * RATE] for audio in voices.values()])
+    return np.asarray(0.1 * rows / np.sqrt(np.mean(rows**2, axis=1, keepdims=True)), np.float32)
+
+
+def gain(separator: AdaptedSeparator | DictionarySeparator, truth: Samples, known: Known) -> float:
+    mixture = truth.sum(axis=0)
+    found = separator.separate(Audio(mixture, RATE), known)
+    return float(
+        np.mean([si_sdr(voice.audio.samples, row) - si_sdr(mixture, row) for voice, row in zip(found.values(), truth, strict=True)])
+    )
+
+
+def test_the_shipped_weights_are_those_of_their_card(tmp_path: Path) -> None:
+    path = locate(REFINER, cache=tmp_path)
+    assert path is not None
+    assert path.stat().st_size <= 8_000_000
+    card = path.with_name("refiner.md").read_text("utf-8")
+    assert re.findall(r"\b[0-9a-f]{64}\b", card) == [hashlib.sha256(path.read_bytes()).hexdigest()]
+    assert "CC BY 4.0" in card
+
+
+def test_the_shipped_weights_beat_the_dictionary_on_voices_that_they_never_heard(
+    tmp_path: Path, truth: Samples, known: dict[Speaker, list[Audio]]
+) -> None:
+    path = locate(REFINER, cache=tmp_path)
+    assert path is not None
+    pair = dict(list(known.items())[:2])
+    assert gain(AdaptedSeparator(opened(path), plan=Plan(0.0)), truth[:2], pair) > gain(DictionarySeparator(), truth[:2], pair)
+
+
+def test_untrained_it_is_the_dictionary(truth: Samples, known: dict[Speaker, list[Audio]]) -> None:
+    base = DictionarySeparator(recipe=QUICK)
+    assert gain(small(), truth, known) == pytest.approx(gain(base, truth, known), abs=0.5)
+
+
+def company(known: Known) -> dict[tuple[Speaker, ...], float]:
+    first, second, third = list(known)[:3]
+    return {(first, second): 20.0, (second, third): 4.0, (first, second, third): 2.0}
+
+
+def test_a_network_learns_the_voices_of_the_meeting(truth: Samples, known: dict[Speaker, list[Audio]]) -> None:
+    """By itself: beside it nothing is known, and half of everything would be given to each."""
+    pair = dict(list(known.items())[:2])
+    told: list[float] = []
+    base = DictionarySeparator(recipe=QUICK)
+    plan = Plan(25.0, clock=still, size=Size(width=64, blocks=3, code=8))
+    knowledge, report = Course(base, plan, 0, told.append).teach(
+        {tuple(pair): 20.0}, pair, lambda _, parts, __: torch.full_like(parts, 0.5)
+    )
+    assert knowledge is not None
+    assert report is not None
+    assert report.steps == report.planned == plan.steps(2)
+    assert report.with_it > report.without + 1.0
+    separator = AdaptedSeparator(Refiner(SMALL), plan=Plan(0.0), base=base, knowledge=knowledge)
+    assert gain(separator, truth[:2], pair) > 3.0
+
+
+def test_the_same_again_learns_the_same(truth: Samples, known: dict[Speaker, list[Audio]]) -> None:
+    mixture = Audio(truth.sum(axis=0), RATE)
+    separator = small(BRIEF)
+    assert isinstance(separator, Learner)
+    events: list[Event] = []
+    learned = [separator.learned(company(known), known, tell) for tell in (nobody, events.append)]
+    runs = [one.separate(mixture, known) for one in learned]
+    for speaker in known:
+        assert np.array_equal(runs[0][speaker].audio.samples, runs[1][speaker].audio.samples)
+    np.testing.assert_allclose(sum(voice.audio.samples for voice in runs[0].values()), mixture.samples, atol=1e-5)
+    assert {type(event) for event in events} == {Started, Progressed}
+    assert all(event.stage == "learn" and event.total == BRIEF for event in events if isinstance(event, Started | Progressed))
+
+
+def test_nothing_is_learned_without_a_budget_or_overlap(known: dict[Speaker, list[Audio]]) -> None:
+    events: list[Event] = []
+    separator = small(0.0)
+    assert separator.learned(company(known), known, events.append) is separator
+    separator = small()
+    assert separator.learned({(next(iter(known)),): 5.0}, known, events.append) is separator
+    assert not events
+
+
+def test_who_speaks_alone_too_little_is_named(truth: Samples, known: dict[Speaker, list[Audio]]) -> None:
+    first, second = list(known)[:2]
+    for seconds, how in ((ENOUGH - 1.0, "without learning"), (TRUSTED - 1.0, "by the dictionary alone")):
+        scarce = {first: known[first], second: [Audio(known[second][0].samples[: round(seconds * RATE)], RATE)]}
+        events: list[Event] = []
+        separator = small()
+        assert separator.learned({(first, second): 5.0}, scarce, events.append) is separator
+        (notice,) = events
+        assert isinstance(notice, Noticed)
+        assert second in notice.text
+        assert how in notice.text
+    base = DictionarySeparator(recipe=QUICK)
+    mixture = Audio(truth[:2].sum(axis=0), RATE)
+    plain, own = base.separate(mixture, scarce), separator.separate(mixture, scarce)
+    assert all(np.array_equal(plain[one].audio.samples, own[one].audio.samples) for one in scarce)
+
+
+class Clock:
+    """Every look at it takes a second."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_the_clock_is_an_upper_bound(known: dict[Speaker, list[Audio]]) -> None:
+    events: list[Event] = []
+    small(20.0, Clock()).learned(company(known), known, events.append)
+    (notice,) = [event for event in events if isinstance(event, Noticed)]
+    assert re.search(r"the budget of 20 s was over after \d of \d+ steps", notice.text)
+    assert max(event.done for event in events if isinstance(event, Progressed)) <= 20.0
+
+
+def test_eight_people_and_two_hours_cost_no_more_than_two_people(voices: dict[Speaker, Audio]) -> None:
+    """Twenty-eight pairs with minutes of overlap each: as much is learned as the budget allows, not as the overlaps ask for."""
+    rng = np.random.default_rng(0)
+    whole = np.concatenate([audio.samples for audio in voices.values()])
+    known = {f"S{k}": [Audio(np.roll(whole, int(rng.integers(len(whole)))), RATE)] for k in range(8)}
+    company = {(f"S{a}", f"S{b}"): 60.0 + a + b for b in range(8) for a in range(b)}
+    base, told = DictionarySeparator(recipe=QUICK), list[float]()
+    plan = Plan(BRIEF + 6.0, clock=still, size=TINY)
+    _, report = Course(base, plan, 0, told.append).teach(company, known, base.by_amplitude)
+    assert report is not None
+    assert 0 < report.steps == report.planned == plan.steps(8) < plan.steps(2)
+    assert len(told) == plan.exam + report.steps
+
+
+def test_lessons_are_shared_out_by_overlap() -> None:
+    given = {("A", "B"): 60.0, ("A", "C"): 30.0, ("A", "B", "C"): 10.0}
+    groups = list(shared_out(given, 100))
+    assert {group: groups.count(group) for group in given} == {("A", "B"): 60, ("A", "C"): 30, ("A", "B", "C"): 10}
+    made = batches(given, 4, 50)
+    assert len(made) == 50
+    assert all(len(batch) == 4 and len({len(group) for group in batch}) == 1 for batch in made)
+    assert sum(len(batch[0]) == 3 for batch in made) in (4, 5)
+
+
+@pytest.mark.parametrize("people", [2, 3, 8, 20])
+@pytest.mark.parametrize("budget", [0.0, 1.0, 5.0, 30.0, 120.0, 3600.0])
+def test_a_plan_costs_its_budget_at_most(budget: float, people: int) -> None:
+    plan = Plan(budget)
+    spent = people * plan.reading + plan.exam * plan.asking + plan.exams * plan.marking + plan.steps(people) * plan.step
+    assert plan.steps(people) == 0 or spent <= budget
+
+
+def test_weights_survive_the_file(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    refiner = Refiner(SMALL)
+    torch.nn.init.normal_(refiner.leave.weight)
+    kept(tmp_path / "r.safetensors", refiner)
+    again = opened(tmp_path / "r.safetensors")
+    assert again.shape == SMALL
+    given = torch.rand(1, 513, 9), torch.rand(1, 3, 513, 9), torch.rand(1, 3, 513)
+    with torch.inference_mode():
+        masks = again(*given)
+        torch.testing.assert_close(masks, refiner(*given), atol=1e-2, rtol=1e-2)
+        torch.testing.assert_close(masks.sum(dim=1), torch.ones(1, 513, 9))
+        turned = again(given[0], given[1].flip(1), given[2].flip(1)).flip(1)
+        torch.testing.assert_close(masks, turned)
+
+
+def test_a_network_knows_any_group_in_any_order() -> None:
+    torch.manual_seed(4)
+    network = Network(4, TINY).eval()
+    magnitudes = torch.rand(1, 513, 9)
+    with torch.inference_mode():
+        masks = network(magnitudes, torch.tensor([[3, 0, 1]]))
+        torch.testing.assert_close(masks.sum(dim=1), torch.ones(1, 513, 9))
+        torch.testing.assert_close(network(magnitudes, torch.tensor([[1, 3, 0]])), masks[:, [2, 0, 1]])
+
+
+def test_two_opinions_become_one() -> None:
+    first, second = torch.rand(2, 3, 5, 7).softmax(dim=1).unbind()
+    torch.testing.assert_close(agreed(first, second, 0.0), first, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(agreed(first, second, 1.0), second, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(agreed(first, second, 0.3).sum(dim=0), torch.ones(5, 7))
