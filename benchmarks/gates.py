@@ -31,7 +31,7 @@ from meetsplit.pipeline.preflight import preflight
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.stages import Embedder
-from meetsplit.scoring.sound import decibel, si_sdr
+from meetsplit.scoring.sound import SHORTEST, decibel, si_sdr
 from meetsplit.speakers.verify import EmbeddingVerifier
 
 RATE = 16_000
@@ -96,8 +96,10 @@ def played(meeting: Meeting, gates: Mapping[str, Gates], false: float, work: Pat
         for stream in isolate(recording, given, separator, gates=gate):
             truth = stems[people[stream.speaker]]
             for patch in stream.patches:
+                if patch.span.duration < SHORTEST:
+                    continue
                 own = decibel(_power([truth.crop(patch.span)]), usual[stream.speaker], -100.0, 100.0)
-                if patch.span.duration >= 0.1 and (own >= THERE or own <= NOT):
+                if own >= THERE or own <= NOT:
                     yield name, _played(patch, own >= THERE, stream.audio, truth, recording)
 
 
