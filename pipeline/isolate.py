@@ -82,6 +82,7 @@ class _Bench:
         self, recording: Audio, turns: Sequence[Turn], planned: Plan, separator: Separator | None, gates: Gates, tell: Tell
     ) -> None:
         self._recording, self._turns, self._separator = recording, turns, separator
+        self._speech = timeline.by_speaker(turns)
         self._regions, self._gates, self._tell = planned.regions, gates, tell
         self._spans = tuple(region.span for region in planned.regions)
         self._total = sum(span.duration for span in self._spans)
@@ -105,7 +106,7 @@ class _Bench:
                 if clip.speaker not in active or span is None:
                     continue
                 verdict = self._separated(region)[clip.speaker]
-                if verdict.audio is None and not timeline.during(clip.turns, span):  # beyond an edge only the others are sure to speak
+                if verdict.audio is None and not timeline.during(self._speech[clip.speaker], span):  # only the others are sure to speak
                     heard = self._recording.crop(region.heard)
                     verdict = replace(verdict, audio=heard.replaced(np.zeros_like(heard.samples)), source="silent")
                 patches.append(Patch(span, active, verdict.source, verdict.margin, verdict.review))
