@@ -25,7 +25,7 @@ from meetsplit.pipeline.audio import read
 from meetsplit.pipeline.data import Audio, Patch, Span, Turn
 from meetsplit.pipeline.diarizers.rttm import RttmDiarizer
 from meetsplit.pipeline.events import nobody
-from meetsplit.pipeline.gates import Gates
+from meetsplit.pipeline.gates import TELLING_LITTLE, Gates
 from meetsplit.pipeline.isolate import isolate
 from meetsplit.pipeline.preflight import preflight
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
@@ -77,7 +77,7 @@ def settings(embedder: Embedder) -> dict[str, Gates]:
         "verification": Gates(verifier=verifier),
         "leakage gate": Gates(threshold=None, leakage=True),
         "both": Gates(verifier=verifier, leakage=True),
-        "both, auto": Gates(verifier=verifier, leakage=True, joint=True),
+        "both, auto": Gates(verifier=verifier, leakage=True, telling=TELLING_LITTLE),
     }
 
 

@@ -19,13 +19,13 @@ UNRESOLVED = "overlap-unresolved"
 """The review reason of an overlap whose voices could not be had."""
 
 DOUBTED = "low-speaker-margin"
-"""The review reason of a voice that does not sound like its speaker; the recording is played."""
+"""The review reason of a voice that does not sound like its speaker, or of voices that do not sound like theirs together."""
 
 LEAK = "possible-leak"
 """The review reason where a voice was taken for the other's residue and silenced, for that voice and for those who remain."""
 
-TELLING = 1.0
-"""Seconds of voice below which an embedding says too little to refuse it."""
+TELLING, TELLING_LITTLE = 1.0, 0.3
+"""Seconds of voice from which an embedding is believed, and from which it says anything."""
 
 FAINT, COVERED = -18.0, -10.0
 """dB below its speaker's usual level, and below the mixture, at which a voice is nobody's."""
@@ -44,16 +44,17 @@ EDGE = 0.05
 class Gates:
     """What a separated voice has to pass.
 
-    ``verifier`` compares it with its speaker's clean speech; a margin below ``threshold`` is not believed (None: any is).
-    ``leakage`` silences a voice that is the other's residue, altogether or for a moment. With ``joint`` the voices of
-    one mixture are also judged together: where their mean margin is below ``threshold``, taking apart did not help and
-    the recording is played for all.
+    A name that the separator gives with a margin below ``threshold`` is not believed (None: any is). ``verifier`` compares
+    voices of ``telling`` seconds and more with their speakers' clean speech: where the mean margin of a mixture's voices is
+    below ``threshold``, taking apart did not help and the recording is played for all; one voice alone below it is played,
+    because the recording would hold the other's words as well, and flagged. ``leakage`` silences a voice that is the
+    other's residue, altogether or for a moment.
     """
 
     threshold: float | None = 0.05
     verifier: Verifier | None = None
     leakage: bool = False
-    joint: bool = False
+    telling: float = TELLING
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +90,9 @@ def judge(
     otherwise the recording is, and ``review`` says why. A voice that is the other's residue is silent. Where that leaves
     one voice, the recording is that voice: nothing was taken apart that would have to be.
     """
-    margins = _margins(voices, region, known, gates)
-    if gates.joint and _unhelpful([margin for margin in margins.values() if margin is not None], gates.threshold):
+    verified = _verified(voices, region, known, gates)
+    margins = {speaker: verified.get(speaker, voices[speaker].margin) for speaker in region.speakers}
+    if _unhelpful([margin for margin in verified.values() if margin is not None], gates.threshold):
         return {speaker: Verdict(None, margin, (DOUBTED,)) for speaker, margin in margins.items()}
     verdicts: dict[Speaker, Verdict] = {}
     for speaker in region.speakers:
@@ -103,11 +105,11 @@ def judge(
             verdicts[speaker] = Verdict(None, margin, (UNRESOLVED,))
         elif gates.leakage and wanted and residue(levels(voice, mixture, wanted, known[speaker]), margin):
             verdicts[speaker] = Verdict(voice.replaced(np.zeros_like(voice.samples)), margin, (LEAK,), "silent")
-        elif margin is not None and gates.threshold is not None and not margin >= gates.threshold:
-            verdicts[speaker] = Verdict(None, margin, (UNRESOLVED if math.isnan(margin) else DOUBTED,))
+        elif speaker not in verified and _below(margin, gates.threshold):
+            verdicts[speaker] = Verdict(None, margin, (UNRESOLVED if margin is not None and math.isnan(margin) else DOUBTED,))
         else:
             played = hushed(voice, mixture, known[speaker]) if gates.leakage else voice
-            verdicts[speaker] = Verdict(played, margin, (), "separated")
+            verdicts[speaker] = Verdict(played, margin, (DOUBTED,) if _below(margin, gates.threshold) else (), "separated")
     return _settled(verdicts)
 
 
@@ -169,20 +171,23 @@ def _settled(verdicts: dict[Speaker, Verdict]) -> dict[Speaker, Verdict]:
     return verdicts | marked
 
 
-def _margins(
+def _verified(
     voices: Mapping[Speaker, Voice], region: Region, known: Mapping[Speaker, Sequence[Audio]], gates: Gates
-) -> dict[Speaker, float | None]:
-    """The separator's own margins, and the verifier's where that one has none and the voice is long enough to tell."""
-    margins = {speaker: voices[speaker].margin for speaker in region.speakers}
+) -> Mapping[Speaker, float | None]:
+    """Margins of the voices that the separator named without one, where they are long enough to tell."""
     if gates.verifier is None:
-        return margins
+        return {}
     asked: dict[Speaker, Audio] = {}
-    for speaker, margin in margins.items():
-        wanted = region.wanted(speaker)
-        sound = voices[speaker].audio
-        if margin is None and sum(span.duration for span, _ in wanted) >= TELLING and np.isfinite(sound.samples).all():
-            asked[speaker] = sound.crop(Span(wanted[0][0].start, wanted[-1][0].end))
-    return {**margins, **gates.verifier.margins(asked, known)} if asked else margins
+    for speaker in region.speakers:
+        wanted, voice = region.wanted(speaker), voices[speaker]
+        long = sum(span.duration for span, _ in wanted) >= gates.telling
+        if voice.margin is None and long and np.isfinite(voice.audio.samples).all():
+            asked[speaker] = voice.audio.crop(Span(wanted[0][0].start, wanted[-1][0].end))
+    return gates.verifier.margins(asked, known) if asked else {}
+
+
+def _below(margin: float | None, threshold: float | None) -> bool:
+    return margin is not None and threshold is not None and not margin >= threshold
 
 
 def _unhelpful(margins: Sequence[float], threshold: float | None) -> bool:

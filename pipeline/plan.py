@@ -32,7 +32,7 @@ Quiet: TypeAlias = Callable[[Span], float]
 class Cutting:
     """How streams are cut; all lengths in seconds.
 
-    ``separate`` says where voices are taken apart ("auto": where "overlaps" does; what it keeps is decided on the voices).
+    ``separate`` says where voices are taken apart ("auto": where "overlaps" does; short voices are verified as well).
     A speaker's turns are joined over silences of at most ``join``; a clip is at most ``longest`` without its padding
     (Whisper's window is 30 s) and gets ``padding`` on both sides, or more until it lasts ``shortest``, where nobody else
     speaks. Overlaps of the same people at most ``near`` apart are separated together, at most ``window`` at a time, with

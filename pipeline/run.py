@@ -17,7 +17,7 @@ from meetsplit.pipeline.data import Diarized, Heard, MadeBy, Outline, Sound, Spe
 from meetsplit.pipeline.doubles import without_doubles
 from meetsplit.pipeline.errors import SettingsError, blame
 from meetsplit.pipeline.events import Finished, Noticed, Progressed, Started, Tell, nobody
-from meetsplit.pipeline.gates import Gates
+from meetsplit.pipeline.gates import TELLING, TELLING_LITTLE, Gates
 from meetsplit.pipeline.isolate import isolate
 from meetsplit.pipeline.mapped import let_go
 from meetsplit.pipeline.merge import merge
@@ -199,7 +199,7 @@ class Pipeline:
             threshold=self.settings.match_threshold if self.settings.has("verify") else None,
             verifier=backends.imported(backends.VERIFIER)(lambda: self._backend("embedder")) if verifies else None,
             leakage=self.settings.has("leakage"),
-            joint=self.settings.separate == "auto",
+            telling=TELLING_LITTLE if self.settings.separate == "auto" else TELLING,
         )
 
     def _backend(self, stage: str) -> Any:

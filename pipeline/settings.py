@@ -25,7 +25,7 @@ class Settings:
 
     ``diarizer``, ``separator``, ``transcriber`` name a backend or ``auto``; ``*_model`` is a hub id, a folder or a
     file for that backend. ``rttm`` and ``script`` are files for the backends of these names. ``separate`` says where
-    voices are taken apart; ``auto`` is in overlaps, but only where the voices come out as their speakers'.
+    voices are taken apart; ``auto`` is in overlaps, where short voices are verified as well.
     ``match_threshold`` is the least margin (cosine) at which a separated voice is believed.
     ``adapt_budget`` are the seconds in which `adapted` may learn a recording's voices.
     ``channels`` says whether a file's channels are mixed down or hold one person each.

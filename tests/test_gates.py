@@ -64,19 +64,26 @@ def test_two_voices_at_usual_levels_pass_every_gate() -> None:
     assert verdicts(noise(1), noise(2, 0.03), gates) == {"A": ("separated", (), 0.3), "B": ("separated", (), 0.06)}
 
 
-def test_a_voice_unlike_its_speaker_is_not_played_and_costs_the_other_nothing() -> None:
+def test_a_voice_unlike_its_speaker_is_flagged_and_costs_the_other_nothing() -> None:
     gates = Gates(verifier=Sure(A=0.3, B=0.01), leakage=True)
-    assert verdicts(noise(1), noise(2), gates) == {"A": ("separated", (), 0.3), "B": ("mixture", (DOUBTED,), 0.01)}
+    assert verdicts(noise(1), noise(2), gates) == {"A": ("separated", (), 0.3), "B": ("separated", (DOUBTED,), 0.01)}
     assert verdicts(noise(1), noise(2), Gates(threshold=None, verifier=Sure(A=0.3, B=0.01)))["B"] == ("separated", (), 0.01)
 
 
-def test_judged_together_voices_that_are_alike_leave_the_recording_to_all() -> None:
-    alike = Gates(verifier=Sure(A=0.06, B=0.03), joint=True)
+def test_voices_that_together_sound_like_nobody_leave_the_recording_to_all() -> None:
+    alike = Gates(verifier=Sure(A=0.06, B=0.03))
     assert verdicts(noise(1), noise(2), alike) == {"A": ("mixture", (DOUBTED,), 0.06), "B": ("mixture", (DOUBTED,), 0.03)}
-    apart = Gates(verifier=Sure(A=0.3, B=0.06), joint=True)
-    assert {source for source, _, _ in verdicts(noise(1), noise(2), apart).values()} == {"separated"}
-    one = Gates(verifier=Sure(A=None, B=0.2), joint=True)
+    one = Gates(verifier=Sure(A=None, B=0.2))
     assert {source for source, _, _ in verdicts(noise(1), noise(2), one).values()} == {"separated"}
+
+
+def test_a_name_that_the_separator_doubts_is_not_believed() -> None:
+    a, b = noise(1), noise(2)
+    found = judge({"A": Voice(a, 0.3), "B": Voice(b, 0.01)}, mixture(a, b), PAIR, known(), gates=Gates(verifier=Sure()))
+    assert {who: (verdict.source, verdict.review) for who, verdict in found.items()} == {
+        "A": ("separated", ()),
+        "B": ("mixture", (DOUBTED,)),
+    }
 
 
 def test_residue_is_silent_and_whoever_remains_is_the_recording() -> None:
