@@ -202,6 +202,20 @@ def test_a_silenced_voice_is_silent_in_the_stream_and_fades() -> None:
     assert [(patch.source, patch.review) for patch in kept.patches] == [("mixture", (LEAK,))]
 
 
+def test_where_nobody_overlaps_nothing_is_asked_and_every_sample_is_the_recordings() -> None:
+    class Never:
+        rate = RATE
+
+        def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+            raise AssertionError("nothing is to be taken apart")
+
+    recording = noise(1, 0.1, 0.0, 6.0)
+    turns = [Turn(Span(0.5, 2), "A"), Turn(Span(2, 3), "B"), Turn(Span(3.5, 6), "A")]
+    for stream in isolate(recording, turns, Never(), gates=Gates(verifier=Sure(), leakage=True)):
+        assert np.shares_memory(stream.audio.samples, recording.samples)
+        assert np.array_equal(stream.audio.samples, recording.crop(stream.span).samples)
+
+
 class ByLevel:
     """Embeds a clip by its loudness: quiet voices point one way, loud ones the other; silence does not tell."""
 
