@@ -68,7 +68,7 @@ BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
 AUTO: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "diarizer": ("pyannote", "embedded"),
-        "separator": ("sepformer", "dictionary"),
+        "separator": ("sepformer", "adapted", "dictionary"),
         "embedder": ("ecapa", "ge2e"),
         "transcriber": ("whisper", "sphinx"),
     }
