@@ -71,7 +71,7 @@ def suggestion(path: Path) -> str | None:
             return None
         starts = np.linspace(0.02, 0.9, LOOKS) * max(info.duration - LOOK, 0.0)
         looks = [look for start in dict.fromkeys(starts.tolist()) if (look := _look(path, info.start + start)) is not None]
-    except (AudioError, av.error.FFmpegError, OSError):
+    except (AudioError, av.error.FFmpegError, OSError, ValueError):
         return None  # whatever is wrong with the file is said when it is read
     if not looks:
         return None

@@ -225,6 +225,14 @@ def test_what_cannot_be_split_is_a_sentence(tmp_path: Path) -> None:
         Settings(channels="both")  # type: ignore[arg-type]
 
 
+def test_channels_that_share_most_speech_are_noticed(tmp_path: Path) -> None:
+    both = sum(alone())
+    rng, events = np.random.default_rng(0), list[Event]()
+    room = [np.asarray(np.roll(both, shift) + 0.01 * rng.standard_normal(len(both)), np.float32) for shift in (0, 900)]
+    microphones.everybody(stereo(tmp_path / "room.wav", [Audio(samples, RATE) for samples in room]), RATE, tmp_path, events.append)
+    assert [event.text for event in events if isinstance(event, Noticed) and "most speech is in several channels" in event.text]
+
+
 def test_a_settings_file_may_ask(tmp_path: Path) -> None:
     file = tmp_path / "meetsplit.toml"
     file.write_text('channels = "split"\n')
