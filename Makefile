@@ -65,7 +65,7 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=â
 	$(BENCH).speed --minutes 1 5 --plain --section plain --write
 	$(BENCH).speed --minutes 1 10 60 180 --no-words --section memory --write
 	$(BENCH).jobs --write
-	test -z "$(SPEECH)" || $(BENCH).separation --data $(SPEECH) --write
+	test -z "$(SPEECH)" || $(BENCH).separation --data $(SPEECH) --enrol 40 --pairs 5 --each 2 --budgets 0 30 60 --write
 	test -z "$(SPEECH)" || $(BENCH).meetings $(SETS)/real-2spk --what quality --work build/work --write
 	$(BENCH).diarization $(if $(MEETINGS),--data $(MEETINGS)) --call --write
 
