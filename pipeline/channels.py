@@ -35,7 +35,10 @@ BRIDGE, SHORTEST, EDGE = 0.3, 0.12, 0.06
 """Seconds: silences that are filled, bursts that are no speech, and what a turn is widened by for its soft ends."""
 
 _EVIDENCE = 25
+"""Frames of another channel's speech from which on its bleed is measured."""
+
 _UNKNOWN, _MOST = -12.0, -6.0
+"""dB below its source that bleed is taken to be where it cannot be measured, and that it is at most."""
 
 
 def turns_of(found: Levels, start: float) -> tuple[Turn, ...]:

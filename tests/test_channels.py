@@ -17,7 +17,7 @@ from meetsplit.pipeline.audio import read, write_wav
 from meetsplit.pipeline.bleed import fitted, through, unbled
 from meetsplit.pipeline.channels import clock, diarized, streams
 from meetsplit.pipeline.data import Audio, Samples, Span
-from meetsplit.pipeline.errors import AudioError, SettingsError
+from meetsplit.pipeline.errors import AudioError, OutputError, SettingsError
 from meetsplit.pipeline.events import Event, Finished, Noticed, nobody
 from meetsplit.pipeline.exporters import read_transcript
 from meetsplit.pipeline.mapped import laid_down, let_go
@@ -198,6 +198,12 @@ def test_long_sound_waits_on_the_disk_and_is_the_same(tmp_path: Path) -> None:
     assert not list((tmp_path / "new").iterdir())
     let_go(Audio(samples, RATE))
     assert len(laid_down([], tmp_path)) == 0
+
+
+def test_no_room_for_long_sound_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be put down there"):
+        laid_down([np.zeros(10, np.float32)], tmp_path / "file")
 
 
 def test_long_recordings_are_read_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
