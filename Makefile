@@ -59,6 +59,7 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=â
 	  test -z "$(SPEECH)" || $(BIN)/python -m meetsplit.training.simulate --data $(SPEECH) --speakers 2 --overlap $$overlap --minutes 1.5 --warmup 8 --seed 1 -o $(SETS)/real-2spk || exit 1; \
 	done
 	$(BENCH).meetings $(SETS)/3spk --what ablation --work build/work --write
+	$(BENCH).meetings $(SETS)/3spk/3spk-30ov-1.wav --what gating --work build/work --write
 	$(BENCH).gates $(SETS)/3spk $(if $(SPEECH),$(SETS)/real-2spk) --write
 	$(BENCH).meetings sample_data/standup.m4a --what quality --section sample --work build/work --write
 	$(BENCH).speed --minutes 1 10 60 --write

@@ -1,6 +1,6 @@
 """What comes out of whole meetings? Words and sound of the pipeline on simulated meetings, under several settings.
 
-    python -m meetsplit.benchmarks.meetings SETS… --what ablation|quality [--work DIR] [--seeds 1] [--write]
+    python -m meetsplit.benchmarks.meetings SETS… --what ablation|gating|quality [--work DIR] [--seeds 1] [--write]
 
 A set is a folder that `meetsplit.training.simulate` filled: ``3spk-30ov-1.wav`` with .rttm, .stems and, where texts are known,
 .stm. Meetings that differ in their seed alone are pooled. Finished stages are kept in ``--work``, so that an interrupted
@@ -45,27 +45,25 @@ GATED = (
 )
 """Each gate alone; by default all of them are shut."""
 
+
+def _both(*settings: tuple[str, Settings]) -> tuple[tuple[str, str, Settings], ...]:
+    """Every setting with given turns, then with found ones."""
+    return tuple((name, turns, one) for turns in (TRUTH, FOUND) for name, one in settings)
+
+
 CONFIGURATIONS: Mapping[str, tuple[tuple[str, str, Settings], ...]] = {
-    "ablation": (
-        ("separation off", TRUTH, replace(BASE, separate="off")),
-        ("everywhere", TRUTH, replace(BASE, separate="everywhere")),
-        ("in overlaps", TRUTH, BASE),
-        ("in overlaps, adapted", TRUTH, replace(BASE, separator="adapted")),
-        *((f"in overlaps, {name}", TRUTH, replace(BASE, gates=gates)) for name, gates in GATED),
-        ("auto", TRUTH, replace(BASE, separate="auto")),
-        ("separation off", FOUND, replace(BASE, separate="off")),
-        ("in overlaps", FOUND, BASE),
-        ("in overlaps, adapted", FOUND, replace(BASE, separator="adapted")),
-        *((f"in overlaps, {name}", FOUND, replace(BASE, gates=gates)) for name, gates in GATED),
-        ("auto", FOUND, replace(BASE, separate="auto")),
+    "ablation": _both(
+        ("separation off", replace(BASE, separate="off")),
+        ("everywhere", replace(BASE, separate="everywhere")),
+        ("in overlaps", BASE),
+        ("auto", replace(BASE, separate="auto")),
+        ("in overlaps, adapted", replace(BASE, separator="adapted")),
     ),
-    "quality": (
-        ("none", TRUTH, replace(BASE, separator="none")),
-        ("dictionary", TRUTH, BASE),
-        ("adapted", TRUTH, replace(BASE, separator="adapted")),
-        ("none", FOUND, replace(BASE, separator="none")),
-        ("dictionary", FOUND, BASE),
-        ("adapted", FOUND, replace(BASE, separator="adapted")),
+    "gating": _both(*((name, replace(BASE, gates=gates)) for name, gates in GATED), ("all gates", BASE)),
+    "quality": _both(
+        ("none", replace(BASE, separator="none")),
+        ("dictionary", BASE),
+        ("adapted", replace(BASE, separator="adapted")),
     ),
 }
 
