@@ -15,7 +15,7 @@ from meetsplit.benchmarks.separation import si_sdr
 from meetsplit.pipeline.audio import read
 from meetsplit.pipeline.data import Audio, Samples, Speaker
 from meetsplit.pipeline.diarizers.rttm import read_rttm
-from meetsplit.pipeline.events import Event, Noticed, Progressed, Started, nobody
+from meetsplit.pipeline.events import Event, Finished, Noticed, Progressed, Started, nobody
 from meetsplit.pipeline.isolate import clean_speech
 from meetsplit.pipeline.separators.adapted import ENOUGH, TRUSTED, AdaptedSeparator
 from meetsplit.pipeline.separators.adapted_course import Course, Plan
@@ -133,7 +133,7 @@ def test_the_same_again_learns_the_same(truth: Samples, known: dict[Speaker, lis
     for speaker in known:
         assert np.array_equal(runs[0][speaker].audio.samples, runs[1][speaker].audio.samples)
     np.testing.assert_allclose(sum(voice.audio.samples for voice in runs[0].values()), mixture.samples, atol=1e-5)
-    assert {type(event) for event in events} == {Started, Progressed}
+    assert {type(event) for event in events} == {Started, Progressed, Finished}
     assert all(event.stage == "learn" and event.total == BRIEF for event in events if isinstance(event, Started | Progressed))
 
 
