@@ -1,0 +1,64 @@
+"""The recipe of the refiner: it goes on where it stopped, and lays a card beside what it made."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from meetsplit.pipeline.audio import write_wav
+from meetsplit.pipeline.data import Audio
+from meetsplit.pipeline.separators.adapted_refiner import opened
+from meetsplit.training import refiner, refiner_lessons
+
+RATE = 16_000
+
+
+def hum(pitch: float, seconds: float, seed: int) -> Audio:
+    """Something like a voice: harmonics with syllables."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    bend = np.interp(t, np.arange(0, seconds + 1, 0.5), rng.uniform(0.9, 1.1, len(np.arange(0, seconds + 1, 0.5))))
+    phase = 2 * np.pi * np.cumsum(pitch * bend) / RATE
+    sound = sum(np.sin(k * phase) / k for k in range(1, 10)) * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t + seed))
+    return Audio((0.05 * sound).astype(np.float32), RATE)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two people to learn from and two that are held out, told by their names."""
+    kinds: dict[bool, list[str]] = {True: [], False: []}
+    for number in range(200):
+        name = f"s{number}"
+        kinds[name in refiner.split({name: []})[1]].append(name)
+    folder = tmp_path / "speech"
+    folder.mkdir()
+    for index, name in enumerate([*kinds[True][:2], *kinds[False][:2]]):
+        write_wav(folder / f"{name}-1.wav", hum(90.0 + 40 * index, 8.0, index))
+    return folder
+
+
+def test_it_goes_on_and_lays_a_card(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(refiner_lessons, "SHARD", 4)
+    monkeypatch.setattr(refiner_lessons, "ROOMS", 1)
+    monkeypatch.setattr(refiner, "BATCH", 2)
+    out = tmp_path / "made" / "refiner.safetensors"
+    small = ["--lessons", "4", "--exam", "2", "--width", "8", "--blocks", "1", "--about", "made up, CC0"]
+    asked = ["refiner", "--data", str(data), "--cache", str(tmp_path / "cache"), "-o", str(out), *small]
+    steps = []
+    for minutes in ("0.01", "0.02"):
+        monkeypatch.setattr(sys, "argv", [*asked, "--minutes", minutes])
+        refiner.main()
+        said = capsys.readouterr().out
+        assert "2 people to learn from, 2 held out" in said
+        assert ("going on at step" in said) == (minutes == "0.02")
+        steps.append(int(said.split(" steps of 2 mixtures")[0].rsplit(" ", 1)[1]))
+    assert 0 < steps[0] < steps[1]
+    assert opened(out).shape.width == 8
+    card = out.with_suffix(".md").read_text("utf-8")
+    assert "made up, CC0" in card
+    assert f"after {steps[1]} steps" in card
