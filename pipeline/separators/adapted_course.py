@@ -26,6 +26,9 @@ SECONDS = 2.0
 TAUGHT = 0.8
 """The share of everybody's clean speech that teaches; the rest examines."""
 
+SLACK = 0.1
+"""How far the clock may run ahead of the steps before the rate of learning follows the clock."""
+
 SHARES = (0.25, 0.4, 0.5, 0.6, 0.75)
 """How far the network may be believed; if none of them helps in the exam, it is not believed at all."""
 
@@ -159,14 +162,18 @@ class Course:
         device = exam[0].masks.device if exam else torch.device("cpu")
         optimizer = torch.optim.AdamW(network.to(device).train().parameters(), lr=0.0)
         without = best = float(np.mean([question.answered(question.masks[None]) for question in exam])) if exam else 0.0
-        knowledge, step, planned = None, 0, len(lessons)
+        knowledge, step, planned, began = None, 0, len(lessons), self._spent()
         marks = {round(planned * (mark + 1) / self._plan.exams) for mark in range(self._plan.exams)}
         for groups in lessons:
             if self._late() or not exam:
                 break
             step += 1
+            gone = (self._spent() - began) / max(self._plan.budget - began, 1e-9)
+            done = (
+                step / planned if gone < step / planned + SLACK else min(gone, 1.0)
+            )  # too slow to end: what is learned settles all the same
             for parameters in optimizer.param_groups:
-                parameters["lr"] = self._plan.rate * min(1.0, step / 10) * (1.0 - 0.95 * step / planned)
+                parameters["lr"] = self._plan.rate * min(1.0, step / 10) * (1.0 - 0.95 * done)
             given = mixed([_mixture(group, taught, rng) for group in groups], device)
             who = torch.tensor([[numbers[speaker] for speaker in group] for group in groups], device=device)
             optimizer.zero_grad()
@@ -174,7 +181,7 @@ class Course:
             torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
             self._progress(self._spent())
-            if step in marks:
+            if step in marks or self._late():
                 share, score = _believed(network, exam)
                 if score > best:
                     best, knowledge = score, Knowledge(copy.deepcopy(network).eval(), numbers, share)
