@@ -17,7 +17,7 @@ from meetsplit.pipeline.data import Audio, Samples, Speaker
 from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.events import Event, Finished, Noticed, Progressed, Started, nobody
 from meetsplit.pipeline.isolate import clean_speech
-from meetsplit.pipeline.separators.adapted import ENOUGH, TRUSTED, AdaptedSeparator
+from meetsplit.pipeline.separators.adapted import ENOUGH, TRUSTED, WORTH, AdaptedSeparator
 from meetsplit.pipeline.separators.adapted_course import Course, Plan
 from meetsplit.pipeline.separators.adapted_lessons import batches, shared_out
 from meetsplit.pipeline.separators.adapted_net import Network, Size, agreed
@@ -245,3 +245,10 @@ def test_two_opinions_become_one() -> None:
     torch.testing.assert_close(agreed(first, second, 0.0), first, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(agreed(first, second, 1.0), second, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(agreed(first, second, 0.3).sum(dim=0), torch.ones(5, 7))
+
+
+def test_a_moment_of_overlap_is_worth_a_moment_of_learning(voices: dict[Speaker, Audio]) -> None:
+    told: list[Event] = []
+    known = {speaker: [audio] for speaker, audio in voices.items()}
+    small().learned({tuple(sorted(known))[:2]: 0.5}, known, told.append)
+    assert [event.total for event in told if isinstance(event, Started)] == [0.5 * WORTH]

@@ -9,6 +9,7 @@ voices overlap most. Its masks and the refiner's are different evidence, and the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,9 @@ TRUSTED = 4.0
 ENOUGH = 8.0
 """Seconds of clean speech that a person must have to teach and to examine."""
 
+WORTH = 4.0
+"""Seconds of learning, at most, for a second that is to be taken apart: a call with one interruption is not kept waiting."""
+
 STAGE = "learn"
 """What the time before the first overlap is called to listeners."""
 
@@ -37,8 +41,9 @@ class AdaptedSeparator:
     """A `Learner` for any number of known voices; as it comes, a `Separator` with the shipped weights.
 
     Its voices add up to the mixture but for rounding, keep its phase and its level. `learned` takes at most ``plan.budget`` seconds
-    of wall clock for a whole recording, usually less: how much is learned is planned from the budget alone, so that the same
-    recording, budget and ``seed`` give the same voices; only where the clock cuts that short they may differ, and it is noticed.
+    of wall clock for a whole recording, and at most `WORTH` for each second that is to be taken apart. How much is learned is
+    planned from that alone, so that the same recording, budget and ``seed`` give the same voices; where the clock runs ahead of the
+    plan they may differ, and it is noticed where that cuts the learning short.
     A mixture with somebody who has less than `TRUSTED` seconds of clean speech is taken apart by the dictionaries alone.
     `separate` raises `Unseparated` where they refuse.
     """
@@ -74,9 +79,10 @@ class AdaptedSeparator:
         fit = {group: s for group, s in company.items() if len(group) > 1 and all(_seconds(known[one]) >= ENOUGH for one in group)}
         if not fit or self._plan.budget <= 0.0:
             return self
-        budget, began = self._plan.budget, self._plan.clock()
+        budget = min(self._plan.budget, WORTH * sum(fit.values()))
+        plan, began = replace(self._plan, budget=budget), self._plan.clock()
         tell(Started(STAGE, budget))
-        course = Course(self._base, self._plan, self._seed, lambda spent: tell(Progressed(STAGE, min(spent, budget), budget)))
+        course = Course(self._base, plan, self._seed, lambda spent: tell(Progressed(STAGE, min(spent, budget), budget)))
         knowledge, report = course.teach(fit, known, self._refined)
         if report is not None and report.steps < report.planned:
             text = f"the budget of {budget:g} s was over after {report.steps} of {report.planned} steps"
