@@ -24,6 +24,9 @@ DOUBTED = "low-speaker-margin"
 LEAK = "possible-leak"
 """The review reason where a voice was taken for the other's residue and silenced, for that voice and for those who remain."""
 
+CROWD = "three-voices"
+"""The review reason where three or more speak at once: their voices come apart badly, if at all."""
+
 TELLING, TELLING_LITTLE = 1.0, 0.3
 """Seconds of voice from which an embedding is believed, and from which it says anything."""
 
@@ -109,7 +112,8 @@ def judge(
             verdicts[speaker] = Verdict(None, margin, (UNRESOLVED if margin is not None and math.isnan(margin) else DOUBTED,))
         else:
             played = hushed(voice, mixture, known[speaker]) if gates.leakage else voice
-            verdicts[speaker] = Verdict(played, margin, (DOUBTED,) if _below(margin, gates.threshold) else (), "separated")
+            doubts = ((DOUBTED,) if _below(margin, gates.threshold) else ()) + ((CROWD,) if len(region.speakers) > 2 else ())
+            verdicts[speaker] = Verdict(played, margin, doubts, "separated")
     return _settled(verdicts)
 
 

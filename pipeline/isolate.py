@@ -106,13 +106,20 @@ class _Bench:
                 if clip.speaker not in active or span is None:
                     continue
                 verdict = self._separated(region)[clip.speaker]
-                if verdict.audio is None and not timeline.during(self._speech[clip.speaker], span):  # only the others are sure to speak
-                    heard = self._recording.crop(region.heard)
-                    verdict = replace(verdict, audio=heard.replaced(np.zeros_like(heard.samples)), source="silent")
-                patches.append(Patch(span, active, verdict.source, verdict.margin, verdict.review))
+                inside = bool(timeline.during(self._speech[clip.speaker], span))
+                if not inside:
+                    verdict = self._beyond(verdict, region)
+                patches.append(Patch(span, active if inside else region.speakers, verdict.source, verdict.margin, verdict.review))
                 if verdict.audio is not None:
                     inlays.append(Inlay(span, verdict.audio, span.start == piece.start, span.end == piece.end))
         return Stream(clip.speaker, spliced(base, inlays), clip.turns, tuple(patches))
+
+    def _beyond(self, verdict: Verdict, region: Region) -> Verdict:
+        """What is played beyond an edge of the speaker's turn: the voice, or nothing. In the recording only others are sure to speak."""
+        if verdict.audio is not None:
+            return verdict
+        heard = self._recording.crop(region.heard)
+        return replace(verdict, audio=heard.replaced(np.zeros_like(heard.samples)), source="silent")
 
     def _regions_during(self, span: Span) -> Sequence[Region]:
         first = bisect_right(self._spans, span.start, key=lambda other: other.end)

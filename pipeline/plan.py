@@ -133,9 +133,9 @@ def _reached(activity: Sequence[tuple[Span, tuple[Speaker, ...]]], cutting: Cutt
             continue
         edge = after[0].start
         (alone, one), (_, several) = (before, after) if len(before[1]) == 1 else (after, before)
-        far = min(cutting.reach, alone.duration / 2)
-        if far > 0 and set(one) < set(several):
-            span = Span(edge - far, edge) if alone is before[0] else Span(edge, edge + far)
+        half = middle(alone)
+        span = Span(max(edge - cutting.reach, half), edge) if alone is before[0] else Span(edge, min(edge + cutting.reach, half))
+        if span.duration > 0 and set(one) < set(several):
             found |= {(speaker, edge): span for speaker in several if speaker not in one}
     return found
 

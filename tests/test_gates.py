@@ -15,7 +15,22 @@ from hypothesis import strategies as st
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, Voice
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import Event, Noticed
-from meetsplit.pipeline.gates import BESIDE, DOUBTED, EDGE, FAINT, LEAK, TELLING, UNRESOLVED, Gates, Levels, hushed, judge, levels, residue
+from meetsplit.pipeline.gates import (
+    BESIDE,
+    CROWD,
+    DOUBTED,
+    EDGE,
+    FAINT,
+    LEAK,
+    TELLING,
+    UNRESOLVED,
+    Gates,
+    Levels,
+    hushed,
+    judge,
+    levels,
+    residue,
+)
 from meetsplit.pipeline.isolate import isolate
 from meetsplit.pipeline.plan import Region
 from meetsplit.pipeline.preflight import preflight
@@ -100,6 +115,13 @@ def test_of_three_voices_two_stay_separated() -> None:
     found = judge(said, mixture(*voices.values()), region, clean, gates=Gates(leakage=True))
     assert {who: verdict.source for who, verdict in found.items()} == {"A": "separated", "B": "silent", "C": "separated"}
     assert all(verdict.review == (LEAK,) for verdict in found.values())
+
+
+def test_three_voices_at_once_are_played_and_flagged() -> None:
+    region = Region(WHERE, ("A", "B", "C"), Span(0.5, 3.5), ((WHERE, ("A", "B", "C")),))
+    voices = {"A": noise(1), "B": noise(2), "C": noise(3)}
+    found = judge({who: Voice(voice) for who, voice in voices.items()}, mixture(*voices.values()), region, known(), gates=Gates())
+    assert {(verdict.source, verdict.review) for verdict in found.values()} == {("separated", (CROWD,))}
 
 
 def test_a_gate_that_would_silence_everybody_silences_nobody() -> None:

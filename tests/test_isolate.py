@@ -105,7 +105,8 @@ def test_clean_samples_are_the_recordings_and_voices_the_speakers(found: list[Tu
             inner = Span(patch.span.start + FADE, max(patch.span.end - FADE, patch.span.start + FADE))
             wanted = {"separated": truth, "mixture": here, "silent": here.replaced(np.zeros_like(here.samples))}[patch.source]
             assert np.allclose(stream.audio.crop(inner).samples, wanted.crop(inner).samples, atol=1e-6)
-            assert (patch.source != "separated") == (stream.speaker in doubted or len(patch.speakers) >= refused) == bool(patch.review)
+            assert (patch.source != "separated") == (stream.speaker in doubted or len(patch.speakers) >= refused)
+            assert bool(patch.review) == (patch.source != "separated" or len(patch.speakers) > 2)
     assert (recording.samples.tobytes(), list(found)) == before
 
 
@@ -154,7 +155,7 @@ def test_each_overlap_is_patched_for_all_and_separated_once(found: list[Turn], c
         wanted = timeline.support(overlap.span for overlap in timeline.overlaps(inside) if speaker in overlap.speakers)
         patched = timeline.support(patch.span for s in streams if s.speaker == speaker for patch in s.patches)
         assert timeline.subtract(wanted, patched) == ()
-        assert all(span.duration <= cutting.reach + 1e-9 for span in timeline.subtract(patched, wanted))
+        assert all(span.duration <= 2 * cutting.reach + 1e-9 for span in timeline.subtract(patched, wanted))
 
 
 @properties
