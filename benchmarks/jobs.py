@@ -1,6 +1,6 @@
 """What does the queue cost? Recordings with and without it, and a list of ten thousand jobs.
 
-    python -m meetsplit.benchmarks.jobs [--recordings 50] [--seconds 30] [--jobs 10000] [--repeats 1] [--write]
+    python -m meetsplit.benchmarks.jobs [--recordings 50] [--seconds 20] [--jobs 10000] [--repeats 1] [--write]
 
 The table is of the main job as it comes, offline models and all, on stretches of the sample meeting; everything between one stage
 and the next, from the first recording's first to the last one's last, counts as the queue's. Below it, turns and words are given
@@ -176,7 +176,7 @@ def main() -> None:
     """Measure, print, and put into the page if asked."""
     asked = options(__doc__)
     asked.add_argument("--recordings", type=int, default=50)
-    asked.add_argument("--seconds", type=int, default=30)
+    asked.add_argument("--seconds", type=int, default=20)
     asked.add_argument("--jobs", type=int, default=10000)
     asked.add_argument("--repeats", type=int, default=1)
     chosen = asked.parse_args()
