@@ -92,7 +92,7 @@ BAD = {
     ours(turns=[{"start": 0, "end": 1}]): r"turns\[0\]: the key 'speaker' is missing",
     ours(segments=segment(words=[])): r"segments\[0\]: a segment has at least one word",
     ours(segments=segment(text="Good bye")): r"segments\[0\]\.text: it differs from the words; edit the words",
-    ours(segments=segment(source="radio")): r"segments\[0\]\.source: mixture or separated is needed, not 'radio'",
+    ours(segments=segment(source="radio")): r"segments\[0\]\.source: mixture or separated or silent is needed, not 'radio'",
     ours(segments=segment(overlap="yes")): r"segments\[0\]\.overlap: true or false is needed, not a text",
     ours(segments=segment(review=[None])): r"segments\[0\]\.review\[0\]: a text is needed, not null",
     ours(made_by={"version": "1", "stages": [], "settings": {"a": [1]}, "packages": {}}): "made_by.settings.a: a text, a number",
