@@ -44,28 +44,38 @@ check: $(VENV)/.dev ## ruff, mypy --strict and the suite
 clean: ## remove what the targets above made, but not .venv
 	rm -rf $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .typing
 
-# Benchmarks write their tables into docs/benchmarks.md. SPEECH and MEETINGS are folders of real voices, if there are any.
+# Benchmarks write their tables into docs/benchmarks.md; all of them take hours. SPEECH and MEETINGS are folders of real voices, if there are any.
+# A small round of everything, to see that it works: make bench OVERLAPS=0.3 LASTS=1 LENGTHS=1 PLAIN=1 LONG=1 RECORDINGS=3 WAITING=100
 SETS    ?= build/meetings
 MINUTES ?= 60
 SPEECH  ?=
 MEETINGS ?=
+OVERLAPS ?= 0 0.1 0.2 0.3 0.4
+LASTS   ?= 2.5
+LENGTHS ?= 1 10 60
+PLAIN   ?= 1 5
+LONG    ?= 1 10 20 60 180
+RECORDINGS ?= 50
+WAITING ?= 10000
 BENCH   := $(BIN)/python -m meetsplit.benchmarks
 
 .PHONY: bench train-mini-whisper train-separation train-segmentation train-refiner
 bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=… MEETINGS=… for real voices)
 	$(BIN)/meetsplit models fetch embedded
-	for overlap in 0 0.1 0.2 0.3 0.4; do \
-	  $(BIN)/python -m meetsplit.training.simulate --flite --speakers 3 --overlap $$overlap --minutes 2.5 --warmup 8 --seed 1 -o $(SETS)/3spk || exit 1; \
+	for overlap in $(OVERLAPS); do \
+	  $(BIN)/python -m meetsplit.training.simulate --flite --speakers 3 --overlap $$overlap --minutes $(LASTS) --warmup 8 --seed 1 -o $(SETS)/3spk || exit 1; \
+	done
+	for overlap in 0 0.1 0.2; do \
 	  test -z "$(SPEECH)" || $(BIN)/python -m meetsplit.training.simulate --data $(SPEECH) --speakers 2 --overlap $$overlap --minutes 1.5 --warmup 8 --seed 1 -o $(SETS)/real-2spk || exit 1; \
 	done
 	$(BENCH).meetings $(SETS)/3spk --what ablation --work build/work --write
 	$(BENCH).meetings $(SETS)/3spk/3spk-30ov-1.wav --what gating --work build/work --write
 	$(BENCH).gates $(SETS)/3spk $(if $(SPEECH),$(SETS)/real-2spk) --write
 	$(BENCH).meetings sample_data/standup.m4a --what quality --section sample --work build/work --write
-	$(BENCH).speed --minutes 1 10 60 --write
-	$(BENCH).speed --minutes 1 5 --plain --section plain --write
-	$(BENCH).speed --minutes 1 10 60 180 --no-words --section memory --write
-	$(BENCH).jobs --write
+	$(BENCH).speed --minutes $(LENGTHS) --write
+	$(BENCH).speed --minutes $(PLAIN) --plain --section plain --write
+	$(BENCH).speed --minutes $(LONG) --no-words --section memory --write
+	$(BENCH).jobs --recordings $(RECORDINGS) --jobs $(WAITING) --write
 	test -z "$(SPEECH)" || $(BENCH).separation --data $(SPEECH) --enrol 40 --pairs 5 --each 2 --budgets 0 30 60 --write
 	test -z "$(SPEECH)" || $(BENCH).meetings $(SETS)/real-2spk --what quality --work build/work --write
 	$(BENCH).diarization $(if $(MEETINGS),--data $(MEETINGS)) --call --write
