@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 _PACKAGE = Path(__file__).parent.parent
-_INSTEAD = {"diarize": "--diarizer embedded", "separate": "--separator dictionary", "transcribe": "--transcriber sphinx"}
+_INSTEAD = {"diarize": "--diarizer embedded", "separate": "--separator adapted", "transcribe": "--transcriber sphinx"}
 
 WHISPER_NAMES: tuple[str, ...] = (
     *(f"{size}{english}" for size in ("tiny", "base", "small", "medium") for english in ("", ".en")),
