@@ -26,10 +26,6 @@ SILENCE = -80.0
 FLOOR_OVER = 45.0
 """Seconds to both sides over which the noise floor is looked for: nobody speaks as long without a breath."""
 
-_BLOCK = 2000
-_QUIETEST = 10.0
-
-
 WELL_ABOVE = 12.0
 """dB above its noise at which a channel sounds."""
 

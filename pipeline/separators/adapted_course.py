@@ -169,9 +169,8 @@ class Course:
                 break
             step += 1
             gone = (self._spent() - began) / max(self._plan.budget - began, 1e-9)
-            done = (
-                step / planned if gone < step / planned + SLACK else min(gone, 1.0)
-            )  # too slow to end: what is learned settles all the same
+            # On a machine that is too slow to come to the end, what is learned settles all the same.
+            done = step / planned if gone < step / planned + SLACK else min(gone, 1.0)
             for parameters in optimizer.param_groups:
                 parameters["lr"] = self._plan.rate * min(1.0, step / 10) * (1.0 - 0.95 * done)
             given = mixed([_mixture(group, taught, rng) for group in groups], device)
