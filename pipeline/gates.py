@@ -99,7 +99,7 @@ def judge(
         return {speaker: Verdict(None, margin, (DOUBTED,)) for speaker, margin in margins.items()}
     verdicts: dict[Speaker, Verdict] = {}
     for speaker in region.speakers:
-        voice, wanted = voices[speaker].audio, region.wanted(speaker)
+        voice, wanted = voices[speaker].audio, _together(region, speaker)
         margin = margins[speaker]
         if not np.isfinite(voice.samples).all():
             tell(Noticed(f"a voice at {mixture.start:.2f} s came back with samples that are no numbers: recording kept", "separate"))
@@ -115,6 +115,12 @@ def judge(
             doubts = ((DOUBTED,) if _below(margin, gates.threshold) else ()) + ((CROWD,) if len(region.speakers) > 2 else ())
             verdicts[speaker] = Verdict(played, margin, doubts, "separated")
     return _settled(verdicts)
+
+
+def _together(region: Region, speaker: Speaker) -> Sequence[Piece]:
+    """Where the speaker's voice is wanted while everybody speaks, if they ever do: what reaches beyond an edge proves nothing."""
+    wanted = region.wanted(speaker)
+    return [piece for piece in wanted if piece[1] == region.speakers] or wanted
 
 
 def levels(voice: Audio, mixture: Audio, wanted: Sequence[Piece], clean: Sequence[Audio]) -> Levels:
@@ -183,7 +189,7 @@ def _verified(
         return {}
     asked: dict[Speaker, Audio] = {}
     for speaker in region.speakers:
-        wanted, voice = region.wanted(speaker), voices[speaker]
+        wanted, voice = _together(region, speaker), voices[speaker]
         long = sum(span.duration for span, _ in wanted) >= gates.telling
         if voice.margin is None and long and np.isfinite(voice.audio.samples).all():
             asked[speaker] = voice.audio.crop(Span(wanted[0][0].start, wanted[-1][0].end))
