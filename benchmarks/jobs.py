@@ -105,7 +105,7 @@ def middle(costs: Sequence[Cost]) -> Cost:
 
 
 def overhead(calls: Sequence[Path], given: Sequence[str], repeats: int) -> Iterator[str]:
-    """`meetsplit run` and `meetsplit batch` on the same recordings, starting up taken off both: a sentence for each kind of time."""
+    """`meetsplit run` and `meetsplit batch` on the same recordings, starting up taken off both: a sentence."""
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         env = {**os.environ, "MEETSPLIT_STATE": str(place / "state")}
@@ -124,7 +124,7 @@ def overhead(calls: Sequence[Path], given: Sequence[str], repeats: int) -> Itera
     )
 
 
-def between(calls: Sequence[Path], given: Sequence[str]) -> Iterator[str]:
+def between(calls: Sequence[Path], seconds: int, given: Sequence[str]) -> Iterator[str]:
     """One batch: how much of its time lies inside the stages of recordings, and how much between them. Lines of a table."""
     with tempfile.TemporaryDirectory() as scratch:
         env = {**os.environ, "MEETSPLIT_STATE": scratch}
@@ -141,9 +141,8 @@ def between(calls: Sequence[Path], given: Sequence[str]) -> Iterator[str]:
     stages, whole = sum(ended - began for began, ended in times), max(times)[1] - min(times)[0]
     yield "| | whole time | inside stages | the queue's share | for each recording |"
     yield "|---|--:|--:|--:|--:|"
-    length = read(calls[0], RATE).duration
     yield (
-        f"| {len(calls)} stretches of {length:.0f} s of the sample, offline models | {whole:.1f} s | {stages:.1f} s | "
+        f"| {len(calls)} stretches of {seconds} s of the sample, offline models | {whole:.1f} s | {stages:.1f} s | "
         f"{100 * (whole / stages - 1):.2f} % | {1000 * (whole - stages) / len(calls):.0f} ms |"
     )
 
@@ -183,7 +182,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         offline = ["--offline", "--device", "cpu", "--quiet"]
-        lines = list(between(stretches(place / "real", chosen.recordings, chosen.seconds), offline))
+        lines = list(between(stretches(place / "real", chosen.recordings, chosen.seconds), chosen.seconds, offline))
         lines.append("")
         lines += overhead(recordings(place / "short", chosen.recordings, 2), known(place, 2), max(REPEATS, chosen.repeats))
     publish("jobs", "\n".join([*lines, "", listing(chosen.jobs)]), command("jobs"), into_page=chosen.write)
