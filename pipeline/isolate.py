@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -19,8 +20,8 @@ from meetsplit.pipeline.promises import as_separator
 from meetsplit.pipeline.splice import Inlay, quietest, spliced
 from meetsplit.pipeline.stages import Learner, Separator, Unseparated
 
-GUARD = 0.15
-"""Seconds next to other people's turns that do not count as clean speech: turns' edges are rarely exact."""
+GUARD, LEAST_GUARD = 0.15, 0.05
+"""Seconds next to other people's turns that do not count as clean speech: found edges are rarely exact, given ones round off."""
 
 SHORTEST_KNOWN = 0.3
 """Seconds below which clean speech says too little about a voice."""
@@ -54,16 +55,19 @@ def isolate(
     """
     how = cutting if separator is not None else Cutting("off", cutting.join, cutting.longest, cutting.shortest, cutting.padding)
     planned = plan(turns, recording.span, cutting=how, quiet=lambda span: quietest(recording, span))
-    bench = _Bench(recording, turns, planned, separator, gates, tell)
+    clean = partial(clean_speech, recording, turns, guard=max(how.reach, LEAST_GUARD))
+    bench = _Bench(_Given(recording, timeline.by_speaker(turns), clean), planned, separator, gates=gates, tell=tell)
     for clip in planned.clips:
         if len(recording.crop(clip.span).samples):  # a turn shorter than a sample has no sound
             yield bench.stream(clip)
 
 
-def clean_speech(recording: Audio, turns: Sequence[Turn], speaker: Speaker, at_most: float = KNOWN_AT_MOST) -> tuple[Audio, ...]:
-    """What ``speaker`` says alone and away from others' turns: views, longest first, ``at_most`` seconds together."""
+def clean_speech(
+    recording: Audio, turns: Sequence[Turn], speaker: Speaker, at_most: float = KNOWN_AT_MOST, *, guard: float = GUARD
+) -> tuple[Audio, ...]:
+    """What ``speaker`` says alone, ``guard`` seconds away from others' turns: views, longest first, ``at_most`` seconds together."""
     own = [turn.span for turn in turns if turn.speaker == speaker]
-    others = timeline.widened((turn.span for turn in turns if turn.speaker != speaker), GUARD)
+    others = timeline.widened((turn.span for turn in turns if turn.speaker != speaker), guard)
     clean = timeline.crop(timeline.subtract(own, others), recording.span)
     chosen: list[Audio] = []
     left = at_most
@@ -75,14 +79,21 @@ def clean_speech(recording: Audio, turns: Sequence[Turn], speaker: Speaker, at_m
     return tuple(chosen)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Given:
+    """The recording, when everybody speaks, and how to have somebody's clean speech of it."""
+
+    recording: Audio
+    speech: Mapping[Speaker, tuple[Span, ...]]
+    clean: Callable[[Speaker], tuple[Audio, ...]]
+
+
 class _Bench:
     """Where regions are taken apart: keeps the voices that stretches still to come may need, and no others."""
 
-    def __init__(
-        self, recording: Audio, turns: Sequence[Turn], planned: Plan, separator: Separator | None, gates: Gates, tell: Tell
-    ) -> None:
-        self._recording, self._turns, self._separator = recording, turns, separator
-        self._speech = timeline.by_speaker(turns)
+    def __init__(self, given: _Given, planned: Plan, separator: Separator | None, *, gates: Gates, tell: Tell) -> None:
+        self._recording, self._speech, self._own_speech = given.recording, given.speech, given.clean
+        self._separator = separator
         self._regions, self._gates, self._tell = planned.regions, gates, tell
         self._spans = tuple(region.span for region in planned.regions)
         self._total = sum(span.duration for span in self._spans)
@@ -167,8 +178,7 @@ class _Bench:
 
     def _clean(self, speaker: Speaker, rate: int) -> tuple[Audio, ...]:
         if speaker not in self._known:
-            clean = clean_speech(self._recording, self._turns, speaker)
-            self._known[speaker] = tuple(resample(audio, rate) for audio in clean)
+            self._known[speaker] = tuple(resample(audio, rate) for audio in self._own_speech(speaker))
         return self._known[speaker]
 
 
