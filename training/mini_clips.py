@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.fft import irfft, rfft, rfftfreq
-from scipy.signal import fftconvolve
+from scipy.ndimage import uniform_filter
+from scipy.signal import fftconvolve, istft, stft
 
 from meetsplit.pipeline.data import Samples
 from meetsplit.training.mini_corpus import Corpus, Place
@@ -59,7 +60,8 @@ class Studio:
         return chosen[first : first + length]
 
     def clip(self, rng: np.random.Generator, seconds: float, rough: bool = True) -> Clip:
-        """A clip of about ``seconds``: mostly one person's sentences with pauses; ``rough`` adds room, noise and other voices."""
+        """A clip of about ``seconds``: mostly one person's sentences with pauses; ``rough`` adds room, noise and other voices,
+        beside this one or taken away from over it."""
         before = tuple(self._any(rng).text for _ in range(int(rng.integers(1, 9))))
         if rng.random() < EMPTY_SHARE:
             quiet = self.noise(rng, round(seconds * RATE)) * 10 ** (rng.uniform(-75, -30) / 20) * (rng.random() < 0.85)
@@ -110,8 +112,11 @@ class Studio:
                 spoken = self.corpus.spoken(self._any(rng))
                 put(other, spoken.samples, float(rng.uniform(-1, len(samples) / RATE)))
             loudness = float(np.sqrt(np.mean(other[np.abs(other) > 1e-3] ** 2))) if np.any(np.abs(other) > 1e-3) else 1.0
-            decibels = rng.uniform(-8, -4) if rng.random() < 0.3 else rng.uniform(-25, -9)
-            samples = samples + other * np.float32(level / loudness * 10 ** (decibels / 20))
+            other *= np.float32(level / loudness)
+            if rng.random() < 0.45:
+                samples = parted(rng, samples, other * np.float32(10 ** (rng.uniform(-6, 5) / 20)))
+            else:
+                samples = samples + other * np.float32(10 ** (rng.uniform(-25, -5) / 20))
         if rng.random() < 0.85:
             samples = samples + self.noise(rng, len(samples)) * np.float32(level * 10 ** (rng.uniform(-50, -12) / 20))
         peak = 10 ** (rng.uniform(-25, -1) / 20) / float(np.abs(samples).max() + 1e-6)
@@ -171,6 +176,17 @@ def noises(seconds: int = 64) -> tuple[Samples, ...]:
         sound = irfft(spectrum)
         shaped.append(np.asarray(sound / np.sqrt(np.mean(sound**2)), np.float32))
     return tuple(shaped)
+
+
+def parted(rng: np.random.Generator, own: Samples, other: Samples) -> Samples:
+    """What a separator by masks makes of a voice that another one covers: the Wiener mask of spectra that it only guesses."""
+    spectra = [stft(voice, nperseg=1024, noverlap=768)[2] for voice in (own, other)]
+    guesses = [
+        np.abs(spectrum) * np.exp(uniform_filter(rng.normal(0.0, rng.uniform(1.0, 4.0), spectrum.shape), (3, 5))) for spectrum in spectra
+    ]
+    mine, theirs = (np.power(guess, rng.uniform(1.0, 2.0)) + 1e-9 for guess in guesses)
+    found = istft((spectra[0] + spectra[1]) * mine / (mine + theirs), nperseg=1024, noverlap=768)[1]
+    return np.asarray(np.pad(found, (0, max(len(own) - len(found), 0)))[: len(own)], np.float32)
 
 
 def reverberated(rng: np.random.Generator, samples: Samples) -> Samples:

@@ -23,7 +23,7 @@ from meetsplit.training.mini_voices import PHONES
 DIMS = ModelDimensions(80, WINDOW, 128, 2, 3, 51865, 448, 128, 2, 2)
 """Three encoder and two decoder layers of 128 channels; everything else is as in OpenAI's multilingual models."""
 
-PHONE_WEIGHT, LISTEN_WEIGHT = 0.5, 1.5
+PHONE_WEIGHT, WORD_WEIGHT, LISTEN_WEIGHT = 0.5, 1.0, 1.5
 SOFTNESS = 1.5
 """Timestamp tokens next to the right one are not quite wrong: standard deviation in tokens of the target's spread."""
 
@@ -36,8 +36,8 @@ def shrunk(dims: ModelDimensions, book: Codebook) -> ModelDimensions:
 class Pupil(nn.Module):
     """A Whisper with few rows that is being taught.
 
-    Beside the next token it is asked, at each encoder frame, which phone is heard, and, at each token, to look where in
-    the sound the token is: all heads of the last decoder layer, which openai-whisper takes for word times, look at the
+    Beside the next token it is asked, at each encoder frame, which phone and which word is heard, and, at each token, to
+    look where in the sound the token is: all heads of the last decoder layer, which openai-whisper takes for word times, look at the
     next token; one head of the first layer looks at the one before.
     """
 
@@ -46,6 +46,7 @@ class Pupil(nn.Module):
         self.book = book
         self.whisper = Whisper(shrunk(dims, book))
         self.phones = nn.Linear(dims.n_audio_state, len(PHONES))
+        self.words = nn.Linear(dims.n_audio_state, len(book.numbers) + 1)
         with torch.no_grad():
             nn.init.normal_(self.whisper.decoder.token_embedding.weight, std=dims.n_text_state**-0.5)
             nn.init.normal_(self.whisper.decoder.positional_embedding, std=0.02)
@@ -64,8 +65,8 @@ class Pupil(nn.Module):
         out: Tensor = encoder.ln_post(x)
         return out
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """The losses of the next token, of the phones, and of where it looks."""
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The losses of the next token, of the phones and words at each frame, and of where it looks."""
         sound = self.heard(batch.mel, batch.offset)
         decoder = self.whisper.decoder
         x = decoder.token_embedding(batch.inputs) + decoder.positional_embedding[: batch.inputs.shape[1]]
@@ -81,7 +82,8 @@ class Pupil(nn.Module):
             looked.append(astray(where if late else where[:, :1], batch.spans if late else before))
         logits = (decoder.ln(x) @ decoder.token_embedding.weight.to(x.dtype).T).float()
         phones = F.cross_entropy(self.phones(sound).float().flatten(0, 1), batch.phones.flatten(), ignore_index=IGNORE)
-        return self.mistaken(logits, batch.targets), phones, torch.stack(looked).mean()
+        words = F.cross_entropy(self.words(sound).float().flatten(0, 1), batch.words.flatten(), ignore_index=IGNORE)
+        return self.mistaken(logits, batch.targets), phones, words, torch.stack(looked).mean()
 
     def mistaken(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy over all tokens of the full model; timestamps near the right one are nearly right."""

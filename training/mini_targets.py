@@ -29,11 +29,13 @@ class Codebook:
     """The tokens in use, each with its row in the small embedding; all other tokens share one more row, the last.
 
     ``tokens`` are ids of openai-whisper's multilingual tokenizer, ascending, so the 1501 timestamps lie together at the end.
+    ``numbers`` numbers the words from 1, in lower case; 0 is silence.
     """
 
     tokens: tuple[int, ...]
     rows: Mapping[int, int]
     tokenizer: Tokenizer
+    numbers: Mapping[str, int]
 
     @property
     def other(self) -> int:
@@ -69,8 +71,9 @@ def english() -> Tokenizer:
         return get_tokenizer(multilingual=True, num_languages=99, language="en", task="transcribe")
 
 
-def codebook(vocabulary: Iterable[str]) -> Codebook:
+def codebook(words: Iterable[str]) -> Codebook:
     """The tokens of a vocabulary: each word in lower case and with a capital letter, punctuation, specials, timestamps."""
+    vocabulary = tuple(words)
     tokenizer = english()
     first = tokenizer.timestamp_begin
     used = {*specials(tokenizer), *range(first, first + WINDOW + 1)}
@@ -79,12 +82,13 @@ def codebook(vocabulary: Iterable[str]) -> Codebook:
     for mark in ",.?":
         used |= {*tokenizer.encode(mark)}
     tokens = tuple(sorted(used))
-    return Codebook(tokens, {token: row for row, token in enumerate(tokens)}, tokenizer)
+    numbers = {word.lower(): number for number, word in enumerate(vocabulary, 1)}
+    return Codebook(tokens, {token: row for row, token in enumerate(tokens)}, tokenizer, numbers)
 
 
 def recovered(tokens: Sequence[int]) -> Codebook:
-    """The codebook whose tokens are known."""
-    return Codebook(tuple(tokens), {token: row for row, token in enumerate(tokens)}, english())
+    """The codebook whose tokens are known, for decoding: its words are not."""
+    return Codebook(tuple(tokens), {token: row for row, token in enumerate(tokens)}, english(), {})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +97,8 @@ class Batch:
 
     ``mel`` (clips, 80, 2 × frames); ``inputs`` and ``targets`` (clips, tokens), rows of the codebook, targets `IGNORE` where
     nothing is asked; ``spans`` (clips, tokens, 2), the encoder frames where the target is heard, empty where it is not;
-    ``phones`` (clips, frames), `IGNORE` where unknown; ``offset``: the place of the first frame in the full window.
+    ``phones`` and ``words`` (clips, frames), what is heard at each frame, `IGNORE` where unknown; ``offset``: the place of
+    the first frame in the full window.
     """
 
     mel: Tensor
@@ -101,6 +106,7 @@ class Batch:
     targets: Tensor
     spans: Tensor
     phones: Tensor
+    words: Tensor
     offset: int
 
 
@@ -163,6 +169,17 @@ def labels(clip: Clip, frames: int) -> np.ndarray[tuple[int], np.dtype[np.int64]
     return at
 
 
+def named(book: Codebook, clip: Clip, frames: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The word at each encoder frame, as `Codebook.numbers` has it; 0 where nobody speaks."""
+    at = np.zeros(frames, np.int64)
+    for sentence in clip.sentences:
+        for word in sentence:
+            at[max(round(word.start * FRAMES), 0) : max(round(word.end * FRAMES), 0)] = book.numbers.get(
+                word.text.rstrip(",.?!").lower(), IGNORE
+            )
+    return at
+
+
 def mel(clip: Clip, frames: int, rng: np.random.Generator) -> Tensor:
     """The log-mel spectrogram of a clip in a window, shape (80, 2 × frames).
 
@@ -197,4 +214,5 @@ def batch(book: Codebook, clips: Sequence[Clip], rng: np.random.Generator, frame
         spans[row, : len(seconds), 0] = edges[:, 0].round().long().clamp(0, frames - 1)
         spans[row, : len(seconds), 1] = edges[:, 1].round().long().clamp(0, frames)
     phones = torch.stack([torch.from_numpy(labels(clip, frames)) for clip in clips])
-    return Batch(torch.stack([mel(clip, frames, rng) for clip in clips]), inputs, targets, spans, phones, offset)
+    words = torch.stack([torch.from_numpy(named(book, clip, frames)) for clip in clips])
+    return Batch(torch.stack([mel(clip, frames, rng) for clip in clips]), inputs, targets, spans, phones, words, offset)

@@ -21,7 +21,7 @@ from meetsplit.training.course import Course, Terms, attend, slope
 from meetsplit.training.mini_clips import Studio, noises
 from meetsplit.training.mini_corpus import Corpus, Place, held_out, opened, synthesized
 from meetsplit.training.mini_exam import examine
-from meetsplit.training.mini_model import LISTEN_WEIGHT, PHONE_WEIGHT, Pupil, full, kept
+from meetsplit.training.mini_model import LISTEN_WEIGHT, PHONE_WEIGHT, WORD_WEIGHT, Pupil, full, kept
 from meetsplit.training.mini_targets import FRAMES, WINDOW, Batch, Codebook, batch, codebook
 from meetsplit.training.mini_text import Phrasebook, phrasebook
 
@@ -47,7 +47,15 @@ class Plan:
     def full_share(self, step: int) -> float:
         """How often a step has full windows: seldom at first, since they cost three times as much, mostly at the end."""
         done = step / self.steps
-        return 0.05 if done < 0.4 else 0.3 if done < 0.8 else 0.7
+        return 0.03 if done < 0.5 else 0.2 if done < 0.85 else 0.5
+
+    def rough_share(self, step: int) -> float:
+        """How often a clip has a room, noise or other voices: half of the time at first, mostly at the end."""
+        return 0.5 + 0.4 * min(step / self.steps / 0.6, 1.0)
+
+    def longest(self, step: int) -> float:
+        """Seconds of the longest short window: one sentence at first, and a whole turn at the end."""
+        return 4.0 + 6.0 * min(step / self.steps / 0.5, 1.0)
 
 
 def studios(corpus: Corpus, book: Phrasebook) -> tuple[Studio, Studio]:
@@ -64,21 +72,24 @@ def lesson(studio: Studio, book: Codebook, plan: Plan, step: int) -> Batch:
     """The clips of one step, alike in length; short windows lie anywhere in the full one half of the time."""
     rng = np.random.default_rng((plan.seed, step))
     if rng.random() < plan.full_share(step):
-        clips = [studio.clip(rng, float(rng.choice((rng.uniform(1, 12), rng.uniform(10, 28))))) for _ in range(FULL_AT_ONCE)]
+        lengths = [float(rng.choice((rng.uniform(1, 12), rng.uniform(10, 28)))) for _ in range(FULL_AT_ONCE)]
+        clips = [studio.clip(rng, seconds, bool(rng.random() < plan.rough_share(step))) for seconds in lengths]
         return batch(book, clips, rng, WINDOW, 0)
-    seconds = float(rng.uniform(1.2, 9))
-    clips = [studio.clip(rng, seconds * rng.uniform(0.85, 1.1)) for _ in range(min(round(SECONDS_AT_ONCE / seconds), 20))]
+    seconds = float(rng.uniform(1.0, plan.longest(step)))
+    lengths = [seconds * float(rng.uniform(0.85, 1.1)) for _ in range(min(round(SECONDS_AT_ONCE / seconds), 40))]
+    clips = [studio.clip(rng, length, bool(rng.random() < plan.rough_share(step))) for length in lengths]
     frames = min(math.ceil(max(clip.duration for clip in clips) * FRAMES) + int(rng.integers(0, 40)), WINDOW)
     return batch(book, clips, rng, frames, int(rng.integers(0, WINDOW - frames + 1)) if rng.random() < 0.5 else 0)
 
 
 def course(pupil: Pupil) -> Course[Batch]:
-    """A training that begins; its losses are those of tokens, phones and looking."""
+    """A training that begins; its losses are those of tokens, phones, words and looking."""
 
     def mistakes(given: Batch) -> tuple[Tensor, Sequence[Tensor]]:
         with torch.autocast("cpu", torch.bfloat16):
-            tokens, phones, looks = pupil(given)
-        return tokens + PHONE_WEIGHT * phones + LISTEN_WEIGHT * looks, (tokens, phones, looks)
+            tokens, phones, words, looks = pupil(given)
+        loss = tokens + PHONE_WEIGHT * phones + WORD_WEIGHT * words + LISTEN_WEIGHT * looks
+        return loss, (tokens, phones, words, looks)
 
     return Course(pupil, torch.optim.AdamW(pupil.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01), mistakes)
 
@@ -106,7 +117,7 @@ def main() -> None:
     under_way = course(pupil)
     under_way.resume(chosen.cache / "state.pt")
     plan = Plan(chosen.steps, chosen.peak, chosen.seed)
-    terms = Terms(chosen.minutes, plan.steps, chosen.cache / "state.pt", losses="tokens, phones, looks")
+    terms = Terms(chosen.minutes, plan.steps, chosen.cache / "state.pt", losses="tokens, phones, words, looks")
     attend(
         under_way,
         lambda step: lesson(rooms[0], pupil.book, plan, step),
