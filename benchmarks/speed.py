@@ -50,9 +50,9 @@ def worker(recording: Path, separate: str, *, words: bool) -> None:
         if isinstance(event, Finished):
             seconds[event.stage] = event.seconds
 
-    settings = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True)
+    settings = Settings(diarizer="embedded", separator="adapted", transcriber="sphinx", offline=True)
     if separate == PLAIN:
-        _answer(seconds_by_stage(recording, replace(settings, separate="everywhere")))
+        _answer(seconds_by_stage(recording, replace(settings, separator="dictionary", separate="everywhere")))
         return
     with tempfile.TemporaryDirectory() as scratch:
         if not words:
@@ -80,8 +80,8 @@ def measured(recording: Path, separate: str, *, words: bool) -> Mapping[str, obj
 
 def table(recording: Path, lengths: list[float], modes: list[str], *, words: bool) -> Iterator[str]:
     """One line per length and mode."""
-    yield f"| minutes | how | {' | '.join(STAGES)} | total | peak memory, GiB |"
-    yield "|---|---|" + "---|" * (len(STAGES) + 2)
+    yield f"| minutes | how | {' | '.join(STAGES)} | total | of it learning, s | peak memory, GiB |"
+    yield "|---|---|" + "---|" * (len(STAGES) + 3)
     with tempfile.TemporaryDirectory() as scratch:
         for minutes in lengths:
             path = looped(recording, minutes, Path(scratch) / f"{minutes:g}.wav")
@@ -92,7 +92,7 @@ def table(recording: Path, lengths: list[float], modes: list[str], *, words: boo
                     raise SystemExit(f"the worker answered {found}")
                 factors = [seconds.get(stage, 0.0) / (60 * minutes) for stage in STAGES]
                 cells = " | ".join(f"{factor:.3f}" for factor in (*factors, sum(factors)))
-                yield f"| {minutes:g} | {mode} | {cells} | {peak:.2f} |"
+                yield f"| {minutes:g} | {mode} | {cells} | {seconds.get('learn', 0.0):.0f} | {peak:.2f} |"
                 print(f"{minutes:g} min, {mode}: done", file=sys.stderr, flush=True)
 
 
@@ -114,7 +114,10 @@ def main() -> None:
         return
     modes = ["overlaps", *([PLAIN] if chosen.plain else [])]
     lines = list(table(chosen.recording, chosen.minutes, modes, words=chosen.words))
-    note = "Real-time factors per stage (seconds of work per second of recording); each run in a process of its own, models loaded in it."
+    note = (
+        "Real-time factors per stage (seconds of work per second of recording); each run in a process of its own, models loaded in it. "
+        f"Learning the recording's voices takes at most {Settings().adapt_budget:g} s."
+    )
     publish(chosen.section, "\n".join([*lines, "", note]), command("speed"), into_page=chosen.write)
 
 
