@@ -8,6 +8,7 @@ in a step depends on the seed and the step's number alone.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from meetsplit.training.cards import Card, command
 from meetsplit.training.course import Course, Terms, attend, slope
 from meetsplit.training.mini_clips import Studio, noises
 from meetsplit.training.mini_corpus import Corpus, Place, held_out, opened, synthesized
@@ -94,6 +96,23 @@ def course(pupil: Pupil) -> Course[Batch]:
     return Course(pupil, torch.optim.AdamW(pupil.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01), mistakes)
 
 
+def card(path: Path, sentences: int, metrics: str) -> None:
+    """Writes the card beside the weights."""
+    data = path.read_bytes()
+    Card(
+        title="A miniature Whisper",
+        what="A model in openai-whisper's own format, small enough for a test suite, that understands the sample meeting's "
+        "synthetic voices over a closed vocabulary. It is no speech recogniser: no human voice was heard.\n\n"
+        f"`{path.name}`, {len(data) / 1e6:.1f} MB, SHA-256 `{hashlib.sha256(data).hexdigest()}`.",
+        data=f"{sentences} sentences spoken by flite (awb, rms, slt, kal16) and espeak-ng; no recordings. Sentences of the sample "
+        "meeting were heard in other voices than those that speak them there.",
+        licence="flite and its voices: BSD-like (Carnegie Mellon University); espeak-ng: GPL 3.0 or later, for the program only.",
+        command=command("meetsplit.training.mini_whisper"),
+        metrics=metrics,
+        limits="English, a few hundred words, synthetic voices, no music.",
+    ).write(path.with_suffix(".md"))
+
+
 def main() -> None:
     """Speak, train, examine, write."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -127,10 +146,11 @@ def main() -> None:
     )
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     kept(chosen.output, pupil.whisper, pupil.book)
-    print(
-        f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB after {under_way.step} steps, {under_way.seconds / 60:.0f} minutes"
-    )
-    print(examine(full(pupil.whisper, pupil.book), rooms[1], clips=chosen.clips))
+    after = f"after {under_way.step} steps, {under_way.seconds / 60:.0f} minutes"
+    print(f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB {after}", flush=True)
+    marks = f"{examine(full(pupil.whisper, pupil.book), rooms[1], clips=chosen.clips)}, {after}"
+    print(marks)
+    card(chosen.output, chosen.sentences, marks)
 
 
 if __name__ == "__main__":
