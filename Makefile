@@ -44,17 +44,22 @@ check: $(VENV)/.dev ## ruff, mypy --strict and the suite
 clean: ## remove what the targets above made, but not .venv
 	rm -rf $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .typing
 
-# Benchmarks write their tables into docs/benchmarks.md; all of them take hours. SPEECH and MEETINGS are folders of real voices, if there are any.
+# Benchmarks write their tables into docs/benchmarks.md; all of them take hours. SPEECH (a folder for each person), CROWD (single speakers, eight or
+# more) and MEETINGS are folders of real voices, if there are any.
 # A small round of everything, to see that it works: make bench OVERLAPS=0.3 LASTS=1 LENGTHS=1 PLAIN=1 LONG=1 RECORDINGS=3 WAITING=100
 SETS    ?= build/meetings
 MINUTES ?= 60
 SPEECH  ?=
+CROWD   ?=
 MEETINGS ?=
 OVERLAPS ?= 0 0.1 0.2 0.3 0.4
 LASTS   ?= 2.5
 LENGTHS ?= 1 10 60
 PLAIN   ?= 1 5
-LONG    ?= 1 10 20 60 180
+LONG    ?= 20 60
+LONGEST ?= 120
+ENROL   ?= 20 40 80
+BUDGETS ?= 0 15 30 60 120
 RECORDINGS ?= 50
 WAITING ?= 10000
 BENCH   := $(BIN)/python -m meetsplit.benchmarks
@@ -74,9 +79,11 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=â
 	$(BENCH).meetings sample_data/standup.m4a --what quality --section sample --work build/work --write
 	$(BENCH).speed --minutes $(LENGTHS) --write
 	$(BENCH).speed --minutes $(PLAIN) --plain --section plain --write
-	$(BENCH).speed --minutes $(LONG) --no-words --section memory --write
+	$(BENCH).speed --recording $(SETS)/3spk/3spk-30ov-1.wav --minutes $(LONG) --no-words --section memory --write
+	test -z "$(CROWD)" || $(BIN)/python -m meetsplit.training.simulate --data $(CROWD) --speakers 8 --overlap 0.3 --minutes 12 --warmup 12 --reuse --seed 1 -o $(SETS)/8spk
+	test -z "$(CROWD)" || $(BENCH).speed --recording $(SETS)/8spk/8spk-30ov-1.wav --minutes $(LONGEST) --no-words --section eight --write
 	$(BENCH).jobs --recordings $(RECORDINGS) --jobs $(WAITING) --write
-	test -z "$(SPEECH)" || $(BENCH).separation --data $(SPEECH) --enrol 40 --pairs 5 --each 2 --budgets 0 30 60 --write
+	test -z "$(SPEECH)" || $(BENCH).separation --data $(SPEECH) --enrol $(ENROL) --pairs 5 --each 2 --budgets $(BUDGETS) --write
 	test -z "$(SPEECH)" || $(BENCH).meetings $(SETS)/real-2spk --what quality --work build/work --write
 	$(BENCH).diarization $(if $(MEETINGS),--data $(MEETINGS)) --call --write
 

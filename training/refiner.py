@@ -1,39 +1,35 @@
 """Train the network that `adapted` starts from: a refiner of dictionary masks, for voices it has never heard.
 
-    python -m meetsplit.training.refiner --data DIR --minutes 30 [--lessons 2000] [--cache DIR] [-o FILE]
+    python -m meetsplit.training.refiner --data DIR --minutes 30 [--lessons 2000] [--steps 6000] [--cache DIR] [-o FILE]
 
 ``DIR`` is any folder of single-speaker audio (see `meetsplit.training.speech.recorded` for layouts; LibriSpeech's own does). One
 person in sixteen is held out; what is printed of them are voices that the network never heard. First lessons are made
-(mixtures with what dictionaries say of them, about a quarter of a second each), then the network learns for ``--minutes``. Both
-are kept in ``--cache`` and go on where they stopped.
+(mixtures with what dictionaries say of them, about a quarter of a second each), then the network learns for ``--minutes``, at most
+``--steps`` in all. Both are kept in ``--cache`` and go on where they stopped. What is written did best on the people held out.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import math
-import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from meetsplit.pipeline.data import Samples
 from meetsplit.pipeline.separators.adapted_refiner import Refiner, Shape, kept
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.training.cards import Card, command
+from meetsplit.training.course import Course, Terms, attend, slope
 from meetsplit.training.refiner_lessons import SECONDS, Lessons, missed, opened, people, shards
 
 BATCH = 8
 HELD_OUT = 16
 """One speaker in so many is only examined."""
-
-SAVE_EVERY = 60.0
-"""Seconds between two states on disk."""
 
 EXAM_EVERY = 300
 """Steps between two exams."""
@@ -55,45 +51,33 @@ def split(speakers: Mapping[str, Sequence[Samples]]) -> tuple[dict[str, Sequence
     return {n: u for n, u in speakers.items() if not held(n)}, {n: u for n, u in speakers.items() if held(n)}
 
 
-@dataclass(slots=True, eq=False)
-class Course:
-    """The state of a training: where it is, and what it has cost so far."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """The lessons of one step, and another microphone's gains for each, ``(lessons, bins)``."""
 
-    refiner: Refiner
-    optimizer: torch.optim.AdamW
-    step: int = 0
-    seconds: float = 0.0
-
-    def learn(self, given: Lessons, teacher: DictionarySeparator, rate: float) -> float:
-        """One step; the mean SNR in dB."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        loss = missed(self.refiner, teacher, given, half=True, colour=_colours(given, self.step)).mean()
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.refiner.parameters(), 5.0)
-        self.optimizer.step()
-        self.step += 1
-        return -loss.item()
-
-    def save(self, path: Path) -> None:
-        """Writes the state so that a kill at any moment leaves the old or the new one."""
-        fresh = path.with_suffix(".part")
-        state = {"refiner": self.refiner.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds}
-        torch.save(state, fresh)
-        os.replace(fresh, path)
-
-    def resume(self, path: Path) -> None:
-        """Goes on from a saved state, if there is one."""
-        if path.exists():
-            state = torch.load(path, weights_only=True)
-            self.refiner.load_state_dict(state["refiner"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.seconds = state["step"], state["seconds"]
-            print(f"going on at step {self.step}, {self.seconds / 60:.0f} minutes in", flush=True)
+    given: Lessons
+    colour: Tensor
 
 
-def _colours(given: Lessons, step: int) -> torch.Tensor:
+def task(lessons: Lessons, step: int) -> Task:
+    """What is learned in a step: that depends on its number alone."""
+    rng = np.random.default_rng((7, step))
+    given = lessons.of(rng.choice(len(lessons), BATCH, replace=False).tolist())
+    return Task(given, _colours(given, step))
+
+
+def course(refiner: Refiner) -> Course[Task]:
+    """A training that begins; what is printed is the mean SNR in dB."""
+    teacher = DictionarySeparator()
+
+    def mistakes(task: Task) -> tuple[Tensor, Sequence[Tensor]]:
+        loss = missed(refiner, teacher, task.given, half=True, colour=task.colour).mean()
+        return loss, (-loss.detach(),)
+
+    return Course(refiner, torch.optim.AdamW(refiner.parameters(), lr=0.0, weight_decay=0.01), mistakes)
+
+
+def _colours(given: Lessons, step: int) -> Tensor:
     """For every lesson another microphone: a smooth random curve over the bins, of a few decibels, at the same loudness."""
     rng = np.random.default_rng((11, step))
     lessons, bins = len(given), given.parts.shape[2]
@@ -106,39 +90,25 @@ def _colours(given: Lessons, step: int) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def examined(refiner: Refiner, given: Lessons) -> str:
-    """SNR in dB of held-out voices by the refiner, and by the dictionaries alone."""
+def examined(refiner: Refiner, given: Lessons) -> float:
+    """SNR in dB of held-out voices."""
     teacher = DictionarySeparator()
-
-    def mean(judge: Refiner) -> float:
-        scores = [missed(judge, teacher, given.of(range(k, min(k + BATCH, len(given))))) for k in range(0, len(given), BATCH)]
-        return -float(torch.cat(scores).mean())
-
-    return f"{mean(refiner):.2f} dB, dictionaries alone {mean(Refiner(refiner.shape).to(refiner.trust.device)):.2f} dB"
+    scores = [missed(refiner, teacher, given.of(range(k, min(k + BATCH, len(given))))) for k in range(0, len(given), BATCH)]
+    return -float(torch.cat(scores).mean())
 
 
-def train(course: Course, given: Lessons, exam: Lessons, *, minutes: float, peak: float, save: Callable[[], None]) -> None:
-    """Learns until the minutes are over, all calls together; the rate rises, then falls to nothing on half a cosine."""
-    teacher = DictionarySeparator()
-    recent: list[float] = []
-    saved = began = time.monotonic()
-    before = course.seconds
-    while course.seconds < minutes * 60:
-        rng = np.random.default_rng((7, course.step))
-        done = course.seconds / (minutes * 60)
-        rate = peak * min(1.0, (course.step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * done))
-        recent.append(course.learn(given.of(rng.choice(len(given), BATCH, replace=False).tolist()), teacher, rate))
-        now = time.monotonic()
-        course.seconds = before + now - began
-        if course.step % 50 == 0:
-            print(f"step {course.step}, {course.seconds / 60:.1f} of {minutes:g} min: {np.mean(recent):.2f} dB", flush=True)
-            recent = []
-        if course.step % EXAM_EVERY == 0:
-            print(f"held-out voices: {examined(course.refiner, exam)}", flush=True)
-        if now - saved > SAVE_EVERY:
-            save()
-            saved = now
-    save()
+def train(under_way: Course[Task], lessons: Lessons, held: Lessons, terms: Terms, *, peak: float) -> None:
+    """Learns until the steps or the minutes are at an end; the rate rises, then falls along a cosine."""
+    refiner = under_way.pupil
+
+    def exam() -> str:
+        under_way.examined(examined(refiner, held))  # type: ignore[arg-type]
+        return f"held-out voices: {under_way.marks[-1].value:.2f} dB"
+
+    attend(under_way, lambda step: task(lessons, step), terms, rate=lambda step: peak * slope(step, terms.steps), exam=exam)
+    if not under_way.marks or under_way.marks[-1].step != under_way.step:
+        print(exam(), flush=True)
+        under_way.save(terms.state)
 
 
 def card(weights: Path, *, data: str, licence: str, metrics: str) -> None:
@@ -152,7 +122,8 @@ def main() -> None:
     """Make lessons, learn, examine, write."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, required=True, help="folder of single-speaker audio")
-    options.add_argument("--minutes", type=float, default=30.0, help="training time, all calls together; making lessons comes on top")
+    options.add_argument("--minutes", type=float, default=30.0, help="training time of this call; making lessons comes on top")
+    options.add_argument("--steps", type=int, default=6000, help="length of the learning rate's way down")
     options.add_argument("--lessons", type=int, default=2000)
     options.add_argument("--exam", type=int, default=100, help="held-out lessons")
     options.add_argument("--peak", type=float, default=1e-3, help="highest learning rate")
@@ -173,15 +144,17 @@ def main() -> None:
             print(f"{path}", flush=True)
     torch.manual_seed(chosen.seed)
     refiner = Refiner(Shape(width=chosen.width, blocks=chosen.blocks))
-    course = Course(refiner, torch.optim.AdamW(refiner.parameters(), lr=0.0, weight_decay=0.01))
-    state = chosen.cache / "state.pt"
-    course.resume(state)
-    exam = opened(made[0])
-    train(course, opened(made[1]), exam, minutes=chosen.minutes, peak=chosen.peak, save=lambda: course.save(state))
+    under_way, exam = course(refiner), opened(made[0])
+    before = examined(refiner, exam)
+    under_way.resume(chosen.cache / "state.pt")
+    terms = Terms(chosen.minutes, chosen.steps, chosen.cache / "state.pt", exam_every=EXAM_EVERY, losses="dB")
+    train(under_way, opened(made[1]), exam, terms, peak=chosen.peak)
+    refiner.load_state_dict(under_way.best or refiner.state_dict())
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     kept(chosen.output, refiner)
-    score = f"{examined(refiner, exam)}, after {course.step} steps of {BATCH} mixtures, {course.seconds / 60:.0f} minutes"
-    print(f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB; held-out voices: {score}")
+    best = max(under_way.marks, key=lambda mark: mark.value)
+    score = f"{best.value:.2f} dB after {best.step} steps of {BATCH} mixtures, dictionaries alone {before:.2f} dB"
+    print(f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB; held-out voices: {score}; {under_way.seconds / 60:.0f} minutes")
     data = f"{chosen.about or 'Not told'}; {len(learned)} people, {len(held)} more held out, {chosen.lessons} mixtures of {SECONDS:g} s."
     card(chosen.output, data=data, licence=chosen.about, metrics=f"SNR on {len(exam)} mixtures of held-out people: {score}.")
 
