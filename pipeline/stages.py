@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from meetsplit.pipeline.data import Audio, Heard, Speaker, Turn, Voice
+from meetsplit.pipeline.data import Audio, Heard, Samples, Speaker, Turn, Voice
 from meetsplit.pipeline.events import Tell
 
 
@@ -103,8 +103,12 @@ class Listener(Protocol):
 
     rate: int
 
-    def shares(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float]:
-        """How much of the mixture's energy sounds like each known speaker, 0 to 1; the rest sounds like several."""
+    def shares(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+        """How much of the energy about each ``block`` seconds of the mixture sounds like each known speaker, 0 to 1.
+
+        The rest sounds like several. What ``known`` holds from the mixture's own time says nothing about it and is left
+        out. Raises `Unseparated` where nothing is left of somebody.
+        """
 
 
 @runtime_checkable

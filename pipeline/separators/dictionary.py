@@ -120,17 +120,22 @@ class DictionarySeparator:
         return dictionary
 
     def _learn(self, clips: Sequence[Audio]) -> torch.Tensor:
-        """Spectra drawn from the louder frames, as columns that sum to one: ``(bins, exemplars)``."""
+        """Exemplars as columns that sum to one: ``(bins, exemplars)``."""
+        chosen, _ = self.exemplars(clips)
+        return chosen / chosen.sum(dim=0)
+
+    def exemplars(self, clips: Sequence[Audio]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Spectra drawn from the louder frames, ``(bins, exemplars)``, and when on the recording's clock each was heard."""
         kept = _longest(clips, self._recipe.most)
-        played = [_played(clip, speed) for speed in self._recipe.warps for clip in kept]
-        frames = torch.cat([self.spectra(clip.samples).abs() for clip in played], dim=1)
+        heard = [(self.spectra(_played(clip, speed).samples).abs(), clip) for speed in self._recipe.warps for clip in kept]
+        frames = torch.cat([spectra for spectra, _ in heard], dim=1)
+        moments = torch.cat([torch.linspace(clip.span.start, clip.span.end, spectra.shape[1]) for spectra, clip in heard])
         power = frames.square().sum(dim=0)
         loud = torch.nonzero((power >= torch.quantile(power, self._recipe.quietest)) & (power > 0.0))[:, 0]
         if len(loud) > self._recipe.exemplars:
             order = torch.randperm(len(loud), generator=torch.Generator().manual_seed(self._seed))
             loud = loud[order[: self._recipe.exemplars].to(loud.device)]
-        chosen = frames[:, loud]
-        return chosen / chosen.sum(dim=0)
+        return frames[:, loud], moments.to(loud.device)[loud]
 
     def spectra(self, samples: Samples) -> torch.Tensor:
         """Complex short-time spectra: ``(bins, frames)``."""
