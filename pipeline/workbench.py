@@ -31,6 +31,9 @@ from meetsplit.pipeline.together import Together
 
 _BLOCK = 1 << 20
 
+EDITION = 2
+"""Raised with every change after which a stage answers otherwise: what an earlier state of this code kept is not today's result."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -44,7 +47,7 @@ class Keys:
 def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
     """The keys of a recording whose `fingerprint` is ``content`` under these settings and choices."""
     asked = dict(settings.recorded()) | {gate: settings.has(gate) for gate in GATES} | {"recast": settings.recasts}
-    software = [versions.meetsplit(), versions.recorded()]
+    software = [EDITION, versions.meetsplit(), versions.recorded()]
 
     def key(before: str, stages: Sequence[str], names: Sequence[str], *files: Path | None) -> str:
         chosen = [choice for stage in stages if (choice := plan.of(stage)) is not None]
