@@ -29,7 +29,7 @@ class Running:
         self.process = process
         self.lines: list[str] = []
 
-    def until(self, text: str, seconds: float = 60.0) -> str:
+    def until(self, text: str, seconds: float = 240.0) -> str:
         """Read until a line holds ``text``."""
         assert self.process.stderr is not None
         end = time.monotonic() + seconds
@@ -44,7 +44,7 @@ class Running:
         self.process.kill()
         self.end()
 
-    def end(self, seconds: float = 60.0) -> int:
+    def end(self, seconds: float = 240.0) -> int:
         out, err = self.process.communicate(timeout=seconds)
         self.lines += err.splitlines()
         self.lines += out.splitlines()
