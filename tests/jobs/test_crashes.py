@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,13 @@ def test_killed_in_every_stage(house: Any, undisturbed: Any, stage: str) -> None
     assert (job["state"], job["attempt"]) == ("done", 1)
 
 
+def named(line: str) -> str:
+    """The recording that a line is about."""
+    found = re.search(r"call\d", line)
+    assert found is not None, line
+    return found[0]
+
+
 def test_two_workers_share_and_one_is_killed(house: Any) -> None:
     for number in range(6):
         house.recording(f"call{number}.wav", seconds=100, seed=number)
@@ -49,13 +58,16 @@ def test_two_workers_share_and_one_is_killed(house: Any) -> None:
     workers = [house.start("worker"), house.start("worker")]
     workers[0].until("separate …")
     workers[0].kill()
-    done = [line for line in workers[0].lines if line.startswith("done")]
-    while len(done) < 6:
-        done.append(workers[1].until("done: "))
+    done = [named(line) for line in workers[0].lines if line.startswith("done")]
+    while len(set(done)) < 6:
+        done.append(named(workers[1].until("done: ")))
+    patience = time.monotonic() + 120
+    while {job["state"] for job in house.jobs()} != {"done"} and time.monotonic() < patience:
+        time.sleep(0.3)
     code, seconds = workers[1].signal(signal.SIGTERM)
     assert (code, seconds < 10) == (0, True)
     assert {job["state"] for job in house.jobs()} == {"done"}
-    assert len(set(done)) == 6, "no recording was done twice"
+    assert len(done) <= 7, "only what was told as done at the very moment of the kill may be told again"
     assert sorted(path.name for path in house.out.glob("*.json")) == [f"call{number}.json" for number in range(6)]
 
 
