@@ -75,10 +75,10 @@ def recast(recording: Audio, turns: Sequence[Turn], listener: Listener) -> tuple
     Only in overlaps and within `REACH` of an edge of a turn. At no moment do more or fewer people speak than before, and
     whoever has hardly any clean speech elsewhere neither loses nor wins a word.
     """
-    speech = timeline.by_speaker(timeline.inside(turns, recording.span))
+    held = timeline.inside(turns, recording.span)
+    speech, pieces = timeline.by_speaker(held), timeline.activity(held)
     clean = {speaker: clean_speech(recording, turns, speaker, KNOWN_AT_MOST) for speaker in speech}
     known = {speaker: tuple(resample(clip, listener.rate) for clip in clips) for speaker, clips in clean.items()}
-    pieces = timeline.activity(timeline.inside(turns, recording.span))
     doubted = _doubted(pieces)
     steps = [_Step(span, {people: 0.0}) for piece, people in pieces for span in timeline.subtract([piece], doubted)]
     for window in doubted:
