@@ -45,11 +45,13 @@ clean: ## remove what the targets above made, but not .venv
 	rm -rf $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .typing
 
 # Benchmarks write their tables into docs/benchmarks.md; all of them take hours. SPEECH (a folder for each person), CROWD (single speakers, eight or
-# more) and MEETINGS are folders of real voices, if there are any.
+# more) and MEETINGS are folders of real voices, if there are any; SEXES is a CSV about SPEECH, SEPFORMER the result of train-separation.
 # A small round of everything, to see that it works: make bench OVERLAPS=0.3 LASTS=1 LENGTHS=1 PLAIN=1 LONG=1 RECORDINGS=3 WAITING=100
 SETS    ?= build/meetings
 MINUTES ?= 60
 SPEECH  ?=
+SEXES   ?=
+SEPFORMER ?=
 CROWD   ?=
 MEETINGS ?=
 OVERLAPS ?= 0 0.1 0.2 0.3 0.4
@@ -83,7 +85,7 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=â
 	test -z "$(CROWD)" || $(BIN)/python -m meetsplit.training.simulate --data $(CROWD) --speakers 8 --overlap 0.05 --minutes 12 --warmup 12 --reuse --seed 1 -o $(SETS)/8spk
 	test -z "$(CROWD)" || $(BENCH).speed --recording $(SETS)/8spk/8spk-05ov-1.wav --minutes $(LONGEST) --no-words --section eight --write
 	$(BENCH).jobs --recordings $(RECORDINGS) --jobs $(WAITING) --write
-	test -z "$(SPEECH)" || $(BENCH).separation --data $(SPEECH) --enrol $(ENROL) --pairs 5 --each 2 --budgets $(BUDGETS) --write
+	test -z "$(SPEECH)" || $(BENCH).separation --data $(SPEECH) --enrol $(ENROL) $(if $(SEXES),--sexes "$(SEXES)") --pairs 5 --each 2 --budgets $(BUDGETS) --combinations 60 $(if $(SEPFORMER),--sepformer "$(SEPFORMER)") --write
 	test -z "$(SPEECH)" || $(BENCH).meetings $(SETS)/real-2spk --what quality --work build/work --write
 	$(BENCH).diarization $(if $(MEETINGS),--data $(MEETINGS)) --call --write
 

@@ -1,11 +1,13 @@
 """How well are two known voices taken apart? SI-SDR gains of separators on mixtures of real voices.
 
-    python -m meetsplit.benchmarks.separation --data DIR [--sexes speakers.csv] [--enrol 15 40 80] [--each 3] [--pairs N] [--budgets 0 30]
+    python -m meetsplit.benchmarks.separation --data DIR [--sexes speakers.csv] [--enrol 20 40 80] [--each 3] [--pairs N] [--budgets 0 30]
 
 ``DIR`` holds one folder per speaker with sound files anywhere below (LibriSpeech's own layout does). For every pair of speakers
 (or ``--pairs`` of them, evenly), ``--each`` mixtures of 2–6 s are made at 0 or ±3 dB from one utterance each; the separator knows
 each speaker by *other* utterances, so nothing of a mixture leaks into what is learned. ``adapted`` learns each pair anew, for each of
-the ``--budgets`` in seconds. The CSV has the columns ``speaker`` and ``sex``. Prints a markdown table.
+the ``--budgets`` in seconds of this machine's processor with all its cores. ``--combinations`` adds what is learned
+from nothing, and means of voices; ``--sepformer`` a SepFormer, whose voices come in the order that fits the truth best. The CSV has the
+columns ``speaker`` and ``sex``. Prints a markdown table.
 """
 
 from __future__ import annotations
@@ -20,16 +22,18 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from meetsplit.benchmarks import page
 from meetsplit.pipeline.audio import read
-from meetsplit.pipeline.data import Audio, Samples
-from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice
+from meetsplit.pipeline.events import Tell, nobody
 from meetsplit.pipeline.separators.adapted import AdaptedSeparator
 from meetsplit.pipeline.separators.adapted_course import Plan
-from meetsplit.pipeline.separators.adapted_refiner import opened
+from meetsplit.pipeline.separators.adapted_refiner import Refiner, opened
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
-from meetsplit.pipeline.stages import Learner, Separator, Unseparated
+from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.stages import BlindSeparator, Learner, Separator, Unseparated
 
 RATE = 16_000
 SOUNDS = {".flac", ".wav", ".mp3", ".ogg", ".opus", ".m4a"}
@@ -125,7 +129,16 @@ def enrolment(utterances: Sequence[Audio], without: int, seconds: float) -> list
     return clips
 
 
-def measured(name: str, separator: Separator, given: Sequence[Case]) -> Row:
+def taken(separator: Separator | BlindSeparator, case: Case) -> Sequence[Samples]:
+    """The voices that the separator finds, in the order of the truth. Raises `Unseparated`."""
+    if not isinstance(separator, BlindSeparator):
+        return [voice.audio.samples for voice in separator.separate(case.mixture, case.known).values()]
+    found = [voice.samples for voice in separator.split(case.mixture, len(case.truth))]
+    orders = itertools.permutations(found)
+    return max(orders, key=lambda order: sum(si_sdr(voice, truth) for voice, truth in zip(order, case.truth, strict=True)))
+
+
+def measured(name: str, separator: Separator | BlindSeparator, given: Sequence[Case]) -> Row:
     """The separator's gains over the given cases; one that learns, learns each pair."""
     gains: list[float] = []
     same: list[bool] = []
@@ -139,14 +152,14 @@ def measured(name: str, separator: Separator, given: Sequence[Case]) -> Row:
         for case in alike:
             began = time.process_time()
             try:
-                found = able.separate(case.mixture, case.known)
+                found = taken(able, case)
             except Unseparated:
                 refused += 1
                 continue
             finally:
                 taking += time.process_time() - began
-            for voice, truth in zip(found.values(), case.truth, strict=True):
-                gains.append(si_sdr(voice.audio.samples, truth) - si_sdr(case.mixture.samples, truth))
+            for voice, truth in zip(found, case.truth, strict=True):
+                gains.append(si_sdr(voice, truth) - si_sdr(case.mixture.samples, truth))
                 same.append(case.same_sex)
     return Row(name, tuple(gains), tuple(same), learning / max(len(pairs), 1), taking / max(len(given), 1), refused)
 
@@ -160,16 +173,44 @@ def some(given: Sequence[Case], pairs: int | None) -> Sequence[Case]:
     return [case for case in given if tuple(case.known) in kept]
 
 
-def adapted(budget: float, refiner: Path) -> Separator:
-    """The separator that learns for ``budget`` seconds (of the processor, whatever else the machine does), from the weights in a file."""
-    return AdaptedSeparator(opened(refiner), plan=Plan(budget, clock=time.process_time))
+def clock() -> float:
+    """Seconds of the processor with all cores that are used: those of the wall on a machine that does nothing else."""
+    return time.process_time() / torch.get_num_threads()
 
 
-def recipes(sweep: bool, budgets: Sequence[float], refiner: Path) -> Mapping[str, Callable[[], Separator]]:
-    """What is compared: the separators as they are, or what the dictionary's defaults were chosen among."""
-    if not sweep:
-        learning = {f"adapted {budget:g} s": partial(adapted, budget, refiner) for budget in budgets}
-        return {"dictionary": DictionarySeparator, **learning}
+def sepformer(folder: Path) -> BlindSeparator:
+    """A SepFormer that was trained with `meetsplit.training.separation`, or a public one."""
+    from meetsplit.pipeline.separators.sepformer import SepformerSeparator
+
+    return SepformerSeparator.load(Settings(), {"separator": folder}, "cpu")
+
+
+def adapted(refiner: Path | None, budget: float) -> AdaptedSeparator:
+    """The separator that learns for ``budget`` seconds, from the weights in a file or from nothing."""
+    return AdaptedSeparator(Refiner() if refiner is None else opened(refiner), plan=Plan(budget, clock))
+
+
+@dataclass(slots=True, eq=False)
+class Mean:
+    """Half of what each of two separators says: a `Learner`."""
+
+    first: DictionarySeparator
+    second: AdaptedSeparator
+    rate: int = RATE
+
+    def learned(self, company: Mapping[tuple[Speaker, ...], float], known: Mapping[Speaker, Sequence[Audio]], tell: Tell) -> Mean:
+        """The second learns."""
+        return Mean(self.first, self.second.learned(company, known, tell))
+
+    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+        """The mean of both voices of each speaker."""
+        first, second = (one.separate(mixture, known) for one in (self.first, self.second))
+        half = np.float32(0.5)
+        return {name: Voice(mixture.replaced(half * (first[name].audio.samples + second[name].audio.samples))) for name in known}
+
+
+def recipes() -> Mapping[str, Callable[[], Separator]]:
+    """What the dictionary's defaults were chosen among."""
     plain = Recipe()
     varied = {
         "dictionary": plain,
@@ -194,25 +235,38 @@ def main() -> None:
     asked = page.options(__doc__)
     asked.add_argument("--data", type=Path, required=True, help="one folder per speaker")
     asked.add_argument("--sexes", type=Path, help="CSV with the columns speaker, sex")
-    asked.add_argument("--enrol", type=float, nargs="+", default=[15.0, 40.0, 80.0], help="seconds of clean speech per speaker")
+    asked.add_argument("--enrol", type=float, nargs="+", default=[20.0, 40.0, 80.0], help="seconds of clean speech per speaker")
     asked.add_argument("--each", type=int, default=3, help="mixtures per pair of speakers")
     asked.add_argument("--pairs", type=int, help="so many pairs of speakers; all if left out")
     asked.add_argument("--budgets", type=float, nargs="*", default=[0.0, 15.0, 30.0, 60.0], help="seconds that `adapted` may learn a pair")
+    asked.add_argument("--combinations", type=float, metavar="BUDGET", help="also combinations that learn so many seconds")
+    asked.add_argument("--sepformer", type=Path, help="folder of a SepFormer for two voices")
     asked.add_argument("--refiner", type=Path, default=REFINER, help="other weights than the shipped ones")
     asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--sweep", action="store_true", help="also other recipes than the default")
+    asked.add_argument("--sweep", action="store_true", help="the dictionary alone, with other recipes than the default")
     options = asked.parse_args()
     sexes: dict[str, str] = {}
     if options.sexes is not None:
         with options.sexes.open(newline="", encoding="utf-8") as file:
             sexes = {row["speaker"]: row["sex"] for row in csv.DictReader(file)}
+    compared: dict[str, Callable[[], Separator | BlindSeparator]] = {"dictionary": DictionarySeparator}
+    if options.sweep:
+        compared |= recipes()
+    else:
+        compared |= {f"adapted {budget:g} s": partial(adapted, options.refiner, budget) for budget in options.budgets}
+    if options.combinations is not None:
+        budget = options.combinations
+        compared[f"the same from nothing, {budget:g} s"] = partial(adapted, None, budget)
+        compared[f"mean of dictionary and adapted {budget:g} s"] = lambda: Mean(DictionarySeparator(), adapted(options.refiner, budget))
+    if options.sepformer is not None:
+        compared["our SepFormer"] = partial(sepformer, options.sepformer)
     utterances = voices(options.data)
     lines = [HEAD]
     for enrol in options.enrol:
         given = list(cases(utterances, sexes, enrol=enrol, each=options.each, seed=options.seed))
         given = list(some(given, options.pairs))
         heard = np.mean([sum(clip.duration for clip in clips) for case in given for clips in case.known.values()])
-        for name, make in recipes(options.sweep, options.budgets, options.refiner).items():
+        for name, make in compared.items():
             lines.append(measured(f"{name}, {enrol:g} s (had {heard:.0f})", make(), given).cells())
             print(lines[-1], file=sys.stderr, flush=True)
     page.publish("separation", "\n".join(lines), page.command("separation"), into_page=options.write)

@@ -63,3 +63,18 @@ def test_it_goes_on_and_lays_a_card(
     card = out.with_suffix(".md").read_text("utf-8")
     assert "made up, CC0" in card
     assert " steps of 2 mixtures, dictionaries alone " in card
+
+
+def test_a_mixture_is_no_part_of_what_explains_it() -> None:
+    """Nor at another speed: what learns would lean on it, and miss it where it counts."""
+    rng = np.random.default_rng(4)
+    own = [np.full(round(seconds * RATE), index + 1, np.float32) for index, seconds in enumerate((2.0, 9.0, 8.0, 30.0))]
+    for _ in range(5):
+        first, *others = refiner_lessons._told(own, rng)
+        assert len(first) >= refiner_lessons.SECONDS * RATE
+        assert len({float(np.median(clip)) for clip in (first, *others)}) == 1 + len(others)
+    ramp = np.linspace(0.0, 1.0, 10 * RATE, dtype=np.float32)
+    segment, rest = refiner_lessons._cut([ramp, ramp + 2.0], rng)
+    assert len(segment) == refiner_lessons.SECONDS * RATE
+    assert not np.intersect1d(segment, np.concatenate(rest)).size
+    assert sum(map(len, rest)) == 2 * len(ramp) - len(segment)

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 
 from meetsplit.pipeline.data import Samples
+from meetsplit.pipeline.separators.adapted_lessons import Lessons, missed
 from meetsplit.pipeline.separators.adapted_refiner import Refiner, Shape, kept
-from meetsplit.pipeline.separators.dictionary import DictionarySeparator
+from meetsplit.pipeline.separators.adapted_refiner import opened as weights
 from meetsplit.training.cards import Card, command
 from meetsplit.training.course import Course, Terms, attend, slope
-from meetsplit.training.refiner_lessons import SECONDS, Lessons, missed, opened, people, shards
+from meetsplit.training.refiner_lessons import SECONDS, opened, people, shards
 
 BATCH = 8
 HELD_OUT = 16
@@ -35,7 +36,7 @@ EXAM_EVERY = 300
 """Steps between two exams."""
 
 LIMITS = (
-    "Learned from mixtures of two people in one language, most of them clean, with dictionaries of some ten seconds of speech. More "
+    "Learned from mixtures of two people in one language, most of them clean, with dictionaries of up to a minute of speech. More "
     "voices, rooms, music, and voices of children were not heard. It only corrects what dictionaries say: where they know nothing, it "
     "guesses."
 )
@@ -68,10 +69,9 @@ def task(lessons: Lessons, step: int) -> Task:
 
 def course(refiner: Refiner) -> Course[Task]:
     """A training that begins; what is printed is the mean SNR in dB."""
-    teacher = DictionarySeparator()
 
     def mistakes(task: Task) -> tuple[Tensor, Sequence[Tensor]]:
-        loss = missed(refiner, teacher, task.given, half=True, colour=task.colour).mean()
+        loss = missed(refiner, task.given, half=True, colour=task.colour).mean()
         return loss, (-loss.detach(),)
 
     return Course(refiner, torch.optim.AdamW(refiner.parameters(), lr=0.0, weight_decay=0.01), mistakes)
@@ -92,8 +92,7 @@ def _colours(given: Lessons, step: int) -> Tensor:
 @torch.inference_mode()
 def examined(refiner: Refiner, given: Lessons) -> float:
     """SNR in dB of held-out voices."""
-    teacher = DictionarySeparator()
-    scores = [missed(refiner, teacher, given.of(range(k, min(k + BATCH, len(given))))) for k in range(0, len(given), BATCH)]
+    scores = [missed(refiner, given.of(range(k, min(k + BATCH, len(given))))) for k in range(0, len(given), BATCH)]
     return -float(torch.cat(scores).mean())
 
 
@@ -111,11 +110,11 @@ def train(under_way: Course[Task], lessons: Lessons, held: Lessons, terms: Terms
         under_way.save(terms.state)
 
 
-def card(weights: Path, *, data: str, licence: str, metrics: str) -> None:
+def card(file: Path, *, data: str, licence: str, metrics: str) -> None:
     """Lay a card beside the weights."""
-    size = f"`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{hashlib.sha256(weights.read_bytes()).hexdigest()}`."
+    size = f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB, SHA-256 `{hashlib.sha256(file.read_bytes()).hexdigest()}`."
     what = f"A network that corrects the masks of the `dictionary` separator; the `adapted` separator starts from it.\n\n{size}"
-    Card("The refiner", what, data, licence, command("meetsplit.training.refiner"), metrics, LIMITS).write(weights.with_suffix(".md"))
+    Card("The refiner", what, data, licence, command("meetsplit.training.refiner"), metrics, LIMITS).write(file.with_suffix(".md"))
 
 
 def main() -> None:
@@ -129,6 +128,7 @@ def main() -> None:
     options.add_argument("--peak", type=float, default=1e-3, help="highest learning rate")
     options.add_argument("--width", type=int, default=Shape().width)
     options.add_argument("--blocks", type=int, default=Shape().blocks)
+    options.add_argument("--start", type=Path, metavar="FILE", help="weights to go on from instead of from nothing")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--about", default="", metavar="TEXT", help="what the data is and its licence, for the card")
     options.add_argument("--cache", type=Path, default=Path("out/refiner"), help="lessons and the state of the training")
@@ -143,7 +143,7 @@ def main() -> None:
             made[-1].append(path)
             print(f"{path}", flush=True)
     torch.manual_seed(chosen.seed)
-    refiner = Refiner(Shape(width=chosen.width, blocks=chosen.blocks))
+    refiner = Refiner(Shape(width=chosen.width, blocks=chosen.blocks)) if chosen.start is None else weights(chosen.start)
     under_way, exam = course(refiner), opened(made[0])
     before = examined(refiner, exam)
     under_way.resume(chosen.cache / "state.pt")

@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.resampling import resample
-from meetsplit.pipeline.separators.adapted_lessons import unlike
-from meetsplit.pipeline.separators.adapted_refiner import Refiner, face
+from meetsplit.pipeline.separators.adapted_lessons import Lessons, joined, lesson
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.training.rooms import drawn, pink, responses, reverberated, telephoned
-from meetsplit.training.speech import recorded
+from meetsplit.training.speech import recorded, voiced
 
 RATE = 16_000
 SECONDS = 3.0
@@ -26,6 +23,12 @@ SECONDS = 3.0
 
 LEAST = 3.0
 """Seconds that must be left of a person's speech to make a dictionary of."""
+
+MOST = (10.0, 60.0)
+"""Seconds that a dictionary is made of at most, drawn for every voice anew: fewer where there are no more."""
+
+PAUSE = 0.3
+"""Seconds of silence that belong to the speech; longer ones are left out: there is nothing to take apart."""
 
 SHARD = 50
 """Lessons in a file."""
@@ -36,74 +39,27 @@ ROOMS = 40
 
 @dataclass(frozen=True, slots=True)
 class Chances:
-    """How often a mixture has a room, noise, a telephone; and how often a dictionary knows more than so little speech could teach."""
+    """How often a mixture has a room, noise, a telephone."""
 
     room: float = 0.35
     noise: float = 0.3
     telephone: float = 0.05
-    knowing: float = 0.6
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lessons:
-    """Mixtures of equal length and number of voices, at RMS 1, in half precision.
-
-    ``sounds`` ``(lessons, 1 + voices, samples)``: the mixture, then its voices, which add up to it but for noise. ``parts``
-    ``(lessons, voices, bins, frames)``: how dictionaries explain the mixture. ``faces`` ``(lessons, voices, bins)``.
-    """
-
-    sounds: Tensor
-    parts: Tensor
-    faces: Tensor
-
-    def __len__(self) -> int:
-        return len(self.sounds)
-
-    def of(self, chosen: Sequence[int]) -> Lessons:
-        """Some of them."""
-        rows = torch.tensor(chosen)
-        return Lessons(self.sounds[rows], self.parts[rows], self.faces[rows])
-
-
-def joined(several: Sequence[Lessons]) -> Lessons:
-    """All of them as one."""
-    return Lessons(*(torch.cat([getattr(one, name) for one in several]) for name in ("sounds", "parts", "faces")))
-
-
-@torch.inference_mode()
-def lesson(teacher: DictionarySeparator, mixture: Samples, voices: Samples, dictionaries: Sequence[Tensor]) -> Lessons:
-    """One lesson: ``mixture`` ``(samples,)`` of ``voices`` ``(voices, samples)``, explained by a dictionary for each."""
-    level = max(float(np.sqrt(np.mean(np.square(mixture, dtype=np.float64)))), 1e-9)
-    sounds = (np.concatenate([mixture[None], voices]) / level).astype(np.float16)
-    parts = teacher.parts(teacher.spectra(sounds[0].astype(np.float32)).abs(), dictionaries)
-    faces = torch.stack([face(dictionary) for dictionary in dictionaries])
-    return Lessons(torch.from_numpy(sounds)[None], parts[None].half().cpu(), faces[None].half().cpu())
-
-
-def missed(refiner: Refiner, teacher: DictionarySeparator, given: Lessons, *, half: bool = False, colour: Tensor | None = None) -> Tensor:
-    """What the refiner gets wrong in each lesson: negative SNR in dB, ``(lessons,)``.
-
-    With ``half``, it thinks in bfloat16. ``colour`` is a gain for each lesson's bins, ``(lessons, bins)``: another microphone.
-    """
-    where = refiner.trust.device
-    spectra = torch.stack([torch.stack([teacher.spectra(row.float().numpy()) for row in rows]) for rows in given.sounds]).to(where)
-    parts, faces = given.parts.to(where).float(), given.faces.to(where).float()
-    if colour is not None:
-        spectra, parts = spectra * colour[:, None, :, None], parts * colour[:, None, :, None]
-        faces = (faces.exp() * colour.unsqueeze(1)).log()
-    with torch.autocast(where.type, torch.bfloat16, enabled=half):
-        masks = refiner(spectra[:, 0].abs(), parts, faces)
-    return unlike(spectra[:, 0], masks.float(), spectra[:, 1:])
 
 
 def people(data: Path) -> dict[str, list[Samples]]:
-    """Utterances by speaker; those too short for a mixture and a dictionary are left out."""
+    """Utterances by speaker, without their pauses; who says too little for a mixture and a dictionary is left out."""
     found: dict[str, list[Samples]] = {}
     for one in recorded(data):
-        samples = one.utterance(RATE).audio.samples
-        if len(samples) >= (SECONDS + LEAST) * RATE * 1.15:
-            found.setdefault(one.speaker, []).append(samples)
-    return found
+        audio = one.utterance(RATE).audio
+        spans = voiced(audio, PAUSE)
+        if spans:
+            found.setdefault(one.speaker, []).append(np.concatenate([audio.crop(span).samples for span in spans]))
+    fit: dict[str, list[Samples]] = {}
+    for name, own in found.items():
+        enough = (SECONDS + LEAST) * RATE * 1.15
+        if max(map(len, own)) >= SECONDS * RATE * 1.15 and sum(map(len, own)) >= enough:
+            fit[name] = own
+    return fit
 
 
 def shards(speakers: Mapping[str, Sequence[Samples]], folder: Path, count: int, seed: int) -> Iterator[Path]:
@@ -135,17 +91,14 @@ def _seats(rng: np.random.Generator) -> list[tuple[Samples, Samples]]:
 def _drawn(
     speakers: Mapping[str, Sequence[Samples]], seats: Sequence[tuple[Samples, Samples]], rng: np.random.Generator, odds: Chances
 ) -> Lessons:
-    """One mixture of two people, with dictionaries of what else they say."""
-    pair = rng.choice(sorted(speakers), 2, replace=False)
+    """One mixture of two people, with dictionaries of what else they say; who has more utterances is drawn more often."""
+    often = np.sqrt([len(speakers[name]) for name in sorted(speakers)])
+    pair = rng.choice(sorted(speakers), 2, replace=False, p=often / often.sum())
     room = seats[int(rng.integers(len(seats)))] if rng.random() < odds.room else None
     phone = rng.random() < odds.telephone
     spoken: list[tuple[Samples, list[Samples]]] = []
     for index, name in enumerate(pair):
-        own = speakers[name]
-        samples = _at_speed(own[int(rng.integers(len(own)))], float(rng.uniform(0.88, 1.12)))
-        samples = reverberated(samples, room[index]) if room is not None else samples
-        samples = telephoned(samples, RATE) if phone else samples
-        spoken.append(_cut(samples, rng, odds))
+        spoken.append(_cut([_heard(clip, room[index] if room else None, phone) for clip in _told(speakers[name], rng)], rng))
     first, second = (segment for segment, _ in spoken)
     second = second * np.float32(10 ** (rng.uniform(-5, 5) / 20) * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-6))
     voices = np.stack([first, second])
@@ -157,22 +110,30 @@ def _drawn(
     return lesson(teacher, mixture.astype(np.float32), voices, known)
 
 
-def _cut(samples: Samples, rng: np.random.Generator, odds: Chances) -> tuple[Samples, list[Samples]]:
-    """A stretch for the mixture, and the rest to learn from.
+def _told(own: Sequence[Samples], rng: np.random.Generator) -> list[Samples]:
+    """One person's utterances at another speed: first one long enough for a mixture, then others, as many as a dictionary is made of."""
+    speed, most = float(rng.uniform(0.88, 1.12)), rng.uniform(*MOST) * RATE
+    fit = [number for number, clip in enumerate(own) if len(clip) >= SECONDS * RATE * 1.15]
+    first = int(rng.choice(fit))
+    found = [_at_speed(own[first], speed)]
+    for number in rng.permutation(len(own)).tolist():
+        if number != first and sum(map(len, found)) < most + SECONDS * RATE:
+            found.append(_at_speed(own[number], speed))
+    return found
 
-    Somebody heard for a minute has said most sounds at most pitches. An utterance of fifteen seconds has not; so often a piece
-    of the mixture's own voice, at another speed, is told as well, for dictionaries as good as longer speech would make them.
-    """
+
+def _heard(samples: Samples, response: Samples | None, phone: bool) -> Samples:
+    there = samples if response is None else reverberated(samples, response)
+    return telephoned(there, RATE) if phone else there
+
+
+def _cut(clips: Sequence[Samples], rng: np.random.Generator) -> tuple[Samples, list[Samples]]:
+    """A stretch of the first clip for the mixture, and the rest to make a dictionary of."""
+    first = clips[0]
     length = round(SECONDS * RATE)
-    start = int(rng.integers(len(samples) - length + 1))
-    segment = samples[start : start + length]
-    rest = [clip for clip in (samples[:start], samples[start + length :]) if len(clip) > RATE // 10]
-    if rng.random() < odds.knowing:
-        size = int(length * rng.uniform(0.2, 1.0))
-        begin = int(rng.integers(length - size + 1))
-        speed = float(rng.choice([-1, 1]) * rng.uniform(0.08, 0.12) + 1)
-        rest.append(_at_speed(segment[begin : begin + size], speed))
-    return segment, rest
+    start = int(rng.integers(len(first) - length + 1))
+    rest = [clip for clip in (first[:start], first[start + length :], *clips[1:]) if len(clip) > RATE // 10]
+    return first[start : start + length], rest
 
 
 def _at_speed(samples: Samples, speed: float) -> Samples:

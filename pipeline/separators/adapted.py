@@ -1,9 +1,9 @@
 """Voices that networks have learned, beside what dictionaries know of them.
 
 The `dictionary` separator explains a mixture by spectra of its speakers' own clean speech. A refiner (`adapted_refiner`), trained on
-other people's mixtures, corrects that explanation; its weights come with the package. Before a recording is taken apart, a second
-network learns its people (`adapted_net`, `adapted_course`): mixtures of their own clean speech, from nothing, those groups most whose
-voices overlap most. Its masks and the refiner's are different evidence, and their geometric mean is better than either.
+other people's mixtures, corrects that explanation; its weights come with the package. Before a recording is taken apart, the refiner
+is taught its people (`adapted_course`): what their dictionaries get wrong in mixtures of their own clean speech, those groups most whose
+voices overlap most.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from meetsplit.pipeline.data import Audio, Speaker, Voice
 from meetsplit.pipeline.events import Finished, Noticed, Progressed, Started, Tell
-from meetsplit.pipeline.separators.adapted_course import Course, Knowledge, Plan
+from meetsplit.pipeline.separators.adapted_course import Course, Plan
 from meetsplit.pipeline.separators.adapted_lessons import Group
 from meetsplit.pipeline.separators.adapted_refiner import Refiner, face, opened
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
@@ -49,13 +49,19 @@ class AdaptedSeparator:
     """
 
     def __init__(
-        self, refiner: Refiner, *, plan: Plan, seed: int = 0, base: DictionarySeparator | None = None, knowledge: Knowledge | None = None
+        self,
+        refiner: Refiner,
+        *,
+        plan: Plan,
+        seed: int = 0,
+        base: DictionarySeparator | None = None,
+        taught: tuple[Refiner, frozenset[Speaker]] | None = None,
     ) -> None:
         self.rate: int = 16_000
         self._refiner = refiner.eval()
         self._plan, self._seed = plan, seed
         self._base = base or DictionarySeparator(seed=seed)
-        self._knowledge = knowledge
+        self._taught = taught
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> AdaptedSeparator:
@@ -66,7 +72,7 @@ class AdaptedSeparator:
     def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """One voice per known speaker; a speaker alone gets the mixture as it is."""
         poor = any(_seconds(clips) < TRUSTED for clips in known.values())
-        return self._base.separate(mixture, known, masks=None if poor else partial(self._masks, tuple(known)))
+        return self._base.separate(mixture, known, masks=None if poor else partial(self._masks, frozenset(known)))
 
     def learned(self, company: Mapping[Group, float], known: Mapping[Speaker, Sequence[Audio]], tell: Tell) -> AdaptedSeparator:
         """The separator that has heard these people, within its budget."""
@@ -83,25 +89,21 @@ class AdaptedSeparator:
         plan, began = replace(self._plan, budget=budget), self._plan.clock()
         tell(Started(STAGE, budget))
         course = Course(self._base, plan, self._seed, lambda spent: tell(Progressed(STAGE, min(spent, budget), budget)))
-        knowledge, report = course.teach(fit, known, self._refined)
+        refiner, report = course.teach(self._refiner, fit, known)
         if report is not None and report.steps < report.planned:
             text = f"the budget of {budget:g} s was over after {report.steps} of {report.planned} steps"
             tell(Noticed(f"{text}: this machine is slow or busy, and another run may give slightly other voices", STAGE))
-        gained = "" if report is None else f"{report.without:.1f} → {report.with_it:.1f} dB on held-out speech in {report.steps} steps"
+        gained = "" if report is None else f"{report.before:.1f} → {report.after:.1f} dB on held-out speech in {report.steps} steps"
         tell(Finished(STAGE, self._plan.clock() - began, gained))
-        return AdaptedSeparator(self._refiner, plan=self._plan, seed=self._seed, base=self._base, knowledge=knowledge)
+        taught = None if refiner is None else (refiner, frozenset(speaker for group in fit for speaker in group))
+        return AdaptedSeparator(self._refiner, plan=self._plan, seed=self._seed, base=self._base, taught=taught)
 
     @torch.inference_mode()
-    def _refined(self, magnitudes: Tensor, parts: Tensor, dictionaries: Sequence[Tensor]) -> Tensor:
+    def _masks(self, group: frozenset[Speaker], magnitudes: Tensor, parts: Tensor, dictionaries: Sequence[Tensor]) -> Tensor:
+        refiner = self._refiner if self._taught is None or not group <= self._taught[1] else self._taught[0]
         faces = torch.stack([face(dictionary) for dictionary in dictionaries])
-        masks: Tensor = self._refiner(magnitudes[None], parts[None], faces[None])[0]
+        masks: Tensor = refiner(magnitudes[None], parts[None], faces[None])[0]
         return masks
-
-    def _masks(self, group: Sequence[Speaker], magnitudes: Tensor, parts: Tensor, dictionaries: Sequence[Tensor]) -> Tensor:
-        masks = self._refined(magnitudes, parts, dictionaries)
-        if self._knowledge is None or not set(group) <= self._knowledge.numbers.keys():
-            return masks
-        return self._knowledge.masks(group, magnitudes, masks)
 
 
 def _seconds(clips: Sequence[Audio]) -> float:

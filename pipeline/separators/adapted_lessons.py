@@ -1,8 +1,7 @@
-"""Mixtures of speech whose speakers are known, made on the spot, and how wrong masks on them are."""
+"""Mixtures of speech whose speakers are known, as dictionaries explain them: what a refiner learns from."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,31 +10,88 @@ import torch
 from torch import Tensor
 
 from meetsplit.pipeline.data import Samples, Speaker
-from meetsplit.pipeline.separators.dictionary import FRAME, HOP
+from meetsplit.pipeline.separators.adapted_refiner import Refiner, face
+from meetsplit.pipeline.separators.dictionary import FRAME, HOP, DictionarySeparator
 
 LOUDER = 5.0
 """Decibels by which one voice of a mixture is louder than another, at most."""
+
+AUDIBLE = 0.1
+"""The share of somebody's mean power that a stretch must have: a pause teaches nothing."""
+
+DRAWS = 5
+"""How often a stretch is drawn anew for that."""
 
 
 Group = tuple[Speaker, ...]
 """People who speak at once."""
 
-Batches = Sequence[Sequence[Group]]
-"""Who speaks in each mixture of each batch; equally many in all of a batch."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mixtures:
-    """Spectra of equally long mixtures of RMS 1, ``(mixtures, bins, frames)``, and of their voices ``(mixtures, voices, bins, frames)``."""
+class Lessons:
+    """Mixtures of equal length and number of voices, at RMS 1, in half precision.
 
-    spectra: Tensor
-    voices: Tensor
+    ``sounds`` ``(lessons, 1 + voices, samples)``: the mixture, then its voices, which add up to it but for noise. ``parts``
+    ``(lessons, voices, bins, frames)``: how dictionaries explain the mixture. ``faces`` ``(lessons, voices, bins)``.
+    """
+
+    sounds: Tensor
+    parts: Tensor
+    faces: Tensor
+
+    def __len__(self) -> int:
+        return len(self.sounds)
+
+    def of(self, chosen: Sequence[int]) -> Lessons:
+        """Some of them."""
+        rows = torch.tensor(chosen)
+        return Lessons(self.sounds[rows], self.parts[rows], self.faces[rows])
 
 
-def stretch(samples: Samples, length: int, rng: np.random.Generator) -> Samples:
-    """A stretch from anywhere in the samples; what is shorter begins again."""
-    start = int(rng.integers(max(len(samples) - length, 0) + 1))
-    return np.resize(samples[start : start + length], length)
+def joined(several: Sequence[Lessons]) -> Lessons:
+    """All of them as one."""
+    return Lessons(*(torch.cat([getattr(one, name) for one in several]) for name in ("sounds", "parts", "faces")))
+
+
+@torch.inference_mode()
+def lesson(teacher: DictionarySeparator, mixture: Samples, voices: Samples, dictionaries: Sequence[Tensor]) -> Lessons:
+    """One lesson: ``mixture`` ``(samples,)`` of ``voices`` ``(voices, samples)``, explained by a dictionary for each."""
+    level = max(float(np.sqrt(np.mean(np.square(mixture, dtype=np.float64)))), 1e-9)
+    sounds = (np.concatenate([mixture[None], voices]) / level).astype(np.float16)
+    parts = teacher.parts(teacher.spectra(sounds[0].astype(np.float32)).abs(), dictionaries)
+    faces = torch.stack([face(dictionary) for dictionary in dictionaries])
+    return Lessons(torch.from_numpy(sounds)[None], parts[None].half().cpu(), faces[None].half().cpu())
+
+
+def missed(refiner: Refiner, given: Lessons, *, half: bool = False, colour: Tensor | None = None) -> Tensor:
+    """What the refiner gets wrong in each lesson: negative SNR in dB, ``(lessons,)``.
+
+    With ``half``, it thinks in bfloat16. ``colour`` is a gain for each lesson's bins, ``(lessons, bins)``: another microphone.
+    """
+    where = refiner.trust.device
+    waves = given.sounds.to(where).float()
+    hann = torch.hann_window(FRAME, device=where)
+    flat = torch.stft(waves.flatten(0, 1), FRAME, HOP, window=hann, pad_mode="constant", return_complex=True)
+    spectra, parts, faces = flat.view(*waves.shape[:2], *flat.shape[1:]), given.parts.to(where).float(), given.faces.to(where).float()
+    if colour is not None:
+        spectra, parts = spectra * colour[:, None, :, None], parts * colour[:, None, :, None]
+        faces = (faces.exp() * colour.unsqueeze(1)).log()
+    with torch.autocast(where.type, torch.bfloat16, enabled=half):
+        masks = refiner(spectra[:, 0].abs(), parts, faces)
+    return unlike(spectra[:, 0], masks.float(), spectra[:, 1:])
+
+
+def stretch(samples: Samples, length: int, rng: np.random.Generator) -> tuple[int, Samples]:
+    """A stretch from anywhere in the samples, where somebody is heard if that is soon found, and where it begins.
+
+    What is shorter begins again.
+    """
+    least = AUDIBLE * float(np.mean(np.square(samples, dtype=np.float64)))
+    for _ in range(DRAWS):
+        start = int(rng.integers(max(len(samples) - length, 0) + 1))
+        if float(np.mean(np.square(samples[start : start + length], dtype=np.float64))) >= least:
+            break
+    return start, np.resize(samples[start : start + length], length)
 
 
 def levelled(voices: Samples, rng: np.random.Generator) -> Samples:
@@ -43,15 +99,6 @@ def levelled(voices: Samples, rng: np.random.Generator) -> Samples:
     levels = np.sqrt(np.mean(np.square(voices), axis=1, keepdims=True)) + 1e-6
     found = voices / levels * 10 ** (rng.uniform(-LOUDER / 2, LOUDER / 2, (len(voices), 1)) / 20)
     return np.asarray(found / max(float(np.sqrt(np.mean(np.square(found.sum(axis=0))))), 1e-6), np.float32)
-
-
-def mixed(lessons: Sequence[Samples], device: str | torch.device) -> Mixtures:
-    """The mixtures of some lessons, each ``(voices, samples)`` of the same shape."""
-    waves = torch.from_numpy(np.stack(lessons)).to(device)
-    hann = torch.hann_window(FRAME, device=waves.device)
-    flat = torch.stft(waves.flatten(0, 1), FRAME, HOP, window=hann, pad_mode="constant", return_complex=True)
-    voices = flat.view(*waves.shape[:2], *flat.shape[1:])
-    return Mixtures(voices.sum(dim=1), voices)
 
 
 def unlike(spectra: Tensor, masks: Tensor, truth: Tensor) -> Tensor:
@@ -64,17 +111,6 @@ def unlike(spectra: Tensor, masks: Tensor, truth: Tensor) -> Tensor:
     whole = torch.view_as_real(spectra).square().sum(dim=(1, 2, 3)).unsqueeze(1)
     wanted = torch.view_as_real(truth).square().sum(dim=(2, 3, 4)) + 1e-2 * whole
     return 10 * torch.log10((error + 1e-3 * whole) / wanted).mean(dim=1)
-
-
-def batches(company: Mapping[Group, float], size: int, count: int) -> Batches:
-    """``count`` batches of ``size`` groups, shared out by how long they overlap."""
-    waiting: dict[int, list[Group]] = defaultdict(list)
-    found: list[list[Group]] = []
-    for group in shared_out(company, (count + len({len(group) for group in company})) * size):
-        waiting[len(group)].append(group)
-        if len(waiting[len(group)]) == size:
-            found.append(waiting.pop(len(group)))
-    return found[:count]
 
 
 def shared_out(company: Mapping[Group, float], count: int) -> Iterator[Group]:
