@@ -44,7 +44,7 @@ class Settings:
     separator: str = "auto"
     separator_model: str | None = None
     separator_model_3: str | None = None
-    adapt_budget: float = 90.0
+    adapt_budget: float = 60.0
     separate: Separate = "overlaps"
     match_threshold: float = 0.05
     gates: str = "all"

@@ -153,7 +153,8 @@ def main() -> None:
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     kept(chosen.output, refiner)
     best = max(under_way.marks, key=lambda mark: mark.value)
-    score = f"{best.value:.2f} dB after {best.step} steps of {BATCH} mixtures, dictionaries alone {before:.2f} dB"
+    origin = "dictionaries alone" if chosen.start is None else "what it began with"
+    score = f"{best.value:.2f} dB after {best.step} steps of {BATCH} mixtures, {origin} {before:.2f} dB"
     print(f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB; held-out voices: {score}; {under_way.seconds / 60:.0f} minutes")
     data = f"{chosen.about or 'Not told'}; {len(learned)} people, {len(held)} more held out, {chosen.lessons} mixtures of {SECONDS:g} s."
     card(chosen.output, data=data, licence=chosen.about, metrics=f"SNR on {len(exam)} mixtures of held-out people: {score}.")
