@@ -45,7 +45,7 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     ] = None,
     separator_model_3: Annotated[str | None, typer.Option(help="The same for three voices at once.", rich_help_panel=_OVERLAP)] = None,
     adapt_budget: Annotated[
-        float | None, typer.Option(help="Seconds in which adapted may learn a recording's voices. (default: 90)", rich_help_panel=_OVERLAP)
+        float | None, typer.Option(help="Seconds in which adapted may learn a recording's voices. (default: 60)", rich_help_panel=_OVERLAP)
     ] = None,
     separate: Annotated[str | None, typer.Option(help="overlaps (default), auto, everywhere or off.", rich_help_panel=_OVERLAP)] = None,
     match_threshold: Annotated[
