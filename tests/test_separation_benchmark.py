@@ -79,3 +79,31 @@ def test_the_table(
     assert float(taken.split("|")[2]) > 0.0
     assert taken.endswith("| 0 |")
     assert circumstances.startswith("`python -m meetsplit.benchmarks.separation --data ")
+
+
+class Swapped:
+    """A blind separator that finds the very voices, in the other order."""
+
+    def __init__(self, case: separation.Case) -> None:
+        self.rate: int = RATE
+        self.counts: frozenset[int] = frozenset({2})
+        self._case = case
+
+    def split(self, mixture: Audio, count: int) -> list[Audio]:
+        return [mixture.replaced(truth) for truth in reversed(self._case.truth)]
+
+
+def test_voices_without_names_are_judged_in_their_best_order(utterances: dict[str, list[Audio]]) -> None:
+    case = next(iter(separation.cases(utterances, {}, enrol=8.0, each=1, seed=2)))
+    found = separation.taken(Swapped(case), case)
+    assert all(np.array_equal(voice, truth) for voice, truth in zip(found, case.truth, strict=True))
+    row = separation.measured("blind", Swapped(case), [case])
+    assert min(row.gains) > 50.0
+
+
+def test_a_mean_is_half_of_each(utterances: dict[str, list[Audio]]) -> None:
+    case = next(iter(separation.cases(utterances, {}, enrol=8.0, each=1, seed=3)))
+    first, second = separation.DictionarySeparator(), separation.adapted(None, 0.0)
+    rows = [separation.taken(one, case) for one in (first, second, separation.Mean(first, second))]
+    for one, other, mean in zip(*rows, strict=True):
+        np.testing.assert_allclose(mean, (one + other) / 2, atol=1e-6)
