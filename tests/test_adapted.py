@@ -140,6 +140,20 @@ def test_a_dictionary_does_not_know_the_mixture_that_it_explains(known: dict[Spe
     assert speech.without(0.0, clip.duration).shape == speech.exemplars.shape
 
 
+def test_who_is_never_heard_teaches_nothing_and_spoils_nothing(known: dict[Speaker, list[Audio]]) -> None:
+    """Turns may be given where there is only silence."""
+    first, second = list(known)[:2]
+    silent = {**known, "nobody": [Audio(np.zeros(20 * RATE, np.float32), RATE)]}
+    base = DictionarySeparator(recipe=QUICK)
+    course = Course(base, Plan(BRIEF, clock=still, exam=4), 0, lambda _: None)
+    torch.manual_seed(1)
+    taught, report = course.teach(Refiner(SMALL), {(first, second): 9.0, (first, "nobody"): 30.0}, silent)
+    assert report is not None
+    assert np.isfinite([report.before, report.after]).all()
+    assert taught is None or all(torch.isfinite(tensor).all() for tensor in taught.parameters())
+    assert course.teach(Refiner(SMALL), {(first, "nobody"): 30.0}, silent) == (None, None)
+
+
 def test_a_pause_is_no_lesson() -> None:
     rng = np.random.default_rng(0)
     samples = np.concatenate([np.zeros(40_000, np.float32), rng.standard_normal(20_000).astype(np.float32)])

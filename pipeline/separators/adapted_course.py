@@ -92,6 +92,11 @@ class _Speech:
         samples = np.concatenate([clip.samples for clip in clips])
         return cls(samples, *teacher.exemplars([Audio(samples, teacher.rate)]))
 
+    @property
+    def heard(self) -> bool:
+        """Whether there is anything but silence."""
+        return self.exemplars.shape[1] > 0
+
     def without(self, start: float, end: float) -> Tensor:
         """A dictionary ``(bins, exemplars)`` of everything that was heard before and after; of everything if that is nothing."""
         away = (self.moments < start - AROUND) | (self.moments > end + AROUND)
@@ -111,13 +116,16 @@ class Course:
     ) -> tuple[Refiner | None, Report | None]:
         """A refiner that has learned these people, and how it went; ``refiner`` itself stays as it is.
 
-        None instead of a refiner where learning did not help in the exam; None and no report where the budget is too small.
+        None instead of a refiner where learning did not help in the exam; None and no report where the budget is too small, or nobody is heard.
         """
         people = sorted({speaker for group in company for speaker in group})
         mixtures, steps = self._plan.shares(len(people))
         if mixtures == 0:
             return None, None
         speech = {speaker: _Speech.of(known[speaker], self._teacher) for speaker in people}
+        company = {group: seconds for group, seconds in company.items() if all(speech[speaker].heard for speaker in group)}
+        if not company:
+            return None, None
         exam = list(self._lessons(company, speech, self._plan.exam, taught=False, until=self._plan.budget))
         spent = self._spent()
         until = spent + (MIXING + SLACK) * (self._plan.budget - spent)
@@ -169,8 +177,8 @@ class Course:
             rows = rng.choice(len(given), min(self._plan.batch, len(given)), replace=False).tolist()
             optimizer.zero_grad()
             missed(refiner.train(), given.of(rows)).mean().backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(refiner.parameters(), 5.0)
-            optimizer.step()
+            if torch.isfinite(torch.nn.utils.clip_grad_norm_(refiner.parameters(), 5.0)):
+                optimizer.step()
             _averaged(mean, refiner, min(MEMORY, step / (step + 4)))
             self._progress(self._spent())
             if step in marks or self._late(marking):
