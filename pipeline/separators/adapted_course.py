@@ -116,7 +116,8 @@ class Course:
     ) -> tuple[Refiner | None, Report | None]:
         """A refiner that has learned these people, and how it went; ``refiner`` itself stays as it is.
 
-        None instead of a refiner where learning did not help in the exam; None and no report where the budget is too small, or nobody is heard.
+        None instead of a refiner where learning did not help in the exam; None and no report where the budget is too small, or
+        nobody is heard.
         """
         people = sorted({speaker for group in company for speaker in group})
         mixtures, steps = self._plan.shares(len(people))
