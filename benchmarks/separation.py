@@ -16,7 +16,7 @@ import csv
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from meetsplit.benchmarks import page
-from meetsplit.pipeline.audio import read
+from meetsplit.benchmarks.pairs import RATE, Case, cases, some, voices
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice
 from meetsplit.pipeline.events import Tell, nobody
 from meetsplit.pipeline.separators.adapted import AdaptedSeparator
@@ -34,23 +34,10 @@ from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.stages import BlindSeparator, Learner, Separator, Unseparated
 
-RATE = 16_000
-SOUNDS = {".flac", ".wav", ".mp3", ".ogg", ".opus", ".m4a"}
-LEVELS = (-3.0, 0.0, 3.0)
 MUCH = 3600.0
 """Seconds of overlap that a separator that learns is told of: so that its budget alone bounds the learning."""
 
 REFINER = Path(__file__).parents[1] / "pipeline" / "separators" / "weights" / "refiner.safetensors"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Case:
-    """A mixture, its two true voices, and what is known of each speaker."""
-
-    mixture: Audio
-    truth: tuple[Samples, Samples]
-    known: Mapping[str, Sequence[Audio]]
-    same_sex: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,41 +80,6 @@ def si_sdr(estimate: Samples, truth: Samples) -> float:
     return float(10 * np.log10((part @ part + 1e-12) / (np.sum((wide - part) ** 2) + 1e-12)))
 
 
-def voices(data: Path) -> dict[str, list[Audio]]:
-    """Utterances by speaker: the folders right below ``data``."""
-    folders = sorted(folder for folder in data.iterdir() if folder.is_dir())
-    found = {f.name: [read(file, RATE) for file in sorted(f.rglob("*")) if file.suffix.lower() in SOUNDS] for f in folders}
-    return {speaker: utterances for speaker, utterances in found.items() if len(utterances) > 1}
-
-
-def cases(utterances: Mapping[str, Sequence[Audio]], sexes: Mapping[str, str], *, enrol: float, each: int, seed: int) -> Iterator[Case]:
-    """``each`` mixtures for every pair, from one utterance of each; the seed alone draws, so every ``enrol`` hears the same mixtures."""
-    for number, pair in enumerate(itertools.combinations(sorted(utterances), 2)):
-        draw = np.random.default_rng((seed, number))
-        picks = [int(draw.integers(len(utterances[speaker]))) for speaker in pair]
-        known = {speaker: enrolment(utterances[speaker], pick, enrol) for speaker, pick in zip(pair, picks, strict=True)}
-        for _ in range(each):
-            spoken = [utterances[speaker][pick].samples for speaker, pick in zip(pair, picks, strict=True)]
-            length = min(round(draw.uniform(2.0, 6.0) * RATE), *(len(samples) for samples in spoken))
-            starts = [int(draw.integers(len(samples) - length + 1)) for samples in spoken]
-            first, second = (samples[start : start + length] for samples, start in zip(spoken, starts, strict=True))
-            gain = 10 ** (-draw.choice(LEVELS) / 20) * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-9)
-            second = (second * gain).astype(np.float32)
-            same = sexes.get(pair[0], "?") == sexes.get(pair[1], "!")
-            yield Case(Audio(first + second, RATE), (first, second), known, same)
-
-
-def enrolment(utterances: Sequence[Audio], without: int, seconds: float) -> list[Audio]:
-    """Other utterances than ``without``, ``seconds`` in all, the last one cut."""
-    clips: list[Audio] = []
-    left = round(seconds * RATE)
-    for index, utterance in enumerate(utterances):
-        if index != without and left > 0:
-            clips.append(Audio(utterance.samples[:left], RATE))
-            left -= len(clips[-1].samples)
-    return clips
-
-
 def taken(separator: Separator | BlindSeparator, case: Case) -> Sequence[Samples]:
     """The voices that the separator finds, in the order of the truth. Raises `Unseparated`."""
     if not isinstance(separator, BlindSeparator):
@@ -161,15 +113,6 @@ def measured(name: str, separator: Separator | BlindSeparator, given: Sequence[C
                 gains.append(si_sdr(voice, truth) - si_sdr(case.mixture.samples, truth))
                 same.append(case.same_sex)
     return Row(name, tuple(gains), tuple(same), learning / max(len(pairs), 1), taking / max(len(given), 1), refused)
-
-
-def some(given: Sequence[Case], pairs: int | None) -> Sequence[Case]:
-    """The cases of ``pairs`` pairs of speakers, evenly from all; of every pair for None."""
-    names = list(dict.fromkeys(tuple(case.known) for case in given))
-    if pairs is None or pairs >= len(names):
-        return given
-    kept = {names[index * len(names) // pairs] for index in range(pairs)}
-    return [case for case in given if tuple(case.known) in kept]
 
 
 def still() -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meetsplit.benchmarks import separation
+from meetsplit.benchmarks import pairs, separation
 from meetsplit.pipeline.audio import write_wav
 from meetsplit.pipeline.data import Audio
 
@@ -35,7 +35,7 @@ def found_in(piece: Audio, whole: Audio) -> bool:
 
 
 def test_nothing_of_a_mixture_is_known_beforehand(utterances: dict[str, list[Audio]]) -> None:
-    made = list(separation.cases(utterances, {}, enrol=100.0, each=1, seed=1))
+    made = list(pairs.cases(utterances, {}, enrol=100.0, each=1, seed=1))
     assert len(made) == 3
     for case in made:
         np.testing.assert_allclose(case.mixture.samples, case.truth[0] + case.truth[1], atol=1e-6)
@@ -46,7 +46,7 @@ def test_nothing_of_a_mixture_is_known_beforehand(utterances: dict[str, list[Aud
 
 
 def test_every_enrolment_hears_the_same_mixtures(utterances: dict[str, list[Audio]]) -> None:
-    short, long = (list(separation.cases(utterances, {}, enrol=enrol, each=2, seed=5)) for enrol in (1.5, 8.0))
+    short, long = (list(pairs.cases(utterances, {}, enrol=enrol, each=2, seed=5)) for enrol in (1.5, 8.0))
     assert all(np.array_equal(a.mixture.samples, b.mixture.samples) for a, b in zip(short, long, strict=True))
     assert {round(sum(clip.duration for clip in clips), 3) for case in short for clips in case.known.values()} == {1.5}
 
@@ -84,7 +84,7 @@ def test_the_table(
 class Swapped:
     """A blind separator that finds the very voices, in the other order."""
 
-    def __init__(self, case: separation.Case) -> None:
+    def __init__(self, case: pairs.Case) -> None:
         self.rate: int = RATE
         self.counts: frozenset[int] = frozenset({2})
         self._case = case
@@ -94,7 +94,7 @@ class Swapped:
 
 
 def test_voices_without_names_are_judged_in_their_best_order(utterances: dict[str, list[Audio]]) -> None:
-    case = next(iter(separation.cases(utterances, {}, enrol=8.0, each=1, seed=2)))
+    case = next(iter(pairs.cases(utterances, {}, enrol=8.0, each=1, seed=2)))
     found = separation.taken(Swapped(case), case)
     assert all(np.array_equal(voice, truth) for voice, truth in zip(found, case.truth, strict=True))
     row = separation.measured("blind", Swapped(case), [case])
@@ -102,7 +102,7 @@ def test_voices_without_names_are_judged_in_their_best_order(utterances: dict[st
 
 
 def test_a_mean_is_half_of_each(utterances: dict[str, list[Audio]]) -> None:
-    case = next(iter(separation.cases(utterances, {}, enrol=8.0, each=1, seed=3)))
+    case = next(iter(pairs.cases(utterances, {}, enrol=8.0, each=1, seed=3)))
     first, second = separation.DictionarySeparator(), separation.adapted(None, 0.0)
     rows = [separation.taken(one, case) for one in (first, second, separation.Mean(first, second))]
     for one, other, mean in zip(*rows, strict=True):

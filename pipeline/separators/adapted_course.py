@@ -169,17 +169,11 @@ class Course:
         step = 0
         while step < planned and exam and taught and not self._late(marking):
             step += 1
-            gone = (self._spent() - began) / max(self._plan.budget - began, 1e-9)
-            # On a machine that is too slow to come to the end, what is learned settles all the same.
-            done = step / planned if gone < step / planned + SLACK else min(gone, 1.0)
             for parameters in optimizer.param_groups:
-                parameters["lr"] = self._plan.rate * min(1.0, step / 10) * (1.0 - 0.5 * done)
+                parameters["lr"] = self._rate(step, planned, began)
             given = taught[int(rng.choice(len(taught), p=weights / weights.sum()))]
             rows = rng.choice(len(given), min(self._plan.batch, len(given)), replace=False).tolist()
-            optimizer.zero_grad()
-            missed(refiner.train(), given.of(rows)).mean().backward()  # type: ignore[no-untyped-call]
-            if torch.isfinite(torch.nn.utils.clip_grad_norm_(refiner.parameters(), 5.0)):
-                optimizer.step()
+            _corrected(refiner, optimizer, given.of(rows))
             _averaged(mean, refiner, min(MEMORY, step / (step + 4)))
             self._progress(self._spent())
             if step in marks or self._late(marking):
@@ -190,6 +184,13 @@ class Course:
             return None, Report(before, best, step, planned)
         mean.load_state_dict(found)
         return mean, Report(before, best, step, planned)
+
+    def _rate(self, step: int, planned: int, began: float) -> float:
+        """The rate of learning of a step: up along a line, then down to a half."""
+        gone = (self._spent() - began) / max(self._plan.budget - began, 1e-9)
+        # On a machine that is too slow to come to the end, what is learned settles all the same.
+        done = step / planned if gone < step / planned + SLACK else min(gone, 1.0)
+        return self._plan.rate * min(1.0, step / 10) * (1.0 - 0.5 * done)
 
     def _spent(self) -> float:
         return self._plan.clock() - self._began
@@ -205,6 +206,14 @@ def _alike(lessons: Sequence[Lessons]) -> list[Lessons]:
     for given in lessons:
         found[given.parts.shape[1]].append(given)
     return [joined(found[voices]) for voices in sorted(found)]
+
+
+def _corrected(refiner: Refiner, optimizer: torch.optim.Optimizer, given: Lessons) -> None:
+    """One step; gradients that are not finite leave the weights as they are."""
+    optimizer.zero_grad()
+    missed(refiner.train(), given).mean().backward()  # type: ignore[no-untyped-call]
+    if torch.isfinite(torch.nn.utils.clip_grad_norm_(refiner.parameters(), 5.0)):
+        optimizer.step()
 
 
 @torch.no_grad()
