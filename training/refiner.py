@@ -134,6 +134,8 @@ def main() -> None:
     options.add_argument("--cache", type=Path, default=Path("out/refiner"), help="lessons and the state of the training")
     options.add_argument("-o", "--output", type=Path, default=Path("out/refiner/refiner.safetensors"))
     chosen = options.parse_args()
+    if chosen.start is not None and not chosen.start.is_file():
+        options.error(f"--start {chosen.start}: no such file")
     learned, held = split(people(chosen.data))
     print(f"{len(learned)} people to learn from, {len(held)} held out", flush=True)
     made: list[list[Path]] = []
