@@ -90,8 +90,9 @@ class AdaptedSeparator:
         tell(Started(STAGE, budget))
         course = Course(self._base, plan, self._seed, lambda spent: tell(Progressed(STAGE, min(spent, budget), budget)))
         refiner, report = course.teach(self._refiner, fit, known)
-        if report is not None and report.steps < report.planned:
-            text = f"the budget of {budget:g} s was over after {report.steps} of {report.planned} steps"
+        if report is not None and not report.whole:
+            made = f"{report.mixtures} of {report.planned[0]} mixtures and {report.steps} of {report.planned[1]} steps"
+            text = f"the budget of {budget:g} s was over after {made}"
             tell(Noticed(f"{text}: this machine is slow or busy, and another run may give slightly other voices", STAGE))
         gained = "" if report is None else f"{report.before:.1f} → {report.after:.1f} dB on held-out speech in {report.steps} steps"
         tell(Finished(STAGE, self._plan.clock() - began, gained))

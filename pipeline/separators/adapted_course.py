@@ -71,12 +71,18 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """SNR in dB in the exam, untaught and taught; steps made, of those planned."""
+    """SNR in dB in the exam, untaught and taught; mixtures and steps made, of those planned."""
 
     before: float
     after: float
+    mixtures: int
     steps: int
-    planned: int
+    planned: tuple[int, int]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the clock left the plan as it was."""
+        return (self.mixtures, self.steps) == self.planned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +137,8 @@ class Course:
         spent = self._spent()
         until = spent + (MIXING + SLACK) * (self._plan.budget - spent)
         taught = list(self._lessons(company, speech, mixtures, taught=True, until=until))
-        return self._learn(copy.deepcopy(refiner), _alike(exam), _alike(taught), steps)
+        learned, before, after, made = self._learn(copy.deepcopy(refiner), _alike(exam), _alike(taught), steps)
+        return learned, Report(before, after, len(taught), made, (mixtures, steps))
 
     def _lessons(
         self, company: Mapping[Group, float], speech: Mapping[Speaker, _Speech], count: int, *, taught: bool, until: float
@@ -154,8 +161,10 @@ class Course:
             yield lesson(self._teacher, rows.sum(axis=0), rows, dictionaries)
             self._progress(self._spent())
 
-    def _learn(self, refiner: Refiner, exam: Sequence[Lessons], taught: Sequence[Lessons], planned: int) -> tuple[Refiner | None, Report]:
-        """The best on the way, by the exam; None if nothing was better than the untaught one."""
+    def _learn(
+        self, refiner: Refiner, exam: Sequence[Lessons], taught: Sequence[Lessons], planned: int
+    ) -> tuple[Refiner | None, float, float, int]:
+        """The best on the way, by the exam; None if nothing was better than the untaught one. SNR before and after; steps made."""
         rng = np.random.default_rng((self._seed, 2))
         optimizer = torch.optim.AdamW(refiner.parameters(), lr=0.0)
         marking = self._spent()
@@ -181,9 +190,9 @@ class Course:
                 if score > best:
                     best, found = score, copy.deepcopy(mean.state_dict())
         if found is None:
-            return None, Report(before, best, step, planned)
+            return None, before, best, step
         mean.load_state_dict(found)
-        return mean, Report(before, best, step, planned)
+        return mean, before, best, step
 
     def _rate(self, step: int, planned: int, began: float) -> float:
         """The rate of learning of a step: up along a line, then down to a half."""
