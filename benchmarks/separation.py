@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from meetsplit.benchmarks import page
 from meetsplit.benchmarks.pairs import RATE, Case, cases, some, voices
@@ -129,6 +130,7 @@ def sepformer(folder: Path) -> BlindSeparator:
 
 def adapted(refiner: Path | None, budget: float) -> AdaptedSeparator:
     """The separator that learns for ``budget`` seconds, from the weights in a file or from nothing."""
+    torch.manual_seed(0)
     return AdaptedSeparator(Refiner() if refiner is None else opened(refiner), plan=Plan(budget, still))
 
 
