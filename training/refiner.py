@@ -117,8 +117,7 @@ def card(file: Path, *, data: str, licence: str, metrics: str) -> None:
     Card("The refiner", what, data, licence, command("meetsplit.training.refiner"), metrics, LIMITS).write(file.with_suffix(".md"))
 
 
-def main() -> None:
-    """Make lessons, learn, examine, write."""
+def _asked() -> argparse.Namespace:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, required=True, help="folder of single-speaker audio")
     options.add_argument("--minutes", type=float, default=30.0, help="training time of this call; making lessons comes on top")
@@ -136,6 +135,12 @@ def main() -> None:
     chosen = options.parse_args()
     if chosen.start is not None and not chosen.start.is_file():
         options.error(f"--start {chosen.start}: no such file")
+    return chosen
+
+
+def main() -> None:
+    """Make lessons, learn, examine, write."""
+    chosen = _asked()
     learned, held = split(people(chosen.data))
     print(f"{len(learned)} people to learn from, {len(held)} held out", flush=True)
     made: list[list[Path]] = []
