@@ -11,9 +11,9 @@ import numpy as np
 
 from meetsplit.pipeline.audio import read
 from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.training.speech import SOUND
 
 RATE = 16_000
-SOUNDS = {".flac", ".wav", ".mp3", ".ogg", ".opus", ".m4a"}
 LEVELS = (-3.0, 0.0, 3.0)
 
 
@@ -30,7 +30,7 @@ class Case:
 def voices(data: Path) -> dict[str, list[Audio]]:
     """Utterances by speaker: the folders right below ``data``."""
     folders = sorted(folder for folder in data.iterdir() if folder.is_dir())
-    found = {f.name: [read(file, RATE) for file in sorted(f.rglob("*")) if file.suffix.lower() in SOUNDS] for f in folders}
+    found = {f.name: [read(file, RATE) for file in sorted(f.rglob("*")) if file.suffix.lower() in SOUND] for f in folders}
     return {speaker: utterances for speaker, utterances in found.items() if len(utterances) > 1}
 
 

@@ -1,4 +1,4 @@
-"""Voices that networks have learned, beside what dictionaries know of them.
+"""Voices as dictionaries explain them, corrected by a network that learns the meeting.
 
 The `dictionary` separator explains a mixture by spectra of its speakers' own clean speech. A refiner (`adapted_refiner`), trained on
 other people's mixtures, corrects that explanation; its weights come with the package. Before a recording is taken apart, the refiner

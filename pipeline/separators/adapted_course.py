@@ -171,7 +171,7 @@ class Course:
         before = best = _examined(refiner, exam)
         began = self._spent()
         marking = began - marking
-        weights = np.array([len(given) for given in taught], np.float64)
+        odds = np.array([len(given) for given in taught], np.float64) / max(sum(map(len, taught)), 1)
         marks = {round(planned * (mark + 1) / self._plan.exams) for mark in range(self._plan.exams)}
         mean = copy.deepcopy(refiner).eval()
         found: Mapping[str, Tensor] | None = None
@@ -180,7 +180,7 @@ class Course:
             step += 1
             for parameters in optimizer.param_groups:
                 parameters["lr"] = self._rate(step, planned, began)
-            given = taught[int(rng.choice(len(taught), p=weights / weights.sum()))]
+            given = taught[int(rng.choice(len(taught), p=odds))]
             rows = rng.choice(len(given), min(self._plan.batch, len(given)), replace=False).tolist()
             _corrected(refiner, optimizer, given.of(rows))
             _averaged(mean, refiner, min(MEMORY, step / (step + 4)))
