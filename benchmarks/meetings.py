@@ -20,7 +20,7 @@ from pathlib import Path
 from meetsplit.benchmarks.page import command, options, publish
 from meetsplit.benchmarks.remembered import Apart, Remembered
 from meetsplit.pipeline.events import nobody
-from meetsplit.pipeline.exporters import write
+from meetsplit.pipeline.files import write
 from meetsplit.pipeline.filing import file_away
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meetsplit.pipeline import versions
-from meetsplit.pipeline.exporters import write
+from meetsplit.pipeline.files import write
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 

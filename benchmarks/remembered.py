@@ -13,7 +13,7 @@ import numpy as np
 
 from meetsplit.pipeline.data import Audio, Heard, Span, Speaker, Voice, Word
 from meetsplit.pipeline.events import Tell
-from meetsplit.pipeline.exporters import write
+from meetsplit.pipeline.files import write
 from meetsplit.pipeline.recall import fingerprint
 from meetsplit.pipeline.stages import Separator, Transcriber
 

@@ -24,7 +24,7 @@ from meetsplit.benchmarks.plain import seconds_by_stage
 from meetsplit.pipeline.audio import read, write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.events import Event, Finished
-from meetsplit.pipeline.exporters import write
+from meetsplit.pipeline.files import write
 from meetsplit.pipeline.filing import file_away
 from meetsplit.pipeline.run import RATE, Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from meetsplit.jobs.finding import signature
 from meetsplit.pipeline.errors import AudioError
-from meetsplit.pipeline.exporters import suffixes, unique_stems, write
+from meetsplit.pipeline.exporters import suffixes, unique_stems
+from meetsplit.pipeline.files import write
 from meetsplit.pipeline.locks import locked
 from meetsplit.pipeline.workbench import fingerprint
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from meetsplit.pipeline.errors import JobError, OutputError
-from meetsplit.pipeline.exporters.writing import write
+from meetsplit.pipeline.files import write
 
 KEPT = frozenset({"job.json", "done.json", "failed.txt", "lock"})
 """What stays in a job's folder once it is done."""

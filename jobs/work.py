@@ -18,7 +18,7 @@ from meetsplit.jobs.store import Store
 from meetsplit.pipeline.chain import STAGES, Chain
 from meetsplit.pipeline.errors import AudioError, JobError, OutputError
 from meetsplit.pipeline.events import Event, Progressed, Started, Tell, nobody
-from meetsplit.pipeline.exporters.writing import write
+from meetsplit.pipeline.files import write
 from meetsplit.pipeline.filing import file_away
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Settings

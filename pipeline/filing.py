@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from meetsplit.pipeline import backends, exporters
+from meetsplit.pipeline import backends, exporters, files
 from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.events import Finished, Started, Tell
@@ -34,13 +34,13 @@ def file_away(pipeline: Pipeline, path: Path | Together, outputs: Outputs, stem:
     transcript = named(dataclasses.replace(processed.transcript, recording=stem), outputs.names)
     tell(Started("write"))
     began = time.monotonic()
-    files = write_formats(transcript, outputs.folder, outputs)
+    written = write_formats(transcript, outputs.folder, outputs)
     if outputs.tracks:
         file_tracks = backends.imported(backends.FILE_TRACKS)
         place, turns = outputs.folder / stem, transcript.turns
-        files += file_tracks(processed.tracks, place, outputs.track_format, gate=outputs.track_gate, turns=turns)
-    tell(Finished("write", time.monotonic() - began, f"{len(files)} files"))
-    return Written(transcript, tuple(files))
+        written += file_tracks(processed.tracks, place, outputs.track_format, gate=outputs.track_gate, turns=turns)
+    tell(Finished("write", time.monotonic() - began, f"{len(written)} files"))
+    return Written(transcript, tuple(written))
 
 
 def export_again(path: Path, folder: Path, outputs: Outputs) -> list[Path]:
@@ -61,7 +61,7 @@ def write_formats(transcript: Transcript, folder: Path, outputs: Outputs) -> lis
     written: list[Path] = []
     for name in outputs.formats:
         path = folder / f"{transcript.recording}{exporters.format_named(name).suffix}"
-        exporters.write(path, exporters.export(transcript, name, outputs))
+        files.write(path, exporters.export(transcript, name, outputs))
         written.append(path)
     return written
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.exporters.writing import write
+from meetsplit.pipeline.files import write
 from meetsplit.pipeline.locks import locked, try_lock
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.together import Together

@@ -23,7 +23,7 @@ from meetsplit.pipeline import versions
 from meetsplit.pipeline.containers import recording
 from meetsplit.pipeline.data import Diarized, Heard, Outline, Patch, Span, Speaker, Turn, Word
 from meetsplit.pipeline.errors import AudioError, SettingsError
-from meetsplit.pipeline.exporters.writing import write
+from meetsplit.pipeline.files import write
 from meetsplit.pipeline.preflight import Choice, Preflight
 from meetsplit.pipeline.settings import GATES, Settings
 from meetsplit.pipeline.sources import Local

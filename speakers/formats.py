@@ -14,7 +14,7 @@ from pathlib import Path
 from meetsplit.pipeline import timeline
 from meetsplit.pipeline.data import Span, Speaker, Turn
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.exporters import replacing
+from meetsplit.pipeline.files import replacing
 from meetsplit.speakers.gating import gated
 
 WAV_LIMIT = 2**32 - 1

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.exporters import replacing, suffixes, unique_stems, write
+from meetsplit.pipeline.exporters import suffixes, unique_stems
+from meetsplit.pipeline.files import replacing, write
 
 
 def test_writes_text_and_bytes_and_makes_folders(tmp_path: Path) -> None:

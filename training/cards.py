@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meetsplit.pipeline import versions
-from meetsplit.pipeline.exporters.writing import write
+from meetsplit.pipeline.files import write
 
 ROOT = Path(__file__).parents[1]
 

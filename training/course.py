@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.exporters.writing import replacing
+from meetsplit.pipeline.files import replacing
 
 Lesson = TypeVar("Lesson")
 

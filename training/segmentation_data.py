@@ -20,7 +20,7 @@ from meetsplit.pipeline.diarizers.annotations import audible
 from meetsplit.pipeline.diarizers.embedded import LEVEL, levelled
 from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.exporters.writing import replacing, write
+from meetsplit.pipeline.files import replacing, write
 from meetsplit.scoring.read import read_stretches
 from meetsplit.training.conversation import Manners
 from meetsplit.training.simulate import Recipe, simulate

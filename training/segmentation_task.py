@@ -23,7 +23,7 @@ from meetsplit.pipeline.conversions import to_annotation
 from meetsplit.pipeline.diarizers.hushed import hushed, no_telemetry
 from meetsplit.pipeline.diarizers.pyannet import facts_of, load_segmentation
 from meetsplit.pipeline.errors import blame
-from meetsplit.pipeline.exporters.writing import write
+from meetsplit.pipeline.files import write
 from meetsplit.training.segmentation_data import RATE, Filed
 
 with hushed():

@@ -19,7 +19,7 @@ import torch
 from hyperpyyaml import load_hyperpyyaml
 from torch import Tensor, nn
 
-from meetsplit.pipeline.exporters.writing import replacing, write
+from meetsplit.pipeline.files import replacing, write
 
 RATE = 16_000
 PARTS = ("encoder", "masknet", "decoder")

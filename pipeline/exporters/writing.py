@@ -1,118 +1,11 @@
-"""How a result reaches the disk: completely or not at all, and never over another recording's."""
+"""Names of result files: one stem per recording, such that no two recordings' results share a name."""
 
 from __future__ import annotations
 
-import errno
-import os
-import secrets
-import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
-
-from meetsplit.pipeline.errors import OutputError
-
-_ADVICE = {
-    errno.EACCES: "permission denied; choose another folder with -o",
-    errno.EPERM: "permission denied; choose another folder with -o",
-    errno.EROFS: "the disk is read-only; choose another folder with -o",
-    errno.ENOSPC: "the disk is full; make room or choose another folder with -o",
-    errno.EDQUOT: "the disk quota is used up; make room or choose another folder with -o",
-    errno.EFBIG: "the file is too large for this disk; choose another folder with -o",
-    errno.EISDIR: "a directory is in the way; remove it or choose another folder with -o",
-    errno.ENOTDIR: "a part of this path is a file, not a directory; choose another folder with -o",
-    errno.EEXIST: "a part of this path is a file, not a directory; choose another folder with -o",
-    errno.ENAMETOOLONG: "the name is too long for this disk; rename the recording",
-    errno.EIO: "the disk reports an error; choose another folder with -o",
-}
-
-
-def write(path: Path, content: str | bytes) -> None:
-    """Put ``content`` (text as UTF-8) into the file ``path``, whole or not at all. Raises `OutputError`, see `replacing`."""
-    with replacing(path) as file:
-        file.write(content.encode("utf-8", "replace") if isinstance(content, str) else content)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the place of ``path`` when the block ends well, and vanishes when it does not.
-
-    It lies under a temporary name in the same folder, which is made if need be; its contents are on the disk before it
-    is renamed. An `OSError` inside the block or outside becomes an `OutputError`: not writable, disk full, a directory
-    in the way, name too long. A link is followed; what exists and is no regular file is never replaced.
-    """
-    target = Path(os.path.realpath(path))
-    made: list[Path] = []
-    done = False
-    temporary = target.parent / f".meetsplit-{secrets.token_hex(6)}.part"
-    try:
-        _check(path, target)
-        made = _make(target.parent)
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-        done = True
-        _sync(target.parent)
-    except OSError as error:
-        advice = _ADVICE.get(error.errno or 0) or error.strerror or str(error)
-        raise OutputError(f"{path}: cannot be written: {advice}") from error
-    finally:
-        if not done:
-            _clear(temporary, made)
-
-
-def _check(path: Path, target: Path) -> None:
-    """Refuse what a rename would destroy, or would only fail at after the work."""
-    try:
-        mode = target.stat().st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(mode):
-        raise OutputError(f"{path}: cannot be written: it is a device or a pipe, not a file; choose another name")
-
-
-def _make(folder: Path) -> list[Path]:
-    """Make ``folder``; the folders that were not there, outermost first."""
-    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    made: list[Path] = []
-    try:
-        for parent in reversed(missing):
-            parent.mkdir(exist_ok=True)
-            made.append(parent)
-    except OSError:
-        _clear(None, made)
-        raise
-    return made
-
-
-def _clear(temporary: Path | None, made: list[Path]) -> None:
-    if temporary is not None:
-        with suppress(OSError):
-            temporary.unlink()
-    for folder in reversed(made):
-        with suppress(OSError):  # somebody else may have put a file there meanwhile
-            folder.rmdir()
-
-
-def _sync(folder: Path) -> None:
-    """Make the rename itself durable; Windows cannot open a folder and does not need it."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:  # some network and FUSE disks cannot sync a folder: the file itself is safe
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)
 
 
 def unique_stems(paths: Iterable[Path], folder: Path, suffixes: Iterable[str]) -> Mapping[Path, str]:
