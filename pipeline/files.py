@@ -56,7 +56,7 @@ class Disk:
 
     def create(self, path: Path, mode: int) -> BinaryIO:
         """Open a new file for reading and writing; `FileExistsError` where the name is taken."""
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode), "w+b")
+        return open(path, "x+b", opener=lambda name, flags: os.open(name, flags, mode))
 
     def fsync(self, file: IO[bytes]) -> None:
         """Flush a file's content to the disk."""
