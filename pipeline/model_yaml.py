@@ -21,6 +21,9 @@ Node: TypeAlias = yaml.Node
 LARGEST = 256 * 1024
 """Bytes of a file; the public ones have less than ten thousand."""
 
+LARGEST_NUMBER = 1_000_000
+"""No size, rate or count in a model is larger."""
+
 DEEPEST = 40
 """Levels of lists and mappings in each other."""
 
@@ -29,6 +32,7 @@ TRUST = "--trust-model-code runs what the folder asks for, with your rights: onl
 
 _PLAIN_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 _DIGITS = 18
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 _DECIMAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
@@ -119,6 +123,16 @@ def scalar(node: yaml.ScalarNode) -> str | int | float | bool | None:
         return int(text)
     value = float(text)
     return value if math.isfinite(value) else text
+
+
+def is_number(value: object) -> bool:
+    """Whether this is a finite number that can be a size, a rate or a count of a model."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER
+
+
+def is_word(value: object) -> bool:
+    """Whether this is one short name, such as that of an activation."""
+    return isinstance(value, str) and _WORD.fullmatch(value) is not None
 
 
 def plain(stage: str, file: Path, node: Node) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +23,14 @@ import torch
 import yaml
 
 from meetsplit.pipeline.errors import MissingWeights, StageError
-from meetsplit.pipeline.model_yaml import TRUST, Node, custom_tag, document, entries, refuse, scalar
+from meetsplit.pipeline.model_yaml import TRUST, Node, custom_tag, document, entries, is_number, is_word, refuse, scalar
 
 Kind: TypeAlias = Literal["number", "flag", "word", "numbers", "part", "activation"]
-
-LARGEST = 1_000_000
-"""No size, rate or count in a model is larger."""
 
 LONGEST = 64
 """Entries of a list of sizes."""
 
 _LONGEST_TEXT = 4096
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _REFERENCE = re.compile(r"<([^<>]*)>")
 
 
@@ -100,7 +97,9 @@ ACTIVATIONS = frozenset({"torch.nn.ReLU", "torch.nn.LeakyReLU", "torch.nn.GELU",
 """Classes that an argument may name."""
 
 PRETRAINER = "speechbrain.utils.parameter_transfer.Pretrainer"
-SEEDS = frozenset({"torch.manual_seed", "torch.cuda.manual_seed_all", "numpy.random.seed", "random.seed", "speechbrain.utils.seed_everything"})
+SEEDS = frozenset(
+    {"torch.manual_seed", "torch.cuda.manual_seed_all", "numpy.random.seed", "random.seed", "speechbrain.utils.seed_everything"}
+)
 """Calls that may stand in a file; they are not made."""
 
 UNUSED = frozenset(
@@ -215,7 +214,9 @@ def _fill(stage: str, module: Any, path: Path) -> None:
     if not path.is_file():
         raise StageError(stage, f"{path} is missing: fetch the whole hub folder")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's advice about old pickles is no use to anyone here
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise StageError(stage, f"{path} is no file of weights, or asks for code beside them: not opened; {TRUST}") from error
     if not isinstance(state, dict):
@@ -253,7 +254,7 @@ class _Reader:
         if name not in self._top:
             return None
         value = self._value(self._top[name])
-        if not self._fits(value, "number"):
+        if not is_number(value):
             refuse(self._stage, self._file, self._top[name], f"{name} is no number")
         assert isinstance(value, int | float)
         return value
@@ -396,13 +397,13 @@ class _Reader:
     def _fits(value: Any, kind: Kind) -> bool:
         match kind:
             case "number":
-                return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+                return is_number(value)
             case "flag":
                 return isinstance(value, bool)
             case "word":
-                return isinstance(value, str) and _WORD.fullmatch(value) is not None
+                return is_word(value)
             case "numbers":
-                return isinstance(value, list) and len(value) <= LONGEST and all(v is None or _Reader._fits(v, "number") for v in value)
+                return isinstance(value, list) and len(value) <= LONGEST and all(v is None or is_number(v) for v in value)
         return False
 
 

@@ -65,7 +65,7 @@ class EcapaEmbedder:
         if len(samples) < SHORTEST * self.rate or not np.sqrt(np.mean(np.square(samples, dtype=np.float64))) > QUIETEST:
             return None
         with blame("match", f"embedding {clip.duration:.1f} s at {clip.start:.1f} s"):
-            row = self._model.encode_batch(torch.tensor(samples)[None])[0, 0].float().cpu().numpy()
+            row = self._model.encode_batch(torch.tensor(samples)[None])[0].flatten().float().cpu().numpy()
         norm = float(np.linalg.norm(row))
         return row / norm if np.isfinite(norm) and norm > 0.0 else None
 
