@@ -91,6 +91,14 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     cache_dir: Annotated[
         Path | None, typer.Option(envvar="MEETSPLIT_CACHE", help="Where fetched weights are kept.", rich_help_panel=_MACHINE)
     ] = None,
+    trust_model_code: Annotated[
+        bool | None,
+        typer.Option(
+            "--trust-model-code",
+            help="Run the code that a model folder's files ask for, as you and with all your rights; without it folders are only data.",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="For everything that draws at random.", rich_help_panel=_MACHINE)] = None,
     config: Annotated[
         Path | None, typer.Option(help="A TOML file with these options; the command line wins.", rich_help_panel=_MACHINE)

@@ -29,6 +29,7 @@ class Settings:
     ``match_threshold`` is the least margin (cosine) at which a separated voice is believed.
     ``adapt_budget`` are the seconds in which `adapted` may learn a recording's voices.
     ``channels`` says whether a file's channels are mixed down or hold one person each.
+    ``trust_model_code`` opens model folders by running what their files ask for; without it they are only data.
     ``gates`` are names of `GATES` with commas between them, ``all`` or ``none``.
 
     Raises `SettingsError` for values that make no sense, alone or together.
@@ -59,6 +60,7 @@ class Settings:
     hf_token: str | None = field(default=None, repr=False)
     cache_dir: Path | None = None
     seed: int = 0
+    trust_model_code: bool = False
 
     def __post_init__(self) -> None:
         _as_paths(self, "rttm", "script", "cache_dir")
@@ -116,8 +118,8 @@ class Settings:
         return self.has("recast") and self.separate != "off" and self.diarizer != "rttm" and self.channels == "mix"
 
     def recorded(self) -> tuple[tuple[str, Scalar], ...]:
-        """The settings for `made_by`: never the token, nor folders of this machine."""
-        skip = {"hf_token", "cache_dir"}
+        """The settings for `made_by`: never the token, nor folders of this machine, nor what changes no result."""
+        skip = {"hf_token", "cache_dir", "trust_model_code"}
         found = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skip)
         return tuple((name, value.name if isinstance(value, Path) else value) for name, value in found)
 
