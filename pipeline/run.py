@@ -67,7 +67,7 @@ class Pipeline:
         """
         with tempfile.TemporaryDirectory(prefix="meetsplit-") as scratch:
             source = path if isinstance(path, Together) else Path(path)
-            return self.process(source, Workbench(Path(scratch))).transcript
+            return self.process(source, Workbench(Path(scratch), self._tell)).transcript
 
     def process(self, path: Path | Together, bench: Workbench) -> Processed:
         """The same on a workbench: stages whose results are kept there are not repeated, new results are kept."""

@@ -1,0 +1,234 @@
+"""Kept stages of earlier runs: used only if whole and of the expected shape, otherwise done again with a notice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from meetsplit.pipeline import shelf
+from meetsplit.pipeline.events import Event, Noticed, Started
+from meetsplit.pipeline.filing import file_away
+from meetsplit.pipeline.run import Pipeline
+from meetsplit.pipeline.settings import Outputs, Settings
+
+
+@dataclass
+class Call:
+    """A recording of six seconds with turns and words, and how it is run."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        self.out = self.path.parent / "out"
+        noise = np.random.default_rng(0).standard_normal(6 * 16000)
+        tone = 0.3 * np.sin(2 * np.pi * 150 * np.arange(6 * 16000) / 16000) + 0.01 * noise
+        with wave.open(str(self.path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(16000)
+            file.writeframes((tone * 32767).astype("<i2").tobytes())
+        self.path.with_suffix(".rttm").write_text("SPEAKER x 1 0.5 2 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 2 3 <NA> <NA> B <NA> <NA>\n")
+        self.path.with_suffix(".ctm").write_text("x 1 1.0 0.5 good\nx 1 3.0 0.5 morning\n")
+        self.settings = Settings(
+            rttm=self.path.with_suffix(".rttm"),
+            script=self.path.with_suffix(".ctm"),
+            separator="none",
+            device="cpu",
+            cache_dir=self.path.parent / "cache",
+        )
+
+    def run(self) -> tuple[list[str], list[str]]:
+        """Run it; the stages that were done, and the notices."""
+        heard: list[Event] = []
+        with shelf.bench(self.path, self.settings, tell=heard.append) as bench:
+            file_away(Pipeline(self.settings, tell=heard.append), self.path, Outputs(self.out), "call", bench=bench, tell=heard.append)
+        done = list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))
+        return done, [event.text for event in heard if isinstance(event, Noticed)]
+
+    def results(self) -> dict[str, bytes]:
+        return {str(path.relative_to(self.out)): path.read_bytes() for path in self.out.rglob("*") if path.is_file()}
+
+    def kept(self, pattern: str) -> Path:
+        (found,) = shelf.runs_folder(self.settings).glob(f"*/{pattern}")
+        return found
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Call:
+    return Call(tmp_path / "call.wav")
+
+
+def resealed(text: str, change: Callable[[Any], Any]) -> str:
+    """A kept result with another content and the checksum that belongs to it."""
+    content = change(json.loads(text)["content"])
+    return json.dumps({"sha256": hashlib.sha256(json.dumps(content).encode()).hexdigest(), "content": content})
+
+
+FLIPPED = {"one digit": lambda text: text.replace(".5", ".6", 1), "another checksum": lambda text: text.replace('": "', '": "0', 1)}
+TORN = {"half": lambda text: text[: len(text) // 2], "zeros": lambda text: "\0" * len(text), "empty": lambda text: ""}
+SHAPED = {shape: (lambda text, shape=shape: shape) for shape in ("[]", "null", '{"sha256": 1, "content": {}}', "[" * 9999)}
+LACKING = {
+    f"no content in a {kind}": (lambda text, empty=empty: resealed(text, lambda _: empty)) for kind, empty in (("list", []), ("table", {}))
+}
+DAMAGES = FLIPPED | TORN | SHAPED | LACKING
+REPEATED = {
+    "diarize": ["decode", "diarize", "write"],
+    "separate": ["decode", "separate", "write"],
+    "transcribe": ["transcribe", "write"],
+}
+
+
+@pytest.mark.parametrize("stage", REPEATED)
+def test_a_damaged_result_is_told_and_its_stage_is_done_again(call: Call, stage: str) -> None:
+    call.run()
+    expected = call.results()
+    path = call.kept(f"{stage}-*.json")
+    whole = path.read_text()
+    for name, damaged in DAMAGES.items():
+        assert damaged(whole) != whole, name
+        path.write_text(damaged(whole))
+        done, notices = call.run()
+        assert done == REPEATED[stage], name
+        assert [(str(path) in text, "is damaged" in text) for text in notices] == [(True, True)], name
+        assert call.results() == expected, name
+        assert path.read_text() == whole, name
+    assert call.run() == (["write"], [])
+
+
+def moved(content: Any) -> Any:
+    content["turns"].reverse()
+    return content
+
+
+def changed(*keys: Any, to: Any) -> Callable[[Any], Any]:
+    def change(content: Any) -> Any:
+        place = content
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = to
+        return content
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("stage", "change"),
+    [
+        ("diarize", moved),
+        ("diarize", changed("duration", to="6.0")),
+        ("diarize", changed("duration", to=float("nan"))),
+        ("diarize", changed("turns", 0, "start", to=None)),
+        ("diarize", changed("turns", 0, "start", to=10**400)),
+        ("diarize", changed("turns", 0, "end", to=0.1)),
+        ("diarize", changed("turns", 0, "speaker", to=0)),
+        ("diarize", changed("turns", to={"0": 1})),
+        ("diarize", changed("names", to=["AB"])),
+        ("diarize", changed("channels", to=[["SPEAKER_00", "0"]])),
+        ("separate", changed("stretches", 0, "speaker", to="SPEAKER_07")),
+        ("separate", changed("stretches", 0, "span", to=[0.0, 1.0])),
+        ("separate", changed("stretches", 0, "patches", to=[{"source": "nothing"}])),
+        ("separate", changed("tracks", "SPEAKER_00", to=None)),
+        ("separate", changed("tracks", "SPEAKER_00", "size", to=True)),
+        ("separate", changed("tracks", to=[])),
+        ("transcribe", changed("heard", to=[])),
+        ("transcribe", changed("heard", 0, "words", 0, "text", to=None)),
+        ("transcribe", changed("heard", 0, "words", 0, "confidence", to="sure")),
+        ("transcribe", changed("heard", 0, "words", 0, "span", "end", to=float("inf"))),
+        ("transcribe", changed("heard", 0, "language", to=7)),
+    ],
+)
+def test_a_result_of_another_shape_is_told_and_its_stage_is_done_again(call: Call, stage: str, change: Callable[[Any], Any]) -> None:
+    call.run()
+    expected = call.results()
+    path = call.kept(f"{stage}-*.json")
+    path.write_text(resealed(path.read_text(), change))
+    done, notices = call.run()
+    assert done == REPEATED[stage]
+    assert ["is damaged" in text for text in notices] == [True]
+    assert call.results() == expected
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def zeroed(path: Path) -> None:
+    with path.open("r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.truncate(size // 8)
+        file.truncate(size)
+
+
+def halved(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def joined_by_another(path: Path) -> None:
+    path.with_name("SPEAKER_05.wav").write_bytes(path.read_bytes())
+
+
+@pytest.mark.parametrize("damage", [flipped, zeroed, halved, emptied, removed, a_folder, joined_by_another])
+def test_a_damaged_track_is_never_delivered(call: Call, damage: Callable[[Path], None]) -> None:
+    call.run()
+    expected = call.results()
+    damage(call.kept("separate-*/SPEAKER_00.wav"))
+    done, notices = call.run()
+    assert done == ["decode", "separate", "write"], "the words are still there"
+    assert ["is damaged" in text for text in notices] == [True]
+    assert call.results() == expected
+    assert call.run() == (["write"], [])
+
+
+def test_a_damaged_track_is_never_listened_to(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    call.run()
+    expected = call.results()
+    call.kept("transcribe-*.json").unlink()
+    zeroed(call.kept("separate-*/SPEAKER_01.wav"))
+    assert call.run()[0] == ["decode", "separate", "transcribe", "write"]
+    assert call.results() == expected
+
+
+def test_a_folder_in_the_way_of_a_result_goes(call: Call) -> None:
+    call.run()
+    path = call.kept("transcribe-*.json")
+    path.unlink()
+    (path / "inside").mkdir(parents=True)
+    done, notices = call.run()
+    assert (done, len(notices)) == (["transcribe", "write"], 1)
+    assert call.run() == (["write"], [])
+
+
+def test_tracks_are_hashed_once_per_opening(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    from meetsplit.pipeline import files
+
+    hashed: list[str] = []
+    real = files.sha256
+    monkeypatch.setattr(files, "sha256", lambda path: hashed.append(path.name) or real(path))
+    for _ in range(2):
+        call.run()
+        assert sorted(hashed) == ["SPEAKER_00.wav", "SPEAKER_01.wav"]
+        hashed.clear()
