@@ -17,10 +17,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from meetsplit.pipeline import files, versions
 from meetsplit.pipeline.containers import recording
+from meetsplit.pipeline.content import Content, content_of
 from meetsplit.pipeline.data import Diarized, Heard, Outline, Patch, Source, Span, Speaker, Turn, Word
 from meetsplit.pipeline.errors import AudioError, OutputError, SettingsError
 from meetsplit.pipeline.events import Noticed, Tell, nobody
@@ -28,8 +29,6 @@ from meetsplit.pipeline.preflight import Choice, Preflight
 from meetsplit.pipeline.settings import GATES, Settings
 from meetsplit.pipeline.sources import Local
 from meetsplit.pipeline.together import Together
-
-_BLOCK = 1 << 20
 
 _T = TypeVar("_T")
 
@@ -42,11 +41,13 @@ EDITION = 4
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What each stage's result depends on, as short names."""
+    """What each stage's result depends on, as short names; the SHA-256 of the files of turns and words, where there are any."""
 
     diarize: str
     separate: str
     transcribe: str
+    rttm: str | None = None
+    script: str | None = None
 
 
 def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
@@ -54,17 +55,17 @@ def keys(content: str, settings: Settings, plan: Preflight) -> Keys:
     asked = dict(settings.recorded()) | {gate: settings.has(gate) for gate in GATES} | {"recast": settings.recasts}
     software = [EDITION, versions.meetsplit(), versions.recorded()]
 
-    def key(before: str, stages: Sequence[str], names: Sequence[str], *given_files: Path | None) -> str:
+    def key(before: str, stages: Sequence[str], names: Sequence[str], *given: str | None) -> str:
         chosen = [choice for stage in stages if (choice := plan.of(stage)) is not None]
         made_by = [asdict(choice.record()) | {"why": "", "files": _stamps(choice)} for choice in chosen]
-        given = [_given(file) for file in given_files]
-        parts = [before, software, made_by, [asked[name] for name in names], given]
+        parts = [before, software, made_by, [asked[name] for name in names], list(given)]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
-    diarize = key(content, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "recast", "seed"), settings.rttm)
+    rttm, script = _given(settings.rttm), _given(settings.script)
+    diarize = key(content, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "recast", "seed"), rttm)
     separate = key(diarize, ("separator", "embedder"), ("adapt_budget", "separate", "match_threshold", "verify", "leakage", "seed"))
-    transcribe = key(separate, ("transcriber",), ("language", "task", "initial_prompt", "seed"), settings.script)
-    return Keys(diarize, separate, transcribe)
+    transcribe = key(separate, ("transcriber",), ("language", "task", "initial_prompt", "seed"), script)
+    return Keys(diarize, separate, transcribe, rttm, script)
 
 
 def _stamps(choice: Choice) -> list[tuple[str, int, int]]:
@@ -74,34 +75,38 @@ def _stamps(choice: Choice) -> list[tuple[str, int, int]]:
     return [(file.name, (about := file.stat()).st_size, about.st_mtime_ns) for file in files]
 
 
-def fingerprint(path: Path | Together) -> str:
-    """SHA-256 of a file's content, or of several files' and their places. Raises `AudioError` where one cannot be read."""
+def contents(path: Path | Together) -> dict[Path, Content]:
+    """What every file of a recording holds now. Raises `AudioError` where one cannot be read."""
+    found: dict[Path, Content] = {}
+    for file in (one.path for one in path.microphones) if isinstance(path, Together) else (path,):
+        try:
+            with recording(file) as opened:
+                found[file] = content_of(opened)
+        except OSError as error:
+            raise AudioError(f"{file}: cannot be read: {_reason(error)}") from error
+    return found
+
+
+def fingerprint(path: Path | Together, held: Mapping[Path, Content] | None = None) -> str:
+    """SHA-256 of a file's content, or of several files' and their places; of ``held``, where `contents` was asked before.
+
+    Raises `AudioError` where a file cannot be read.
+    """
+    held = contents(path) if held is None else held
     if isinstance(path, Together):
-        heard = [(fingerprint(one.path), one.offset, one.path.stem) for one in path.microphones]
+        heard = [(held[one.path].sha256, one.offset, one.path.stem) for one in path.microphones]
         return hashlib.sha256(json.dumps(heard).encode()).hexdigest()
-    with recording(path) as file:
-        return _digest(file, path)
+    return held[path].sha256
 
 
 def _given(path: Path | None) -> str | None:
-    """The same for a file of turns or words that the settings name; `SettingsError` where it cannot be read."""
+    """SHA-256 of a file of turns or words that the settings name; `SettingsError` where it cannot be read."""
     if path is None:
         return None
     try:
-        with path.open("rb") as file:
-            return _digest(file, path)
+        return files.sha256(path)
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _digest(file: IO[bytes], path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return digest.hexdigest()
+        raise SettingsError(f"{path}: cannot be read: {_reason(error)}") from error
 
 
 class Workbench:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -99,22 +98,23 @@ class TrackWriter:
         return {speaker: path for speaker, (_, path) in done.items()}
 
     def abort(self) -> None:
-        """Forget everything that is not finished, and the folders made for it."""
+        """Forget everything that is not finished, and the folders made for it. What cannot be removed is swept by the next run."""
         for track in self._tracks.values():
-            track.file.close()
-            track.part.unlink(missing_ok=True)
-        for folder in self._made:
-            if not any(folder.iterdir()):
-                folder.rmdir()
+            with suppress(OSError):
+                track.file.close()
+            with suppress(OSError):
+                files.remove(track.part)
+        for folder in reversed(self._made):
+            with suppress(OSError):
+                files.disk.rmdir(folder)
         self._tracks, self._made = {}, []
 
     def _path(self, speaker: Speaker) -> Path:
         return self._folder / f"{speaker}.wav"
 
     def _opened(self, speaker: Speaker) -> _Track:
-        self._made += [folder for folder in (self._folder, *self._folder.parents) if not folder.exists()]
-        files.make_folder(self._folder, private=True)
-        part = self._folder / f".{speaker}.{secrets.token_hex(4)}.part"
+        self._made += files.make_folder(self._folder, private=True)
+        part = files.temporary_name(self._folder)
         file = files.disk.create(part, files.PRIVATE_FILE)
         self._tracks[speaker] = track = _Track(part, file)
         size, rate = 2 * len(self._clock.samples), self._clock.rate

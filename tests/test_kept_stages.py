@@ -5,66 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import wave
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from meetsplit.pipeline import shelf
-from meetsplit.pipeline.events import Event, Noticed, Started
-from meetsplit.pipeline.filing import file_away
-from meetsplit.pipeline.run import Pipeline
-from meetsplit.pipeline.settings import Outputs, Settings
-
-
-@dataclass
-class Call:
-    """A recording of six seconds with turns and words, and how it is run."""
-
-    path: Path
-
-    def __post_init__(self) -> None:
-        self.out = self.path.parent / "out"
-        noise = np.random.default_rng(0).standard_normal(6 * 16000)
-        tone = 0.3 * np.sin(2 * np.pi * 150 * np.arange(6 * 16000) / 16000) + 0.01 * noise
-        with wave.open(str(self.path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(16000)
-            file.writeframes((tone * 32767).astype("<i2").tobytes())
-        self.path.with_suffix(".rttm").write_text("SPEAKER x 1 0.5 2 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 2 3 <NA> <NA> B <NA> <NA>\n")
-        self.path.with_suffix(".ctm").write_text("x 1 1.0 0.5 good\nx 1 3.0 0.5 morning\n")
-        self.settings = Settings(
-            rttm=self.path.with_suffix(".rttm"),
-            script=self.path.with_suffix(".ctm"),
-            separator="none",
-            device="cpu",
-            cache_dir=self.path.parent / "cache",
-        )
-
-    def run(self) -> tuple[list[str], list[str]]:
-        """Run it; the stages that were done, and the notices."""
-        heard: list[Event] = []
-        with shelf.bench(self.path, self.settings, tell=heard.append) as bench:
-            file_away(Pipeline(self.settings, tell=heard.append), self.path, Outputs(self.out), "call", bench=bench, tell=heard.append)
-        done = list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))
-        return done, [event.text for event in heard if isinstance(event, Noticed)]
-
-    def results(self) -> dict[str, bytes]:
-        return {str(path.relative_to(self.out)): path.read_bytes() for path in self.out.rglob("*") if path.is_file()}
-
-    def kept(self, pattern: str) -> Path:
-        (found,) = shelf.runs_folder(self.settings).glob(f"*/{pattern}")
-        return found
-
-
-@pytest.fixture
-def call(tmp_path: Path) -> Call:
-    return Call(tmp_path / "call.wav")
+from meetsplit.pipeline import files
 
 
 def resealed(text: str, change: Callable[[Any], Any]) -> str:
@@ -88,7 +35,7 @@ REPEATED = {
 
 
 @pytest.mark.parametrize("stage", REPEATED)
-def test_a_damaged_result_is_told_and_its_stage_is_done_again(call: Call, stage: str) -> None:
+def test_a_damaged_result_is_told_and_its_stage_is_done_again(call: Any, stage: str) -> None:
     call.run()
     expected = call.results()
     path = call.kept(f"{stage}-*.json")
@@ -146,7 +93,7 @@ def changed(*keys: Any, to: Any) -> Callable[[Any], Any]:
         ("transcribe", changed("heard", 0, "language", to=7)),
     ],
 )
-def test_a_result_of_another_shape_is_told_and_its_stage_is_done_again(call: Call, stage: str, change: Callable[[Any], Any]) -> None:
+def test_a_result_of_another_shape_is_told_and_its_stage_is_done_again(call: Any, stage: str, change: Callable[[Any], Any]) -> None:
     call.run()
     expected = call.results()
     path = call.kept(f"{stage}-*.json")
@@ -192,7 +139,7 @@ def joined_by_another(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [flipped, zeroed, halved, emptied, removed, a_folder, joined_by_another])
-def test_a_damaged_track_is_never_delivered(call: Call, damage: Callable[[Path], None]) -> None:
+def test_a_damaged_track_is_never_delivered(call: Any, damage: Callable[[Path], None]) -> None:
     call.run()
     expected = call.results()
     damage(call.kept("separate-*/SPEAKER_00.wav"))
@@ -203,7 +150,7 @@ def test_a_damaged_track_is_never_delivered(call: Call, damage: Callable[[Path],
     assert call.run() == (["write"], [])
 
 
-def test_a_damaged_track_is_never_listened_to(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_track_is_never_listened_to(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     call.run()
     expected = call.results()
     call.kept("transcribe-*.json").unlink()
@@ -212,7 +159,7 @@ def test_a_damaged_track_is_never_listened_to(call: Call, monkeypatch: pytest.Mo
     assert call.results() == expected
 
 
-def test_a_folder_in_the_way_of_a_result_goes(call: Call) -> None:
+def test_a_folder_in_the_way_of_a_result_goes(call: Any) -> None:
     call.run()
     path = call.kept("transcribe-*.json")
     path.unlink()
@@ -222,13 +169,11 @@ def test_a_folder_in_the_way_of_a_result_goes(call: Call) -> None:
     assert call.run() == (["write"], [])
 
 
-def test_tracks_are_hashed_once_per_opening(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    from meetsplit.pipeline import files
-
+def test_tracks_are_hashed_once_per_opening(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
     real = files.sha256
     monkeypatch.setattr(files, "sha256", lambda path: hashed.append(path.name) or real(path))
     for _ in range(2):
         call.run()
-        assert sorted(hashed) == ["SPEAKER_00.wav", "SPEAKER_01.wav"]
+        assert sorted(name for name in hashed if name.endswith(".wav")) == ["SPEAKER_00.wav", "SPEAKER_01.wav"]
         hashed.clear()
