@@ -91,7 +91,7 @@ def run(
                     f"note: {path} is written as {stem}.*, because another recording has the same name", markup=False, highlight=False
                 )
             try:
-                with bench(path, settings, keep=cache) as kept_stages:
+                with bench(path, settings, keep=cache, tell=tell) as kept_stages:
                     written = file_away(pipeline, path, outputs, stem, bench=kept_stages, tell=tell)
             except MeetsplitError as error:
                 failed.append((path, error))

@@ -102,7 +102,7 @@ def rediarize(
             with rewording.script(transcript) as (script, language):
                 own = {**({"language": language} if language else {}), **wanted, "script": script, "output_dir": folder}
                 settings, outputs = settle(own, names())
-                with bench(recording, settings) as kept:
+                with bench(recording, settings, tell=tell) as kept:
                     stem = f"{transcript.stem}-rediarized"
                     written = file_away(Pipeline(settings, tell=tell), recording, outputs, stem, bench=kept, tell=tell)
             summary(Console(), recording, written)

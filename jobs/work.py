@@ -109,7 +109,7 @@ class Workshop:
         key = job.partition(".")[0]
         _same(order)
         limits.check_disks(order.recording, order.settings, order.outputs, self._store.folder(key))
-        chain = self._loaded(order.settings).begin(order.recording, Workbench(self._store.folder(key)))
+        chain = self._loaded(order.settings).begin(order.recording, Workbench(self._store.folder(key), self._relay))
         self._chain = job, chain
         return chain
 
@@ -144,7 +144,7 @@ class Workshop:
         shutil.rmtree(place, ignore_errors=True)
         outputs = dataclasses.replace(order.outputs, folder=place)
         try:
-            pipeline, bench = self._loaded(order.settings), Workbench(self._store.folder(key))
+            pipeline, bench = self._loaded(order.settings), Workbench(self._store.folder(key), tell)
             written = file_away(pipeline, order.recording, outputs, order.stem, bench=bench, tell=tell)
             _same(order)
             files = publish(written.files, place, order.outputs.folder)

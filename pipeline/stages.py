@@ -42,6 +42,14 @@ class Informed(Protocol):
 
 
 @runtime_checkable
+class FromFile(Protocol):
+    """A backend that answers from a file of turns or words instead of from the sound."""
+
+    sha256: str | None
+    """Checksum of the bytes that its answers come from, once it has read them."""
+
+
+@runtime_checkable
 class Separator(Protocol):
     """One voice at a time, by name."""
 

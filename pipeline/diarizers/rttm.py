@@ -6,6 +6,7 @@ RTTM is NIST's Rich Transcription Time Marked format (RT-09 evaluation plan): on
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,7 @@ class RttmDiarizer:
         self.path = path
         self.recording = recording or path.stem
         self.names: tuple[tuple[Speaker, str], ...] = ()
+        self.sha256: str | None = None
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
@@ -50,7 +52,9 @@ class RttmDiarizer:
         The file's times count from the recording's start, the clock of ``audio``. Raises `SettingsError` for a file that
         cannot be read as RTTM or is about other recordings.
         """
-        own = read_rttm(self.path, self.recording)
+        content = _content(self.path)
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        own = _turns(content, self.path, self.recording)
         within = Span(audio.span.start, max(audio.span.start, audio.span.end))
         beyond = sum(turn.span.end > within.end + _SLACK or turn.span.start < within.start - _SLACK for turn in own)
         if beyond:
@@ -69,10 +73,19 @@ def read_rttm(path: Path, recording: str | None = None) -> tuple[Turn, ...]:
     Of a file about several recordings, those of ``recording``; of a file about one, all, whatever it calls it. Lines of
     other types and comments are passed over. Raises `SettingsError` with the line's number.
     """
+    return _turns(_content(path), path, recording)
+
+
+def _content(path: Path) -> bytes:
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        return path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: cannot read the turns: {error.strerror}") from error
+
+
+def _turns(content: bytes, path: Path, recording: str | None) -> tuple[Turn, ...]:
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: not a text file; --rttm takes turns in the RTTM format") from error
     found: dict[str, list[Turn]] = {}

@@ -7,6 +7,7 @@ whose speech fits it best in time, and of the others only what is said while tha
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -78,7 +79,8 @@ class ScriptTranscriber:
 
     rate = 16000
 
-    def __init__(self, lines: Sequence[Line], language: str | None = None) -> None:
+    def __init__(self, lines: Sequence[Line], language: str | None = None, sha256: str | None = None) -> None:
+        self.sha256 = sha256
         names = sorted({line.voice for line in lines})
         self._voices = [_Voice([line for line in lines if line.voice == name]) for name in names]
         self._language = language
@@ -88,7 +90,8 @@ class ScriptTranscriber:
         """From the file ``settings.script``; ``weights`` and ``device`` do not matter. Raises `SettingsError`."""
         if settings.script is None:
             raise SettingsError("--transcriber script needs the words: add --script FILE")
-        return cls(read_lines(settings.script), settings.language)
+        content = _content(settings.script)
+        return cls(_lines(content, settings.script), settings.language, hashlib.sha256(content).hexdigest())
 
     def transcribe(self, clips: Iterable[Audio], tell: Tell) -> Iterator[Heard]:
         """The words whose middle lies inside each clip, in order, their times clamped to the clip."""
@@ -116,10 +119,21 @@ def read_lines(path: Path) -> tuple[Line, ...]:
     The format is told by the extension ``.stm``, ``.ctm`` or ``.json`` (SegLST), otherwise by the content. Raises
     `SettingsError` for a file that cannot be read, whose lines make no sense, or that covers several recordings.
     """
+    return _lines(_content(path), path)
+
+
+def _content(path: Path) -> bytes:
     try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--script {path}: cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from error
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"--script {path}: cannot be read: {error.strerror or error}") from error
+
+
+def _lines(content: bytes, path: Path) -> tuple[Line, ...]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"--script {path}: cannot be read: it is not UTF-8 text") from error
     kind = path.suffix.lower()
     if kind == ".json" or (kind not in {".stm", ".ctm"} and text.lstrip()[:1] in {"[", "{"}):
         return _seglst(text, path)
