@@ -59,6 +59,9 @@ class Audio:
         view.flags.writeable = False
         object.__setattr__(self, "samples", view)
 
+    def __repr__(self) -> str:
+        return f"<Audio: {len(self.samples)} samples at {self.rate} Hz from {self.start} s>"
+
     @property
     def duration(self) -> float:
         """Length in seconds."""
