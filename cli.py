@@ -181,15 +181,17 @@ def export(
     asked: Mapping[str, Any],
 ) -> None:
     """Write a finished transcript in other formats, with other subtitle rules or names."""
+    from meetsplit.console.progress import Reporter
     from meetsplit.pipeline.exporters import names
     from meetsplit.pipeline.filing import export_again
 
     folder_given = "output_dir" in asked
     _, outputs = settle(asked, names())
-    for path in transcript:
-        folder = outputs.folder if folder_given else path.parent
-        for file in export_again(path, folder, outputs):
-            _out().print(str(file), highlight=False, markup=False, soft_wrap=True)
+    with Reporter(_err()) as tell:
+        for path in transcript:
+            folder = outputs.folder if folder_given else path.parent
+            for file in export_again(path, folder, outputs, tell):
+                _out().print(str(file), highlight=False, markup=False, soft_wrap=True)
 
 
 app.command()(score)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from meetsplit.pipeline import timeline
-from meetsplit.pipeline.data import Audio, Heard, Span, Word
+from meetsplit.pipeline.data import Audio, Heard, Span, Word, decimal_sum
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import Tell
 from meetsplit.pipeline.settings import Settings
@@ -167,7 +167,7 @@ def _ctm_line(fields: Sequence[str], where: str) -> Line:
         raise SettingsError(f"--script {where}: a CTM line is: recording channel start duration word [confidence]")
     start, duration = _number(fields[2], where), _number(fields[3], where)
     sure = min(max(_number(fields[5], where), 0.0), 1.0) if len(fields) > 5 and _is_number(fields[5]) else None
-    span = _span(start, start + duration, where)
+    span = _span(start, decimal_sum(start, duration), where)
     return Line(span, fields[1], (Word(span, fields[4], sure),))
 
 
