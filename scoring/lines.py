@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from meetsplit.pipeline.data import Span, Turn, decimal_sum
+from meetsplit.pipeline.data import LATEST, Span, Turn, decimal_sum
 from meetsplit.pipeline.errors import ScoreError
 from meetsplit.scoring.accounts import Account, Utterance, account, merged
 
@@ -104,7 +104,7 @@ def number_in(text: object, where: str, what: str) -> float:
         raise ScoreError(f"{where}: the {what} is missing: times are seconds from the recording's beginning")
     try:
         value = float(text) if isinstance(text, str | int | float) and not isinstance(text, bool) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
         raise ScoreError(f"{where}: the {what} is {str(text)[:40]!r}, not a number of seconds")
@@ -117,8 +117,8 @@ def span_of(start: float, end: float, where: str) -> Span:
         raise ScoreError(f"{where}: starts at {start:g} s, before the recording: times are seconds from its beginning")
     if end < start:
         raise ScoreError(f"{where}: ends at {end:g} s, before it starts at {start:g} s")
-    if not math.isfinite(end):
-        raise ScoreError(f"{where}: starts at {start:g} s and ends later than any number can say")
+    if end > LATEST:
+        raise ScoreError(f"{where}: ends at {end:g} s: no recording lasts so long; times are seconds from its beginning")
     return Span(start, end)
 
 

@@ -13,6 +13,9 @@ import numpy.typing as npt
 Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono samples, shape ``(n,)``, nominally between -1 and 1."""
 
+LATEST = 1e9
+"""Seconds (30 years) beyond which a time in a file is a mistake: no recording lasts so long, and no format could write it."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
