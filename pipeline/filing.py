@@ -9,8 +9,8 @@ from pathlib import Path
 
 from meetsplit.pipeline import backends, exporters, files
 from meetsplit.pipeline.data import Speaker, Transcript
-from meetsplit.pipeline.errors import AudioError, SettingsError
-from meetsplit.pipeline.events import Finished, Started, Tell
+from meetsplit.pipeline.errors import AudioError
+from meetsplit.pipeline.events import Finished, Noticed, Started, Tell, nobody
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.pipeline.together import Together
@@ -31,7 +31,7 @@ def file_away(pipeline: Pipeline, path: Path | Together, outputs: Outputs, stem:
     Every file appears whole or not at all. Raises what `Pipeline.run` raises, and `OutputError`.
     """
     processed = pipeline.process(path, bench)
-    transcript = named(dataclasses.replace(processed.transcript, recording=stem), outputs.names)
+    transcript = named(dataclasses.replace(processed.transcript, recording=stem), outputs.names, tell)
     tell(Started("write"))
     began = time.monotonic()
     written = write_formats(transcript, outputs.folder, outputs)
@@ -43,7 +43,7 @@ def file_away(pipeline: Pipeline, path: Path | Together, outputs: Outputs, stem:
     return Written(transcript, tuple(written))
 
 
-def export_again(path: Path, folder: Path, outputs: Outputs) -> list[Path]:
+def export_again(path: Path, folder: Path, outputs: Outputs, tell: Tell = nobody) -> list[Path]:
     """Write the transcript in a JSON file again, in the formats and with the names and subtitle rules now asked for.
 
     Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript.
@@ -52,7 +52,7 @@ def export_again(path: Path, folder: Path, outputs: Outputs) -> list[Path]:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise AudioError(f"{path}: cannot be read as a transcript: {getattr(error, 'strerror', None) or error}") from error
-    transcript = named(exporters.read_transcript(text, str(path)), outputs.names)
+    transcript = named(exporters.read_transcript(text, str(path)), outputs.names, tell)
     return write_formats(transcript, folder, outputs)
 
 
@@ -66,9 +66,11 @@ def write_formats(transcript: Transcript, folder: Path, outputs: Outputs) -> lis
     return written
 
 
-def named(transcript: Transcript, names: Sequence[tuple[Speaker, str]]) -> Transcript:
-    """The transcript with people's names; `SettingsError` for a label that it does not have."""
+def named(transcript: Transcript, names: Sequence[tuple[Speaker, str]], tell: Tell = nobody) -> Transcript:
+    """The transcript with people's names; a name for a label that it does not have is told and left out."""
+    known = {label: person for label, person in names if label in transcript.speakers}
     for label, person in names:
-        if transcript.speakers and label not in transcript.speakers:
-            raise SettingsError(f"--name {label}={person}: {transcript.recording} has no {label}; it has {', '.join(transcript.speakers)}")
-    return dataclasses.replace(transcript, names=tuple({**dict(transcript.names), **dict(names)}.items()))
+        if label not in known:
+            has = f"it has {', '.join(transcript.speakers)}" if transcript.speakers else "nobody speaks in it"
+            tell(Noticed(f"--name {label}={person} is not used: {transcript.recording} has no {label}; {has}", "write"))
+    return dataclasses.replace(transcript, names=tuple({**dict(transcript.names), **known}.items()))

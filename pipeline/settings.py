@@ -158,13 +158,14 @@ def from_toml(path: Path) -> dict[str, Any]:
     Raises `SettingsError` for a file that cannot be read or parsed and for options that nobody knows.
     """
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        options = dict(_flat(tomllib.loads(path.read_text("utf-8"))))
     except OSError as error:
         raise SettingsError(f"{path}: cannot read the settings: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, ValueError) as error:  # a file that is not UTF-8, a number of thousands of digits
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
-    options = dict(_flat(content))
-    known = {f.name for kind in (Settings, Outputs) for f in dataclasses.fields(kind)} | {"output_dir", "output_format"}
+    except RecursionError as error:
+        raise SettingsError(f"{path}: its tables and lists are nested too deeply") from error
+    known = {f.name for kind in (Settings, Outputs) for f in dataclasses.fields(kind)} | {"output_dir", "output_format", "name"}
     for name in options:
         if name not in known:
             raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, known)}")
@@ -172,9 +173,11 @@ def from_toml(path: Path) -> dict[str, Any]:
 
 
 def _flat(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The options in a table and the tables in it; a table of people's names is one option."""
     flat: list[tuple[str, Any]] = []
     for name, value in table.items():
-        flat += _flat(value) if isinstance(value, Mapping) else [(name.replace("-", "_"), value)]
+        is_group = isinstance(value, Mapping) and name not in ("name", "names")
+        flat += _flat(value) if is_group else [(name.replace("-", "_"), value)]
     return flat
 
 
@@ -187,12 +190,16 @@ def _gates(asked: str) -> str:
 
 
 def _as_paths(settings: Settings | Outputs, *names: str) -> None:
-    """Callers may write a path as text."""
+    """Callers may write a path as text; no system knows a path, nor a model, with a NUL in its name."""
     for name in names:
         if isinstance(getattr(settings, name), str):
             object.__setattr__(settings, name, Path(getattr(settings, name)))
+    for field_ in dataclasses.fields(settings):
+        value = getattr(settings, field_.name)
+        if isinstance(value, str | Path) and "\0" in str(value):
+            raise SettingsError(f"--{field_.name.replace('_', '-')} {str(value)!r}: no name holds a NUL character")
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise SettingsError(f"{option} {value}: {nearest(value, known)}")
+        raise SettingsError(f"{option} {value}: {nearest(str(value), known)}")
