@@ -15,11 +15,13 @@ from rich.console import Console
 
 from meetsplit import __version__
 from meetsplit.console import jobs, kept
-from meetsplit.console.options import asking, settle
+from meetsplit.console.options import asking, given_files, settle
 from meetsplit.console.scores import score
 from meetsplit.pipeline.errors import MeetsplitError
 
 if TYPE_CHECKING:
+    from meetsplit.pipeline.results import Place, Wish
+    from meetsplit.pipeline.settings import Outputs
     from meetsplit.pipeline.together import Together
 
 app = typer.Typer(
@@ -80,45 +82,68 @@ def run(
     from meetsplit.console.tables import plan_table, summary
     from meetsplit.pipeline.exporters import names
     from meetsplit.pipeline.filing import file_away
+    from meetsplit.pipeline.results import ResultsFolder
     from meetsplit.pipeline.run import Pipeline
     from meetsplit.pipeline.shelf import bench
 
     settings, outputs = settle(asked if together is None else {**asked, "channels": "split"}, names())
-    sources = _sources(audio, together, outputs.folder)
+    sources = _sources(audio, together)
+    results = ResultsFolder(outputs.folder)
+    results.check()
+    inputs = given_files(asked, audio)
     failed: list[tuple[Path | Together, MeetsplitError]] = []
     with Reporter(_err(), quiet=quiet) as tell:
         pipeline = Pipeline(settings, tell=tell)
         if not quiet:
             _err().print(plan_table(pipeline.preflight().choices))
-        for path, stem in sources.items():
-            if stem != path.stem:
-                _err().print(
-                    f"note: {path} is written as {stem}.*, because another recording has the same name", markup=False, highlight=False
-                )
+        for path in sources:
             try:
-                with bench(path, settings, keep=cache, tell=tell) as kept_stages:
-                    written = file_away(pipeline, path, outputs, stem, bench=kept_stages, tell=tell)
+                wished = _wish(path, outputs, sources, inputs)
+                with (
+                    results.reservation(wished) as reserved,
+                    bench(path, settings, keep=cache, tell=tell) as kept_stages,
+                ):
+                    _note(path, place := reserved.place)
+                    written = file_away(pipeline, path, outputs, reserved, bench=kept_stages, tell=tell)
             except MeetsplitError as error:
                 failed.append((path, error))
                 _complain(error)
                 continue
             summary(_out(), path, written)
+            if written.place != place:
+                _note(path, written.place)
     if failed:
         if len(sources) > 1:
             _err().print(f"{len(failed)} of {len(sources)} recordings failed: {', '.join(str(path) for path, _ in failed)}", markup=False)
         raise typer.Exit(max(error.exit_code for _, error in failed))
 
 
-def _sources(files: Sequence[Path], meeting: str | None, folder: Path) -> Mapping[Path | Together, str]:
-    """What is to be worked on, and under which name its results go to ``folder``."""
-    from meetsplit.pipeline.exporters import suffixes, unique_stems
+def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | Together, str]:
+    """What is to be worked on, and under which stem each recording's results would lie beside the others'."""
+    from meetsplit.pipeline.stems import safe_stem, unique_stems
     from meetsplit.pipeline.together import together
 
     if meeting is not None:
         whole = together(meeting, files)
-        return {whole: whole.stem}
-    stems = unique_stems(files, folder, suffixes())
-    return {path: stems[path] for path in files}
+        return {whole: safe_stem(whole.stem)}
+    return dict(unique_stems(files))
+
+
+def _wish(path: Path | Together, outputs: Outputs, sources: Mapping[Path | Together, str], inputs: tuple[Path, ...]) -> Wish:
+    """The result set of one recording of this command, whose ``inputs`` are never written over."""
+    import dataclasses
+
+    from meetsplit.pipeline.filing import others, wish
+
+    plain = wish(path, outputs)
+    avoid = others(sources.values(), sources[path])
+    return dataclasses.replace(plain, first=sources[path], avoid=avoid, inputs=(*plain.inputs, *inputs))
+
+
+def _note(path: Path | Together, place: Place) -> None:
+    """Say where results go that have another name than their recording."""
+    if place.why is not None:
+        _err().print(f"note: {path} is written as {place.stem}.*, because {place.why}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -179,23 +204,26 @@ def models_fetch(
 
 
 @app.command()
-@asking("output_dir", "output_format", "max_line_width", "max_line_count", "name")
+@asking("output_dir", "output_format", "max_line_width", "max_line_count", "name", "overwrite")
 def export(
     transcript: Annotated[list[Path], typer.Argument(help="Transcripts: meetsplit's JSON files.", show_default=False)],
     *,
     asked: Mapping[str, Any],
 ) -> None:
-    """Write a finished transcript in other formats, with other subtitle rules or names."""
+    """Write a finished transcript in other formats (without -f, in all but JSON), with other subtitle rules or names."""
     from meetsplit.console.progress import Reporter
     from meetsplit.pipeline.exporters import names
     from meetsplit.pipeline.filing import export_again
 
     folder_given = "output_dir" in asked
-    _, outputs = settle(asked, names())
+    _, outputs = settle({"output_format": [name for name in names() if name != "json"], **asked}, names())
     with Reporter(_err()) as tell:
         for path in transcript:
             folder = outputs.folder if folder_given else path.parent
-            for file in export_again(path, folder, outputs, tell):
+            published = export_again(path, folder, outputs, transcript, tell)
+            if published.place.stem != path.stem:
+                _note(path, published.place)
+            for file in published.files:
                 _out().print(str(file), highlight=False, markup=False, soft_wrap=True)
 
 

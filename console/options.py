@@ -83,6 +83,12 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     max_line_width: Annotated[int | None, typer.Option(help="Characters per subtitle line. (default: 42)", rich_help_panel=_FILES)] = None,
     max_line_count: Annotated[int | None, typer.Option(help="Lines per subtitle. (default: 2)", rich_help_panel=_FILES)] = None,
     name: Annotated[list[str] | None, typer.Option(help="SPEAKER_00=Alice; may be repeated.", rich_help_panel=_FILES)] = None,
+    overwrite: Annotated[
+        bool | None,
+        typer.Option(
+            "--overwrite/--no-overwrite", help="Replace files that are no results of meetsplit. (default: no)", rich_help_panel=_FILES
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_MACHINE)] = None,
     offline: Annotated[
         bool | None, typer.Option("--offline/--online", envvar="HF_HUB_OFFLINE", help="Never touch the network.", rich_help_panel=_MACHINE)
@@ -203,3 +209,10 @@ def _names(asked: object) -> tuple[tuple[str, str], ...]:
             raise SettingsError(f"--name {entry if isinstance(entry, str) else repr(entry)}: write it as SPEAKER_00=Alice")
         found.append((label, person.strip()))
     return tuple(found)
+
+
+def given_files(asked: Mapping[str, Any], recordings: Sequence[Path]) -> tuple[Path, ...]:
+    """The files that a command reads and never writes over: recordings, turns, words and the settings file."""
+    toml = from_toml(asked["config"]) if "config" in asked else {}
+    named = [toml.get("rttm"), toml.get("script"), *(asked.get(name) for name in ("rttm", "script", "config"))]
+    return (*recordings, *(Path(path) for path in named if path is not None))

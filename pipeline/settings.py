@@ -131,6 +131,7 @@ class Outputs:
     ``formats`` are names of exporters; ``tracks`` asks for one sound file per speaker in ``track_format``,
     quieter ("soft") or silent ("hard") where ``track_gate`` finds that the speaker does not speak;
     ``max_line_width`` is in characters, ``max_line_count`` in lines per subtitle. ``names`` maps labels to people.
+    ``overwrite`` lets results replace files that meetsplit did not write; see `results`.
     """
 
     folder: Path = Path()
@@ -141,6 +142,7 @@ class Outputs:
     max_line_width: int = 42
     max_line_count: int = 2
     names: tuple[tuple[str, str], ...] = ()
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         _as_paths(self, "folder")
