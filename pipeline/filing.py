@@ -95,9 +95,7 @@ def file_alone(pipeline: Pipeline, path: Path, outputs: Outputs, *, bench: Workb
         return file_away(pipeline, path, outputs, reserved, bench=bench, tell=tell)
 
 
-def export_again(
-    path: Path, folder: Path, outputs: Outputs, inputs: Sequence[Path] = (), tell: Tell = nobody
-) -> Published:
+def export_again(path: Path, folder: Path, outputs: Outputs, inputs: Sequence[Path] = (), tell: Tell = nobody) -> Published:
     """Write the transcript in a JSON file again, in the formats and with the names and subtitle rules now asked for.
 
     The files are called like the JSON file. They belong to its result set where a manifest beside it lists it; otherwise to
