@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from meetsplit import __version__
 from meetsplit.console import jobs, kept
 from meetsplit.console.options import asking, given_files, settle
 from meetsplit.console.scores import score
+from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.errors import MeetsplitError
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ _NO_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errn
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 
 
-def _out() -> Console:
-    return Console()
+def _out() -> Terminal:
+    return Terminal()
 
 
-def _err() -> Console:
-    return Console(stderr=True)
+def _err() -> Terminal:
+    return Terminal(stderr=True)
 
 
 def _version(asked: bool) -> None:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from meetsplit.console.options import asking, given_files, settle
+from meetsplit.console.terminal import Terminal
 
 Cache = Annotated[
     bool,
@@ -99,7 +99,7 @@ def rediarize(
     if asked.get("transcriber", "script") != "script" or "script" in asked:
         raise SettingsError("rediarize keeps the transcript's words: drop --transcriber and --script, or use `meetsplit run`")
     wanted = {"output_dir": Path(), "separate": "off"} | dict(asked)
-    with Reporter(Console(stderr=True), quiet=quiet) as tell:
+    with Reporter(Terminal(stderr=True), quiet=quiet) as tell:
         for given in source:
             transcript, recording = rewording.pair(given, audio)
             folder = wanted["output_dir"] if "output_dir" in asked else transcript.parent
@@ -115,7 +115,7 @@ def rediarize(
                     bench(recording, settings, tell=tell) as kept,
                 ):
                     written = file_away(Pipeline(settings, tell=tell), recording, outputs, reserved, bench=kept, tell=tell)
-            summary(Console(), recording, written)
+            summary(Terminal(), recording, written)
             if written.place.why is not None:
                 print_line(f"  written as {written.place.stem}.*, because {written.place.why}")
 
@@ -141,12 +141,12 @@ def ago(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def wide() -> Console:
+def wide() -> Terminal:
     """Where tables go: the terminal at its width, a file or a pipe without folding."""
-    console = Console()
-    return console if console.is_terminal else Console(width=400)
+    console = Terminal()
+    return console if console.is_terminal else Terminal(width=400)
 
 
 def print_line(text: str) -> None:
     """One plain line on stdout."""
-    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+    Terminal().print(text, highlight=False, markup=False, soft_wrap=True)

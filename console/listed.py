@@ -14,6 +14,7 @@ from rich.table import Table
 
 from meetsplit.console.kept import ago, print_line, wide
 from meetsplit.console.queueing import place, queueing
+from meetsplit.pipeline.controls import json_escaped
 from meetsplit.pipeline.errors import JobError
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ def clean(
 
 
 def print_json(value: Any) -> None:
-    """A value for programs on stdout, as it is."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+    """A value for programs on stdout, as it is; control characters only as JSON's escapes."""
+    typer.echo(json_escaped(json.dumps(value, ensure_ascii=False, indent=1)))
 
 
 def _chosen(opened: Any, store: Any, names: list[str] | None, *, everything: bool) -> list[Row]:

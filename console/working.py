@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from meetsplit.console.queueing import place
+from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.errors import MeetsplitError
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def progress(quiet: bool) -> Reporter:
     """Progress on stderr."""
     from meetsplit.console.progress import Reporter
 
-    return Reporter(Console(stderr=True), quiet=quiet)
+    return Reporter(Terminal(stderr=True), quiet=quiet)
 
 
 def outcomes(total: int | None, quiet: bool, failed: list[str] | None = None) -> Callable[[str, Order, str | None], None]:
@@ -136,4 +135,4 @@ def noted(complaints: Sequence[str], unsettled: int) -> None:
 
 def say(text: str) -> None:
     """One plain line on stderr."""
-    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+    Terminal(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)

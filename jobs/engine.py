@@ -24,6 +24,7 @@ from meetsplit.jobs.limits import Limits
 from meetsplit.jobs.order import Order
 from meetsplit.jobs.store import Store
 from meetsplit.jobs.work import Workshop
+from meetsplit.pipeline.controls import shown
 from meetsplit.pipeline.errors import JobError, MeetsplitError
 from meetsplit.pipeline.events import Noticed, Tell, nobody
 
@@ -152,7 +153,7 @@ class Engine:
     def _end_around(self, error: BaseException | None) -> NoReturn:
         """End the process with its threads: Python would wait for a stage that may take hours."""
         if isinstance(error, MeetsplitError):
-            print(f"error: {error}", file=sys.stderr)  # noqa: T201 - nobody after us can say it
+            print(f"error: {shown(str(error))}", file=sys.stderr)  # noqa: T201 - nobody after us can say it
         elif error is not None and not isinstance(error, KeyboardInterrupt):
             traceback.print_exception(error)
         sys.stdout.flush()

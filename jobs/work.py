@@ -16,6 +16,7 @@ from meetsplit.jobs.order import Order
 from meetsplit.jobs.publish import carry, publish, staging
 from meetsplit.jobs.store import Store
 from meetsplit.pipeline.chain import STAGES, Chain
+from meetsplit.pipeline.controls import shown
 from meetsplit.pipeline.errors import AudioError, JobError, OutputError
 from meetsplit.pipeline.events import Event, Progressed, Started, Tell, nobody
 from meetsplit.pipeline.files import write
@@ -174,7 +175,7 @@ def set_aside(order: Order, job: str, sentence: str, times: int) -> str | None:
         f"The recording was neither moved nor changed. When the cause is gone: meetsplit jobs retry {job}\n"
     )
     try:
-        write(reason(order), text)
+        write(reason(order), shown(text))
     except OutputError as error:
         return str(error)
     return None
