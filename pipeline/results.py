@@ -33,6 +33,7 @@ from typing import Any, BinaryIO, Literal
 from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError, SettingsError
 from meetsplit.pipeline.locks import locked, try_lock
+from meetsplit.pipeline.ownership import Owner, Wish
 from meetsplit.pipeline.stems import FAILED, TRACK, alternatives, claimed, fitted, folded, kinds, name_max, safe_stem
 
 HIDDEN = ".meetsplit"
@@ -44,41 +45,6 @@ _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTS
 
 Render = Callable[[str], Mapping[str, str | bytes]]
 """From what the transcript calls the recording to the content of each text file by suffix."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose results a set is: the absolute path of a ``recording`` and the SHA-256 of its ``content``."""
-
-    recording: str
-    content: str
-
-    def is_same(self, known: Owner) -> bool:
-        """Whether ``known`` is this recording: the same content at the same path, or at a path where nothing is any more."""
-        return self.content == known.content and (self.recording == known.recording or not os.path.lexists(known.recording))
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A result set to be written.
-
-    ``base`` is the stem that the recording's own name gives, ``first`` the one to try first; ``extension`` and ``parent``
-    tell recordings with the same base apart. ``suffixes`` are those of the text files, ``tracks`` says whether there is a
-    folder of tracks. ``inputs`` are files that the command reads, ``avoid`` folded names that other recordings of the same
-    command claim. ``note`` says why ``base`` is not the recording's name itself.
-    """
-
-    owner: Owner
-    base: str
-    first: str
-    suffixes: tuple[str, ...]
-    tracks: bool = False
-    extension: str = ""
-    parent: str = ""
-    inputs: tuple[Path, ...] = ()
-    avoid: frozenset[str] = frozenset()
-    overwrite: bool = False
-    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +108,11 @@ class ResultsFolder:
         with self._alone():
             self._trial("x")
 
-    def reserve(self, wishes: Sequence[Wish]) -> list[Place]:
+    def reserve(self, wishes: Sequence[Wish]) -> list[Place | SettingsError]:
         """A place for each set, written down so that no other recording gets it; for work that another process may do.
 
         A recording that has a set already keeps its stem; whether its files can be replaced is seen when they are written.
+        An error for a set where ``overwrite`` would replace an input of the command.
         """
         with self._alone():
             return [self._reserved(wish) for wish in wishes]
@@ -265,11 +232,14 @@ class ResultsFolder:
             _put_back(done)
             raise
 
-    def _reserved(self, wish: Wish) -> Place:
+    def _reserved(self, wish: Wish) -> Place | SettingsError:
         owned = None if wish.overwrite else next(self._own(wish), None)
         if owned is not None:
             return Place(owned, wish.base if owned == wish.base else owned)
-        place = self._choose(wish)
+        try:
+            place = self._choose(wish)
+        except SettingsError as error:
+            return error
         self._hold(wish, place.stem, None)
         return place
 
@@ -358,7 +328,7 @@ class ResultsFolder:
                 continue
             whose = found.owner.recording if found.owner is not None else f"{self._hidden / other}.json cannot be read"
             return _Conflict("recording", f"another recording has the same name: {whose}", whose)
-        if claimed(stem) & wish.avoid and not own:
+        if not own and any(wish.peers.get(name, wish.first) != wish.first for name in claimed(stem)):
             return _Conflict("recording", "another recording has the same name", wish.owner.recording)
         return self._foreign(stem, wish, known)
 
