@@ -326,7 +326,9 @@ class ResultsFolder:
                     return _Conflict("earlier", f"{other}.* are the results of an earlier recording at the same path")
             elif self._is_stale(other, found):
                 continue
-            whose = found.owner.recording if found.owner is not None else f"{self._hidden / other}.json cannot be read"
+            if found.owner is None:
+                return _Conflict("file", f"{self._hidden / other}.json is damaged, which would say whose {other}.* are")
+            whose = found.owner.recording
             return _Conflict("recording", f"another recording has the same name: {whose}", whose)
         if not own and any(wish.peers.get(name, wish.first) != wish.first for name in claimed(stem)):
             return _Conflict("recording", "another recording has the same name", wish.owner.recording)
@@ -384,12 +386,13 @@ class ResultsFolder:
         return staging, try_lock(staging / _LOCK)
 
     def _trial(self, stem: str) -> None:
-        """Write and remove a file with the longest name that a set with this stem may have."""
+        """See that the folder can be written, with a file of the longest name that a set with this stem may have."""
         longest = self._hidden / f"{fitted(stem, name_max(self.folder))}{max(kinds(), key=len)}"
         files.remove(longest)
-        for path in (files.temporary_name(self.folder), longest):
-            files.disk.create(path, files.PRIVATE_FILE).close()
-            files.disk.unlink(path)
+        files.disk.create(longest, files.PRIVATE_FILE).close()
+        files.disk.unlink(longest)
+        if not os.access(self.folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder))
 
     def _write(self, stem: str, manifest: Manifest) -> None:
         owner = manifest.owner
