@@ -180,7 +180,7 @@ class ResultsFolder:
         self._write(stem, Manifest(wish.owner, wish.base, both, staging.name))
         try:
             self._rename(new, staging)
-        except OSError:
+        except BaseException:
             if all(file.is_file() for file in new.values()):  # everything is as it was
                 self._restore(stem, before)
             raise
@@ -228,7 +228,7 @@ class ResultsFolder:
                 done.append(_Renamed(target, file, backup, replaced))
             for place in places:
                 files.disk.sync_folder(place)
-        except OSError:
+        except BaseException:  # Ctrl-C as well
             _put_back(done)
             raise
 
