@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +35,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 models = typer.Typer(no_args_is_help=True, help="Models on this machine, and fetching them.")
+_NO_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF})
+"""How writing to a stream fails that leads to a full disk or to a program that has ended."""
+
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 
 
@@ -95,7 +100,10 @@ def run(
         for path in sources:
             try:
                 wished = _wish(path, outputs, sources, inputs)
-                with results.reservation(wished) as reserved, bench(path, settings, keep=cache) as kept_stages:
+                with (
+                    results.reservation(wished) as reserved,
+                    bench(path, settings, keep=cache, tell=tell) as kept_stages,
+                ):
                     _note(path, place := reserved.place)
                     written = file_away(pipeline, path, outputs, reserved, bench=kept_stages, tell=tell)
             except MeetsplitError as error:
@@ -205,17 +213,20 @@ def export(
     asked: Mapping[str, Any],
 ) -> None:
     """Write a finished transcript in other formats (without -f, in all but JSON), with other subtitle rules or names."""
+    from meetsplit.console.progress import Reporter
     from meetsplit.pipeline.exporters import names
     from meetsplit.pipeline.filing import export_again
 
     folder_given = "output_dir" in asked
     _, outputs = settle({"output_format": [name for name in names() if name != "json"], **asked}, names())
-    for path in transcript:
-        published = export_again(path, outputs.folder if folder_given else path.parent, outputs, transcript)
-        if published.place.stem != path.stem:
-            _note(path, published.place)
-        for file in published.files:
-            _out().print(str(file), highlight=False, markup=False, soft_wrap=True)
+    with Reporter(_err()) as tell:
+        for path in transcript:
+            folder = outputs.folder if folder_given else path.parent
+            published = export_again(path, folder, outputs, transcript, tell)
+            if published.place.stem != path.stem:
+                _note(path, published.place)
+            for file in published.files:
+                _out().print(str(file), highlight=False, markup=False, soft_wrap=True)
 
 
 app.command()(score)
@@ -224,7 +235,7 @@ kept.register(app)
 jobs.register(app)
 
 
-def _complain(error: MeetsplitError) -> None:
+def _complain(error: MeetsplitError | str) -> None:
     _err().print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -247,25 +258,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _dashed(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
+    code = _exit_code(given, debug)
+    try:
+        if sys.stdout is not None and not sys.stdout.closed:
+            sys.stdout.flush()
+    except OSError as error:
+        code = code or _without_output(error)
+    sys.exit(code)
+
+
+def _exit_code(given: Sequence[str], debug: bool) -> str | int | None:
+    """Run the command line and say with which exit code it ends; with ``debug``, errors pass through."""
     try:
         app(given, prog_name="meetsplit")
+    except SystemExit as ended:
+        return ended.code
     except MeetsplitError as error:
         if debug:
             raise
         _complain(error)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except Exception as error:
         if debug:
             raise
-        _err().print(
-            f"error: something unexpected happened, which is a fault of meetsplit's own: {type(error).__name__}: {error}. "
-            "Run again with --debug and report what it prints.",
-            style="bold red",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
+        if isinstance(error, OSError) and error.errno in _NO_OUTPUT and error.filename is None:
+            return _without_output(error)
+        _complain(
+            f"something unexpected happened, which is a fault of meetsplit's own: {type(error).__name__}: {error}. "
+            "Run again with --debug and report what it prints."
         )
-        sys.exit(1)
+        return 1
+    return 0
+
+
+def _without_output(error: OSError) -> int:
+    """Say why standard output cannot be written and give it up, so that nothing tries again; the exit code."""
+    with open(os.devnull, "wb") as nowhere, suppress(OSError, ValueError):
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    if error.errno != errno.EPIPE:  # whoever reads no further, as `head`, wants to hear nothing
+        with suppress(OSError):
+            _complain(f"standard output cannot be written: {error.strerror or error}; files that were written are whole")
+    return 1
 
 
 if __name__ == "__main__":

@@ -111,7 +111,10 @@ def rediarize(
                 plain = wish(recording, outputs)
                 inputs = (*plain.inputs, transcript, *given_files(asked, source))
                 wished = dataclasses.replace(plain, base=stem, first=stem, extension="", parent="", inputs=inputs, note=None)
-                with ResultsFolder(outputs.folder).reservation(wished) as reserved, bench(recording, settings) as kept:
+                with (
+                    ResultsFolder(outputs.folder).reservation(wished) as reserved,
+                    bench(recording, settings, tell=tell) as kept,
+                ):
                     written = file_away(Pipeline(settings, tell=tell), recording, outputs, reserved, bench=kept, tell=tell)
             summary(Console(), recording, written)
             if written.place.why is not None:

@@ -24,7 +24,7 @@ OWN = ("hf_token", "cache_dir")
 
 _PATHS = frozenset({"rttm", "script", "cache_dir", "folder", "move_to", "recording", "root"})
 _MODELS = ("model", "diarizer_model", "separator_model", "separator_model_3")
-_NEITHER = ("device", "offline")
+_NEITHER = ("device", "offline", "trust_model_code")
 """Settings that change how a recording is worked on, not what comes out."""
 
 

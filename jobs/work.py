@@ -108,7 +108,7 @@ class Workshop:
         key = job.partition(".")[0]
         _same(order)
         limits.check_disks(order.recording, order.settings, order.outputs, self._store.folder(key))
-        chain = self._loaded(order.settings).begin(order.recording, Workbench(self._store.folder(key)))
+        chain = self._loaded(order.settings).begin(order.recording, Workbench(self._store.folder(key), self._relay))
         self._chain = job, chain
         return chain
 
@@ -138,7 +138,7 @@ class Workshop:
 
     def _filed(self, order: Order, key: str, tell: Tell) -> dict[str, Any]:
         _same(order)
-        pipeline, bench = self._loaded(order.settings), Workbench(self._store.folder(key))
+        pipeline, bench = self._loaded(order.settings), Workbench(self._store.folder(key), tell)
         with ResultsFolder(order.outputs.folder).reservation(order.wish(), before=lambda: _same(order)) as reserved:
             written = file_away(pipeline, order.recording, order.outputs, reserved, bench=bench, tell=tell)
         transcript, place = written.transcript, written.place

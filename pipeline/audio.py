@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import os
-import secrets
 import wave
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from meetsplit.pipeline import files
 from meetsplit.pipeline.containers import TEXT, SoundInfo, describe, holds_text, opened
+from meetsplit.pipeline.content import Content
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.decoding import Listening
-from meetsplit.pipeline.errors import AudioError, OutputError
+from meetsplit.pipeline.errors import AudioError
 from meetsplit.pipeline.events import Noticed, Progressed, Tell, nobody
 from meetsplit.pipeline.mapped import laid_down
 from meetsplit.pipeline.resampling import resample, resampled
@@ -34,21 +34,30 @@ IN_MEMORY = 300.0
 """Seconds of sound up to which a recording is held in memory, wherever it might be put down: 19 MB at 16 kHz."""
 
 
-def probe(path: Path) -> SoundInfo:
-    """What the file says about its sound, without decoding it. Raises `AudioError`."""
-    with opened(path) as (container, stream):
+def probe(path: Path, content: Content | None = None) -> SoundInfo:
+    """What the file says about its sound, without decoding it. Raises `AudioError`, also where it does not hold ``content``."""
+    with opened(path, content) as (container, stream):
         return describe(container, stream)
 
 
-def read(path: Path, rate: int = 16000, *, channel: int | None = None, folder: Path | None = None, tell: Tell = nobody) -> Audio:
+def read(
+    path: Path,
+    rate: int = 16000,
+    *,
+    channel: int | None = None,
+    folder: Path | None = None,
+    content: Content | None = None,
+    tell: Tell = nobody,
+) -> Audio:
     """The file's sound at ``rate`` Hz, mono, from recording time 0 on; the file itself is never touched.
 
     Channels are averaged, or one is picked by ``channel`` (0 is the first). Samples that are not numbers become
     silence and damaged packets are left out; both are told, as is a file that ends earlier than it says. Decodes in
     blocks into one buffer: the sound is never in memory twice. With a ``folder``, sound longer than `IN_MEMORY` is not
-    in memory at all, see `mapped`. Raises `AudioError` where nothing can be heard.
+    in memory at all, see `mapped`. Raises `AudioError` where nothing can be heard, and where some of what is decoded is not
+    the ``content`` that was hashed before.
     """
-    with opened(path) as (container, stream):
+    with opened(path, content) as (container, stream):
         info = describe(container, stream)
         if channel is not None and not 0 <= channel < info.channels:
             raise AudioError(f"{path} has {info.channels} channel(s), numbered from 0: there is no channel {channel}")
@@ -71,27 +80,14 @@ def read(path: Path, rate: int = 16000, *, channel: int | None = None, folder: P
 
 
 def write_wav(path: Path, audio: Audio) -> None:
-    """``audio`` as 16-bit PCM, written to a temporary name beside ``path`` and renamed. Raises `OutputError`.
-
-    Whatever stood at ``path`` before stands there until the new file is complete and on the disk.
-    """
-    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file, wave.open(file, "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(audio.rate)
-            out.setnframes(len(audio.samples))
-            for at in range(0, len(audio.samples), 1 << 20):
-                out.writeframesraw(pcm16(audio.samples[at : at + (1 << 20)]))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise OutputError(f"{path} cannot be written: {why}; choose another folder or make room") from error
-    finally:
-        part.unlink(missing_ok=True)
+    """``audio`` as 16-bit PCM, whole or not at all, see `files.replacing`. Raises `OutputError`."""
+    with files.replacing(path) as file, wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(audio.rate)
+        out.setnframes(len(audio.samples))
+        for at in range(0, len(audio.samples), 1 << 20):
+            out.writeframesraw(pcm16(audio.samples[at : at + (1 << 20)]))
 
 
 def pcm16(samples: Samples) -> bytes:

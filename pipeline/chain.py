@@ -63,9 +63,9 @@ class Chain:
 
     def transcribe(self) -> tuple[Heard, ...]:
         """What was heard in each stretch."""
-        heard = self._bench.heard(self._key.transcribe)
+        outlines = self.separate()
+        heard = self._bench.heard(self._key.transcribe, len(outlines))
         if heard is None:
-            outlines = self.separate()
             heard = self._stages.transcribe(outlines, self._bench.voices(self._key.separate))
             self._bench.keep_heard(self._key.transcribe, heard)
         return heard

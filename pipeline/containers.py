@@ -5,13 +5,14 @@ from __future__ import annotations
 import codecs
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import av
 
+from meetsplit.pipeline.content import Content, verified
 from meetsplit.pipeline.errors import AudioError
 
 OWN_CLOCK = 60.0
@@ -50,9 +51,12 @@ class SoundInfo:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """The container and its default audio stream. Raises `AudioError` with a sentence for every reason why not."""
-    with recording(path) as file:
+def opened(path: Path, content: Content | None = None) -> Iterator[tuple[Any, Any]]:
+    """The container and its default audio stream. Raises `AudioError` with a sentence for every reason why not.
+
+    With ``content``, also where the file does not hold that any more, or where it changes inside the block.
+    """
+    with recording(path) as whole, nullcontext(whole) if content is None else verified(whole, path, content) as file:
         try:
             container = av.open(file, "r", io_open=_nothing_else, metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:

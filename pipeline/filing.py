@@ -13,8 +13,8 @@ from pathlib import Path
 
 from meetsplit.pipeline import backends, exporters
 from meetsplit.pipeline.data import Speaker, Transcript
-from meetsplit.pipeline.errors import AudioError, OutputError, SettingsError
-from meetsplit.pipeline.events import Finished, Started, Tell
+from meetsplit.pipeline.errors import AudioError, OutputError
+from meetsplit.pipeline.events import Finished, Noticed, Started, Tell, nobody
 from meetsplit.pipeline.ownership import Owner, Wish, wish
 from meetsplit.pipeline.results import Place, Published, Reservation, ResultsFolder
 from meetsplit.pipeline.run import Pipeline
@@ -47,7 +47,7 @@ def file_away(
     Raises what `Pipeline.run` raises, and `OutputError`.
     """
     processed = pipeline.process(path, bench)
-    transcript = named(processed.transcript, outputs.names)
+    transcript = named(processed.transcript, outputs.names, tell)
     tell(Started("write"))
     began = time.monotonic()
     tracks: Sequence[Path] = ()
@@ -73,7 +73,7 @@ def file_alone(pipeline: Pipeline, path: Path, outputs: Outputs, *, bench: Workb
         return file_away(pipeline, path, outputs, reserved, bench=bench, tell=tell)
 
 
-def export_again(path: Path, folder: Path, outputs: Outputs, inputs: Sequence[Path] = ()) -> Published:
+def export_again(path: Path, folder: Path, outputs: Outputs, inputs: Sequence[Path] = (), tell: Tell = nobody) -> Published:
     """Write the transcript in a JSON file again, in the formats and with the names and subtitle rules now asked for.
 
     The files are called like the JSON file. They belong to its result set where a manifest beside it lists it; otherwise to
@@ -86,7 +86,7 @@ def export_again(path: Path, folder: Path, outputs: Outputs, inputs: Sequence[Pa
         mode = stat.S_IMODE(path.stat().st_mode) & 0o666
     except (OSError, UnicodeDecodeError) as error:
         raise AudioError(f"{path}: cannot be read as a transcript: {getattr(error, 'strerror', None) or error}") from error
-    transcript = named(exporters.read_transcript(text, str(path)), outputs.names)
+    transcript = named(exporters.read_transcript(text, str(path)), outputs.names, tell)
     stem = safe_stem(path.stem)
     beside = ResultsFolder(located(path).parent).manifest(path.stem)
     if beside is not None and beside.owner is not None and path.name in beside.known:
@@ -105,9 +105,11 @@ def rendered(transcript: Transcript, outputs: Outputs) -> dict[str, str]:
     return {exporters.format_named(name).suffix: exporters.export(transcript, name, outputs) for name in outputs.formats}
 
 
-def named(transcript: Transcript, names: Sequence[tuple[Speaker, str]]) -> Transcript:
-    """The transcript with people's names; `SettingsError` for a label that it does not have."""
+def named(transcript: Transcript, names: Sequence[tuple[Speaker, str]], tell: Tell = nobody) -> Transcript:
+    """The transcript with people's names; a name for a label that it does not have is told and left out."""
+    known = {label: person for label, person in names if label in transcript.speakers}
     for label, person in names:
-        if transcript.speakers and label not in transcript.speakers:
-            raise SettingsError(f"--name {label}={person}: {transcript.recording} has no {label}; it has {', '.join(transcript.speakers)}")
-    return dataclasses.replace(transcript, names=tuple({**dict(transcript.names), **dict(names)}.items()))
+        if label not in known:
+            has = f"it has {', '.join(transcript.speakers)}" if transcript.speakers else "nobody speaks in it"
+            tell(Noticed(f"--name {label}={person} is not used: {transcript.recording} has no {label}; {has}", "write"))
+    return dataclasses.replace(transcript, names=tuple({**dict(transcript.names), **known}.items()))

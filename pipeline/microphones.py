@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import av
@@ -11,6 +11,7 @@ import numpy as np
 from meetsplit.pipeline.audio import probe, read
 from meetsplit.pipeline.channels import clock
 from meetsplit.pipeline.containers import opened
+from meetsplit.pipeline.content import Content
 from meetsplit.pipeline.data import Audio, Sound
 from meetsplit.pipeline.decoding import floats
 from meetsplit.pipeline.errors import AudioError, blame
@@ -32,23 +33,24 @@ _MOSTLY, _SOMEBODY, _LEAST = 0.8, 0.08, 3.0
 _BLOCK = 1 << 22
 
 
-def everybody(source: Path | Together, rate: int, folder: Path, tell: Tell) -> Sound:
+def everybody(source: Path | Together, rate: int, folder: Path, tell: Tell, contents: Mapping[Path, Content] | None = None) -> Sound:
     """One person's sound each, at ``rate`` Hz on one clock.
 
     Of a file these are its channels; of files together each is a person's, and its channels are mixed down. Raises
-    `AudioError` for a file that cannot be read, has one channel only, or has the same sound in all of them.
+    `AudioError` for a file that cannot be read, has one channel only, or has the same sound in all of them, and for one that
+    does not hold its content of ``contents`` any more.
     """
-    once = _once(tell)
+    once, held = _once(tell), contents or {}
     if isinstance(source, Together):
-        sound = [(read(one.path, rate, folder=folder, tell=once), one.offset) for one in source.microphones]
+        sound = [(read(one.path, rate, folder=folder, content=held.get(one.path), tell=once), one.offset) for one in source.microphones]
         channels = tuple(Audio(audio.samples, rate, round(offset * rate) / rate) for audio, offset in sound)
     else:
-        count = probe(source).channels
+        count = probe(source, held.get(source)).channels
         if count < 2:
             raise AudioError(
                 f"{source} has one channel: it cannot hold a channel per person; drop --channels split to find the people in it"
             )
-        channels = tuple(read(source, rate, channel=number, folder=folder, tell=once) for number in range(count))
+        channels = tuple(read(source, rate, channel=number, folder=folder, content=held.get(source), tell=once) for number in range(count))
         _check_different(source, channels)
     with blame("decode", f"comparing the channels of {source}"):
         owners = levels(channels, clock(channels).span).owners(OWN)

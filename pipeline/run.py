@@ -13,6 +13,7 @@ from meetsplit.pipeline import backends, channels, microphones, promises, timeli
 from meetsplit.pipeline.audio import read, resample
 from meetsplit.pipeline.chain import Chain, Processed, Stages
 from meetsplit.pipeline.channels import clock, of_channels
+from meetsplit.pipeline.content import Content
 from meetsplit.pipeline.data import Diarized, Heard, MadeBy, Outline, Sound, Speaker, Stream, Transcript
 from meetsplit.pipeline.doubles import without_doubles
 from meetsplit.pipeline.errors import SettingsError, blame
@@ -26,10 +27,10 @@ from meetsplit.pipeline.preflight import VERBS, Preflight, preflight
 from meetsplit.pipeline.recast import recast
 from meetsplit.pipeline.separators.matched import matched
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import Diarizer, Informed, Listener, Separator, Transcriber
+from meetsplit.pipeline.stages import Diarizer, FromFile, Informed, Listener, Separator, Transcriber
 from meetsplit.pipeline.together import Together
 from meetsplit.pipeline.wavs import stretch
-from meetsplit.pipeline.workbench import Workbench, fingerprint, keys
+from meetsplit.pipeline.workbench import Workbench, contents, fingerprint, keys
 
 RATE = 16000
 """The recording is decoded once, to mono at this rate in Hz; a stage that wants another gets it resampled."""
@@ -67,7 +68,7 @@ class Pipeline:
         """
         with tempfile.TemporaryDirectory(prefix="meetsplit-") as scratch:
             source = path if isinstance(path, Together) else Path(path)
-            return self.process(source, Workbench(Path(scratch))).transcript
+            return self.process(source, Workbench(Path(scratch), self._tell)).transcript
 
     def process(self, path: Path | Together, bench: Workbench) -> Processed:
         """The same on a workbench: stages whose results are kept there are not repeated, new results are kept."""
@@ -77,14 +78,16 @@ class Pipeline:
         """The same stage by stage, for whoever wants to stop between them. Raises `AudioError` and as `preflight` does."""
         if isinstance(path, Together) and not self._split:
             raise SettingsError(f"{path}: a file per person is a channel per person: choose --channels split")
+        held = contents(path)
+        key = keys(fingerprint(path, held), self.settings, self.preflight())
         stages = Stages(
-            decode=lambda: self._decode(path, bench.folder),
-            diarize=lambda sound: self._diarize(sound, path),
+            decode=lambda: self._decode(path, bench.folder, held),
+            diarize=lambda sound: self._diarize(sound, path, key.rttm),
             isolate=lambda sound, found, folder: self._isolate(sound, found, folder, path),
-            transcribe=lambda outlines, tracks: self._transcribe(outlines, tracks, path),
+            transcribe=lambda outlines, tracks: self._transcribe(outlines, tracks, path, key.script),
             merge=lambda found, outlines, heard, tracks: self._transcript(path, found, self._single(outlines, heard, tracks)),
         )
-        return Chain(stages, keys(fingerprint(path), self.settings, self.preflight()), bench)
+        return Chain(stages, key, bench)
 
     def _single(
         self, outlines: Sequence[Outline], heard: Sequence[Heard], tracks: Mapping[Speaker, Path]
@@ -106,19 +109,19 @@ class Pipeline:
         made_by = MadeBy(versions.meetsplit(), stages, self.settings.recorded(), versions.recorded())
         return Transcript(path.stem, found.duration, segments, found.turns, made_by, found.names)
 
-    def _decode(self, path: Path | Together, folder: Path) -> Sound:
+    def _decode(self, path: Path | Together, folder: Path, held: Mapping[Path, Content]) -> Sound:
         with self._stage("decode", f"decoding {path}") as say:
             if self._split or isinstance(path, Together):
-                sound = microphones.everybody(path, RATE, folder, self._tell)
+                sound = microphones.everybody(path, RATE, folder, self._tell, held)
             else:
                 hint = microphones.suggestion(path) if self.settings.rttm is None else None
                 if hint is not None:
                     self._tell(Noticed(hint, "decode"))
-                sound = (read(path, RATE, folder=folder, tell=self._tell),)
+                sound = (read(path, RATE, folder=folder, content=held.get(path), tell=self._tell),)
             say(f"{clock(sound).duration:.0f} s")
         return sound
 
-    def _diarize(self, sound: Sound, path: Path | Together) -> Diarized:
+    def _diarize(self, sound: Sound, path: Path | Together, given: str | None) -> Diarized:
         with self._stage("diarize", f"finding who speaks when in {path}") as say:
             if self._split:
                 found = channels.diarized(sound, path.people if isinstance(path, Together) else ())
@@ -129,6 +132,7 @@ class Pipeline:
             if isinstance(diarizer, Informed):
                 diarizer = diarizer.about(path.stem)
             turns = promises.checked_turns(diarizer.diarize(resample(recording, diarizer.rate), self._tell), recording)
+            _check_given(diarizer, self.settings.rttm, given)
             if self.settings.recasts:
                 turns = timeline.relabelled(recast(recording, turns, self._listener()))
             say(f"{len({turn.speaker for turn in turns})} speakers, {len(turns)} turns")
@@ -163,12 +167,15 @@ class Pipeline:
         cutting = Cutting(self.settings.separate, reach=REACH if found_edges else 0.0)
         yield from isolate(recording, found.turns, separator, cutting=cutting, gates=self._gates(), tell=self._tell)
 
-    def _transcribe(self, outlines: Sequence[Outline], tracks: Mapping[Speaker, Path], path: Path | Together) -> tuple[Heard, ...]:
+    def _transcribe(
+        self, outlines: Sequence[Outline], tracks: Mapping[Speaker, Path], path: Path | Together, given: str | None
+    ) -> tuple[Heard, ...]:
         """One answer per stretch, in their order; each person's stretches go to the transcriber together, silenced ones to nobody."""
         heard = {at: Heard(()) for at, outline in enumerate(outlines) if outline.silent}
         total, done = sum(outline.span.duration for outline in outlines), 0.0
         with self._stage("transcribe", f"transcribing {path}") as say:
-            transcriber: Transcriber = self._backend("transcriber")
+            transcriber: Transcriber = self._backend("transcriber", given)
+            _check_given(transcriber, self.settings.script, given)
             for speaker in sorted({outline.speaker for outline in outlines}):
                 mine = [at for at, outline in enumerate(outlines) if outline.speaker == speaker and at not in heard]
                 clips = (resample(stretch(tracks[speaker], outlines[at].span), transcriber.rate) for at in mine)
@@ -202,10 +209,13 @@ class Pipeline:
             telling=TELLING_LITTLE if self.settings.separate == "auto" else TELLING,
         )
 
-    def _backend(self, stage: str) -> Any:
+    def _backend(self, stage: str, given: str | None = None) -> Any:
+        """The stage's backend, loaded when first needed, and again where the file ``given`` to it holds something else by now."""
         choice = self.preflight().of(stage)
         if choice is None:
             raise ValueError(f"the settings leave out the {stage}")
+        if isinstance(loaded := self._loaded.get(stage), FromFile) and given is not None and loaded.sha256 != given:
+            del self._loaded[stage]
         if stage not in self._loaded:
             with blame(VERBS[stage], f"loading the {stage} {choice.backend}"):
                 self._loaded[stage] = backends.load(stage, choice.backend, self.settings, choice.weights, choice.device)
@@ -219,3 +229,9 @@ class Pipeline:
         with blame(stage, doing):
             yield said.append
         self._tell(Finished(stage, time.monotonic() - began, ", ".join(said)))
+
+
+def _check_given(backend: object, path: Path | None, given: str | None) -> None:
+    """Raise `SettingsError` where the file that a backend answers from is not the one that the kept result is to stand for."""
+    if isinstance(backend, FromFile) and given is not None and backend.sha256 != given:
+        raise SettingsError(f"{path}: has changed while it was being used; run again when nothing writes to it any more")

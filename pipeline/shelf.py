@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from meetsplit.pipeline.errors import OutputError
+from meetsplit.pipeline.events import Tell, nobody
 from meetsplit.pipeline.files import write
 from meetsplit.pipeline.locks import locked, try_lock
 from meetsplit.pipeline.settings import Settings
@@ -41,7 +42,7 @@ def runs_folder(settings: Settings) -> Path:
 
 
 @contextmanager
-def bench(path: Path | Together, settings: Settings, *, keep: bool = True) -> Iterator[Workbench]:
+def bench(path: Path | Together, settings: Settings, *, keep: bool = True, tell: Tell = nobody) -> Iterator[Workbench]:
     """The workbench of the recording at ``path``, ours alone inside the block; without ``keep``, a scratch one.
 
     Waits where another process is at work on the same recording. Raises `AudioError` for a recording that cannot be
@@ -49,13 +50,13 @@ def bench(path: Path | Together, settings: Settings, *, keep: bool = True) -> It
     """
     if not keep:
         with TemporaryDirectory(prefix="meetsplit-") as scratch:
-            yield Workbench(Path(scratch))
+            yield Workbench(Path(scratch), tell)
         return
     folder = runs_folder(settings) / fingerprint(path)[:16]
     with locked(folder / _LOCK):
         write(folder / _NAME, path.name)
         _sweep(folder)
-        yield Workbench(folder)
+        yield Workbench(folder, tell)
 
 
 def shelved(folder: Path) -> tuple[Shelved, ...]:

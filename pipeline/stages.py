@@ -25,8 +25,8 @@ class Diarizer(Protocol):
     def diarize(self, audio: Audio, tell: Tell) -> Sequence[Turn]:
         """Turns sorted by start, inside the audio, at ``audio``'s clock; turns of different speakers may overlap.
 
-        Speakers are ``SPEAKER_00``… in order of first speech. Silence gives an empty sequence. The audio is not
-        changed.
+        Speakers are ``SPEAKER_00``… in order of first speech, unless the diarizer is given labels of this kind: those
+        keep their numbers. Silence gives an empty sequence. The audio is not changed.
         """
 
 
@@ -39,6 +39,14 @@ class Informed(Protocol):
 
     def about(self, recording: str) -> Diarizer:
         """The diarizer for the recording of that name (the file's, without folder and extension)."""
+
+
+@runtime_checkable
+class FromFile(Protocol):
+    """A backend that answers from a file of turns or words instead of from the sound."""
+
+    sha256: str | None
+    """Checksum of the bytes that its answers come from, once it has read them."""
 
 
 @runtime_checkable

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from meetsplit.pipeline import files
 from meetsplit.pipeline.audio import pcm16
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Stream
 from meetsplit.pipeline.errors import OutputError
@@ -86,34 +85,37 @@ class TrackWriter:
         done: dict[Speaker, tuple[Path, Path]] = {}
         for speaker, track in sorted(self._tracks.items()):
             with self._failing(speaker):
-                track.file.flush()
-                os.fsync(track.file.fileno())
+                files.disk.fsync(track.file)
                 track.file.close()
                 done[speaker] = (track.part, self._path(speaker))
         for speaker, (ready, path) in done.items():
             with self._failing(speaker):
-                ready.replace(path)
+                files.disk.replace(ready, path)
+        if done:
+            with self._failing(next(iter(done))):
+                files.disk.sync_folder(self._folder)
         self._tracks, self._made = {}, []
         return {speaker: path for speaker, (_, path) in done.items()}
 
     def abort(self) -> None:
-        """Forget everything that is not finished, and the folders made for it."""
+        """Forget everything that is not finished, and the folders made for it. What cannot be removed is swept by the next run."""
         for track in self._tracks.values():
-            track.file.close()
-            track.part.unlink(missing_ok=True)
-        for folder in self._made:
-            if not any(folder.iterdir()):
-                folder.rmdir()
+            with suppress(OSError):
+                track.file.close()
+            with suppress(OSError):
+                files.remove(track.part)
+        for folder in reversed(self._made):
+            with suppress(OSError):
+                files.disk.rmdir(folder)
         self._tracks, self._made = {}, []
 
     def _path(self, speaker: Speaker) -> Path:
         return self._folder / f"{speaker}.wav"
 
     def _opened(self, speaker: Speaker) -> _Track:
-        self._made += [folder for folder in (self._folder, *self._folder.parents) if not folder.exists()]
-        self._folder.mkdir(parents=True, exist_ok=True)
-        part = self._folder / f".{speaker}.{secrets.token_hex(4)}.part"
-        file = part.open("xb")
+        self._made += files.make_folder(self._folder, private=True)
+        part = files.temporary_name(self._folder)
+        file = files.disk.create(part, files.PRIVATE_FILE)
         self._tracks[speaker] = track = _Track(part, file)
         size, rate = 2 * len(self._clock.samples), self._clock.rate
         layout = struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16)

@@ -4,11 +4,82 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+import wave
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+
+class KnownCall:
+    """A recording of six seconds with known turns and words, so that no model is needed; it is run with the stage cache.
+
+    ``hear`` is called with every event of a run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.out, self.cache = folder / "call.wav", folder / "out", folder / "cache"
+        noise = np.random.default_rng(0).standard_normal(6 * 16000)
+        tone = 0.3 * np.sin(2 * np.pi * 150 * np.arange(6 * 16000) / 16000) + 0.01 * noise
+        write_pcm(self.path, [(tone * 32767).astype("<i2")])
+        self.rttm, self.script = self.path.with_suffix(".rttm"), self.path.with_suffix(".ctm")
+        self.rttm.write_text("SPEAKER x 1 0.5 2 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 2 3 <NA> <NA> B <NA> <NA>\n")
+        self.script.write_text("x 1 1.0 0.5 good\nx 1 3.0 0.5 morning\n")
+        self.hear: Callable[[Any], None] = lambda event: None
+        self.options: dict[str, Any] = {"rttm": self.rttm, "separator": "none"}
+
+    @property
+    def settings(self) -> Any:
+        from meetsplit.pipeline.settings import Settings
+
+        return Settings(script=self.script, device="cpu", cache_dir=self.cache, **self.options)
+
+    def run(self, source: Any = None, *, pipeline: Any = None) -> tuple[list[str], list[str]]:
+        """Run it; the stages that were done, and the notices."""
+        from meetsplit.pipeline import shelf
+        from meetsplit.pipeline.events import Noticed, Started
+        from meetsplit.pipeline.filing import file_away
+        from meetsplit.pipeline.run import Pipeline
+        from meetsplit.pipeline.settings import Outputs
+
+        heard: list[Any] = []
+
+        def tell(event: Any) -> None:
+            heard.append(event)
+            self.hear(event)
+
+        source = source or self.path
+        with shelf.bench(source, self.settings, tell=tell) as bench:
+            file_away(pipeline or Pipeline(self.settings, tell=tell), source, Outputs(self.out), "call", bench=bench, tell=tell)
+        done = list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))
+        return done, [event.text for event in heard if isinstance(event, Noticed)]
+
+    def write_pcm(self, path: Path, channels: Sequence[Any]) -> None:
+        write_pcm(path, channels)
+
+    def results(self) -> dict[str, bytes]:
+        return {str(path.relative_to(self.out)): path.read_bytes() for path in self.out.rglob("*") if path.is_file()}
+
+    def kept(self, pattern: str) -> Path:
+        """The one kept file of that name."""
+        (found,) = (self.cache / "runs").glob(f"*/{pattern}")
+        return found
+
+
+def write_pcm(path: Path, channels: Sequence[Any], rate: int = 16000) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(channels))
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.stack(channels, axis=1).tobytes())
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> KnownCall:
+    return KnownCall(tmp_path)
+
 
 SEPFORMER = """\
 # SepFormer in the hub's format with small dimensions
@@ -158,6 +229,12 @@ def speechbrain_folder(folder: Path, hyperparams: str) -> Path:
             loadable.update_from_iterable(["id1", "id2"])
             loadable.save(folder / f"{name}.txt")
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_speechbrain_folder() -> Callable[[Path, str], Path]:
+    """The maker of hub-like SpeechBrain folders, for tests that need one of their own."""
+    return speechbrain_folder
 
 
 @pytest.fixture(scope="session")

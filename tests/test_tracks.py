@@ -9,6 +9,7 @@ import tracemalloc
 import wave
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import av
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meetsplit.pipeline import timeline
+from meetsplit.pipeline import files, timeline
 from meetsplit.pipeline.data import Audio, Span, Stream, Turn
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.isolate import isolate
@@ -241,3 +242,35 @@ def test_an_encoder_that_fails_is_named_and_leaves_nothing(tmp_path: Path, monke
 def test_ffmpeg_comes_from_the_wheel_where_the_system_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert Path(formats.ffmpeg()).name.startswith("ffmpeg")
+
+
+def test_finished_tracks_are_synced_before_and_after_their_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    class Recorded(files.Disk):
+        def fsync(self, file: IO[bytes]) -> None:
+            calls.append("fsync")
+
+        def replace(self, source: Path, target: Path) -> None:
+            calls.append(target.name)
+            super().replace(source, target)
+
+        def sync_folder(self, folder: Path) -> None:
+            calls.append(folder.name)
+
+    recording, _ = sixteen_bit()
+    with TrackWriter(tmp_path / "tracks", recording) as tracks:
+        for stream in streams_of(recording, [Turn(Span(0, 2), "A"), Turn(Span(3, 5), "B")]):
+            tracks.lay(stream)
+        monkeypatch.setattr(files, "disk", Recorded())
+        tracks.finish()
+    assert calls == ["fsync", "fsync", "A.wav", "B.wav", "tracks"]
+
+
+def test_tracks_are_private(tmp_path: Path) -> None:
+    recording, _ = sixteen_bit()
+    laid(tmp_path / "cache" / "tracks", recording, streams_of(recording, [Turn(Span(0, 2), "A")]))
+    assert [(path.name, oct(path.stat().st_mode & 0o777)) for path in sorted((tmp_path / "cache").rglob("*"))] == [
+        ("tracks", "0o700"),
+        ("A.wav", "0o600"),
+    ]

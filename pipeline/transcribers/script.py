@@ -7,6 +7,7 @@ whose speech fits it best in time, and of the others only what is said while tha
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -14,10 +15,10 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from meetsplit.pipeline import timeline
-from meetsplit.pipeline.data import Audio, Heard, Span, Word
+from meetsplit.pipeline.data import LATEST, Audio, Heard, Span, Word, decimal_sum
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import Tell
 from meetsplit.pipeline.settings import Settings
@@ -78,7 +79,8 @@ class ScriptTranscriber:
 
     rate = 16000
 
-    def __init__(self, lines: Sequence[Line], language: str | None = None) -> None:
+    def __init__(self, lines: Sequence[Line], language: str | None = None, sha256: str | None = None) -> None:
+        self.sha256 = sha256
         names = sorted({line.voice for line in lines})
         self._voices = [_Voice([line for line in lines if line.voice == name]) for name in names]
         self._language = language
@@ -88,7 +90,8 @@ class ScriptTranscriber:
         """From the file ``settings.script``; ``weights`` and ``device`` do not matter. Raises `SettingsError`."""
         if settings.script is None:
             raise SettingsError("--transcriber script needs the words: add --script FILE")
-        return cls(read_lines(settings.script), settings.language)
+        content = _content(settings.script)
+        return cls(_lines(content, settings.script), settings.language, hashlib.sha256(content).hexdigest())
 
     def transcribe(self, clips: Iterable[Audio], tell: Tell) -> Iterator[Heard]:
         """The words whose middle lies inside each clip, in order, their times clamped to the clip."""
@@ -116,10 +119,21 @@ def read_lines(path: Path) -> tuple[Line, ...]:
     The format is told by the extension ``.stm``, ``.ctm`` or ``.json`` (SegLST), otherwise by the content. Raises
     `SettingsError` for a file that cannot be read, whose lines make no sense, or that covers several recordings.
     """
+    return _lines(_content(path), path)
+
+
+def _content(path: Path) -> bytes:
     try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--script {path}: cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from error
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"--script {path}: cannot be read: {error.strerror or error}") from error
+
+
+def _lines(content: bytes, path: Path) -> tuple[Line, ...]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"--script {path}: cannot be read: it is not UTF-8 text") from error
     kind = path.suffix.lower()
     if kind == ".json" or (kind not in {".stm", ".ctm"} and text.lstrip()[:1] in {"[", "{"}):
         return _seglst(text, path)
@@ -167,15 +181,20 @@ def _ctm_line(fields: Sequence[str], where: str) -> Line:
         raise SettingsError(f"--script {where}: a CTM line is: recording channel start duration word [confidence]")
     start, duration = _number(fields[2], where), _number(fields[3], where)
     sure = min(max(_number(fields[5], where), 0.0), 1.0) if len(fields) > 5 and _is_number(fields[5]) else None
-    span = _span(start, start + duration, where)
+    span = _span(start, decimal_sum(start, duration), where)
     return Line(span, fields[1], (Word(span, fields[4], sure),))
 
 
 def _seglst(text: str, path: Path) -> tuple[Line, ...]:
     try:
-        entries = json.loads(text)
+        return _seglst_lines(json.loads(text), path)
+    except RecursionError as error:
+        raise SettingsError(f"--script {path}: is not SegLST: its lists and objects are nested too deeply") from error
     except ValueError as error:
         raise SettingsError(f"--script {path}: is not valid JSON: {error}") from error
+
+
+def _seglst_lines(entries: Any, path: Path) -> tuple[Line, ...]:
     needed = {"start_time", "end_time", "words"}
     if not isinstance(entries, list) or not all(isinstance(entry, dict) and needed <= entry.keys() for entry in entries):
         raise SettingsError(f"--script {path}: is not SegLST, a list of entries with start_time, end_time and words")
@@ -195,8 +214,8 @@ def _one_recording(names: Iterable[str], path: Path) -> None:
 
 def _span(start: object, end: object, where: str) -> Span:
     first, last = _number(start, where), _number(end, where)
-    if not 0.0 <= first <= last:
-        raise SettingsError(f"--script {where}: needs 0 <= start <= end in seconds, not {first}–{last}")
+    if not 0.0 <= first <= last <= LATEST:
+        raise SettingsError(f"--script {where}: needs 0 <= start <= end in seconds, not {first:g}–{last:g}")
     return Span(first, last)
 
 
@@ -208,6 +227,6 @@ def _number(text: object, where: str) -> float:
 
 def _is_number(text: object) -> bool:
     try:
-        return math.isfinite(float(str(text)))
+        return isinstance(text, str | int | float) and math.isfinite(float(str(text)))
     except ValueError:
         return False

@@ -1,0 +1,242 @@
+"""Inputs that change while they are worked on: nothing is kept under the checksum of what they held before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from meetsplit.jobs.order import Order
+from meetsplit.jobs.store import Store
+from meetsplit.jobs.work import STEPS, Workshop
+from meetsplit.pipeline import audio
+from meetsplit.pipeline.content import BLOCK, VerifiedFile, content_of
+from meetsplit.pipeline.errors import AudioError, SettingsError
+from meetsplit.pipeline.events import Event, Finished, Noticed, Started
+from meetsplit.pipeline.run import Pipeline
+from meetsplit.pipeline.settings import Outputs
+from meetsplit.pipeline.together import Microphone, Together
+from meetsplit.pipeline.workbench import contents, fingerprint
+
+SAMPLE = Path(__file__).parents[1] / "sample_data" / "standup.m4a"
+CHANGED = "has changed while it was being read; run again"
+
+
+def overwritten(path: Path) -> None:
+    """The second half becomes zeros, in place, with the times that the file had."""
+    about = path.stat()
+    with path.open("r+b") as file:
+        file.seek(about.st_size // 2)
+        file.write(bytes(about.st_size - about.st_size // 2))
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+
+def replaced(path: Path) -> None:
+    other = path.with_suffix(".other")
+    other.write_bytes(path.read_bytes())
+    overwritten(other)
+    other.replace(path)
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def at(moment: Callable[[Event], bool], path: Path, change: Callable[[Path], None]) -> Callable[[Event], None]:
+    """A listener that changes the file once, at that moment."""
+    left = [change]
+
+    def hear(event: Event) -> None:
+        if left and moment(event):
+            left.pop()(path)
+
+    return hear
+
+
+def starting(stage: str) -> Callable[[Event], bool]:
+    return lambda event: isinstance(event, Started) and event.stage == stage
+
+
+def nothing_kept(call: Any) -> bool:
+    return not [*call.cache.rglob("*.json"), *call.cache.rglob("*.wav"), *call.out.rglob("*.*")]
+
+
+@pytest.mark.parametrize("change", [overwritten, replaced, cut])
+def test_a_recording_that_changes_at_decode_and_is_put_back(call: Any, change: Callable[[Path], None]) -> None:
+    whole = call.path.read_bytes()
+    call.hear = at(starting("decode"), call.path, change)
+    with pytest.raises(AudioError, match=CHANGED):
+        call.run()
+    assert nothing_kept(call)
+    call.path.write_bytes(whole)
+    assert call.run()[0][0] == "decode"
+    poisoned, call.out, call.cache = call.results(), call.out / "again", call.cache / "again"
+    call.run()
+    assert call.results() == poisoned
+
+
+def test_a_recording_that_is_put_back_before_decoding_ends(tmp_path: Path) -> None:
+    """What a checksum before and one after cannot see."""
+    path = tmp_path / "long.bin"
+    path.write_bytes(np.random.default_rng(0).bytes(3 * BLOCK))
+    whole = path.read_bytes()
+    with path.open("rb", buffering=0) as file:
+        content = content_of(file)
+        source = VerifiedFile(file, path, content)
+        assert source.read() == whole[:BLOCK]
+        path.write_bytes(whole[:BLOCK] + bytes(BLOCK) + whole[2 * BLOCK :])
+        assert source.read() == b""
+        path.write_bytes(whole)
+        assert source.read() == b"", "nothing more comes after a failure"
+        with pytest.raises(AudioError, match=CHANGED):
+            source.check()
+
+
+def test_a_recording_that_grows_is_read_as_far_as_it_was_hashed(call: Any) -> None:
+    expected = audio.read(call.path)
+    held = contents(call.path)
+    with call.path.open("ab") as file:
+        file.write(bytes(5 * BLOCK))
+    found = audio.read(call.path, content=held[call.path])
+    assert np.array_equal(found.samples, expected.samples)
+
+
+def test_a_changing_file_is_not_said_to_be_incomplete(call: Any) -> None:
+    notices: list[Event] = []
+    held = contents(call.path)
+    cut(call.path)
+    with pytest.raises(AudioError, match=CHANGED):
+        audio.read(call.path, content=held[call.path], tell=notices.append)
+    assert [event for event in notices if isinstance(event, Noticed)] == []
+
+
+def test_what_is_read_through_checksums_is_the_same(call: Any) -> None:
+    for path in (SAMPLE, call.path):
+        with path.open("rb", buffering=0) as file:
+            content = content_of(file)
+        assert audio.probe(path, content) == audio.probe(path)
+        assert np.array_equal(audio.read(path, content=content).samples, audio.read(path).samples)
+        assert content.sha256 == fingerprint(path)
+
+
+def test_a_signal_inside_the_reader_is_not_lost(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg's callback would print it and go on."""
+
+    def interrupted(self: VerifiedFile, block: int) -> bytes:
+        raise KeyboardInterrupt
+
+    held = contents(call.path)
+    monkeypatch.setattr(VerifiedFile, "_read_block", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        audio.read(call.path, content=held[call.path])
+
+
+@pytest.fixture
+def rooms(call: Any, tmp_path: Path) -> Any:
+    """The call as two channels of different people, and as two files."""
+    seconds = np.arange(6 * 16000) / 16000
+    people = [np.round(9000 * np.sin(2 * np.pi * pitch * seconds) * (seconds % 2 < 1)).astype("<i2") for pitch in (150, 220)]
+    people[1] = np.roll(people[1], 16000)
+    write = call.write_pcm
+    write(tmp_path / "both.wav", people)
+    write(tmp_path / "anna.wav", people[:1])
+    write(tmp_path / "ben.wav", people[1:])
+    call.options = {"channels": "split"}
+    return call
+
+
+def test_channels_of_a_recording_that_changes(rooms: Any, tmp_path: Path) -> None:
+    """It is read once per channel: it changes before the second."""
+    both = tmp_path / "both.wav"
+    whole = both.read_bytes()
+    opened = iter(range(99))
+
+    def change(path: Path, *args: Any, real: Callable[..., Any] = audio.opened, **more: Any) -> Any:
+        if next(opened) == 2:  # the number of channels, the first channel, the second
+            overwritten(path)
+        return real(path, *args, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audio, "opened", change)
+        with pytest.raises(AudioError, match=CHANGED):
+            rooms.run(both)
+    assert nothing_kept(rooms)
+    both.write_bytes(whole)
+    assert rooms.run(both)[0][0] == "decode"
+
+
+def test_a_file_of_several_that_changes(rooms: Any, tmp_path: Path) -> None:
+    ben = tmp_path / "ben.wav"
+    meeting = Together("meeting", (Microphone(tmp_path / "anna.wav"), Microphone(ben, 0.5)))
+    whole = ben.read_bytes()
+    rooms.hear = at(starting("decode"), ben, overwritten)
+    with pytest.raises(AudioError, match=rf"ben\.wav: {CHANGED}"):
+        rooms.run(meeting)
+    assert nothing_kept(rooms)
+    ben.write_bytes(whole)
+    assert rooms.run(meeting)[0][0] == "decode"
+
+
+def test_turns_that_change_while_they_are_needed(call: Any) -> None:
+    before = call.rttm.read_bytes()
+    call.hear = at(starting("diarize"), call.rttm, lambda path: path.write_text("SPEAKER x 1 0 6 <NA> <NA> C <NA> <NA>\n"))
+    with pytest.raises(SettingsError, match=r"call\.rttm: has changed while it was being used"):
+        call.run()
+    assert nothing_kept(call)
+    call.rttm.write_bytes(before)
+    call.run()
+    assert sorted(name for name in call.results() if "/" in name) == ["call/SPEAKER_00.wav", "call/SPEAKER_01.wav"]
+
+
+def test_words_that_change_while_they_are_needed(call: Any) -> None:
+    before = call.script.read_bytes()
+    call.hear = at(starting("transcribe"), call.script, lambda path: path.write_text("x 1 1.0 0.5 bad\n"))
+    with pytest.raises(SettingsError, match=r"call\.ctm: has changed while it was being used"):
+        call.run()
+    assert not list(call.cache.rglob("transcribe-*"))
+    call.script.write_bytes(before)
+    call.run()
+    assert b"morning" in call.results()["call.txt"]
+
+
+def test_words_that_changed_since_the_recording_before(call: Any) -> None:
+    """A pipeline keeps its transcriber loaded: what it read then is not what the file holds now."""
+    pipeline = Pipeline(call.settings)
+    call.run(pipeline=pipeline)
+    call.script.write_text("x 1 1.0 0.5 good\nx 1 3.0 0.5 evening\n")
+    call.run(pipeline=pipeline)
+    assert b"evening" in call.results()["call.txt"]
+
+
+def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_path: Path) -> None:
+    store = Store(tmp_path / "state").ready()
+    order = Order(call.path, fingerprint(call.path), call.settings, Outputs(call.out), call.out, "call")
+    store.keep(order.key, "job", order.to_json())
+    whole = call.path.read_bytes()
+    heard: list[Event] = []
+    change = at(starting("decode"), call.path, overwritten)
+
+    def tell(event: Event) -> None:
+        heard.append(event)
+        change(event)
+
+    workshop = Workshop(store, {}, tell)
+    with pytest.raises(AudioError, match=CHANGED):
+        workshop.step("diarize", order, f"{order.key}.1")
+    workshop.close(f"{order.key}.1")
+    with pytest.raises(AudioError, match="has changed since it was queued"):
+        workshop.step("diarize", order, f"{order.key}.1")
+    call.path.write_bytes(whole)
+    heard.clear()
+    for name in STEPS:
+        workshop.step(name, order, f"{order.key}.2")
+    assert [event.stage for event in heard if isinstance(event, Finished)] == ["decode", "diarize", "separate", "transcribe", "write"]
+    of_job, call.out = call.results(), call.out / "run"
+    call.run()
+    tracks = {name: content for name, content in call.results().items() if name.endswith(".wav")}
+    assert tracks == {name: content for name, content in of_job.items() if name.endswith(".wav")}
+    assert tracks
