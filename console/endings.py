@@ -25,7 +25,7 @@ def table(endings: Sequence[Ending], refused: Sequence[tuple[Path, Exception]]) 
     first: dict[str, Ending] = {}
     counts: Counter[str] = Counter()
     for ending in endings:
-        state, note = ending.state, ending.error or ""
+        state, note = ending.state, ending.error or str(ending.result.get("note") or "")
         if ending.slip.job in first:
             state, note = "same recording", f"as {first[ending.slip.job].slip.order.recording.name}"
         elif state == "done before":

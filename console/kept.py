@@ -88,7 +88,8 @@ def rediarize(
     from meetsplit.pipeline import rewording
     from meetsplit.pipeline.errors import SettingsError
     from meetsplit.pipeline.exporters import names
-    from meetsplit.pipeline.filing import file_away, wish
+    from meetsplit.pipeline.filing import file_away
+    from meetsplit.pipeline.ownership import wish
     from meetsplit.pipeline.results import ResultsFolder
     from meetsplit.pipeline.run import Pipeline
     from meetsplit.pipeline.shelf import bench

@@ -52,7 +52,7 @@ def list_jobs(
     for row in shown:
         stage = f"{row.stage} {100 * row.share:.0f} %" if row.stage and row.share is not None else row.stage or ""
         left = ago(row.left) if row.left is not None else ""
-        table.add_row(row.job, row.recording, row.state, stage, left, _when(row.queued), row.error or "")
+        table.add_row(row.job, row.recording, row.state, stage, left, _when(row.queued), row.error or row.note or "")
     wide().print(table)
     print_line(f"{len(found)} jobs")
 

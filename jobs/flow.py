@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -105,7 +106,7 @@ class Flow:
             raise
         self._ended(job)
         self._announce(order, job, {"status": "done", **result})
-        self._finished(job, order, None)
+        self._finished(job, dataclasses.replace(order, stem=result.get("stem", order.stem)), None)
         return result
 
     def news(self, afterwards: Mapping[str, Any], content: Mapping[str, Any]) -> list[str]:

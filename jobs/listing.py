@@ -30,7 +30,7 @@ class Row:
     """One job: the newest attempt at an order.
 
     ``share`` (0–1) and ``left`` (seconds) are of the running ``stage``, None where that cannot be told. ``queued`` is a
-    Unix time; ``files`` are what was written.
+    Unix time; ``files`` are what was written, ``note`` why they have another name than the recording.
     """
 
     job: str
@@ -44,6 +44,7 @@ class Row:
     left: float | None = None
     error: str | None = None
     files: tuple[str, ...] = ()
+    note: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The row for programs."""
@@ -136,6 +137,7 @@ def _row(workflow: Any, store: Store, dead: Dead) -> Row:
         (workflow.created_at or 0) / 1000,
         error=said(workflow),
         files=tuple(workflow.output.get("files", ())) if isinstance(workflow.output, dict) else (),
+        note=workflow.output.get("note") if isinstance(workflow.output, dict) else None,
     )
     progress = store.kept(key, "progress") if workflow.status == "PENDING" else None
     if progress is None:

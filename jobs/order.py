@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from meetsplit.pipeline.errors import JobError, MeetsplitError
+from meetsplit.pipeline.ownership import Wish, owner_of, wish
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.pipeline.workbench import fingerprint
 
@@ -71,6 +72,16 @@ class Order:
             settings[name] = fingerprint(given) if given is not None else None
         outputs = {name: value for name, value in _plain(self.outputs).items() if name not in ("folder", "overwrite")}
         return hashlib.sha256(json.dumps([self.content, settings, outputs, str(self.root)]).encode()).hexdigest()[:16]
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that are read for it, which no result may replace."""
+        return tuple(path for path in (self.recording, self.settings.rttm, self.settings.script) if path is not None)
+
+    def wish(self) -> Wish:
+        """The result set to be written."""
+        plain = wish(self.recording, self.outputs, owner_of(self.recording, self.content))
+        return dataclasses.replace(plain, first=self.stem or plain.base, inputs=self.inputs)
 
     def to_json(self) -> dict[str, Any]:
         """The order for the database and for the job's folder."""
