@@ -133,7 +133,7 @@ def test_the_name_of_a_recording_runs_nothing(house: Any) -> None:
     assert '"$MEETSPLIT_STEM"' in "\n".join(refused.lines)
     assert not house.state.exists() or house.jobs() == []
     secrets = {"HF_TOKEN": "hf_secret", "MEETSPLIT_WEBHOOK_SECRET": "hush"}
-    house.run(*asked, 'sh -c \'echo "$MEETSPLIT_STEM" $HF_TOKEN $MEETSPLIT_WEBHOOK_SECRET > note\'', env=secrets)
+    house.run(*asked, "sh -c 'echo \"$MEETSPLIT_STEM\" $HF_TOKEN $MEETSPLIT_WEBHOOK_SECRET > note'", env=secrets)
     assert (house.root / "note").read_text() == "x$(touch pwned)\n"
     assert not (house.root / "pwned").exists()
 
@@ -154,7 +154,7 @@ def test_endless_output_is_read_and_dropped() -> None:
     flood = "import sys\nfor _ in range(3000): sys.stdout.write('x' * 100_000)\nsys.exit('the end')"
     tracemalloc.start()
     try:
-        with pytest.raises(JobError, match="exit code 1: x+the end$") as failed:
+        with pytest.raises(JobError, match=r"exit code 1: x+the end$") as failed:
             hooks.run(script(flood), NEWS)
         _, peak = tracemalloc.get_traced_memory()
     finally:
