@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from contextlib import closing
@@ -47,14 +48,19 @@ def list_jobs(
         print_json([row.to_json() for row in shown])
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("job", "recording", "state", "stage", "left", "queued", "why"):
+    for heading in ("job", "recording", "state", "stage", "left", "queued", "told", "why"):
         table.add_column(heading, overflow="fold")
     for row in shown:
         stage = f"{row.stage} {100 * row.share:.0f} %" if row.stage and row.share is not None else row.stage or ""
         left = ago(row.left) if row.left is not None else ""
-        table.add_row(row.job, row.recording, row.state, stage, left, _when(row.queued), row.error or row.note or "")
+        about = row.error or row.note or ""
+        table.add_row(row.job, row.recording, row.state, stage, left, _when(row.queued), row.delivery or "", about)
     wide().print(table)
     print_line(f"{len(found)} jobs")
+    failed = [row for row in shown if row.delivery == "failed"]
+    if failed:
+        sums = "1 delivery" if len(failed) == 1 else f"{len(failed)} deliveries"
+        print_line(f"{sums} failed: `meetsplit jobs show {failed[-1].job}` says why")
 
 
 @jobs_app.command("show")
@@ -64,6 +70,7 @@ def show(
 ) -> None:
     """Show everything about one job."""
     from meetsplit.jobs.database import client
+    from meetsplit.jobs.deliveries import attempts
     from meetsplit.jobs.lease import lease
     from meetsplit.jobs.listing import named
 
@@ -71,12 +78,17 @@ def show(
     with client(base, store) as opened, closing(lease(base, store.ready())) as own:
         row = named(opened, store, name, dead=own.dead)
         steps = [step["function_name"] for step in opened.list_workflow_steps(row.job) if step["error"] is None]
-    facts = {**row.to_json(), "finished": steps, "job_folder": str(store.folder(row.job.partition(".")[0]))}
+        told = [dataclasses.asdict(attempt) for attempt in attempts(opened, row.job)]
+    facts = {**row.to_json(), "finished": steps, "attempts": told, "job_folder": str(store.folder(row.job.partition(".")[0]))}
     if as_json:
         print_json(facts)
         return
+    facts["attempts"] = [f"{_when(attempt['at'])} {attempt['kind']}: {attempt['answer']}" for attempt in told]
     for label, value in facts.items():
-        if value not in (None, "", (), []):
+        if label == "attempts":
+            for line in value:
+                print_line(f"{'told':>10}  {line}")
+        elif value not in (None, "", (), []):
             listed = isinstance(value, list | tuple)
             shown = _when(row.queued) if label == "queued" else ", ".join(map(str, value)) if listed else str(value)
             print_line(f"{label:>10}  {shown}")

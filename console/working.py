@@ -25,6 +25,7 @@ def told(queue: Mapping[str, Any], asked: Mapping[str, Any], tell: Tell, finishe
     from meetsplit.console.options import settle
     from meetsplit.jobs import schedule
     from meetsplit.jobs.engine import Worker
+    from meetsplit.jobs.flow import Listeners
     from meetsplit.jobs.limits import Limits, size
 
     settings, _ = settle({name: asked[name] for name in ("config", *_OWN) if name in asked}, _known_formats())
@@ -39,13 +40,19 @@ def told(queue: Mapping[str, Any], asked: Mapping[str, Any], tell: Tell, finishe
 
         try:
             found = schedule.scan(client, context, store, breathe)
-        except MeetsplitError as error:
-            say(f"note: {run}: {error}")
+        except Exception as error:
+            why = str(error) if isinstance(error, MeetsplitError) else f"{type(error).__name__}: {error}"
+            say(f"failed: the look into {context.get('folder')} of {run}: {why}")
             raise
         noted(found["complaints"], found["unsettled"])
         return found
 
-    return Worker(own, limits, tell, finished, scan)
+    return Worker(own, limits, tell, Listeners(finished, undelivered), scan)
+
+
+def undelivered(job: str, recording: str, sentence: str) -> None:
+    """Say that a command or webhook could not be told of a job's end."""
+    say(f"not delivered: {recording} ({job}): {sentence}")
 
 
 _OWN = ("hf_token", "cache_dir", "offline", "device")

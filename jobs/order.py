@@ -32,6 +32,8 @@ _NEITHER = ("device", "offline", "trust_model_code")
 class Afterwards:
     """What follows a job's end: a ``command`` (arguments) with ``patience`` seconds, a ``webhook``, a folder to ``move_to``.
 
+    ``environment`` names the variables with secrets that the command inherits; their values are never stored.
+
     A job that fails is tried again ``retries`` times, first after ``delay`` seconds, then four times as long each time.
     """
 
@@ -41,6 +43,7 @@ class Afterwards:
     move_to: Path | None = None
     retries: int = 0
     delay: float = 60.0
+    environment: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
