@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from meetsplit.pipeline import backends, channels, microphones, promises, timeline, versions
+from meetsplit.pipeline import backends, channels, microphones, promises, timeline, versions, weights
 from meetsplit.pipeline.audio import read, resample
 from meetsplit.pipeline.chain import Chain, Processed, Stages
 from meetsplit.pipeline.channels import clock, of_channels
@@ -217,7 +217,10 @@ class Pipeline:
         if isinstance(loaded := self._loaded.get(stage), FromFile) and given is not None and loaded.sha256 != given:
             del self._loaded[stage]
         if stage not in self._loaded:
+            cache = self.settings.cache_dir or weights.default_cache()
             with blame(VERBS[stage], f"loading the {stage} {choice.backend}"):
+                for source in choice.sources.values():
+                    weights.require_whole(source, stage=VERBS[stage], cache=cache)
                 self._loaded[stage] = backends.load(stage, choice.backend, self.settings, choice.weights, choice.device)
         return self._loaded[stage]
 
