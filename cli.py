@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +15,13 @@ from rich.console import Console
 
 from meetsplit import __version__
 from meetsplit.console import jobs, kept
-from meetsplit.console.options import asking, settle
+from meetsplit.console.options import asking, given_files, settle
 from meetsplit.console.scores import score
 from meetsplit.pipeline.errors import MeetsplitError
 
 if TYPE_CHECKING:
+    from meetsplit.pipeline.results import Place, Wish
+    from meetsplit.pipeline.settings import Outputs
     from meetsplit.pipeline.together import Together
 
 app = typer.Typer(
@@ -30,6 +34,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 models = typer.Typer(no_args_is_help=True, help="Models on this machine, and fetching them.")
+_NO_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF})
+"""How writing to a stream fails that leads to a full disk or to a program that has ended."""
+
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 
 
@@ -75,45 +82,68 @@ def run(
     from meetsplit.console.tables import plan_table, summary
     from meetsplit.pipeline.exporters import names
     from meetsplit.pipeline.filing import file_away
+    from meetsplit.pipeline.results import ResultsFolder
     from meetsplit.pipeline.run import Pipeline
     from meetsplit.pipeline.shelf import bench
 
     settings, outputs = settle(asked if together is None else {**asked, "channels": "split"}, names())
-    sources = _sources(audio, together, outputs.folder)
+    sources = _sources(audio, together)
+    results = ResultsFolder(outputs.folder)
+    results.check()
+    inputs = given_files(asked, audio)
     failed: list[tuple[Path | Together, MeetsplitError]] = []
     with Reporter(_err(), quiet=quiet) as tell:
         pipeline = Pipeline(settings, tell=tell)
         if not quiet:
             _err().print(plan_table(pipeline.preflight().choices))
-        for path, stem in sources.items():
-            if stem != path.stem:
-                _err().print(
-                    f"note: {path} is written as {stem}.*, because another recording has the same name", markup=False, highlight=False
-                )
+        for path in sources:
             try:
-                with bench(path, settings, keep=cache, tell=tell) as kept_stages:
-                    written = file_away(pipeline, path, outputs, stem, bench=kept_stages, tell=tell)
+                wished = _wish(path, outputs, sources, inputs)
+                with (
+                    results.reservation(wished) as reserved,
+                    bench(path, settings, keep=cache, tell=tell) as kept_stages,
+                ):
+                    _note(path, place := reserved.place)
+                    written = file_away(pipeline, path, outputs, reserved, bench=kept_stages, tell=tell)
             except MeetsplitError as error:
                 failed.append((path, error))
                 _complain(error)
                 continue
             summary(_out(), path, written)
+            if written.place != place:
+                _note(path, written.place)
     if failed:
         if len(sources) > 1:
             _err().print(f"{len(failed)} of {len(sources)} recordings failed: {', '.join(str(path) for path, _ in failed)}", markup=False)
         raise typer.Exit(max(error.exit_code for _, error in failed))
 
 
-def _sources(files: Sequence[Path], meeting: str | None, folder: Path) -> Mapping[Path | Together, str]:
-    """What is to be worked on, and under which name its results go to ``folder``."""
-    from meetsplit.pipeline.exporters import suffixes, unique_stems
+def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | Together, str]:
+    """What is to be worked on, and under which stem each recording's results would lie beside the others'."""
+    from meetsplit.pipeline.stems import safe_stem, unique_stems
     from meetsplit.pipeline.together import together
 
     if meeting is not None:
         whole = together(meeting, files)
-        return {whole: whole.stem}
-    stems = unique_stems(files, folder, suffixes())
-    return {path: stems[path] for path in files}
+        return {whole: safe_stem(whole.stem)}
+    return dict(unique_stems(files))
+
+
+def _wish(path: Path | Together, outputs: Outputs, sources: Mapping[Path | Together, str], inputs: tuple[Path, ...]) -> Wish:
+    """The result set of one recording of this command, whose ``inputs`` are never written over."""
+    import dataclasses
+
+    from meetsplit.pipeline.filing import others, wish
+
+    plain = wish(path, outputs)
+    avoid = others(sources.values(), sources[path])
+    return dataclasses.replace(plain, first=sources[path], avoid=avoid, inputs=(*plain.inputs, *inputs))
+
+
+def _note(path: Path | Together, place: Place) -> None:
+    """Say where results go that have another name than their recording."""
+    if place.why is not None:
+        _err().print(f"note: {path} is written as {place.stem}.*, because {place.why}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -174,22 +204,27 @@ def models_fetch(
 
 
 @app.command()
-@asking("output_dir", "output_format", "max_line_width", "max_line_count", "name")
+@asking("output_dir", "output_format", "max_line_width", "max_line_count", "name", "overwrite")
 def export(
     transcript: Annotated[list[Path], typer.Argument(help="Transcripts: meetsplit's JSON files.", show_default=False)],
     *,
     asked: Mapping[str, Any],
 ) -> None:
-    """Write a finished transcript in other formats, with other subtitle rules or names."""
+    """Write a finished transcript in other formats (without -f, in all but JSON), with other subtitle rules or names."""
+    from meetsplit.console.progress import Reporter
     from meetsplit.pipeline.exporters import names
     from meetsplit.pipeline.filing import export_again
 
     folder_given = "output_dir" in asked
-    _, outputs = settle(asked, names())
-    for path in transcript:
-        folder = outputs.folder if folder_given else path.parent
-        for file in export_again(path, folder, outputs):
-            _out().print(str(file), highlight=False, markup=False, soft_wrap=True)
+    _, outputs = settle({"output_format": [name for name in names() if name != "json"], **asked}, names())
+    with Reporter(_err()) as tell:
+        for path in transcript:
+            folder = outputs.folder if folder_given else path.parent
+            published = export_again(path, folder, outputs, transcript, tell)
+            if published.place.stem != path.stem:
+                _note(path, published.place)
+            for file in published.files:
+                _out().print(str(file), highlight=False, markup=False, soft_wrap=True)
 
 
 app.command()(score)
@@ -198,7 +233,7 @@ kept.register(app)
 jobs.register(app)
 
 
-def _complain(error: MeetsplitError) -> None:
+def _complain(error: MeetsplitError | str) -> None:
     _err().print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -221,25 +256,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _dashed(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
+    code = _exit_code(given, debug)
+    try:
+        if sys.stdout is not None and not sys.stdout.closed:
+            sys.stdout.flush()
+    except OSError as error:
+        code = code or _without_output(error)
+    sys.exit(code)
+
+
+def _exit_code(given: Sequence[str], debug: bool) -> str | int | None:
+    """Run the command line and say with which exit code it ends; with ``debug``, errors pass through."""
     try:
         app(given, prog_name="meetsplit")
+    except SystemExit as ended:
+        return ended.code
     except MeetsplitError as error:
         if debug:
             raise
         _complain(error)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except Exception as error:
         if debug:
             raise
-        _err().print(
-            f"error: something unexpected happened, which is a fault of meetsplit's own: {type(error).__name__}: {error}. "
-            "Run again with --debug and report what it prints.",
-            style="bold red",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
+        if isinstance(error, OSError) and error.errno in _NO_OUTPUT and error.filename is None:
+            return _without_output(error)
+        _complain(
+            f"something unexpected happened, which is a fault of meetsplit's own: {type(error).__name__}: {error}. "
+            "Run again with --debug and report what it prints."
         )
-        sys.exit(1)
+        return 1
+    return 0
+
+
+def _without_output(error: OSError) -> int:
+    """Say why standard output cannot be written and give it up, so that nothing tries again; the exit code."""
+    with open(os.devnull, "wb") as nowhere, suppress(OSError, ValueError):
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    if error.errno != errno.EPIPE:  # whoever reads no further, as `head`, wants to hear nothing
+        with suppress(OSError):
+            _complain(f"standard output cannot be written: {error.strerror or error}; files that were written are whole")
+    return 1
 
 
 if __name__ == "__main__":

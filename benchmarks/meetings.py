@@ -21,7 +21,7 @@ from meetsplit.benchmarks.page import command, options, publish
 from meetsplit.benchmarks.remembered import Apart, Remembered
 from meetsplit.pipeline.events import nobody
 from meetsplit.pipeline.files import write
-from meetsplit.pipeline.filing import file_away
+from meetsplit.pipeline.filing import file_alone
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.settings import Outputs, Settings
@@ -109,7 +109,7 @@ def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tu
         loaded: dict[str, object] = {"transcriber": known} if settings.transcriber == "sphinx" else {}
         if settings.separator == "dictionary":
             loaded["separator"] = Apart(DictionarySeparator.load(settings, {}, "cpu"), work / "apart")
-        file_away(Pipeline(settings, loaded=loaded), meeting.path, outputs, meeting.path.stem, bench=bench, tell=nobody)
+        file_alone(Pipeline(settings, loaded=loaded), meeting.path, outputs, bench=bench, tell=nobody)
         (pair,) = pair_up([Path(out) / f"{meeting.path.stem}.json"], meeting.truths).pairs
         if not meeting.path.with_suffix(".stems").is_dir():
             return pair, None

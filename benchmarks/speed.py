@@ -25,7 +25,7 @@ from meetsplit.pipeline.audio import read, write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.events import Event, Finished
 from meetsplit.pipeline.files import write
-from meetsplit.pipeline.filing import file_away
+from meetsplit.pipeline.filing import file_alone
 from meetsplit.pipeline.run import RATE, Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.pipeline.workbench import Workbench
@@ -60,7 +60,7 @@ def worker(recording: Path, separate: str, *, words: bool) -> None:
             write(script, "")
             settings = replace(settings, transcriber="script", script=script)
         outputs = Outputs(folder=Path(scratch) / "out")
-        file_away(Pipeline(settings, tell=listen), recording, outputs, "run", bench=Workbench(Path(scratch) / "bench"), tell=listen)
+        file_alone(Pipeline(settings, tell=listen), recording, outputs, bench=Workbench(Path(scratch) / "bench"), tell=listen)
     _answer(seconds)
 
 

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from meetsplit.console.options import asking, settle
+from meetsplit.console.options import asking, given_files, settle
 
 Cache = Annotated[
     bool,
@@ -81,14 +81,18 @@ def rediarize(
 
     The result is written beside the transcript as NAME-rediarized.*; the transcript itself stays as it is.
     """
+    import dataclasses
+
     from meetsplit.console.progress import Reporter
     from meetsplit.console.tables import summary
     from meetsplit.pipeline import rewording
     from meetsplit.pipeline.errors import SettingsError
     from meetsplit.pipeline.exporters import names
-    from meetsplit.pipeline.filing import file_away
+    from meetsplit.pipeline.filing import file_away, wish
+    from meetsplit.pipeline.results import ResultsFolder
     from meetsplit.pipeline.run import Pipeline
     from meetsplit.pipeline.shelf import bench
+    from meetsplit.pipeline.stems import safe_stem
 
     if audio is not None and len(source) > 1:
         raise SettingsError("--audio belongs to one transcript: give one at a time")
@@ -102,10 +106,18 @@ def rediarize(
             with rewording.script(transcript) as (script, language):
                 own = {**({"language": language} if language else {}), **wanted, "script": script, "output_dir": folder}
                 settings, outputs = settle(own, names())
-                with bench(recording, settings, tell=tell) as kept:
-                    stem = f"{transcript.stem}-rediarized"
-                    written = file_away(Pipeline(settings, tell=tell), recording, outputs, stem, bench=kept, tell=tell)
+                stem = safe_stem(f"{transcript.stem}-rediarized")
+                plain = wish(recording, outputs)
+                inputs = (*plain.inputs, transcript, *given_files(asked, source))
+                wished = dataclasses.replace(plain, base=stem, first=stem, extension="", parent="", inputs=inputs, note=None)
+                with (
+                    ResultsFolder(outputs.folder).reservation(wished) as reserved,
+                    bench(recording, settings, tell=tell) as kept,
+                ):
+                    written = file_away(Pipeline(settings, tell=tell), recording, outputs, reserved, bench=kept, tell=tell)
             summary(Console(), recording, written)
+            if written.place.why is not None:
+                print_line(f"  written as {written.place.stem}.*, because {written.place.why}")
 
 
 def megabytes(size: float) -> str:

@@ -22,6 +22,9 @@ _FITTING: Mapping[Any, tuple[type[Any], ...]] = MappingProxyType(
 )
 """Types of values that fit a setting of a plain type; literals and tuples are checked where they are used."""
 
+_OPTIONS: Mapping[str, str] = MappingProxyType({"folder": "output-dir", "formats": "output-format", "names": "name"})
+"""Settings whose option has another name."""
+
 
 def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     channels: Annotated[str | None, typer.Option(help="mix (default), or split: each channel is one person.", rich_help_panel=_WHO)] = None,
@@ -80,6 +83,12 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     max_line_width: Annotated[int | None, typer.Option(help="Characters per subtitle line. (default: 42)", rich_help_panel=_FILES)] = None,
     max_line_count: Annotated[int | None, typer.Option(help="Lines per subtitle. (default: 2)", rich_help_panel=_FILES)] = None,
     name: Annotated[list[str] | None, typer.Option(help="SPEAKER_00=Alice; may be repeated.", rich_help_panel=_FILES)] = None,
+    overwrite: Annotated[
+        bool | None,
+        typer.Option(
+            "--overwrite/--no-overwrite", help="Replace files that are no results of meetsplit. (default: no)", rich_help_panel=_FILES
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_MACHINE)] = None,
     offline: Annotated[
         bool | None, typer.Option("--offline/--online", envvar="HF_HUB_OFFLINE", help="Never touch the network.", rich_help_panel=_MACHINE)
@@ -90,6 +99,14 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
     ] = None,
     cache_dir: Annotated[
         Path | None, typer.Option(envvar="MEETSPLIT_CACHE", help="Where fetched weights are kept.", rich_help_panel=_MACHINE)
+    ] = None,
+    trust_model_code: Annotated[
+        bool | None,
+        typer.Option(
+            "--trust-model-code",
+            help="Run the code that a model folder's files ask for, as you and with all your rights; without it folders are only data.",
+            rich_help_panel=_MACHINE,
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="For everything that draws at random.", rich_help_panel=_MACHINE)] = None,
     config: Annotated[
@@ -141,16 +158,15 @@ def settle(asked: Mapping[str, Any], known_formats: tuple[str, ...]) -> tuple[Se
     file = given.pop("config", None)
     if file is not None:
         given = {**from_toml(file), **given}
-    if isinstance(given.get("name"), list):
-        given["names"] = _names(given.pop("name"))
-    elif isinstance(given.get("names"), Mapping):
-        given["names"] = tuple(given["names"].items())
-    if "output_dir" in given:
-        given["folder"] = given.pop("output_dir")
-    if "output_format" in given:
-        given["formats"] = _formats(given.pop("output_format"), known_formats)
+    for option, setting in (("name", "names"), ("output_dir", "folder"), ("output_format", "formats")):
+        if option in given:
+            given[setting] = given.pop(option)
+    if "names" in given:
+        given["names"] = _names(given["names"])
+    if "formats" in given:
+        given["formats"] = _formats(given["formats"], known_formats)
     for path in {"rttm", "script", "cache_dir", "folder"} & given.keys():
-        given[path] = Path(given[path])
+        given[path] = Path(given[path]) if isinstance(given[path], str) else given[path]
     return _built(Settings, given), _built(Outputs, given)
 
 
@@ -161,12 +177,15 @@ def _built(kind: type[Any], given: Mapping[str, Any]) -> Any:
         parts = get_args(hints[name]) if isinstance(hints[name], UnionType) else (hints[name],)
         if all(part in _FITTING for part in parts) and not any(type(value) in _FITTING[part] for part in parts):
             needed = " or ".join(part.__name__ for part in parts if part is not NoneType)
-            raise SettingsError(f"--{name.replace('_', '-')} {value!r}: a value of type {needed} is needed")
+            raise SettingsError(f"--{_OPTIONS.get(name, name).replace('_', '-')} {value!r}: a value of type {needed} is needed")
     return kind(**chosen)
 
 
-def _formats(asked: str | list[str], known: tuple[str, ...]) -> tuple[str, ...]:
+def _formats(asked: object, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The formats in a text with commas or in a list of texts."""
     listed = asked.split(",") if isinstance(asked, str) else asked
+    if not isinstance(listed, list | tuple) or not all(isinstance(part, str) for part in listed):
+        raise SettingsError(f'--output-format {asked!r}: names of formats are needed, such as "srt,json" or ["srt", "json"]')
     names = [part.strip().lower() for part in listed if part.strip()]
     for name in names:
         if name != "all" and name not in known:
@@ -174,9 +193,26 @@ def _formats(asked: str | list[str], known: tuple[str, ...]) -> tuple[str, ...]:
     return known if "all" in names else tuple(dict.fromkeys(names))
 
 
-def _names(pairs: list[str]) -> tuple[tuple[str, str], ...]:
-    split = [pair.partition("=") for pair in pairs]
-    for label, equals, person in split:
-        if not (label and equals and person.strip()):
-            raise SettingsError(f"--name {label}{equals}{person}: write it as SPEAKER_00=Alice")
-    return tuple((label, person.strip()) for label, _, person in split)
+def _names(asked: object) -> tuple[tuple[str, str], ...]:
+    """People's names by label: from ``LABEL=NAME`` texts, or from a table or pairs of a settings file."""
+    found: list[tuple[str, str]] = []
+    entries = list(asked.items()) if isinstance(asked, Mapping) else [asked] if isinstance(asked, str) else asked
+    for entry in entries if isinstance(entries, list | tuple) else [entries]:
+        match entry:
+            case str() if "=" in entry:
+                label, _, person = entry.partition("=")
+            case (str() as label, str() as person):
+                pass
+            case _:
+                label, person = "", ""
+        if not (label and person.strip()):
+            raise SettingsError(f"--name {entry if isinstance(entry, str) else repr(entry)}: write it as SPEAKER_00=Alice")
+        found.append((label, person.strip()))
+    return tuple(found)
+
+
+def given_files(asked: Mapping[str, Any], recordings: Sequence[Path]) -> tuple[Path, ...]:
+    """The files that a command reads and never writes over: recordings, turns, words and the settings file."""
+    toml = from_toml(asked["config"]) if "config" in asked else {}
+    named = [toml.get("rttm"), toml.get("script"), *(asked.get(name) for name in ("rttm", "script", "config"))]
+    return (*recordings, *(Path(path) for path in named if path is not None))

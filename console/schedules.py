@@ -64,6 +64,8 @@ def list_schedules(*, as_json: Annotated[bool, typer.Option("--json", help="For 
         shown.add_column(heading, overflow="fold")
     for table in found:
         following = "paused" if table.paused else _when(table.next)
+        if table.problem is not None:
+            following = f"never runs: {table.problem}; remove it: meetsplit schedule remove {table.name}"
         shown.add_row(table.name, table.cron, table.zone, table.folder, _when(table.last), following)
     wide().print(shown)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -72,7 +73,7 @@ class Engine:
         self._watching = threading.Thread(target=self._watch, name="meetsplit-watch", daemon=True)
         self._over = threading.Event()
         self._client: DBOSClient | None = None
-        self._marks: dict[str, datetime] = {}
+        self._marks: Mapping[str, datetime] = {}
         self._caught_up = time.monotonic()
         self.code = 0
 
@@ -89,6 +90,8 @@ class Engine:
                 )
             DBOS(config=self._base.config(self._lease.worker))
             self._flow.register(self._scan)
+            for sentence in schedule.isolate(self._client):
+                self._worker.tell(Noticed(sentence))
             self._marks = schedule.marks(self._client)
             DBOS.launch()
         self._watching.start()
@@ -162,33 +165,52 @@ class Engine:
         return self._worker.scan(self.client, context, run)
 
     def _watch(self) -> None:
-        """Every second: keep our own lock, hear of cancellations, take over the jobs of the dead."""
-        said = ""
-        while not self._over.wait(LOOK_EVERY):
-            try:
-                with explained(self._base, self._store):
-                    self._look()
-                said = ""
-            except MeetsplitError as error:  # the queue is out of reach for a while; what runs goes on
-                if str(error) != said:
-                    said = str(error)
-                    self._worker.tell(Noticed(said))
+        """Every two seconds: keep our own lock, hear of cancellations, take over the jobs of the dead, catch up on schedules.
 
-    def _look(self) -> None:
-        if self._lease is None or self._client is None:
-            return
-        self._lease.beat()
+        Whatever goes wrong with one of these is said once for as long as it lasts, and stops neither the others nor the
+        thread: what runs goes on, and the next look may succeed.
+        """
+        said: dict[str, str] = {}
+        while not self._over.wait(LOOK_EVERY):
+            for look in (self._keep_lock, self._hear_cancellation, self._take_over, self._catch_up):
+                name = look.__name__.strip("_")
+                try:
+                    with explained(self._base, self._store):
+                        look()
+                    said.pop(name, None)
+                except Exception as error:
+                    sentence = str(error) if isinstance(error, MeetsplitError) else f"{name} failed: {type(error).__name__}: {error}"
+                    if sentence not in said.values():
+                        logging.getLogger("dbos").error("%s", sentence, exc_info=error)
+                        self._worker.tell(Noticed(sentence))
+                    said[name] = sentence
+
+    def _keep_lock(self) -> None:
+        if self._lease is not None:
+            self._lease.beat()
+
+    def _hear_cancellation(self) -> None:
         at_work = self._flow.working_on
+        if self._lease is None or self._client is None or at_work is None:
+            return
+        found = self._client.list_workflows(workflow_ids=[at_work], load_input=False, load_output=False)
+        if not found or found[0].status == "CANCELLED" or found[0].executor_id not in (None, self._lease.worker):
+            self._workshop.cancelled = at_work
+
+    def _take_over(self) -> None:
+        if self._lease is None or self._client is None or self.stopping:
+            return
         running = self._client.list_workflows(status="PENDING", load_input=False, load_output=False)
-        if at_work is not None:
-            found = self._client.list_workflows(workflow_ids=[at_work], load_input=False, load_output=False)
-            if not found or found[0].status == "CANCELLED" or found[0].executor_id not in (None, self._lease.worker):
-                self._workshop.cancelled = at_work
-        if not self.stopping:
-            if time.monotonic() - self._caught_up >= CATCH_UP_EVERY:
-                self._caught_up = time.monotonic()
-                self._marks = schedule.catch_up(self._client, self._marks, datetime.now(UTC))
-            others = {workflow.executor_id for workflow in running if workflow.executor_id} - {self._lease.worker}
-            for other in sorted(others):
-                if self._lease.dead(other):
-                    DBOS._recover_pending_workflows([other])
+        others = {workflow.executor_id for workflow in running if workflow.executor_id} - {self._lease.worker}
+        for other in sorted(others):
+            if self._lease.dead(other):
+                DBOS._recover_pending_workflows([other])
+
+    def _catch_up(self) -> None:
+        if self._client is None or self.stopping or time.monotonic() - self._caught_up < CATCH_UP_EVERY:
+            return
+        self._caught_up = time.monotonic()
+        caught_up = schedule.catch_up(self._client, self._marks, datetime.now(UTC))
+        self._marks = caught_up.marks
+        if caught_up.complaints:
+            raise JobError("; ".join(caught_up.complaints))

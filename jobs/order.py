@@ -23,7 +23,7 @@ OWN = ("hf_token", "cache_dir")
 
 _PATHS = frozenset({"rttm", "script", "cache_dir", "folder", "move_to", "recording", "root"})
 _MODELS = ("model", "diarizer_model", "separator_model", "separator_model_3")
-_NEITHER = ("device", "offline")
+_NEITHER = ("device", "offline", "trust_model_code")
 """Settings that change how a recording is worked on, not what comes out."""
 
 
@@ -69,7 +69,7 @@ class Order:
         for name in ("rttm", "script"):
             given = getattr(self.settings, name)
             settings[name] = fingerprint(given) if given is not None else None
-        outputs = {name: value for name, value in _plain(self.outputs).items() if name != "folder"}
+        outputs = {name: value for name, value in _plain(self.outputs).items() if name not in ("folder", "overwrite")}
         return hashlib.sha256(json.dumps([self.content, settings, outputs, str(self.root)]).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from croniter import croniter
-from dbos import DBOSClient
+from croniter import CroniterError, croniter
+from dbos import DBOSClient, error
 
 from meetsplit.jobs.database import APPLICATION, SCANS
 from meetsplit.jobs.desk import Desk
@@ -22,13 +22,22 @@ from meetsplit.jobs.store import Store
 from meetsplit.jobs.watch import Watch
 from meetsplit.pipeline.errors import JobError, SettingsError
 
+HORIZON = timedelta(days=5 * 365)
+"""A schedule whose next run lies further away than this is taken for a mistake."""
+
+_RANDOM = re.compile(r"(^|[\s,])R($|[\s,(])")
+"""croniter draws a time for ``R``, another one in every process: such a schedule has no times of its own."""
+
 _SLACK = timedelta(seconds=15)
 """DBOS may be this late on purpose: it spreads the workers' looks over up to ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """One schedule: when (``cron`` in ``zone``), where, whether it is paused, its last run and its next."""
+    """One schedule: when (``cron`` in ``zone``), where, whether it is paused, its last run and its next.
+
+    ``problem`` says why the schedule can never run; None for a sound one.
+    """
 
     name: str
     cron: str
@@ -38,6 +47,7 @@ class Timetable:
     backfill: bool
     last: datetime | None
     next: datetime | None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +69,8 @@ def add(client: DBOSClient, entry: Entry, request: Request) -> None:
     name, cron, folder = entry.name, entry.cron, entry.folder
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
         raise SettingsError(f"schedule name {name!r}: letters, digits, - and _ are fine")
-    if not croniter.is_valid(cron, second_at_beginning=True):
-        raise SettingsError(f'--cron "{cron}": five fields are needed, minute hour day month weekday: "0 2 * * *" is every night at two')
     chosen = entry.zone or local_zone()
-    try:
-        ZoneInfo(chosen)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise SettingsError(f"--timezone {chosen}: no such time zone; write it like Europe/Berlin") from error
+    next_run(cron, chosen, datetime.now(UTC))
     if not folder.is_dir():
         raise SettingsError(f"--folder {folder}: no such folder")
     if client.get_schedule(name) is not None:
@@ -84,26 +89,76 @@ def add(client: DBOSClient, entry: Entry, request: Request) -> None:
     client._sys_db.update_last_fired_at(name, datetime.now(UTC).isoformat())
 
 
+def next_run(cron: str, zone: str, after: datetime) -> datetime:
+    """The first time after ``after`` that the cron expression stands for, in the time zone ``zone``.
+
+    Raises `SettingsError` for an unknown zone, an expression that cannot be understood, and one that stands for no time
+    within `HORIZON`, such as the 30th of February.
+    """
+    try:
+        start = after.astimezone(ZoneInfo(zone))
+    except (OSError, LookupError, ValueError) as failure:  # a folder of zones, no such zone, not a name at all
+        raise SettingsError(f"--timezone {zone}: no such time zone; write it like Europe/Berlin") from failure
+    if _RANDOM.search(cron):
+        raise SettingsError(f'--cron "{cron}": R stands for random times; write fixed ones')
+    if not croniter.is_valid(cron, second_at_beginning=True):
+        raise SettingsError(f'--cron "{cron}": five fields are needed, minute hour day month weekday: "0 2 * * *" is every night at two')
+    try:
+        following: datetime = croniter(cron, start, second_at_beginning=True).get_next(datetime)
+    except (CroniterError, ValueError, OverflowError) as failure:
+        raise SettingsError(f'--cron "{cron}": no date matches it, so it would never run') from failure
+    if following - after > HORIZON:
+        years = HORIZON.days // 365
+        raise SettingsError(f'--cron "{cron}": would first run in {following.year}; choose a time within {years} years')
+    return following
+
+
 def timetables(client: DBOSClient) -> tuple[Timetable, ...]:
-    """Every schedule by name."""
-    found = []
-    for row in client.list_schedules():
-        zone, paused = row.get("cron_timezone") or "UTC", row["status"] != "ACTIVE"
-        last = row.get("last_fired_at")
-        following = croniter(row["schedule"], datetime.now(ZoneInfo(zone)), second_at_beginning=True).get_next(datetime)
-        found.append(
-            Timetable(
-                row["schedule_name"],
-                row["schedule"],
-                zone,
-                str((row["context"] or {}).get("folder", "?")),
-                paused,
-                bool(row.get("automatic_backfill")),
-                datetime.fromisoformat(last) if last else None,
-                None if paused else following,
-            )
-        )
-    return tuple(sorted(found, key=lambda table: table.name))
+    """Every schedule by name. One that can never run, which an earlier version may have stored, says so in ``problem``."""
+    return tuple(sorted((_timetable(row) for row in client.list_schedules()), key=lambda table: table.name))
+
+
+def _timetable(row: Mapping[str, Any]) -> Timetable:
+    zone, paused = str(row.get("cron_timezone") or "UTC"), row["status"] != "ACTIVE"
+    context = row["context"] if isinstance(row["context"], Mapping) else {}
+    following, problem = None, None
+    try:
+        following = next_run(row["schedule"], zone, datetime.now(UTC))
+    except SettingsError as wrong:
+        problem = str(wrong)
+    return Timetable(
+        row["schedule_name"],
+        row["schedule"],
+        zone,
+        str(context.get("folder", "?")),
+        paused,
+        bool(row.get("automatic_backfill")),
+        _moment(row.get("last_fired_at")),
+        None if paused else following,
+        problem,
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A stored time; None where there is none, or none that can be read."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
+def isolate(client: DBOSClient) -> tuple[str, ...]:
+    """Pause every schedule that can never run, before DBOS's scheduler sees it; a sentence about each.
+
+    One unknown time zone would end the scheduler's only loop, and with it all schedules of the process.
+    """
+    sentences: list[str] = []
+    for table in timetables(client):
+        if table.problem is not None:
+            if not table.paused:
+                client.pause_schedule(table.name)
+            sentences.append(f"schedule {table.name} never runs: {table.problem}; `meetsplit schedule remove {table.name}` removes it")
+    return tuple(sentences)
 
 
 def pause(client: DBOSClient, name: str) -> None:
@@ -113,8 +168,11 @@ def pause(client: DBOSClient, name: str) -> None:
 
 
 def resume(client: DBOSClient, name: str) -> None:
-    """Run again, from now on: what was missed in a pause was meant to be."""
+    """Run again, from now on: what was missed in a pause was meant to be. Raises `JobError` for one that can never run."""
     _known(client, name)
+    problem = next(table.problem for table in timetables(client) if table.name == name)
+    if problem is not None:
+        raise JobError(f"schedule {name} never runs: {problem}; remove it and add it anew")
     client._sys_db.update_last_fired_at(name, datetime.now(UTC).isoformat())
     client.resume_schedule(name)
 
@@ -143,22 +201,43 @@ def scan(client: DBOSClient, context: Mapping[str, Any], store: Store, wait: Cal
 
 
 def marks(client: DBOSClient) -> dict[str, datetime]:
-    """The last run of every schedule that catches up, by name: nothing before it is missing."""
-    return {table.name: table.last for table in timetables(client) if table.backfill and not table.paused and table.last is not None}
+    """The last run of every sound schedule that catches up, by name: nothing before it is missing."""
+    return {
+        table.name: table.last
+        for table in timetables(client)
+        if table.backfill and not table.paused and table.last is not None and table.problem is None
+    }
 
 
-def catch_up(client: DBOSClient, since: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
-    """Queue the runs between each schedule's mark and a little before ``now`` that nobody queued; the new marks.
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """The new marks, and what went wrong with single schedules."""
+
+    marks: Mapping[str, datetime]
+    complaints: tuple[str, ...] = ()
+
+
+def catch_up(client: DBOSClient, since: Mapping[str, datetime], now: datetime) -> CaughtUp:
+    """Queue the runs between each schedule's mark and a little before ``now`` that nobody queued.
 
     DBOS catches up when a worker starts. This also finds what fell into the moment between its catching up and its first
-    wait, and what a suspended machine slept through. A run has one name, so that none is queued twice.
+    wait, and what a suspended machine slept through. A run has one name, so that none is queued twice. A schedule whose
+    runs cannot be told keeps its mark and stops no other.
     """
     until = now - _SLACK
     known = marks(client)
-    for name, mark in since.items():
-        if name in known and mark < until:
-            client.backfill_schedule(name, mark, until)
-    return {name: max(since[name], until) if name in since else last for name, last in known.items()}
+    complaints: list[str] = []
+    following: dict[str, datetime] = {}
+    for name, last in known.items():
+        mark = since.get(name)
+        following[name] = last if mark is None else max(mark, until)
+        if mark is not None and mark < until:
+            try:
+                client.backfill_schedule(name, mark, until)
+            except (ValueError, LookupError, error.DBOSException) as failure:
+                complaints.append(f"schedule {name} cannot catch up on its runs: {failure}")
+                following[name] = mark
+    return CaughtUp(following, tuple(complaints))
 
 
 def local_zone() -> str:

@@ -17,10 +17,12 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import JobError, OutputError
 from meetsplit.pipeline.files import write
 
@@ -78,11 +80,14 @@ class Store:
 
     def report(self, key: str, row: Mapping[str, Any]) -> None:
         """Say how far a job is. Not worth an ``fsync``: a crash loses at most this, and it is written often."""
-        part = self.folder(key) / f".progress.{os.getpid()}.part"
+        part = files.temporary_name(self.folder(key))
         try:
-            part.write_text(json.dumps(row), "utf-8")
-            part.replace(self.folder(key) / "progress.json")
+            with files.disk.create(part, files.PRIVATE_FILE) as file:
+                file.write(json.dumps(row).encode())
+            files.disk.replace(part, self.folder(key) / "progress.json")
         except OSError as error:
+            with suppress(OSError):
+                files.remove(part)
             raise OutputError(f"{part}: cannot be written: {error.strerror}; make room on the disk of {self.state}") from error
 
     def fail(self, key: str, sentence: str) -> str | None:

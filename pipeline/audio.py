@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import os
-import secrets
 import wave
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from meetsplit.pipeline import files
 from meetsplit.pipeline.containers import TEXT, SoundInfo, describe, holds_text, opened
 from meetsplit.pipeline.content import Content
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.decoding import Listening
-from meetsplit.pipeline.errors import AudioError, OutputError
+from meetsplit.pipeline.errors import AudioError
 from meetsplit.pipeline.events import Noticed, Progressed, Tell, nobody
 from meetsplit.pipeline.mapped import laid_down
 from meetsplit.pipeline.resampling import resample, resampled
@@ -81,27 +80,14 @@ def read(
 
 
 def write_wav(path: Path, audio: Audio) -> None:
-    """``audio`` as 16-bit PCM, written to a temporary name beside ``path`` and renamed. Raises `OutputError`.
-
-    Whatever stood at ``path`` before stands there until the new file is complete and on the disk.
-    """
-    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file, wave.open(file, "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(audio.rate)
-            out.setnframes(len(audio.samples))
-            for at in range(0, len(audio.samples), 1 << 20):
-                out.writeframesraw(pcm16(audio.samples[at : at + (1 << 20)]))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise OutputError(f"{path} cannot be written: {why}; choose another folder or make room") from error
-    finally:
-        part.unlink(missing_ok=True)
+    """``audio`` as 16-bit PCM, whole or not at all, see `files.replacing`. Raises `OutputError`."""
+    with files.replacing(path) as file, wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(audio.rate)
+        out.setnframes(len(audio.samples))
+        for at in range(0, len(audio.samples), 1 << 20):
+            out.writeframesraw(pcm16(audio.samples[at : at + (1 << 20)]))
 
 
 def pcm16(samples: Samples) -> bytes:

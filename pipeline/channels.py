@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from meetsplit.pipeline import labels as labelling
 from meetsplit.pipeline import timeline
 from meetsplit.pipeline.bleed import unbled
 from meetsplit.pipeline.data import Audio, Diarized, Sound, Span, Speaker, StageRecord, Stream, Turn
@@ -67,9 +68,12 @@ def diarized(sound: Sound, people: Sequence[str] = ()) -> Diarized:
         if (span := timeline.intersection(turn.span, sound[int(turn.speaker)].span)) is not None
     ]
     order = dict.fromkeys(int(turn.speaker) for turn in sorted(found))
-    whose = tuple((f"SPEAKER_{at:02d}", number) for at, number in enumerate(order))
-    names = tuple((label, people[number]) for label, number in whose) if people else ()
-    return Diarized(within.end, timeline.relabelled(found), names, whose)
+    labels = labelling.assigned([people[number] for number in order] if people else [""] * len(order))
+    whose = tuple(zip(labels, order, strict=True))
+    names = labelling.people({label: people[number] for label, number in whose}) if people else ()
+    owners = {str(number): label for label, number in whose}
+    turns = tuple(sorted(Turn(turn.span, owners[turn.speaker]) for turn in found))
+    return Diarized(within.end, turns, names, whose)
 
 
 def described(found: Diarized) -> str:

@@ -1,74 +1,137 @@
-"""What is written where? One recording's transcript in every format, and one sound file per speaker."""
+"""Results of one recording as files: its transcript in every format and one sound file per speaker, published as one set."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from meetsplit.pipeline import backends, exporters, files
+from meetsplit.pipeline import backends, exporters
 from meetsplit.pipeline.data import Speaker, Transcript
-from meetsplit.pipeline.errors import AudioError, SettingsError
-from meetsplit.pipeline.events import Finished, Started, Tell
+from meetsplit.pipeline.errors import AudioError
+from meetsplit.pipeline.events import Finished, Noticed, Started, Tell, nobody
+from meetsplit.pipeline.results import Owner, Place, Published, Reservation, ResultsFolder, Wish
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs
+from meetsplit.pipeline.stems import claimed, located, safe_stem
 from meetsplit.pipeline.together import Together
-from meetsplit.pipeline.workbench import Workbench
+from meetsplit.pipeline.workbench import Workbench, fingerprint
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Written:
-    """One recording's transcript and the files that hold it."""
+    """One recording's transcript, the files that hold it, and the place of the set that they are."""
 
     transcript: Transcript
     files: tuple[Path, ...]
+    place: Place
 
 
-def file_away(pipeline: Pipeline, path: Path | Together, outputs: Outputs, stem: str, *, bench: Workbench, tell: Tell) -> Written:
-    """Run one recording and write everything that was asked for under ``outputs.folder``.
+def owner_of(source: Path | Together, content: str | None = None) -> Owner:
+    """Whose results those of ``source`` are; ``content`` is its `fingerprint`, where it is known already.
 
-    Every file appears whole or not at all. Raises what `Pipeline.run` raises, and `OutputError`.
+    Raises `AudioError` for a recording that cannot be read.
+    """
+    paths = [one.path for one in source.microphones] if isinstance(source, Together) else [source]
+    return Owner(", ".join(str(located(path)) for path in paths), content or fingerprint(source))
+
+
+def wish(source: Path | Together, outputs: Outputs, owner: Owner | None = None) -> Wish:
+    """The result set of a recording under its own name. Raises `AudioError` for a recording that cannot be read."""
+    base = safe_stem(source.stem)
+    suffixes = tuple(exporters.format_named(name).suffix for name in outputs.formats)
+    note = None if base == source.stem else "its own name is not fit for files on every system"
+    plain = Wish(owner or owner_of(source), base, base, suffixes, outputs.tracks, overwrite=outputs.overwrite, note=note)
+    if isinstance(source, Together):
+        return dataclasses.replace(plain, inputs=tuple(one.path for one in source.microphones))
+    path = located(source)
+    return dataclasses.replace(plain, extension=path.suffix, parent=path.parent.name, inputs=(path,))
+
+
+def others(stems: Iterable[str], own: str) -> frozenset[str]:
+    """Names that the other recordings of a command claim."""
+    return frozenset(name for stem in set(stems) - {own} for name in claimed(stem))
+
+
+def file_away(
+    pipeline: Pipeline,
+    path: Path | Together,
+    outputs: Outputs,
+    reserved: Reservation,
+    *,
+    bench: Workbench,
+    tell: Tell,
+) -> Written:
+    """Run one recording and publish everything that was asked for as one set, all of it or nothing.
+
+    Raises what `Pipeline.run` raises, and `OutputError`.
     """
     processed = pipeline.process(path, bench)
-    transcript = named(dataclasses.replace(processed.transcript, recording=stem), outputs.names)
+    transcript = named(processed.transcript, outputs.names, tell)
     tell(Started("write"))
     began = time.monotonic()
-    written = write_formats(transcript, outputs.folder, outputs)
+    tracks: Sequence[Path] = ()
     if outputs.tracks:
         file_tracks = backends.imported(backends.FILE_TRACKS)
-        place, turns = outputs.folder / stem, transcript.turns
-        written += file_tracks(processed.tracks, place, outputs.track_format, gate=outputs.track_gate, turns=turns)
-    tell(Finished("write", time.monotonic() - began, f"{len(written)} files"))
-    return Written(transcript, tuple(written))
+        place = reserved.staging / "tracks"
+        tracks = file_tracks(processed.tracks, place, outputs.track_format, gate=outputs.track_gate, turns=transcript.turns)
+
+    def render(label: str) -> Mapping[str, str]:
+        return rendered(dataclasses.replace(transcript, recording=label), outputs)
+
+    published = reserved.publish(render, tracks)
+    tell(Finished("write", time.monotonic() - began, f"{len(published.files)} files"))
+    return Written(dataclasses.replace(transcript, recording=published.place.label), published.files, published.place)
 
 
-def export_again(path: Path, folder: Path, outputs: Outputs) -> list[Path]:
+def file_alone(pipeline: Pipeline, path: Path, outputs: Outputs, *, bench: Workbench, tell: Tell) -> Written:
+    """The same for one recording under its own name, in ``outputs.folder``."""
+    with ResultsFolder(outputs.folder).reservation(wish(path, outputs)) as reserved:
+        return file_away(pipeline, path, outputs, reserved, bench=bench, tell=tell)
+
+
+def export_again(path: Path, folder: Path, outputs: Outputs, inputs: Sequence[Path] = (), tell: Tell = nobody) -> Published:
     """Write the transcript in a JSON file again, in the formats and with the names and subtitle rules now asked for.
 
-    Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript.
+    The files are called like the JSON file. They belong to its result set where a manifest beside it lists it; otherwise to
+    the transcript, which is known by its path and its turns, so that corrected words are still the same transcript.
+    ``inputs`` are all files that the command reads; none is written over. New files have the permissions of the JSON
+    file. Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript, `OutputError`.
     """
     try:
         text = path.read_text("utf-8")
+        mode = stat.S_IMODE(path.stat().st_mode) & 0o666
     except (OSError, UnicodeDecodeError) as error:
         raise AudioError(f"{path}: cannot be read as a transcript: {getattr(error, 'strerror', None) or error}") from error
-    transcript = named(exporters.read_transcript(text, str(path)), outputs.names)
-    return write_formats(transcript, folder, outputs)
+    transcript = named(exporters.read_transcript(text, str(path)), outputs.names, tell)
+    stem = safe_stem(path.stem)
+    beside = ResultsFolder(located(path).parent).manifest(path.stem)
+    if beside is not None and beside.owner is not None and path.name in beside.known:
+        owner, name = beside.owner, beside.name
+    else:
+        turns = [(turn.span.start, turn.span.end) for turn in transcript.turns]
+        owner, name = Owner(str(located(path)), hashlib.sha256(json.dumps(turns).encode()).hexdigest()), stem
+    suffixes = tuple(exporters.format_named(format_name).suffix for format_name in outputs.formats)
+    asked = Wish(owner, name, stem, suffixes, inputs=(path, *inputs), overwrite=outputs.overwrite)
+    with ResultsFolder(folder).reservation(asked) as reserved:
+        return reserved.publish(lambda label: rendered(transcript, outputs), mode=mode)
 
 
-def write_formats(transcript: Transcript, folder: Path, outputs: Outputs) -> list[Path]:
-    """Every format asked for as ``folder/<recording><suffix>``, each file whole or not at all."""
-    written: list[Path] = []
-    for name in outputs.formats:
-        path = folder / f"{transcript.recording}{exporters.format_named(name).suffix}"
-        files.write(path, exporters.export(transcript, name, outputs))
-        written.append(path)
-    return written
+def rendered(transcript: Transcript, outputs: Outputs) -> dict[str, str]:
+    """The text of every format asked for, by suffix."""
+    return {exporters.format_named(name).suffix: exporters.export(transcript, name, outputs) for name in outputs.formats}
 
 
-def named(transcript: Transcript, names: Sequence[tuple[Speaker, str]]) -> Transcript:
-    """The transcript with people's names; `SettingsError` for a label that it does not have."""
+def named(transcript: Transcript, names: Sequence[tuple[Speaker, str]], tell: Tell = nobody) -> Transcript:
+    """The transcript with people's names; a name for a label that it does not have is told and left out."""
+    known = {label: person for label, person in names if label in transcript.speakers}
     for label, person in names:
-        if transcript.speakers and label not in transcript.speakers:
-            raise SettingsError(f"--name {label}={person}: {transcript.recording} has no {label}; it has {', '.join(transcript.speakers)}")
-    return dataclasses.replace(transcript, names=tuple({**dict(transcript.names), **dict(names)}.items()))
+        if label not in known:
+            has = f"it has {', '.join(transcript.speakers)}" if transcript.speakers else "nobody speaks in it"
+            tell(Noticed(f"--name {label}={person} is not used: {transcript.recording} has no {label}; {has}", "write"))
+    return dataclasses.replace(transcript, names=tuple({**dict(transcript.names), **known}.items()))

@@ -29,6 +29,7 @@ class Settings:
     ``match_threshold`` is the least margin (cosine) at which a separated voice is believed.
     ``adapt_budget`` are the seconds in which `adapted` may learn a recording's voices.
     ``channels`` says whether a file's channels are mixed down or hold one person each.
+    ``trust_model_code`` opens model folders by running what their files ask for; without it they are only data.
     ``gates`` are names of `GATES` with commas between them, ``all`` or ``none``.
 
     Raises `SettingsError` for values that make no sense, alone or together.
@@ -59,6 +60,7 @@ class Settings:
     hf_token: str | None = field(default=None, repr=False)
     cache_dir: Path | None = None
     seed: int = 0
+    trust_model_code: bool = False
 
     def __post_init__(self) -> None:
         _as_paths(self, "rttm", "script", "cache_dir")
@@ -116,8 +118,8 @@ class Settings:
         return self.has("recast") and self.separate != "off" and self.diarizer != "rttm" and self.channels == "mix"
 
     def recorded(self) -> tuple[tuple[str, Scalar], ...]:
-        """The settings for `made_by`: never the token, nor folders of this machine."""
-        skip = {"hf_token", "cache_dir"}
+        """The settings for `made_by`: never the token, nor folders of this machine, nor what changes no result."""
+        skip = {"hf_token", "cache_dir", "trust_model_code"}
         found = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skip)
         return tuple((name, value.name if isinstance(value, Path) else value) for name, value in found)
 
@@ -129,6 +131,7 @@ class Outputs:
     ``formats`` are names of exporters; ``tracks`` asks for one sound file per speaker in ``track_format``,
     quieter ("soft") or silent ("hard") where ``track_gate`` finds that the speaker does not speak;
     ``max_line_width`` is in characters, ``max_line_count`` in lines per subtitle. ``names`` maps labels to people.
+    ``overwrite`` lets results replace files that meetsplit did not write; see `results`.
     """
 
     folder: Path = Path()
@@ -139,6 +142,7 @@ class Outputs:
     max_line_width: int = 42
     max_line_count: int = 2
     names: tuple[tuple[str, str], ...] = ()
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         _as_paths(self, "folder")
@@ -156,13 +160,14 @@ def from_toml(path: Path) -> dict[str, Any]:
     Raises `SettingsError` for a file that cannot be read or parsed and for options that nobody knows.
     """
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        options = dict(_flat(tomllib.loads(path.read_text("utf-8"))))
     except OSError as error:
         raise SettingsError(f"{path}: cannot read the settings: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, ValueError) as error:  # a file that is not UTF-8, a number of thousands of digits
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
-    options = dict(_flat(content))
-    known = {f.name for kind in (Settings, Outputs) for f in dataclasses.fields(kind)} | {"output_dir", "output_format"}
+    except RecursionError as error:
+        raise SettingsError(f"{path}: its tables and lists are nested too deeply") from error
+    known = {f.name for kind in (Settings, Outputs) for f in dataclasses.fields(kind)} | {"output_dir", "output_format", "name"}
     for name in options:
         if name not in known:
             raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, known)}")
@@ -170,9 +175,11 @@ def from_toml(path: Path) -> dict[str, Any]:
 
 
 def _flat(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The options in a table and the tables in it; a table of people's names is one option."""
     flat: list[tuple[str, Any]] = []
     for name, value in table.items():
-        flat += _flat(value) if isinstance(value, Mapping) else [(name.replace("-", "_"), value)]
+        is_group = isinstance(value, Mapping) and name not in ("name", "names")
+        flat += _flat(value) if is_group else [(name.replace("-", "_"), value)]
     return flat
 
 
@@ -185,12 +192,16 @@ def _gates(asked: str) -> str:
 
 
 def _as_paths(settings: Settings | Outputs, *names: str) -> None:
-    """Callers may write a path as text."""
+    """Callers may write a path as text; no system knows a path, nor a model, with a NUL in its name."""
     for name in names:
         if isinstance(getattr(settings, name), str):
             object.__setattr__(settings, name, Path(getattr(settings, name)))
+    for field_ in dataclasses.fields(settings):
+        value = getattr(settings, field_.name)
+        if isinstance(value, str | Path) and "\0" in str(value):
+            raise SettingsError(f"--{field_.name.replace('_', '-')} {str(value)!r}: no name holds a NUL character")
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise SettingsError(f"{option} {value}: {nearest(value, known)}")
+        raise SettingsError(f"{option} {value}: {nearest(str(value), known)}")

@@ -25,8 +25,8 @@ class Diarizer(Protocol):
     def diarize(self, audio: Audio, tell: Tell) -> Sequence[Turn]:
         """Turns sorted by start, inside the audio, at ``audio``'s clock; turns of different speakers may overlap.
 
-        Speakers are ``SPEAKER_00``… in order of first speech. Silence gives an empty sequence. The audio is not
-        changed.
+        Speakers are ``SPEAKER_00``… in order of first speech, unless the diarizer is given labels of this kind: those
+        keep their numbers. Silence gives an empty sequence. The audio is not changed.
         """
 
 

@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 from meetsplit.pipeline.data import Overlap, Span, Speaker, Turn
+from meetsplit.pipeline.labels import label
 
 
 def intersection(a: Span, b: Span) -> Span | None:
@@ -163,5 +164,5 @@ def relabelled(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     ordered = sorted(turns)
     labels: dict[Speaker, Speaker] = {}
     for turn in ordered:
-        labels.setdefault(turn.speaker, f"SPEAKER_{len(labels):02d}")
+        labels.setdefault(turn.speaker, label(len(labels)))
     return tuple(Turn(turn.span, labels[turn.speaker]) for turn in ordered)

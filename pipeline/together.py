@@ -45,7 +45,7 @@ class Together:
     microphones: tuple[Microphone, ...]
 
     def __post_init__(self) -> None:
-        if not self.stem or Path(self.stem).name != self.stem:
+        if self.stem in ("", ".", "..") or Path(self.stem).name != self.stem:
             raise SettingsError(f"--together {self.stem}: a name for the results is needed, without a folder")
         if len(self.microphones) < 2:
             raise SettingsError(f"--together {self.stem}: one file is nobody's meeting: name everybody's, or drop --together")

@@ -20,6 +20,8 @@ def read_json(text: str, source: str, stem: str) -> dict[str, Account]:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise ScoreError(f"{source}, line {error.lineno}: not valid JSON: {error.msg}") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise ScoreError(f"{source}: not usable JSON: {' '.join(str(error).split())}") from error
     if isinstance(content, list):
         return _seglst(content, source)
     if isinstance(content, Mapping) and isinstance(content.get("segments"), list):

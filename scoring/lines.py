@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from meetsplit.pipeline.data import Span, Turn
+from meetsplit.pipeline.data import LATEST, Span, Turn, decimal_sum
 from meetsplit.pipeline.errors import ScoreError
 from meetsplit.scoring.accounts import Account, Utterance, account, merged
 
@@ -53,7 +53,7 @@ def read_rttm(text: str, source: str) -> dict[str, Account]:
                 f"here are {len(fields) + 1}"
             )
         start, duration = number_in(fields[2], where, "start"), number_in(fields[3], where, "duration")
-        turns.setdefault(fields[0], []).append(Turn(span_of(start, _plus(start, duration), where), fields[6]))
+        turns.setdefault(fields[0], []).append(Turn(span_of(start, decimal_sum(start, duration), where), fields[6]))
     return {name: Account(name, source, (), merged(found), has_words=False) for name, found in turns.items()}
 
 
@@ -104,7 +104,7 @@ def number_in(text: object, where: str, what: str) -> float:
         raise ScoreError(f"{where}: the {what} is missing: times are seconds from the recording's beginning")
     try:
         value = float(text) if isinstance(text, str | int | float) and not isinstance(text, bool) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
         raise ScoreError(f"{where}: the {what} is {str(text)[:40]!r}, not a number of seconds")
@@ -117,12 +117,9 @@ def span_of(start: float, end: float, where: str) -> Span:
         raise ScoreError(f"{where}: starts at {start:g} s, before the recording: times are seconds from its beginning")
     if end < start:
         raise ScoreError(f"{where}: ends at {end:g} s, before it starts at {start:g} s")
+    if end > LATEST:
+        raise ScoreError(f"{where}: ends at {end:g} s: no recording lasts so long; times are seconds from its beginning")
     return Span(start, end)
-
-
-def _plus(start: float, duration: float) -> float:
-    # Times in files are decimal: without this, 0.1 + 0.2 would make turns overlap that touch.
-    return round(start + duration, 9)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

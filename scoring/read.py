@@ -38,6 +38,13 @@ def read_accounts(path: Path) -> tuple[Account, ...]:
     The format is known by the extension ``.rttm`` or ``.stm``, otherwise by the content. A file with one recording may
     call it otherwise than the file is called; `pair_up` tries both. Raises `ScoreError`.
     """
+    try:
+        return _accounts(path)
+    except RecursionError as error:
+        raise ScoreError(f"{path}: no transcript: its lists and objects are nested too deeply") from error
+
+
+def _accounts(path: Path) -> tuple[Account, ...]:
     text, source = _text(path), str(path)
     if path.suffix.lower() == ".rttm":
         found = read_rttm(text, source) or {path.stem: Account(path.stem, source, (), (), has_words=False)}

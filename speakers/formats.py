@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import re
 import secrets
 import shutil
 import warnings
@@ -19,8 +18,6 @@ from meetsplit.speakers.gating import gated
 
 WAV_LIMIT = 2**32 - 1
 """Bytes in the largest WAV file."""
-
-_OURS = re.compile(r"SPEAKER_\d{2,}\.(wav|flac|mp3|m4a)")
 
 _ENCODED = {"flac": "flac", "mp3": "mp3", "m4a": "ipod"}
 """Our name of a format and ffmpeg's."""
@@ -103,18 +100,11 @@ def file_tracks(
 ) -> list[Path]:
     """Put every speaker's track into ``folder``, behind a ``gate`` that the speaker's ``turns`` open (see `gating`); the files.
 
-    Tracks that an earlier run of the same recording left there and that this one does not have, because it found fewer
-    speakers or writes another format, would tell of people who are not in the transcript: they go. Raises `OutputError`.
+    Raises `OutputError`.
     """
     own = timeline.by_speaker(turns)
     filed: list[Path] = []
     for speaker, wav in tracks.items():
         with _behind(wav, own.get(speaker, ()), gate) as sound:
             filed.append(file_track(sound, folder / f"{speaker}.{track_format}"))
-    for old in sorted(folder.glob("SPEAKER_*")) if folder.is_dir() else []:
-        if _OURS.fullmatch(old.name) and old not in filed:
-            try:
-                old.unlink()
-            except OSError as error:
-                raise OutputError(f"{old}: a track of an earlier run cannot be removed: {error.strerror or error}; remove it") from error
     return filed

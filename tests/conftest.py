@@ -232,6 +232,12 @@ def speechbrain_folder(folder: Path, hyperparams: str) -> Path:
 
 
 @pytest.fixture(scope="session")
+def make_speechbrain_folder() -> Callable[[Path, str], Path]:
+    """The maker of hub-like SpeechBrain folders, for tests that need one of their own."""
+    return speechbrain_folder
+
+
+@pytest.fixture(scope="session")
 def sepformer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return speechbrain_folder(tmp_path_factory.mktemp("models") / "sepformer", SEPFORMER.format(rate=16000, voices=2))
 

@@ -216,12 +216,13 @@ def test_wav_round_trip_and_clipping(tmp_path: Path) -> None:
 
 
 def test_a_wav_that_cannot_be_written_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot be written"):
-        write_wav(tmp_path / "missing" / "out.wav", Audio(np.zeros(10, np.float32), 16000))
+        write_wav(tmp_path / "file" / "out.wav", Audio(np.zeros(10, np.float32), 16000))
     (tmp_path / "taken.wav").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):
         write_wav(tmp_path / "taken.wav", Audio(np.zeros(10, np.float32), 16000))
-    assert [p.name for p in tmp_path.iterdir()] == ["taken.wav"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "taken.wav"]
 
 
 def test_a_long_recording_is_never_in_memory_twice(tmp_path: Path) -> None:

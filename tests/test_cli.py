@@ -168,7 +168,10 @@ def test_export_writes_a_transcript_again_with_names(result: tuple[Path, subproc
     assert done.returncode == 0, done.stderr
     assert "Robert Lee" in (tmp_path / "call.srt").read_text("utf-8")
     assert json.loads((tmp_path / "call.json").read_text("utf-8"))["speakers"]["SPEAKER_01"] == "Robert Lee"
-    assert "has no SPEAKER_07" in refused(meetsplit("export", out / "call.json", "-o", tmp_path, "--name", "SPEAKER_07=Eve"), 2)
+    unknown = meetsplit("export", out / "call.json", "-o", tmp_path / "again", "-f", "srt", "--name", "SPEAKER_07=Eve")
+    assert unknown.returncode == 0
+    assert "SPEAKER_07=Eve is not used: call has no SPEAKER_07; it has SPEAKER_00, SPEAKER_01" in unknown.stderr
+    assert (tmp_path / "again" / "call.srt").read_text("utf-8") == (out / "call.srt").read_text("utf-8")
     assert "no-such.json" in refused(meetsplit("export", tmp_path / "no-such.json"), 1)
 
 

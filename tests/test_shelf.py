@@ -14,7 +14,7 @@ from meetsplit.pipeline import shelf, versions
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.events import Event, Started
 from meetsplit.pipeline.exporters import read_transcript
-from meetsplit.pipeline.filing import file_away
+from meetsplit.pipeline.filing import file_alone
 from meetsplit.pipeline.locks import try_lock
 from meetsplit.pipeline.rewording import pair, script, spoken
 from meetsplit.pipeline.run import Pipeline
@@ -51,7 +51,7 @@ def stages(call: Path, asked: Settings, outputs: Outputs, *, keep: bool = True) 
     """Run the call; which stages were done."""
     heard: list[Event] = []
     with shelf.bench(call, asked, keep=keep) as bench:
-        file_away(Pipeline(asked, tell=heard.append), call, outputs, "call", bench=bench, tell=heard.append)
+        file_alone(Pipeline(asked, tell=heard.append), call, outputs, bench=bench, tell=heard.append)
     return list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))
 
 

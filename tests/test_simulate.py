@@ -83,6 +83,29 @@ def test_every_meeting_keeps_its_promises(crowd: tuple[Utterance, ...], share: f
     assert abs(overlap(meeting.turns) - share) <= 0.02
 
 
+@pytest.mark.parametrize(
+    ("count", "share", "backchannels", "seed"),
+    [
+        (2, 0.5, 1.0, 2225),
+        (2, 0.5, 0.0, 4484),
+        (3, 0.426, 1.0, 8399),
+        (4, 0.5, 0.0, 320),
+        (2, 0.4295234255662696, 0.8469983706337296, 1244),
+    ],
+)
+def test_overlap_that_chance_does_not_reach(crowd: tuple[Utterance, ...], count: int, share: float, backchannels: float, seed: int) -> None:
+    meeting = simulate(people(crowd, count), Recipe(Manners(share, backchannels), seconds=60), seed)
+    assert_true(meeting)
+    assert abs(overlap(meeting.turns) - share) <= 0.02
+    assert 55 < meeting.mixture.duration < 75
+
+
+def test_utterances_are_printable(crowd: tuple[Utterance, ...]) -> None:
+    """Hypothesis prints the arguments of a failing example, and refuses what is too long."""
+    assert repr(crowd[0].audio) == "<Audio: 89600 samples at 16000 Hz from 0.0 s>"
+    assert len(repr(crowd)) < 30_000
+
+
 def assert_true(meeting: Meeting) -> None:
     """Stems sum to the recording; turns are where stems have energy; nobody talks over themselves; nothing clips."""
     together = sum((stem.samples for stem in meeting.stems.values()), meeting.noise.samples)

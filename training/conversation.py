@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -32,6 +33,10 @@ GOES_ON = 0.25
 
 CLOSING = 30.0
 """Seconds before the end in which every change of speaker that may overlap does, so that the share comes out right."""
+
+
+NEAR, LONGER = 0.01, 8.0
+"""How close a steered conversation's share of overlap is to come, and for how many seconds more it may go on for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +65,35 @@ def performed(lines: Sequence[Line], utterances: Iterable[Utterance]) -> Iterato
         yield cue
 
 
-def conversation(utterances: Iterable[Utterance], manners: Manners, duration: float, rng: np.random.Generator) -> tuple[Cue, ...]:
+def conversation(
+    utterances: Iterable[Utterance], manners: Manners, duration: float, rng: np.random.Generator, *, steered: bool = False
+) -> tuple[Cue, ...]:
     """About ``duration`` seconds of talk, by start, among everybody who has something to say; nobody talks over themselves.
 
-    Whoever has nothing left to say falls silent. Raises `SettingsError` where too little is left for a conversation.
+    Whoever has nothing left to say falls silent. ``steered`` is for shares of overlap that chance does not reach: every
+    interruption is then the one of the speaker's utterances that brings the share closest, none is a back-channel, and the
+    talk goes on for up to `LONGER` seconds until the share is within `NEAR`.
+    Raises `SettingsError` where too little is left for a conversation.
     """
     queues = _queues(utterances, manners, rng)
     floor = Floor(np.zeros(round((duration + 60) / FRAME), np.int16))
     _warm_up(queues, floor, manners.warmup, rng)
-    while floor.end < duration:
+    while floor.end < duration or (steered and abs(floor.share() - manners.overlap) > NEAR and floor.end < duration + LONGER):
         behind = floor.share() < manners.overlap
         speaker = _next_speaker(_still_talking(queues), floor, GOES_ON * (1 - 2 * manners.overlap) if behind else GOES_ON, rng)
-        change = speaker != floor.last
-        if change and behind and rng.random() < manners.backchannels and _respond(queues[speaker], floor, rng):
-            continue
-        item = queues[speaker].take()
-        if item is None:
+        queue, change = queues[speaker], speaker != floor.last
+        overlapping = change and behind
+        if overlapping and not steered and rng.random() < manners.backchannels and _respond(queue, floor, rng):
             continue
         soon = max(floor.end + _pause(rng, change), floor.free.get(speaker, 0.0))
         closing = floor.end > duration - CLOSING
-        if change and behind and (closing or rng.random() < 0.3 + 2 * manners.overlap):
-            # Between interruptions the share only falls: until the end is near, a little more than asked for.
-            soon = floor.interruption(item, manners.overlap if closing else min(1.1 * manners.overlap, manners.overlap + 0.01), soon)
+        # Between interruptions the share only falls: until the end is near, a little more than asked for.
+        wanted = manners.overlap if closing else min(1.1 * manners.overlap, manners.overlap + 0.01)
+        item = queue.take_best(partial(floor.distance, overlap=wanted, latest=soon)) if overlapping and steered else queue.take()
+        if item is None:
+            continue
+        if overlapping and (steered or closing or rng.random() < 0.3 + 2 * manners.overlap):
+            soon = floor.interruption(item, wanted, soon)
         floor.place(item, soon)
     return tuple(sorted(floor.cues, key=lambda cue: cue.start))
 

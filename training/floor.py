@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,6 +75,17 @@ class Queue:
 
         Raises `SettingsError` where everything has been said.
         """
+        self._refill()
+        fits = (index for index, item in enumerate(self.left) if most is None or item.duration <= most)
+        index = next(fits, None)
+        return None if index is None else self.left.pop(index)
+
+    def take_best(self, rating: Callable[[Spoken], float]) -> Spoken:
+        """The utterance with the lowest rating among those that are left. Raises `SettingsError` as `take` does."""
+        self._refill()
+        return self.left.pop(min(range(len(self.left)), key=lambda index: rating(self.left[index])))
+
+    def _refill(self) -> None:
         if not self.left and (self.reuse or self.rounds == 0):
             self.left = list(self.everything)
             self.rounds += 1
@@ -82,9 +93,6 @@ class Queue:
             raise SettingsError(
                 f"speaker {self.speaker} has only {self.total:.0f} s to say: give more utterances, ask for fewer minutes, or reuse them"
             )
-        fits = (index for index, item in enumerate(self.left) if most is None or item.duration <= most)
-        index = next(fits, None)
-        return None if index is None else self.left.pop(index)
 
 
 @dataclass(slots=True, eq=False)
@@ -129,8 +137,15 @@ class Floor:
 
     def interruption(self, item: Spoken, overlap: float, latest: float) -> float:
         """Where ``item`` may start, not after ``latest``, so that the share of overlap comes closest to ``overlap``."""
+        return self._nearest(item, overlap, latest)[0]
+
+    def distance(self, item: Spoken, overlap: float, latest: float) -> float:
+        """How far the share of overlap is from ``overlap`` when ``item`` starts at its `interruption`."""
+        return self._nearest(item, overlap, latest)[1]
+
+    def _nearest(self, item: Spoken, overlap: float, latest: float) -> tuple[float, float]:
         if self.latest is None:
-            return latest
+            return latest, abs(self.share() - overlap)
         earliest = max(self.free.get(item.utterance.speaker, 0.0), self.latest.start + LEAD, self.end - item.duration)
         starts = np.append(np.arange(latest, earliest, -STEP), max(earliest, 0.0)) if earliest < latest else np.array([latest])
         speech, both = np.count_nonzero(self.voices), np.count_nonzero(self.voices > 1)
@@ -138,4 +153,6 @@ class Floor:
         there = np.rint(starts / FRAME).astype(np.int64)[:, None] + frames
         present = self.voices[np.minimum(there, len(self.voices) - 1)]
         shares = (both + np.count_nonzero(present == 1, axis=1)) / (speech + np.count_nonzero(present == 0, axis=1))
-        return float(starts[int(np.argmin(np.abs(shares - overlap)))])
+        distances = np.abs(shares - overlap)
+        best = int(np.argmin(distances))
+        return float(starts[best]), float(distances[best])

@@ -32,7 +32,7 @@ CLOSE = 0.02
 """How near the overlap comes to what was asked for."""
 
 TRIES = 8
-"""Conversations that are made up before giving up on an overlap."""
+"""Conversations that are made up with interruptions by chance, and then as many with chosen ones, before giving up on an overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +102,13 @@ def _talk(utterances: Sequence[Utterance], recipe: Recipe, rng: np.random.Genera
     if wanted > 0 and len({utterance.speaker for utterance in utterances}) < 2:
         raise SettingsError(f"--overlap {wanted}: nobody can talk over the only speaker; ask for 0 or for more speakers")
     shares = []
-    for _ in range(TRIES):
-        cues = conversation(utterances, recipe.manners, recipe.seconds, rng)
+    for attempt in range(2 * TRIES):
+        cues = conversation(utterances, recipe.manners, recipe.seconds, rng, steered=attempt >= TRIES)
         shares.append(overlap(truth(cues)[0]))
         if abs(shares[-1] - wanted) <= CLOSE:
             return cues
     nearest = min(shares, key=lambda share: abs(share - wanted))
-    message = f"--overlap {wanted}: these utterances came no closer than {nearest:.2f} in {TRIES} tries"
+    message = f"--overlap {wanted}: these utterances came no closer than {nearest:.2f} in {2 * TRIES} tries"
     raise SettingsError(f"{message}; ask for a longer meeting or a shorter warm-up")
 
 

@@ -4,11 +4,12 @@ Every time in these values is in seconds on the recording's clock, unless a docs
 Every value holds only what its maker knows, and nothing is filled in later.
 """
 
-from meetsplit.pipeline.data.sound import Audio, Samples, Sound, Span
+from meetsplit.pipeline.data.sound import LATEST, Audio, Samples, Sound, Span, decimal_sum
 from meetsplit.pipeline.data.speech import Diarized, Outline, Overlap, Patch, Source, Speaker, Stream, Turn, Voice
 from meetsplit.pipeline.data.words import Heard, MadeBy, Segment, StageRecord, Transcript, Word, join_words
 
 __all__ = [
+    "LATEST",
     "Audio",
     "Diarized",
     "Heard",
@@ -28,5 +29,6 @@ __all__ = [
     "Turn",
     "Voice",
     "Word",
+    "decimal_sum",
     "join_words",
 ]

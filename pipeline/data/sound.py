@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeAlias
 
 import numpy as np
@@ -11,6 +12,9 @@ import numpy.typing as npt
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono samples, shape ``(n,)``, nominally between -1 and 1."""
+
+LATEST = 1e9
+"""Seconds (30 years) beyond which a time in a file is a mistake: no recording lasts so long, and no format could write it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,6 +36,17 @@ class Span:
     def duration(self) -> float:
         """Length in seconds."""
         return self.end - self.start
+
+
+def decimal_sum(start: float, duration: float) -> float:
+    """``start + duration`` as decimal numbers, rounded to the nearest float: what a file means by a start and a length.
+
+    Files hold times as decimals. Added as floats, 0.1 and 0.2 are more than 0.3, and turns that touch would overlap.
+
+    >>> 0.1 + 0.2 > 0.3, decimal_sum(0.1, 0.2) > 0.3
+    (True, False)
+    """
+    return float(Decimal(repr(float(start))) + Decimal(repr(float(duration))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +73,9 @@ class Audio:
         view = self.samples.view()
         view.flags.writeable = False
         object.__setattr__(self, "samples", view)
+
+    def __repr__(self) -> str:
+        return f"<Audio: {len(self.samples)} samples at {self.rate} Hz from {self.start} s>"
 
     @property
     def duration(self) -> float:

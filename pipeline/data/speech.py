@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias
 from meetsplit.pipeline.data.sound import Audio, Span
 
 Speaker: TypeAlias = str
-"""A stable label, ``SPEAKER_00``, ``SPEAKER_01``… in order of first speech; never a person's name."""
+"""A stable label, never a person's name: ``SPEAKER_00``, ``SPEAKER_01``…, numbered in order of first speech where speakers were
+found; a label of this kind that an RTTM file gives is kept."""
 
 Source: TypeAlias = Literal["mixture", "separated", "silent"]
 """What is heard of somebody: the recording, a separated voice, or nothing, because that voice was another's residue."""

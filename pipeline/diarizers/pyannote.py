@@ -11,15 +11,18 @@ from typing import Any, Self
 
 import torch
 
+from meetsplit.pipeline import weights as weights_of
 from meetsplit.pipeline.data import Audio, Turn
 from meetsplit.pipeline.diarizers.annotations import audible, too_few, turns_of
 from meetsplit.pipeline.diarizers.hushed import hushed, no_telemetry, progress_hook
 from meetsplit.pipeline.errors import MissingWeights, blame
-from meetsplit.pipeline.events import Tell
+from meetsplit.pipeline.events import Tell, nobody
 from meetsplit.pipeline.settings import Settings
 
 with hushed():
     from pyannote.audio import Pipeline
+
+    from meetsplit.pipeline.diarizers.pyannote_folder import FetchHub, open_pipeline
 
 _SHARES = {"segmentation": (0.0, 0.3), "embeddings": (0.3, 1.0)}
 
@@ -36,7 +39,8 @@ class PyannoteDiarizer:
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
         """Load the pipeline at ``weights["pipeline"]``: a folder with a ``config.yaml``, or that file.
 
-        Raises `MissingWeights` where there is none, `StageError` for one that pyannote.audio cannot load.
+        Its files are data: nothing that they name is run unless ``settings.trust_model_code``. Networks that it names by a hub id
+        are fetched. Raises `MissingWeights` where there is none, `StageError` for one that cannot be loaded.
         """
         place = weights["pipeline"]
         config = place / "config.yaml" if place.is_dir() else place
@@ -44,9 +48,7 @@ class PyannoteDiarizer:
             raise MissingWeights("diarize", f"{place}: no config.yaml, so this is no pyannote.audio pipeline; check --diarizer-model")
         no_telemetry()
         with hushed(), blame("diarize", f"loading the pipeline {place}"):
-            pipeline = Pipeline.from_pretrained(config, token=settings.hf_token)
-            if pipeline is None:
-                raise MissingWeights("diarize", f"{place}: a model that it needs could not be fetched; accept its conditions on the hub")
+            pipeline: Any = _run_as_code(config, settings) if settings.trust_model_code else open_pipeline(config, _fetching(settings))
             pipeline.to(torch.device(device))
         asked = {"num_speakers": settings.num_speakers, "min_speakers": settings.min_speakers, "max_speakers": settings.max_speakers}
         return cls(pipeline, {name: count for name, count in asked.items() if count is not None})
@@ -62,3 +64,21 @@ class PyannoteDiarizer:
         turns = turns_of(getattr(found, "speaker_diarization", found), audio)
         too_few(turns, self._bounds.get("num_speakers", self._bounds.get("min_speakers")), tell)
         return turns
+
+
+def _run_as_code(config: Path, settings: Settings) -> Any:
+    """The pipeline as pyannote.audio itself opens it, which runs whatever its files ask for; see ``--trust-model-code``."""
+    pipeline = Pipeline.from_pretrained(config, token=settings.hf_token)
+    if pipeline is None:
+        raise MissingWeights("diarize", f"{config}: a model that it needs could not be fetched; accept its conditions on the hub")
+    return pipeline
+
+
+def _fetching(settings: Settings) -> FetchHub:
+    cache = settings.cache_dir or weights_of.default_cache()
+
+    def fetch_hub(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
+        source = weights_of.Hub(repository, revision, patterns=files, gated=repository.startswith("pyannote/"))
+        return weights_of.fetch(source, stage="diarize", cache=cache, offline=settings.offline, token=settings.hf_token, tell=nobody)
+
+    return fetch_hub

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from meetsplit.pipeline.data import Audio, Span, Speaker, Turn
+from meetsplit.pipeline import labels as labelling
+from meetsplit.pipeline.data import Audio, Span, Speaker, Turn, decimal_sum
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import Noticed, Tell
+from meetsplit.pipeline.exporters.text import identifier
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.timeline import by_speaker, crop, relabelled
+from meetsplit.pipeline.timeline import by_speaker, crop
 
 _SLACK = 0.05
 """Seconds by which a turn may reach beyond the recording before anybody is told: rounding, and the edges of codecs."""
 
 
 class RttmDiarizer:
-    """Turns from a file. ``names`` holds, after `diarize`, the file's own labels of our speakers.
+    """Turns from a file. ``names`` holds, after `diarize`, the file's own names of our speakers, where it has any.
 
     ``recording`` is the name to look for in a file about several recordings, by default the file's own.
     """
@@ -49,8 +52,9 @@ class RttmDiarizer:
     def diarize(self, audio: Audio, tell: Tell) -> tuple[Turn, ...]:
         """The file's turns, at most up to the end of ``audio``; what lies beyond is cut off and told.
 
-        The file's times count from the recording's start, the clock of ``audio``. Raises `SettingsError` for a file that
-        cannot be read as RTTM or is about other recordings.
+        The file's times count from the recording's start, the clock of ``audio``. A speaker whom the file calls by a label
+        such as ``SPEAKER_03`` keeps it; the others get the labels left, in order of first speech, and their names in
+        ``names``. Raises `SettingsError` for a file that cannot be read as RTTM or is about other recordings.
         """
         content = _content(self.path)
         self.sha256 = hashlib.sha256(content).hexdigest()
@@ -61,17 +65,18 @@ class RttmDiarizer:
             cut = f"{beyond} of {len(own)} turns reach beyond the recording's {audio.duration:.1f} s and were cut"
             tell(Noticed(f"{self.path}: {cut}", "diarize"))
         inside = [Turn(span, label) for label, spans in by_speaker(own).items() for span in crop(spans, within)]
-        turns = relabelled(inside)
-        originals = sorted(inside)
-        self.names = tuple(dict(zip((turn.speaker for turn in turns), (turn.speaker for turn in originals), strict=True)).items())
-        return turns
+        originals = tuple(dict.fromkeys(turn.speaker for turn in sorted(inside)))
+        labels = dict(zip(originals, labelling.assigned(originals), strict=True))
+        self.names = labelling.people({label: name for name, label in labels.items()})
+        return tuple(sorted(Turn(turn.span, labels[turn.speaker]) for turn in inside))
 
 
 def read_rttm(path: Path, recording: str | None = None) -> tuple[Turn, ...]:
     """The turns in the file at ``path`` with its own labels, sorted.
 
-    Of a file about several recordings, those of ``recording``; of a file about one, all, whatever it calls it. Lines of
-    other types and comments are passed over. Raises `SettingsError` with the line's number.
+    Of a file about several recordings, those of ``recording``; of a file about one, all, whatever it calls it. A
+    recording is also found under the identifier that our own RTTM gives it, and however its letters are composed. Lines
+    of other types and comments are passed over. Raises `SettingsError` with the line's number.
     """
     return _turns(_content(path), path, recording)
 
@@ -99,11 +104,24 @@ def _turns(content: bytes, path: Path, recording: str | None) -> tuple[Turn, ...
         return ()
     if len(found) == 1:
         return tuple(sorted(next(iter(found.values()))))
-    if recording not in found:
+    meant = _meant(recording, list(found))
+    if meant is None:
         about = ", ".join(sorted(found)[:5])
         wanted = f"none of them {recording!r}" if recording else "and it is not said which one to take"
         raise SettingsError(f"{path} is about {len(found)} recordings ({about}), {wanted}: keep the lines of one")
-    return tuple(sorted(found[recording]))
+    return tuple(sorted(found[meant]))
+
+
+def _meant(recording: str | None, names: Sequence[str]) -> str | None:
+    """The one of ``names`` that stands for ``recording``: equal, or the only one with the same identifier; None for none."""
+    if recording is None or recording in names:
+        return recording
+    alike = [name for name in names if _comparable(name) == _comparable(recording)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _comparable(recording: str) -> str:
+    return identifier(unicodedata.normalize("NFC", recording))
 
 
 def _turn(fields: list[str], where: str) -> Turn:
@@ -115,6 +133,6 @@ def _turn(fields: list[str], where: str) -> Turn:
         start, duration = float(fields[3]), float(fields[4])
     except ValueError:
         raise SettingsError(f"{where}: start {fields[3]!r} and duration {fields[4]!r} should be numbers of seconds") from None
-    if not (math.isfinite(start) and math.isfinite(duration)) or start < 0 or duration < 0:
+    if not math.isfinite(start + duration) or start < 0 or duration < 0:
         raise SettingsError(f"{where}: a turn cannot start at {fields[3]} s and last {fields[4]} s")
-    return Turn(Span(start, start + duration), fields[7])
+    return Turn(Span(start, decimal_sum(start, duration)), fields[7])

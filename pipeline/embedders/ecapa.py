@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from speechbrain.inference.speaker import SpeakerRecognition
-from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import blame
-from meetsplit.pipeline.hyperparams import checked
 from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.speechbrain_folder import on, open_folder, run_as_code
 
 SHORTEST = 0.25
 """Seconds below which a clip says nothing about a voice."""
@@ -40,22 +38,17 @@ class EcapaEmbedder:
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> EcapaEmbedder:
-        """The folder ``weights["embedder"]``, as the hub has it; nothing is linked, copied or fetched.
+        """The folder ``weights["embedder"]``, as the hub has it; nothing is linked, copied or fetched, and nothing that its file names
+        is run unless ``settings.trust_model_code``.
 
         Raises `MissingWeights` for an incomplete folder, `StageError` for one that holds something else.
         """
         folder = weights["embedder"]
-        overrides = checked("match", folder)
         with blame("match", f"loading the ECAPA embedder in {folder}"):
-            model: Any = SpeakerRecognition.from_hparams(
-                source=str(folder),
-                savedir=None,
-                overrides=overrides,
-                local_strategy=LocalStrategy.NO_LINK,
-                fetch_config=FetchConfig(allow_network=False),
-                run_opts={"device": "cuda:0" if device == "cuda" else device},
-            )
-        return cls(model)
+            if settings.trust_model_code:
+                return cls(run_as_code(SpeakerRecognition, "match", folder, device))
+            found = open_folder("match", folder, ("compute_features", "mean_var_norm", "embedding_model"), ("sample_rate",))
+            return cls(SpeakerRecognition(found.modules, dict(found.numbers), run_opts={"device": on(device)}))
 
     @torch.inference_mode()
     def embed(self, clips: Sequence[Audio]) -> npt.NDArray[np.float32]:
@@ -72,7 +65,7 @@ class EcapaEmbedder:
         if len(samples) < SHORTEST * self.rate or not np.sqrt(np.mean(np.square(samples, dtype=np.float64))) > QUIETEST:
             return None
         with blame("match", f"embedding {clip.duration:.1f} s at {clip.start:.1f} s"):
-            row = self._model.encode_batch(torch.tensor(samples)[None])[0, 0].float().cpu().numpy()
+            row = self._model.encode_batch(torch.tensor(samples)[None])[0].flatten().float().cpu().numpy()
         norm = float(np.linalg.norm(row))
         return row / norm if np.isfinite(norm) and norm > 0.0 else None
 

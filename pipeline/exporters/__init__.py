@@ -18,10 +18,9 @@ from meetsplit.pipeline.exporters.scored import rttm, seglst, stm
 from meetsplit.pipeline.exporters.srt import subrip
 from meetsplit.pipeline.exporters.talktime import csv, talk_time
 from meetsplit.pipeline.exporters.vtt import webvtt
-from meetsplit.pipeline.exporters.writing import unique_stems
 from meetsplit.pipeline.settings import Outputs
 
-__all__ = ["Format", "export", "format_named", "names", "read_transcript", "suffixes", "talk_time", "unique_stems"]
+__all__ = ["Format", "export", "format_named", "names", "read_transcript", "suffixes", "talk_time"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def read_transcript(text: str, origin: str = "transcript.json") -> Transcript:
         )
     return Transcript(
         recording=_file_name(document["recording"]),
-        duration=document["duration"].number(),
+        duration=document["duration"].time(),
         segments=tuple(_segment(node) for node in document["segments"].items()),
         turns=tuple(Turn(node.span(), node["speaker"].text()) for node in document["turns"].items()),
         made_by=_made_by(document["made_by"]),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from meetsplit.pipeline.data import Span
+from meetsplit.pipeline.data import LATEST, Span
 from meetsplit.pipeline.errors import SettingsError
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
 
@@ -71,9 +74,16 @@ class Node:
         """This finite number; None for null."""
         return None if self.value is None else self.number()
 
+    def time(self) -> float:
+        """This time in seconds, at most `LATEST`."""
+        seconds = self.number()
+        if not 0.0 <= seconds <= LATEST:
+            self.wrong(f"a time from 0 to {LATEST:.0f} s is needed, not {seconds:g} s")
+        return seconds
+
     def span(self) -> Span:
         """The stretch from this object's ``start`` to its ``end``."""
-        start, end = self["start"].number(), self["end"].number()
+        start, end = self["start"].time(), self["end"].time()
         if not 0.0 <= start <= end:
             self.wrong(f"it starts at {start} s and ends at {end} s")
         return Span(start, end)
@@ -89,10 +99,27 @@ class Node:
 
 
 def parse(text: str, origin: str) -> Node:
-    """The document in ``text``; `SettingsError` says in which line it is no JSON."""
+    """The document in ``text``; `SettingsError` says in which line it is no JSON.
+
+    Halves of surrogate pairs, which no file and no file name can hold, become the replacement character.
+    """
     try:
-        return Node(json.loads(text.removeprefix("\ufeff")), origin)
+        value = json.loads(text.removeprefix("\ufeff"))
+        return Node(_encodable(value) if _SURROGATE.search(text) else value, origin)
     except json.JSONDecodeError as error:
         raise SettingsError(f"{origin}: not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
     except (RecursionError, ValueError) as error:
         raise SettingsError(f"{origin}: not usable JSON: {' '.join(str(error).split())}") from error
+
+
+def _encodable(value: Any) -> Any:
+    """The same value without lone surrogates in its texts."""
+    match value:
+        case str():
+            return re.sub("[\ud800-\udfff]", "\ufffd", value)
+        case list():
+            return [_encodable(item) for item in value]
+        case dict():
+            return {_encodable(key): _encodable(item) for key, item in value.items()}
+        case _:
+            return value

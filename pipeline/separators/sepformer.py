@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from speechbrain.inference.separation import SepformerSeparation
-from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import StageError, blame
-from meetsplit.pipeline.hyperparams import checked
 from meetsplit.pipeline.resampling import resample
 from meetsplit.pipeline.separators.windows import in_windows, summing
 from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.speechbrain_folder import on, open_folder, run_as_code
 from meetsplit.pipeline.stages import Unseparated
 
 WINDOW = 20.0
@@ -56,11 +55,12 @@ class SepformerSeparator:
         """The folder ``weights["separator"]`` and, for three voices, ``weights["separator_3"]`` if it is there.
 
         A folder is what the hub has: ``hyperparams.yaml`` and the ``.ckpt`` files it names. Nothing is linked, copied or
-        fetched. Raises `MissingWeights` for an incomplete folder, `StageError` for one that holds something else.
+        fetched, and nothing that the file names is run unless ``settings.trust_model_code``. Raises `MissingWeights` for an
+        incomplete folder, `StageError` for one that holds something else.
         """
-        models = [_loaded(weights["separator"], device)]
+        models = [_loaded(weights["separator"], settings, device)]
         if "separator_3" in weights:
-            models.append(_loaded(weights["separator_3"], device))
+            models.append(_loaded(weights["separator_3"], settings, device))
             if int(models[1].hparams.num_spks) != 3:
                 raise StageError("separate", f"{weights['separator_3']} takes apart {models[1].hparams.num_spks} voices, not 3")
         return cls(models)
@@ -105,18 +105,15 @@ def _fitted(samples: Samples, length: int) -> Samples:
     return np.pad(samples[:length], (0, max(length - len(samples), 0)))
 
 
-def _loaded(folder: Path, device: str) -> SepformerSeparation:
-    overrides = checked("separate", folder)
+def _loaded(folder: Path, settings: Settings, device: str) -> SepformerSeparation:
+    numbers = ("num_spks", "sample_rate")
     with blame("separate", f"loading the SepFormer in {folder}"):
-        model: Any = SepformerSeparation.from_hparams(
-            source=str(folder),
-            savedir=None,
-            overrides=overrides,
-            local_strategy=LocalStrategy.NO_LINK,
-            fetch_config=FetchConfig(allow_network=False),
-            run_opts={"device": "cuda:0" if device == "cuda" else device},
-        )
-    missing = [name for name in ("num_spks", "sample_rate") if not hasattr(model.hparams, name)]
+        if settings.trust_model_code:
+            model: Any = run_as_code(SepformerSeparation, "separate", folder, device)
+        else:
+            found = open_folder("separate", folder, SepformerSeparation.MODULES_NEEDED, numbers)
+            model = SepformerSeparation(found.modules, dict(found.numbers), run_opts={"device": on(device)})
+    missing = [name for name in numbers if not hasattr(model.hparams, name)]
     if missing:
         raise StageError("separate", f"{folder / 'hyperparams.yaml'} does not say {' and '.join(missing)}")
     return model

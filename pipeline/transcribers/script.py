@@ -15,10 +15,10 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from meetsplit.pipeline import timeline
-from meetsplit.pipeline.data import Audio, Heard, Span, Word
+from meetsplit.pipeline.data import LATEST, Audio, Heard, Span, Word, decimal_sum
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import Tell
 from meetsplit.pipeline.settings import Settings
@@ -181,15 +181,20 @@ def _ctm_line(fields: Sequence[str], where: str) -> Line:
         raise SettingsError(f"--script {where}: a CTM line is: recording channel start duration word [confidence]")
     start, duration = _number(fields[2], where), _number(fields[3], where)
     sure = min(max(_number(fields[5], where), 0.0), 1.0) if len(fields) > 5 and _is_number(fields[5]) else None
-    span = _span(start, start + duration, where)
+    span = _span(start, decimal_sum(start, duration), where)
     return Line(span, fields[1], (Word(span, fields[4], sure),))
 
 
 def _seglst(text: str, path: Path) -> tuple[Line, ...]:
     try:
-        entries = json.loads(text)
+        return _seglst_lines(json.loads(text), path)
+    except RecursionError as error:
+        raise SettingsError(f"--script {path}: is not SegLST: its lists and objects are nested too deeply") from error
     except ValueError as error:
         raise SettingsError(f"--script {path}: is not valid JSON: {error}") from error
+
+
+def _seglst_lines(entries: Any, path: Path) -> tuple[Line, ...]:
     needed = {"start_time", "end_time", "words"}
     if not isinstance(entries, list) or not all(isinstance(entry, dict) and needed <= entry.keys() for entry in entries):
         raise SettingsError(f"--script {path}: is not SegLST, a list of entries with start_time, end_time and words")
@@ -209,8 +214,8 @@ def _one_recording(names: Iterable[str], path: Path) -> None:
 
 def _span(start: object, end: object, where: str) -> Span:
     first, last = _number(start, where), _number(end, where)
-    if not 0.0 <= first <= last:
-        raise SettingsError(f"--script {where}: needs 0 <= start <= end in seconds, not {first}–{last}")
+    if not 0.0 <= first <= last <= LATEST:
+        raise SettingsError(f"--script {where}: needs 0 <= start <= end in seconds, not {first:g}–{last:g}")
     return Span(first, last)
 
 
@@ -222,6 +227,6 @@ def _number(text: object, where: str) -> float:
 
 def _is_number(text: object) -> bool:
     try:
-        return math.isfinite(float(str(text)))
+        return isinstance(text, str | int | float) and math.isfinite(float(str(text)))
     except ValueError:
         return False

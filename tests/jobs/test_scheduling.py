@@ -47,10 +47,12 @@ def test_a_day_in_seconds(house: Any) -> None:
     began = datetime.now(UTC)
     for _ in range(2):
         worker = house.start("worker")
-        time.sleep(5)
+        worker.until("waiting for work")
+        time.sleep(3)
         worker.kill()
         time.sleep(2)
     worker = house.start("worker")
+    worker.until("waiting for work")
     first = min(runs(house))
     assert first - began < timedelta(seconds=3)
     day = [first + timedelta(seconds=second) for second in range(24)]
