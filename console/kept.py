@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from meetsplit.console.options import asking, given_files, settle
+
+if TYPE_CHECKING:
+    from meetsplit.pipeline.shelf import Cleared
 
 Cache = Annotated[
     bool,
@@ -63,10 +66,18 @@ def clear(
     """Remove kept stages and tracks; transcripts and results that were written elsewhere stay."""
     from meetsplit.pipeline import shelf
 
-    gone, busy = shelf.clear(shelf.runs_folder(settle(asked, ())[0]), older_than=older_than * 86400)
-    print_line(f"{len(gone)} recordings cleared, {megabytes(sum(kept.size for kept in gone))} freed")
-    for kept in busy:
+    tell_cleared(shelf.clear(shelf.runs_folder(settle(asked, ())[0]), older_than=older_than * 86400))
+
+
+def tell_cleared(done: Cleared) -> None:
+    """Say what went and what stayed; exit code 1 where something could not be removed."""
+    print_line(f"{len(done.gone)} recordings cleared, {megabytes(sum(kept.size for kept in done.gone))} freed")
+    for kept in done.busy:
         print_line(f"{kept.name} is being worked on and was left alone")
+    for kept, why in done.failed:
+        print_line(f"{kept.name}: {kept.folder} could not be removed: {why}")
+    if done.failed:
+        raise typer.Exit(1)
 
 
 @asking()

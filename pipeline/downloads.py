@@ -10,7 +10,6 @@ import fnmatch
 import hashlib
 import importlib
 import importlib.util
-import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -22,6 +21,7 @@ from typing import Any
 from meetsplit.pipeline import checksums
 from meetsplit.pipeline.errors import MissingDependency, MissingWeights, nearest
 from meetsplit.pipeline.events import Progressed, Tell
+from meetsplit.pipeline.scratch import scratch
 from meetsplit.pipeline.sources import Hub
 
 _BLOCK = 1 << 20
@@ -174,8 +174,8 @@ def fetch_whisper(name: str, *, stage: str, tell: Tell) -> Path:
     address = whisper_models()[name]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as scratch:
-            fresh = Path(scratch) / target.name
+        with scratch(target.parent, ".fetching-") as folder:
+            fresh = folder / target.name
             found = _stream(address, fresh, lambda done, total: tell(Progressed("fetch", done / 1e6, total / 1e6 if total else None)))
             if found != whisper_sha256(name):
                 raise MissingWeights(stage, f"openai-whisper {name}: the download is damaged (wrong checksum); nothing was kept, try again")

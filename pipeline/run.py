@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from meetsplit.pipeline.merge import merge
 from meetsplit.pipeline.plan import Cutting
 from meetsplit.pipeline.preflight import VERBS, Preflight, preflight
 from meetsplit.pipeline.recast import recast
+from meetsplit.pipeline.scratch import scratch
 from meetsplit.pipeline.separators.matched import matched
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.stages import Diarizer, FromFile, Informed, Listener, Separator, Transcriber
@@ -66,9 +66,8 @@ class Pipeline:
 
         Raises `AudioError` for a recording that cannot be read, `StageError` for a stage that fails.
         """
-        with tempfile.TemporaryDirectory(prefix="meetsplit-") as scratch:
-            source = path if isinstance(path, Together) else Path(path)
-            return self.process(source, Workbench(Path(scratch), self._tell)).transcript
+        with scratch() as folder:
+            return self.process(path if isinstance(path, Together) else Path(path), Workbench(folder, self._tell)).transcript
 
     def process(self, path: Path | Together, bench: Workbench) -> Processed:
         """The same on a workbench: stages whose results are kept there are not repeated, new results are kept."""

@@ -19,7 +19,6 @@ import json
 import pickle
 import subprocess
 import sys
-import tempfile
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +28,7 @@ import numpy as np
 from meetsplit.pipeline import checksums
 from meetsplit.pipeline.checkpoints import plain, read_checkpoint
 from meetsplit.pipeline.errors import MissingWeights
+from meetsplit.pipeline.scratch import scratch
 from meetsplit.pipeline.sources import Wheel
 
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
@@ -51,12 +51,12 @@ def fetch_wheel(source: Wheel, *, stage: str, cache: Path) -> Path:
     target = kept_at(source, cache)
     try:
         target.parent.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent.parent, prefix=".fetching-") as scratch:
-            wheel = _downloaded(source, Path(scratch), stage)
-            made = Path(scratch) / "made"
+        with scratch(target.parent.parent, ".fetching-") as folder:
+            wheel = _downloaded(source, folder, stage)
+            made = folder / "made"
             made.mkdir()
             _unpack(source, wheel, made, stage)
-            _settle(made, target, Path(scratch))
+            _settle(made, target, folder)
     except OSError as error:
         raise MissingWeights(stage, f"{source.requirement}: cannot write its model into {cache}: {error.strerror or error}") from error
     return target
@@ -164,7 +164,7 @@ def _card(source: Wheel, sha256: str) -> str:
     )
 
 
-def _settle(made: Path, target: Path, scratch: Path) -> None:
+def _settle(made: Path, target: Path, aside: Path) -> None:
     """Move the finished folder into place; one that another process finished meanwhile stays, one that is not whole goes."""
     for attempt in itertools.count():
         try:
@@ -175,6 +175,6 @@ def _settle(made: Path, target: Path, scratch: Path) -> None:
             if attempt == _ATTEMPTS:
                 raise
             with suppress(FileNotFoundError):  # another process moved it away
-                target.parent.rename(scratch / f"replaced-{attempt}")
+                target.parent.rename(aside / f"replaced-{attempt}")
         else:
             return
