@@ -14,16 +14,17 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from meetsplit import __version__
 from meetsplit.console import jobs, kept
 from meetsplit.console.options import asking, given_files, settle
 from meetsplit.console.scores import score
+from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.errors import MeetsplitError
 
 if TYPE_CHECKING:
-    from meetsplit.pipeline.results import Place, Wish
+    from meetsplit.pipeline.ownership import Wish
+    from meetsplit.pipeline.results import Place
     from meetsplit.pipeline.settings import Outputs
     from meetsplit.pipeline.together import Together
 
@@ -43,12 +44,12 @@ _NO_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errn
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 
 
-def _out() -> Console:
-    return Console()
+def _out() -> Terminal:
+    return Terminal()
 
 
-def _err() -> Console:
-    return Console(stderr=True)
+def _err() -> Terminal:
+    return Terminal(stderr=True)
 
 
 def _version(asked: bool) -> None:
@@ -129,18 +130,19 @@ def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | Toget
     if meeting is not None:
         whole = together(meeting, files)
         return {whole: safe_stem(whole.stem)}
-    return dict(unique_stems(files))
+    stems = unique_stems(files)
+    return {path: stems[path] for path in files}
 
 
 def _wish(path: Path | Together, outputs: Outputs, sources: Mapping[Path | Together, str], inputs: tuple[Path, ...]) -> Wish:
     """The result set of one recording of this command, whose ``inputs`` are never written over."""
     import dataclasses
 
-    from meetsplit.pipeline.filing import others, wish
+    from meetsplit.pipeline.ownership import wish
+    from meetsplit.pipeline.stems import claims
 
     plain = wish(path, outputs)
-    avoid = others(sources.values(), sources[path])
-    return dataclasses.replace(plain, first=sources[path], avoid=avoid, inputs=(*plain.inputs, *inputs))
+    return dataclasses.replace(plain, first=sources[path], peers=claims(sources.values()), inputs=(*plain.inputs, *inputs))
 
 
 def _note(path: Path | Together, place: Place) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import box
@@ -17,19 +17,21 @@ from meetsplit.jobs.batch import Ending
 _STYLES = {"failed": "red", "cancelled": "yellow", "unfinished": "yellow", "failed before": "red"}
 
 
-def table(endings: Sequence[Ending], refused: Sequence[tuple[Path, Exception]]) -> Group:
-    """One row per recording, and the sums below."""
+def table(endings: Sequence[Ending], refused: Sequence[tuple[Path, Exception]], undelivered: Mapping[str, str]) -> Group:
+    """One row per recording, and the sums below. ``undelivered`` holds the failed deliveries by the name of the job."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("recording", "result", "length", "people", "words", "to check", "note"):
         rows.add_column(heading, overflow="fold")
     first: dict[str, Ending] = {}
     counts: Counter[str] = Counter()
     for ending in endings:
-        state, note = ending.state, ending.error or ""
+        state, note = ending.state, ending.error or str(ending.result.get("note") or "")
         if ending.slip.job in first:
             state, note = "same recording", f"as {first[ending.slip.job].slip.order.recording.name}"
         elif state == "done before":
             note = f"results went to {ending.slip.order.root}; --force repeats it"
+        elif ending.slip.job in undelivered:
+            note = f"{note}{'; ' if note else ''}not delivered: {undelivered[ending.slip.job]}"
         first.setdefault(ending.slip.job, ending)
         counts[state] += 1
         result = ending.result
@@ -40,4 +42,7 @@ def table(endings: Sequence[Ending], refused: Sequence[tuple[Path, Exception]]) 
     for path, error in refused:
         counts["failed"] += 1
         rows.add_row(str(path), "failed", "", "", "", "", str(error), style="red")
-    return Group(rows, Text(", ".join(f"{count} {state}" for state, count in counts.items())))
+    sums = [f"{count} {state}" for state, count in counts.items()]
+    if undelivered:
+        sums.append("1 delivery failed" if len(undelivered) == 1 else f"{len(undelivered)} deliveries failed")
+    return Group(rows, Text(", ".join(sums)))

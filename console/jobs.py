@@ -49,6 +49,7 @@ def batch(
     from meetsplit.console.endings import table
     from meetsplit.jobs import database, intake
     from meetsplit.jobs.batch import endings, wait
+    from meetsplit.jobs.deliveries import failures
     from meetsplit.jobs.desk import Desk
     from meetsplit.jobs.engine import Engine
     from meetsplit.jobs.finding import search
@@ -78,7 +79,14 @@ def batch(
             news(engine, newest.values(), pause(engine, stopped.asked.is_set))
         ended = endings(engine.client, slips, newest)
         code = stopped.code or (FULL if engine.full else 0)
-        wide().print(table(ended, taken.refused))
+        untold = failures(engine.client, newest.values())
+        wide().print(
+            table(
+                ended,
+                taken.refused,
+                {ending.slip.job: untold[newest[ending.slip.job]] for ending in ended if newest.get(ending.slip.job) in untold},
+            )
+        )
         if engine.full:
             say("--max-memory is reached: what is left waits in the queue; run the same command again")
         code = code or int(bool(taken.refused) or any(ending.failed for ending in ended))

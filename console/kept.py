@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from meetsplit.console.options import asking, given_files, settle
+from meetsplit.console.terminal import Terminal
 
 if TYPE_CHECKING:
     from meetsplit.pipeline.shelf import Cleared
@@ -99,7 +99,8 @@ def rediarize(
     from meetsplit.pipeline import rewording
     from meetsplit.pipeline.errors import SettingsError
     from meetsplit.pipeline.exporters import names
-    from meetsplit.pipeline.filing import file_away, wish
+    from meetsplit.pipeline.filing import file_away
+    from meetsplit.pipeline.ownership import wish
     from meetsplit.pipeline.results import ResultsFolder
     from meetsplit.pipeline.run import Pipeline
     from meetsplit.pipeline.shelf import bench
@@ -110,7 +111,7 @@ def rediarize(
     if asked.get("transcriber", "script") != "script" or "script" in asked:
         raise SettingsError("rediarize keeps the transcript's words: drop --transcriber and --script, or use `meetsplit run`")
     wanted = {"output_dir": Path(), "separate": "off"} | dict(asked)
-    with Reporter(Console(stderr=True), quiet=quiet) as tell:
+    with Reporter(Terminal(stderr=True), quiet=quiet) as tell:
         for given in source:
             transcript, recording = rewording.pair(given, audio)
             folder = wanted["output_dir"] if "output_dir" in asked else transcript.parent
@@ -126,7 +127,7 @@ def rediarize(
                     bench(recording, settings, tell=tell) as kept,
                 ):
                     written = file_away(Pipeline(settings, tell=tell), recording, outputs, reserved, bench=kept, tell=tell)
-            summary(Console(), recording, written)
+            summary(Terminal(), recording, written)
             if written.place.why is not None:
                 print_line(f"  written as {written.place.stem}.*, because {written.place.why}")
 
@@ -152,12 +153,12 @@ def ago(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def wide() -> Console:
+def wide() -> Terminal:
     """Where tables go: the terminal at its width, a file or a pipe without folding."""
-    console = Console()
-    return console if console.is_terminal else Console(width=400)
+    console = Terminal()
+    return console if console.is_terminal else Terminal(width=400)
 
 
 def print_line(text: str) -> None:
     """One plain line on stdout."""
-    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+    Terminal().print(text, highlight=False, markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from contextlib import closing
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from meetsplit.console.kept import ago, print_line, wide
 from meetsplit.console.queueing import place, queueing
+from meetsplit.pipeline.controls import json_escaped
 from meetsplit.pipeline.errors import JobError
 
 if TYPE_CHECKING:
@@ -46,14 +48,19 @@ def list_jobs(
         print_json([row.to_json() for row in shown])
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("job", "recording", "state", "stage", "left", "queued", "why"):
+    for heading in ("job", "recording", "state", "stage", "left", "queued", "told", "why"):
         table.add_column(heading, overflow="fold")
     for row in shown:
         stage = f"{row.stage} {100 * row.share:.0f} %" if row.stage and row.share is not None else row.stage or ""
         left = ago(row.left) if row.left is not None else ""
-        table.add_row(row.job, row.recording, row.state, stage, left, _when(row.queued), row.error or "")
+        about = row.error or row.note or ""
+        table.add_row(row.job, row.recording, row.state, stage, left, _when(row.queued), row.delivery or "", about)
     wide().print(table)
     print_line(f"{len(found)} jobs")
+    failed = [row for row in shown if row.delivery == "failed"]
+    if failed:
+        sums = "1 delivery" if len(failed) == 1 else f"{len(failed)} deliveries"
+        print_line(f"{sums} failed: `meetsplit jobs show {failed[-1].job}` says why")
 
 
 @jobs_app.command("show")
@@ -63,6 +70,7 @@ def show(
 ) -> None:
     """Show everything about one job."""
     from meetsplit.jobs.database import client
+    from meetsplit.jobs.deliveries import attempts
     from meetsplit.jobs.lease import lease
     from meetsplit.jobs.listing import named
 
@@ -70,12 +78,17 @@ def show(
     with client(base, store) as opened, closing(lease(base, store.ready())) as own:
         row = named(opened, store, name, dead=own.dead)
         steps = [step["function_name"] for step in opened.list_workflow_steps(row.job) if step["error"] is None]
-    facts = {**row.to_json(), "finished": steps, "job_folder": str(store.folder(row.job.partition(".")[0]))}
+        told = [dataclasses.asdict(attempt) for attempt in attempts(opened, row.job)]
+    facts = {**row.to_json(), "finished": steps, "attempts": told, "job_folder": str(store.folder(row.job.partition(".")[0]))}
     if as_json:
         print_json(facts)
         return
+    facts["attempts"] = [f"{_when(attempt['at'])} {attempt['kind']}: {attempt['answer']}" for attempt in told]
     for label, value in facts.items():
-        if value not in (None, "", (), []):
+        if label == "attempts":
+            for line in value:
+                print_line(f"{'told':>10}  {line}")
+        elif value not in (None, "", (), []):
             listed = isinstance(value, list | tuple)
             shown = _when(row.queued) if label == "queued" else ", ".join(map(str, value)) if listed else str(value)
             print_line(f"{label:>10}  {shown}")
@@ -131,8 +144,8 @@ def clean(
 
 
 def print_json(value: Any) -> None:
-    """A value for programs on stdout, as it is."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+    """A value for programs on stdout, as it is; control characters only as JSON's escapes."""
+    typer.echo(json_escaped(json.dumps(value, ensure_ascii=False, indent=1)))
 
 
 def _chosen(opened: Any, store: Any, names: list[str] | None, *, everything: bool) -> list[Row]:

@@ -7,6 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from meetsplit.pipeline.controls import shown
 from meetsplit.pipeline.events import Event, Finished, Noticed, Progressed, Started
 
 _QUARTERS = 4
@@ -26,7 +27,12 @@ class Reporter:
 
     def __enter__(self) -> Reporter:
         if not self._quiet and self._console.is_terminal:
-            columns = (TextColumn("{task.description:>12}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+            columns = (
+                TextColumn("{task.description:>12}"),
+                BarColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+                TimeElapsedColumn(),
+            )
             self._bars = Progress(*columns, TimeRemainingColumn(), console=self._console)
             self._bars.start()
         return self
@@ -54,7 +60,7 @@ class Reporter:
                 task = self._task(stage, bars)
                 bars.update(task, completed=done, total=total)
             case Finished(stage, _, summary):
-                bars.update(self._task(stage, bars), total=1, completed=1, note=summary)
+                bars.update(self._task(stage, bars), total=1, completed=1, note=shown(summary))
                 del self._tasks[stage]
             case Noticed(text, stage):
                 self._console.print(f"note: {f'{stage}: ' if stage else ''}{text}", style="yellow", highlight=False, markup=False)

@@ -47,9 +47,15 @@ def _options(  # noqa: PLR0913 - a table of options in the shape that typer read
     on_done: Annotated[
         str | None,
         typer.Option(
-            help="Command to run, without a shell; {recording}, {folder}, {stem}, {status}, {job}, {error} are filled in, JSON is on "
-            "its standard input.",
+            help="Command to run, without a shell; {recording}, {folder}, {stem}, {status}, {job}, {error} are filled in, and are in its "
+            "environment as MEETSPLIT_RECORDING and so on, the safe way in sh -c; JSON is on its standard input.",
             rich_help_panel=_AFTER,
+        ),
+    ] = None,
+    on_done_env: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Secret variable that the command inherits, such as HF_TOKEN; may be repeated. (default: none)", rich_help_panel=_AFTER
         ),
     ] = None,
     on_done_timeout: Annotated[float, typer.Option(help="Seconds that the command may take.", min=1, rich_help_panel=_AFTER)] = 60.0,
@@ -96,7 +102,7 @@ def request(queue: Mapping[str, Any], asked: Mapping[str, Any], *, retries: int,
     import dataclasses
 
     from meetsplit.console.options import settle
-    from meetsplit.jobs import done
+    from meetsplit.jobs import hooks, webhooks
     from meetsplit.jobs.desk import PRIORITIES
     from meetsplit.jobs.finding import Patterns
     from meetsplit.jobs.intake import Request
@@ -109,12 +115,13 @@ def request(queue: Mapping[str, Any], asked: Mapping[str, Any], *, retries: int,
         raise SettingsError(f"--priority {queue['priority']}: {nearest(queue['priority'], PRIORITIES)}")
     moved = queue["move_done"].absolute() if queue["move_done"] else None
     afterwards = Afterwards(
-        done.argv(queue["on_done"]) if queue["on_done"] else (),
+        hooks.parse(queue["on_done"]) if queue["on_done"] else (),
         queue["on_done_timeout"],
-        done.address(queue["webhook"]) if queue["webhook"] else None,
+        webhooks.address(queue["webhook"]) if queue["webhook"] else None,
         moved,
         retries if queue["retries"] is None else queue["retries"],
         queue["retry_delay"],
+        hooks.names(queue["on_done_env"] or ()),
     )
     apart = tuple(place for place in (outputs.folder, moved) if place is not None)
     patterns = Patterns(tuple(queue["include"] or ()), tuple(queue["exclude"] or ()), apart)

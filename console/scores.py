@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from meetsplit.console.terminal import Terminal
+from meetsplit.pipeline.controls import json_escaped
 
 
 def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer reads
@@ -34,5 +36,5 @@ def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer 
     paired = pair_up(hypotheses, ref, uem)
     sounds, said = score_stems(paired.pairs, stems) if stems is not None else ({}, ())
     scores = scored(paired.pairs, protocol, sounds=sounds, notices=(*paired.notices, *said))
-    text = json.dumps(as_data(scores), indent=2) if as_json else as_table(scores)
-    Console(soft_wrap=True).print(text, highlight=False, markup=False)
+    text = json_escaped(json.dumps(as_data(scores), indent=2)) if as_json else as_table(scores)
+    Terminal(soft_wrap=True).print(text, highlight=False, markup=False)

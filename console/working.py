@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from meetsplit.console.queueing import place
+from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.errors import MeetsplitError
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ def told(queue: Mapping[str, Any], asked: Mapping[str, Any], tell: Tell, finishe
     from meetsplit.console.options import settle
     from meetsplit.jobs import schedule
     from meetsplit.jobs.engine import Worker
+    from meetsplit.jobs.flow import Listeners
     from meetsplit.jobs.limits import Limits, size
 
     settings, _ = settle({name: asked[name] for name in ("config", *_OWN) if name in asked}, _known_formats())
@@ -40,13 +40,19 @@ def told(queue: Mapping[str, Any], asked: Mapping[str, Any], tell: Tell, finishe
 
         try:
             found = schedule.scan(client, context, store, breathe)
-        except MeetsplitError as error:
-            say(f"note: {run}: {error}")
+        except Exception as error:
+            why = str(error) if isinstance(error, MeetsplitError) else f"{type(error).__name__}: {error}"
+            say(f"failed: the look into {context.get('folder')} of {run}: {why}")
             raise
         noted(found["complaints"], found["unsettled"])
         return found
 
-    return Worker(own, limits, tell, finished, scan)
+    return Worker(own, limits, tell, Listeners(finished, undelivered), scan)
+
+
+def undelivered(job: str, recording: str, sentence: str) -> None:
+    """Say that a command or webhook could not be told of a job's end."""
+    say(f"not delivered: {recording} ({job}): {sentence}")
 
 
 _OWN = ("hf_token", "cache_dir", "offline", "device")
@@ -73,7 +79,7 @@ def progress(quiet: bool) -> Reporter:
     """Progress on stderr."""
     from meetsplit.console.progress import Reporter
 
-    return Reporter(Console(stderr=True), quiet=quiet)
+    return Reporter(Terminal(stderr=True), quiet=quiet)
 
 
 def outcomes(total: int | None, quiet: bool, failed: list[str] | None = None) -> Callable[[str, Order, str | None], None]:
@@ -136,4 +142,4 @@ def noted(complaints: Sequence[str], unsettled: int) -> None:
 
 def say(text: str) -> None:
     """One plain line on stderr."""
-    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+    Terminal(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from meetsplit.jobs.store import Store
 from meetsplit.pipeline import files
+from meetsplit.pipeline.controls import shown
 from meetsplit.pipeline.errors import JobError, MeetsplitError, SettingsError
 
 APPLICATION = "meetsplit"
@@ -82,12 +83,19 @@ class _PrivateLog(logging.handlers.RotatingFileHandler):
         return super()._open()
 
 
+class _Shown(logging.Formatter):
+    """Lines that may be read in a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
+
+
 def quiet(store: Store) -> None:
     """Send what DBOS logs to the state folder instead of the terminal."""
     logger = logging.getLogger("dbos")
     if not logger.handlers:
         handler = _PrivateLog(store.state / "log.txt", maxBytes=1 << 20, backupCount=1, delay=True)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(_Shown("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.WARNING)
         logger.propagate = False

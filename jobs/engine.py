@@ -18,12 +18,13 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 
 from meetsplit.jobs import flow as flows
 from meetsplit.jobs import schedule
+from meetsplit.jobs.crashes import DEMOTED_FROM
 from meetsplit.jobs.database import APPLICATION, NEWS, RECORDINGS, SCANS, Database, explained, prepare
 from meetsplit.jobs.lease import Lease, lease
 from meetsplit.jobs.limits import Limits
-from meetsplit.jobs.order import Order
 from meetsplit.jobs.store import Store
 from meetsplit.jobs.work import Workshop
+from meetsplit.pipeline.controls import shown
 from meetsplit.pipeline.errors import JobError, MeetsplitError
 from meetsplit.pipeline.events import Noticed, Tell, nobody
 
@@ -42,6 +43,9 @@ RECORD_WITHIN = 2.0
 PATIENCE = 5.0
 """Seconds that a stage may go on after the worker was asked to stop."""
 
+LAST = 1_000_000
+"""The priority of a job that goes after all others, in DBOS's numbers."""
+
 Scan = Callable[[DBOSClient, Mapping[str, Any], str], dict[str, Any]]
 """Looks into a scheduled folder and queues what it finds; see `schedule.scan`."""
 
@@ -53,7 +57,7 @@ class Worker:
     own: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     tell: Tell = nobody
-    finished: Callable[[str, Order, str | None], None] = lambda job, order, error: None
+    listeners: flows.Listeners = field(default_factory=flows.Listeners)
     scan: Scan | None = None
 
 
@@ -67,7 +71,7 @@ class Engine:
         self._base, self._store, self._worker = base, store.ready(), worker
         self._gate = flows.Gate()
         self._workshop = Workshop(self._store, worker.own, worker.tell)
-        self._flow = flows.Flow(self._store, self._workshop, self._gate, finished=worker.finished)
+        self._flow = flows.Flow(self._store, self._workshop, self._gate, worker.listeners)
         self._flow.full = worker.limits.full
         self._lease: Lease | None = None
         self._watching = threading.Thread(target=self._watch, name="meetsplit-watch", daemon=True)
@@ -118,6 +122,7 @@ class Engine:
         """Begin no further stage; ``code`` is the process's exit code where it has to end around a running one."""
         self.code = self.code or code
         self._gate.stopping.set()
+        self._flow.crashes.stop()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Wait a little for the running stage; what is not done then is done again by whoever resumes the job.
@@ -152,7 +157,7 @@ class Engine:
     def _end_around(self, error: BaseException | None) -> NoReturn:
         """End the process with its threads: Python would wait for a stage that may take hours."""
         if isinstance(error, MeetsplitError):
-            print(f"error: {error}", file=sys.stderr)  # noqa: T201 - nobody after us can say it
+            print(f"error: {shown(str(error))}", file=sys.stderr)  # noqa: T201 - nobody after us can say it
         elif error is not None and not isinstance(error, KeyboardInterrupt):
             traceback.print_exception(error)
         sys.stdout.flush()
@@ -204,7 +209,17 @@ class Engine:
         others = {workflow.executor_id for workflow in running if workflow.executor_id} - {self._lease.worker}
         for other in sorted(others):
             if self._lease.dead(other):
+                for workflow in running:
+                    if workflow.executor_id == other and self._flow.crashes.count(workflow.workflow_id) >= DEMOTED_FROM:
+                        self._demote(workflow.workflow_id)
                 DBOS._recover_pending_workflows([other])
+
+    def _demote(self, job: str) -> None:
+        """Let the others in the queue go first: this job has ended its worker more than once."""
+        if self._client is not None:
+            table = self._client._sys_db.tables.workflow_status
+            with self._client._sys_db.engine.begin() as connection:
+                connection.execute(table.update().where(table.c.workflow_uuid == job).values(priority=LAST))
 
     def _catch_up(self) -> None:
         if self._client is None or self.stopping or time.monotonic() - self._caught_up < CATCH_UP_EVERY:

@@ -12,7 +12,9 @@ from meetsplit.jobs.finding import Found, Patterns
 from meetsplit.jobs.ledger import Ledger
 from meetsplit.jobs.order import Afterwards, Order
 from meetsplit.pipeline.errors import MeetsplitError
+from meetsplit.pipeline.results import ResultsFolder
 from meetsplit.pipeline.settings import Outputs, Settings
+from meetsplit.pipeline.stems import claims, unique_stems
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +58,31 @@ class Taken:
 
 
 def take(found: Iterable[Found], request: Request, ledger: Ledger) -> Taken:
-    """An order for every recording that can be read."""
+    """An order for every recording that can be read, with the stem that its results have or will have in their folder.
+
+    Raises `OutputError` where the results folder cannot be written.
+    """
     orders: list[Order] = []
     refused: list[tuple[Path, MeetsplitError]] = []
     groups: dict[Path, list[Found]] = {}
     for one in found:
         groups.setdefault(one.below, []).append(one)
     for below, group in groups.items():
-        stems = ledger.claim([one.path for one in group], request.outputs.folder / below)
+        contents: dict[Found, str] = {}
         for one in group:
             try:
-                orders.append(request.order(one, ledger.content(one.path), stems[one.path]))
+                contents[one] = ledger.content(one.path)
             except MeetsplitError as error:
                 refused.append((one.path, error))
+        stems = unique_stems([one.path for one in group])
+        peers, inputs = claims(stems.values()), tuple(stems)
+        named = [request.order(one, content, stems[one.path]) for one, content in contents.items()]
+        wishes = [dataclasses.replace(order.wish(), peers=peers, inputs=(*order.inputs, *inputs)) for order in named]
+        places = ResultsFolder(request.outputs.folder / below).reserve(wishes) if wishes else []
+        for order, place in zip(named, places, strict=True):
+            if isinstance(place, MeetsplitError):
+                refused.append((order.recording, place))
+            else:
+                orders.append(dataclasses.replace(order, stem=place.stem))
     ledger.save()
     return Taken(tuple(orders), tuple(refused))

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from dbos import DBOSClient
 
+from meetsplit.jobs import deliveries
 from meetsplit.jobs.batch import ENDED, STATES, said
 from meetsplit.jobs.desk import WORKFLOW, Desk, attempt
 from meetsplit.jobs.flow import SCAN_WORKFLOW
@@ -30,7 +31,8 @@ class Row:
     """One job: the newest attempt at an order.
 
     ``share`` (0–1) and ``left`` (seconds) are of the running ``stage``, None where that cannot be told. ``queued`` is a
-    Unix time; ``files`` are what was written.
+    Unix time; ``files`` are what was written, ``note`` why they have another name than the recording. ``delivery`` is how
+    its command and its webhook stand; None without any.
     """
 
     job: str
@@ -44,6 +46,8 @@ class Row:
     left: float | None = None
     error: str | None = None
     files: tuple[str, ...] = ()
+    note: str | None = None
+    delivery: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The row for programs."""
@@ -61,7 +65,9 @@ def rows(client: DBOSClient, store: Store, *, prefix: str | None = None, dead: D
         key = workflow.workflow_id.partition(".")[0]
         if key not in newest or attempt(newest[key].workflow_id) < attempt(workflow.workflow_id):
             newest[key] = workflow
-    return tuple(_row(workflow, store, dead) for workflow in sorted(newest.values(), key=lambda workflow: workflow.created_at or 0))
+    told = deliveries.states(client, prefix=prefix)
+    ordered = sorted(newest.values(), key=lambda workflow: workflow.created_at or 0)
+    return tuple(dataclasses.replace(_row(workflow, store, dead), delivery=told.get(workflow.workflow_id)) for workflow in ordered)
 
 
 def named(client: DBOSClient, store: Store, name: str, *, dead: Dead = lambda worker: False) -> Row:
@@ -136,6 +142,7 @@ def _row(workflow: Any, store: Store, dead: Dead) -> Row:
         (workflow.created_at or 0) / 1000,
         error=said(workflow),
         files=tuple(workflow.output.get("files", ())) if isinstance(workflow.output, dict) else (),
+        note=workflow.output.get("note") if isinstance(workflow.output, dict) else None,
     )
     progress = store.kept(key, "progress") if workflow.status == "PENDING" else None
     if progress is None:

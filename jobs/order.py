@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from meetsplit.pipeline.errors import JobError, MeetsplitError
+from meetsplit.pipeline.ownership import Wish, owner_of, wish
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.pipeline.workbench import fingerprint
 
@@ -31,6 +32,8 @@ _NEITHER = ("device", "offline", "trust_model_code")
 class Afterwards:
     """What follows a job's end: a ``command`` (arguments) with ``patience`` seconds, a ``webhook``, a folder to ``move_to``.
 
+    ``environment`` names the variables with secrets that the command inherits; their values are never stored.
+
     A job that fails is tried again ``retries`` times, first after ``delay`` seconds, then four times as long each time.
     """
 
@@ -40,6 +43,7 @@ class Afterwards:
     move_to: Path | None = None
     retries: int = 0
     delay: float = 60.0
+    environment: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,16 @@ class Order:
             settings[name] = fingerprint(given) if given is not None else None
         outputs = {name: value for name, value in _plain(self.outputs).items() if name not in ("folder", "overwrite")}
         return hashlib.sha256(json.dumps([self.content, settings, outputs, str(self.root)]).encode()).hexdigest()[:16]
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that are read for it, which no result may replace."""
+        return tuple(path for path in (self.recording, self.settings.rttm, self.settings.script) if path is not None)
+
+    def wish(self) -> Wish:
+        """The result set to be written."""
+        plain = wish(self.recording, self.outputs, owner_of(self.recording, self.content))
+        return dataclasses.replace(plain, first=self.stem or plain.base, inputs=self.inputs)
 
     def to_json(self) -> dict[str, Any]:
         """The order for the database and for the job's folder."""

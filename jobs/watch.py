@@ -10,7 +10,7 @@ from meetsplit.jobs.desk import Desk, Slip
 from meetsplit.jobs.finding import Settling, Signature, search
 from meetsplit.jobs.intake import Request, take
 from meetsplit.jobs.ledger import Ledger
-from meetsplit.pipeline.errors import AudioError, MeetsplitError
+from meetsplit.pipeline.errors import AudioError, MeetsplitError, OutputError
 
 LOOKS = 3
 """How many looks in a row a file has to look the same."""
@@ -44,7 +44,10 @@ class Watch:
         self._settling = self._settling.look([one.path for one in found.found])
         settled = self._settling.settled()
         ready = [one for one in found.found if one.path in settled and self._taken.get(one.path) != settled[one.path]]
-        taken = take(ready, self._request, self._ledger) if ready else None
+        try:
+            taken = take(ready, self._request, self._ledger) if ready else None
+        except OutputError as error:  # the results folder cannot be written for a while: tried again at the next look
+            return Look((), len(ready), (*found.complaints, str(error)))
         complaints = list(found.complaints)
         slips: list[Slip] = []
         for order in taken.orders if taken else ():

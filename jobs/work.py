@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from meetsplit.jobs import limits
+from meetsplit.jobs.moving import move_finished
 from meetsplit.jobs.order import Order
-from meetsplit.jobs.publish import carry, publish, staging
 from meetsplit.jobs.store import Store
 from meetsplit.pipeline.chain import STAGES, Chain
+from meetsplit.pipeline.controls import shown
 from meetsplit.pipeline.errors import AudioError, JobError, OutputError
 from meetsplit.pipeline.events import Event, Progressed, Started, Tell, nobody
-from meetsplit.pipeline.files import write
 from meetsplit.pipeline.filing import file_away
+from meetsplit.pipeline.results import ResultsFolder
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.stems import FAILED
 from meetsplit.pipeline.workbench import Workbench, fingerprint
 
 STEPS = (*STAGES, "write")
@@ -131,30 +131,22 @@ class Workshop:
         if result is None or result.get("job") != job:
             result = {"job": job, **self._filed(order, key, tell)}
             self._store.keep(key, "done", result)
-        reason(order).unlink(missing_ok=True)
         (self._store.folder(key) / "failed.txt").unlink(missing_ok=True)
-        if order.afterwards.move_to is not None and order.recording.exists():
-            carry(order.recording, order.afterwards.move_to, order.outputs.folder.relative_to(order.root))
+        if order.afterwards.move_to is not None:
+            move_finished(order, order.afterwards.move_to / order.outputs.folder.relative_to(order.root))
         self._store.clear(key)
         return result
 
     def _filed(self, order: Order, key: str, tell: Tell) -> dict[str, Any]:
         _same(order)
-        place = staging(order, key)
-        shutil.rmtree(place, ignore_errors=True)
-        outputs = dataclasses.replace(order.outputs, folder=place)
-        try:
-            pipeline, bench = self._loaded(order.settings), Workbench(self._store.folder(key), tell)
-            written = file_away(pipeline, order.recording, outputs, order.stem, bench=bench, tell=tell)
-            _same(order)
-            files = publish(written.files, place, order.outputs.folder)
-        except OutputError as error:
-            raise OutputError(str(error).replace(str(place), str(order.outputs.folder))) from error
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
-        transcript = written.transcript
+        pipeline, bench = self._loaded(order.settings), Workbench(self._store.folder(key), tell)
+        with ResultsFolder(order.outputs.folder).reservation(order.wish(), before=lambda: _same(order)) as reserved:
+            written = file_away(pipeline, order.recording, order.outputs, reserved, bench=bench, tell=tell)
+        transcript, place = written.transcript, written.place
         return {
-            "files": [str(file) for file in files],
+            "stem": place.stem,
+            "note": f"results are called {place.stem}.*, because {place.why}" if place.why is not None else None,
+            "files": [str(file) for file in written.files],
             "duration": transcript.duration,
             "people": len(transcript.speakers),
             "words": sum(len(segment.words) for segment in transcript.segments),
@@ -162,19 +154,16 @@ class Workshop:
         }
 
 
-def reason(order: Order) -> Path:
-    """The file beside the results that says why there are none."""
-    return order.outputs.folder / f"{order.stem}.failed.txt"
-
-
 def set_aside(order: Order, job: str, sentence: str, times: int) -> str | None:
-    """Write the reason file; why it could not be written, where it could not."""
+    """Write NAME.failed.txt beside the results; why it could not be written, where it could not."""
     text = (
         f"{order.recording}\n\nwas tried {times} {'time' if times == 1 else 'times'} and set aside:\n\n{sentence}\n\n"
         f"The recording was neither moved nor changed. When the cause is gone: meetsplit jobs retry {job}\n"
     )
+    wanted = dataclasses.replace(order.wish(), suffixes=(FAILED,), tracks=False, overwrite=False)
     try:
-        write(reason(order), text)
+        with ResultsFolder(order.outputs.folder).reservation(wanted) as reserved:
+            reserved.publish(lambda label: {FAILED: shown(text)})
     except OutputError as error:
         return str(error)
     return None

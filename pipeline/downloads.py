@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Callable
@@ -207,6 +208,26 @@ def _stream(address: str, target: Path, progress: Callable[[int, int], None]) ->
     return digest.hexdigest()
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but carries a token only as far as its own server: same scheme, same host, same port."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> urllib.request.Request | None:
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None and _origin(newurl) != _origin(req.full_url):
+            following.remove_header("Authorization")
+        return following
+
+
+def _origin(address: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port; the port that belongs to the scheme where none is said.
+
+    >>> _origin("https://Hub.example/x") == _origin("https://hub.example:443/y")
+    True
+    """
+    parts = urllib.parse.urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
 def _ask(address: str, timeout: float, headers: dict[str, str] | None = None, *, method: str = "GET") -> tuple[int, str] | None:
     """Status and the hub's error code of one request; None without an answer in time, the look-up of the name included."""
     answers: list[tuple[int, str]] = []
@@ -214,7 +235,7 @@ def _ask(address: str, timeout: float, headers: dict[str, str] | None = None, *,
     def ask() -> None:
         try:
             request = urllib.request.Request(address, headers=headers or {}, method=method)
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
+            with urllib.request.build_opener(_Redirects).open(request, timeout=timeout) as answer:
                 answers.append((answer.status, ""))
         except urllib.error.HTTPError as error:
             answers.append((error.code, error.headers.get("X-Error-Code", "")))

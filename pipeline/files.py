@@ -213,10 +213,11 @@ def install(source: Path, target: Path, *, overwrite: bool) -> None:
         disk.unlink(source)
 
 
-def move(source: Path, target: Path) -> None:
+def move(source: Path, target: Path, *, temporary: Path | None = None) -> None:
     """Move a file, across disks too: ``target`` appears whole or not at all, and ``source`` goes only after that.
 
-    `FileExistsError` where there is something at ``target``. Raises `OSError`; the source is then where it was.
+    ``temporary`` names the file in the making on the other disk, beside ``target``. `FileExistsError` where there is
+    something at ``target``. Raises `OSError`; the source is then where it was.
     """
     make_folder(target.parent)
     try:
@@ -224,7 +225,7 @@ def move(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        temporary = temporary_name(target.parent)
+        temporary = temporary or temporary_name(target.parent)
         try:
             with source.open("rb") as old, disk.create(temporary, PRIVATE_FILE) as new:
                 shutil.copyfileobj(old, new, _BLOCK)

@@ -7,20 +7,21 @@ import hashlib
 import json
 import stat
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from meetsplit.pipeline import backends, exporters
 from meetsplit.pipeline.data import Speaker, Transcript
-from meetsplit.pipeline.errors import AudioError
+from meetsplit.pipeline.errors import AudioError, OutputError
 from meetsplit.pipeline.events import Finished, Noticed, Started, Tell, nobody
-from meetsplit.pipeline.results import Owner, Place, Published, Reservation, ResultsFolder, Wish
+from meetsplit.pipeline.ownership import Owner, Wish, wish
+from meetsplit.pipeline.results import Place, Published, Reservation, ResultsFolder
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs
-from meetsplit.pipeline.stems import claimed, located, safe_stem
+from meetsplit.pipeline.stems import located, safe_stem
 from meetsplit.pipeline.together import Together
-from meetsplit.pipeline.workbench import Workbench, fingerprint
+from meetsplit.pipeline.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,32 +31,6 @@ class Written:
     transcript: Transcript
     files: tuple[Path, ...]
     place: Place
-
-
-def owner_of(source: Path | Together, content: str | None = None) -> Owner:
-    """Whose results those of ``source`` are; ``content`` is its `fingerprint`, where it is known already.
-
-    Raises `AudioError` for a recording that cannot be read.
-    """
-    paths = [one.path for one in source.microphones] if isinstance(source, Together) else [source]
-    return Owner(", ".join(str(located(path)) for path in paths), content or fingerprint(source))
-
-
-def wish(source: Path | Together, outputs: Outputs, owner: Owner | None = None) -> Wish:
-    """The result set of a recording under its own name. Raises `AudioError` for a recording that cannot be read."""
-    base = safe_stem(source.stem)
-    suffixes = tuple(exporters.format_named(name).suffix for name in outputs.formats)
-    note = None if base == source.stem else "its own name is not fit for files on every system"
-    plain = Wish(owner or owner_of(source), base, base, suffixes, outputs.tracks, overwrite=outputs.overwrite, note=note)
-    if isinstance(source, Together):
-        return dataclasses.replace(plain, inputs=tuple(one.path for one in source.microphones))
-    path = located(source)
-    return dataclasses.replace(plain, extension=path.suffix, parent=path.parent.name, inputs=(path,))
-
-
-def others(stems: Iterable[str], own: str) -> frozenset[str]:
-    """Names that the other recordings of a command claim."""
-    return frozenset(name for stem in set(stems) - {own} for name in claimed(stem))
 
 
 def file_away(
@@ -79,7 +54,10 @@ def file_away(
     if outputs.tracks:
         file_tracks = backends.imported(backends.FILE_TRACKS)
         place = reserved.staging / "tracks"
-        tracks = file_tracks(processed.tracks, place, outputs.track_format, gate=outputs.track_gate, turns=transcript.turns)
+        try:
+            tracks = file_tracks(processed.tracks, place, outputs.track_format, gate=outputs.track_gate, turns=transcript.turns)
+        except OutputError as error:
+            raise OutputError(str(error).replace(str(place), str(reserved.folder / reserved.place.stem))) from error
 
     def render(label: str) -> Mapping[str, str]:
         return rendered(dataclasses.replace(transcript, recording=label), outputs)

@@ -150,5 +150,6 @@ def _plain(stage: str, file: Path, node: Node, seen: set[int]) -> Any:
         return {key: _plain(stage, file, value, seen) for key, value in entries(stage, file, node).items()}
     if isinstance(node, yaml.SequenceNode):
         return [_plain(stage, file, value, seen) for value in node.value]
-    assert isinstance(node, yaml.ScalarNode)
+    if not isinstance(node, yaml.ScalarNode):
+        refuse(stage, file, node, "something that is no value")
     return scalar(node)

@@ -33,6 +33,7 @@ from typing import Any, BinaryIO, Literal
 from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError, SettingsError
 from meetsplit.pipeline.locks import locked, try_lock
+from meetsplit.pipeline.ownership import Owner, Wish
 from meetsplit.pipeline.stems import FAILED, TRACK, alternatives, claimed, fitted, folded, kinds, name_max, safe_stem
 
 HIDDEN = ".meetsplit"
@@ -44,41 +45,6 @@ _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTS
 
 Render = Callable[[str], Mapping[str, str | bytes]]
 """From what the transcript calls the recording to the content of each text file by suffix."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose results a set is: the absolute path of a ``recording`` and the SHA-256 of its ``content``."""
-
-    recording: str
-    content: str
-
-    def is_same(self, known: Owner) -> bool:
-        """Whether ``known`` is this recording: the same content at the same path, or at a path where nothing is any more."""
-        return self.content == known.content and (self.recording == known.recording or not os.path.lexists(known.recording))
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A result set to be written.
-
-    ``base`` is the stem that the recording's own name gives, ``first`` the one to try first; ``extension`` and ``parent``
-    tell recordings with the same base apart. ``suffixes`` are those of the text files, ``tracks`` says whether there is a
-    folder of tracks. ``inputs`` are files that the command reads, ``avoid`` folded names that other recordings of the same
-    command claim. ``note`` says why ``base`` is not the recording's name itself.
-    """
-
-    owner: Owner
-    base: str
-    first: str
-    suffixes: tuple[str, ...]
-    tracks: bool = False
-    extension: str = ""
-    parent: str = ""
-    inputs: tuple[Path, ...] = ()
-    avoid: frozenset[str] = frozenset()
-    overwrite: bool = False
-    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +108,11 @@ class ResultsFolder:
         with self._alone():
             self._trial("x")
 
-    def reserve(self, wishes: Sequence[Wish]) -> list[Place]:
+    def reserve(self, wishes: Sequence[Wish]) -> list[Place | SettingsError]:
         """A place for each set, written down so that no other recording gets it; for work that another process may do.
 
         A recording that has a set already keeps its stem; whether its files can be replaced is seen when they are written.
+        An error for a set where ``overwrite`` would replace an input of the command.
         """
         with self._alone():
             return [self._reserved(wish) for wish in wishes]
@@ -213,7 +180,7 @@ class ResultsFolder:
         self._write(stem, Manifest(wish.owner, wish.base, both, staging.name))
         try:
             self._rename(new, staging)
-        except OSError:
+        except BaseException:
             if all(file.is_file() for file in new.values()):  # everything is as it was
                 self._restore(stem, before)
             raise
@@ -261,15 +228,18 @@ class ResultsFolder:
                 done.append(_Renamed(target, file, backup, replaced))
             for place in places:
                 files.disk.sync_folder(place)
-        except OSError:
+        except BaseException:  # Ctrl-C as well
             _put_back(done)
             raise
 
-    def _reserved(self, wish: Wish) -> Place:
+    def _reserved(self, wish: Wish) -> Place | SettingsError:
         owned = None if wish.overwrite else next(self._own(wish), None)
         if owned is not None:
             return Place(owned, wish.base if owned == wish.base else owned)
-        place = self._choose(wish)
+        try:
+            place = self._choose(wish)
+        except SettingsError as error:
+            return error
         self._hold(wish, place.stem, None)
         return place
 
@@ -356,9 +326,11 @@ class ResultsFolder:
                     return _Conflict("earlier", f"{other}.* are the results of an earlier recording at the same path")
             elif self._is_stale(other, found):
                 continue
-            whose = found.owner.recording if found.owner is not None else f"{self._hidden / other}.json cannot be read"
+            if found.owner is None:
+                return _Conflict("file", f"{self._hidden / other}.json is damaged, which would say whose {other}.* are")
+            whose = found.owner.recording
             return _Conflict("recording", f"another recording has the same name: {whose}", whose)
-        if claimed(stem) & wish.avoid and not own:
+        if not own and any(wish.peers.get(name, wish.first) != wish.first for name in claimed(stem)):
             return _Conflict("recording", "another recording has the same name", wish.owner.recording)
         return self._foreign(stem, wish, known)
 
@@ -414,12 +386,13 @@ class ResultsFolder:
         return staging, try_lock(staging / _LOCK)
 
     def _trial(self, stem: str) -> None:
-        """Write and remove a file with the longest name that a set with this stem may have."""
+        """See that the folder can be written, with a file of the longest name that a set with this stem may have."""
         longest = self._hidden / f"{fitted(stem, name_max(self.folder))}{max(kinds(), key=len)}"
         files.remove(longest)
-        for path in (files.temporary_name(self.folder), longest):
-            files.disk.create(path, files.PRIVATE_FILE).close()
-            files.disk.unlink(path)
+        files.disk.create(longest, files.PRIVATE_FILE).close()
+        files.disk.unlink(longest)
+        if not os.access(self.folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder))
 
     def _write(self, stem: str, manifest: Manifest) -> None:
         owner = manifest.owner

@@ -256,8 +256,7 @@ class _Reader:
         value = self._value(self._top[name])
         if not is_number(value):
             refuse(self._stage, self._file, self._top[name], f"{name} is no number")
-        assert isinstance(value, int | float)
-        return value
+        return float(value) if isinstance(value, float) else int(value)
 
     def checkpoints(self, modules: Sequence[str]) -> Mapping[str, str]:
         """The names of the files with the modules' weights; modules without weights are left out."""
@@ -372,8 +371,7 @@ class _Reader:
         self._open.add(id(node))
         given = {key: self._argument(name, key, value) for key, value in self._entries(node).items()}
         self._open.discard(id(node))
-        built = _imported(name)(**given)
-        assert isinstance(built, torch.nn.Module)
+        built: torch.nn.Module = _imported(name)(**given)
         self._built[id(node)] = built
         return built
 

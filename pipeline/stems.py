@@ -79,6 +79,11 @@ def claimed(stem: str) -> frozenset[str]:
     return frozenset(folded(stem + kind) for kind in kinds())
 
 
+def claims(stems: Iterable[str]) -> Mapping[str, str]:
+    """The stem that claims it by folded name, for several stems whose names differ."""
+    return {name: stem for stem in stems for name in claimed(stem)}
+
+
 def alternatives(base: str, extension: str, parent: str) -> Iterator[str]:
     """Other stems for a recording, without end: with its extension, its folder's name (where these are not empty), a number.
 

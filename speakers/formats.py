@@ -52,9 +52,9 @@ def convert(wav: Path, target: Path, track_format: str) -> None:
 
 
 def ffmpeg() -> str:
-    """The path of an ffmpeg program. Raises `OutputError` where there is none."""
+    """The path of an ffmpeg program, never one in the current folder, where Windows looks first. Raises `OutputError` if none is here."""
     found = shutil.which("ffmpeg")
-    if found is not None:
+    if found is not None and Path(found).is_absolute():
         return found
     try:
         import imageio_ffmpeg

@@ -1,4 +1,4 @@
-"""Files arrive whole or not at all, and never in each other's place."""
+"""Files arrive whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.exporters import suffixes, unique_stems
 from meetsplit.pipeline.files import replacing, write
 
 
@@ -97,37 +94,3 @@ def test_an_interrupted_block_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert list(tmp_path.iterdir()) == []
-
-
-def stems(*paths: str, folder: str = "/out") -> list[str]:
-    return list(unique_stems([Path(path) for path in paths], Path(folder), suffixes()).values())
-
-
-def test_stems() -> None:
-    assert stems("/in/a.wav", "/in/b.wav") == ["a", "b"]
-    assert stems("/in/call.m4a", "/in/call.wav", "/may/call.m4a") == ["call", "call-wav", "call-may"]
-    assert stems("/may/call.wav", "/june/call.wav", "/july/call.wav", "/x/july/call.wav") == ["call", "call-june", "call-july", "call-2"]
-    assert stems("/in/call.m4a", "/in/call.wav", "/in/call-wav.mp3") == ["call", "call-in", "call-wav"]
-    assert stems("/in/Call.m4a", "/in/call.wav") == ["Call", "call-wav"]
-    assert stems("/in/x.wav", "/in/x.seglst.wav") == ["x", "x.seglst-wav"]
-    assert stems("/out/talk", folder="/out") == ["talk-out"]
-
-
-def test_the_same_file_twice_has_one_stem(tmp_path: Path) -> None:
-    found = unique_stems([tmp_path / "a.wav", tmp_path / "b" / ".." / "a.wav"], tmp_path / "out", suffixes())
-    assert set(found.values()) == {"a"}
-
-
-parts = st.sampled_from(["a", "A", "b", "a.seglst", "a.audacity", "a-wav", "a-2", "é", "e\u0301", "a.json"])
-
-
-@given(st.lists(st.tuples(parts, parts, st.sampled_from([".wav", ".m4a", ""])), max_size=8))
-@settings(deadline=None, max_examples=100)
-def test_no_two_results_share_a_name(given: list[tuple[str, str, str]]) -> None:
-    paths = [Path("/in") / folder / f"{stem}{kind}" for folder, stem, kind in given]
-    found = unique_stems(paths, Path("/in/a"), suffixes())
-    assert set(found) == set(paths)
-    assert found == unique_stems(paths, Path("/in/a"), suffixes())
-    results = [(stem + kind).casefold() for stem in set(found.values()) for kind in ("", *suffixes())]
-    assert len(set(found.values())) == len(set(paths))
-    assert len(set(results)) == len(results)

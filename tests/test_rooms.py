@@ -44,7 +44,8 @@ def imports(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("file", SHIPPED, ids=name)
 def test_heavy_libraries_stay_in_their_backend(file: Path) -> None:
-    allowed = name(file).startswith(BACKEND_ROOMS) or name(file) in {"pipeline/device.py", "pipeline/conversions.py"}
+    own = {"pipeline/device.py", "pipeline/conversions.py", "pipeline/speechbrain_folder.py"}  # the last is shared by two backends
+    allowed = name(file).startswith(BACKEND_ROOMS) or name(file) in own
     heavy = {module for module in imports(file) if module.split(".")[0] in HEAVY}
     assert allowed or not heavy
 

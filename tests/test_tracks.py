@@ -244,19 +244,6 @@ def test_ffmpeg_comes_from_the_wheel_where_the_system_has_none(monkeypatch: pyte
     assert Path(formats.ffmpeg()).name.startswith("ffmpeg")
 
 
-def test_tracks_of_an_earlier_run_go_and_nothing_else_does(tmp_path: Path) -> None:
-    recording, _ = sixteen_bit()
-    with TrackWriter(tmp_path / "bench", recording) as tracks:
-        tracks.lay(streams_of(recording, [Turn(Span(0, 2), "SPEAKER_00")])[0])
-        made = tracks.finish()
-    out = tmp_path / "out"
-    out.mkdir()
-    for name in ("SPEAKER_00.mp3", "SPEAKER_01.wav", "SPEAKER_notes.txt", "mine.wav"):
-        (out / name).write_bytes(b"x")
-    assert formats.file_tracks(made, out, "wav") == [out / "SPEAKER_00.wav"]
-    assert sorted(path.name for path in out.iterdir()) == ["SPEAKER_00.wav", "SPEAKER_notes.txt", "mine.wav"]
-
-
 def test_finished_tracks_are_synced_before_and_after_their_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
 

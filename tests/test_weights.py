@@ -516,6 +516,7 @@ def test_offline_never_asks_the_network(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(subprocess, "run", forbidden)
     monkeypatch.setattr("urllib.request.urlopen", forbidden)
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", forbidden)
     for source in (weights.EMBEDDED_ENCODER, weights.COMMUNITY, WhisperFile("small")):
         assert not weights.reachable(source, offline=True)
         for refuse in (weights.check, lambda source, **how: fetch(source, tmp_path, **how)):

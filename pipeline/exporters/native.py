@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from meetsplit.pipeline.controls import json_escaped
 from meetsplit.pipeline.data import MadeBy, Segment, Transcript, Word
 from meetsplit.pipeline.settings import Outputs
 
@@ -76,4 +77,4 @@ def _rows(items: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json_escaped(json.dumps(value, ensure_ascii=False))

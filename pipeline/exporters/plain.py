@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from meetsplit.pipeline.data import Segment, Transcript, join_words
 from meetsplit.pipeline.exporters.lines import ends_sentence
-from meetsplit.pipeline.exporters.text import clock, decimal, milliseconds, name, one_line
+from meetsplit.pipeline.exporters.text import cell, clock, decimal, milliseconds, name, one_line
 from meetsplit.pipeline.settings import Outputs
 
 PAUSE = 2.0
@@ -43,11 +43,11 @@ def _parted(run: Sequence[Segment], segment: Segment) -> bool:
 
 
 def tsv(transcript: Transcript, outputs: Outputs) -> str:
-    """openai-whisper's TSV with the speaker as a last column: ``start end text speaker``, whole milliseconds."""
+    """openai-whisper's TSV with the speaker as a last column: ``start end text speaker``, whole milliseconds; see `cell`."""
     rows = ["start\tend\ttext\tspeaker\n"]
     for segment in transcript.segments:
         start, end = milliseconds(segment.span.start), milliseconds(segment.span.end)
-        rows.append(f"{start}\t{end}\t{one_line(segment.text)}\t{name(transcript, segment.speaker)}\n")
+        rows.append(f"{start}\t{end}\t{cell(one_line(segment.text))}\t{cell(name(transcript, segment.speaker))}\n")
     return "".join(rows)
 
 

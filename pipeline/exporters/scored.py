@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from meetsplit.pipeline.controls import json_escaped
 from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.exporters.text import decimal, identifier, identifiers, milliseconds, one_line
 from meetsplit.pipeline.settings import Outputs
@@ -42,5 +43,5 @@ def seglst(transcript: Transcript, outputs: Outputs) -> str:
     for segment in transcript.segments:
         times = {"start_time": milliseconds(segment.span.start) / 1000, "end_time": milliseconds(segment.span.end) / 1000}
         row = {"session_id": recording, "speaker": people[segment.speaker], **times, "words": one_line(segment.text)}
-        rows.append(json.dumps(row, ensure_ascii=False))
+        rows.append(json_escaped(json.dumps(row, ensure_ascii=False)))
     return "[\n" + ",\n".join(f"  {row}" for row in rows) + "\n]\n" if rows else "[]\n"

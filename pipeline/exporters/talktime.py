@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meetsplit.pipeline.data import Speaker, Transcript
-from meetsplit.pipeline.exporters.text import name, one_line
+from meetsplit.pipeline.exporters.text import cell, name, one_line
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.pipeline.timeline import by_speaker, overlaps, total
 
@@ -16,8 +16,9 @@ COLUMNS = ("speaker", "name", "seconds", "share", "turns", "words", "words_per_m
 
 
 def csv(transcript: Transcript, outputs: Outputs) -> str:
-    """The table of `talk_time` as CSV; only the header where nobody spoke."""
-    return str(talk_time(transcript).to_csv(index=False, lineterminator="\n"))
+    """The table of `talk_time` as CSV, without formulas (see `cell`); only the header where nobody spoke."""
+    table = talk_time(transcript)
+    return str(table.assign(speaker=table["speaker"].map(cell), name=table["name"].map(cell)).to_csv(index=False, lineterminator="\n"))
 
 
 def talk_time(transcript: Transcript) -> pd.DataFrame:

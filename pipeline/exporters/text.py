@@ -6,6 +6,8 @@ import unicodedata
 
 from meetsplit.pipeline.data import Speaker, Transcript
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+
 
 def one_line(text: str) -> str:
     r"""The text without line breaks, tabs, doubled blanks and control characters.
@@ -15,6 +17,18 @@ def one_line(text: str) -> str:
     """
     kept = " ".join("".join(c for c in part if unicodedata.category(c) != "Cc") for part in text.split())
     return " ".join(kept.split())
+
+
+def cell(text: str) -> str:
+    """A text in a table: an apostrophe stands before what a spreadsheet would take for a formula.
+
+    The file may name anyone and quote anything, and a spreadsheet computes what begins with ``=``, ``+``, ``-`` or ``@``, of either
+    width. In spreadsheets the apostrophe means text; other readers find it in the cell.
+
+    >>> cell("=1+1"), cell("- Yes."), cell("Yes.")
+    ("'=1+1", "'- Yes.", 'Yes.')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def name(transcript: Transcript, speaker: Speaker) -> str:

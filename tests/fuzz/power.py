@@ -184,7 +184,12 @@ def files_below(folder: Path) -> Files:
 
 def published(root: Path) -> Files:
     """What a user sees: everything outside the cache, the jobs and the scratch folder."""
-    return {name: content for name, content in files_below(root).items() if name.split("/")[0] not in ("cache", "state", "tmp", ".local")}
+    inner = ("cache", "state", "tmp", ".local")
+    return {
+        name: content
+        for name, content in files_below(root).items()
+        if name.split("/")[0] not in inner and not name.endswith(".meetsplit/lock")
+    }
 
 
 def leftovers(root: Path) -> list[str]:
@@ -247,11 +252,11 @@ class Trial:
     def _whole(self) -> Iterator[str]:
         now = published(self.root)
         for name, content in now.items():
-            hidden = any(part.startswith(".meetsplit-") for part in name.split("/"))
+            hidden = any(part.startswith(".meetsplit") for part in name.split("/"))
             if not hidden and content not in (self.before.get(name), self.after.get(name)):
                 yield f"{name} is neither what it was nor what it becomes ({len(content)} bytes: {content[:60]!r})"
         for name, content in self.before.items():
-            if name not in now and name in self.after:
+            if name not in now and name in self.after and "/.meetsplit/" not in name:
                 yield f"{name}, which was there before, is gone"
             elif name not in now and content not in now.values():
                 yield f"{name}, which was there before, is nowhere"
@@ -273,7 +278,7 @@ def grid(count: int, points: int, offset: int = 0) -> list[int]:
 def run(names: Sequence[str], faults: Sequence[str], points: int, place: Path, *, offset: int = 0, until: float = float("inf")) -> Tally:
     """Try every scenario named; ``points`` operations of each (0 for all), stopping when the clock says ``until``."""
     tally, began = Tally(), time.monotonic()
-    _load()
+    _load(queue=any(name.startswith("batch") for name in names))
     for name in names:
         trial = Trial(SCENARIOS[name], place / name)
         tally.operations[name] = len(trial.operations)
@@ -290,26 +295,26 @@ def run(names: Sequence[str], faults: Sequence[str], points: int, place: Path, *
     return tally
 
 
-def _load() -> None:
+def _load(*, queue: bool) -> None:
     """Import what every command needs, once, before processes are forked."""
     os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})
     import torch
 
     torch.set_num_threads(1)
-    import dbos  # noqa: F401
     import pandas  # noqa: F401
 
     import meetsplit.cli
-    import meetsplit.console.endings
     import meetsplit.console.progress
-    import meetsplit.jobs.engine
-    import meetsplit.jobs.intake
     import meetsplit.pipeline.filing
     import meetsplit.pipeline.run
     import meetsplit.pipeline.transcribers.script
     import meetsplit.speakers.formats
-    import meetsplit.speakers.tracks  # noqa: F401
+    import meetsplit.speakers.tracks
 
+    if queue:
+        import meetsplit.console.endings
+        import meetsplit.jobs.engine
+        import meetsplit.jobs.intake  # noqa: F401
     with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
         meetsplit.cli.main(["export", "/nothing.json"])
     gc.freeze()
@@ -331,10 +336,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen.json.write_text(json.dumps(tally.to_json(), indent=1), "utf-8")
     for finding in tally.findings:
         print(f"{finding['scenario']}: {finding['fault']} at {finding['at']} ({finding['operation']}): {finding['what']}")
-    total = sum(tally.tried.values())
-    print(
-        f"{total} faults at {sum(tally.operations.values())} operations {tally.operations}: {len(tally.findings)} findings, {tally.seconds:.0f} s"
-    )
+    total, operations = sum(tally.tried.values()), sum(tally.operations.values())
+    print(f"{total} faults at {operations} operations {tally.operations}: {len(tally.findings)} findings, {tally.seconds:.0f} s")
     return int(bool(tally.findings))
 
 

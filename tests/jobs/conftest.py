@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -147,9 +148,10 @@ class House:
             return [row.to_json() for row in rows(opened, store, dead=own.dead)]
 
     def files(self, folder: Path | None = None) -> dict[str, bytes]:
-        """Every file below a folder, hidden ones included."""
+        """Every file below a folder, hidden ones included, but for the lock and the manifests of results folders."""
         place = folder or self.out
-        return {path.relative_to(place).as_posix(): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
+        found = {path.relative_to(place).as_posix(): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
+        return {name: content for name, content in found.items() if not re.search(r"(^|/)\.meetsplit/([^/]+\.json|lock)$", name)}
 
     def job_folder(self) -> Path:
         """The folder of the only job."""

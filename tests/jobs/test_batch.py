@@ -51,6 +51,61 @@ def test_other_settings_are_another_job(house: Any) -> None:
     assert len(house.jobs()) == 2
 
 
+def test_the_results_folder_says_whose_results_are_whose(house: Any) -> None:
+    """Neither a lost seen.json nor another state folder lets a recording take the place of another one's results."""
+    options = (*house.known(), "-o", house.out, *SMALL)
+    house.run("batch", house.recording("a/call.wav", seed=1), *options)
+    first = house.files()
+    (house.state / "seen.json").write_text('{"contents": {')
+    house.run("batch", house.recording("b/call.wav", seed=2), *options)
+    house.run("batch", house.recording("c/call.wav", seed=3), *options, "--state-dir", house.root / "other")
+    house.run("run", house.recording("d/call.wav", seed=4), *options, "--no-cache")
+    house.recording("a/call.wav", seed=5)
+    house.run("batch", house.calls / "a" / "call.wav", *options)
+    assert house.files().keys() == {"call.json", "call-b.json", "call-c.json", "call-d.json", "call-2.json"}
+    assert house.files()["call.json"] == first["call.json"]
+
+
+def test_tracks_of_people_who_are_no_longer_found_go(house: Any) -> None:
+    call = house.recording("call.wav")
+    words = house.known()[2:]
+    for people in (3, 2):
+        turns = house.root / f"{people}.rttm"
+        turns.write_text("".join(f"SPEAKER all 1 {n} 1.5 <NA> <NA> P{n} <NA> <NA>\n" for n in range(people)))
+        house.run("batch", call, "--rttm", turns, *words, "-o", house.out, "-f", "json")
+        assert house.files().keys() == {"call.json", *(f"call/SPEAKER_0{n}.wav" for n in range(people))}
+
+
+def test_a_name_that_leads_outside_and_one_that_is_too_long(house: Any) -> None:
+    """Files that are named are taken whatever they are called; their results lie in the results folder."""
+    house.recording("...m4a", seed=1)
+    house.recording(f"{'n' * 251}.wav", seed=2)
+    (house.root / "SPEAKER_07.wav").write_text("mine")
+    house.run("batch", *sorted(house.calls.iterdir()), *house.known(), "-o", house.out, "-f", "txt")
+    stems = {name.partition("/")[0].removesuffix(".txt") for name in house.files()}
+    assert {stem[:200] for stem in stems} == {"recording", "n" * 200}
+    assert (house.root / "SPEAKER_07.wav").read_text() == "mine"
+
+
+def test_notes_of_the_users_are_kept_and_replaced_on_demand(house: Any) -> None:
+    call = house.recording("call.wav")
+    house.out.mkdir()
+    (house.out / "call.json").write_text("by another program")
+    options = (*house.known(), "-o", house.out, *SMALL)
+    said = house.run("batch", call, *options)
+    assert "results are called call-2.*, because" in "\n".join(said.lines)
+    assert (house.out / "call.json").read_text() == "by another program"
+    house.run("batch", call, *options, "--force", "--overwrite")
+    assert (house.out / "call.json").read_bytes() == (house.out / "call-2.json").read_bytes()
+
+
+def test_a_results_folder_that_cannot_be_written_is_said_before_any_work(house: Any) -> None:
+    house.out.write_text("a file")
+    said = house.run("batch", house.recording("call.wav"), *house.known(), "-o", house.out, *SMALL, code=1)
+    assert "choose another folder with -o" in "\n".join(said.lines)
+    assert not list((house.state / "jobs").iterdir())
+
+
 def test_two_hundred_tiny_files(house: Any) -> None:
     for number in range(200):
         house.recording(f"{number // 50}/tiny{number}.wav", seconds=2, seed=number)

@@ -95,6 +95,7 @@ def test_asked_to_stop_in_a_stage_that_takes_long(house: Any) -> None:
     code, seconds = running.signal(signal.SIGTERM)
     assert (code, seconds < 10) == (143, True)
     assert [(job["state"], job["stage"]) for job in house.jobs()] == [("interrupted", "separate")]
+    assert not (house.job_folder() / "stage.json").exists(), "a stop is no crash"
     assert house.files() == {}
 
 

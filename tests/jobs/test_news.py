@@ -14,9 +14,6 @@ from typing import Any
 
 import pytest
 
-from meetsplit.jobs import done
-from meetsplit.pipeline.errors import JobError, SettingsError
-
 OPTIONS = ("-f", "json", "--no-tracks")
 
 
@@ -108,22 +105,3 @@ def test_news_of_failure(house: Any, hook: Hook) -> None:
     assert json.loads(body)["status"] == "failed"
     assert "poison.wav" in json.loads(body)["error"]
     assert "X-Meetsplit-Signature" not in headers
-
-
-def test_what_cannot_be_told_is_said() -> None:
-    with pytest.raises(JobError, match="cannot be started"):
-        done.run_command(["/nowhere/at-all"], {})
-    with pytest.raises(JobError, match="exit code 3: oh no"):
-        done.run_command([sys.executable, "-c", "print('oh no'); raise SystemExit(3)"], {})
-    with pytest.raises(JobError, match=r"127\.0\.0\.1"):
-        done.post("http://127.0.0.1:9/", {}, secret=None)
-    with pytest.raises(SettingsError, match="--webhook ftp"):
-        done.address("ftp://example.org")
-    with pytest.raises(SettingsError, match="--on-done"):
-        done.argv("say 'unfinished")
-
-
-def test_a_redirect_is_not_followed(hook: Hook) -> None:
-    with pytest.raises(JobError, match="answered 302"):
-        done.post(hook.url.replace("/hook", "/elsewhere"), {"job": "x"}, secret="s")
-    assert len(hook.heard) == 1

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import given
@@ -23,12 +26,14 @@ from meetsplit.jobs.intake import Request, take
 from meetsplit.jobs.ledger import Ledger
 from meetsplit.jobs.limits import Limits, resident, size
 from meetsplit.jobs.listing import rows
+from meetsplit.jobs.moving import move_finished
 from meetsplit.jobs.order import Afterwards, Order, anchored
-from meetsplit.jobs.publish import carry
 from meetsplit.jobs.store import Store
+from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import AudioError, JobError, SettingsError
 from meetsplit.pipeline.locks import locked, try_lock
 from meetsplit.pipeline.settings import Outputs, Settings
+from meetsplit.pipeline.workbench import fingerprint
 
 
 def order(**changes: object) -> Order:
@@ -187,10 +192,71 @@ def test_limits() -> None:
 
 
 def test_finished_recordings_never_replace_others(tmp_path: Path) -> None:
+    call = tmp_path / "call.wav"
     for content in (b"one", b"two"):
-        (tmp_path / "call.wav").write_bytes(content)
-        carry(tmp_path / "call.wav", tmp_path / "done", Path("sub"))
-    assert sorted(path.name for path in (tmp_path / "done" / "sub").iterdir()) == ["call-2.wav", "call.wav"]
+        call.write_bytes(content)
+        move_finished(order(recording=call, content=fingerprint(call)), tmp_path / "done" / "sub")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "done" / "sub").iterdir()} == {"call.wav": b"one", "call-2.wav": b"two"}
+
+
+def test_another_recording_at_the_path_of_a_finished_one_is_not_moved(tmp_path: Path) -> None:
+    call = tmp_path / "call.wav"
+    call.write_bytes(b"one")
+    finished = order(recording=call, content=fingerprint(call))
+    call.write_bytes(b"two")
+    assert move_finished(finished, tmp_path / "done") is None
+    assert call.read_bytes() == b"two"
+    assert not (tmp_path / "done").exists()
+
+
+def test_a_move_to_another_disk_that_dies_ends_with_one_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renames and links to the other disk are refused, then the process dies at each of the calls in turn."""
+    call, done = tmp_path / "call.wav", tmp_path / "done"
+    content = b"sound" * 1000
+
+    class Died(BaseException):
+        pass
+
+    class Disk(files.Disk):
+        def __init__(self, last: int) -> None:
+            self.left = last
+
+        def _call(self) -> None:
+            if self.left == 0:
+                raise Died
+            self.left -= 1
+
+        def link(self, source: Path, target: Path) -> None:
+            self._call()
+            if source.parent != target.parent:
+                raise OSError(errno.EXDEV, "another disk")
+            super().link(source, target)
+
+        def fsync(self, file: IO[bytes]) -> None:
+            self._call()
+            super().fsync(file)
+
+        def unlink(self, path: Path) -> None:
+            self._call()
+            super().unlink(path)
+
+        def sync_folder(self, folder: Path) -> None:
+            self._call()
+            super().sync_folder(folder)
+
+    for last in range(20):
+        shutil.rmtree(done, ignore_errors=True)
+        call.write_bytes(content)
+        moved = order(recording=call, content=fingerprint(call))
+        monkeypatch.setattr(files, "disk", Disk(last))
+        with suppress(Died):
+            move_finished(moved, done)
+        assert not (done / "call.wav").exists() or (done / "call.wav").read_bytes() == content
+        assert call.exists() or (done / "call.wav").exists()
+        monkeypatch.setattr(files, "disk", Disk(1000))
+        move_finished(moved, done)
+        assert {path.name: path.read_bytes() for path in done.iterdir()} == {"call.wav": content}
+        assert not call.exists()
 
 
 def test_locks_die_with_their_process(tmp_path: Path) -> None:

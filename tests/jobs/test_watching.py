@@ -109,15 +109,37 @@ def test_patterns_and_moving(house: Any) -> None:
     assert [path.name for path in (house.root / "done").iterdir()] == ["keep.wav"]
 
 
-def test_names_are_kept_for_good(house: Any) -> None:
-    """A later recording of the same name never takes the place of an earlier one's results."""
+def test_a_later_recording_never_takes_the_place_of_an_earlier_ones_results(house: Any) -> None:
+    """Of the same name with another ending, and of the same path: a recorder that begins again at 1, finished recordings moved."""
+    watch = ("watch", house.calls, *house.known(), *OPTIONS, "--once", "-o", house.out, "--move-done", house.root / "done")
     house.recording("call.wav", seed=1)
-    house.run("watch", house.calls, *house.known(), *OPTIONS, "--once")
-    first = (house.calls / "transcripts" / "call.json").read_bytes()
+    house.run(*watch)
+    first = (house.out / "call.json").read_bytes()
     house.recording("call.aiff", seed=2)
-    house.run("watch", house.calls, *house.known(), *OPTIONS, "--once")
-    assert (house.calls / "transcripts" / "call.json").read_bytes() == first
-    assert (house.calls / "transcripts" / "call-aiff.json").exists()
+    house.run(*watch)
+    house.recording("call.wav", seed=3)
+    third = house.run(*watch)
+    assert house.files().keys() == {"call.json", "call-aiff.json", "call-2.json"}
+    assert (house.out / "call.json").read_bytes() == first
+    assert house.files(house.root / "done").keys() == {"call.wav", "call.aiff", "call-2.wav"}
+    assert any(line.endswith(f"{house.out}/call-2.*") for line in third.lines), "it is said where the results are"
+    noted = {job["recording"].rpartition("/")[2]: job["note"] for job in house.jobs() if job["note"]}
+    assert "call-2.*, because call.* are the results of an earlier recording at the same path" in noted["call.wav"]
+
+
+def test_the_reason_of_a_failure_replaces_no_file_of_the_users(house: Any) -> None:
+    (house.calls / "poison.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEnothing to hear here")
+    (house.calls / f"{'n' * 251}.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEnothing to hear here")
+    house.out.mkdir()
+    (house.out / "poison.failed.txt").write_text("what I know about it")
+    quick = ("--once", "--retry-delay", "0.1", "--retries", "1", "-o", house.out)
+    house.run("watch", house.calls, *house.known(), *OPTIONS, *quick, code=1)
+    found = house.files()
+    assert found.pop("poison.failed.txt") == b"what I know about it"
+    assert b"poison.wav" in found.pop("poison-2.failed.txt")
+    ((name, text),) = found.items()
+    assert name.startswith("n" * 200)
+    assert b"was tried 2 times and set aside" in text
 
 
 def test_watch_refuses(house: Any) -> None:

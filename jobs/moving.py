@@ -1,0 +1,55 @@
+"""Moving finished recordings out of the folder that they came in (``--move-done``)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from meetsplit.jobs.order import Order
+from meetsplit.pipeline import files
+from meetsplit.pipeline.errors import OutputError
+from meetsplit.pipeline.workbench import fingerprint
+
+
+def move_finished(order: Order, folder: Path) -> Path | None:
+    """Move an order's recording into ``folder``, never over another file; where it is now, None where it had gone.
+
+    May be repeated after a crash at any point: only a file with the order's content is moved, and one that has arrived
+    already is not moved again. Raises `OutputError`, and `AudioError` for a recording that cannot be read.
+    """
+    recording = order.recording
+    if not os.path.lexists(recording) or fingerprint(recording) != order.content:
+        return None  # moved before the crash; what lies there now is another recording
+    number = 1
+    target = folder / recording.name
+    try:
+        files.make_folder(folder)
+        files.remove(_temporary(order, folder))
+        while True:
+            try:
+                files.move(recording, target, temporary=_temporary(order, folder))
+            except FileExistsError:
+                if _arrived(target, recording, order.content):
+                    files.disk.unlink(recording)
+                    files.disk.sync_folder(recording.parent)
+                    return target
+                number += 1
+                target = folder / f"{recording.stem}-{number}{recording.suffix}"
+            else:
+                return target
+    except OSError as error:
+        raise OutputError(f"{recording}: cannot be moved to {target}: {error.strerror or error}; its results are written") from error
+
+
+def _temporary(order: Order, folder: Path) -> Path:
+    """The temporary file of a move to another disk: always the same one for an order, so that a crash leaves no second one."""
+    return folder / f".meetsplit-{order.key[:12]}.part"
+
+
+def _arrived(target: Path, recording: Path, content: str) -> bool:
+    """Whether ``target`` is a file of its own with the recording's content: what a crash before the end of a move leaves."""
+    with suppress(OSError):
+        return stat.S_ISREG(target.lstat().st_mode) and not recording.is_symlink() and files.sha256(target) == content
+    return False

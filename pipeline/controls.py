@@ -1,0 +1,42 @@
+"""Control characters in other people's text: file names, labels and names can hold them, and terminals obey them.
+
+They are the C0 and C1 controls (ESC begins commands that clear the screen, rename the window or type for the user), and those that
+turn the direction of writing round, so that a name reads otherwise than it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+_TURNING = "\u202a-\u202e\u2066-\u2069"
+_SHOWN = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_TURNING}\u2028\u2029\ud800-\udfff]")
+_IN_JSON = re.compile(f"[\x7f-\x9f{_TURNING}\u2028\u2029\ud800-\udfff]")
+_BYTE = 0x100
+_UNDECODABLE = range(0xDC80, 0xDD00)
+
+
+def shown(text: str) -> str:
+    r"""The text with its control characters written out; line breaks and tabs stay.
+
+    Bytes of file names that are no UTF-8, which Python keeps as half characters, are written out as well.
+
+    >>> print(shown("a\x1b[2Jb\u202ec\udce9.wav"))
+    a\x1b[2Jb\u202ec\xe9.wav
+    """
+    return _SHOWN.sub(_written, text)
+
+
+def _written(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code in _UNDECODABLE:
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < _BYTE else f"\\u{code:04x}"
+
+
+def json_escaped(text: str) -> str:
+    r"""A JSON text in which no control character stands as itself; its meaning is the same.
+
+    >>> print(json_escaped('{"name": "a\x9b\u202eb"}'))
+    {"name": "a\u009b\u202eb"}
+    """
+    return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

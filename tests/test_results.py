@@ -1,0 +1,495 @@
+"""Result sets: whose they are, never over the user's files, whole after every failure and every crash."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+import pytest
+
+from meetsplit.pipeline import files
+from meetsplit.pipeline.errors import OutputError, SettingsError
+from meetsplit.pipeline.ownership import Owner, Wish
+from meetsplit.pipeline.results import Place, Published, ResultsFolder
+
+Tree = dict[str, str]
+
+
+def wished(recording: Path, content: str, **changes: Any) -> Wish:
+    base = changes.pop("base", recording.stem)
+    plain = {"suffixes": (".srt", ".json"), "tracks": True, "extension": recording.suffix, "parent": recording.parent.name}
+    return Wish(Owner(str(recording), content), base, **{"first": base, **plain, **changes})
+
+
+def publish(folder: Path, wish: Wish, tag: str, people: int = 2) -> Published:
+    """Publish a set whose files all say ``tag``."""
+    with ResultsFolder(folder).reservation(wish) as reserved:
+        tracks = []
+        for number in range(people if wish.tracks else 0):
+            files.write(reserved.staging / "tracks" / f"SPEAKER_{number:02d}.wav", f"{tag} {number}")
+            tracks.append(reserved.staging / "tracks" / f"SPEAKER_{number:02d}.wav")
+        return reserved.publish(lambda label: {suffix: f"{tag} {suffix}" for suffix in wish.suffixes}, tracks)
+
+
+def tree(folder: Path) -> Tree:
+    """What a user sees: everything but the hidden folder."""
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: path.read_text() for name, path in found.items() if not name.startswith(".meetsplit/")}
+
+
+def made(tag: str, stem: str = "call", people: int = 2) -> Tree:
+    """The files that `publish` makes."""
+    texts = {f"{stem}{suffix}": f"{tag} {suffix}" for suffix in (".srt", ".json")}
+    return texts | {f"{stem}/SPEAKER_{number:02d}.wav": f"{tag} {number}" for number in range(people)}
+
+
+def hidden(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / ".meetsplit").iterdir())
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Path:
+    path = tmp_path / "in" / "call.wav"
+    path.parent.mkdir()
+    path.touch()
+    return path
+
+
+def test_a_later_run_replaces_the_recordings_own_results(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(out, wished(call, "c1"), "one")
+    assert publish(out, wished(call, "c1"), "two").place == Place("call", "call")
+    assert tree(out) == made("two")
+    assert hidden(out) == ["call.json", "lock"]
+    manifest = json.loads((out / ".meetsplit" / "call.json").read_text())
+    assert (manifest["recording"], manifest["content"]) == (str(call), "c1")
+    assert manifest["files"]["call/SPEAKER_01.wav"] == [files.sha256(out / "call/SPEAKER_01.wav")]
+
+
+def test_a_later_recording_of_the_same_path_gets_another_name(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(out, wished(call, "c1"), "one")
+    published = publish(out, wished(call, "c2"), "two")
+    assert published.place.stem == "call-2"
+    assert "earlier recording at the same path" in str(published.place.why)
+    assert tree(out) == made("one") | made("two", "call-2")
+    assert publish(out, wished(call, "c2"), "three").place.stem == "call-2", "and keeps it"
+    assert tree(out) == made("one") | made("three", "call-2")
+
+
+def test_recordings_of_one_name_get_their_extension_folder_or_number(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for other in ("call.wav", "call.m4a", "may/call.wav", "june/may/call.wav"):
+        (call.parent / other).parent.mkdir(parents=True, exist_ok=True)
+        (call.parent / other).touch()
+    places = [
+        publish(out, wished(call.parent / name, name), name) for name in ("call.wav", "call.m4a", "may/call.wav", "june/may/call.wav")
+    ]
+    assert [published.place.stem for published in places] == ["call", "call-m4a", "call-may", "call-2"]
+    assert [published.place.label for published in places] == ["call", "call-m4a", "call-may", "call-2"]
+
+
+def test_a_recording_that_was_moved_keeps_its_results(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(out, wished(call, "c1"), "one")
+    moved = call.rename(tmp_path / "call.wav")
+    assert publish(out, wished(moved, "c1"), "two").place.stem == "call"
+    assert tree(out) == made("two")
+
+
+@pytest.mark.parametrize("name", ["call.srt", "call/SPEAKER_00.wav", "call/SPEAKER_07.mp3"])
+def test_foreign_files_are_never_replaced(call: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    files.write(out / name, "my own")
+    published = publish(out, wished(call, "c1"), "one")
+    assert (published.place.stem, published.place.label) == ("call-2", "call")
+    assert str(out / name) in str(published.place.why)
+    assert tree(out) == {name: "my own"} | made("one", "call-2")
+
+
+def test_results_corrected_by_hand_are_foreign(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(out, wished(call, "c1"), "one")
+    (out / "call.srt").write_text("corrected")
+    assert publish(out, wished(call, "c1"), "two").place.stem == "call-2"
+    assert tree(out) == made("one") | {"call.srt": "corrected"} | made("two", "call-2")
+    assert publish(out, wished(call, "c1"), "three").place.stem == "call-2"
+
+
+def test_overwrite_replaces_foreign_files_but_no_other_recordings(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    files.write(out / "call.srt", "my own")
+    files.write(out / "call.txt", "notes")
+    assert publish(out, wished(call, "c1", overwrite=True), "one").place.stem == "call"
+    assert tree(out) == made("one") | {"call.txt": "notes"}
+    other = tmp_path / "b" / "call.wav"
+    assert publish(out, wished(other, "c2", overwrite=True), "two").place.stem == "call-b"
+    assert tree(out) == made("one") | {"call.txt": "notes"} | made("two", "call-b")
+    assert publish(out, wished(call, "c3", overwrite=True), "three", people=1).place.stem == "call"
+    assert tree(out) == made("three", people=1) | {"call.txt": "notes"} | made("two", "call-b")
+
+
+def test_inputs_are_never_outputs(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(out, wished(call, "c1"), "one")
+    inputs = (out / "call.json",)
+    assert publish(out, wished(call, "c1", inputs=inputs), "two").place.stem == "call-2"
+    assert tree(out) == made("one") | made("two", "call-2")
+    with pytest.raises(SettingsError, match="is an input of this command and is never written over") as caught:
+        publish(out, wished(call, "c1", inputs=inputs, overwrite=True), "three")
+    assert caught.value.exit_code == 2
+    assert tree(out) == made("one") | made("two", "call-2")
+
+
+def test_a_link_to_an_input_is_an_input(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "words.json").write_text("{}")
+    (out / "call.json").symlink_to(tmp_path / "words.json")
+    with pytest.raises(SettingsError, match="input"):
+        publish(out, wished(call, "c1", inputs=(tmp_path / "words.json",), overwrite=True), "one")
+    assert (tmp_path / "words.json").read_text() == "{}"
+
+
+def test_planted_links_are_not_followed(call: Path, tmp_path: Path) -> None:
+    out, victim = tmp_path / "out", tmp_path / "victim"
+    (victim / "folder").mkdir(parents=True)
+    (victim / "file").write_text("private")
+    out.mkdir()
+    (out / "call.srt").symlink_to(victim / "file")
+    (out / "call-2").symlink_to(victim / "folder")
+    assert publish(out, wished(call, "c1"), "one").place.stem == "call-3"
+    assert publish(out, wished(call, "c1", overwrite=True), "two").place.stem == "call"
+    assert not (out / "call.srt").is_symlink(), "the link itself was replaced"
+    assert tree(victim) == {"file": "private"}
+    shutil.rmtree(out)
+    out.mkdir()
+    (out / ".meetsplit").symlink_to(victim / "folder")
+    with pytest.raises(OutputError, match="is a link"):
+        publish(out, wished(call, "c1"), "three")
+    assert tree(victim) == {"file": "private"}
+
+
+def test_a_manifest_lists_nothing_outside_its_set(call: Path, tmp_path: Path) -> None:
+    """Whoever can write to the folder could name any file in a manifest: no such file is replaced or removed."""
+    out = tmp_path / "out"
+    publish(out, wished(call, "c1"), "one")
+    (tmp_path / "victim.wav").write_text("private")
+    (out / "victim.txt").write_text("private")
+    path = out / ".meetsplit" / "call.json"
+    row = json.loads(path.read_text())
+    for name in ("../victim.wav", "call/../../victim.wav", "victim.txt", "call/../victim.txt"):
+        row["files"][name] = [files.sha256(out / "victim.txt")]
+    path.write_text(json.dumps(row))
+    publish(out, wished(call, "c1"), "two", people=1)
+    assert (tmp_path / "victim.wav").read_text() == "private"
+    assert tree(out) == made("two", people=1) | {"victim.txt": "private"}
+
+
+def test_tracks_that_are_no_longer_part_of_the_set_go_and_nothing_else_does(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(out, wished(call, "c1"), "one", people=3)
+    (out / "call" / "SPEAKER_notes.txt").write_text("mine")
+    (out / "call" / "mine.wav").write_text("mine")
+    publish(out, wished(call, "c1"), "two", people=2)
+    kept = {"call/SPEAKER_notes.txt": "mine", "call/mine.wav": "mine"}
+    assert tree(out) == made("two", people=2) | kept
+    publish(out, wished(call, "c1", tracks=False), "three")
+    assert tree(out) == made("three", people=0) | kept | {f"call/SPEAKER_0{n}.wav": f"two {n}" for n in (0, 1)}, "without tracks, they stay"
+
+
+def test_results_that_were_removed_leave_their_name(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(out, wished(call, "c1", tracks=False), "one")
+    for path in (out / "call.srt", out / "call.json"):
+        path.unlink()
+    assert publish(out, wished(tmp_path / "b" / "call.wav", "c2"), "two").place.stem == "call"
+
+
+def test_a_damaged_manifest_protects_its_files(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(out, wished(call, "c1"), "one")
+    (out / ".meetsplit" / "call.json").write_text('{"recording": ')
+    assert publish(out, wished(call, "c1"), "two").place.stem == "call-2"
+    assert tree(out) == made("one") | made("two", "call-2")
+
+
+def test_two_at_once_never_take_one_stem(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    other = tmp_path / "b" / "call.wav"
+    with ResultsFolder(out).reservation(wished(call, "c1")) as first:
+        with ResultsFolder(out).reservation(wished(other, "c2")) as second:
+            assert (first.place.stem, second.place.stem) == ("call", "call-b")
+        assert publish(out, wished(other, "c2"), "two").place.stem == "call-b"
+    assert hidden(out) == ["call-b.json", "lock"], "nothing was published: nothing is left of the reservation"
+    assert publish(out, wished(call.parent / "x" / "call.wav", "c3"), "three").place.stem == "call"
+
+
+def test_a_dead_process_keeps_no_stem_and_its_staging_is_swept(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code = (
+        "import os, sys; from pathlib import Path; from meetsplit.pipeline.ownership import Owner, Wish; "
+        "from meetsplit.pipeline.results import ResultsFolder; wish = Wish(Owner(sys.argv[2], 'c1'), 'call', 'call', ('.srt',), True)\n"
+        "with ResultsFolder(Path(sys.argv[1])).reservation(wish) as reserved:\n"
+        "    (reserved.staging / 'SPEAKER_00.wav').write_bytes(b'speech')\n"
+        "    os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(out), str(call)], check=True)  # dies without a word, as after kill -9
+    assert len(hidden(out)) == 3
+    assert publish(out, wished(tmp_path / "b" / "call.wav", "c2"), "two").place.stem == "call"
+    assert hidden(out) == ["call.json", "lock"]
+
+
+def test_staging_is_private(call: Path, tmp_path: Path) -> None:
+    with ResultsFolder(tmp_path / "out").reservation(wished(call, "c1")) as reserved:
+        assert reserved.staging.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_file_that_appears_meanwhile_is_kept(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with ResultsFolder(out).reservation(wished(call, "c1", tracks=False)) as reserved:
+        files.write(out / "call.json", "by another program")
+        published = reserved.publish(lambda label: {".srt": f"{label} .srt", ".json": f"{label} .json"})
+    assert published.place.stem == "call-2"
+    assert "call.json is there and is not what meetsplit wrote" in str(published.place.why)
+    assert tree(out) == {"call.json": "by another program", "call-2.srt": "call .srt", "call-2.json": "call .json"}
+    assert hidden(out) == ["call-2.json", "lock"]
+
+
+def test_a_file_that_appears_in_the_last_moment_is_kept(call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at the names and the renames, of which the first is undone."""
+    out = tmp_path / "out"
+
+    class Disk(files.Disk):
+        def link(self, source: Path, target: Path) -> None:
+            if target.name == "call.json" and not target.exists():
+                target.write_text("by another program")
+            super().link(source, target)
+
+    monkeypatch.setattr(files, "disk", Disk())
+    assert publish(out, wished(call, "c1"), "one").place.stem == "call-2"
+    assert tree(out) == {"call.json": "by another program"} | made("one", "call-2")
+    assert hidden(out) == ["call-2.json", "lock"]
+
+
+def test_disks_without_hard_links(call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Disk(files.Disk):
+        def link(self, source: Path, target: Path) -> None:
+            raise OSError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(files, "disk", Disk())
+    out = tmp_path / "out"
+    publish(out, wished(call, "c1"), "one")
+    publish(out, wished(call, "c1"), "two")
+    assert tree(out) == made("two")
+
+
+def test_permissions_of_replaced_results_stay(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(out, wished(call, "c1"), "one")
+    (out / "call.json").chmod(0o600)
+    publish(out, wished(call, "c1"), "two")
+    assert (out / "call.json").stat().st_mode & 0o777 == 0o600
+    assert (out / "call.srt").stat().st_mode & 0o777 != 0o600
+
+
+class Died(BaseException):
+    """The power went."""
+
+
+class Counting(files.Disk):
+    """A disk whose ``last``-th changing call raises ``error``, and every one after it too where that is `Died`."""
+
+    def __init__(self, last: int, error: BaseException) -> None:
+        self.calls, self.last, self.error = 0, last, error
+
+    def _call(self) -> None:
+        self.calls += 1
+        if self.calls == self.last or (self.calls > self.last and isinstance(self.error, Died)):
+            raise self.error
+
+    def create(self, path: Path, mode: int) -> BinaryIO:
+        self._call()
+        return super().create(path, mode)
+
+    def fsync(self, file: IO[bytes]) -> None:
+        self._call()
+        super().fsync(file)
+
+    def sync_folder(self, folder: Path) -> None:
+        self._call()
+        super().sync_folder(folder)
+
+    def replace(self, source: Path, target: Path) -> None:
+        self._call()
+        super().replace(source, target)
+
+    def link(self, source: Path, target: Path) -> None:
+        self._call()
+        super().link(source, target)
+
+    def unlink(self, path: Path) -> None:
+        self._call()
+        super().unlink(path)
+
+    def mkdir(self, folder: Path, mode: int) -> None:
+        self._call()
+        super().mkdir(folder, mode)
+
+    def rmdir(self, folder: Path) -> None:
+        self._call()
+        super().rmdir(folder)
+
+
+def at_every_call(
+    monkeypatch: pytest.MonkeyPatch, error: Callable[[], BaseException], prepare: Callable[[], None], work: Callable[[], Any]
+) -> Any:
+    """Do ``work`` after ``prepare`` with the disk failing at the first call, the second …; yields after each that did not end well."""
+    number = 0
+    while True:
+        number += 1
+        monkeypatch.setattr(files, "disk", files.Disk())
+        prepare()
+        disk = Counting(number, error())
+        monkeypatch.setattr(files, "disk", disk)
+        ended = False
+        with suppress(OutputError, Died):
+            work()
+            ended = True
+        monkeypatch.setattr(files, "disk", files.Disk())
+        if disk.calls < number:
+            assert number > 20, "there were calls to fail at"
+            return
+        yield number, ended
+
+
+def test_a_disk_that_fails_anywhere_leaves_the_old_set_or_the_new_one(call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    notes = {"call.txt": "notes", "call/mine.txt": "mine"}
+    old, new = made("old", people=3) | notes, made("new", people=2) | notes
+
+    def prepare() -> None:
+        shutil.rmtree(out, ignore_errors=True)
+        publish(out, wished(call, "c1"), "old", people=3)
+        for name, text in notes.items():
+            files.write(out / name, text)
+
+    for number, ended in at_every_call(
+        monkeypatch, lambda: OSError(errno.ENOSPC, "full"), prepare, lambda: publish(out, wished(call, "c1"), "new")
+    ):
+        found = tree(out)
+        whole = {name: text for name, text in found.items() if name != "call/SPEAKER_02.wav"}
+        if ended:
+            assert whole == new, number
+        else:
+            assert found == old or whole == new, (number, found)
+        publish(out, wished(call, "c1"), "new")
+        assert tree(out) == new
+        assert hidden(out) == ["call.json", "lock"]
+
+
+def test_a_crash_anywhere_leaves_whole_files_and_the_same_command_ends_with_the_right_set(
+    call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    notes = {"call.txt": "notes", "call/mine.txt": "mine"}
+    old, new = made("old", people=3) | notes, made("new", people=2) | notes
+
+    def prepare() -> None:
+        shutil.rmtree(out, ignore_errors=True)
+        publish(out, wished(call, "c1"), "old", people=3)
+        for name, text in notes.items():
+            files.write(out / name, text)
+
+    for number, _ in at_every_call(monkeypatch, Died, prepare, lambda: publish(out, wished(call, "c1"), "new")):
+        for name, text in tree(out).items():
+            assert text in (old.get(name), new.get(name)), (number, name)
+        assert tree(out).keys() >= new.keys(), number
+        publish(out, wished(call, "c1"), "new")
+        assert tree(out) == new, number
+        assert hidden(out) == ["call.json", "lock"], number
+
+
+def test_renames_are_durable_before_the_last_manifest(call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Content before its name, names before the record of them: what a loss of power must never turn around."""
+    out = tmp_path / "out"
+    publish(out, wished(call, "c1"), "old", people=3)
+    log: list[tuple[str, str]] = []
+
+    class Disk(files.Disk):
+        def fsync(self, file: IO[bytes]) -> None:
+            log.append(("fsync", Path(file.name).name))
+            super().fsync(file)
+
+        def sync_folder(self, folder: Path) -> None:
+            log.append(("sync", folder.relative_to(tmp_path).as_posix()))
+            super().sync_folder(folder)
+
+        def replace(self, source: Path, target: Path) -> None:
+            log.append(("rename", target.relative_to(tmp_path).as_posix()))
+            super().replace(source, target)
+
+        def unlink(self, path: Path) -> None:
+            log.append(("unlink", path.relative_to(tmp_path).as_posix()))
+            super().unlink(path)
+
+    monkeypatch.setattr(files, "disk", Disk())
+    publish(out, wished(call, "c1"), "new", people=2)
+    manifests = [at for at, step in enumerate(log) if step == ("rename", "out/.meetsplit/call.json")]
+    renames = [at for at, (what, name) in enumerate(log) if what == "rename" and name in {f"out/{name}" for name in made("new")}]
+    assert len(renames) == 4
+    assert manifests[0] < min(renames) < max(renames) < manifests[-1]
+    assert ("fsync", "text.srt") in log[: min(renames)]
+    for folder in ("out", "out/call"):
+        last = max(at for at in renames if log[at][1].rpartition("/")[0] == folder)
+        assert ("sync", folder) in log[last : manifests[-1]]
+    removed = log.index(("unlink", "out/call/SPEAKER_02.wav"))
+    assert max(renames) < removed < manifests[-1]
+    assert ("sync", "out/call") in log[removed : manifests[-1]]
+
+
+def test_an_impossible_folder_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="choose another folder"):
+        ResultsFolder(tmp_path / "file" / "out").check()
+    ResultsFolder(tmp_path / "made" / "deep").check()
+    assert list((tmp_path / "made" / "deep").iterdir()) == [tmp_path / "made" / "deep" / ".meetsplit"]
+    assert hidden(tmp_path / "made" / "deep") == ["lock"]
+
+
+def test_reservations_for_later_work(call: Path, tmp_path: Path) -> None:
+    """A queued recording keeps its stem while others come and go; one that replaces it at its path takes the stem over."""
+    out = tmp_path / "out"
+    other = tmp_path / "b" / "call.wav"
+    places = ResultsFolder(out).reserve([wished(call, "c1"), wished(other, "c2")])
+    assert [place.stem for place in places if isinstance(place, Place)] == ["call", "call-b"]
+    assert publish(out, wished(tmp_path / "c" / "call.wav", "c3"), "three").place.stem == "call-c"
+    assert ResultsFolder(out).reserve([wished(call, "c1"), wished(call, "c4")]) == [Place("call", "call"), Place("call", "call")]
+    assert publish(out, wished(call, "c4"), "four").place.stem == "call"
+    assert publish(out, wished(other, "c2"), "two").place.stem == "call-b"
+
+
+def reason(call: Path, out: Path, content: str) -> Mapping[str, str]:
+    wish = wished(call, content, suffixes=(".failed.txt",), tracks=False)
+    with ResultsFolder(out).reservation(wish) as reserved:
+        reserved.publish(lambda label: {".failed.txt": f"{content} failed"})
+    return tree(out)
+
+
+def test_the_reason_of_a_failure_goes_when_there_are_results(call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert reason(call, out, "c1") == {"call.failed.txt": "c1 failed"}
+    publish(out, wished(call, "c2"), "one")
+    assert tree(out) == made("one"), "the file was replaced by a good one"
+    assert reason(call, out, "c2") == made("one") | {"call.failed.txt": "c2 failed"}
+    (out / "call.failed.txt").write_text("notes of mine")
+    publish(out, wished(call, "c2"), "two")
+    assert tree(out) == made("two") | {"call.failed.txt": "notes of mine"}
+    assert reason(call, out, "c2") == made("two") | {"call.failed.txt": "notes of mine", "call-2.failed.txt": "c2 failed"}

@@ -1,0 +1,175 @@
+"""What is printed and written holds other people's text: no control character of theirs reaches a terminal, no formula a spreadsheet."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+import json
+import logging
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from meetsplit.console import progress, terminal
+from meetsplit.console.terminal import Terminal
+from meetsplit.jobs import database
+from meetsplit.pipeline.controls import json_escaped, shown
+from meetsplit.pipeline.data import MadeBy, Segment, Span, Transcript, Turn, Word
+from meetsplit.pipeline.events import Finished, Noticed, Progressed, Started
+from meetsplit.pipeline.exporters import export, names, read_transcript, talk_time
+from meetsplit.pipeline.settings import Outputs
+
+ROOT = Path(__file__).parents[1]
+NASTY = "a\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202egpj.\u2066x\rb\x08\x00\u2028c"
+CONTROLS = {chr(code) for code in (*range(9), *range(11, 32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+STYLED = {"\x1b"}
+"""Rich's own, on a terminal."""
+
+
+def printed(*things: object, on_a_terminal: bool = False) -> str:
+    stream = io.StringIO()
+    console = Terminal(file=stream, force_terminal=on_a_terminal, width=300, color_system=None)
+    for thing in things:
+        console.print(thing, soft_wrap=True)
+    return stream.getvalue()
+
+
+def table(*cells: str) -> Table:
+    made = Table("one", "two")
+    made.add_row(*cells, style="red")
+    return made
+
+
+@pytest.mark.parametrize("thing", [NASTY, Text(NASTY), table(NASTY, "x"), Group(Text(NASTY), NASTY)], ids=["line", "text", "cell", "group"])
+def test_no_control_character_reaches_the_terminal(thing: object) -> None:
+    out = printed(thing)
+    assert not set(out) & CONTROLS
+    assert "\\x1b[2J" in out
+    assert "\\u202e" in out
+
+
+def test_brackets_and_colons_in_names_are_text() -> None:
+    """`rich` would take ``[/x]`` for a closing tag without an opening one, which is an error, and ``:smile:`` for a picture."""
+    assert "[/x] [red]a[/red] :smile:" in printed("[/x] [red]a[/red] :smile:")
+    assert "[/x] [red]a" in printed(table("[/x] [red]a", ""))
+
+
+@pytest.mark.parametrize("on_a_terminal", [True, False])
+def test_progress_sends_no_control_character_of_others(on_a_terminal: bool) -> None:
+    stream = io.StringIO()
+    console = Terminal(file=stream, force_terminal=on_a_terminal, width=300, color_system=None)
+    with progress.Reporter(console) as tell:
+        tell(Started("decode", 1.0, "s"))
+        tell(Progressed("decode", 0.5, 1.0))
+        tell(Noticed(f"{NASTY} [/x]", "decode"))
+        tell(Finished("decode", 1.0, f"{NASTY} [/x]"))
+    out = stream.getvalue()
+    assert not set(out) & (CONTROLS - STYLED - {"\r"} if on_a_terminal else CONTROLS)
+    assert "\x1b]0;" not in out
+    assert "\x1b[2J\x9b" not in out
+    assert "\\x1b[2J" in out
+    assert "[/x]" in out
+
+
+def test_everything_that_prints_goes_through_the_terminal() -> None:
+    for file in (ROOT / "cli.py", *(ROOT / "console").glob("*.py")):
+        if file.name == Path(terminal.__file__).name:
+            continue
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id != "Console", f"{file.name}, line {node.lineno}"
+
+
+def test_file_names_in_errors_and_notes_are_written_out(tmp_path: Path) -> None:
+    """End to end: what `run` and `export` say about a hostile name."""
+    name = "x\x1b]0;owned\x07\u202ev.wav"
+    for made in (tmp_path / name, tmp_path / "b" / name):
+        made.parent.mkdir(exist_ok=True)
+        with wave.open(str(made), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(16000)
+            file.writeframes(b"")
+    bad = tmp_path / f"{name}.json"
+    bad.write_text("{", "utf-8")
+    (tmp_path / "x.rttm").write_text("", "utf-8")
+    (tmp_path / "x.stm").write_text("", "utf-8")
+    own = ("--rttm", "x.rttm", "--script", "x.stm", "--separate", "off", "--no-cache", "-o", "out")
+    for arguments in (("run", name, f"b/{name}", *own), ("export", bad.name), ("cache", "show", "--cache-dir", f"{name}.d")):
+        command = [sys.executable, "-m", "meetsplit.cli", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path, check=False)
+        out = done.stdout + done.stderr
+        assert "\\x1b]0;owned\\x07\\u202ev.wav" in out, out
+        assert not set(out) & CONTROLS
+
+
+def test_log_lines_hold_no_control_character() -> None:
+    record = logging.LogRecord("dbos", logging.ERROR, "", 1, "failed: %s", (NASTY,), None)
+    assert not set(database._Shown("%(message)s").format(record)) & CONTROLS
+
+
+@given(st.text())
+def test_what_is_shown_is_printable_and_plain_text_stays(text: str) -> None:
+    out = shown(text)
+    assert not set(out) & CONTROLS
+    out.encode()
+    if not set(text) & (CONTROLS | {"\u2028", "\u2029"}) and not any(0xD800 <= ord(letter) < 0xE000 for letter in text):
+        assert out == text
+
+
+@given(st.text())
+def test_json_says_the_same_without_control_characters(text: str) -> None:
+    made = json_escaped(json.dumps({"x": text}, ensure_ascii=False))
+    assert json.loads(made) == {"x": text}
+    assert not set(made) & CONTROLS
+
+
+def said(text: str, name: str) -> Transcript:
+    words = (Word(Span(0.0, 1.0), text),)
+    return Transcript(
+        "call", 2.0, (Segment("SPEAKER_00", words),), (Turn(Span(0.0, 1.0), "SPEAKER_00"),), MadeBy("0"), (("SPEAKER_00", name),)
+    )
+
+
+@pytest.mark.parametrize("kind", names())
+def test_no_format_holds_a_control_character(kind: str) -> None:
+    """The text is kept; terminals obey C0 and C1, so these go, or are JSON's escapes."""
+    controls = {chr(code) for code in (*range(9), *range(11, 32), *range(0x7F, 0xA0))}
+    made = export(said(NASTY, NASTY), kind, Outputs())
+    assert not set(made) & controls
+    if kind == "json":
+        assert read_transcript(made) == said(NASTY, NASTY)
+
+
+FORMULAS = ("=HYPERLINK(1)", "+1", "-1+1", "@SUM(1)", "＝1+1", "\t=1", "\r=1", " =1")
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_cell_begins_a_formula(text: str) -> None:
+    transcript = said(text, text)
+    rows = list(csv.reader(io.StringIO(export(transcript, "tsv", Outputs())), delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert rows[1] == ["0", "1000", f"'{text.strip()}", f"'{text.strip()}"]
+    row = next(csv.DictReader(io.StringIO(export(transcript, "csv", Outputs()))))
+    assert row["name"] == f"'{text.strip()}"
+    assert float(row["seconds"]) == 1.0
+    assert talk_time(transcript)["name"][0] == text.strip()
+
+
+def test_a_label_is_a_cell_as_well() -> None:
+    transcript = Transcript("call", 1.0, (), (Turn(Span(0.0, 1.0), "=1+1"),), MadeBy("0"))
+    row = next(csv.DictReader(io.StringIO(export(transcript, "csv", Outputs()))))
+    assert (row["speaker"], row["name"]) == ("'=1+1", "'=1+1")
+
+
+def test_numbers_and_plain_text_are_left_alone() -> None:
+    made = export(said("well - yes, 1+1=2", "Ann"), "tsv", Outputs())
+    assert made.splitlines()[1] == "0\t1000\twell - yes, 1+1=2\tAnn"
