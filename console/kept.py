@@ -69,6 +69,24 @@ def clear(
     tell_cleared(shelf.clear(shelf.runs_folder(settle(asked, ())[0]), older_than=older_than * 86400))
 
 
+@shelf_app.command("prune")
+@asking("cache_dir", "cache_size", "config")
+def prune(
+    *,
+    older_than: Annotated[
+        float | None, typer.Option(help="Remove what was last used more than this many days ago. (default: --cache-age)", min=0)
+    ] = None,
+    asked: Mapping[str, Any],
+) -> None:
+    """Hold the cache to its limits now, as every run does at its end: remove what is too old, then what was used longest ago."""
+    from meetsplit.pipeline import shelf
+    from meetsplit.pipeline.units import days_or_none, size_or_none
+
+    settings, _ = settle(asked, ())
+    age = days_or_none(settings.cache_age if older_than is None else older_than, "--older-than")
+    tell_cleared(shelf.prune(shelf.runs_folder(settings), size=size_or_none(settings.cache_size, "--cache-size"), age=age))
+
+
 def tell_cleared(done: Cleared) -> None:
     """Say what went and what stayed; exit code 1 where something could not be removed."""
     print_line(f"{len(done.gone)} recordings cleared, {megabytes(sum(kept.size for kept in done.gone))} freed")

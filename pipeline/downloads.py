@@ -10,6 +10,7 @@ import fnmatch
 import hashlib
 import importlib
 import importlib.util
+import os
 import threading
 import urllib.error
 import urllib.parse
@@ -156,7 +157,13 @@ def whisper_at(name: str) -> Path:
     models = whisper_models()
     if name not in models:
         raise MissingWeights("transcribe", f"--model {name}: {nearest(name, models)}; or a path to a .pt file")
-    return Path.home() / ".cache" / "whisper" / Path(models[name]).name
+    return user_cache() / "whisper" / Path(models[name]).name
+
+
+def user_cache() -> Path:
+    """The user's cache folder: ``$XDG_CACHE_HOME`` where that is an absolute path, otherwise ``~/.cache``."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(given) if os.path.isabs(given) else Path.home() / ".cache"
 
 
 def whisper_sha256(name: str) -> str:

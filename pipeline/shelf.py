@@ -23,6 +23,7 @@ from meetsplit.pipeline.scratch import scratch
 from meetsplit.pipeline.scratch import sweep as sweep_scratch
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.together import Together
+from meetsplit.pipeline.units import days_or_none, size_or_none
 from meetsplit.pipeline.weights import default_cache
 from meetsplit.pipeline.workbench import Workbench, fingerprint
 
@@ -57,8 +58,9 @@ def runs_folder(settings: Settings) -> Path:
 def bench(path: Path | Together, settings: Settings, *, keep: bool = True, tell: Tell = nobody) -> Iterator[Workbench]:
     """The workbench of the recording at ``path``, ours alone inside the block; without ``keep``, a scratch one.
 
-    Waits, and says so, where another process is at work on the same recording. Raises `AudioError` for a recording that cannot
-    be read, `OutputError` where the shelf cannot be written.
+    Waits, and says so, where another process is at work on the same recording. A block that ends well is followed by `prune`
+    with the limits of ``settings``. Raises `AudioError` for a recording that cannot be read, `OutputError` where the shelf
+    cannot be written.
     """
     sweep_scratch()
     if not keep:
@@ -82,6 +84,7 @@ def bench(path: Path | Together, settings: Settings, *, keep: bool = True, tell:
         write(folder / _NAME, path.name, private=True)
         _sweep(folder)
         yield Workbench(folder, tell)
+    _prune_after(runs, folder, settings, tell)
 
 
 def shelved(folder: Path) -> tuple[Shelved, ...]:
@@ -106,6 +109,44 @@ def clear(folder: Path, *, older_than: float = 0.0) -> Cleared:
         if kept.age >= older_than:
             done = _removed(kept, done)
     return done
+
+
+def prune(folder: Path, *, size: int | None, age: float | None) -> Cleared:
+    """Remove what was last used more than ``age`` seconds ago, and then what was used longest ago until ``size`` bytes are left.
+
+    None is no limit. What another process works on stays, and counts. The recording that was used last goes last; where it
+    alone is larger than ``size``, it goes too. Also removes what killed runs left half-written.
+    """
+    done = Cleared()
+    kept = shelved(folder)
+    total = sum(one.size for one in kept)
+    for one in reversed(kept):
+        if (age is not None and one.age >= age) or (size is not None and total > size):
+            done = _removed(one, done)
+            if done.gone and done.gone[-1] is one:
+                total -= one.size
+        elif (one.folder / _LOCK).is_file():
+            lock = try_lock(one.folder / _LOCK)
+            if lock is not None:
+                with lock:
+                    _sweep(one.folder)
+    return done
+
+
+def _prune_after(runs: Path, own: Path, settings: Settings, tell: Tell) -> None:
+    """Hold the shelf to its limits after a run; what goes wrong is told, for the run itself went well."""
+    size, age = size_or_none(settings.cache_size, "--cache-size"), days_or_none(settings.cache_age, "--cache-age")
+    try:
+        done = prune(runs, size=size, age=age)
+    except OutputError as error:
+        tell(Noticed(f"the cache could not be held to its size: {error}"))
+        return
+    for kept, why in done.failed:
+        tell(Noticed(f"{kept.folder} is to be removed from the cache, and cannot be: {why}"))
+    for kept in done.gone:
+        if kept.folder == own and size and kept.size > size:
+            limit = f"more than --cache-size {settings.cache_size}"
+            tell(Noticed(f"finished stages of {kept.name} are not kept: they take {kept.size / 1e6:.0f} MB, {limit}"))
 
 
 def size_on_disk(place: Path) -> int:

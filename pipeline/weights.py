@@ -17,6 +17,7 @@ from meetsplit.pipeline.downloads import (
     fetch_whisper,
     hub_refusal,
     located_hub,
+    user_cache,
     whisper_at,
     whisper_reachable,
     whisper_sha256,
@@ -71,8 +72,8 @@ WHISPER_NAMES: tuple[str, ...] = (
 
 
 def default_cache() -> Path:
-    """Where models are kept unless somebody says otherwise: ``~/.cache/meetsplit``."""
-    return Path.home() / ".cache" / "meetsplit"
+    """Where models and finished stages are kept unless another place is given: ``$XDG_CACHE_HOME/meetsplit``, ``~/.cache/meetsplit``."""
+    return user_cache() / "meetsplit"
 
 
 def locate(source: WeightSource, *, cache: Path) -> Path | None:

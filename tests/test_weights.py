@@ -301,6 +301,7 @@ def test_whisper_names_are_whispers_own() -> None:
 
 
 def test_whisper_files_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -494,6 +495,7 @@ def test_a_rotten_whisper_file_is_replaced(tmp_path: Path, monkeypatch: pytest.M
     folder = tmp_path / "served" / hashlib.sha256(buffer.getvalue()).hexdigest()
     folder.mkdir(parents=True)
     (folder / "tiny.pt").write_bytes(buffer.getvalue())
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setattr(downloads, "whisper_models", lambda: {"tiny": (folder / "tiny.pt").as_uri()})
     path = fetch(WhisperFile("tiny"), tmp_path)
@@ -512,6 +514,7 @@ def test_offline_never_asks_the_network(tmp_path: Path, monkeypatch: pytest.Monk
     def forbidden(*args: object, **kwargs: object) -> None:
         raise AssertionError("the network was asked")
 
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(subprocess, "run", forbidden)
