@@ -26,7 +26,8 @@ def told(queue: Mapping[str, Any], asked: Mapping[str, Any], tell: Tell, finishe
     from meetsplit.jobs import schedule
     from meetsplit.jobs.engine import Worker
     from meetsplit.jobs.flow import Listeners
-    from meetsplit.jobs.limits import Limits, size
+    from meetsplit.jobs.limits import Limits
+    from meetsplit.pipeline.units import size
 
     settings, _ = settle({name: asked[name] for name in ("config", *_OWN) if name in asked}, _known_formats())
     own = {name: getattr(settings, name) for name in _OWN if getattr(settings, name) not in (None, "auto", False)}

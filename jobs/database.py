@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, error
 from sqlalchemy.exc import SQLAlchemyError
 
 from meetsplit.jobs.store import Store
+from meetsplit.pipeline import files
 from meetsplit.pipeline.controls import shown
 from meetsplit.pipeline.errors import JobError, MeetsplitError, SettingsError
 
@@ -73,6 +75,14 @@ def database(asked: str | None, store: Store) -> Database:
     return Database("postgresql://" + asked.split("://", 1)[1], None)
 
 
+class _PrivateLog(logging.handlers.RotatingFileHandler):
+    """A log that only its owner reads: it holds names of recordings, and addresses of webhooks with what is secret in them."""
+
+    def _open(self) -> TextIOWrapper:
+        files.create_private(Path(self.baseFilename))
+        return super()._open()
+
+
 class _Shown(logging.Formatter):
     """Lines that may be read in a terminal."""
 
@@ -84,7 +94,7 @@ def quiet(store: Store) -> None:
     """Send what DBOS logs to the state folder instead of the terminal."""
     logger = logging.getLogger("dbos")
     if not logger.handlers:
-        handler = logging.handlers.RotatingFileHandler(store.state / "log.txt", maxBytes=1 << 20, backupCount=1, delay=True)
+        handler = _PrivateLog(store.state / "log.txt", maxBytes=1 << 20, backupCount=1, delay=True)
         handler.setFormatter(_Shown("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.WARNING)
@@ -96,6 +106,7 @@ def prepare(base: Database, store: Store) -> None:
     quiet(store)
     with explained(base, store):
         if base.file is not None:
+            files.create_private(base.file)  # its write-ahead log gets the same permissions
             check(base.file)
         DBOS.migrate(base.url)
 
