@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from meetsplit.jobs.finding import Found, Patterns
+from meetsplit.jobs.finding import Found, Patterns, obstacle, shown
 from meetsplit.jobs.ledger import Ledger
 from meetsplit.jobs.order import Afterwards, Order
-from meetsplit.pipeline.errors import MeetsplitError
+from meetsplit.pipeline.errors import AudioError, MeetsplitError
 from meetsplit.pipeline.settings import Outputs, Settings
 
 
@@ -56,18 +56,50 @@ class Taken:
 
 
 def take(found: Iterable[Found], request: Request, ledger: Ledger) -> Taken:
-    """An order for every recording that can be read."""
+    """An order for every recording that can be read; whatever is wrong with one file refuses that file and no other."""
     orders: list[Order] = []
     refused: list[tuple[Path, MeetsplitError]] = []
     groups: dict[Path, list[Found]] = {}
     for one in found:
-        groups.setdefault(one.below, []).append(one)
+        problem = obstacle(one.path)
+        if problem is None:
+            groups.setdefault(one.below, []).append(one)
+        else:
+            refused.append((one.path, problem))
     for below, group in groups.items():
-        stems = ledger.claim([one.path for one in group], request.outputs.folder / below)
+        stems, faults = _claimed(ledger, [one.path for one in group], request.outputs.folder / below)
+        refused += faults
         for one in group:
-            try:
-                orders.append(request.order(one, ledger.content(one.path), stems[one.path]))
-            except MeetsplitError as error:
-                refused.append((one.path, error))
+            if one.path in stems:
+                try:
+                    orders.append(request.order(one, ledger.content(one.path), stems[one.path]))
+                except MeetsplitError as error:
+                    refused.append((one.path, error))
+                except _FAULTS as error:
+                    refused.append((one.path, _refusal(one.path, error)))
     ledger.save()
     return Taken(tuple(orders), tuple(refused))
+
+
+_FAULTS = (OSError, ValueError, RuntimeError)
+"""What a single odd name or file may raise in places that did not expect it."""
+
+
+def _claimed(ledger: Ledger, paths: list[Path], folder: Path) -> tuple[dict[Path, str], list[tuple[Path, MeetsplitError]]]:
+    """The names of the results of ``paths``; where one of them cannot have a name, the others still get theirs."""
+    try:
+        return ledger.claim(paths, folder), []
+    except _FAULTS as error:
+        if len(paths) == 1:
+            return {}, [(paths[0], _refusal(paths[0], error))]
+    stems: dict[Path, str] = {}
+    refused: list[tuple[Path, MeetsplitError]] = []
+    for path in paths:
+        own, fault = _claimed(ledger, [path], folder)
+        stems |= own
+        refused += fault
+    return stems, refused
+
+
+def _refusal(path: Path, error: Exception) -> MeetsplitError:
+    return AudioError(f"{shown(path)}: cannot be queued: {getattr(error, 'strerror', None) or error}")
