@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -279,6 +280,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Read when the numerics are loaded: threads that wait for each other leave the processor to others. On an idle machine that
     # costs nothing, on a busy one spinning threads made a step of learning twice as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name need not be UTF-8
     given = _dashed(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]

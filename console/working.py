@@ -121,6 +121,14 @@ def news(engine: Engine, jobs: Iterable[str], pause: Callable[[], bool]) -> None
             return
 
 
+def left_over(delays: Mapping[str, float]) -> None:
+    """Say how many recordings wait for another attempt that this process does not wait for."""
+    if delays:
+        many = "1 recording that failed is" if len(delays) == 1 else f"{len(delays)} recordings that failed are"
+        seconds = max(0.0, min(delays.values()))
+        say(f"note: {many} tried again by the next `meetsplit watch` or `meetsplit worker`, in {seconds:.0f} s at the earliest")
+
+
 def watch_on(look: Callable[[], Any], pause: Callable[[], bool]) -> None:
     """Look until asked to stop; a complaint is said once for as long as it lasts."""
     said: tuple[str, ...] = ()
