@@ -12,6 +12,7 @@ import math
 import pickle
 import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -34,6 +35,10 @@ _KINDS = {
     "BoolStorage": np.bool_,
 }
 _PLAIN = {"dict": dict, "list": list, "set": set, "tuple": tuple, "int": int, "long": int, "float": float, "str": str, "bool": bool}
+
+
+_DAMAGE = (AttributeError, LookupError, MemoryError, OSError, OverflowError, RuntimeError, TypeError, ValueError, struct.error, zlib.error)
+"""What the readers of pickles and archives raise about a damaged file."""
 
 
 class Inert:
@@ -62,11 +67,14 @@ class Inert:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds plain containers and arrays over ``storages``, which are filled in by whoever reads the file."""
+    """Builds plain containers and arrays over ``storages``, which are filled in by whoever reads the file.
 
-    def __init__(self, stream: io.BufferedIOBase, storages: dict[str, Tensor]) -> None:
+    No storage has more than ``most`` bytes.
+    """
+
+    def __init__(self, stream: io.BufferedIOBase, storages: dict[str, Tensor], most: int) -> None:
         super().__init__(stream)
-        self._storages = storages
+        self._storages, self._most = storages, most
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -83,6 +91,8 @@ class _Unpickler(pickle.Unpickler):
         if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage" and isinstance(pid[1], np.dtype)):
             raise pickle.UnpicklingError(f"an unknown kind of storage: {pid!r:.80}")
         _, kind, key, _, count, *_ = pid
+        if not 0 <= int(count) * kind.itemsize <= self._most:
+            raise pickle.UnpicklingError("a storage that is larger than the file")
         return self._storages.setdefault(str(key), np.zeros(int(count), kind))
 
 
@@ -98,38 +108,43 @@ def _view(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Everything in the checkpoint at ``path``; tensors are numpy arrays.
 
-    Raises ``pickle.UnpicklingError``, ``EOFError`` or ``zipfile.BadZipFile`` for a file that is not one.
+    Raises ``pickle.UnpicklingError``, ``EOFError`` or ``zipfile.BadZipFile`` for a file that is not one, `OSError` for one that
+    cannot be opened.
     """
+    with path.open("rb"):
+        most = path.stat().st_size
     try:
-        found = _read_zip(path) if zipfile.is_zipfile(path) else _read_sequence(path)
-    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, struct.error) as error:
+        found = _read_zip(path, most) if zipfile.is_zipfile(path) else _read_sequence(path, most)
+    except _DAMAGE as error:
         raise pickle.UnpicklingError(f"not a checkpoint that can be read without running it ({error})") from error
     if not isinstance(found, dict):
         raise pickle.UnpicklingError("not a dictionary at the top")
     return found
 
 
-def _read_zip(path: Path) -> Any:
+def _read_zip(path: Path, most: int) -> Any:
     storages: dict[str, Tensor] = {}
     with zipfile.ZipFile(path) as archive:
         index = next((name for name in archive.namelist() if name.endswith("data.pkl")), None)
         if index is None:
             raise pickle.UnpicklingError("no data.pkl inside")
-        content = _Unpickler(io.BytesIO(archive.read(index)), storages).load()
+        if any(entry.file_size > most for entry in archive.infolist()):
+            raise pickle.UnpicklingError("an entry that is larger than the file")
+        content = _Unpickler(io.BytesIO(archive.read(index)), storages, most).load()
         for key, storage in storages.items():
             raw = archive.read(f"{index.removesuffix('data.pkl')}data/{key}")
             storage[:] = np.frombuffer(raw, storage.dtype, count=storage.size)
     return content
 
 
-def _read_sequence(path: Path) -> Any:
+def _read_sequence(path: Path, most: int) -> Any:
     storages: dict[str, Tensor] = {}
     with path.open("rb") as stream:
-        magic, _, _ = (_Unpickler(stream, {}).load() for _ in range(3))
+        magic, _, _ = (_Unpickler(stream, {}, 0).load() for _ in range(3))
         if magic != _MAGIC:
             raise pickle.UnpicklingError("not a torch checkpoint")
-        content = _Unpickler(stream, storages).load()
-        for key in _Unpickler(stream, {}).load():
+        content = _Unpickler(stream, storages, most).load()
+        for key in _Unpickler(stream, {}, 0).load():
             (count,) = struct.unpack("<q", stream.read(8))
             storage = storages[key]
             if count != storage.size:

@@ -50,13 +50,29 @@ class SoundInfo:
     streams: int
 
 
+class _Lenient:
+    """An open file in which a position before the start is the start: damaged containers ask for one, and PyAV would print a traceback."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.name = file.name
+        self.read, self.tell = file.read, file.tell
+        self._file = file
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to ``offset`` bytes from the start (0), from here (1) or from the end (2); the new position."""
+        try:
+            return self._file.seek(offset, whence)
+        except OSError:
+            return self._file.seek(0)
+
+
 @contextmanager
 def opened(path: Path, content: Content | None = None) -> Iterator[tuple[Any, Any]]:
     """The container and its default audio stream. Raises `AudioError` with a sentence for every reason why not.
 
     With ``content``, also where the file does not hold that any more, or where it changes inside the block.
     """
-    with recording(path) as whole, nullcontext(whole) if content is None else verified(whole, path, content) as file:
+    with recording(path) as whole, nullcontext(_Lenient(whole)) if content is None else verified(whole, path, content) as file:
         try:
             container = av.open(file, "r", io_open=_nothing_else, metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:

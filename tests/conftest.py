@@ -349,12 +349,15 @@ params:
 
 @pytest.fixture(scope="session")
 def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pyannote_folder(tmp_path_factory.mktemp("models") / "tiny-pipeline")
+
+
+def pyannote_folder(folder: Path) -> Path:
     """A folder laid out as pyannote/speaker-diarization-community-1, with small random models: powerset PyanNet, x-vectors, PLDA."""
     import numpy as np
 
     from meetsplit.pipeline.diarizers.hushed import hushed
 
-    folder = tmp_path_factory.mktemp("models") / "tiny-pipeline"
     with hushed():
         networks = pyannote_networks()
         for name, network in networks.items():

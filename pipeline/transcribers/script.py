@@ -98,7 +98,8 @@ class ScriptTranscriber:
         for clip in clips:
             span = audible(clip).span
             clamped = (Word(Span(max(w.span.start, span.start), min(w.span.end, span.end)), w.text, w.confidence) for w in self._said(span))
-            yield Heard(tuple(sorted(clamped)), self._language)
+            # By time and text alone: a word with a confidence and the same one without cannot be compared.
+            yield Heard(tuple(sorted(clamped, key=lambda word: (word.span, word.text))), self._language)
 
     def _said(self, span: Span) -> Iterator[Word]:
         if not self._voices:
