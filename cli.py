@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -250,11 +254,35 @@ def _dashed(arguments: Sequence[str]) -> list[str]:
     return spelt
 
 
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Inside the block, SIGTERM raises `SystemExit` with code 143, so that temporary files go as they do after Ctrl-C.
+
+    A second SIGTERM does not end the cleaning. The commands that work on a queue replace this by handlers of their own.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, lambda number, frame: None)
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; leaves with the exit code: 0 done, 1 something failed, 2 asked wrongly, 130 interrupted."""
+    """Run the command line; leaves with the exit code: 0 done, 1 something failed, 2 asked wrongly, 130 interrupted, 143 terminated."""
     # Read when the numerics are loaded: threads that wait for each other leave the processor to others. On an idle machine that
     # costs nothing, on a busy one spinning threads made a step of learning twice as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name need not be UTF-8
     given = _dashed(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
@@ -270,7 +298,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _exit_code(given: Sequence[str], debug: bool) -> str | int | None:
     """Run the command line and say with which exit code it ends; with ``debug``, errors pass through."""
     try:
-        app(given, prog_name="meetsplit")
+        with _terminable():
+            app(given, prog_name="meetsplit")
     except SystemExit as ended:
         return ended.code
     except MeetsplitError as error:

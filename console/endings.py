@@ -13,6 +13,7 @@ from rich.text import Text
 
 from meetsplit.console.tables import clock
 from meetsplit.jobs.batch import Ending
+from meetsplit.pipeline.controls import shown
 
 _STYLES = {"failed": "red", "cancelled": "yellow", "unfinished": "yellow", "failed before": "red"}
 
@@ -41,7 +42,7 @@ def table(endings: Sequence[Ending], refused: Sequence[tuple[Path, Exception]], 
         rows.add_row(str(ending.slip.order.recording), state, *facts, note, style=_STYLES.get(state))
     for path, error in refused:
         counts["failed"] += 1
-        rows.add_row(str(path), "failed", "", "", "", "", str(error), style="red")
+        rows.add_row(shown(str(path)), "failed", "", "", "", "", str(error), style="red")
     sums = [f"{count} {state}" for state, count in counts.items()]
     if undelivered:
         sums.append("1 delivery failed" if len(undelivered) == 1 else f"{len(undelivered)} deliveries failed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from meetsplit.console.listed import jobs_app
 from meetsplit.console.options import asking
 from meetsplit.console.queueing import be_nice, interruptible, place, queueing, request
 from meetsplit.console.schedules import schedule_app
-from meetsplit.console.working import foresee, news, noted, outcomes, pause, progress, say, told, watch_on
+from meetsplit.console.working import foresee, left_over, news, noted, outcomes, pause, progress, say, told, watch_on
 from meetsplit.pipeline.errors import AudioError, SettingsError
 
 if TYPE_CHECKING:
@@ -80,13 +81,8 @@ def batch(
         ended = endings(engine.client, slips, newest)
         code = stopped.code or (FULL if engine.full else 0)
         untold = failures(engine.client, newest.values())
-        wide().print(
-            table(
-                ended,
-                taken.refused,
-                {ending.slip.job: untold[newest[ending.slip.job]] for ending in ended if newest.get(ending.slip.job) in untold},
-            )
-        )
+        undelivered = {job: untold[last] for job, last in newest.items() if last in untold}
+        wide().print(table(ended, taken.refused, undelivered))
         if engine.full:
             say("--max-memory is reached: what is left waits in the queue; run the same command again")
         code = code or int(bool(taken.refused) or any(ending.failed for ending in ended))
@@ -114,30 +110,38 @@ def watch(
     from meetsplit.jobs.desk import Desk
     from meetsplit.jobs.engine import Engine
     from meetsplit.jobs.ledger import Ledger
-    from meetsplit.jobs.watch import Watch
+    from meetsplit.jobs.watch import REPEATS_WITHIN, Watch, alone
 
     wanted = request(queue, asked, retries=2, folder=folder / "transcripts")
     if wanted.outputs.folder == folder.absolute():
         raise SettingsError(f"-o {folder}: results cannot go to the watched folder itself: choose a folder below it or elsewhere")
     base, store = place(queue)
-    be_nice(_NICE if queue["nice"] is None else queue["nice"])
-    with progress(quiet) as tell:
-        foresee(wanted, tell)
-    failed: list[str] = []
-    with progress(quiet) as tell, Engine(base, store, told(queue, asked, tell, outcomes(None, quiet, failed))) as engine:
-        desk = Desk(engine.client, store)
-        watching = Watch(folder.absolute(), wanted, desk, Ledger.at(store.state))
-        with interruptible(engine, say, terminated=0) as stopped:
-            passing = pause(engine, stopped.asked.is_set, poll)
-            if once:
-                look = watching.once(passing)
-                noted(look.complaints, look.unsettled)
-                newest = wait(desk, look.slips, pause(engine, stopped.asked.is_set))
-                news(engine, newest.values(), pause(engine, stopped.asked.is_set))
-            else:
-                watch_on(watching.look, passing)
-        code = stopped.code or (FULL if engine.full else int(once and bool(failed) and not stopped.asked.is_set()))
-        engine.stop(code)
+    with ExitStack() as held:
+        if once:
+            lock = alone(store, folder, wanted.outputs.folder)
+            if lock is None:
+                say(f"note: another `meetsplit watch --once` is still at work on {folder}; this one ends")
+                return
+            held.enter_context(lock)
+        be_nice(_NICE if queue["nice"] is None else queue["nice"])
+        with progress(quiet) as tell:
+            foresee(wanted, tell)
+        failed: list[str] = []
+        with progress(quiet) as tell, Engine(base, store, told(queue, asked, tell, outcomes(None, quiet, failed))) as engine:
+            desk = Desk(engine.client, store)
+            watching = Watch(folder.absolute(), wanted, desk, Ledger.at(store.state))
+            with interruptible(engine, say, terminated=0) as stopped:
+                passing = pause(engine, stopped.asked.is_set, poll)
+                if once:
+                    look = watching.once(passing)
+                    noted(look.complaints, look.unsettled)
+                    newest = wait(desk, look.slips, pause(engine, stopped.asked.is_set), within=REPEATS_WITHIN)
+                    news(engine, newest.values(), pause(engine, stopped.asked.is_set))
+                    left_over(desk.delays(newest.values()))
+                else:
+                    watch_on(watching.look, passing)
+            code = stopped.code or (FULL if engine.full else int(once and bool(failed) and not stopped.asked.is_set()))
+            engine.stop(code)
     raise typer.Exit(code)
 
 

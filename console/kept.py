@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -12,6 +12,9 @@ from rich.table import Table
 
 from meetsplit.console.options import asking, given_files, settle
 from meetsplit.console.terminal import Terminal
+
+if TYPE_CHECKING:
+    from meetsplit.pipeline.shelf import Cleared
 
 Cache = Annotated[
     bool,
@@ -63,10 +66,36 @@ def clear(
     """Remove kept stages and tracks; transcripts and results that were written elsewhere stay."""
     from meetsplit.pipeline import shelf
 
-    gone, busy = shelf.clear(shelf.runs_folder(settle(asked, ())[0]), older_than=older_than * 86400)
-    print_line(f"{len(gone)} recordings cleared, {megabytes(sum(kept.size for kept in gone))} freed")
-    for kept in busy:
+    tell_cleared(shelf.clear(shelf.runs_folder(settle(asked, ())[0]), older_than=older_than * 86400))
+
+
+@shelf_app.command("prune")
+@asking("cache_dir", "cache_size", "config")
+def prune(
+    *,
+    older_than: Annotated[
+        float | None, typer.Option(help="Remove what was last used more than this many days ago. (default: --cache-age)", min=0)
+    ] = None,
+    asked: Mapping[str, Any],
+) -> None:
+    """Hold the cache to its limits now, as every run does at its end: remove what is too old, then what was used longest ago."""
+    from meetsplit.pipeline import shelf
+    from meetsplit.pipeline.units import days_or_none, size_or_none
+
+    settings, _ = settle(asked, ())
+    age = days_or_none(settings.cache_age if older_than is None else older_than, "--older-than")
+    tell_cleared(shelf.prune(shelf.runs_folder(settings), size=size_or_none(settings.cache_size, "--cache-size"), age=age))
+
+
+def tell_cleared(done: Cleared) -> None:
+    """Say what went and what stayed; exit code 1 where something could not be removed."""
+    print_line(f"{len(done.gone)} recordings cleared, {megabytes(sum(kept.size for kept in done.gone))} freed")
+    for kept in done.busy:
         print_line(f"{kept.name} is being worked on and was left alone")
+    for kept, why in done.failed:
+        print_line(f"{kept.name}: {kept.folder} could not be removed: {why}")
+    if done.failed:
+        raise typer.Exit(1)
 
 
 @asking()

@@ -36,13 +36,19 @@ def list_jobs(
     queue: Mapping[str, Any],
 ) -> None:
     """List every job with its stage, how far it is, the time left, and why it failed."""
-    from meetsplit.jobs.database import client
+    from meetsplit.jobs.database import NoQueue, client
     from meetsplit.jobs.lease import lease
     from meetsplit.jobs.listing import rows
 
     base, store = place(queue)
-    with client(base, store) as opened, closing(lease(base, store.ready())) as own:
-        found = [row for row in rows(opened, store, dead=own.dead) if state is None or row.state.startswith(state)]
+    found: list[Row] = []
+    try:
+        with client(base, store) as opened, closing(lease(base, store.ready())) as own:
+            found = [row for row in rows(opened, store, dead=own.dead) if state is None or row.state.startswith(state)]
+    except NoQueue as nothing:
+        if not as_json:
+            print_line(str(nothing))
+            return
     shown = found[-limit:] if limit else found
     if as_json:
         print_json([row.to_json() for row in shown])

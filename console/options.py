@@ -98,7 +98,22 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
         typer.Option(envvar="HF_TOKEN", show_envvar=True, help="Hugging Face token, for gated models.", rich_help_panel=_MACHINE),
     ] = None,
     cache_dir: Annotated[
-        Path | None, typer.Option(envvar="MEETSPLIT_CACHE", help="Where fetched weights are kept.", rich_help_panel=_MACHINE)
+        Path | None,
+        typer.Option(
+            envvar="MEETSPLIT_CACHE",
+            help="Where fetched weights and finished stages are kept. (default: ~/.cache/meetsplit)",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = None,
+    cache_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Most that finished stages may take; 0: nothing is kept, none: no limit. (default: 5GB)", rich_help_panel=_MACHINE
+        ),
+    ] = None,
+    cache_age: Annotated[
+        str | None,
+        typer.Option(help="Days without use after which finished stages are removed; none: never. (default: 90)", rich_help_panel=_MACHINE),
     ] = None,
     trust_model_code: Annotated[
         bool | None,

@@ -104,7 +104,7 @@ def request(queue: Mapping[str, Any], asked: Mapping[str, Any], *, retries: int,
     from meetsplit.console.options import settle
     from meetsplit.jobs import hooks, webhooks
     from meetsplit.jobs.desk import PRIORITIES
-    from meetsplit.jobs.finding import Patterns
+    from meetsplit.jobs.finding import Patterns, named_in_text
     from meetsplit.jobs.intake import Request
     from meetsplit.jobs.order import Afterwards, anchored
     from meetsplit.pipeline.exporters import names
@@ -114,6 +114,8 @@ def request(queue: Mapping[str, Any], asked: Mapping[str, Any], *, retries: int,
     if queue["priority"] not in PRIORITIES:
         raise SettingsError(f"--priority {queue['priority']}: {nearest(queue['priority'], PRIORITIES)}")
     moved = queue["move_done"].absolute() if queue["move_done"] else None
+    for path in (outputs.folder, moved, settings.rttm, settings.script):
+        named_in_text(path)
     afterwards = Afterwards(
         hooks.parse(queue["on_done"]) if queue["on_done"] else (),
         queue["on_done_timeout"],

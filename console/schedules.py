@@ -50,14 +50,20 @@ def add(  # noqa: PLR0913 - a command's own options
 def list_schedules(*, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False, queue: Mapping[str, Any]) -> None:
     """List the schedules with their last run and their next."""
     from meetsplit.console.listed import print_json
-    from meetsplit.jobs.database import client
+    from meetsplit.jobs.database import NoQueue, client
     from meetsplit.jobs.schedule import timetables
 
     base, store = place(queue)
-    with client(base, store) as opened:
-        found = timetables(opened)
+    try:
+        with client(base, store) as opened:
+            found = timetables(opened)
+    except NoQueue:
+        found = ()
     if as_json:
         print_json([{**dataclasses.asdict(table), "last": _iso(table.last), "next": _iso(table.next)} for table in found])
+        return
+    if not found:
+        print_line("there are no schedules; `meetsplit schedule add` makes one")
         return
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("name", "cron", "time zone", "folder", "last run", "next run"):

@@ -26,7 +26,8 @@ def told(queue: Mapping[str, Any], asked: Mapping[str, Any], tell: Tell, finishe
     from meetsplit.jobs import schedule
     from meetsplit.jobs.engine import Worker
     from meetsplit.jobs.flow import Listeners
-    from meetsplit.jobs.limits import Limits, size
+    from meetsplit.jobs.limits import Limits
+    from meetsplit.pipeline.units import size
 
     settings, _ = settle({name: asked[name] for name in ("config", *_OWN) if name in asked}, _known_formats())
     own = {name: getattr(settings, name) for name in _OWN if getattr(settings, name) not in (None, "auto", False)}
@@ -118,6 +119,14 @@ def news(engine: Engine, jobs: Iterable[str], pause: Callable[[], bool]) -> None
         asked = [workflow.workflow_id for workflow in found]
         if asked and not pause():
             return
+
+
+def left_over(delays: Mapping[str, float]) -> None:
+    """Say how many recordings wait for another attempt that this process does not wait for."""
+    if delays:
+        many = "1 recording that failed is" if len(delays) == 1 else f"{len(delays)} recordings that failed are"
+        seconds = max(0.0, min(delays.values()))
+        say(f"note: {many} tried again by the next `meetsplit watch` or `meetsplit worker`, in {seconds:.0f} s at the earliest")
 
 
 def watch_on(look: Callable[[], Any], pause: Callable[[], bool]) -> None:

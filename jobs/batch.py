@@ -28,9 +28,10 @@ class Ending:
         return self.state in ("failed", "cancelled", "unfinished")
 
 
-def wait(desk: Desk, slips: Iterable[Slip], pause: Callable[[], bool]) -> dict[str, str]:
+def wait(desk: Desk, slips: Iterable[Slip], pause: Callable[[], bool], *, within: float | None = None) -> dict[str, str]:
     """Wait until every job and its repeats have ended; ``pause`` passes the time, False gives up.
 
+    With ``within``, a repeat that is due in more than so many seconds is not waited for: it stays in the queue.
     The name of each order's newest job by the name on its slip.
     """
     newest = {slip.job: slip.job for slip in slips if slip.outcome in ("queued", "waiting")}
@@ -43,6 +44,9 @@ def wait(desk: Desk, slips: Iterable[Slip], pause: Callable[[], bool]) -> dict[s
                 open_jobs.discard(job)
             elif state in ENDED:
                 newest[job] = latest[0]
+        if within is not None:
+            late = {name for name, seconds in desk.delays(newest[job] for job in open_jobs).items() if seconds > within}
+            open_jobs = {job for job in open_jobs if newest[job] not in late}
         if open_jobs and not pause():
             break
     return newest

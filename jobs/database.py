@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+import psycopg
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, error
 from sqlalchemy.exc import SQLAlchemyError
 
 from meetsplit.jobs.store import Store
+from meetsplit.pipeline import files
 from meetsplit.pipeline.controls import shown
 from meetsplit.pipeline.errors import JobError, MeetsplitError, SettingsError
 
@@ -26,6 +30,10 @@ must stay registered."""
 
 RECORDINGS, NEWS, SCANS = "recordings", "news", "scans"
 """The queues: recordings, one at a time per worker; commands and webhooks; scheduled looks into folders."""
+
+
+class NoQueue(JobError):
+    """Nothing was ever queued here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +74,38 @@ def database(asked: str | None, store: Store) -> Database:
         return Database(f"sqlite:///{store.database.absolute()}", store.database.absolute())
     if not asked.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
         raise SettingsError("--database takes postgresql://user@host/name; leave it out for SQLite in the state folder")
+    authority, _, rest = asked.split("://", 1)[1].partition("/")
+    if authority.count("@") > 1 or "@" in rest.partition("?")[0] or re.search(r"[?#].*@", authority):
+        raise SettingsError(
+            "--database: in a user name or a password, @ is written as %40, / as %2F, ? as %3F, # as %23, % as %25 and : as %3A"
+        )
     try:
         urlsplit(asked).port  # noqa: B018 - raises for a port that is no number
     except ValueError as wrong:
-        raise SettingsError(f"--database: {wrong}") from wrong
+        raise SettingsError("--database: host, port (1-65535) or brackets of the address are wrong") from wrong
     return Database("postgresql://" + asked.split("://", 1)[1], None)
+
+
+def without_password(text: str, url: str) -> str:
+    """``text`` without the password of the database's address, as it is written there or as it is meant."""
+    password = urlsplit(url).password
+    for secret in {password, unquote(password)} if password else ():
+        text = text.replace(secret, "***")
+    return text
+
+
+class _PrivateLog(logging.handlers.RotatingFileHandler):
+    """A log that only its owner reads: it holds names of recordings, and addresses of webhooks with what is secret in them.
+
+    Where it cannot be written, the work goes on without it, and nothing of it reaches the terminal.
+    """
+
+    def _open(self) -> TextIOWrapper:
+        files.create_private(Path(self.baseFilename))
+        return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Drop the line: a full disk is reported by whatever else fails there."""
 
 
 class _Shown(logging.Formatter):
@@ -82,9 +117,10 @@ class _Shown(logging.Formatter):
 
 def quiet(store: Store) -> None:
     """Send what DBOS logs to the state folder instead of the terminal."""
+    store.ready()
     logger = logging.getLogger("dbos")
     if not logger.handlers:
-        handler = logging.handlers.RotatingFileHandler(store.state / "log.txt", maxBytes=1 << 20, backupCount=1, delay=True)
+        handler = _PrivateLog(store.state / "log.txt", maxBytes=1 << 20, backupCount=1, delay=True)
         handler.setFormatter(_Shown("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.WARNING)
@@ -96,6 +132,7 @@ def prepare(base: Database, store: Store) -> None:
     quiet(store)
     with explained(base, store):
         if base.file is not None:
+            files.create_private(base.file)  # its write-ahead log gets the same permissions
             check(base.file)
         DBOS.migrate(base.url)
 
@@ -113,16 +150,16 @@ def check(file: Path) -> None:
 def client(base: Database, store: Store, *, make: bool = False) -> Iterator[DBOSClient]:
     """A connection for looking and queueing. ``make`` creates the tables; without it, they have to be there.
 
-    Raises `JobError`.
+    Raises `JobError`, and `NoQueue` where there are no tables yet.
     """
+    if not make and base.file is not None and not base.file.is_file():
+        raise NoQueue(f"{base.place}: there are no jobs yet; `meetsplit batch` or `meetsplit watch` makes some")
     if make:
         prepare(base, store)
     else:
         quiet(store)
     with explained(base, store):
         if base.file is not None and not make:
-            if not base.file.is_file():
-                raise JobError(f"{base.place}: there are no jobs yet; `meetsplit batch` or `meetsplit watch` makes some")
             check(base.file)
         opened = DBOSClient(
             system_database_url=base.url,
@@ -147,16 +184,18 @@ def explained(base: Database, store: Store) -> Iterator[None]:
         raise
     except (SQLAlchemyError, sqlite3.Error, error.DBOSException) as failure:
         cause = getattr(failure, "orig", None) or failure
+        if isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName | psycopg.errors.InvalidCatalogName):
+            raise NoQueue(f"{base.place}: there are no jobs yet; `meetsplit batch` or `meetsplit watch` makes some") from failure
         said = " ".join(str(cause).split())
         raise JobError(_sentence(said, base, store)) from failure
 
 
 def _sentence(said: str, base: Database, store: Store) -> str:
     if base.file is None:
-        return f"the queue at {base.place} cannot be used: {said}"
+        return f"the queue at {base.place} cannot be used: {without_password(said, base.url)}"
     if "locked" in said or "busy" in said:
         return f"{base.file}: another program has held the queue's database for half a minute; close it and try again"
-    if any(word in said for word in ("malformed", "not a database", "corrupt", "page", "rowid", "index", "Freelist", "Tree")):
+    if any(word in said.lower() for word in ("malformed", "not a database", "corrupt", "page", "rowid", "index", "freelist", "tree")):
         return (
             f"{base.file}: the queue's database is damaged ({said}). The jobs' folders under {store.state / 'jobs'} are readable and "
             "finished stages are kept: move the database away and queue the recordings again"

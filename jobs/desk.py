@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -71,6 +72,15 @@ class Desk:
             found = self._client.list_workflows(workflow_ids=asked[at : at + 500], load_input=False, load_output=False)
             known |= {workflow.workflow_id: workflow.status for workflow in found}
         return known
+
+    def delays(self, jobs: Iterable[str]) -> dict[str, float]:
+        """For each of the jobs that waits for its next attempt, in how many seconds that is due."""
+        asked, now = list(jobs), time.time()
+        left: dict[str, float] = {}
+        for at in range(0, len(asked), 500):
+            found = self._client.list_workflows(workflow_ids=asked[at : at + 500], status="DELAYED", load_input=False, load_output=False)
+            left |= {workflow.workflow_id: (workflow.delay_until_epoch_ms or 0) / 1000 - now for workflow in found}
+        return left
 
     def latest(self, job: str) -> tuple[str, str | None]:
         """The newest attempt at the same order and its state; None where the queue knows none."""

@@ -10,7 +10,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TypeAlias
 
-from meetsplit.pipeline.errors import AudioError
+from meetsplit.pipeline.containers import recording
+from meetsplit.pipeline.controls import shown
+from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.media import MEDIA
 
 _OWN_TRACK = "SPEAKER_[0-9][0-9].*"
@@ -62,9 +64,12 @@ def search(places: Iterable[str | Path], patterns: Patterns) -> Search:
     complaints: list[str] = []
     for place in places:
         path = Path(place).absolute()
-        paths = [path] if path.exists() else [Path(name).absolute() for name in sorted(glob.glob(str(place), recursive=True))]
+        try:
+            paths = [path] if path.exists() else _globbed(str(place))
+        except OSError as error:  # no permission to look there, or a name longer than any
+            raise AudioError(f"{shown(str(path))}: cannot be looked at: {error.strerror or error}") from error
         if not paths:
-            raise AudioError(f"{place}: no such file or folder")
+            raise AudioError(f"{shown(str(place))}: no such file or folder")
         for one in paths:
             if not one.is_dir():
                 found.setdefault(one, Found(one))
@@ -72,6 +77,28 @@ def search(places: Iterable[str | Path], patterns: Patterns) -> Search:
             for inner in _walk(one, patterns, complaints):
                 found.setdefault(inner, Found(inner, inner.parent.relative_to(one)))
     return Search(tuple(found[path] for path in sorted(found)), tuple(complaints))
+
+
+def is_text(path: Path) -> bool:
+    """Whether a path is UTF-8, so that it can be kept in the queue, which holds text."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in str(path))
+
+
+def named_in_text(path: Path | None) -> None:
+    """Raise `SettingsError` where a path that the queue has to keep is not UTF-8."""
+    if path is not None and not is_text(path):
+        raise SettingsError(f"{shown(str(path))}: its name is not UTF-8: rename it, or choose another")
+
+
+def obstacle(path: Path) -> AudioError | None:
+    """Why a file cannot be taken at all, before anything is read of it; None where it can be opened."""
+    if not is_text(path):
+        return AudioError(f"{shown(str(path))}: its name is not UTF-8: rename it")
+    try:
+        recording(path).close()
+    except AudioError as error:
+        return error
+    return None
 
 
 def signature(path: Path) -> Signature | None:
@@ -108,9 +135,18 @@ class Settling:
         return {path: seen for path, (seen, times) in self.seen.items() if times >= self.looks}
 
 
+def _globbed(pattern: str) -> list[Path]:
+    """What matches a glob, each file by its shortest path: a link to a folder above would lead to it again and again."""
+    found: dict[tuple[str, str], Path] = {}
+    for name in sorted(glob.glob(pattern, recursive=True), key=lambda name: (name.count(os.sep), name)):
+        path = Path(name).absolute()
+        found.setdefault((os.path.realpath(path.parent), path.name), path)
+    return list(found.values())
+
+
 def _walk(folder: Path, patterns: Patterns, complaints: list[str]) -> list[Path]:
     def complain(error: OSError) -> None:
-        complaints.append(f"{error.filename}: cannot be looked into: {error.strerror}; what lies there is left out")
+        complaints.append(f"{shown(str(error.filename))}: cannot be looked into: {error.strerror}; what lies there is left out")
 
     apart = {place.absolute() for place in patterns.apart}
     found: list[Path] = []

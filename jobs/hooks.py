@@ -53,6 +53,8 @@ def parse(command: str) -> tuple[str, ...]:
         raise SettingsError(f"--on-done {command}: {error}") from error
     if not arguments:
         raise SettingsError("--on-done: a command is needed")
+    if not command.isascii() and any("\ud800" <= letter <= "\udfff" for letter in command):
+        raise SettingsError("--on-done: the command is not UTF-8, and the queue holds text only")
     check(arguments)
     return arguments
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from meetsplit.jobs.finding import Found, Patterns
+from meetsplit.jobs.finding import Found, Patterns, obstacle
 from meetsplit.jobs.ledger import Ledger
 from meetsplit.jobs.order import Afterwards, Order
-from meetsplit.pipeline.errors import MeetsplitError
+from meetsplit.pipeline.controls import shown
+from meetsplit.pipeline.errors import AudioError, MeetsplitError
 from meetsplit.pipeline.results import ResultsFolder
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.pipeline.stems import claims, unique_stems
@@ -58,15 +59,20 @@ class Taken:
 
 
 def take(found: Iterable[Found], request: Request, ledger: Ledger) -> Taken:
-    """An order for every recording that can be read, with the stem that its results have or will have in their folder.
+    """A job for every recording that can be read, with the stem that its results have or will have in their folder.
 
-    Raises `OutputError` where the results folder cannot be written.
+    Whatever is wrong with one file refuses that file and no other. Raises `OutputError` where the results folder
+    cannot be written.
     """
     orders: list[Order] = []
     refused: list[tuple[Path, MeetsplitError]] = []
     groups: dict[Path, list[Found]] = {}
     for one in found:
-        groups.setdefault(one.below, []).append(one)
+        problem = obstacle(one.path)
+        if problem is None:
+            groups.setdefault(one.below, []).append(one)
+        else:
+            refused.append((one.path, problem))
     for below, group in groups.items():
         contents: dict[Found, str] = {}
         for one in group:
@@ -74,7 +80,9 @@ def take(found: Iterable[Found], request: Request, ledger: Ledger) -> Taken:
                 contents[one] = ledger.content(one.path)
             except MeetsplitError as error:
                 refused.append((one.path, error))
-        stems = unique_stems([one.path for one in group])
+            except _FAULTS as error:
+                refused.append((one.path, _refusal(one.path, error)))
+        stems = unique_stems([one.path for one in contents])
         peers, inputs = claims(stems.values()), tuple(stems)
         named = [request.order(one, content, stems[one.path]) for one, content in contents.items()]
         wishes = [dataclasses.replace(order.wish(), peers=peers, inputs=(*order.inputs, *inputs)) for order in named]
@@ -86,3 +94,11 @@ def take(found: Iterable[Found], request: Request, ledger: Ledger) -> Taken:
                 orders.append(dataclasses.replace(order, stem=place.stem))
     ledger.save()
     return Taken(tuple(orders), tuple(refused))
+
+
+_FAULTS = (OSError, ValueError, RuntimeError)
+"""What a single odd name or file may raise in places that did not expect it."""
+
+
+def _refusal(path: Path, error: Exception) -> MeetsplitError:
+    return AudioError(f"{shown(str(path))}: cannot be queued: {getattr(error, 'strerror', None) or error}")

@@ -16,7 +16,7 @@ from typing import BinaryIO, Protocol
 
 import psycopg
 
-from meetsplit.jobs.database import Database
+from meetsplit.jobs.database import Database, without_password
 from meetsplit.jobs.store import Store
 from meetsplit.pipeline.errors import JobError
 from meetsplit.pipeline.locks import try_lock
@@ -44,15 +44,30 @@ def lease(base: Database, store: Store) -> Lease:
 
 
 class FileLease:
-    """Locks in ``workers/`` of the state folder."""
+    """Locks in ``workers/`` of the state folder. Files of workers that were killed are removed by the next one."""
 
     def __init__(self, store: Store, worker: str) -> None:
         self.worker = worker
         self._folder = store.state / "workers"
-        held = try_lock(self._path(worker))
-        if held is None:
-            raise JobError(f"{self._path(worker)}: is held by another process")
-        self._held: BinaryIO = held
+        self._held = self._taken()
+        for path in self._folder.glob("*.lock"):
+            if path != self._path(worker):
+                self.dead(path.stem)
+
+    def _taken(self) -> BinaryIO:
+        """Our own lock, on the file that lies there under our name.
+
+        Another worker that looks for dead ones may take it for one between its creation and its locking, and remove it.
+        """
+        path = self._path(self.worker)
+        for _ in range(_TRIES):
+            held = try_lock(path)
+            if held is not None:
+                if _lies_at(held, path):
+                    return held
+                held.close()
+            time.sleep(0.01)
+        raise JobError(f"{path}: is held by another process")
 
     def beat(self) -> None:
         """Nothing to do: the system keeps the lock for as long as this process lives."""
@@ -73,6 +88,18 @@ class FileLease:
 
     def _path(self, worker: str) -> Path:
         return self._folder / f"{worker}.lock"
+
+
+_TRIES = 100
+"""How often a worker tries to lock its own file. One loss is already rare: two others would have to look at that moment."""
+
+
+def _lies_at(file: BinaryIO, path: Path) -> bool:
+    """Whether the open file is the one at ``path``, and not one that was removed since."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 class PostgresLease:
@@ -99,7 +126,7 @@ class PostgresLease:
                 return False
             self._held.execute("SELECT pg_advisory_unlock(%s)", (_number(worker),))
         except psycopg.Error as error:
-            raise JobError(f"the queue at {self._base.place} cannot be reached: {error}") from error
+            raise JobError(f"the queue at {self._base.place} cannot be reached: {without_password(str(error), self._base.url)}") from error
         return True
 
     def close(self) -> None:
@@ -117,7 +144,7 @@ class PostgresLease:
                     return connection
                 time.sleep(0.1)
         except psycopg.Error as error:
-            said = " ".join(str(error).split())
+            said = without_password(" ".join(str(error).split()), self._base.url)
             raise JobError(f"the queue at {self._base.place} cannot be reached: {said}") from error
         raise JobError(f"the queue at {self._base.place}: the lock of worker {self.worker} is held by another process")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ SLACK = 64 << 20
 
 _RATE, _WIDTH, _DECODED = 16000, 2, 4
 _PEOPLE = 2
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +27,6 @@ class Limits:
     def full(self) -> bool:
         """Whether this process holds more than it may."""
         return self.memory is not None and resident() > self.memory
-
-
-def size(text: str) -> int:
-    """A number of bytes from what people write.
-
-    >>> size("1.5GB"), size("512 MiB")
-    (1500000000, 536870912)
-    """
-    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT]?)(I?)B?\s*", text.upper())
-    if match is None:
-        raise SettingsError(f"--max-memory {text}: write a size such as 8GB or 512MB")
-    number, unit, binary = match.groups()
-    return int(float(number) * (1024 ** "KMGT".index(unit) * 1024 if binary and unit else _UNITS[unit]))
 
 
 def resident() -> int:

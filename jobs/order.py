@@ -19,7 +19,7 @@ from meetsplit.pipeline.ownership import Wish, owner_of, wish
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.pipeline.workbench import fingerprint
 
-OWN = ("hf_token", "cache_dir")
+OWN = ("hf_token", "cache_dir", "cache_size", "cache_age")
 """Settings that are the worker's own and never stored."""
 
 _PATHS = frozenset({"rttm", "script", "cache_dir", "folder", "move_to", "recording", "root"})

@@ -25,6 +25,7 @@ from typing import Any
 from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import JobError, OutputError
 from meetsplit.pipeline.files import write
+from meetsplit.pipeline.locks import remove_locked
 
 KEPT = frozenset({"job.json", "done.json", "failed.txt", "lock"})
 """What stays in a job's folder once it is done."""
@@ -43,10 +44,12 @@ class Store:
     state: Path
 
     def ready(self) -> Store:
-        """The same, with its folders made."""
+        """The same, with its folders made, and what earlier versions kept readable for everybody made private."""
         try:
             for folder in (self.state, self.state / "jobs", self.state / "workers"):
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                folder.mkdir(parents=True, exist_ok=True, mode=files.PRIVATE_FOLDER)
+            for path in (self.state / "jobs", self.state / "workers", *(path for path in self.state.iterdir() if path.is_file())):
+                files.make_private(path)
         except OSError as error:
             raise JobError(f"{self.state}: jobs cannot be kept there: {error.strerror}; choose another --state-dir") from error
         return self
@@ -66,7 +69,7 @@ class Store:
 
     def keep(self, key: str, name: str, content: Mapping[str, Any]) -> None:
         """Write ``<name>.json`` of a job, whole or not at all."""
-        write(self.folder(key) / f"{name}.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        write(self.folder(key) / f"{name}.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n", private=True)
 
     def kept(self, key: str, name: str) -> dict[str, Any] | None:
         """What ``<name>.json`` of a job says; None where there is none, or where the disk has damaged it."""
@@ -93,7 +96,7 @@ class Store:
     def fail(self, key: str, sentence: str) -> str | None:
         """Keep why the last attempt failed; why it could not be kept, where it could not: the database has it, too."""
         try:
-            write(self.folder(key) / "failed.txt", sentence + "\n")
+            write(self.folder(key) / "failed.txt", sentence + "\n", private=True)
         except OutputError as error:
             return str(error)
         return None
@@ -108,8 +111,9 @@ class Store:
                 path.unlink(missing_ok=True)
 
     def forget(self, key: str) -> None:
-        """Remove the job's folder."""
-        shutil.rmtree(self.folder(key), ignore_errors=True)
+        """Remove the job's folder, whose lock the caller holds; what cannot be removed stays."""
+        with suppress(OSError):
+            remove_locked(self.folder(key), self.lock(key))
 
     def keys(self) -> tuple[str, ...]:
         """Every job that has a folder."""

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from meetsplit.jobs.desk import Desk, Slip
-from meetsplit.jobs.finding import Settling, Signature, search
+from meetsplit.jobs.finding import Settling, Signature, is_text, obstacle, search, signature
 from meetsplit.jobs.intake import Request, take
 from meetsplit.jobs.ledger import Ledger
+from meetsplit.jobs.store import Store
 from meetsplit.pipeline.errors import AudioError, MeetsplitError, OutputError
+from meetsplit.pipeline.locks import try_lock
 
 LOOKS = 3
 """How many looks in a row a file has to look the same."""
+
+
+REPEATS_WITHIN = 5.0
+"""Seconds for which a single watch waits for the repeat of a job that failed; a later one is left to the next process."""
+
+
+def alone(store: Store, folder: Path, outputs: Path) -> BinaryIO | None:
+    """The lock of a single watch of ``folder`` with results in ``outputs``; None where another process holds it.
+
+    A timer may start the next watch while the one before is still at work.
+    """
+    name = hashlib.sha256(f"{os.path.realpath(folder)}\0{os.path.realpath(outputs)}".encode()).hexdigest()[:16]
+    return try_lock(store.ready().state / f"watch-{name}.lock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +59,15 @@ class Watch:
             found = search([self._folder], self._request.patterns)
         except MeetsplitError as error:  # the folder is gone for a while: a disk or share that comes back
             return Look((), 0, (str(error),))
-        self._settling = self._settling.look([one.path for one in found.found])
+        problems = {one.path: problem for one in found.found if (problem := _problem(one.path)) is not None}
+        self._settling = self._settling.look([one.path for one in found.found if one.path not in problems])
         settled = self._settling.settled()
         ready = [one for one in found.found if one.path in settled and self._taken.get(one.path) != settled[one.path]]
         try:
             taken = take(ready, self._request, self._ledger) if ready else None
         except OutputError as error:  # the results folder cannot be written for a while: tried again at the next look
-            return Look((), len(ready), (*found.complaints, str(error)))
-        complaints = list(found.complaints)
+            return Look((), len(ready), (*found.complaints, *problems.values(), str(error)))
+        complaints = [*found.complaints, *problems.values()]
         slips: list[Slip] = []
         for order in taken.orders if taken else ():
             slips.append(self._desk.put(order, repeat="never"))
@@ -74,3 +93,11 @@ class Watch:
             if number < LOOKS - 1 and not wait():
                 break
         return Look(tuple(slips), unsettled, tuple(complaints))
+
+
+def _problem(path: Path) -> str | None:
+    """Why a file that lies there can never settle; None for one that can, and for one that is empty or gone by now."""
+    if (is_text(path) and signature(path) is not None) or not os.path.lexists(path) or (path.is_file() and not path.stat().st_size):
+        return None
+    problem = obstacle(path)
+    return None if problem is None else str(problem)

@@ -10,7 +10,7 @@ import fnmatch
 import hashlib
 import importlib
 import importlib.util
-import tempfile
+import os
 import threading
 import urllib.error
 import urllib.parse
@@ -20,21 +20,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from meetsplit.pipeline import checksums
 from meetsplit.pipeline.errors import MissingDependency, MissingWeights, nearest
 from meetsplit.pipeline.events import Progressed, Tell
+from meetsplit.pipeline.scratch import scratch
 from meetsplit.pipeline.sources import Hub
 
 _BLOCK = 1 << 20
 
 
 def located_hub(source: Hub) -> Path | None:
-    """The newest whole copy in the Hugging Face cache; None where a needed file is missing."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(source.repo_id, revision=source.revision, local_files_only=True))
-    except (LocalEntryNotFoundError, ValueError, OSError):
+    """The newest whole copy in the Hugging Face cache; None where a needed file is missing or damaged."""
+    folder = _snapshot(source)
+    if folder is None or damaged_in_hub(source):
         return None
     files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     needed = source.patterns or ("*",)
@@ -43,14 +41,38 @@ def located_hub(source: Hub) -> Path | None:
     return folder if whole and not broken_off else None
 
 
+def damaged_in_hub(source: Hub) -> list[Path]:
+    """Files of the newest copy in the Hugging Face cache whose content is not what their checksum says; links to nothing as well."""
+    folder = _snapshot(source)
+    if folder is None:
+        return []
+    links = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file()]
+    needed = source.patterns or ("*",)
+    found = [path for path in links if any(fnmatch.fnmatch(path.relative_to(folder).as_posix(), pattern) for pattern in needed)]
+    return [path for path in found if not checksums.intact_blob(path)]
+
+
+def _snapshot(source: Hub) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source.repo_id, revision=source.revision, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError, OSError):
+        return None
+
+
 def fetch_hub(source: Hub, *, stage: str, token: str | None, tell: Tell, instead: str | None) -> Path:
-    """Fetch a repository into the Hugging Face cache. Raises `MissingWeights` with the hub's reason and the next step."""
+    """Fetch a repository into the Hugging Face cache, damaged files again. Raises `MissingWeights` with the reason and the next step."""
     from huggingface_hub import snapshot_download
 
     refused = hub_refusal(source, token, 5.0)
     if refused is not None:
         raise MissingWeights(stage, f"{refused}{_or(instead)}")
     try:
+        for path in damaged_in_hub(source):
+            path.resolve().unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         folder = snapshot_download(
             source.repo_id,
             revision=source.revision,
@@ -135,11 +157,22 @@ def whisper_at(name: str) -> Path:
     models = whisper_models()
     if name not in models:
         raise MissingWeights("transcribe", f"--model {name}: {nearest(name, models)}; or a path to a .pt file")
-    return Path.home() / ".cache" / "whisper" / Path(models[name]).name
+    return user_cache() / "whisper" / Path(models[name]).name
+
+
+def user_cache() -> Path:
+    """The user's cache folder: ``$XDG_CACHE_HOME`` where that is an absolute path, otherwise ``~/.cache``."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(given) if os.path.isabs(given) else Path.home() / ".cache"
+
+
+def whisper_sha256(name: str) -> str:
+    """The checksum of one of whisper's models, which its address holds."""
+    return whisper_models()[name].split("/")[-2]
 
 
 def whole_file(path: Path) -> bool:
-    """Whether a checkpoint is whole: the index of a zip archive stands at its end, so a broken-off one has none."""
+    """Whether a checkpoint ends as it should: the index of a zip archive stands at its end, so a broken-off one has none."""
     return path.is_file() and zipfile.is_zipfile(path)
 
 
@@ -149,10 +182,10 @@ def fetch_whisper(name: str, *, stage: str, tell: Tell) -> Path:
     address = whisper_models()[name]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as scratch:
-            fresh = Path(scratch) / target.name
+        with scratch(target.parent, ".fetching-") as folder:
+            fresh = folder / target.name
             found = _stream(address, fresh, lambda done, total: tell(Progressed("fetch", done / 1e6, total / 1e6 if total else None)))
-            if found != address.split("/")[-2]:
+            if found != whisper_sha256(name):
                 raise MissingWeights(stage, f"openai-whisper {name}: the download is damaged (wrong checksum); nothing was kept, try again")
             fresh.replace(target)
     except OSError as error:

@@ -113,9 +113,10 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
 
     It lies under a temporary name in the same folder, which is made if need be; its contents are on the disk before it
     is renamed, and the rename is on the disk when this returns. Permissions are those of the file it replaces;
-    a new file is 0600 with ``private`` (a new folder 0700), otherwise what the umask says. An `OSError` inside the
-    block or outside becomes an `OutputError`: not writable, disk full, a directory in the way, name too long. A link
-    is followed; what exists and is no regular file is never replaced.
+    a new file is 0600 with ``private`` (a new folder 0700), otherwise what the umask says. Under its temporary name, which
+    is where a killed process leaves it, every file is 0600. An `OSError` inside the block or outside becomes an `OutputError`:
+    not writable, disk full, a directory in the way, name too long. A link is followed; what exists and is no regular file is
+    never replaced.
     """
     target = Path(os.path.realpath(path))
     made: list[Path] = []
@@ -124,10 +125,11 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     try:
         mode = _checked_mode(path, target)
         made = make_folder(target.parent, private=private)
-        with disk.create(temporary, PRIVATE_FILE if private else 0o666) as file:
-            if mode is not None:
-                os.chmod(temporary, mode)
+        with disk.create(temporary, PRIVATE_FILE if private or mode is not None else 0o666) as file:
+            final = stat.S_IMODE(os.fstat(file.fileno()).st_mode) if mode is None else mode
+            os.chmod(temporary, PRIVATE_FILE)
             yield file
+            os.chmod(temporary, final)
             disk.fsync(file)
         disk.replace(temporary, target)
         done = True
@@ -167,6 +169,28 @@ def make_folder(folder: Path, *, private: bool = False) -> list[Path]:
     return made
 
 
+def create_private(path: Path) -> None:
+    """An empty file that only its owner may read, unless there is one; one that is there is made private. Raises `OSError`."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
+    make_private(path)
+
+
+def make_private(path: Path) -> None:
+    """Take the permissions of a file or folder from everybody but its owner; what is not there or another user's stays as it is."""
+    with suppress(FileNotFoundError, PermissionError):
+        about = path.lstat()
+        if stat.S_IMODE(about.st_mode) & 0o077 and not stat.S_ISLNK(about.st_mode):
+            path.chmod(stat.S_IMODE(about.st_mode) & PRIVATE_FOLDER)
+
+
+def make_tree_private(folder: Path) -> None:
+    """The same for a folder and all that is in it; links are not followed. Raises `OSError`."""
+    make_private(folder)
+    for place, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            make_private(Path(place) / name)
+
+
 def install(source: Path, target: Path, *, overwrite: bool) -> None:
     """Rename the finished and synced file ``source`` to ``target`` on the same disk; durable once the folder is synced.
 
@@ -203,7 +227,7 @@ def move(source: Path, target: Path, *, temporary: Path | None = None) -> None:
             raise
         temporary = temporary or temporary_name(target.parent)
         try:
-            with source.open("rb") as old, disk.create(temporary, 0o666) as new:
+            with source.open("rb") as old, disk.create(temporary, PRIVATE_FILE) as new:
                 shutil.copyfileobj(old, new, _BLOCK)
                 disk.fsync(new)
             shutil.copystat(source, temporary)

@@ -1,15 +1,23 @@
-"""Who is at work here? Locks that the system itself takes back when a process ends, however it ends."""
+"""Locks on files that the system itself takes back when a process ends, however it ends.
+
+A lock file may be removed by its holder only: whoever waited for it then finds that the file at its path is another one, or
+none, and begins anew. So two processes never hold the lock at the same path.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError
+
+_ATTEMPTS = 100
+"""How often a lock file is made again whose folder another process removes at the same moment."""
 
 if sys.platform == "win32":
     import msvcrt
@@ -24,36 +32,77 @@ else:
 
 
 def try_lock(path: Path) -> BinaryIO | None:
-    """The open file that holds the lock at ``path`` until it is closed; None where somebody else holds it.
-
-    The file stays behind: removing it would let two processes lock two files of the same name. Raises `OutputError`.
-    """
-    file = _opened(path)
+    """The open file that holds the lock at ``path`` until it is closed; None where another process holds it. Raises `OutputError`."""
     try:
-        _take(file, wait=False)
+        return _taken(path, wait=False)
     except OSError:
-        file.close()
         return None
-    return file
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock at ``path``; waits for as long as somebody else holds it. Raises `OutputError`."""
-    file = _opened(path)
+def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock at ``path``; calls ``waiting`` and waits where another process holds it. Raises `OutputError`."""
     try:
         try:
-            _take(file, wait=True)
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be locked: {error.strerror}; choose a folder on another disk") from error
+            file = _taken(path, wait=False)
+        except BlockingIOError:
+            waiting()
+            file = _taken(path, wait=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be locked: {error.strerror}; choose a folder on another disk") from error
+    with file:
         yield
-    finally:
+
+
+def remove_locked(folder: Path, lock: Path) -> None:
+    """Remove ``folder`` and all that is in it, its file ``lock`` last; the caller holds that lock.
+
+    Another process that waits for the lock makes both anew. Removes what it can, and then raises the first `OSError`.
+    """
+    failures: list[OSError] = []
+    for entry in list(os.scandir(folder)):
+        if entry.name != lock.name:
+            try:
+                files.remove_tree(folder / entry.name)
+            except OSError as error:
+                failures.append(error)
+    if failures:
+        raise failures[0]
+    files.remove(lock)
+    with suppress(OSError):  # another process works there again
+        files.disk.rmdir(folder)
+
+
+def _taken(path: Path, *, wait: bool) -> BinaryIO:
+    """The open and locked file that is at ``path`` now. Raises `OSError` where the lock cannot be had."""
+    while True:
+        file = _opened(path)
+        try:
+            _take(file, wait=wait)
+            if _is_at(file, path):
+                return file
+        except BaseException:
+            file.close()
+            raise
         file.close()
 
 
-def _opened(path: Path) -> BinaryIO:
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Whether the open file is the one at ``path``: its holder may have removed it while we waited."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}; choose another folder") from error
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _opened(path: Path) -> BinaryIO:
+    for attempt in range(_ATTEMPTS):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, files.PRIVATE_FILE), "r+b")
+        except FileNotFoundError as error:  # the folder was removed in between
+            if attempt == _ATTEMPTS - 1:
+                raise OutputError(f"{path}: cannot be written: {error.strerror}; choose another folder") from error
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}; choose another folder") from error
+    raise AssertionError

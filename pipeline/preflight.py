@@ -150,17 +150,20 @@ def _take(stage: str, name: str, settings: Settings, on: str, tell: Tell, *, fet
     backends.require_packages(stage, name)
     cache = settings.cache_dir or weights.default_cache()
     found: dict[str, Path] = {}
-    fetched = False
+    fetched = damaged = False
     sources = backends.sources(stage, name, settings, on)
     for role, source in sources.items():
         path = weights.locate(source, cache=cache)
         if path is None:
             if not fetch:
-                weights.check(source, stage=VERBS[stage], offline=settings.offline, token=settings.hf_token)
+                weights.check(source, stage=VERBS[stage], offline=settings.offline, token=settings.hf_token, cache=cache)
+                damaged = damaged or weights.damage(source, cache=cache) is not None
                 fetched = True
                 continue
             path = weights.fetch(source, stage=VERBS[stage], cache=cache, offline=settings.offline, token=settings.hf_token, tell=tell)
             fetched = True
         found[role] = path
-    why = ("to be fetched" if not fetch else "fetched now") if fetched else ("weights are here" if sources else "needs no weights")
+    why = "weights are here" if sources else "needs no weights"
+    if fetched:
+        why = "fetched now" if fetch else "weights are damaged, to be fetched again" if damaged else "to be fetched"
     return Choice(stage, name, sources, found, on if backends.named(stage, name).on_device else "cpu", why)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from meetsplit.pipeline.data import Transcript, Word
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.exporters import read_transcript
 from meetsplit.pipeline.media import MEDIA
+from meetsplit.pipeline.scratch import scratch
 
 
 def pair(given: Path, audio: Path | None = None) -> tuple[Path, Path]:
@@ -48,8 +48,8 @@ def script(path: Path) -> Iterator[tuple[Path, str | None]]:
     words = spoken(transcript)
     if not words:
         raise SettingsError(f"{path}: holds no words to give new speakers to")
-    with TemporaryDirectory(prefix="meetsplit-") as scratch:
-        file = Path(scratch) / f"{path.stem}.ctm"
+    with scratch() as folder:
+        file = folder / f"{path.stem}.ctm"
         file.write_text("".join(_line(word) for word in words), "utf-8")
         yield file, transcript.language
 

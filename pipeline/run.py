@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from meetsplit.pipeline import backends, channels, microphones, promises, timeline, versions
+from meetsplit.pipeline import backends, channels, microphones, promises, timeline, versions, weights
 from meetsplit.pipeline.audio import read, resample
 from meetsplit.pipeline.chain import Chain, Processed, Stages
 from meetsplit.pipeline.channels import clock, of_channels
@@ -25,6 +24,7 @@ from meetsplit.pipeline.merge import merge
 from meetsplit.pipeline.plan import Cutting
 from meetsplit.pipeline.preflight import VERBS, Preflight, preflight
 from meetsplit.pipeline.recast import recast
+from meetsplit.pipeline.scratch import scratch
 from meetsplit.pipeline.separators.matched import matched
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.stages import Diarizer, FromFile, Informed, Listener, Separator, Transcriber
@@ -66,9 +66,8 @@ class Pipeline:
 
         Raises `AudioError` for a recording that cannot be read, `StageError` for a stage that fails.
         """
-        with tempfile.TemporaryDirectory(prefix="meetsplit-") as scratch:
-            source = path if isinstance(path, Together) else Path(path)
-            return self.process(source, Workbench(Path(scratch), self._tell)).transcript
+        with scratch() as folder:
+            return self.process(path if isinstance(path, Together) else Path(path), Workbench(folder, self._tell)).transcript
 
     def process(self, path: Path | Together, bench: Workbench) -> Processed:
         """The same on a workbench: stages whose results are kept there are not repeated, new results are kept."""
@@ -217,7 +216,10 @@ class Pipeline:
         if isinstance(loaded := self._loaded.get(stage), FromFile) and given is not None and loaded.sha256 != given:
             del self._loaded[stage]
         if stage not in self._loaded:
+            cache = self.settings.cache_dir or weights.default_cache()
             with blame(VERBS[stage], f"loading the {stage} {choice.backend}"):
+                for source in choice.sources.values():
+                    weights.require_whole(source, stage=VERBS[stage], cache=cache)
                 self._loaded[stage] = backends.load(stage, choice.backend, self.settings, choice.weights, choice.device)
         return self._loaded[stage]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from meetsplit.pipeline.errors import SettingsError, nearest
+from meetsplit.pipeline.units import days_or_none, size_or_none
 
 Separate: TypeAlias = Literal["auto", "overlaps", "everywhere", "off"]
 Channels: TypeAlias = Literal["mix", "split"]
@@ -31,6 +32,8 @@ class Settings:
     ``channels`` says whether a file's channels are mixed down or hold one person each.
     ``trust_model_code`` opens model folders by running what their files ask for; without it they are only data.
     ``gates`` are names of `GATES` with commas between them, ``all`` or ``none``.
+    ``cache_size`` and ``cache_age`` are how much of earlier runs is kept under ``cache_dir``: a size such as "5GB" and a number
+    of days, 0 for nothing, "none" for no limit; they change no words.
 
     Raises `SettingsError` for values that make no sense, alone or together.
     """
@@ -59,6 +62,8 @@ class Settings:
     offline: bool = False
     hf_token: str | None = field(default=None, repr=False)
     cache_dir: Path | None = None
+    cache_size: str | int = "5GB"
+    cache_age: str | float = 90.0
     seed: int = 0
     trust_model_code: bool = False
 
@@ -71,6 +76,8 @@ class Settings:
         if not 0.0 <= self.adapt_budget < float("inf"):
             raise SettingsError(f"--adapt-budget {self.adapt_budget:g}: seconds, 0 (learn nothing) or more")
         self._check_speakers()
+        size_or_none(self.cache_size, "--cache-size")
+        days_or_none(self.cache_age, "--cache-age")
         object.__setattr__(self, "gates", _gates(self.gates))
         if self.rttm is not None and self.diarizer == "auto":
             object.__setattr__(self, "diarizer", "rttm")
@@ -119,7 +126,7 @@ class Settings:
 
     def recorded(self) -> tuple[tuple[str, Scalar], ...]:
         """The settings for `made_by`: never the token, nor folders of this machine, nor what changes no result."""
-        skip = {"hf_token", "cache_dir", "trust_model_code"}
+        skip = {"hf_token", "cache_dir", "cache_size", "cache_age", "trust_model_code"}
         found = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skip)
         return tuple((name, value.name if isinstance(value, Path) else value) for name, value in found)
 

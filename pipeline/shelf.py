@@ -6,20 +6,24 @@ on a workbench are speech of the people in the recording: whoever may not keep t
 
 from __future__ import annotations
 
-import shutil
+import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.events import Tell, nobody
+from meetsplit.pipeline.events import Noticed, Tell, nobody
 from meetsplit.pipeline.files import write
-from meetsplit.pipeline.locks import locked, try_lock
+from meetsplit.pipeline.locks import locked, remove_locked, try_lock
+from meetsplit.pipeline.scratch import scratch
+from meetsplit.pipeline.scratch import sweep as sweep_scratch
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.together import Together
+from meetsplit.pipeline.units import days_or_none, size_or_none
 from meetsplit.pipeline.weights import default_cache
 from meetsplit.pipeline.workbench import Workbench, fingerprint
 
@@ -36,6 +40,15 @@ class Shelved:
     age: float
 
 
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What was removed, what is in use and stayed, and what could not be removed, with the reason."""
+
+    gone: tuple[Shelved, ...] = ()
+    busy: tuple[Shelved, ...] = ()
+    failed: tuple[tuple[Shelved, str], ...] = ()
+
+
 def runs_folder(settings: Settings) -> Path:
     """The shelf under these settings."""
     return (settings.cache_dir or default_cache()) / "runs"
@@ -45,65 +58,151 @@ def runs_folder(settings: Settings) -> Path:
 def bench(path: Path | Together, settings: Settings, *, keep: bool = True, tell: Tell = nobody) -> Iterator[Workbench]:
     """The workbench of the recording at ``path``, ours alone inside the block; without ``keep``, a scratch one.
 
-    Waits where another process is at work on the same recording. Raises `AudioError` for a recording that cannot be
-    read, `OutputError` where the shelf cannot be written.
+    Waits, and says so, where another process is at work on the same recording. A block that ends well is followed by `prune`
+    with the limits of ``settings``. Raises `AudioError` for a recording that cannot be read, `OutputError` where the shelf
+    cannot be written.
     """
+    sweep_scratch()
     if not keep:
-        with TemporaryDirectory(prefix="meetsplit-") as scratch:
-            yield Workbench(Path(scratch), tell)
+        with scratch() as folder:
+            yield Workbench(folder, tell)
         return
-    folder = runs_folder(settings) / fingerprint(path)[:16]
-    with locked(folder / _LOCK):
-        write(folder / _NAME, path.name)
+    runs = runs_folder(settings)
+    folder = runs / fingerprint(path)[:16]
+    try:
+        files.make_folder(runs, private=True)
+        files.make_private(runs)
+    except OSError as error:
+        raise OutputError(f"{runs}: cannot be made: {error.strerror or error}; choose another --cache-dir, or --no-cache") from error
+    with locked(folder / _LOCK, lambda: tell(Noticed(f"waiting for another meetsplit that works on the same recording: {path}"))):
+        try:
+            files.make_tree_private(folder)
+            if (folder / _NAME).is_dir():
+                files.remove_tree(folder / _NAME)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be used: {error.strerror or error}; meetsplit cache clear removes it") from error
+        write(folder / _NAME, path.name, private=True)
         _sweep(folder)
         yield Workbench(folder, tell)
+    _prune_after(runs, folder, settings, tell)
 
 
 def shelved(folder: Path) -> tuple[Shelved, ...]:
-    """What is kept on the shelf ``folder``, most recently used first."""
+    """What is kept on the shelf ``folder``, most recently used first; what else lies there is shown by its own name."""
     now = time.time()
     found = []
-    for place in folder.iterdir() if folder.is_dir() else ():
-        if place.is_dir():
-            name = place / _NAME
-            used = name.stat().st_mtime if name.is_file() else place.stat().st_mtime
-            found.append(Shelved(place, name.read_text("utf-8") if name.is_file() else "?", size_on_disk(place), max(0.0, now - used)))
+    for entry in _entries(folder):
+        place = folder / entry.name
+        with suppress(FileNotFoundError):  # another process removes it
+            about = place.lstat()
+            name, used = f"{entry.name} (no recording)", about.st_mtime
+            if entry.is_dir(follow_symlinks=False):
+                name, used = _name(place, used)
+            found.append(Shelved(place, name, size_on_disk(place), max(0.0, now - used)))
     return tuple(sorted(found, key=lambda kept: kept.age))
 
 
-def clear(folder: Path, *, older_than: float = 0.0) -> tuple[tuple[Shelved, ...], tuple[Shelved, ...]]:
-    """Remove what was last used more than ``older_than`` seconds ago; gives what went and what is in use and stayed."""
-    gone, busy = [], []
+def clear(folder: Path, *, older_than: float = 0.0) -> Cleared:
+    """Remove what was last used more than ``older_than`` seconds ago; what cannot be removed does not stop the rest."""
+    done = Cleared()
     for kept in shelved(folder):
-        if kept.age < older_than:
-            continue
+        if kept.age >= older_than:
+            done = _removed(kept, done)
+    return done
+
+
+def prune(folder: Path, *, size: int | None, age: float | None) -> Cleared:
+    """Remove what was last used more than ``age`` seconds ago, and then what was used longest ago until ``size`` bytes are left.
+
+    None is no limit. What another process works on stays, and counts. The recording that was used last goes last; where it
+    alone is larger than ``size``, it goes too. Also removes what killed runs left half-written.
+    """
+    done = Cleared()
+    kept = shelved(folder)
+    total = sum(one.size for one in kept)
+    for one in reversed(kept):
+        if (age is not None and one.age >= age) or (size is not None and total > size):
+            done = _removed(one, done)
+            if done.gone and done.gone[-1] is one:
+                total -= one.size
+        elif (one.folder / _LOCK).is_file():
+            lock = try_lock(one.folder / _LOCK)
+            if lock is not None:
+                with lock:
+                    _sweep(one.folder)
+    return done
+
+
+def _prune_after(runs: Path, own: Path, settings: Settings, tell: Tell) -> None:
+    """Hold the shelf to its limits after a run; what goes wrong is told, for the run itself went well."""
+    size, age = size_or_none(settings.cache_size, "--cache-size"), days_or_none(settings.cache_age, "--cache-age")
+    try:
+        done = prune(runs, size=size, age=age)
+    except OutputError as error:
+        tell(Noticed(f"the cache could not be held to its size: {error}"))
+        return
+    for kept, why in done.failed:
+        tell(Noticed(f"{kept.folder} is to be removed from the cache, and cannot be: {why}"))
+    for kept in done.gone:
+        if kept.folder == own and size and kept.size > size:
+            limit = f"more than --cache-size {settings.cache_size}"
+            tell(Noticed(f"finished stages of {kept.name} are not kept: they take {kept.size / 1e6:.0f} MB, {limit}"))
+
+
+def size_on_disk(place: Path) -> int:
+    """Bytes that a file or folder takes: silence in tracks takes none where the file system has sparse files."""
+    total = 0
+    for file in (place, *(place.rglob("*") if place.is_dir() and not place.is_symlink() else ())):
+        with suppress(OSError):  # another process may be at work here
+            status = file.lstat()
+            if not stat.S_ISDIR(status.st_mode):
+                total += getattr(status, "st_blocks", status.st_size // 512) * 512
+    return total
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(folder))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be read: {error.strerror or error}") from error
+
+
+def _name(place: Path, used: float) -> tuple[str, float]:
+    """What a recording was called when it was last run, and when that was; "?" where the disk has damaged it."""
+    try:
+        return (place / _NAME).read_text("utf-8", "replace"), (place / _NAME).stat().st_mtime
+    except OSError:
+        return "?", used
+
+
+def _removed(kept: Shelved, done: Cleared) -> Cleared:
+    """Remove one thing from the shelf, unless it is in use; ``done`` with what became of it."""
+    try:
+        if kept.folder.is_symlink() or not kept.folder.is_dir():
+            files.remove(kept.folder)
+            return replace(done, gone=(*done.gone, kept))
+        if (kept.folder / _LOCK).is_dir():
+            files.remove_tree(kept.folder)
+            return replace(done, gone=(*done.gone, kept))
         lock = try_lock(kept.folder / _LOCK)
         if lock is None:
-            busy.append(kept)
-            continue
+            return replace(done, busy=(*done.busy, kept))
         with lock:
-            try:
-                shutil.rmtree(kept.folder)
-            except OSError as error:
-                raise OutputError(f"{kept.folder}: cannot be removed: {error.strerror}") from error
-        gone.append(kept)
-    return tuple(gone), tuple(busy)
-
-
-def size_on_disk(folder: Path) -> int:
-    """Bytes that a folder takes: silence in tracks takes none where the file system has sparse files."""
-    total = 0
-    for file in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # somebody may be at work here
-            status = file.lstat()
-            total += getattr(status, "st_blocks", status.st_size // 512) * 512
-    return total
+            remove_locked(kept.folder, kept.folder / _LOCK)
+    except (OSError, OutputError) as error:
+        why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        return replace(done, failed=(*done.failed, (kept, why)))
+    return replace(done, gone=(*done.gone, kept))
 
 
 def _sweep(folder: Path) -> None:
     """Remove what a killed run left half-written; the lock says that nobody is writing now."""
     for part in folder.rglob(".*.part"):
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # tried again next time
+            files.remove_tree(part)
     for tracks in folder.glob("separate-*/"):
         if not tracks.with_suffix(".json").is_file():
-            shutil.rmtree(tracks, ignore_errors=True)
+            with suppress(OSError):
+                files.remove_tree(tracks)

@@ -9,9 +9,10 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Bundled:
-    """A file of this package: ``member`` is its path under the folder of `meetsplit`, with ``/``."""
+    """A file of this package: ``member`` is its path under the folder of `meetsplit`, with ``/``; ``sha256`` its checksum."""
 
     member: str
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,8 @@ EMBEDDED_ENCODER = Wheel(
 )
 """What a voice looks like as 256 numbers."""
 
-REFINER = Bundled("pipeline/separators/weights/refiner.safetensors")
-"""What `adapted` starts from; its card lies beside it."""
+REFINER = Bundled("pipeline/separators/weights/refiner.safetensors", "a5be850c516ee71b8b7f7abb7745c52ab52efdef0581bec1fdf64acd5c8fd134")
+"""What `adapted` starts from; its card, which says the same checksum, lies beside it."""
 
 COMMUNITY = Hub(
     "pyannote/speaker-diarization-community-1",

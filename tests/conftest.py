@@ -40,7 +40,7 @@ class KnownCall:
         """Run it; the stages that were done, and the notices."""
         from meetsplit.pipeline import shelf
         from meetsplit.pipeline.events import Noticed, Started
-        from meetsplit.pipeline.filing import file_away
+        from meetsplit.pipeline.filing import file_alone
         from meetsplit.pipeline.run import Pipeline
         from meetsplit.pipeline.settings import Outputs
 
@@ -52,7 +52,7 @@ class KnownCall:
 
         source = source or self.path
         with shelf.bench(source, self.settings, tell=tell) as bench:
-            file_away(pipeline or Pipeline(self.settings, tell=tell), source, Outputs(self.out), "call", bench=bench, tell=tell)
+            file_alone(pipeline or Pipeline(self.settings, tell=tell), source, Outputs(self.out), bench=bench, tell=tell)
         done = list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))
         return done, [event.text for event in heard if isinstance(event, Noticed)]
 
@@ -60,7 +60,9 @@ class KnownCall:
         write_pcm(path, channels)
 
     def results(self) -> dict[str, bytes]:
-        return {str(path.relative_to(self.out)): path.read_bytes() for path in self.out.rglob("*") if path.is_file()}
+        """The published files by their names below the results folder."""
+        found = {str(path.relative_to(self.out)): path for path in self.out.rglob("*") if path.is_file()}
+        return {name: path.read_bytes() for name, path in found.items() if not name.startswith(".")}
 
     def kept(self, pattern: str) -> Path:
         """The one kept file of that name."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from meetsplit.console.options import settle
+from meetsplit.jobs.order import Order
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.settings import Outputs, Settings, from_toml
 
@@ -88,3 +89,14 @@ def test_outputs_are_checked() -> None:
         Outputs(max_line_width=3)
     with pytest.raises(SettingsError, match="did you mean 'flac'"):
         Outputs(track_format="flack")
+
+
+def test_trust_in_model_folders_is_a_setting_that_changes_no_result(tmp_path: Path) -> None:
+    """It is no part of a transcript, of a kept stage's key or of a job's: an earlier result stays the result."""
+    (tmp_path / "own.toml").write_text("[machine]\ntrust-model-code = true\n", "utf-8")
+    assert from_toml(tmp_path / "own.toml") == {"trust_model_code": True}
+    assert not Settings().trust_model_code
+    trusting = Settings(trust_model_code=True)
+    assert trusting.recorded() == Settings().recorded()
+    place = (Outputs(), tmp_path, "call")
+    assert Order(tmp_path / "call.wav", "0" * 64, trusting, *place).key == Order(tmp_path / "call.wav", "0" * 64, Settings(), *place).key

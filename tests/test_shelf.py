@@ -104,14 +104,14 @@ def test_show_and_clear(call: Path) -> None:
     assert kept.size > 100_000
     old = time.time() - 3 * 86400
     os.utime(kept.folder / "recording.txt", (old, old))
-    assert shelf.clear(folder, older_than=4 * 86400) == ((), ())
+    assert shelf.clear(folder, older_than=4 * 86400) == shelf.Cleared()
     lock = try_lock(kept.folder / "lock")
     assert lock is not None
     with lock:
-        gone, busy = shelf.clear(folder)
-        assert (gone, [one.name for one in busy]) == ((), ["call.wav"])
-    gone, busy = shelf.clear(folder, older_than=2 * 86400)
-    assert ([one.name for one in gone], busy) == (["call.wav"], ())
+        done = shelf.clear(folder)
+        assert (done.gone, [one.name for one in done.busy]) == ((), ["call.wav"])
+    done = shelf.clear(folder, older_than=2 * 86400)
+    assert ([one.name for one in done.gone], done.busy, done.failed) == (["call.wav"], (), ())
     assert shelf.shelved(folder) == ()
     assert shelf.shelved(call.parent / "nowhere") == ()
 

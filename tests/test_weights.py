@@ -20,14 +20,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
-from meetsplit.pipeline import downloads, weights, wheels
+from meetsplit.pipeline import checksums, downloads, weights, wheels
 from meetsplit.pipeline.checkpoints import Inert, plain, read_checkpoint
 from meetsplit.pipeline.errors import MissingWeights
 from meetsplit.pipeline.events import Event, Finished, Noticed, Started, nobody
+from meetsplit.pipeline.preflight import Choice, Preflight, Refusal, survey
+from meetsplit.pipeline.run import Pipeline
+from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.weights import Bundled, Hub, Local, WeightSource, Wheel, WhisperFile
 
 REPOSITORY = Hub("somebody/something", gated=True)
@@ -82,7 +87,6 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
 
 def test_a_wheel_is_fetched_once_and_kept_with_its_licence(made: Wheel, tmp_path: Path) -> None:
     from safetensors import safe_open
-    from safetensors.numpy import load_file
 
     cache, events = tmp_path / "cache", list[Event]()
     assert weights.locate(made, cache=cache) is None
@@ -297,6 +301,7 @@ def test_whisper_names_are_whispers_own() -> None:
 
 
 def test_whisper_files_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -319,6 +324,189 @@ def test_whisper_files_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         weights.locate(WhisperFile("tinny"), cache=tmp_path)
 
 
+# damage
+
+
+@pytest.fixture
+def at_hand(made: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
+    """The same source, whose wheel is taken from its folder without pip, which is slow."""
+    monkeypatch.setattr(wheels, "_downloaded", lambda *_: tmp_path / "index" / "tinyvoice-1.0-py3-none-any.whl")
+    return made
+
+
+def truncated(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def rotten(path: Path) -> None:
+    """One bit in the middle, with the size and the time of modification that it had."""
+    about, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+def without_checksum(path: Path) -> None:
+    checksums.sidecar(path).unlink()
+
+
+def all_gone(path: Path) -> None:
+    for file in path.parent.iterdir():
+        file.unlink()
+
+
+def a_file_in_the_way(path: Path) -> None:
+    all_gone(path)
+    path.parent.rmdir()
+    path.parent.write_text("no folder")
+
+
+@pytest.mark.parametrize("hurt", [truncated, rotten, emptied, missing, without_checksum, all_gone, a_file_in_the_way])
+def test_a_damaged_wheel_model_is_noticed_and_replaced(at_hand: Wheel, tmp_path: Path, hurt: Any) -> None:
+    cache, events = tmp_path / "cache", list[Event]()
+    path = fetch(at_hand, cache)
+    assert (weights.locate(at_hand, cache=cache), weights.damage(at_hand, cache=cache)) == (path, None)
+    files = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    hurt(path)
+    assert weights.locate(at_hand, cache=cache) is None
+    with pytest.raises(MissingWeights, match=r"is damaged on this machine .* and --offline forbids to fetch it; fetch it once"):
+        fetch(at_hand, cache, offline=True)
+    with pytest.raises(MissingWeights, match=r"is damaged on this machine .* replace it: meetsplit models fetch embedded"):
+        weights.require_whole(at_hand, stage="diarize", cache=cache)
+    assert fetch(at_hand, cache, tell=events.append) == path
+    assert isinstance(events[0], Noticed)
+    assert "again: " in events[0].text
+    again = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    assert again.keys() == files.keys()
+    assert np.array_equal(load_file(path)["a"], np.arange(12, dtype=np.float32).reshape(3, 4))
+    assert (weights.locate(at_hand, cache=cache), weights.damage(at_hand, cache=cache)) == (path, None)
+    assert [entry.name for entry in (cache / "wheels").iterdir()] == ["tinyvoice-1.0"]
+
+
+def test_two_that_replace_at_once_end_with_one_whole_model(at_hand: Wheel, tmp_path: Path) -> None:
+    path = fetch(at_hand, tmp_path / "cache")
+    truncated(path)
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(lambda _: fetch(at_hand, tmp_path / "cache"), range(3))) == {path}
+    assert weights.locate(at_hand, cache=tmp_path / "cache") == path
+    assert [entry.name for entry in (tmp_path / "cache" / "wheels").iterdir()] == ["tinyvoice-1.0"]
+
+
+def test_a_replacement_that_fails_leaves_what_was_there(at_hand: Wheel, tmp_path: Path) -> None:
+    path = fetch(at_hand, tmp_path / "cache")
+    truncated(path)
+    size = path.stat().st_size
+    with pytest.raises(MissingWeights, match="checksum"):
+        fetch(replace(at_hand, sha256="0" * 64), tmp_path / "cache")
+    assert path.stat().st_size == size
+
+
+def test_a_card_says_the_checksum_of_its_model(at_hand: Wheel, tmp_path: Path) -> None:
+    path = fetch(at_hand, tmp_path)
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert expected in (path.parent / "README.md").read_text()
+    assert checksums.sidecar(path).read_text() == f"{expected}  {path.name}\n"
+
+
+def test_a_model_that_is_damaged_after_the_preflight_is_not_loaded(at_hand: Wheel, tmp_path: Path) -> None:
+    pipeline = Pipeline(Settings(cache_dir=tmp_path, device="cpu"))
+    path = fetch(at_hand, tmp_path)
+    pipeline._plan = Preflight((Choice("embedder", "ge2e", {"embedder": at_hand}, {"embedder": path}, "cpu", "weights are here"),))
+    rotten(path)
+    with pytest.raises(MissingWeights, match=r"is damaged on this machine .* meetsplit models fetch embedded"):
+        pipeline._backend("embedder")
+
+
+def test_doctor_sees_truncated_weights(tmp_path: Path) -> None:
+    for source in (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER):
+        path = wheels.kept_at(source, tmp_path)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half")
+        checksums.sidecar(path).write_text(f"{hashlib.sha256(b'whole').hexdigest()}  {path.name}\n")
+    rows = survey(Settings(diarizer="embedded", offline=True, cache_dir=tmp_path, device="cpu"))
+    (diarizer,) = (row for row in rows if row.stage == "diarizer")
+    assert isinstance(diarizer, Refusal)
+    assert "is damaged on this machine" in str(diarizer.error)
+
+
+def test_bundled_weights_are_checked(tmp_path: Path) -> None:
+    assert weights.REFINER.sha256 is not None
+    path = weights.locate(weights.REFINER, cache=tmp_path)
+    assert path is not None
+    assert weights.REFINER.sha256 in path.with_suffix(".md").read_text()
+    other = replace(weights.REFINER, sha256="0" * 64)
+    assert weights.locate(other, cache=tmp_path) is None
+    for refuse in (lambda: fetch(other, tmp_path), lambda: weights.require_whole(other, stage="separate", cache=tmp_path)):
+        with pytest.raises(MissingWeights, match=r"is damaged on this machine .* install meetsplit again"):
+            refuse()
+
+
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("hurt", [truncated, rotten, missing])
+def test_a_damaged_file_in_the_hubs_cache_is_noticed_and_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: bool, hurt: Any
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    place = snapshot(tmp_path, ("config.yaml",))
+    content = b"weights" * 100
+    name = hashlib.sha1(b"blob 700\0" + content).hexdigest() if small else hashlib.sha256(content).hexdigest()
+    blob, link = tmp_path / "models--somebody--something" / "blobs" / name, place / "model.ckpt"
+
+    def bring() -> None:
+        blob.write_bytes(content)
+        link.symlink_to(blob)
+
+    bring()
+    assert fetch(REPOSITORY, tmp_path, offline=True) == place
+    hurt(blob)
+    assert weights.locate(REPOSITORY, cache=tmp_path) is None
+    with pytest.raises(MissingWeights, match="is damaged on this machine"):
+        fetch(REPOSITORY, tmp_path, offline=True)
+    with pytest.raises(MissingWeights, match="replace it: meetsplit models fetch somebody/something"):
+        weights.require_whole(REPOSITORY, stage="diarize", cache=tmp_path)
+    real = huggingface_hub.snapshot_download
+
+    def download(repository: str, **how: Any) -> str:
+        if how.get("local_files_only"):
+            return str(real(repository, **how))
+        assert not os.path.lexists(link), "the hub's client keeps what is there"
+        assert not blob.exists()
+        bring()
+        return str(place)
+
+    monkeypatch.setattr(downloads, "hub_refusal", lambda *args: None)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert fetch(REPOSITORY, tmp_path) == place
+    assert weights.locate(REPOSITORY, cache=tmp_path) == place
+
+
+def test_a_rotten_whisper_file_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("data.pkl", "x" * 1000)
+    folder = tmp_path / "served" / hashlib.sha256(buffer.getvalue()).hexdigest()
+    folder.mkdir(parents=True)
+    (folder / "tiny.pt").write_bytes(buffer.getvalue())
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(downloads, "whisper_models", lambda: {"tiny": (folder / "tiny.pt").as_uri()})
+    path = fetch(WhisperFile("tiny"), tmp_path)
+    rotten(path)
+    with pytest.raises(MissingWeights, match=r"is damaged on this machine .* meetsplit models fetch tiny"):
+        weights.require_whole(WhisperFile("tiny"), stage="transcribe", cache=tmp_path)
+    assert fetch(WhisperFile("tiny"), tmp_path) == path
+    weights.require_whole(WhisperFile("tiny"), stage="transcribe", cache=tmp_path)
+    assert path.read_bytes() == buffer.getvalue()
+
+
 # the rest
 
 
@@ -326,6 +514,7 @@ def test_offline_never_asks_the_network(tmp_path: Path, monkeypatch: pytest.Monk
     def forbidden(*args: object, **kwargs: object) -> None:
         raise AssertionError("the network was asked")
 
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(subprocess, "run", forbidden)

@@ -315,7 +315,7 @@ def _load(*, queue: bool) -> None:
     if queue:
         import meetsplit.console.endings
         import meetsplit.jobs.engine
-        import meetsplit.jobs.intake  # noqa: F401
+        import meetsplit.jobs.intake
     with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
         meetsplit.cli.main(["export", "/nothing.json"])
     gc.freeze()

@@ -24,7 +24,7 @@ from meetsplit.jobs.desk import options
 from meetsplit.jobs.finding import Found, Patterns, Settling, search
 from meetsplit.jobs.intake import Request, take
 from meetsplit.jobs.ledger import Ledger
-from meetsplit.jobs.limits import Limits, resident, size
+from meetsplit.jobs.limits import Limits, resident
 from meetsplit.jobs.listing import rows
 from meetsplit.jobs.moving import move_finished
 from meetsplit.jobs.order import Afterwards, Order, anchored
@@ -33,6 +33,7 @@ from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import AudioError, JobError, SettingsError
 from meetsplit.pipeline.locks import locked, try_lock
 from meetsplit.pipeline.settings import Outputs, Settings
+from meetsplit.pipeline.units import size
 from meetsplit.pipeline.workbench import fingerprint
 
 

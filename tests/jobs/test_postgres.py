@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -151,3 +152,35 @@ def test_the_server_is_not_there(house: Any) -> None:
     assert "secret" not in text
     assert "Traceback" not in text
     house.run("batch", house.calls, *house.known(), "--database", "mysql://host/queue", code=2)
+
+
+def test_a_database_without_jobs_is_an_empty_list(shared: Any) -> None:
+    """Neither the database nor its tables nor a state folder is there yet."""
+    said = shared.run("jobs", "list")
+    assert "there are no jobs yet" in "\n".join(said.lines)
+    assert "Logging error" not in "\n".join(said.lines)
+    assert shared.run("schedule", "list", "--json").lines == ["[]"]
+    shared.recording("call.wav")
+    shared.run("batch", shared.calls, *shared.known(), "-o", shared.out, "-f", "json", "--no-tracks")
+    listed = shared.run("jobs", "list", "--json", env=elsewhere(shared))
+    assert "Logging error" not in "\n".join(listed.lines)
+    assert '"state": "done"' in "\n".join(listed.lines)
+
+
+def test_a_recording_that_killed_its_worker_waits_behind_the_others(shared: Any) -> None:
+    """The order of the queue is changed in PostgreSQL, too."""
+    for number in range(2):
+        shared.recording(f"call{number}.wav", seconds=100, seed=number)
+    shared.run("batch", shared.calls, *shared.known(100), "-o", shared.out, *OPTIONS, "--queue-only")
+    first = shared.start("worker")
+    first.until("separate …")
+    first.kill()
+    (interrupted,) = [job for job in shared.jobs() if job["state"] == "interrupted"]
+    marker = shared.state / "jobs" / interrupted["job"].partition(".")[0] / "stage.json"
+    row = json.loads(marker.read_text())
+    marker.write_text(json.dumps(row | {"crashes": 2}))
+    second = shared.start("worker")
+    other = "call1" if "call0" in interrupted["recording"] else "call0"
+    assert other in second.until("done: ")
+    second.until("done: ")
+    second.signal(signal.SIGTERM)

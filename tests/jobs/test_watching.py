@@ -6,12 +6,17 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from meetsplit.jobs.store import Store
+from meetsplit.jobs.watch import alone
 
 OPTIONS = ("-f", "json", "--no-tracks", "--poll", "0.2")
 
@@ -81,6 +86,41 @@ def test_poison_is_set_aside_by_record(house: Any) -> None:
     house.run("watch", house.calls, *quick)
     assert (house.calls / "transcripts" / "poison.json").exists(), "a file that was replaced is a new recording"
     assert not reason.exists()
+
+
+def test_once_leaves_a_late_retry_to_the_next_process(house: Any) -> None:
+    """A timer starts the next one anyway; each ends when it has done what can be done now."""
+    poison = house.calls / "poison.wav"
+    poison.write_bytes(b"RIFF\x00\x00\x00\x00WAVEnothing to hear here")
+    command = ("watch", house.calls, *house.known(), *OPTIONS, "--once", "--retries", "1", "--retry-delay", "3600")
+    first = house.run(*command, code=1)
+    assert sum(line.startswith("failed: ") for line in first.lines) == 1
+    assert any(line.startswith("note: 1 recording that failed is tried again by the next") for line in first.lines)
+    assert [job["state"] for job in house.jobs()] == ["waiting to retry"]
+    assert not (house.calls / "transcripts" / "poison.failed.txt").exists()
+    early = house.run(*command)
+    assert not any(line.startswith("failed: ") for line in early.lines)
+    with closing(sqlite3.connect(house.state / "jobs.sqlite")) as database, database:  # an hour later
+        database.execute("UPDATE workflow_status SET delay_until_epoch_ms = 1 WHERE status = 'DELAYED'")
+    last = house.run(*command, code=1)
+    assert sum(line.startswith("failed: ") for line in last.lines) == 1
+    assert [job["state"] for job in house.jobs()] == ["failed"]
+    assert "was tried 2 times" in (house.calls / "transcripts" / "poison.failed.txt").read_text()
+
+
+def test_once_runs_once_at_a_time(house: Any) -> None:
+    """A timer that starts the next watch while one is at work gets a note; another results folder is another watch."""
+    house.recording("call.wav")
+    store = Store(house.state)
+    lock = alone(store, house.calls, house.calls / "transcripts")
+    assert lock is not None
+    with lock:
+        assert alone(store, house.calls / "." / "", house.calls / "transcripts") is None
+        said = house.run("watch", house.calls, *house.known(), *OPTIONS, "--once")
+        assert said.lines == [f"note: another `meetsplit watch --once` is still at work on {house.calls}; this one ends"]
+        other = house.run("watch", house.calls, *house.known(), *OPTIONS, "--once", "-o", house.out)
+        assert any(line.startswith("done: ") for line in other.lines)
+    assert any(line.startswith("done: ") for line in house.run("watch", house.calls, *house.known(), *OPTIONS, "--once").lines)
 
 
 def test_patterns_and_moving(house: Any) -> None:

@@ -1,0 +1,52 @@
+"""Amounts as people write them: bytes and days."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from meetsplit.pipeline.errors import SettingsError
+
+DAY = 86400.0
+"""Seconds."""
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def size(text: str, option: str = "--max-memory") -> int:
+    """A number of bytes from what people write; `SettingsError` names the ``option`` for what is no size.
+
+    >>> size("1.5GB"), size("512 MiB")
+    (1500000000, 536870912)
+    """
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT]?)(I?)B?\s*", text.upper())
+    if match is None or math.isinf(float(match[1])):
+        raise SettingsError(f"{option} {text}: write a size such as 8GB or 512MB")
+    number, unit, binary = match.groups()
+    return int(float(number) * (1024 ** "KMGT".index(unit) * 1024 if binary and unit else _UNITS[unit]))
+
+
+def size_or_none(value: str | int, option: str) -> int | None:
+    """The same for a limit that may be "none".
+
+    >>> size_or_none("none", "--cache-size"), size_or_none(0, "--cache-size")
+    (None, 0)
+    """
+    return None if str(value).strip().lower() == "none" else size(str(value), option)
+
+
+def days_or_none(value: str | float, option: str) -> float | None:
+    """Seconds of a number of days, None for "none"; `SettingsError` names the ``option`` for anything else.
+
+    >>> days_or_none("2", "--cache-age")
+    172800.0
+    """
+    if str(value).strip().lower() == "none":
+        return None
+    try:
+        days = float(value)
+    except ValueError:
+        days = math.nan
+    if not (math.isfinite(days) and days >= 0):
+        raise SettingsError(f"{option} {value}: a number of days, 0 or more, or none")
+    return days * DAY

@@ -1,0 +1,56 @@
+"""Locks of living workers: those of the dead are removed by the next, and a new one cannot lose its own."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meetsplit.jobs import lease as leases
+from meetsplit.jobs.lease import FileLease
+from meetsplit.jobs.store import Store
+
+
+def test_a_worker_removes_the_locks_of_killed_ones_and_no_others(tmp_path: Path) -> None:
+    store = Store(tmp_path).ready()
+    killed = [store.state / "workers" / f"host-{number}-abc.lock" for number in range(3)]
+    for path in killed:
+        path.touch()
+    with closing(FileLease(store, "host-7-def")) as living, closing(FileLease(store, "host-8-def")) as next_one:
+        assert sorted(path.name for path in (store.state / "workers").iterdir()) == ["host-7-def.lock", "host-8-def.lock"]
+        assert not next_one.dead("host-7-def")
+        assert not living.dead("host-8-def")
+    assert list((store.state / "workers").iterdir()) == []
+
+
+def test_a_lock_that_another_worker_removed_at_that_moment_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one looks for dead workers between the creation of our file and its locking."""
+    store = Store(tmp_path).ready()
+    lock = leases.try_lock
+    taken: list[Path] = []
+
+    def removed_first(path: Path) -> Any:
+        held = lock(path)
+        taken.append(path)
+        if len(taken) == 1:
+            path.unlink()
+        return held
+
+    monkeypatch.setattr(leases, "try_lock", removed_first)
+    with closing(FileLease(store, "host-7-def")) as living:
+        monkeypatch.undo()
+        assert len(taken) == 2
+        assert (store.state / "workers" / "host-7-def.lock").exists()
+        assert leases.try_lock(store.state / "workers" / "host-7-def.lock") is None
+        assert living.worker == "host-7-def"
+
+
+def test_a_worker_removes_what_a_killed_idle_worker_left(house: Any) -> None:
+    idle = house.start("worker")
+    idle.until("waiting for work")
+    idle.kill()
+    assert len(list((house.state / "workers").iterdir())) == 1
+    house.run("jobs", "list")
+    assert list((house.state / "workers").iterdir()) == []
