@@ -22,6 +22,7 @@ import os
 import pickle
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -320,24 +321,65 @@ def _load(*, queue: bool) -> None:
     gc.freeze()
 
 
+def in_processes(names: Sequence[str], faults: Sequence[str], points: int, offset: int, processes: int) -> Tally:
+    """The same as `run`, every scenario in a process of its own, so many of them at a time."""
+    total, began, waiting, running = Tally(), time.monotonic(), list(names), list[tuple[subprocess.Popen[bytes], Path, str]]()
+    with tempfile.TemporaryDirectory(prefix="power-") as scratch:
+        while waiting or running:
+            while waiting and len(running) < processes:
+                name = waiting.pop(0)
+                answer = Path(scratch) / f"{name}.json"
+                command = [sys.executable, "-m", "fuzz.power", name, "--points", str(points), "--offset", str(offset), "--json", str(answer)]
+                running.append((subprocess.Popen([*command, "--faults", *faults], stdout=subprocess.DEVNULL), answer, name))
+            for process, answer, name in list(running):
+                if process.poll() is None:
+                    continue
+                running.remove((process, answer, name))
+                if answer.exists():
+                    _add(total, json.loads(answer.read_text("utf-8")))
+                else:
+                    what = f"the trials themselves ended with {process.returncode}"
+                    total.findings.append({"scenario": name, "fault": "none", "at": -1, "operation": "", "what": what})
+            time.sleep(0.1)
+    total.seconds = time.monotonic() - began
+    return total
+
+
+def _add(total: Tally, row: dict[str, Any]) -> None:
+    total.operations |= row["operations"]
+    total.tried.update(row["tried"])
+    total.findings += row["findings"]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 1 where there are findings."""
     options = argparse.ArgumentParser(prog="python -m fuzz.power", description=__doc__.splitlines()[0])
-    options.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], default=list(SCENARIOS))
+    options.add_argument("scenarios", nargs="*", help=f"the default is all: {', '.join(SCENARIOS)}")
     options.add_argument("--faults", nargs="+", choices=faulty.FAULTS, default=list(faulty.FAULTS))
     options.add_argument("--points", type=int, default=0, help="operations tried in each scenario, evenly spread; 0 for all")
-    options.add_argument("--offset", type=int, default=0)
+    options.add_argument("--offset", type=int, default=0, help="operation that the spread begins with")
+    options.add_argument("--processes", type=int, default=1)
     options.add_argument("--work", type=Path, help="a folder to work in; the default is a scratch folder")
     options.add_argument("--json", type=Path, help="write what was tried and found here")
     chosen = options.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="power-") as scratch:
-        tally = run(chosen.scenarios, chosen.faults, chosen.points, (chosen.work or Path(scratch)).resolve(), offset=chosen.offset)
+    names = chosen.scenarios or list(SCENARIOS)
+    if unknown := set(names) - SCENARIOS.keys():
+        options.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+    if chosen.processes > 1:
+        tally = in_processes(names, chosen.faults, chosen.points, chosen.offset, chosen.processes)
+    else:
+        with tempfile.TemporaryDirectory(prefix="power-") as scratch:
+            tally = run(names, chosen.faults, chosen.points, (chosen.work or Path(scratch)).resolve(), offset=chosen.offset)
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(tally.to_json(), indent=1), "utf-8")
     for finding in tally.findings:
-        print(f"{finding['scenario']}: {finding['fault']} at {finding['at']} ({finding['operation']}): {finding['what']}")
+        print(f"FOUND {finding['scenario']}: {finding['fault']} at {finding['at']} ({finding['operation']}): {finding['what']}")
     total, operations = sum(tally.tried.values()), sum(tally.operations.values())
-    print(f"{total} faults at {operations} operations {tally.operations}: {len(tally.findings)} findings, {tally.seconds:.0f} s")
+    per_scenario = ", ".join(f"{name} {count}" for name, count in tally.operations.items())
+    print(
+        f"disk: {total} faults at {operations} operations ({per_scenario}), {len(tally.findings)} findings, {tally.seconds / 60:.0f} min",
+        flush=True,
+    )
     return int(bool(tally.findings))
 
 
