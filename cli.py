@@ -94,13 +94,14 @@ def run(
     settings, outputs = settle(asked if together is None else {**asked, "channels": "split"}, names())
     sources = _sources(audio, together)
     results = ResultsFolder(outputs.folder)
-    results.check()
     inputs = given_files(asked, audio)
     failed: list[tuple[Path | Together, MeetsplitError]] = []
     with Reporter(_err(), quiet=quiet) as tell:
         pipeline = Pipeline(settings, tell=tell)
+        plan = pipeline.preflight()
+        results.check()
         if not quiet:
-            _err().print(plan_table(pipeline.preflight().choices))
+            _err().print(plan_table(plan.choices))
         for path in sources:
             try:
                 wished = _wish(path, outputs, sources, inputs)

@@ -184,7 +184,7 @@ def explained(base: Database, store: Store) -> Iterator[None]:
         raise
     except (SQLAlchemyError, sqlite3.Error, error.DBOSException) as failure:
         cause = getattr(failure, "orig", None) or failure
-        if isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName | psycopg.errors.InvalidCatalogName):
+        if isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
             raise NoQueue(f"{base.place}: there are no jobs yet; `meetsplit batch` or `meetsplit watch` makes some") from failure
         said = " ".join(str(cause).split())
         raise JobError(_sentence(said, base, store)) from failure

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from meetsplit.jobs.desk import Desk, Slip
-from meetsplit.jobs.finding import Settling, Signature, is_text, obstacle, search, signature
+from meetsplit.jobs.finding import Settling, Signature, is_text, obstacle, search
 from meetsplit.jobs.intake import Request, take
 from meetsplit.jobs.ledger import Ledger
 from meetsplit.jobs.store import Store
@@ -96,8 +97,16 @@ class Watch:
 
 
 def _problem(path: Path) -> str | None:
-    """Why a file that lies there can never settle; None for one that can, and for one that is empty or gone by now."""
-    if (is_text(path) and signature(path) is not None) or not os.path.lexists(path) or (path.is_file() and not path.stat().st_size):
+    """Why a file that lies there can never be taken; None for an ordinary one, which settles, and for one that is gone by now."""
+    try:
+        ordinary = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        if not path.is_symlink():
+            return None
+        ordinary = False
+    except OSError:  # a link to itself, a folder that may not be entered
+        ordinary = False
+    if ordinary and is_text(path):
         return None
     problem = obstacle(path)
     return None if problem is None else str(problem)

@@ -71,6 +71,7 @@ def preflight(settings: Settings, tell: Tell = nobody) -> Preflight:
     here or can be fetched now. Raises `SettingsError`, `MissingWeights` or `MissingDependency`.
     """
     on = device.choose(settings.device)
+    _check_names(settings, on)
     choices: list[Choice] = []
     for stage in VERBS:
         if stage == "separator" and (settings.separate == "off" or settings.channels == "split"):
@@ -118,6 +119,15 @@ def _verifier(chosen: Sequence[Choice], settings: Settings, on: str, tell: Tell)
 
 def _asked(stage: str, settings: Settings) -> str:
     return {"diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}.get(stage, "auto")
+
+
+def _check_names(settings: Settings, on: str) -> None:
+    """Raise `SettingsError` for a backend or model that does not exist, before weights of any stage are looked for."""
+    for stage in VERBS:
+        asked = _asked(stage, settings)
+        if asked != "auto":
+            backends.named(stage, asked)
+            backends.sources(stage, asked, settings, on)
 
 
 def _choose(stage: str, settings: Settings, on: str, tell: Tell, *, fetch: bool = True) -> Choice:

@@ -90,7 +90,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(result: tuple[Path, subproc
 def test_quiet_says_nothing_but_the_results(call: Path, tmp_path: Path) -> None:
     done = meetsplit("run", call, "-o", tmp_path, "-f", "txt", "--no-tracks", "--quiet", *own(call))
     assert done.stderr == ""
-    assert [path.name for path in tmp_path.iterdir()] == ["call.txt"]
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".meetsplit"] == ["call.txt"]
 
 
 def test_a_failing_recording_is_reported_and_the_rest_go_on(call: Path, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_two_recordings_of_one_name_never_overwrite_each_other(call: Path, tmp_p
     twin = recording(tmp_path / "b" / "call.wav", tone(6.0))
     done = meetsplit("run", call, twin, "-o", tmp_path / "out", "-f", "txt", "--no-tracks", *own(call))
     assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert len(list((tmp_path / "out").glob("*.txt"))) == 2
     assert "because another recording has the same name" in done.stderr
 
 

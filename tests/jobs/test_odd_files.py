@@ -141,6 +141,29 @@ def test_a_folder_that_may_not_be_read_is_said_and_the_rest_found(tmp_path: Path
     assert found.complaints == (f"{tmp_path / 'secret'}: cannot be looked into: Permission denied; what lies there is left out",)
 
 
+def test_a_file_that_may_not_be_looked_at_is_said_and_one_that_is_gone_is_not(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that may be listed but not entered; the test may run as root, so the system's answer is simulated."""
+    secret, gone = house.recording("secret.wav"), house.recording("gone.wav", seed=2)
+    look = Path.stat
+
+    def refusing(self: Path, **more: Any) -> os.stat_result:
+        if self.name == "secret.wav":
+            raise PermissionError(13, "Permission denied", str(self))
+        if self.name == "gone.wav":
+            raise FileNotFoundError(2, "No such file or directory", str(self))
+        return look(self, **more)
+
+    store = Store(house.state).ready()
+    with client(database(None, store), store, make=True) as opened:
+        watch = Watch(house.calls, request(house), Desk(opened, store), Ledger.at(store.state))
+        monkeypatch.setattr(Path, "stat", refusing)
+        monkeypatch.setattr(Path, "is_symlink", lambda self: False)
+        seen = watch.look()
+        monkeypatch.undo()
+    assert seen.complaints == (f"{secret} may not be read by this user: change its permissions",)
+    assert gone.exists()
+
+
 def test_a_place_that_cannot_be_looked_at_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="cannot be looked at: File name too long"):
         search([tmp_path / ("x" * 300)], Patterns())

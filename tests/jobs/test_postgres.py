@@ -154,8 +154,13 @@ def test_the_server_is_not_there(house: Any) -> None:
     house.run("batch", house.calls, *house.known(), "--database", "mysql://host/queue", code=2)
 
 
-def test_a_database_without_jobs_is_an_empty_list(shared: Any) -> None:
-    """Neither the database nor its tables nor a state folder is there yet."""
+def test_a_database_without_jobs_is_an_empty_list(shared: Any, cluster: Cluster) -> None:
+    """Neither the tables nor a state folder are there yet; a database that is not there at all may be a slip of the pen."""
+    missing = shared.run("jobs", "list", code=1)
+    assert "does not exist" in "\n".join(missing.lines)
+    assert "Logging error" not in "\n".join(missing.lines)
+    with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{shared.env["MEETSPLIT_DATABASE"].rpartition("/")[2]}"')
     said = shared.run("jobs", "list")
     assert "there are no jobs yet" in "\n".join(said.lines)
     assert "Logging error" not in "\n".join(said.lines)

@@ -16,6 +16,12 @@ from typing import Any
 
 import pytest
 
+from meetsplit.jobs import schedule
+from meetsplit.jobs.database import client, database
+from meetsplit.jobs.intake import Request
+from meetsplit.jobs.store import Store
+from meetsplit.pipeline.settings import Outputs, Settings
+
 UNITS = Path(__file__).parents[2] / "docs" / "systemd"
 
 
@@ -89,6 +95,25 @@ def test_life_of_a_schedule(house: Any) -> None:
     worker.signal(signal.SIGTERM)
     house.run("schedule", "remove", "nightly")
     assert "no such schedule; there are: none" in "\n".join(house.run("schedule", "pause", "nightly", code=1).lines)
+
+
+def test_a_pause_misses_its_runs_for_good(house: Any) -> None:
+    """Ten runs that a pause missed, and ten of a schedule that never catches up: none is queued afterwards."""
+    store = Store(house.state).ready()
+    request = Request(Settings(), Outputs(house.out))
+    now = datetime.now(UTC)
+    before = now - timedelta(minutes=10)
+    with client(database(None, store), store, make=True) as opened:
+        for name, backfill in (("paused", True), ("forgetful", False), ("careful", True)):
+            schedule.add(opened, schedule.Entry(name, "* * * * *", house.calls, "UTC", backfill), request)
+            opened._sys_db.update_last_fired_at(name, before.isoformat())
+        schedule.pause(opened, "paused")
+        assert set(schedule.marks(opened)) == {"careful"}
+        schedule.resume(opened, "paused")
+        schedule.catch_up(opened, schedule.marks(opened), now)
+        queued = {name: len(opened.list_workflows(schedule_name=name)) for name in ("paused", "forgetful", "careful")}
+    assert queued["careful"] >= 9
+    assert (queued["paused"], queued["forgetful"]) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_a_later_recording_never_takes_the_place_of_an_earlier_ones_results(hous
 
 def test_the_reason_of_a_failure_replaces_no_file_of_the_users(house: Any) -> None:
     (house.calls / "poison.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEnothing to hear here")
-    (house.calls / f"{'n' * 251}.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEnothing to hear here")
+    (house.calls / f"{'n' * 251}.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEnothing to hear there")
     house.out.mkdir()
     (house.out / "poison.failed.txt").write_text("what I know about it")
     quick = ("--once", "--retry-delay", "0.1", "--retries", "1", "-o", house.out)
