@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    ?= out
 
-.PHONY: help demo test check clean
+.PHONY: help demo test slow check fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## show these targets
@@ -31,24 +31,41 @@ demo: $(VENV)/.core ## the main job on sample_data/, into out/
 	@echo
 	@echo "Read $(OUT)/standup.txt, play sample_data/standup.m4a with $(OUT)/standup.srt or .vtt, and listen to one person alone: $(OUT)/standup/SPEAKER_00.wav"
 
+# First what needs the machine for itself, then the rest on every processor; both are run, whatever the first one says.
+PROCESSES ?= auto
+define SUITE
+@status=0; \
+$(BIN)/python -m pytest -m "alone and not slow" || status=$$?; \
+$(BIN)/python -m pytest -m "not alone and not slow" -n $(PROCESSES) --maxprocesses 8 --dist worksteal || status=$$?; \
+exit $$status
+endef
+
 test: $(VENV)/.test ## the whole suite
-	$(BIN)/python -m pytest
+	$(SUITE)
+
+slow: $(VENV)/.test ## the tests that `make test` leaves out because they take long
+	$(BIN)/python -m pytest -m slow
+
+# MINUTES of inputs on every processor, then faults at every operation on the disk, then KILLS; findings are kept in findings/.
+fuzz: $(VENV)/.test ## hours of hostile inputs, power losses and kills (MINUTES=60 KILLS=200)
+	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(MINUTES) --kills $(KILLS)
 
 check: $(VENV)/.dev ## ruff, mypy --strict and the suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@mkdir -p .typing && ln -sfn .. .typing/meetsplit
 	MYPYPATH=.typing $(BIN)/mypy $(addprefix -p meetsplit.,cli console pipeline speakers scoring jobs training benchmarks)
-	$(BIN)/python -m pytest
+	$(SUITE)
 
 clean: ## remove what the targets above made, but not .venv
-	rm -rf $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .typing
+	rm -rf $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .typing findings
 
 # Benchmarks write their tables into docs/benchmarks.md; all of them take hours. SPEECH (a folder for each person), CROWD (single speakers, eight or
 # more) and MEETINGS are folders of real voices, if there are any; SEXES is a CSV about SPEECH, SEPFORMER the result of train-separation.
 # A small round of everything, to see that it works: make bench OVERLAPS=0.3 LASTS=1 LENGTHS=1 PLAIN=1 LONG=1 RECORDINGS=3 WAITING=100
 SETS    ?= build/meetings
 MINUTES ?= 60
+KILLS   ?= 200
 SPEECH  ?=
 SEXES   ?=
 SEPFORMER ?=

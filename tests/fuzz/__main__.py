@@ -128,21 +128,14 @@ def inputs(kinds: Sequence[str], minutes: float, processes: int, seed: int, find
     return total
 
 
-def corpus(files: Sequence[Path], names: Sequence[str] = ()) -> Iterator[tuple[Path, str, str]]:
-    """Try kept inputs again; the file, the kind of finding and its report for every one that is not read or refused."""
-    kinds = sorted({file.parent.name for file in files} & {*(names or TARGETS)})
-    targets = worker.load(kinds)
+def again(files: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
+    """Try inputs again; the file, the kind of finding and its report for every one that is not read or refused."""
+    targets = worker.load(sorted({file.parent.name for file in files}))
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
-        home, screen = Path.cwd(), worker.Screen(Path(scratch) / "stderr")
+        screen = worker.Screen(Path(scratch) / "stderr")
         worker.bound()
         for file in files:
-            if file.parent.name not in targets:
-                continue
-            answer = worker.attempt(targets[file.parent.name], file.read_bytes(), Path(scratch) / "input")
-            os.chdir(home)
-            printed = screen.new()
-            if b"Traceback (most recent call last)" in printed and (answer is None or answer[0] == "refused"):
-                answer = "a traceback is printed", printed.decode("utf-8", "replace")
+            answer = worker.watched(targets[file.parent.name], file.read_bytes(), Path(scratch) / "input", screen)
             if answer is not None and answer[0] != "refused":
                 yield file, *answer
 
@@ -160,7 +153,7 @@ def _table(total: Total) -> str:
 
 def _replay(files: Sequence[Path]) -> int:
     failed = 0
-    for file, kind, report in corpus([file.resolve() for file in files]):
+    for file, kind, report in again([file.resolve() for file in files]):
         failed += 1
         print(f"{file}: {kind}\n{report}")
     print(f"{len(files)} inputs, {failed} findings")

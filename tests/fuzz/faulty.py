@@ -143,7 +143,7 @@ class FaultyDisk(Disk):
             super().rmdir(folder)
 
     def image(self, how: str) -> dict[str, Entry]:
-        """What is left of ``root`` by relative path when the power goes now; ``how`` is one of `POWER`, or "killed" for all that is there."""
+        """What is left of ``root`` by relative path when the power goes now: ``how`` of `POWER`, or "killed" for all that is there."""
         with self._lock:
             return dict(self._left(self.root, self._key_of(self.root), "", how))
 
@@ -190,10 +190,8 @@ class FaultyDisk(Disk):
         node = self._nodes.get(key)
         seed = f"{at} {len(self.operations)}"
         mine = random.Random(seed).choice(("lost", "kept")) if how == "mixed" else how
-        if node is None:
-            names = {} if mine == "lost" else _names(place)
-        else:
-            names = node.names if mine == "lost" else _names(node.handle)
+        durable_names = node.names if node is not None else {}
+        names = durable_names if mine == "lost" else _names(node.handle if node is not None else place)
         for name, inner in sorted(names.items()):
             if name.startswith("jobs.sqlite"):
                 continue

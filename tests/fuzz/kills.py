@@ -61,10 +61,10 @@ class Site:
         recordings.turns_and_words(root / "all.rttm", root / "all.ctm", SECONDS)
         (root / "tmp").mkdir()
         self.env = recordings.clean_environment(root)
+        self.outputs_of: dict[int, Path] = {}
 
     def command(self) -> list[str]:
         """The arguments of the command that is killed."""
-        # An hour between looks would be too long to wait for a dead worker's recordings: nothing else depends on it.
         known = ["--rttm", "all.rttm", "--script", "all.ctm", "--separator", "none", "--device", "cpu", "--offline"]
         wanted = [*known, "-o", "out", "-f", "json,srt"]
         files = [f"in/call{number}.wav" for number in range(self.count)]
@@ -77,30 +77,29 @@ class Site:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """The real command line in a process group of its own; what it says goes to a file."""
-        with (self.root / "said").open("ab") as said:
-            return subprocess.Popen(
+        said = self.root / f"said-{len(self.outputs_of)}"
+        with said.open("wb") as output:
+            process = subprocess.Popen(
                 [sys.executable, "-m", "meetsplit.cli", *arguments],
                 cwd=self.root,
                 env=self.env,
-                stdout=said,
-                stderr=said,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
             )
+        self.outputs_of[process.pid] = said
+        return process
 
-    def said(self) -> str:
-        """What processes said since this was last asked."""
-        path = self.root / "said"
-        text = path.read_text("utf-8", "replace") if path.exists() else ""
-        path.unlink(missing_ok=True)
-        return text
+    def said(self, process: subprocess.Popen[bytes]) -> str:
+        """What a process has said so far."""
+        return self.outputs_of[process.pid].read_text("utf-8", "replace")
 
     def queue(self) -> None:
         """For workers: put all recordings into the queue."""
-        known = ["--rttm", "all.rttm", "--script", "all.ctm", "--separator", "none", "--device", "cpu"]
-        ended = self.start("batch", "in", *known, "-o", "out", "-f", "json,srt", "--queue-only").wait(HANGING)
-        if ended:
-            raise RuntimeError(f"the recordings cannot be queued: {self.said()}")
-        self.said()
+        known = ["--rttm", "all.rttm", "--script", "all.ctm", "--separator", "none", "--device", "cpu", "--offline"]
+        process = self.start("batch", "in", *known, "-o", "out", "-f", "json,srt", "--queue-only")
+        if process.wait(HANGING):
+            raise RuntimeError(f"the recordings cannot be queued: {self.said(process)}")
 
     def outputs(self) -> dict[str, str]:
         """A digest of every file of the results."""
@@ -130,7 +129,7 @@ def stage_in(said: str) -> str:
     return "start"
 
 
-def ended(site: Site, process: subprocess.Popen[bytes], seconds: float) -> bool:
+def ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
     """Wait so long; whether the process ended by itself."""
     try:
         process.wait(seconds)
@@ -139,35 +138,46 @@ def ended(site: Site, process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
+def moment(site: Site, process: subprocess.Popen[bytes], length: float, rng: random.Random) -> bool:
+    """Wait for a random moment: of the time that a run takes, or shortly after a random stage has begun; False where it ends before."""
+    if rng.random() < 0.4:
+        return not ended(process, rng.uniform(0.0, 1.1) * length)
+    stage, occasion = rng.choice(STAGES[1:-1]), rng.randrange(1, 3)
+    deadline = time.monotonic() + 3 * length
+    while site.said(process).count(f"{stage} …") < occasion and time.monotonic() < deadline:
+        if ended(process, 0.003):
+            return False
+    return not ended(process, rng.choice((0.0, 0.01, rng.uniform(0.0, 0.3))))
+
+
 def kill(process: subprocess.Popen[bytes]) -> None:
     """SIGKILL to a process and its children."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
+def counted(site: Site, process: subprocess.Popen[bytes], tally: Tally) -> None:
+    """Kill a process and count it."""
+    kill(process)
+    tally.kills[site.kind] += 1
+    tally.stages[stage_in(site.said(process))] += 1
+
+
 def one_command(site: Site, wanted: int, length: float, rng: random.Random, tally: Tally) -> int:
-    """Kill up to ``wanted`` times, each at a random moment of a run's ``length`` in seconds; the kills. Runs to the end at last."""
+    """Start the command, kill it at a random moment, up to ``wanted`` times, and let it end at last; the number of kills."""
     killed = 0
-    while killed < wanted:
+    while True:
         process = site.start(*site.command())
-        if ended(site, process, rng.uniform(0.0, 1.1) * length):
-            said = site.said()
-            if process.returncode:
-                tally.findings.append(f"{site.kind}: ended with {process.returncode}: {said[-500:]}")
-            break
-        kill(process)
-        killed += 1
-        tally.kills[site.kind] += 1
-        tally.stages[stage_in(site.said())] += 1
-    else:
-        process = site.start(*site.command())
-        if not ended(site, process, HANGING):
+        if killed < wanted and moment(site, process, length, rng):
+            counted(site, process, tally)
+            killed += 1
+            continue
+        if not ended(process, HANGING):
             kill(process)
-            tally.findings.append(f"{site.kind}: did not end within {HANGING:g} s")
+            tally.findings.append(f"{site.kind}: did not end within {HANGING:g} s after {killed} kills")
         elif process.returncode:
-            tally.findings.append(f"{site.kind}: ended with {process.returncode} after {killed} kills: {site.said()[-500:]}")
-        site.said()
-    return killed
+            tally.findings.append(f"{site.kind}: ended with {process.returncode} after {killed} kills: {site.said(process)[-500:]}")
+        return killed
 
 
 def two_workers(site: Site, wanted: int, length: float, rng: random.Random, tally: Tally) -> int:
@@ -175,22 +185,19 @@ def two_workers(site: Site, wanted: int, length: float, rng: random.Random, tall
     site.queue()
     workers, killed, deadline = [site.start("worker"), site.start("worker")], 0, time.monotonic() + HANGING
     while site.unfinished() and time.monotonic() < deadline:
-        if killed < wanted:
-            time.sleep(rng.uniform(0.0, 0.6) * length)
-            chosen = rng.randrange(2)
-            kill(workers[chosen])
+        chosen = rng.randrange(2)
+        if killed < wanted and moment(site, workers[chosen], length, rng) and site.unfinished():
+            counted(site, workers[chosen], tally)
             killed += 1
-            tally.kills[site.kind] += 1
-            tally.stages[stage_in(site.said())] += 1
             workers[chosen] = site.start("worker")
             deadline = time.monotonic() + HANGING
         else:
             time.sleep(0.2)
     if left := site.unfinished():
-        tally.findings.append(f"workers: {left} were not done within {HANGING:g} s: {site.said()[-500:]}")
+        tally.findings.append(f"workers: {left} were not done within {HANGING:g} s: {site.said(workers[0])[-500:]}")
     for process in workers:
         process.send_signal(signal.SIGTERM)
-        if not ended(site, process, 60.0):
+        if not ended(process, 60.0):
             kill(process)
             tally.findings.append("workers: a worker did not stop")
     return killed
@@ -198,13 +205,14 @@ def two_workers(site: Site, wanted: int, length: float, rng: random.Random, tall
 
 def round_of(kind: str, place: Path, wanted: int, rng: random.Random, tally: Tally, count: int = 3) -> int:
     """One folder from its first recording to its last result, with up to ``wanted`` kills; how many there were."""
-    undisturbed, site = Site(place / "undisturbed", kind, count), Site(place / "killed", kind, count)
+    # Workers never end by themselves: what they make is what a batch makes.
+    undisturbed, site = Site(place / "undisturbed", "batch" if kind == "workers" else kind, count), Site(place / "killed", kind, count)
     began = time.monotonic()
-    process = undisturbed.start(*(undisturbed.command() if kind != "workers" else Site.command(_as_batch(undisturbed))))
+    process = undisturbed.start(*undisturbed.command())
     code = process.wait(HANGING)
     length = time.monotonic() - began
     if code:
-        raise RuntimeError(f"{kind}: the undisturbed command ended with {code}: {undisturbed.said()[-2000:]}")
+        raise RuntimeError(f"{kind}: the undisturbed command ended with {code}: {undisturbed.said(process)[-2000:]}")
     killed = (two_workers if kind == "workers" else one_command)(site, wanted, length, rng, tally)
     tally.rounds += 1
     expected, found = undisturbed.outputs(), site.outputs()
@@ -217,13 +225,8 @@ def round_of(kind: str, place: Path, wanted: int, rng: random.Random, tally: Tal
     return killed
 
 
-def _as_batch(site: Site) -> Site:
-    site.kind = "batch"
-    return site
-
-
-def run(kinds: Sequence[str], kills: int, seed: int, *, most: int = 5) -> Tally:
-    """Kill each kind of command its share of ``kills`` times, at most ``most`` times in a round: ten in one stage set a job aside."""
+def run(kinds: Sequence[str], kills: int, seed: int, *, most: int = 4) -> Tally:
+    """Kill each kind of command its share of ``kills`` times, at most ``most`` times in a folder: five in one stage set a job aside."""
     tally, began = Tally(), time.monotonic()
     for kind in kinds:
         rng, wanted, empty = random.Random(f"{seed} {kind}"), kills // len(kinds) + (kind in kinds[: kills % len(kinds)]), 0

@@ -329,7 +329,18 @@ def in_processes(names: Sequence[str], faults: Sequence[str], points: int, offse
             while waiting and len(running) < processes:
                 name = waiting.pop(0)
                 answer = Path(scratch) / f"{name}.json"
-                command = [sys.executable, "-m", "fuzz.power", name, "--points", str(points), "--offset", str(offset), "--json", str(answer)]
+                command = [
+                    sys.executable,
+                    "-m",
+                    "fuzz.power",
+                    name,
+                    "--points",
+                    str(points),
+                    "--offset",
+                    str(offset),
+                    "--json",
+                    str(answer),
+                ]
                 running.append((subprocess.Popen([*command, "--faults", *faults], stdout=subprocess.DEVNULL), answer, name))
             for process, answer, name in list(running):
                 if process.poll() is None:

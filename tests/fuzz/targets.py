@@ -239,7 +239,7 @@ def _names(data: bytes, folder: Path) -> None:
         return
     turns = [f"SPEAKER all 1 {at / 2} 0.6 <NA> <NA> {label} <NA> <NA>\n" for at, label in enumerate(_labels(labels))]
     (folder / "call.rttm").write_text("".join(turns), "utf-8", "replace")
-    before = {path for path in folder.rglob("*")}
+    before = set(folder.rglob("*"))
     said = io.StringIO()
     known = ["--rttm", str(folder / "call.rttm"), "--script", str(folder / "call.ctm"), "--separate", "off", "--device", "cpu", "--offline"]
     code: object = 0

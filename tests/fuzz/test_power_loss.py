@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fuzz import faulty
 from fuzz.power import SCENARIOS, grid
-
 from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError
 

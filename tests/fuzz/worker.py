@@ -1,7 +1,7 @@
 """One fuzzing process: bounded memory, bounded time for each input, findings in a folder.
 
     python -m fuzz.worker --seed 1 --seconds 60 --work DIR          tries inputs of all kinds in turn
-    python -m fuzz.worker --seed 1 --count 50 rttm wav --work DIR   fifty inputs of each of these kinds
+    python -m fuzz.worker --seed 1 rttm:50 wav:10 --work DIR        so many inputs of each of these kinds
 
 The input that is being tried lies in DIR/current, so that whoever watches knows what a process died of. What was tried is
 written to DIR/tally.json.
@@ -22,7 +22,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -114,6 +114,17 @@ class Screen:
         return printed
 
 
+def watched(target: Any, data: bytes, folder: Path, screen: Screen) -> tuple[str, str] | None:
+    """The same as `attempt`; a traceback that a library prints is a finding, too."""
+    home = Path.cwd()
+    answer = attempt(target, data, folder)
+    os.chdir(home)
+    printed = screen.new()
+    if b"Traceback (most recent call last)" in printed and (answer is None or answer[0] == "refused"):
+        return f"a traceback is printed by {target.name}", printed.decode("utf-8", "replace")
+    return answer
+
+
 def _kind(error: BaseException) -> str:
     """What makes two findings the same: the exception and the innermost place of ours."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/tests/" not in frame.filename]
@@ -153,7 +164,7 @@ def keep(findings: Path, name: str, kind: str, report: str, data: bytes, seed: i
 
 
 def load(names: Sequence[str]) -> dict[str, Any]:
-    """The targets of these names, their libraries loaded and their seeds made."""
+    """The targets of these names, all where there are none, their libraries loaded and their seeds made."""
     os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "200"})
     import torch
 
@@ -166,30 +177,34 @@ def load(names: Sequence[str]) -> dict[str, Any]:
     return chosen
 
 
-def run(names: Sequence[str], seed: int, *, count: int, seconds: float, work: Path, findings: Path) -> Tally:
-    """Try inputs until each kind had ``count`` (0 for no end) or ``seconds`` have passed; kinds share the time evenly."""
-    targets = load(names)
+def run(counts: Mapping[str, int | None], seed: int, *, seconds: float, work: Path, findings: Path, kept: Sequence[Path] = ()) -> Tally:
+    """Try the ``kept`` inputs, then new ones until each kind had its count (None for no end) or ``seconds`` have passed.
+
+    Kinds share the processor evenly.
+    """
+    targets = load(list(counts))
     seeds = {name: target.seeds() for name, target in targets.items()}
     rng = {name: random.Random(f"{seed} {name}") for name in targets}
-    spent = dict.fromkeys(targets, 0.0)
-    tally = Tally(seed)
-    folder, current, kinds = work / "input", work / "current", set[str]()
-    home, screen = Path.cwd(), Screen(work / "stderr")
+    spent, made = dict.fromkeys(targets, 0.0), collections.Counter[str]()
+    tally, kinds = Tally(seed), set[str]()
+    waiting = [path for path in kept if path.parent.name in targets]
+    screen = Screen(work / "stderr")
     bound()
     end, saved = time.monotonic() + seconds, 0.0
     while time.monotonic() < end:
-        open_kinds = [name for name in targets if count == 0 or tally.tried[name] < count]
-        if not open_kinds:
-            break
-        name = min(open_kinds, key=spent.__getitem__)
-        data = targets[name].mutate(rng[name].choice(seeds[name]), rng[name], seeds[name])
-        current.write_bytes(name.encode() + b"\n" + data)
+        if waiting:
+            path = waiting.pop(0)
+            name, data = path.parent.name, path.read_bytes()
+        else:
+            wanted = [name for name in targets if (most := counts[name]) is None or made[name] < most]
+            if not wanted:
+                break
+            name = min(wanted, key=spent.__getitem__)
+            made[name] += 1
+            data = targets[name].mutate(rng[name].choice(seeds[name]), rng[name], seeds[name])
+        (work / "current").write_bytes(name.encode() + b"\n" + data)
         began = time.process_time()
-        answer = attempt(targets[name], data, folder)
-        os.chdir(home)
-        printed = screen.new()
-        if b"Traceback (most recent call last)" in printed and (answer is None or answer[0] == "refused"):
-            answer = f"a traceback is printed by {name}", printed.decode("utf-8", "replace")
+        answer = watched(targets[name], data, work / "input", screen)
         spent[name] += time.process_time() - began + 1e-4
         tally.tried[name] += 1
         if answer is not None and answer[0] == "refused":
@@ -203,17 +218,17 @@ def run(names: Sequence[str], seed: int, *, count: int, seconds: float, work: Pa
             saved = time.monotonic()
             tally.save(work / "tally.json")
     tally.save(work / "tally.json")
-    current.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    (work / "current").unlink(missing_ok=True)
+    shutil.rmtree(work / "input", ignore_errors=True)
     return tally
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 1 where there are findings."""
     options = argparse.ArgumentParser(prog="python -m fuzz.worker", description=__doc__.splitlines()[0])
-    options.add_argument("kinds", nargs="*", help="kinds of input; the default is all")
+    options.add_argument("kinds", nargs="*", help="kinds of input, with a number of inputs or without end; the default is all")
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--count", type=int, default=0, help="inputs of each kind; 0 for no end")
+    options.add_argument("--corpus", type=Path, help="try the inputs in this folder first")
     options.add_argument("--seconds", type=float, default=float("inf"))
     options.add_argument("--work", type=Path, required=True, help="an empty folder to work in")
     options.add_argument("--findings", type=Path, help="where inputs of findings go; DIR/findings otherwise")
@@ -221,7 +236,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work = chosen.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     findings = (chosen.findings or work / "findings").resolve()
-    tally = run(chosen.kinds, chosen.seed, count=chosen.count, seconds=chosen.seconds, work=work, findings=findings)
+    from fuzz.targets import TARGETS
+
+    counts = {name: int(count) if count else None for name, _, count in (kind.partition(":") for kind in chosen.kinds or TARGETS)}
+    if unknown := counts.keys() - TARGETS.keys():
+        options.error(f"no kind of input {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
+    kept = sorted(path for path in chosen.corpus.glob("*/*") if path.is_file()) if chosen.corpus else ()
+    tally = run(counts, chosen.seed, seconds=chosen.seconds, work=work, findings=findings, kept=kept)
     for finding in tally.findings:
         print(f"{finding['target']}: {finding['kind']}\n  {finding['input']}")
     print(f"{sum(tally.tried.values())} inputs, {len(tally.findings)} findings, {tally.cpu:.0f} s of CPU, {tally.peak >> 20} MiB")

@@ -30,7 +30,7 @@ class Running:
         self.process = process
         self.lines: list[str] = []
 
-    def until(self, text: str, seconds: float = 240.0) -> str:
+    def until(self, text: str, seconds: float = 600.0) -> str:
         """Read until a line holds ``text``."""
         assert self.process.stderr is not None
         end = time.monotonic() + seconds
@@ -45,7 +45,7 @@ class Running:
         self.process.kill()
         self.end()
 
-    def end(self, seconds: float = 240.0) -> int:
+    def end(self, seconds: float = 600.0) -> int:
         out, err = self.process.communicate(timeout=seconds)
         self.lines += err.splitlines()
         self.lines += out.splitlines()
@@ -55,7 +55,7 @@ class Running:
         """Send a signal: the exit code, and the seconds until then."""
         began = time.monotonic()
         self.process.send_signal(number)
-        code = self.end(30.0)
+        code = self.end(240.0)
         return code, time.monotonic() - began
 
 
@@ -119,7 +119,7 @@ class House:
     def run(self, *arguments: str | Path, code: int | None = 0, **more: Any) -> Running:
         """The same, to its end; checks the exit code."""
         running = self.start(*arguments, **more)
-        ended = running.end(120.0)
+        ended = running.end(600.0)
         assert code is None or ended == code, "\n".join(running.lines)
         return running
 

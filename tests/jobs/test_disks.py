@@ -75,7 +75,7 @@ def test_database_locked_for_a_while(house: Any) -> None:
     call = house.recording("call.wav", seconds=100)
     running = house.start("batch", call, *house.known(100), "-o", house.out, *FORMATS)
     running.until("decode …")
-    with closing(sqlite3.connect(house.state / "jobs.sqlite", isolation_level=None, timeout=10)) as other:
+    with closing(sqlite3.connect(house.state / "jobs.sqlite", isolation_level=None, timeout=60)) as other:
         other.execute("BEGIN EXCLUSIVE")
         time.sleep(3)
         assert running.process.poll() is None

