@@ -79,8 +79,10 @@ class ScriptTranscriber:
     rate = 16000
 
     def __init__(self, lines: Sequence[Line], language: str | None = None) -> None:
-        names = sorted({line.voice for line in lines})
-        self._voices = [_Voice([line for line in lines if line.voice == name]) for name in names]
+        voices: dict[str, list[Line]] = {}
+        for line in lines:
+            voices.setdefault(line.voice, []).append(line)
+        self._voices = [_Voice(voices[name]) for name in sorted(voices)]
         self._language = language
 
     @classmethod
