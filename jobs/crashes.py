@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from meetsplit.jobs.store import Store
@@ -56,7 +59,7 @@ class Crashes:
         with self._lock:
             self._running = job
             if not self._stopping:
-                self._store.keep(_key(job), _NAME, {"job": job, "stage": stage, "crashes": crashes + 1})
+                self._keep(job, stage, crashes + 1)
         try:
             return work()
         finally:
@@ -71,9 +74,23 @@ class Crashes:
             if running is not None:
                 stage, crashes = self._kept(running)
                 if crashes > 1:
-                    self._store.keep(_key(running), _NAME, {"job": running, "stage": stage, "crashes": crashes - 1})
+                    self._keep(running, stage, crashes - 1)
                 else:
                     self._remove(running)
+
+    def _keep(self, job: str, stage: str, crashes: int) -> None:
+        """Write the file, whole but without ``fsync``: it has to outlive the process, not the machine. Raises `OutputError`."""
+        path = self._path(job)
+        part = path.with_name(f".stage.{os.getpid()}.part")
+        try:
+            part.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps({"job": job, "stage": stage, "crashes": crashes}), "utf-8")
+            part.replace(path)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {files.advice(error)}") from error
+
+    def _path(self, job: str) -> Path:
+        return self._store.folder(_key(job)) / f"{_NAME}.json"
 
     def _kept(self, job: str) -> tuple[str, int]:
         row = self._store.kept(_key(job), _NAME) or {}
@@ -82,7 +99,7 @@ class Crashes:
         return str(row.get("stage")), row["crashes"]
 
     def _remove(self, job: str) -> None:
-        files.remove(self._store.folder(_key(job)) / f"{_NAME}.json")
+        self._path(job).unlink(missing_ok=True)
 
 
 def _key(job: str) -> str:

@@ -63,11 +63,12 @@ def merge(
         outline = stream.outline if isinstance(stream, Stream) else stream
         by_speaker.setdefault(outline.speaker, []).append((outline, tuple(_held(outline, answer, within))))
     spans = timeline.by_speaker(turns)
+    everybody = timeline.Counter(span for own in spans.values() for span in own)
     segments: list[Segment] = []
     for speaker, stretches in by_speaker.items():
-        others = timeline.support(span for other, own in spans.items() if other != speaker for span in own)
+        own = timeline.Counter(spans.get(speaker, ()))
         said = _once(sorted(stretches, key=lambda stretch: stretch[0].span))
-        segments += [_segment(speaker, part, others) for part in _parts(said, reading)]
+        segments += [_segment(speaker, part, everybody, own) for part in _parts(said, reading)]
     return tuple(sorted(segments, key=lambda segment: (segment.span, segment.speaker)))
 
 
@@ -168,7 +169,7 @@ def _shortened(part: list[_Spoken], longest: float) -> list[list[_Spoken]]:
     return [*_shortened(part[:at], longest), *_shortened(part[at:], longest)]
 
 
-def _segment(speaker: Speaker, part: Sequence[_Spoken], others: Sequence[Span]) -> Segment:
+def _segment(speaker: Speaker, part: Sequence[_Spoken], everybody: timeline.Counter, own: timeline.Counter) -> Segment:
     words = tuple(spoken.word for spoken in part)
     patches = {patch.span: patch for spoken in part for patch in spoken.patches}.values()
     voices = [patch for patch in patches if patch.source == "separated"]
@@ -178,7 +179,7 @@ def _segment(speaker: Speaker, part: Sequence[_Spoken], others: Sequence[Span]) 
         words,
         part[0].language,
         source="separated" if voices else "mixture",
-        overlap=bool(timeline.during(others, during)),
+        overlap=everybody.during(during) > own.during(during),
         margin=min((patch.margin for patch in voices if patch.margin is not None), default=None),
         review=tuple(dict.fromkeys(reason for patch in patches for reason in patch.review)),
     )

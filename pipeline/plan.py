@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -106,17 +107,16 @@ def plan(turns: Sequence[Turn], within: Span, *, cutting: Cutting, quiet: Quiet 
     spans = timeline.by_speaker(turns)
     edges = _reached(timeline.activity(turns), cutting) if cutting.separate in ("overlaps", "auto") else {}
     clips: list[Clip] = []
+    everybody = timeline.support(turn.span for turn in turns)
     for speaker, own in spans.items():
-        others = timeline.support(turn.span for turn in turns if turn.speaker != speaker)
-        groups = [_capped(group, cutting.longest, quiet) for group in _joined(own, others, cutting.join)]
-        blocked = timeline.subtract(others, own)
+        groups = [_capped(group, cutting.longest, quiet) for group in _joined(own, everybody, cutting.join)]
         for number, parts in enumerate(groups):
             free = Span(
                 middle(Span(groups[number - 1][-1][-1].end, parts[0][0].start)) if number else within.start,
                 middle(Span(parts[-1][-1].end, groups[number + 1][0][0].start)) if number + 1 < len(groups) else within.end,
             )
             for part in parts:
-                span = _padded(part, blocked, free, cutting)
+                span = _padded(part, everybody, own, free, cutting)
                 first, last = edges.get((speaker, part[0].start), span), edges.get((speaker, part[-1].end), span)
                 clips.append(Clip(Span(min(span.start, first.start), max(span.end, last.end)), speaker, part))
     return Plan(tuple(sorted(clips, key=lambda clip: (clip.span.start, clip.speaker))), _regions(turns, within, cutting, edges))
@@ -140,12 +140,12 @@ def _reached(activity: Sequence[tuple[Span, tuple[Speaker, ...]]], cutting: Cutt
     return found
 
 
-def _joined(own: Sequence[Span], others: Sequence[Span], gap: float) -> list[tuple[Span, ...]]:
-    """A speaker's turns in groups: over gaps of at most ``gap`` in which nobody else speaks."""
+def _joined(own: Sequence[Span], everybody: Sequence[Span], gap: float) -> list[tuple[Span, ...]]:
+    """A speaker's turns in groups: over gaps of at most ``gap`` in which nobody else speaks; ``everybody`` is all speech."""
     groups: list[list[Span]] = []
     for span in own:
         last = groups[-1][-1] if groups else None
-        if last is not None and span.start - last.end <= gap and not timeline.during(others, Span(last.end, span.start)):
+        if last is not None and span.start - last.end <= gap and not timeline.during(everybody, Span(last.end, span.start)):
             groups[-1].append(span)
         else:
             groups.append([span])
@@ -158,28 +158,34 @@ def _capped(group: tuple[Span, ...], longest: float, quiet: Quiet) -> list[tuple
     The reach is the second half of what is allowed, and leaves at least a second for the last part.
     """
     parts: list[tuple[Span, ...]] = []
-    while group[-1].end - group[0].start > longest:
-        start = group[0].start
-        reach = Span(start + longest / 2, min(start + longest, max(group[-1].end - 1.0, start + longest / 2)))
-        pauses = [
-            pause for pause in timeline.gaps(group, Span(start, group[-1].end)) if reach.start <= pause.start and pause.end <= reach.end
-        ]
+    # What is left is ``head``, which may be the rest of a turn, and the turns behind the ``first``. A group may have very many.
+    first, head, end = 0, group[0], group[-1].end
+    while end - head.start > longest:
+        start = head.start
+        reach = Span(start + longest / 2, min(start + longest, max(end - 1.0, start + longest / 2)))
+        near = (head, *group[first + 1 : bisect_right(group, reach.end, lo=first + 1, key=lambda span: span.start)])
+        pauses = [Span(a.end, b.start) for a, b in itertools.pairwise(near) if reach.start <= a.end and b.start <= reach.end]
         if pauses:
             cut = max(pauses, key=lambda pause: (pause.duration, pause.start)).start
         else:
             cut = min(max(quiet(reach), reach.start), reach.end)
-        left, right = timeline.crop(group, Span(start, cut)), timeline.crop(group, Span(cut, group[-1].end))
-        parts.append(left)
-        group = right
-    return [*parts, group]
+        at = bisect_right(group, cut, lo=first, key=lambda span: span.end)
+        whole = (head, *group[first + 1 : at]) if at > first else ()
+        divided = group[at] if at > first else head
+        parts.append((*whole, *timeline.crop([divided], Span(start, cut))))
+        first, head = at, Span(max(divided.start, cut), divided.end)
+    return [*parts, (head, *group[first + 1 :])]
 
 
-def _padded(part: tuple[Span, ...], blocked: Sequence[Span], free: Span, cutting: Cutting) -> Span:
-    """The part with its padding: inside ``free`` and never into ``blocked``, where only others speak."""
+def _padded(part: tuple[Span, ...], everybody: Sequence[Span], own: Sequence[Span], free: Span, cutting: Cutting) -> Span:
+    """The part with its padding: inside ``free`` and never into where only others speak."""
     start, end = part[0].start, part[-1].end
     padding = max(cutting.padding, (cutting.shortest - (end - start)) / 2)
     first, last = max(start - padding, free.start), min(end + padding, free.end)
-    before, after = timeline.during(blocked, Span(first, start)), timeline.during(blocked, Span(end, last))
+    before, after = (
+        timeline.subtract(timeline.crop(timeline.during(everybody, beside), beside), timeline.during(own, beside))
+        for beside in (Span(first, start), Span(end, last))
+    )
     return Span(before[-1].end if before else first, after[0].start if after else last)
 
 
@@ -222,16 +228,29 @@ def _neighbours(turns: Sequence[Turn]) -> list[tuple[Span, tuple[Speaker, ...], 
     """Every piece of speech with its company: those who speak, or the one who does and the nearest other, if any."""
     pieces = timeline.activity(turns)
     found: list[tuple[Span, tuple[Speaker, ...], tuple[Speaker, ...]]] = []
+    before, after = _others([active for _, active in pieces])
     for number, (span, active) in enumerate(pieces):
         company = active
         if len(active) == 1:
-            later = next((pieces[n] for n in range(number + 1, len(pieces)) if pieces[n][1] != active), None)
-            earlier = next((pieces[n] for n in range(number - 1, -1, -1) if pieces[n][1] != active), None)
+            earlier = pieces[before[number]] if before[number] >= 0 else None
+            later = pieces[after[number]] if after[number] < len(pieces) else None
             near = [(later[0].start - span.end, speaker) for speaker in later[1] if speaker not in active] if later else []
             near += [(span.start - earlier[0].end, speaker) for speaker in earlier[1] if speaker not in active] if earlier else []
             company = tuple(sorted((*active, min(near)[1]))) if near else ()
         found.append((span, active, company))
     return found
+
+
+def _others(active: Sequence[tuple[Speaker, ...]]) -> tuple[list[int], list[int]]:
+    """For every piece, the nearest before and the nearest after it in which other people speak; -1 and the count for none."""
+    before, after = list(range(-1, len(active) - 1)), list(range(1, len(active) + 1))
+    for number in range(1, len(active)):
+        if active[number - 1] == active[number]:
+            before[number] = before[number - 1]
+    for number in range(len(active) - 2, -1, -1):
+        if active[number + 1] == active[number]:
+            after[number] = after[number + 1]
+    return before, after
 
 
 def _windows(speakers: tuple[Speaker, ...], pieces: Sequence[Piece], within: Span, cutting: Cutting) -> list[Region]:
@@ -241,7 +260,9 @@ def _windows(speakers: tuple[Speaker, ...], pieces: Sequence[Piece], within: Spa
     edges = [start, *(start + (end - start) * number / count for number in range(1, count)), end]
     regions: list[Region] = []
     for first, last in itertools.pairwise(edges):
-        inside = [(timeline.intersection(piece, Span(first, last)), active) for piece, active in pieces]
+        at = bisect_right(pieces, first, key=lambda piece: piece[0].end)
+        near = pieces[at : bisect_left(pieces, last, lo=at, key=lambda piece: piece[0].start)]
+        inside = [(timeline.intersection(piece, Span(first, last)), active) for piece, active in near]
         kept = tuple((piece, active) for piece, active in inside if piece is not None)
         if kept:
             span = Span(kept[0][0].start, kept[-1][0].end)

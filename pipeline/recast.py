@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -80,9 +81,11 @@ def recast(recording: Audio, turns: Sequence[Turn], listener: Listener) -> tuple
     clean = {speaker: clean_speech(recording, turns, speaker, KNOWN_AT_MOST) for speaker in speech}
     known = {speaker: tuple(resample(clip, listener.rate) for clip in clips) for speaker, clips in clean.items()}
     doubted = _doubted(pieces)
-    steps = [_Step(span, {people: 0.0}) for piece, people in pieces for span in timeline.subtract([piece], doubted)]
+    steps = [_Step(span, {people: 0.0}) for piece, people in pieces for span in timeline.gaps(timeline.during(doubted, piece), piece)]
     for window in doubted:
-        inside = tuple((span, people) for piece, people in pieces for span in timeline.crop([piece], window))
+        first = bisect_right(pieces, window.start, key=lambda piece: piece[0].end)
+        near = pieces[first : bisect_left(pieces, window.end, lo=first, key=lambda piece: piece[0].start)]
+        inside = tuple((span, people) for piece, people in near for span in timeline.crop([piece], window))
         steps += _listened(recording, inside, speech, known, listener)
     steps.sort(key=lambda step: step.span)
     heard = [
@@ -181,4 +184,7 @@ def _elsewhere(clips: Sequence[Audio], where: Span) -> float:
 
 
 def _distance(spans: Sequence[Span], where: Span) -> float:
-    return min((max(span.start - where.end, where.start - span.end, 0.0) for span in spans), default=math.inf)
+    """Seconds from a stretch to the nearest of a speaker's sorted, disjoint spans."""
+    after = bisect_left(spans, where.end, key=lambda span: span.start)
+    near = spans[max(after - 1, 0) : after + 1]
+    return min((max(span.start - where.end, where.start - span.end, 0.0) for span in near), default=math.inf)

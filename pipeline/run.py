@@ -175,8 +175,11 @@ class Pipeline:
         with self._stage("transcribe", f"transcribing {path}") as say:
             transcriber: Transcriber = self._backend("transcriber", given)
             _check_given(transcriber, self.settings.script, given)
-            for speaker in sorted({outline.speaker for outline in outlines}):
-                mine = [at for at, outline in enumerate(outlines) if outline.speaker == speaker and at not in heard]
+            stretches: dict[Speaker, list[int]] = {}
+            for at, outline in enumerate(outlines):
+                if at not in heard:
+                    stretches.setdefault(outline.speaker, []).append(at)
+            for speaker, mine in sorted(stretches.items()):
                 clips = (resample(stretch(tracks[speaker], outlines[at].span), transcriber.rate) for at in mine)
                 for at, answer in zip(mine, transcriber.transcribe(clips, self._tell), strict=True):
                     heard[at] = promises.checked_words(answer, outlines[at].span)

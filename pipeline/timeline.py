@@ -81,6 +81,42 @@ def during(spans: Sequence[Span], within: Span) -> Sequence[Span]:
     return spans[first : max(first, bisect_left(spans, within.end, key=lambda span: span.start))]
 
 
+def shared(spans: Iterable[Sequence[Span]]) -> tuple[Span, ...]:
+    """Where spans of two or more people cover the time; each item holds one person's, disjoint.
+
+    A   |----------|
+    B         |---------|
+    ->        |----|
+
+    >>> shared([(Span(0, 3),), (Span(2, 5),), (Span(2.5, 3.5),)])
+    (Span(start=2, end=3.5),)
+    """
+    edges = sorted((time, change) for own in spans for span in own for time, change in ((span.start, 1), (span.end, -1)))
+    found: list[Span] = []
+    active, since = 0, 0.0
+    for time, change in edges:
+        if active >= 2 and time > since:
+            found.append(Span(since, time))
+        active, since = active + change, time
+    return support(found)
+
+
+class Counter:
+    """How many spans share time with a stretch, in logarithmic time; spans of several people may overlap."""
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        given = [span for span in spans if span.start < span.end]
+        self._starts, self._ends = sorted(span.start for span in given), sorted(span.end for span in given)
+
+    def during(self, within: Span) -> int:
+        """The number of spans that begin before the end of ``within`` and end after its start.
+
+        >>> Counter([Span(0, 2), Span(1, 3), Span(5, 6)]).during(Span(2, 5))
+        1
+        """
+        return max(bisect_left(self._starts, within.end) - bisect_right(self._ends, within.start), 0)
+
+
 def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> tuple[Span, ...]:
     """The union of ``spans`` without the union of ``holes``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -46,16 +47,22 @@ def lines(texts: Sequence[str], layout: Layout, head: str = "") -> tuple[str, ..
 
     A word wider than a line stands alone on its line.
     """
-    tokens = [head, *texts] if head else list(texts)
+    tokens = [token for token in (head, *texts) if token]
+    columns = [width(token) for token in tokens]
+    glues = [blank(before, after) for before, after in itertools.pairwise(tokens)]
+    if sum(columns) + sum(glues) <= layout.width:
+        return (join_words(tokens),) if tokens else ()
+    pleasant = [_pleasant(tokens, first, head) for first in range(len(tokens))]
     fewest = [(0, 0.0, 0)]
     for last in range(1, len(tokens) + 1):
         options: list[tuple[int, float, int]] = []
+        used = 0
         for first in range(last - 1, -1, -1):
-            used = width(join_words(tokens[first:last]))
+            used += columns[first] + (glues[first] if first < last - 1 else 0)
             if used > layout.width and last - first > 1:
                 break
             count, price, _ = fewest[first]
-            options.append((count + 1, price + ((layout.width - used) / layout.width) ** 2 - _pleasant(tokens, first, head), first))
+            options.append((count + 1, price + ((layout.width - used) / layout.width) ** 2 - pleasant[first], first))
         fewest.append(min(options))
     broken: list[str] = []
     last = len(tokens)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from meetsplit.pipeline.data import Segment, Transcript, join_words
 from meetsplit.pipeline.exporters.lines import ends_sentence
-from meetsplit.pipeline.exporters.text import cell, clock, decimal, milliseconds, name, one_line
+from meetsplit.pipeline.exporters.text import cell, clock, decimal, milliseconds, one_line, people
 from meetsplit.pipeline.settings import Outputs
 
 PAUSE = 2.0
@@ -17,11 +17,11 @@ LONG = 60.0
 
 def txt(transcript: Transcript, outputs: Outputs) -> str:
     """A paragraph per turn, ``[hh:mm:ss] Name: …``, with an empty line between; the time is the first word's."""
-    paragraphs = []
+    paragraphs, names = [], people(transcript)
     for run in _runs(transcript.segments):
         text = one_line(join_words(segment.text for segment in run))
         if text:
-            paragraphs.append(f"[{clock(milliseconds(run[0].span.start))}] {name(transcript, run[0].speaker)}: {text}\n")
+            paragraphs.append(f"[{clock(milliseconds(run[0].span.start))}] {names[run[0].speaker]}: {text}\n")
     return "\n".join(paragraphs)
 
 
@@ -44,18 +44,18 @@ def _parted(run: Sequence[Segment], segment: Segment) -> bool:
 
 def tsv(transcript: Transcript, outputs: Outputs) -> str:
     """openai-whisper's TSV with the speaker as a last column: ``start end text speaker``, whole milliseconds; see `cell`."""
-    rows = ["start\tend\ttext\tspeaker\n"]
+    rows, names = ["start\tend\ttext\tspeaker\n"], people(transcript)
     for segment in transcript.segments:
         start, end = milliseconds(segment.span.start), milliseconds(segment.span.end)
-        rows.append(f"{start}\t{end}\t{cell(one_line(segment.text))}\t{cell(name(transcript, segment.speaker))}\n")
+        rows.append(f"{start}\t{end}\t{cell(one_line(segment.text))}\t{cell(names[segment.speaker])}\n")
     return "".join(rows)
 
 
 def audacity(transcript: Transcript, outputs: Outputs) -> str:
     """A label track for Audacity: ``start end Name: text`` in seconds, with what should be listened to again in brackets."""
-    rows = []
+    rows, names = [], people(transcript)
     for segment in transcript.segments:
         start, end = decimal(milliseconds(segment.span.start)), decimal(milliseconds(segment.span.end))
         check = f" [check: {', '.join(segment.review)}]" if segment.review else ""
-        rows.append(f"{start}\t{end}\t{one_line(f'{name(transcript, segment.speaker)}: {segment.text}{check}')}\n")
+        rows.append(f"{start}\t{end}\t{one_line(f'{names[segment.speaker]}: {segment.text}{check}')}\n")
     return "".join(rows)

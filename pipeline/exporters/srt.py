@@ -11,16 +11,16 @@ from collections.abc import Iterator, Sequence
 from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.exporters.lines import Layout, lines
 from meetsplit.pipeline.exporters.subtitles import Cue, apart, cues, lingering, spoken
-from meetsplit.pipeline.exporters.text import milliseconds, name, stamp
+from meetsplit.pipeline.exporters.text import milliseconds, people, stamp
 from meetsplit.pipeline.settings import Outputs
 
 
 def subrip(transcript: Transcript, outputs: Outputs) -> str:
     """The transcript as SubRip subtitles; empty for an empty transcript."""
-    people = {speaker: name(transcript, speaker) for speaker in transcript.speakers}
+    names = people(transcript)
 
     def head(speaker: Speaker, shared: bool) -> str:
-        return f"- {people[speaker]}:" if shared else f"{people[speaker]}:"
+        return f"- {names[speaker]}:" if shared else f"{names[speaker]}:"
 
     layout = Layout(outputs.max_line_width, outputs.max_line_count, head)
     shown = lingering(apart(cues(spoken(transcript), layout)), milliseconds(transcript.duration))

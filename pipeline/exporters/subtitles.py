@@ -8,7 +8,7 @@ a pause, flashes by or mixes people who do not overlap costs more. All times her
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from meetsplit.pipeline.data import Speaker, Transcript
@@ -24,6 +24,8 @@ FLICKER = 300
 PER_LETTER = 50
 """Reading time of a letter: 20 a second, the usual rule for adults."""
 LONGEST_LINGER = 1_000
+MOST_WORDS = 200
+"""No cue holds more words than about this, however many people speak at once: a wall of words is no subtitle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,10 @@ class Cue:
     @property
     def blocks(self) -> dict[Speaker, tuple[str, ...]]:
         """Each speaker's words, speakers in order of their first word."""
-        blocks: dict[Speaker, tuple[str, ...]] = {}
+        blocks: dict[Speaker, list[str]] = {}
         for word in self.words:
-            blocks[word.speaker] = (*blocks.get(word.speaker, ()), word.text)
-        return blocks
+            blocks.setdefault(word.speaker, []).append(word.text)
+        return {speaker: tuple(texts) for speaker, texts in blocks.items()}
 
 
 def spoken(transcript: Transcript) -> tuple[Spoken, ...]:
@@ -97,22 +99,12 @@ def cues(words: Sequence[Spoken], layout: Layout) -> tuple[Cue, ...]:
     the layout allows only where more people speak at once or words have no time between them.
     """
     best, back = [0.0] + [float("inf")] * len(words), [0] * (len(words) + 1)
+    heads = _heads(words, layout)
     for first in range(len(words)):
-        if best[first] == float("inf"):
-            continue
-        growing = _Growing(layout, words[first].start)
-        reached = False
-        for last in range(first, len(words)):
-            growing.add(words[last])
-            if reached and growing.full:
-                break
-            available = words[last + 1].start - growing.start if last + 1 < len(words) else None
-            if available is not None and available <= 0:
-                continue
-            price = best[first] + growing.price(available)
-            reached = True
-            if price < best[last + 1]:
-                best[last + 1], back[last + 1] = price, first
+        if best[first] < float("inf"):
+            for last, price in _prices(words, first, layout, heads):
+                if best[first] + price < best[last + 1]:
+                    best[last + 1], back[last + 1] = best[first] + price, first
     edges = [len(words)]
     while edges[-1] > 0:
         edges.append(back[edges[-1]])
@@ -120,54 +112,90 @@ def cues(words: Sequence[Spoken], layout: Layout) -> tuple[Cue, ...]:
     return tuple(Cue(words[a].start, max(w.end for w in words[a:b]), tuple(words[a:b])) for a, b in pairs)
 
 
-class _Growing:
-    """A cue while it takes on words: lines, silence and changes of speaker, each kept up in constant time."""
+def _heads(words: Sequence[Spoken], layout: Layout) -> dict[Speaker, tuple[int, int]]:
+    """Columns that stand before each speaker's words, alone and in a shared cue; -1 for nothing."""
+    speakers = {word.speaker for word in words}
+    heads = {speaker: (layout.head(speaker, False), layout.head(speaker, True)) for speaker in speakers}
+    return {speaker: (width(alone) if alone else -1, width(shared) if shared else -1) for speaker, (alone, shared) in heads.items()}
 
-    def __init__(self, layout: Layout, start: int) -> None:
-        self.layout, self.start, self.end = layout, start, 0
-        self.pauses, self.changes = 0.0, 0
-        self.latest: dict[Speaker, Spoken] = {}
-        self.filled: dict[tuple[Speaker, bool], tuple[int, int]] = {}
 
-    def add(self, word: Spoken) -> None:
-        """Take on the next word."""
-        if self.latest:
-            gap = (word.start - self.end) / 1000
-            self.pauses += 2.0 * gap if gap > 0.6 else 0.0
-            previous = max(self.latest.values(), key=lambda other: other.start)
-            self.changes += previous.speaker != word.speaker and gap >= 0
-        for shared in (False, True):
-            lines, used = self.filled.get((word.speaker, shared), (0, 0))
-            if not lines:
-                head = self.layout.head(word.speaker, shared)
-                lines, used = (1, width(head)) if head else (1, -1)
-            glue = word.glue if word.speaker in self.latest else 1
-            grown = word.columns + (used + glue if used >= 0 else 0)
-            fits = grown <= self.layout.width or used < 0
-            self.filled[word.speaker, shared] = (lines, grown) if fits else (lines + 1, word.columns)
-        self.latest[word.speaker] = word
-        self.end = max(self.end, word.end)
+def _prices(  # noqa: C901, PLR0915 - the innermost loop, see below
+    words: Sequence[Spoken], first: int, layout: Layout, heads: Mapping[Speaker, tuple[int, int]]
+) -> Iterator[tuple[int, float]]:
+    """The last word and the price of every cue that begins with the word ``first`` and is worth a look.
 
-    @property
-    def excess(self) -> int:
-        shared = len(self.latest) > 1
-        lines = sum(count for (_, kind), (count, _) in self.filled.items() if kind is shared)
-        return lines - max(self.layout.count, len(self.latest))
-
-    @property
-    def full(self) -> bool:
-        return self.excess > 1 or self.end - self.start > LONGEST or self.pauses > 12
-
-    def price(self, available: int | None) -> float:
-        """What this cue costs if the next one starts ``available`` milliseconds after it; None: nothing follows."""
-        shown = self.end - self.start if available is None else min(max(self.end - self.start, SHORTEST), available)
-        price = 1.0 + self.pauses + 3.0 * self.changes + 10.0 * max(self.excess, 0)
-        price += sum(word.breaks for word in self.latest.values())
+    Each takes one word more than the one before, and what a price is made of is kept up in nearly constant time: this
+    is the innermost loop of everything written, so names are local and nothing is looked up twice.
+    """
+    room, most_lines, start, count = layout.width, layout.count, words[first].start, len(words)
+    several = len(heads) > 1
+    end, pauses, changes, reached = 0, 0.0, 0, False
+    previous = words[first]
+    order: dict[Speaker, int] = {}
+    breaks: dict[Speaker, float] = {}
+    alone: dict[Speaker, tuple[int, int]] = {}
+    shared: dict[Speaker, tuple[int, int]] = {}
+    lines_alone = lines_shared = columns = people = 0
+    for last in range(first, count):
+        word = words[last]
+        speaker = word.speaker
+        if people:
+            gap = (word.start - end) / 1000
+            if gap > 0.6:
+                pauses += 2.0 * gap
+            if gap >= 0 and previous.speaker != speaker:
+                changes += 1
+        if speaker in breaks:
+            lines, used = alone[speaker]
+            columns -= used + (lines - 1) * room
+            lines_alone -= lines
+            lines, used = _filled(lines, used, word.glue, word.columns, room)
+        else:
+            order[speaker] = people
+            people += 1
+            lines, used = _filled(1, heads[speaker][0], 1, word.columns, room)
+        alone[speaker] = lines, used
+        columns += used + (lines - 1) * room
+        lines_alone += lines
+        if several:
+            if speaker in breaks:
+                lines_shared -= shared[speaker][0]
+                shared[speaker] = _filled(*shared[speaker], word.glue, word.columns, room)
+            else:
+                shared[speaker] = _filled(1, heads[speaker][1], 1, word.columns, room)
+            lines_shared += shared[speaker][0]
+        breaks[speaker] = word.breaks
+        # Of those who began their latest word last, the one who began to speak first.
+        if word.start > previous.start or order[speaker] <= order[previous.speaker]:
+            previous = word
+        if word.end > end:
+            end = word.end
+        long = end - start
+        excess = lines_alone - most_lines if people == 1 else lines_shared - max(most_lines, people)
+        if reached and (excess > 1 or long > LONGEST or pauses > 12 or last - first >= MOST_WORDS):
+            return
+        available = words[last + 1].start - start if last + 1 < count else None
+        if available is not None and available <= 0:
+            continue
+        reached = True
+        price = 1.0 + pauses + 3.0 * changes + (10.0 * excess if excess > 0 else 0.0)
+        price += sum(breaks.values())
         if available is not None:
-            price += 6.0 * max(self.end - self.start - available, 0) / 1000
-            price += 8.0 * max(SHORTEST - 200 - shown, 0) / (SHORTEST - 200)
-        used = sum(used + (lines - 1) * self.layout.width for (_, kind), (lines, used) in self.filled.items() if not kind)
-        return price + 0.5 * max(1 - used / (self.layout.width * self.layout.count), 0) ** 2
+            if long > available:
+                price += 6.0 * (long - available) / 1000
+            shown = min(long if long > SHORTEST else SHORTEST, available)
+            if shown < SHORTEST - 200:
+                price += 8.0 * (SHORTEST - 200 - shown) / (SHORTEST - 200)
+        unused = 1 - columns / (room * most_lines)
+        yield last, price + 0.5 * unused**2 if unused > 0 else price
+
+
+def _filled(lines: int, used: int, glue: int, columns: int, room: int) -> tuple[int, int]:
+    """Lines, and columns of the last one, after one more word; ``used`` is -1 where nothing stands there yet."""
+    if used < 0:
+        return lines, columns
+    grown = used + glue + columns
+    return (lines, grown) if grown <= room else (lines + 1, columns)
 
 
 def apart(found: Sequence[Cue]) -> tuple[Cue, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from meetsplit.pipeline.data import Speaker, Transcript
-from meetsplit.pipeline.exporters.text import cell, name, one_line
+from meetsplit.pipeline.data import Span, Speaker, Transcript
+from meetsplit.pipeline.exporters.text import cell, one_line, people
 from meetsplit.pipeline.settings import Outputs
-from meetsplit.pipeline.timeline import by_speaker, overlaps, total
+from meetsplit.pipeline.timeline import by_speaker, crop, during, shared, total
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,32 +34,27 @@ def talk_time(transcript: Transcript) -> pd.DataFrame:
     """
     import pandas as pd
 
-    spans = by_speaker(transcript.turns)
-    everybody = sum(total(found) for found in spans.values())
+    spans, names = by_speaker(transcript.turns), people(transcript)
+    spoken = {speaker: total(found) for speaker, found in spans.items()}
+    everybody = sum(spoken.values())
+    said: Counter[Speaker] = Counter()
+    for segment in transcript.segments:
+        said[segment.speaker] += len(segment.words)
+    crowded = shared(spans.values())
+    begun, over = _edges(spans.values())
     rows = []
-    for speaker in transcript.speakers:
-        seconds = total(spans.get(speaker, ()))
-        words = sum(len(segment.words) for segment in transcript.segments if segment.speaker == speaker)
+    for speaker, name in names.items():
+        own, seconds, words = spans.get(speaker, ()), spoken.get(speaker, 0), said[speaker]
         pace = round(60 * words / seconds, 1) if seconds else None
         share = round(seconds / everybody, 4) if everybody else 0.0
-        shared = round(total(o.span for o in overlaps(transcript.turns) if speaker in o.speakers), 3)
-        turns = len(spans.get(speaker, ()))
-        row = (
-            one_line(speaker),
-            name(transcript, speaker),
-            round(seconds, 3),
-            share,
-            turns,
-            words,
-            pace,
-            shared,
-            _interruptions(transcript, speaker),
-        )
-        rows.append(row)
+        overlapped = round(total(part for span in own for part in crop(during(crowded, span), span)), 3)
+        # Whoever has begun before and is not over yet is somebody else: a person's own stretches lie apart.
+        interruptions = sum(bisect_left(begun, span.start) > bisect_right(over, span.start) for span in own)
+        rows.append((one_line(speaker), name, round(seconds, 3), share, len(own), words, pace, overlapped, interruptions))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _interruptions(transcript: Transcript, speaker: Speaker) -> int:
-    spans = by_speaker(transcript.turns)
-    others = [span for other, found in spans.items() if other != speaker for span in found]
-    return sum(any(other.start < span.start < other.end for other in others) for span in spans.get(speaker, ()))
+def _edges(spans: Iterable[Sequence[Span]]) -> tuple[list[float], list[float]]:
+    """All starts and all ends, sorted."""
+    everything = [span for own in spans for span in own]
+    return sorted(span.start for span in everything), sorted(span.end for span in everything)

@@ -15,6 +15,8 @@ def one_line(text: str) -> str:
     >>> one_line(" good\n\tmorning\x00 ")
     'good morning'
     """
+    if text.isprintable() and "  " not in text and text == text.strip():  # the usual case, and the quick one
+        return text
     kept = " ".join("".join(c for c in part if unicodedata.category(c) != "Cc") for part in text.split())
     return " ".join(kept.split())
 
@@ -32,8 +34,17 @@ def cell(text: str) -> str:
 
 
 def name(transcript: Transcript, speaker: Speaker) -> str:
-    """The person's name on one line; the label where there is none or only blanks; ``?`` where that is blank too."""
+    """The person's name on one line; the label where there is none or only blanks; ``?`` where that is blank too.
+
+    For many names see `people`.
+    """
     return one_line(transcript.name_of(speaker)) or one_line(speaker) or "?"
+
+
+def people(transcript: Transcript) -> dict[Speaker, str]:
+    """The `name` of every speaker."""
+    given = dict(transcript.names)
+    return {speaker: one_line(given.get(speaker, speaker)) or one_line(speaker) or "?" for speaker in transcript.speakers}
 
 
 def width(text: str) -> int:
@@ -100,8 +111,9 @@ def identifiers(transcript: Transcript) -> dict[Speaker, str]:
 
     Where that would put two differently named people under one identifier, their labels are added.
     """
-    short = {speaker: identifier(name(transcript, speaker)) for speaker in transcript.speakers}
-    people: dict[str, set[str]] = {}
+    names = people(transcript)
+    short = {speaker: identifier(name) for speaker, name in names.items()}
+    called: dict[str, set[str]] = {}
     for speaker, known in short.items():
-        people.setdefault(known, set()).add(name(transcript, speaker))
-    return {s: known if len(people[known]) == 1 else f"{known}_{identifier(s)}" for s, known in short.items()}
+        called.setdefault(known, set()).add(names[speaker])
+    return {s: known if len(called[known]) == 1 else f"{known}_{identifier(s)}" for s, known in short.items()}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from meetsplit.pipeline.data import Segment, Speaker, Transcript
 from meetsplit.pipeline.exporters.lines import Layout, lines
-from meetsplit.pipeline.exporters.subtitles import Cue, apart, cues, lingering, spoken
-from meetsplit.pipeline.exporters.text import clock, milliseconds, name, one_line, stamp
+from meetsplit.pipeline.exporters.subtitles import Cue, Spoken, apart, cues, lingering, spoken
+from meetsplit.pipeline.exporters.text import clock, milliseconds, one_line, people, stamp
 from meetsplit.pipeline.settings import Outputs
 
 TOUCH = 100
@@ -19,19 +20,25 @@ TOUCH = 100
 def webvtt(transcript: Transcript, outputs: Outputs) -> str:
     """The transcript as WebVTT; only the header for an empty transcript."""
     layout = Layout(outputs.max_line_width, outputs.max_line_count, lambda speaker, shared: "")
-    words = spoken(transcript)
-    each = [apart(cues([word for word in words if word.speaker == who], layout)) for who in transcript.speakers]
+    names, said = people(transcript), dict[Speaker, list[Spoken]]()
+    for word in spoken(transcript):
+        said.setdefault(word.speaker, []).append(word)
+    each = [apart(cues(said[who], layout)) for who in sorted(said)]
     alone = sorted((cue for found in each for cue in found), key=lambda cue: (cue.start, cue.end))
     shown = lingering(_untouched(alone), milliseconds(transcript.duration))
-    blocks = [(cue.start, 1, _cue(transcript, cue, place, layout)) for cue, place in zip(shown, _places(shown), strict=True)]
+    blocks = [
+        (cue.start, 1, _cue(names[cue.words[0].speaker], cue, place, layout)) for cue, place in zip(shown, _places(shown), strict=True)
+    ]
     blocks += [(milliseconds(segment.span.start), 0, _note(segment)) for segment in transcript.segments if segment.review]
     return "\n".join(["WEBVTT\n", *(text for _, _, text in sorted(blocks, key=lambda block: block[:2]))])
 
 
 def _untouched(found: Sequence[Cue]) -> tuple[Cue, ...]:
     trimmed: list[Cue] = []
-    for at, cue in enumerate(found):
-        later = next((other for other in found[at + 1 :] if other.start > cue.start), None)
+    starts = [cue.start for cue in found]
+    for cue in found:
+        after = bisect_right(starts, cue.start)
+        later = found[after] if after < len(found) else None
         touches = later is not None and 0 < cue.end - later.start < TOUCH and later.end > cue.end
         trimmed.append(replace(cue, end=later.start) if touches and later is not None else cue)
     return tuple(trimmed)
@@ -52,16 +59,15 @@ def _places(found: Sequence[Cue]) -> list[str]:
 
 
 def _columns(together: Sequence[Cue]) -> Iterable[str]:
-    people = sorted({cue.words[0].speaker for cue in together})
+    places = {speaker: number for number, speaker in enumerate(sorted({cue.words[0].speaker for cue in together}))}
     for cue in together:
-        left = 100 * people.index(cue.words[0].speaker) // len(people)
-        yield f" position:{left}% size:{100 // len(people)}% align:left" if len(people) > 1 else ""
+        left = 100 * places[cue.words[0].speaker] // len(places)
+        yield f" position:{left}% size:{100 // len(places)}% align:left" if len(places) > 1 else ""
 
 
-def _cue(transcript: Transcript, cue: Cue, place: str, layout: Layout) -> str:
-    speaker: Speaker = cue.words[0].speaker
+def _cue(name: str, cue: Cue, place: str, layout: Layout) -> str:
     text = "\n".join(_escaped(line) for line in lines([word.text for word in cue.words], layout))
-    return f"{stamp(cue.start)} --> {stamp(cue.end)}{place}\n<v {_escaped(name(transcript, speaker))}>{text}\n"
+    return f"{stamp(cue.start)} --> {stamp(cue.end)}{place}\n<v {_escaped(name)}>{text}\n"
 
 
 def _note(segment: Segment) -> str:

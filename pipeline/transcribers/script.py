@@ -81,8 +81,10 @@ class ScriptTranscriber:
 
     def __init__(self, lines: Sequence[Line], language: str | None = None, sha256: str | None = None) -> None:
         self.sha256 = sha256
-        names = sorted({line.voice for line in lines})
-        self._voices = [_Voice([line for line in lines if line.voice == name]) for name in names]
+        voices: dict[str, list[Line]] = {}
+        for line in lines:
+            voices.setdefault(line.voice, []).append(line)
+        self._voices = [_Voice(voices[name]) for name in sorted(voices)]
         self._language = language
 
     @classmethod

@@ -1,0 +1,315 @@
+"""Long transcripts: what is written is what the plain definitions say, in work that grows no faster than the transcript."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from meetsplit.pipeline import timeline
+from meetsplit.pipeline.data import Audio, Heard, MadeBy, Outline, Samples, Segment, Span, Speaker, Transcript, Turn, Word, join_words
+from meetsplit.pipeline.exporters import export, names, talk_time, vtt
+from meetsplit.pipeline.exporters.lines import Layout, _pleasant, lines
+from meetsplit.pipeline.exporters.subtitles import LONGEST, MOST_WORDS, SHORTEST, Cue, Spoken, cues, spoken
+from meetsplit.pipeline.exporters.text import width
+from meetsplit.pipeline.merge import merge
+from meetsplit.pipeline.plan import Cutting, plan
+from meetsplit.pipeline.recast import recast
+from meetsplit.pipeline.settings import Outputs, Separate
+
+TEXTS = ("yes", "well,", "no.", "perhaps", "今日", "は", "Donaudampfschifffahrt", "(so", "it", "is).")
+
+
+def transcript(seed: int, count: int, people: int, *, step: float = 0.3, length: float = 0.8) -> Transcript:
+    """Turns of people who interrupt, repeat and ignore one another; some at the same moment, some without length."""
+    rng = np.random.default_rng(seed)
+    turns, segments = [], []
+    at = 0.0
+    for number in range(count):
+        at += float(rng.choice([0.0, step / 2, step, 3 * step, 1.0 * (rng.random() < 0.1)]))
+        speaker = f"SPEAKER_{int(rng.integers(people)):02d}"
+        end = round(at + float(rng.choice([0.0, length / 4, length, 2 * length])), 3)
+        start = round(at, 3)
+        turns.append(Turn(Span(start, max(start, end)), speaker))
+        edges = np.linspace(start, max(start, end), int(rng.integers(1, 5)) + 1).tolist()
+        words = [Word(Span(a, b), str(rng.choice(TEXTS)), 0.5) for a, b in itertools.pairwise(edges)]
+        segments.append(Segment(speaker, tuple(words), "en", review=("overlap-unresolved",) if number % 7 == 0 else ()))
+    segments.sort(key=lambda segment: (segment.span, segment.speaker))
+    return Transcript("call", at + 10, tuple(segments), tuple(sorted(turns)), MadeBy("0"), (("SPEAKER_01", "Bo Li"),))
+
+
+drawn = st.builds(
+    transcript,
+    st.integers(0, 10**6),
+    st.integers(0, 40),
+    st.integers(1, 5),
+    step=st.sampled_from([0.05, 0.3, 2.0]),
+    length=st.sampled_from([0.2, 1.0]),
+)
+layouts = st.builds(
+    Layout,
+    st.sampled_from([12, 20, 42]),
+    st.sampled_from([1, 2, 3]),
+    st.sampled_from([lambda speaker, shared: "", lambda speaker, shared: f"- {speaker}:" if shared else f"{speaker}:"]),
+)
+
+
+# the plain definitions
+
+
+class PlainCue:
+    """What a cue of some words costs, from the definition."""
+
+    def __init__(self, layout: Layout, words: Sequence[Spoken]) -> None:
+        self.start, self.end, self.pauses, self.changes = words[0].start, 0, 0.0, 0
+        self.latest: dict[Speaker, Spoken] = {}
+        self.layout = layout
+        filled: dict[tuple[Speaker, bool], tuple[int, int]] = {}
+        for word in words:
+            if self.latest:
+                gap = (word.start - self.end) / 1000
+                self.pauses += 2.0 * gap if gap > 0.6 else 0.0
+                previous = max(self.latest.values(), key=lambda other: other.start)
+                self.changes += previous.speaker != word.speaker and gap >= 0
+            for shared in (False, True):
+                count, used = filled.get((word.speaker, shared), (0, 0))
+                if not count:
+                    head = layout.head(word.speaker, shared)
+                    count, used = (1, width(head)) if head else (1, -1)
+                glue = word.glue if word.speaker in self.latest else 1
+                grown = word.columns + (used + glue if used >= 0 else 0)
+                filled[word.speaker, shared] = (count, grown) if grown <= layout.width or used < 0 else (count + 1, word.columns)
+            self.latest[word.speaker] = word
+            self.end = max(self.end, word.end)
+        several = len(self.latest) > 1
+        self.excess = sum(count for (_, kind), (count, _) in filled.items() if kind is several) - max(layout.count, len(self.latest))
+        self.used = sum(used + (count - 1) * layout.width for (_, kind), (count, used) in filled.items() if not kind)
+        self.full = self.excess > 1 or self.end - self.start > LONGEST or self.pauses > 12
+
+    def price(self, available: int | None) -> float:
+        shown = self.end - self.start if available is None else min(max(self.end - self.start, SHORTEST), available)
+        price = 1.0 + self.pauses + 3.0 * self.changes + 10.0 * max(self.excess, 0)
+        price += sum(word.breaks for word in self.latest.values())
+        if available is not None:
+            price += 6.0 * max(self.end - self.start - available, 0) / 1000
+            price += 8.0 * max(SHORTEST - 200 - shown, 0) / (SHORTEST - 200)
+        return price + 0.5 * max(1 - self.used / (self.layout.width * self.layout.count), 0) ** 2
+
+
+def plain_cues(words: Sequence[Spoken], layout: Layout) -> tuple[Cue, ...]:
+    best, back = [0.0] + [float("inf")] * len(words), [0] * (len(words) + 1)
+    for first in range(len(words)):
+        reached = best[first] == float("inf")
+        if reached:
+            continue
+        for last in range(first, len(words)):
+            cue = PlainCue(layout, words[first : last + 1])
+            if reached and cue.full:
+                break
+            available = words[last + 1].start - words[first].start if last + 1 < len(words) else None
+            if available is not None and available <= 0:
+                continue
+            reached = True
+            price = best[first] + cue.price(available)
+            if price < best[last + 1]:
+                best[last + 1], back[last + 1] = price, first
+    edges = [len(words)]
+    while edges[-1] > 0:
+        edges.append(back[edges[-1]])
+    pairs = list(zip(edges[:0:-1], edges[-2::-1], strict=True))
+    return tuple(Cue(words[a].start, max(w.end for w in words[a:b]), tuple(words[a:b])) for a, b in pairs)
+
+
+def plain_lines(texts: Sequence[str], layout: Layout, head: str) -> tuple[str, ...]:
+    tokens = [head, *texts] if head else list(texts)
+    fewest = [(0, 0.0, 0)]
+    for last in range(1, len(tokens) + 1):
+        options = []
+        for first in range(last - 1, -1, -1):
+            used = width(join_words(tokens[first:last]))
+            if used > layout.width and last - first > 1:
+                break
+            count, price, _ = fewest[first]
+            options.append((count + 1, price + ((layout.width - used) / layout.width) ** 2 - _pleasant(tokens, first, head), first))
+        fewest.append(min(options))
+    broken, last = [], len(tokens)
+    while last > 0:
+        broken.append(join_words(tokens[fewest[last][2] : last]))
+        last = fewest[last][2]
+    return tuple(reversed(broken))
+
+
+def plain_untouched(found: Sequence[Cue]) -> tuple[Cue, ...]:
+    trimmed = []
+    for at, cue in enumerate(found):
+        later = next((other for other in found[at + 1 :] if other.start > cue.start), None)
+        touches = later is not None and 0 < cue.end - later.start < vtt.TOUCH and later.end > cue.end
+        trimmed.append(replace(cue, end=later.start) if touches and later is not None else cue)
+    return tuple(trimmed)
+
+
+def plain_talk_time(given: Transcript) -> list[tuple[float, int, int, float, int]]:
+    """Seconds, turns, words, overlapped seconds and interruptions of every speaker."""
+    spans = timeline.by_speaker(given.turns)
+    rows = []
+    for speaker in given.speakers:
+        own = spans.get(speaker, ())
+        others = [span for other, found in spans.items() if other != speaker for span in found]
+        words = sum(len(segment.words) for segment in given.segments if segment.speaker == speaker)
+        overlapped = timeline.total(o.span for o in timeline.overlaps(given.turns) if speaker in o.speakers)
+        interruptions = sum(any(other.start < span.start < other.end for other in others) for span in own)
+        rows.append((round(timeline.total(own), 3), len(own), words, round(overlapped, 3), interruptions))
+    return rows
+
+
+# the same answers
+
+
+@given(drawn, layouts)
+@hypothesis_settings(deadline=None, max_examples=60)
+def test_cues_are_those_of_the_plain_definition(given_: Transcript, layout: Layout) -> None:
+    words = spoken(given_)
+    assert cues(words, layout) == plain_cues(words, layout)
+
+
+@given(st.lists(st.sampled_from(TEXTS), max_size=25), layouts, st.sampled_from(["", "Ann:", "- Somebody Else:"]))
+@hypothesis_settings(deadline=None)
+def test_lines_are_those_of_the_plain_definition(texts: list[str], layout: Layout, head: str) -> None:
+    assert lines(texts, layout, head) == plain_lines(texts, layout, head)
+
+
+@given(drawn)
+@hypothesis_settings(deadline=None)
+def test_touching_cues_are_those_of_the_plain_definition(given_: Transcript) -> None:
+    layout = Layout(42, 2, lambda speaker, shared: "")
+    words = spoken(given_)
+    each = [cues([word for word in words if word.speaker == who], layout) for who in given_.speakers]
+    alone = sorted((cue for found in each for cue in found), key=lambda cue: (cue.start, cue.end))
+    assert vtt._untouched(alone) == plain_untouched(alone)
+
+
+@given(drawn)
+@hypothesis_settings(deadline=None)
+def test_talk_time_is_that_of_the_plain_definition(given_: Transcript) -> None:
+    table = talk_time(given_)
+    columns = ("seconds", "turns", "words", "overlapped_seconds", "interruptions")
+    assert [tuple(row) for row in zip(*(table[column] for column in columns), strict=True)] == plain_talk_time(given_)
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=5), max_size=5))
+def test_shared_time_is_where_two_or_more_count(given_: list[list[tuple[int, int]]]) -> None:
+    people = [timeline.support(Span(min(pair), max(pair)) for pair in own) for own in given_]
+    heard = {tick for tick in range(30) if sum(any(s.start <= tick < s.end for s in own) for own in people) > 1}
+    found = timeline.shared(people)
+    assert {tick for span in found for tick in range(int(span.start), int(span.end))} == heard
+    assert found == timeline.support(found)
+
+
+# the work
+
+
+def calls(work: Callable[[], object]) -> int:
+    """How many functions are called, those of the interpreter included: a measure that no other process disturbs."""
+    counted = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal counted
+        counted += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return counted
+
+
+def grows(work: Callable[[Transcript], object], make: Callable[[int], Transcript], count: int) -> float:
+    """By which factor the work grows while a transcript of ``count`` turns becomes four times as long."""
+    work(make(20))  # imports and caches
+    small, large = make(count), make(4 * count)
+    return calls(lambda: work(large)) / calls(lambda: work(small))
+
+
+SHAPES: dict[str, Callable[[int], Transcript]] = {
+    "in turn": lambda count: transcript(1, count, 4),
+    "at once": lambda count: transcript(2, count, 12, length=5.0),
+    "one person": lambda count: transcript(5, count, 1, step=1.0),
+    "in one moment": lambda count: transcript(3, count, 6, step=0.0),
+    "many people": lambda count: transcript(4, count, count // 3 + 1),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [(name, shape) for name in names() for shape in (SHAPES if name in ("srt", "vtt", "csv") else ("many people",))]
+)
+def test_the_work_of_writing_grows_with_the_transcript(name: str, shape: str) -> None:
+    assert grows(lambda long: export(long, name, Outputs()), SHAPES[shape], 60 if name in ("srt", "vtt") else 500) < 6
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("separate", ["off", "everywhere"])
+def test_the_work_between_turns_and_segments_grows_with_the_transcript(separate: Separate, shape: str) -> None:
+    def planned(long: Transcript) -> object:
+        within = Span(0.0, long.duration)
+        found = plan(long.turns, within, cutting=Cutting(separate))
+        heard = [(Outline(clip.speaker, clip.span, clip.turns), Heard((Word(clip.span, "yes"),))) for clip in found.clips]
+        return merge(heard, long.turns, within)
+
+    assert grows(planned, SHAPES[shape], 120) < 6
+
+
+class NeverAsked:
+    """A listener for people of whom too little is known to ask it."""
+
+    rate = 8000
+
+    def shares(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+        raise AssertionError(f"asked about {mixture.span}")
+
+
+@pytest.mark.parametrize("shape", ["in turn", "one person"])
+def test_the_work_of_correcting_turns_grows_with_the_transcript(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meetsplit.pipeline.recast.ENOUGH", 1e9)
+
+    def corrected(long: Transcript) -> object:
+        return recast(Audio(np.zeros(round(long.duration * 8000), np.float32), 8000), long.turns, NeverAsked())
+
+    assert grows(corrected, SHAPES[shape], 100) < 6
+
+
+class Sliced(list[Cue]):
+    """A list that counts the items that slices copy."""
+
+    copied = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        found = super().__getitem__(at)
+        self.copied += len(found) if isinstance(at, slice) else 0
+        return found
+
+
+def test_touching_cues_are_found_without_copying_the_rest() -> None:
+    found = Sliced(cues(spoken(transcript(6, 300, 1)), Layout(42, 2, lambda speaker, shared: "")))
+    assert len(found) > 30
+    vtt._untouched(found)
+    assert found.copied <= len(found)
+
+
+def test_no_cue_holds_a_wall_of_words() -> None:
+    turns = [(f"SPEAKER_{number:02d}", number / 1000) for number in range(3 * MOST_WORDS)]
+    segments = tuple(Segment(speaker, (Word(Span(start, start + 1), "yes"),)) for speaker, start in turns)
+    crowd = Transcript("call", 10.0, segments, (), MadeBy("0"))
+    found = cues(spoken(crowd), Layout(42, 2, lambda speaker, shared: ""))
+    assert sum(len(cue.words) for cue in found) == len(turns)
+    assert max(len(cue.words) for cue in found) <= MOST_WORDS + 1
