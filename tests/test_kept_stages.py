@@ -170,10 +170,10 @@ def test_a_folder_in_the_way_of_a_result_goes(call: Any) -> None:
 
 
 def test_tracks_are_hashed_once_per_opening(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    hashed: list[str] = []
+    hashed: list[Path] = []
     real = files.sha256
-    monkeypatch.setattr(files, "sha256", lambda path: hashed.append(path.name) or real(path))
+    monkeypatch.setattr(files, "sha256", lambda path: hashed.append(path) or real(path))
     for _ in range(2):
         call.run()
-        assert sorted(name for name in hashed if name.endswith(".wav")) == ["SPEAKER_00.wav", "SPEAKER_01.wav"]
+        assert sorted(path.name for path in hashed if call.cache in path.parents) == ["SPEAKER_00.wav", "SPEAKER_01.wav"]
         hashed.clear()
