@@ -1,22 +1,25 @@
 """Temporary folders that outlive no process: gone at the end of their block, swept by the next start after a kill.
 
-Each holds a file that its process keeps locked. A folder whose lock is free belongs to a process that was killed.
+Each holds a file that its process keeps locked. A folder whose lock is free belongs to a process that was killed; so does an
+empty one, whose process was killed before it made that file or after it removed it.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
+from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.locks import remove_locked, try_lock
 
 LOCK = "meetsplit.lock"
-"""The file inside that a living process holds; a folder without it is none of ours, whatever its name."""
+"""The file inside that a living process holds; a folder with anything else in it, and not this file, is none of ours."""
 
 _PREFIX, _ATTEMPTS = "meetsplit-", 5
 
@@ -50,7 +53,12 @@ def sweep(place: Path | None = None, prefix: str = _PREFIX) -> None:
 
 def _remove_dead(folder: Path) -> None:
     with suppress(OSError, OutputError):  # another process is faster, or it is another user's
-        if not (_ours(folder) and _ours(folder / LOCK)):
+        if not _ours(folder):
+            return
+        if not os.path.lexists(folder / LOCK):
+            files.disk.rmdir(folder)  # only if it is empty
+            return
+        if not _ours(folder / LOCK):
             return
         held = try_lock(folder / LOCK)
         if held is not None:
@@ -63,8 +71,15 @@ def _ours(path: Path) -> bool:
     return not hasattr(os, "getuid") or owner == os.getuid()
 
 
+def _private(folder: Path) -> bool:
+    """Whether the folder is still the one that `mkdtemp` made: between that and the lock, anything may have taken its place."""
+    with suppress(FileNotFoundError):
+        return os.name == "nt" or (_ours(folder) and stat.S_IMODE(folder.lstat().st_mode) == files.PRIVATE_FOLDER)
+    return False
+
+
 def _made(place: Path, prefix: str) -> tuple[Path, AbstractContextManager[object]]:
-    """A new folder and its held lock; another process that sweeps may take the lock, and the folder, first.
+    """A new folder and its held lock; another process that sweeps may take the folder first, and then another one is made.
 
     On a disk without locks there is none, and nothing there is ever swept.
     """
@@ -72,7 +87,9 @@ def _made(place: Path, prefix: str) -> tuple[Path, AbstractContextManager[object
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         held = try_lock(folder / LOCK)
         if held is not None:
-            return folder, held
+            if _private(folder):
+                return folder, held
+            held.close()
         with suppress(OSError):
             remove_locked(folder, folder / LOCK)
     return Path(tempfile.mkdtemp(prefix=prefix, dir=place)), nullcontext()

@@ -278,6 +278,32 @@ def test_what_only_looks_like_ours_stays(temporary: Path) -> None:
     assert below(temporary) == before
 
 
+def test_an_empty_folder_of_a_killed_process_goes(temporary: Path) -> None:
+    """It was killed between the folder and its lock file."""
+    (temporary / "meetsplit-abcdefgh").mkdir(mode=0o700)
+    with scratch.scratch() as folder:
+        assert list(temporary.iterdir()) == [folder]
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_new_folder_that_is_swept_before_it_is_locked(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in its place then may be anybody's: another folder is made."""
+    seen: list[Path] = []
+
+    def swept_first(path: Path) -> Any:
+        if not seen:
+            seen.append(path.parent)
+            path.parent.rmdir()
+            path.parent.mkdir(mode=0o777)
+        return try_lock(path)
+
+    monkeypatch.setattr(scratch, "try_lock", swept_first)
+    with scratch.scratch() as folder:
+        assert folder != seen[0]
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert not seen[0].exists()
+
+
 def test_scratch_without_locks_still_works(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scratch, "try_lock", lambda path: None)
     with scratch.scratch() as folder:
