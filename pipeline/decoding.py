@@ -52,6 +52,9 @@ class Listening:
             except (av.error.FFmpegError, OSError) as error:
                 self._stopped = getattr(error, "strerror", None) or str(error)
                 return
+            except IndexError:  # PyAV does not know streams that a transport stream announces later
+                self._stopped = "another stream begins in the middle of the file"
+                return
             if packet is None:
                 return
             try:

@@ -68,11 +68,18 @@ def _transcript(content: Mapping[str, Any], source: str, stem: str) -> Account:
 
 def _utterance(segment: Mapping[str, Any], where: str) -> Utterance:
     span = _span(segment.get("start"), segment.get("end"), where)
-    given = [_mapping(word, f"{where}, word {n}") for n, word in enumerate(segment.get("words") or (), 1)]
+    given = [_mapping(word, f"{where}, word {n}") for n, word in enumerate(_words(segment, where), 1)]
     texts = [str(word.get("word", word.get("text", ""))).strip() for word in given]
     text = segment.get("text")
     words = _placed([(word, spoken) for word, spoken in zip(given, texts, strict=True) if spoken], span, where)
     return Utterance(span, _speaker(segment) or ONE_SPEAKER, join_words(texts) if text is None else str(text).strip(), words)
+
+
+def _words(segment: Mapping[str, Any], where: str) -> Sequence[object]:
+    words = segment.get("words") or ()
+    if not isinstance(words, list | tuple):
+        raise ScoreError(f"{where}: 'words' is a list of words with their times, not {str(words)[:40]!r}")
+    return words
 
 
 def _placed(words: Sequence[tuple[Mapping[str, Any], str]], within: Span, where: str) -> tuple[Word, ...]:
