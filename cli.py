@@ -78,6 +78,7 @@ def run(
     """Turn recordings into transcripts and one audio file per person."""
     from meetsplit.console.progress import Reporter
     from meetsplit.console.tables import plan_table, summary
+    from meetsplit.pipeline.diskspace import check_disks
     from meetsplit.pipeline.exporters import names
     from meetsplit.pipeline.filing import file_away
     from meetsplit.pipeline.run import Pipeline
@@ -97,6 +98,9 @@ def run(
                 )
             try:
                 with bench(path, settings, keep=cache) as kept_stages:
+                    check_disks(
+                        path, settings, outputs, kept_stages.folder, elsewhere="--output-dir or " + ("--cache-dir" if cache else "TMPDIR")
+                    )
                     written = file_away(pipeline, path, outputs, stem, bench=kept_stages, tell=tell)
             except MeetsplitError as error:
                 failed.append((path, error))

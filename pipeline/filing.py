@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from meetsplit.pipeline import backends, exporters, files
 from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.errors import AudioError
-from meetsplit.pipeline.events import Finished, Noticed, Started, Tell, nobody
+from meetsplit.pipeline.events import Finished, Noticed, Progressed, Started, Tell, nobody
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.pipeline.together import Together
@@ -32,9 +32,10 @@ def file_away(pipeline: Pipeline, path: Path | Together, outputs: Outputs, stem:
     """
     processed = pipeline.process(path, bench)
     transcript = named(dataclasses.replace(processed.transcript, recording=stem), outputs.names, tell)
-    tell(Started("write"))
+    total = len(outputs.formats) + (len(processed.tracks) if outputs.tracks else 0)
+    tell(Started("write", total, "files"))
     began = time.monotonic()
-    written = write_formats(transcript, outputs.folder, outputs)
+    written = write_formats(transcript, outputs.folder, outputs, lambda done: tell(Progressed("write", done, total)))
     if outputs.tracks:
         file_tracks = backends.imported(backends.FILE_TRACKS)
         place, turns = outputs.folder / stem, transcript.turns
@@ -56,13 +57,16 @@ def export_again(path: Path, folder: Path, outputs: Outputs, tell: Tell = nobody
     return write_formats(transcript, folder, outputs)
 
 
-def write_formats(transcript: Transcript, folder: Path, outputs: Outputs) -> list[Path]:
-    """Every format asked for as ``folder/<recording><suffix>``, each file whole or not at all."""
+def write_formats(
+    transcript: Transcript, folder: Path, outputs: Outputs, progress: Callable[[int], None] = lambda done: None
+) -> list[Path]:
+    """Every format asked for as ``folder/<recording><suffix>``, each file whole or not at all; ``progress`` hears how many are done."""
     written: list[Path] = []
     for name in outputs.formats:
         path = folder / f"{transcript.recording}{exporters.format_named(name).suffix}"
         files.write(path, exporters.export(transcript, name, outputs))
         written.append(path)
+        progress(len(written))
     return written
 
 
