@@ -85,6 +85,7 @@ def run(
     """Turn recordings into transcripts and one audio file per person."""
     from meetsplit.console.progress import Reporter
     from meetsplit.console.tables import plan_table, summary
+    from meetsplit.pipeline.diskspace import check_disks
     from meetsplit.pipeline.exporters import names
     from meetsplit.pipeline.filing import file_away
     from meetsplit.pipeline.results import ResultsFolder
@@ -110,6 +111,8 @@ def run(
                     bench(path, settings, keep=cache, tell=tell) as kept_stages,
                 ):
                     _note(path, place := reserved.place)
+                    elsewhere = "--output-dir or " + ("--cache-dir" if cache else "TMPDIR")
+                    check_disks(path, settings, outputs, kept_stages.folder, elsewhere=elsewhere)
                     written = file_away(pipeline, path, outputs, reserved, bench=kept_stages, tell=tell)
             except MeetsplitError as error:
                 failed.append((path, error))

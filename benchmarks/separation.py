@@ -34,6 +34,7 @@ from meetsplit.pipeline.separators.adapted_refiner import Refiner, opened
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.stages import BlindSeparator, Learner, Separator, Unseparated
+from meetsplit.scoring.sound import si_sdr
 
 MUCH = 3600.0
 """Seconds of overlap that a separator that learns is told of: so that its budget alone bounds the learning."""
@@ -66,19 +67,6 @@ class Row:
 
 HEAD = """| separator, enrolment | mean | median | p10 | worst | same sex | other sex | CPU s per pair, learning | per mixture | refused |
 |---|---|---|---|---|---|---|---|---|---|"""
-
-
-def si_sdr(estimate: Samples, truth: Samples) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al., 2019).
-
-    >>> round(si_sdr(np.array([6, -5, 5, -6], np.float32), np.array([1, -1, 1, -1], np.float32)), 1)
-    20.8
-    """
-    wide, true = estimate.astype(np.float64), truth.astype(np.float64)
-    true -= true.mean()
-    wide -= wide.mean()
-    part = (wide @ true) / (true @ true + 1e-12) * true
-    return float(10 * np.log10((part @ part + 1e-12) / (np.sum((wide - part) ** 2) + 1e-12)))
 
 
 def taken(separator: Separator | BlindSeparator, case: Case) -> Sequence[Samples]:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from meetsplit.jobs import limits
 from meetsplit.jobs.moving import move_finished
 from meetsplit.jobs.order import Order
 from meetsplit.jobs.store import Store
 from meetsplit.pipeline.chain import STAGES, Chain
 from meetsplit.pipeline.controls import shown
+from meetsplit.pipeline.diskspace import check_disks
 from meetsplit.pipeline.errors import AudioError, JobError, OutputError
 from meetsplit.pipeline.events import Event, Progressed, Started, Tell, nobody
 from meetsplit.pipeline.filing import file_away
@@ -108,7 +108,7 @@ class Workshop:
         """Look the recording over and open its chain."""
         key = job.partition(".")[0]
         _same(order)
-        limits.check_disks(order.recording, order.settings, order.outputs, self._store.folder(key))
+        check_disks(order.recording, order.settings, order.outputs, self._store.folder(key), elsewhere="--output-dir or --state-dir")
         chain = self._loaded(order.settings).begin(order.recording, Workbench(self._store.folder(key), self._relay))
         self._chain = job, chain
         return chain

@@ -71,8 +71,8 @@ def read(
             raise AudioError(f"{path} {TEXT if holds_text(path) else nothing}")
         blocks = _joined(listening.sound(itertools.chain([first], frames)), round(BLOCK * first.sample_rate))
         sound = _told(resampled(blocks, first.sample_rate, rate), rate, info.duration, tell)
-        if folder is not None and (info.duration is None or info.duration > IN_MEMORY):
-            samples = laid_down(sound, folder)
+        if folder is not None:
+            samples = laid_down(sound, folder, round(IN_MEMORY * rate))
         else:
             samples = _gathered(sound, round(min(info.duration or 0.0, RESERVE_AT_MOST) * rate) + rate)
     listening.report(path, tell)

@@ -28,6 +28,12 @@ GUESSED = frozenset({"aac", "ac3", "eac3", "dts", "loas", "amr"})
 """Bare packets in a row, whose length FFmpeg guesses from the bit rate, often wrongly."""
 
 
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+"""Hz that sound may have: below, nothing of speech is left; above, nothing records."""
+
+MOST_CHANNELS = 64
+"""Channels that a file may have: the largest microphone arrays and mixing desks."""
+
 LISTS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sdp"})
 """What FFmpeg opens by opening something else."""
 
@@ -87,7 +93,17 @@ def opened(path: Path, content: Content | None = None) -> Iterator[tuple[Any, An
                 raise AudioError(
                     f"{path} holds sound in a form that FFmpeg cannot decode: convert it to WAV, FLAC, M4A or MP3 and try again"
                 )
+            _check_form(path, stream.codec_context)
             yield container, stream
+
+
+def _check_form(path: Path, context: Any) -> None:
+    """Raise `AudioError` for a rate or a number of channels that no recorder writes: a damaged header, or a made-up one."""
+    rate, channels = context.sample_rate, context.layout.nb_channels
+    if rate and not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise AudioError(f"{path} says it has {rate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz can be read: export the recording again")
+    if channels > MOST_CHANNELS:
+        raise AudioError(f"{path} says it has {channels} channels; up to {MOST_CHANNELS} can be read: export those with people in them")
 
 
 def describe(container: Any, stream: Any) -> SoundInfo:

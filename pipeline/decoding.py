@@ -6,6 +6,7 @@ padded with silence, so that every time in a transcript is the time at which a p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import av
 import numpy as np
 
-from meetsplit.pipeline.containers import INDEXED, describe, origin
+from meetsplit.pipeline.containers import HIGHEST_RATE, INDEXED, LOWEST_RATE, describe, origin
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import AudioError
 from meetsplit.pipeline.events import Noticed, Tell
@@ -24,6 +25,15 @@ JITTER = 0.05
 
 LONGEST_PAUSE = 3600.0
 """The longest pause in seconds that a timestamp is believed where the container does not say how long it is."""
+
+LONGEST_RECORDING = 24 * 3600.0
+"""Seconds up to which a recording's pauses may reach. Timestamps that jump beyond, and places of files beyond, are mistakes."""
+
+TOLD_PAUSES = 600.0
+"""Seconds of pauses in a recording from which on a person is told of them."""
+
+MOST_STEPS = 10_000
+"""The largest ratio of whole numbers between two sample rates within one recording: 44 100 to 48 000 Hz is 147 to 160."""
 
 FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31}
 """What 1.0 is in FFmpeg's integer sample formats; 24-bit sound comes as s32."""
@@ -39,7 +49,7 @@ class Listening:
         self._trusted = bool(INDEXED & set(container.format.name.split(",")))
         self._origin = origin(container)
         self._position = self._shift = 0
-        self._heard = self._broken = self._damaged = 0
+        self._heard = self._broken = self._damaged = self._padded = 0
         self._broken_at = 0.0
         self._stopped: str | None = None
 
@@ -68,7 +78,9 @@ class Listening:
         """The frames' samples in order, pauses filled with silence."""
         for frame in frames:
             self.rate = self.rate or frame.sample_rate
+            self._check_rate(frame.sample_rate)
             ahead, samples = self._placed(frame, self._mono(frame))
+            self._padded += ahead
             for at in range(0, ahead, self.rate):
                 yield np.zeros(min(self.rate, ahead - at), np.float32)
             yield samples
@@ -90,6 +102,9 @@ class Listening:
         if self._damaged:
             tell(Noticed(f"{path} is damaged: {self._damaged} packet(s) could not be decoded and were left out", "decode"))
         end = self._position / self.rate
+        if self._padded > TOLD_PAUSES * self.rate:
+            silent = f"{self._padded / self.rate / 60:.0f} of its {end / 60:.0f} min"
+            tell(Noticed(f"{path}: {silent} are pauses in its timestamps, without sound; they are taken as silence", "decode"))
         if self._stopped is not None or (self._trusted and self.declared is not None and self.declared - end > 1.0):
             whole = "" if self.declared is None else f" instead of {self.declared:.1f} s"
             because = f" ({self._stopped})" if self._stopped else ""
@@ -100,27 +115,36 @@ class Listening:
         if self._channel is not None:
             channels = channels[min(self._channel, len(channels) - 1)][None]
         self._heard += channels.shape[1]
-        good = np.isfinite(channels)
-        if not good.all():
+        is_float = frame.format.name.removesuffix("p") not in FULL_SCALE
+        if is_float and not (good := np.isfinite(channels)).all():
             bad = ~good.all(axis=0)
             if not self._broken:
                 self._broken_at = (self._position + int(bad.argmax())) / self.rate
             self._broken += int(bad.sum())
             channels = np.where(good, channels, np.float32(0.0))
-        mono: Samples = channels.mean(axis=0, dtype=np.float64).astype(np.float32)
+        mono: Samples = channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float64).astype(np.float32)
         return mono if frame.sample_rate == self.rate else resample(Audio(mono, frame.sample_rate), self.rate).samples
+
+    def _check_rate(self, rate: int) -> None:
+        """Raise `AudioError` for a rate that nobody records at, and for a change to one that has no simple ratio."""
+        if not LOWEST_RATE <= rate <= HIGHEST_RATE or max(rate, self.rate) // math.gcd(rate, self.rate) > MOST_STEPS:
+            was = f", after {self.rate} Hz" if rate != self.rate else ""
+            raise AudioError(f"{self._container.name}: its sound has {rate} Hz{was}, which no recorder writes: export the recording again")
 
     def _placed(self, frame: Any, samples: Samples) -> tuple[int, Samples]:
         """How much silence goes before these samples, and the part of them that is still to come.
 
-        A timestamp that jumps far back, or beyond the container's end, is a fault of the clock and not of the sound.
+        A timestamp that jumps far back, or beyond the container's end or the `LONGEST_RECORDING`, is a fault of the clock
+        and not of the sound.
         """
         if frame.pts is None:
             return 0, samples
-        at = round((float(frame.pts * frame.time_base) - self._origin) * self.rate) + self._shift
+        base = frame.time_base
+        at = round((frame.pts * base.numerator / base.denominator - self._origin) * self.rate) + self._shift
         ahead = at - self._position
         now = self._position / self.rate
         end = self.declared + 1.0 if self.declared is not None and now < self.declared + 1.0 else now + LONGEST_PAUSE
+        end = min(end, max(LONGEST_RECORDING, now))
         if at > end * self.rate or (self._position and ahead < -self.rate):
             self._shift -= ahead
             return 0, samples

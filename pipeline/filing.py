@@ -7,14 +7,14 @@ import hashlib
 import json
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from meetsplit.pipeline import backends, exporters
 from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.errors import AudioError, OutputError
-from meetsplit.pipeline.events import Finished, Noticed, Started, Tell, nobody
+from meetsplit.pipeline.events import Finished, Noticed, Progressed, Started, Tell, nobody
 from meetsplit.pipeline.ownership import Owner, Wish, wish
 from meetsplit.pipeline.results import Place, Published, Reservation, ResultsFolder
 from meetsplit.pipeline.run import Pipeline
@@ -48,7 +48,8 @@ def file_away(
     """
     processed = pipeline.process(path, bench)
     transcript = named(processed.transcript, outputs.names, tell)
-    tell(Started("write"))
+    total = len(outputs.formats) + (len(processed.tracks) if outputs.tracks else 0)
+    tell(Started("write", total, "files"))
     began = time.monotonic()
     tracks: Sequence[Path] = ()
     if outputs.tracks:
@@ -60,7 +61,8 @@ def file_away(
             raise OutputError(str(error).replace(str(place), str(reserved.folder / reserved.place.stem))) from error
 
     def render(label: str) -> Mapping[str, str]:
-        return rendered(dataclasses.replace(transcript, recording=label), outputs)
+        named_so = dataclasses.replace(transcript, recording=label)
+        return rendered(named_so, outputs, lambda done: tell(Progressed("write", len(tracks) + done, total)))
 
     published = reserved.publish(render, tracks)
     tell(Finished("write", time.monotonic() - began, f"{len(published.files)} files"))
@@ -100,9 +102,13 @@ def export_again(path: Path, folder: Path, outputs: Outputs, inputs: Sequence[Pa
         return reserved.publish(lambda label: rendered(transcript, outputs), mode=mode)
 
 
-def rendered(transcript: Transcript, outputs: Outputs) -> dict[str, str]:
-    """The text of every format asked for, by suffix."""
-    return {exporters.format_named(name).suffix: exporters.export(transcript, name, outputs) for name in outputs.formats}
+def rendered(transcript: Transcript, outputs: Outputs, progress: Callable[[int], None] = lambda done: None) -> dict[str, str]:
+    """The text of every format asked for, by suffix; ``progress`` is called with how many are done."""
+    texts: dict[str, str] = {}
+    for name in outputs.formats:
+        texts[exporters.format_named(name).suffix] = exporters.export(transcript, name, outputs)
+        progress(len(texts))
+    return texts
 
 
 def named(transcript: Transcript, names: Sequence[tuple[Speaker, str]], tell: Tell = nobody) -> Transcript:

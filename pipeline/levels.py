@@ -111,6 +111,9 @@ def loudness(audio: Audio, within: Span) -> Decibels:
     for at in range(0, count, _BLOCK):
         frames = min(_BLOCK, count - at)
         heard = between(audio, first + at * hop, first + (at + frames + 1) * hop)
+        if not heard.any():  # hours of silence are no work
+            found[at : at + frames] = SILENCE
+            continue
         overlapping = np.lib.stride_tricks.sliding_window_view(heard, 2 * hop)[::hop]
         power = np.square(np.abs(np.fft.rfft(overlapping * window, axis=1)[:, band])).sum(axis=1) * scale
         found[at : at + frames] = 10 * np.log10(np.maximum(power, 10 ** (SILENCE / 10)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -13,22 +15,42 @@ from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import OutputError
 
 
-def laid_down(blocks: Iterable[Samples], folder: Path) -> Samples:
+def laid_down(blocks: Iterable[Samples], folder: Path, in_memory: int = 0) -> Samples:
     """All blocks in a row, as samples that stand on the disk: read-only, and gone with the last view of them.
 
-    The file has no name, so a killed process leaves nothing behind. Raises `OutputError` where ``folder`` has no room.
+    Sound of up to ``in_memory`` samples stays in memory instead. Blocks of silence are holes in the file: they take
+    neither room on file systems that know sparse files, nor time. The file has no name, so a killed process leaves
+    nothing behind. Raises `OutputError` where ``folder`` has no room.
     """
+    arriving = iter(blocks)
+    first: list[Samples] = []
+    held = 0
+    for block in arriving:
+        first.append(block)
+        held += len(block)
+        if held > in_memory:
+            break
+    else:
+        return np.concatenate([*first, np.zeros(0, np.float32)])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            held = sum(file.write(np.ascontiguousarray(block, np.float32).data) for block in blocks)
-            file.flush()
-            if held == 0:
-                return np.zeros(0, np.float32)
-            return np.frombuffer(mmap.mmap(file.fileno(), held, access=mmap.ACCESS_READ), np.float32)
+            while first:
+                _append(file, first.pop(0))
+            for block in arriving:
+                _append(file, block)
+            size = file.truncate()
+            return np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ), np.float32)
     except OSError as error:
         why = error.strerror or str(error)
         raise OutputError(f"{folder}: the decoded sound cannot be put down there: {why}; make room, or choose another folder") from error
+
+
+def _append(file: IO[bytes], block: Samples) -> None:
+    if block.any():
+        file.write(np.ascontiguousarray(block, np.float32).data)
+    else:
+        file.seek(4 * len(block), os.SEEK_CUR)
 
 
 def let_go(sound: Audio | Samples) -> None:

@@ -68,6 +68,8 @@ def resampled(blocks: Iterable[Samples], old: int, new: int) -> Iterator[Samples
 def _stretched(window: Samples, up: int, down: int) -> Samples:
     n = len(window)
     length = n // down * up
+    if not window.any():  # hours of silence are no work
+        return np.zeros(length, np.float32)
     bins = min(n, length) // 2 + 1
     height = np.arange(bins) / (min(n, length) / 2)
     fade = np.clip((height - ROLL_OFF) / (1.0 - ROLL_OFF), 0.0, 1.0)

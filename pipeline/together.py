@@ -9,6 +9,9 @@ from pathlib import Path
 
 from meetsplit.pipeline.errors import SettingsError
 
+LONGEST_MEETING = 24 * 3600.0
+"""Seconds after the beginning of a meeting up to which a microphone's file may begin."""
+
 
 @dataclass(frozen=True, slots=True)
 class Microphone:
@@ -20,6 +23,9 @@ class Microphone:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.offset) and self.offset >= 0):
             raise SettingsError(f"{self.path}: begins at {self.offset} s: the file that begins first has 0, the others count from there")
+        if self.offset > LONGEST_MEETING:
+            hours = f"{LONGEST_MEETING / 3600:.0f} h"
+            raise SettingsError(f"{self.path}: begins at {self.offset:g} s: a meeting lasts {hours} at most; the number is in seconds")
 
     @classmethod
     def placed(cls, text: str) -> Microphone:

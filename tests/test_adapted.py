@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from meetsplit.benchmarks.separation import si_sdr
 from meetsplit.pipeline.audio import read
 from meetsplit.pipeline.data import Audio, Samples, Speaker
 from meetsplit.pipeline.diarizers.rttm import read_rttm
@@ -24,6 +23,7 @@ from meetsplit.pipeline.separators.adapted_refiner import Refiner, Shape, kept, 
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
 from meetsplit.pipeline.stages import Learner
 from meetsplit.pipeline.weights import REFINER, locate
+from meetsplit.scoring.sound import si_sdr
 
 RATE = 16_000
 SMALL = Shape(width=24, blocks=2, portrait=4)

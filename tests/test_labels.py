@@ -16,7 +16,7 @@ from meetsplit.pipeline.channels import diarized
 from meetsplit.pipeline.data import Audio, Span, Turn
 from meetsplit.pipeline.diarizers.rttm import RttmDiarizer, read_rttm
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.events import Event, Noticed, nobody
+from meetsplit.pipeline.events import Event, Noticed, Progressed, nobody
 from meetsplit.pipeline.exporters import read_transcript
 from meetsplit.pipeline.filing import file_away
 from meetsplit.pipeline.run import Pipeline
@@ -85,6 +85,7 @@ def test_a_label_means_one_person_in_text_tracks_and_names(tmp_path: Path) -> No
         sound = np.frombuffer(track.readframes(track.getnframes()), "<i2")
     assert np.abs(sound[: 2 * RATE]).max() > 5000, "Alice speaks first"
     assert not sound[4 * RATE :].any()
+    assert [event.done for event in told if isinstance(event, Progressed) and event.stage == "write"] == [1, 2, 3]
     assert any("SPEAKER_09=Bob is not used: call has no SPEAKER_09" in event.text for event in told if isinstance(event, Noticed))
 
 

@@ -24,6 +24,10 @@ with hushed():
     from pyannote.core import Annotation, SlidingWindow, SlidingWindowFeature
 
 
+SILENT = 1e-5
+"""Amplitude, in the loudness the network is used to, up to which windows hold nobody: hours of silence are not listened to."""
+
+
 class Blockwise(SpeakerDiarization):  # type: ignore[misc]
     """`SpeakerDiarization` without its copies. The file is a mapping of ``samples``, shape ``(n,)``, and their ``gain``."""
 
@@ -56,7 +60,10 @@ class Blockwise(SpeakerDiarization):  # type: ignore[misc]
         return self.to_annotation(discrete, min_duration_on=0.0, min_duration_off=self.segmentation.min_duration_off)
 
     def get_segmentations(self, file: Mapping[str, Any], hook: Callable[..., None] | None = None) -> Any:
-        """What the network hears in every window, ``(windows, frames, local speakers)``: `Inference.slide`, batch by batch."""
+        """What the network hears in every window, ``(windows, frames, local speakers)``: `Inference.slide`, batch by batch.
+
+        Batches of silence are nobody's speech without being listened to.
+        """
         listen = self._segmentation
         fix_reproducibility(listen.device)
         samples, gain = file["samples"], file["gain"]
@@ -68,9 +75,10 @@ class Blockwise(SpeakerDiarization):  # type: ignore[misc]
         for first in [*range(0, whole, listen.batch_size), *range(whole, windows)]:
             last = min(first + listen.batch_size, whole) if first < whole else windows
             heard = stretch(samples, first * step, (last - 1) * step + length) * gain
-            answer = listen.infer(torch.from_numpy(heard).unfold(0, length, step)[:, None])
-            scores = np.empty((windows, *answer.shape[1:]), np.float32) if scores is None else scores
-            scores[first:last] = answer
+            if scores is None or np.abs(heard).max(initial=0.0) > SILENT:
+                answer = listen.infer(torch.from_numpy(heard).unfold(0, length, step)[:, None])
+                scores = np.zeros((windows, *answer.shape[1:]), np.float32) if scores is None else scores
+                scores[first:last] = answer
             let_go(samples)
             if hook is not None:
                 hook("segmentation", None, completed=last, total=windows)

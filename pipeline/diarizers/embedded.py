@@ -178,10 +178,12 @@ class Diarization(Blockwise):
         length = round(window.duration * RATE / HOP)
         for first in range(0, len(active), 32):
             part = active[first : first + 32]
-            offsets = [round(window[first + n].start * RATE / HOP) for n in range(len(part))]
-            frames = mel_frames(file["samples"], offsets[0], offsets[-1] + length, file["voice gain"]).to(self.encoder.device)
-            let_go(file["samples"])
-            heard = list(_heard(frames, part, [offset - offsets[0] for offset in offsets], length))
+            heard: list[tuple[tuple[int, int], torch.Tensor]] = []
+            if part.any():
+                offsets = [round(window[first + n].start * RATE / HOP) for n in range(len(part))]
+                frames = mel_frames(file["samples"], offsets[0], offsets[-1] + length, file["voice gain"]).to(self.encoder.device)
+                let_go(file["samples"])
+                heard = list(_heard(frames, part, [offset - offsets[0] for offset in offsets], length))
             if heard:
                 owners = np.concatenate([np.full(len(partials), n) for n, (_, partials) in enumerate(heard)])
                 codes = self.encoder.encode(torch.cat([partials for _, partials in heard]), batch=64)
