@@ -12,7 +12,7 @@ import pytest
 import torch
 import whisper
 
-from meetsplit.pipeline.audio import read
+from meetsplit.pipeline.audio import read, write_wav
 from meetsplit.pipeline.data import Audio, Span
 from meetsplit.pipeline.events import nobody
 from meetsplit.pipeline.run import Pipeline
@@ -102,7 +102,7 @@ def test_where_nobody_speaks_nothing_is_heard(transcriber: WhisperTranscriber, l
 
 
 def test_a_shifted_clip_shifts_its_words(transcriber: WhisperTranscriber, meeting: Audio) -> None:
-    clip, _, _ = next(alone(meeting))
+    clip, _, _ = min(alone(meeting), key=lambda one: one[0].duration)
     later = Audio(np.array(clip.samples), clip.rate, clip.start + 100.0)
     here, there = (next(iter(transcriber.transcribe([one], nobody))).words for one in (clip, later))
     assert len(here) >= 5
@@ -120,9 +120,26 @@ def test_a_prompt_is_accepted(checkpoint: Path, meeting: Audio) -> None:
     assert wrong <= 0.2 * count
 
 
-def test_the_sample_meeting_with_true_turns(checkpoint: Path) -> None:
+def excerpt(meeting: Audio, folder: Path) -> Path:
+    """Fifty seconds of the sample meeting that begin and end between two turns, with much overlap: sound, turns and words."""
+    span = Span(30.4, 83.2)
+    write_wav(folder / "standup.wav", Audio(np.array(meeting.crop(span).samples), meeting.rate))
+    for suffix, times in (("rttm", (3,)), ("stm", (3, 4))):
+        kept = []
+        for line in (SAMPLE / f"standup.{suffix}").read_text("utf-8").splitlines():
+            fields = line.split()
+            if span.start <= float(fields[times[0]]) < span.end:
+                for at in times:
+                    fields[at] = f"{float(fields[at]) - span.start:.3f}"
+                kept.append(" ".join(fields) + "\n")
+        (folder / f"standup.{suffix}").write_text("".join(kept), "utf-8")
+    return folder / "standup.wav"
+
+
+def test_a_part_of_the_sample_meeting_with_true_turns(checkpoint: Path, meeting: Audio, tmp_path: Path) -> None:
+    recording = excerpt(meeting, tmp_path)
     settings = Settings(
-        rttm=SAMPLE / "standup.rttm",
+        rttm=tmp_path / "standup.rttm",
         transcriber="whisper",
         model=str(checkpoint),
         separator="adapted",
@@ -130,12 +147,13 @@ def test_the_sample_meeting_with_true_turns(checkpoint: Path) -> None:
         device="cpu",
         offline=True,
     )
-    transcript = Pipeline(settings).run(SAMPLE / "standup.m4a")
+    transcript = Pipeline(settings).run(recording)
     heard = (
         Utterance(Span(s.words[0].span.start, s.words[-1].span.end), s.speaker, " ".join(w.text for w in s.words))
         for s in transcript.segments
     )
-    (reference,) = read_accounts(SAMPLE / "standup.stm")
+    (reference,) = read_accounts(tmp_path / "standup.stm")
+    assert sum(len(utterance.text.split()) for utterance in reference.utterances) > 100
     scores = score([Pair("standup", reference, account("standup", "the miniature Whisper", heard))], Protocol())
     rate = scores.pooled.total.words["cpwer"].rate
     assert rate is not None
