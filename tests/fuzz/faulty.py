@@ -149,6 +149,7 @@ class FaultyDisk(Disk):
 
     def _about(self, operation: str, path: Path) -> None:
         """Count an operation that is about to happen; the fault happens instead."""
+        path = path.absolute()  # commands are given relative folders
         if self.root not in path.parents and path != self.root:
             return
         with self._lock:

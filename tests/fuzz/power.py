@@ -20,6 +20,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -184,12 +185,12 @@ def files_below(folder: Path) -> Files:
 
 
 def published(root: Path) -> Files:
-    """What a user sees: everything outside the cache, the jobs and the scratch folder."""
+    """What a user sees: everything outside the cache, the jobs, the scratch folder and the staging folders of results."""
     inner = ("cache", "state", "tmp", ".local")
     return {
         name: content
         for name, content in files_below(root).items()
-        if name.split("/")[0] not in inner and not name.endswith(".meetsplit/lock")
+        if name.split("/")[0] not in inner and not name.endswith(".meetsplit/lock") and not re.search(r"\.meetsplit/[^/]+\.part/", name)
     }
 
 
