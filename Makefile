@@ -108,7 +108,7 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=â
 	$(BENCH).diarization $(if $(MEETINGS),--data $(MEETINGS)) --call --write
 
 train-mini-whisper: $(VENV)/.test ## the miniature Whisper of the suite (needs flite and espeak-ng; MINUTES=60; goes on where it stopped)
-	$(BIN)/python -m meetsplit.training.mini_whisper --minutes $(MINUTES)
+	$(BIN)/python -m meetsplit.training.mini_whisper.train --minutes $(MINUTES)
 
 # Recipes go on where they stopped; docs/training.md leads through them. ABOUT tells the card what the data is, and its licence.
 DATA    ?=

@@ -24,7 +24,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from meetsplit.pipeline.audio import pcm16, read
+from meetsplit.pipeline.audio.reading import pcm16, read
 
 SAMPLE = Path(__file__).parents[1] / "sample_data" / "standup.m4a"
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from meetsplit.pipeline import timeline
-from meetsplit.pipeline.data import Span, Speaker, Turn
+from meetsplit.pipeline.data import Span, Speaker, Turn, timeline
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.files import blocks_of, replacing, write_sparse
 from meetsplit.speakers.gating import gated

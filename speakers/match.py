@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
+from meetsplit.pipeline.audio.clip_cache import ClipCache
 from meetsplit.pipeline.data import Audio, Speaker, Voice
-from meetsplit.pipeline.recall import Recall
-from meetsplit.pipeline.stages import Embedder
+from meetsplit.pipeline.protocols import Embedder
 from meetsplit.speakers.embed import embeddings, voiceprint
 
 REMEMBERED = 64
@@ -25,7 +25,7 @@ class EmbeddingMatcher:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._prints = Recall[npt.NDArray[np.float32]](REMEMBERED)
+        self._prints = ClipCache[npt.NDArray[np.float32]](REMEMBERED)
 
     def match(self, voices: Sequence[Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """One distinct voice per known speaker, such that the sum of the similarities is greatest.

@@ -19,20 +19,21 @@ from hypothesis import strategies as st
 
 from meetsplit.benchmarks.bounds import HOUR, claim, mostly_silence, silence
 from meetsplit.cli import main
-from meetsplit.pipeline import diskspace, mapped
-from meetsplit.pipeline.audio import probe, read
-from meetsplit.pipeline.containers import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS, opened
+from meetsplit.pipeline.audio import memmap
+from meetsplit.pipeline.audio.containers import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS, opened
+from meetsplit.pipeline.audio.decoding import LONGEST_RECORDING, Listening
+from meetsplit.pipeline.audio.reading import probe, read
+from meetsplit.pipeline.audio.resampling import resample
+from meetsplit.pipeline.channels.loudness import SILENCE, loudness
+from meetsplit.pipeline.channels.recording import LONGEST_MEETING, SpeakerFile, together
 from meetsplit.pipeline.data import Audio, Span
-from meetsplit.pipeline.decoding import LONGEST_RECORDING, Listening
-from meetsplit.pipeline.diarizers import blockwise
+from meetsplit.pipeline.diarizers import low_memory
 from meetsplit.pipeline.diarizers.embedded import EmbeddedDiarizer
 from meetsplit.pipeline.errors import AudioError, OutputError, SettingsError
-from meetsplit.pipeline.events import Event, Noticed, nobody
+from meetsplit.pipeline.events import Event, Notice, ignore_events
 from meetsplit.pipeline.files import write_sparse
-from meetsplit.pipeline.levels import SILENCE, loudness
-from meetsplit.pipeline.resampling import resample
+from meetsplit.pipeline.results import disk_space
 from meetsplit.pipeline.settings import Outputs, Settings
-from meetsplit.pipeline.together import LONGEST_MEETING, Microphone, together
 from meetsplit.speakers.formats import file_track, file_tracks
 
 RATE = 16000
@@ -49,7 +50,7 @@ def laid(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         handles.append(os.dup(file.fileno()))
         return file
 
-    monkeypatch.setattr(mapped.tempfile, "TemporaryFile", watched)
+    monkeypatch.setattr(memmap.tempfile, "TemporaryFile", watched)
     yield handles
     for handle in handles:
         os.close(handle)
@@ -74,7 +75,7 @@ def test_a_small_file_that_claims_hours_costs_what_its_sound_costs(tmp_path: Pat
     assert path.stat().st_size < 60_000
     told: list[Event] = []
     tracemalloc.start()
-    audio = read(path, RATE, folder=tmp_path / "decoded", tell=told.append)
+    audio = read(path, RATE, folder=tmp_path / "decoded", on_event=told.append)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert audio.duration == pytest.approx(5 * HOUR + 6, abs=0.2)
@@ -83,7 +84,7 @@ def test_a_small_file_that_claims_hours_costs_what_its_sound_costs(tmp_path: Pat
     assert audio.crop(Span(0, 3)).samples.any()
     assert audio.crop(Span(5 * HOUR + 4, 5 * HOUR + 6)).samples.any(), "the sound after the pause is where a player plays it"
     assert not audio.crop(Span(HOUR, HOUR + 60)).samples.any()
-    assert any("300 of its 300 min are pauses" in event.text for event in told if isinstance(event, Noticed))
+    assert any("300 of its 300 min are pauses" in event.text for event in told if isinstance(event, Notice))
 
 
 def test_a_jump_beyond_any_recording_is_not_believed(tmp_path: Path) -> None:
@@ -101,11 +102,11 @@ def test_silence_takes_no_room_and_sound_takes_its_own(tmp_path: Path, laid: lis
 def test_sound_longer_than_its_container_says_does_not_stay_in_memory(
     tmp_path: Path, laid: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("meetsplit.pipeline.audio.IN_MEMORY", 2.0)
+    monkeypatch.setattr("meetsplit.pipeline.audio.reading.IN_MEMORY", 2.0)
     noise = (0.1 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)
-    kept = mapped.laid_down((noise for _ in range(3)), tmp_path, 4 * RATE)
+    kept = memmap.to_memmap((noise for _ in range(3)), tmp_path, 4 * RATE)
     assert not laid
-    spilt = mapped.laid_down((noise for _ in range(9)), tmp_path, 4 * RATE)
+    spilt = memmap.to_memmap((noise for _ in range(9)), tmp_path, 4 * RATE)
     assert len(laid) == 1
     assert np.array_equal(np.tile(noise, 3), kept)
     assert np.array_equal(np.tile(noise, 9), spilt)
@@ -152,10 +153,10 @@ def test_a_rate_that_changes_to_an_odd_one_is_a_sentence(tmp_path: Path) -> None
 
 
 def test_a_microphone_begins_within_a_day(tmp_path: Path) -> None:
-    assert Microphone.placed(f"ben.wav@{LONGEST_MEETING}").offset == LONGEST_MEETING
+    assert SpeakerFile.placed(f"ben.wav@{LONGEST_MEETING}").offset == LONGEST_MEETING
     for late in ("1e5", "1e6", "1e300"):
         with pytest.raises(SettingsError, match="a meeting lasts 24 h at most"):
-            Microphone.placed(f"ben.wav@{late}")
+            SpeakerFile.placed(f"ben.wav@{late}")
 
 
 def test_the_loudness_of_silence_is_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,10 +181,10 @@ def test_windows_of_silence_are_not_listened_to(embedded_weights: dict[str, Path
     segmentation = diarizer._pipeline._segmentation
     infer = segmentation.infer
     monkeypatch.setattr(segmentation, "infer", lambda batch: listened.append(len(batch)) or infer(batch))
-    quick = diarizer.diarize(audio, nobody)
+    quick = diarizer.diarize(audio, ignore_events)
     heard = sum(listened)
-    monkeypatch.setattr(blockwise, "SILENT", -1.0)
-    assert diarizer.diarize(audio, nobody) == quick
+    monkeypatch.setattr(low_memory, "SILENT", -1.0)
+    assert diarizer.diarize(audio, ignore_events) == quick
     assert heard <= (sum(listened) - heard) / 2
     assert quick
 
@@ -245,12 +246,12 @@ def test_a_run_looks_at_the_disk_before_it_begins(
 
 def test_room_is_asked_for_what_a_file_can_hold_and_not_for_what_it_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = claim(tmp_path, hours=5.0), silence(tmp_path, hours=5.0)
-    assert diskspace.seconds_of_sound(small) < 0.4 * HOUR
-    assert diskspace.seconds_of_sound(large) == 5 * HOUR
+    assert disk_space.seconds_of_sound(small) < 0.4 * HOUR
+    assert disk_space.seconds_of_sound(large) == 5 * HOUR
     free(monkeypatch, 300)
     outputs = Outputs(tmp_path / "out")
-    diskspace.check_disks(small, Settings(), outputs, tmp_path, elsewhere="-o")
+    disk_space.check_disks(small, Settings(), outputs, tmp_path, elsewhere="-o")
     with pytest.raises(OutputError, match=r"silence.wav needs about .* MB there"):
-        diskspace.check_disks(large, Settings(), outputs, tmp_path, elsewhere="-o")
+        disk_space.check_disks(large, Settings(), outputs, tmp_path, elsewhere="-o")
     with pytest.raises(OutputError, match=r"talk needs about .* MB there \(tracks of 2 people, 300 min\)"):
-        diskspace.check_disks(together("talk", [large, small]), Settings(channels="split"), outputs, tmp_path, elsewhere="-o")
+        disk_space.check_disks(together("talk", [large, small]), Settings(channels="split"), outputs, tmp_path, elsewhere="-o")

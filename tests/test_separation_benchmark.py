@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from meetsplit.benchmarks import pairs, separation
-from meetsplit.pipeline.audio import write_wav
+from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio
-from meetsplit.scoring.sound import si_sdr
+from meetsplit.scoring.separation import si_sdr
 
 RATE = 16_000
 

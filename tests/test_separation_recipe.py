@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from meetsplit.pipeline.audio import write_wav
+from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.separators.sepformer import LEVEL, SepformerSeparator
 from meetsplit.pipeline.settings import Settings
-from meetsplit.scoring.sound import si_sdr as scored
-from meetsplit.training import course as courses
-from meetsplit.training.course import Course
+from meetsplit.scoring.separation import si_sdr as scored
+from meetsplit.training import trainer as courses
 from meetsplit.training.separation import Plan, cases, course, gains, lesson, main, taken_apart
-from meetsplit.training.separation_lessons import Studio, parted
+from meetsplit.training.separation_mixtures import Studio, parted
 from meetsplit.training.separation_model import RATE, SIZES, Sepformer, best_order, si_sdr
+from meetsplit.training.trainer import Course
 
 TINY = SIZES["tiny"]
 

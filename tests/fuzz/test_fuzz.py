@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fuzz import mutate, samples
 from fuzz.targets import TARGETS, Broken
-from meetsplit.pipeline.containers import opened, recording
+from meetsplit.pipeline.audio.containers import opened, recording
 from meetsplit.pipeline.errors import AudioError, MeetsplitError
 
 TESTS = Path(__file__).parents[1]
@@ -180,7 +180,7 @@ def test_a_position_before_the_start_is_no_traceback(tmp_path: Path) -> None:
         plain.seek(-5)
     with pytest.raises(AudioError), opened(path):
         pass
-    from meetsplit.pipeline.containers import _Lenient
+    from meetsplit.pipeline.audio.containers import _Lenient
 
     with recording(path) as plain:
         assert _Lenient(plain).seek(-5) == 0
