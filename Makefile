@@ -55,6 +55,7 @@ check: $(VENV)/.dev ## ruff, mypy --strict and the suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@mkdir -p .typing && ln -sfn .. .typing/meetsplit
+	cd .typing && PYTHONPATH=. ../$(BIN)/lint-imports ../pyproject.toml
 	MYPYPATH=.typing $(BIN)/mypy $(addprefix -p meetsplit.,cli console pipeline speakers scoring jobs training benchmarks)
 	$(SUITE)
 

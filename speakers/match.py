@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from meetsplit.pipeline.audio.clip_cache import ClipCache
 from meetsplit.pipeline.data import Audio, Speaker, Voice
@@ -41,6 +40,8 @@ class EmbeddingMatcher:
             return {}
         prints = np.stack([self._prints(clips, lambda clips: voiceprint(self._embedder, clips)) for clips in known.values()])
         similar = prints @ embeddings(self._embedder, voices).T
+        from scipy.optimize import linear_sum_assignment  # slow to load, and `meetsplit --help` must not wait for it
+
         rows, columns = linear_sum_assignment(np.nan_to_num(similar, nan=0.0), maximize=True)
         chosen = dict(zip(rows.tolist(), columns.tolist(), strict=True))
         return {speaker: Voice(voices[chosen[index]], _margin(similar, index, chosen[index])) for index, speaker in enumerate(known)}
