@@ -232,7 +232,8 @@ def test_a_long_recording_is_never_in_memory_twice(tmp_path: Path) -> None:
         for _ in range(30):
             out.writeframesraw(bytes(2 * 8000 * 60))
     code = (
-        "import resource, sys; from pathlib import Path; from meetsplit.pipeline.audio.reading import read; import meetsplit.pipeline.audio.reading\n"
+        "import resource, sys; from pathlib import Path\n"
+        "from meetsplit.pipeline.audio.reading import read; import meetsplit.pipeline.audio.reading\n"
         "read(Path(sys.argv[2])); peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak(); audio = read(Path(sys.argv[1])); unit = 1 if sys.platform == 'darwin' else 1024\n"
         "print(audio.duration, (peak() - before) * unit / audio.samples.nbytes)"

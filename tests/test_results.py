@@ -236,7 +236,8 @@ def test_a_dead_process_keeps_no_stem_and_its_staging_is_swept(call: Path, tmp_p
     out = tmp_path / "out"
     code = (
         "import os, sys; from pathlib import Path; from meetsplit.pipeline.results.ownership import Owner, Wish; "
-        "from meetsplit.pipeline.results.folder import ResultsFolder; wish = Wish(Owner(sys.argv[2], 'c1'), 'call', 'call', ('.srt',), True)\n"
+        "from meetsplit.pipeline.results.folder import ResultsFolder\n"
+        "wish = Wish(Owner(sys.argv[2], 'c1'), 'call', 'call', ('.srt',), True)\n"
         "with ResultsFolder(Path(sys.argv[1])).reservation(wish) as reserved:\n"
         "    (reserved.staging / 'SPEAKER_00.wav').write_bytes(b'speech')\n"
         "    os._exit(0)"
