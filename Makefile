@@ -31,15 +31,9 @@ demo: $(VENV)/.core ## the main job on sample_data/, into out/
 	@echo
 	@echo "Read $(OUT)/standup.txt, play sample_data/standup.m4a with $(OUT)/standup.srt or .vtt, and listen to one person alone: $(OUT)/standup/SPEAKER_00.wav"
 
-# First what needs the machine for itself, then the rest on every processor; both are run, whatever the first one says.
 # One process more than there are processors: many tests wait for other processes.
 PROCESSES ?= $(shell expr `getconf _NPROCESSORS_ONLN` + 1)
-define SUITE
-@status=0; \
-$(BIN)/python -m pytest -m "alone and not slow" || status=$$?; \
-$(BIN)/python -m pytest -m "not alone and not slow" -n $(PROCESSES) --maxprocesses 8 --dist worksteal || status=$$?; \
-exit $$status
-endef
+SUITE := $(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 8 --dist worksteal
 
 test: $(VENV)/.test ## the whole suite
 	$(SUITE)
