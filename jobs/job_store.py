@@ -3,10 +3,12 @@
 jobs.sqlite              the queue, unless PostgreSQL holds it
 jobs/<key>/job.json      what was ordered
 jobs/<key>/progress.json what is happening: stage, how far, since when
+jobs/<key>/stage.json    the stage that is running, and how often it has ended its worker
 jobs/<key>/done.json     what came out; written when the results are in their places
 jobs/<key>/failed.txt    why the last attempt failed
 jobs/<key>/…             finished stages, until the job is done
 seen.json                recordings seen in watched folders
+watch-<hash>.lock        held by a `watch --once` of one folder
 workers/<name>.lock      held by every living worker
 log.txt                  what the queue's machinery has to say
 """
