@@ -2,6 +2,7 @@
 
     python -m meetsplit.benchmarks.bounds                       # ten hours of silence, 48 kB that claim five hours, …
     python -m meetsplit.benchmarks.bounds --only silence claim  # some of them
+    python -m meetsplit.benchmarks.bounds --turns 100000        # how long it takes to write very many turns
 
 Each run is a process of its own; its memory is what the system says it held at most, its disk what temporary files and
 results took at most, looked at five times a second. Exit code 1 where a bound is broken.
@@ -25,6 +26,9 @@ import av
 import numpy as np
 
 from meetsplit.pipeline.audio.reading import pcm16, read
+from meetsplit.pipeline.data import Provenance, Segment, Span, Transcript, Turn, Word
+from meetsplit.pipeline.formats import export, names
+from meetsplit.pipeline.settings import Outputs
 
 SAMPLE = Path(__file__).parents[1] / "sample_data" / "standup.m4a"
 
@@ -142,11 +146,40 @@ CASES: Mapping[str, Case] = {
 }
 
 
+def conversation(turns: int) -> Transcript:
+    """A transcript of five people with so many turns of about 0.2 s, two words each, in every order."""
+    rng = np.random.default_rng(0)
+    starts = np.sort(rng.uniform(0.0, 0.2 * turns, turns)).round(3).tolist()
+    lengths, people = rng.uniform(0.1, 0.3, turns).tolist(), rng.integers(5, size=turns).tolist()
+    spoken: list[Turn] = []
+    segments: list[Segment] = []
+    for start, length, person in zip(starts, lengths, people, strict=True):
+        speaker, middle, end = f"SPEAKER_{person:02d}", start + length / 2, start + length
+        spoken.append(Turn(Span(start, end), speaker))
+        segments.append(Segment(speaker, (Word(Span(start, middle), "well,"), Word(Span(middle, end), "no.")), "en"))
+    return Transcript("conversation", 0.2 * turns + 1.0, tuple(segments), tuple(sorted(spoken)), Provenance("0"))
+
+
+def write_all(turns: int) -> float:
+    """Write a `conversation` in every format, a row each; processor seconds in all."""
+    transcript, total = conversation(turns), 0.0
+    for name in names():
+        began = time.process_time()
+        size = len(export(transcript, name, Outputs()))
+        total += time.process_time() - began
+        print(f"{name:<10} {time.process_time() - began:>8.1f} s {size / 1e6:>8.1f} MB", flush=True)
+    return total
+
+
 def main() -> None:
     """Run the cases and print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--turns", type=int, default=0, help="instead, write a transcript of so many turns in every format")
     asked = parser.parse_args()
+    if asked.turns:
+        print(f"{write_all(asked.turns):.1f} processor seconds for {asked.turns} turns")
+        return
     broken = False
     print(f"{'case':<10} {'exit':>4} {'seconds':>8} {'memory MB':>10} {'disk MB':>8} {'its sound MB':>13}")
     for name in asked.only:
