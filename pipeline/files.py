@@ -195,7 +195,7 @@ def install(source: Path, target: Path, *, overwrite: bool) -> None:
     """Rename the finished and synced file ``source`` to ``target`` on the same disk; durable once the folder is synced.
 
     Without ``overwrite``, `FileExistsError` where there is something at ``target``, with no moment in which another
-    process could put a file there. Raises `OSError`.
+    process could put a file there. Raises `OSError`; the file then has its old name and no other.
     """
     if overwrite:
         disk.replace(source, target)
@@ -208,9 +208,23 @@ def install(source: Path, target: Path, *, overwrite: bool) -> None:
         # No hard links on this disk (FAT, some shares): an empty file claims the name, then gives way to the real one.
         with disk.create(target, 0o666):
             pass
-        disk.replace(source, target)
+        with _undone(source, target):
+            disk.replace(source, target)
     else:
-        disk.unlink(source)
+        with _undone(source, target):
+            disk.unlink(source)
+
+
+@contextmanager
+def _undone(source: Path, target: Path) -> Iterator[None]:
+    """Remove ``target`` again where the block fails before ``source`` has gone."""
+    try:
+        yield
+    except BaseException:
+        if os.path.lexists(source):
+            with suppress(OSError):  # the first error is the one to tell
+                disk.unlink(target)
+        raise
 
 
 def move(source: Path, target: Path, *, temporary: Path | None = None) -> None:

@@ -20,6 +20,7 @@ a crash at any point, every file is whole, and the same command ends with the ri
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -41,6 +42,9 @@ HIDDEN = ".meetsplit"
 
 _STAGING, _LOCK = ".part", "lock"
 _TRIES = 20
+_EMPTY = hashlib.sha256().hexdigest()
+"""Of an empty file: `files.install` claims a name with one on a disk without hard links."""
+
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 Render = Callable[[str], Mapping[str, str | bytes]]
@@ -176,7 +180,8 @@ class ResultsFolder:
         tracks = any("/" in name for name in new)
         obsolete = [name for name in before.known if name not in new and (not own or (tracks and "/" in name) or name == f"{stem}{FAILED}")]
         sums = {name: (files.sha256(file),) for name, file in new.items()}
-        both = {name: (*before.known.get(name, ()), *sums.get(name, ())) for name in {**before.known, **sums}}
+        passing = {name: (*found, _EMPTY) for name, found in sums.items()}
+        both = {name: (*before.known.get(name, ()), *passing.get(name, ())) for name in {**before.known, **sums}}
         self._write(stem, Manifest(wish.owner, wish.base, both, staging.name))
         try:
             self._rename(new, staging)

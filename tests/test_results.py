@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -307,8 +307,8 @@ class Died(BaseException):
 class Counting(files.Disk):
     """A disk whose ``last``-th changing call raises ``error``, and every one after it too where that is `Died`."""
 
-    def __init__(self, last: int, error: BaseException) -> None:
-        self.calls, self.last, self.error = 0, last, error
+    def __init__(self, last: int, error: BaseException, *, links: bool = True) -> None:
+        self.calls, self.last, self.error, self.links = 0, last, error, links
 
     def _call(self) -> None:
         self.calls += 1
@@ -333,6 +333,8 @@ class Counting(files.Disk):
 
     def link(self, source: Path, target: Path) -> None:
         self._call()
+        if not self.links:
+            raise OSError(errno.EPERM, "no hard links here")
         super().link(source, target)
 
     def unlink(self, path: Path) -> None:
@@ -349,15 +351,15 @@ class Counting(files.Disk):
 
 
 def at_every_call(
-    monkeypatch: pytest.MonkeyPatch, error: Callable[[], BaseException], prepare: Callable[[], None], work: Callable[[], Any]
-) -> Any:
-    """Do ``work`` after ``prepare`` with the disk failing at the first call, the second …; yields after each that did not end well."""
+    monkeypatch: pytest.MonkeyPatch, error: Callable[[], BaseException], prepare: Callable[[], None], work: Callable[[], Any], links: bool
+) -> Iterator[tuple[int, bool]]:
+    """Do ``work`` after ``prepare`` with the disk failing at the first call, the second …: the number, and whether it ended well."""
     number = 0
     while True:
         number += 1
         monkeypatch.setattr(files, "disk", files.Disk())
         prepare()
-        disk = Counting(number, error())
+        disk = Counting(number, error(), links=links)
         monkeypatch.setattr(files, "disk", disk)
         ended = False
         with suppress(OutputError, Died):
@@ -370,48 +372,63 @@ def at_every_call(
         yield number, ended
 
 
-def test_a_disk_that_fails_anywhere_leaves_the_old_set_or_the_new_one(call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "out"
-    notes = {"call.txt": "notes", "call/mine.txt": "mine"}
-    old, new = made("old", people=3) | notes, made("new", people=2) | notes
+NOTES = {"call.txt": "notes", "call/mine.txt": "mine"}
+
+
+def start(out: Path, call: Path, *, again: bool) -> Callable[[], None]:
+    """What the command finds: the user's notes, and a set of an earlier run where it is done ``again``."""
 
     def prepare() -> None:
         shutil.rmtree(out, ignore_errors=True)
-        publish(out, wished(call, "c1"), "old", people=3)
-        for name, text in notes.items():
+        if again:
+            publish(out, wished(call, "c1"), "old", people=3)
+        for name, text in NOTES.items():
             files.write(out / name, text)
 
+    return prepare
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("again", [True, False])
+def test_a_disk_that_fails_anywhere_leaves_the_old_set_or_the_new_one(
+    call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool, links: bool
+) -> None:
+    """Where there are no hard links, what was replaced cannot be put back: every file is whole, and the next time all are new."""
+    out = tmp_path / "out"
+    old, new = (made("old", people=3) if again else {}) | NOTES, made("new", people=2) | NOTES
     for number, ended in at_every_call(
-        monkeypatch, lambda: OSError(errno.ENOSPC, "full"), prepare, lambda: publish(out, wished(call, "c1"), "new")
+        monkeypatch,
+        lambda: OSError(errno.ENOSPC, "full"),
+        start(out, call, again=again),
+        lambda: publish(out, wished(call, "c1"), "new"),
+        links,
     ):
         found = tree(out)
         whole = {name: text for name, text in found.items() if name != "call/SPEAKER_02.wav"}
         if ended:
             assert whole == new, number
-        else:
+        elif links or not again:
             assert found == old or whole == new, (number, found)
+        else:
+            assert all(text in (old.get(name), new.get(name)) for name, text in found.items()), (number, found)
         publish(out, wished(call, "c1"), "new")
-        assert tree(out) == new
-        assert hidden(out) == ["call.json", "lock"]
+        assert tree(out) == new, number
+        assert hidden(out) == ["call.json", "lock"], number
 
 
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("again", [True, False])
 def test_a_crash_anywhere_leaves_whole_files_and_the_same_command_ends_with_the_right_set(
-    call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool, links: bool
 ) -> None:
     out = tmp_path / "out"
-    notes = {"call.txt": "notes", "call/mine.txt": "mine"}
-    old, new = made("old", people=3) | notes, made("new", people=2) | notes
-
-    def prepare() -> None:
-        shutil.rmtree(out, ignore_errors=True)
-        publish(out, wished(call, "c1"), "old", people=3)
-        for name, text in notes.items():
-            files.write(out / name, text)
-
-    for number, _ in at_every_call(monkeypatch, Died, prepare, lambda: publish(out, wished(call, "c1"), "new")):
+    old, new = (made("old", people=3) if again else {}) | NOTES, made("new", people=2) | NOTES
+    for number, _ in at_every_call(
+        monkeypatch, Died, start(out, call, again=again), lambda: publish(out, wished(call, "c1"), "new"), links
+    ):
         for name, text in tree(out).items():
-            assert text in (old.get(name), new.get(name)), (number, name)
-        assert tree(out).keys() >= new.keys(), number
+            assert text in (old.get(name), new.get(name)) or (not links and text == ""), (number, name)
+        assert tree(out).keys() >= (new.keys() if again else NOTES.keys()), number
         publish(out, wished(call, "c1"), "new")
         assert tree(out) == new, number
         assert hidden(out) == ["call.json", "lock"], number

@@ -75,6 +75,12 @@ def test_files_that_pass_by_the_layer_count_as_never_synced(disk: faulty.FaultyD
     assert contents(disk.image("kept"))["other.txt"] == b"ab\0\0"
 
 
+def test_relative_paths_count_as_well(disk: faulty.FaultyDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    disk.mkdir(Path("made"), 0o755)
+    assert disk.operations == ["mkdir made"]
+
+
 def test_what_is_left_can_be_put_back(disk: faulty.FaultyDisk, tmp_path: Path) -> None:
     files.write(tmp_path / "a" / "b.txt", "deep", private=True)
     left = disk.image("lost")
