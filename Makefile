@@ -31,14 +31,9 @@ demo: $(VENV)/.core ## the main job on sample_data/, into out/
 	@echo
 	@echo "Read $(OUT)/standup.txt, play sample_data/standup.m4a with $(OUT)/standup.srt or .vtt, and listen to one person alone: $(OUT)/standup/SPEAKER_00.wav"
 
-# First what needs the machine for itself, then the rest on every processor; both are run, whatever the first one says.
-PROCESSES ?= auto
-define SUITE
-@status=0; \
-$(BIN)/python -m pytest -m "alone and not slow" || status=$$?; \
-$(BIN)/python -m pytest -m "not alone and not slow" -n $(PROCESSES) --maxprocesses 8 --dist worksteal || status=$$?; \
-exit $$status
-endef
+# One process more than there are processors: many tests wait for other processes.
+PROCESSES ?= $(shell expr `getconf _NPROCESSORS_ONLN` + 1)
+SUITE := $(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 8 --dist worksteal
 
 test: $(VENV)/.test ## the whole suite
 	$(SUITE)
@@ -54,6 +49,7 @@ check: $(VENV)/.dev ## ruff, mypy --strict and the suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@mkdir -p .typing && ln -sfn .. .typing/meetsplit
+	cd .typing && PYTHONPATH=. ../$(BIN)/lint-imports ../pyproject.toml
 	MYPYPATH=.typing $(BIN)/mypy $(addprefix -p meetsplit.,cli console pipeline speakers scoring jobs training benchmarks)
 	$(SUITE)
 
@@ -107,7 +103,7 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=â
 	$(BENCH).diarization $(if $(MEETINGS),--data $(MEETINGS)) --call --write
 
 train-mini-whisper: $(VENV)/.test ## the miniature Whisper of the suite (needs flite and espeak-ng; MINUTES=60; goes on where it stopped)
-	$(BIN)/python -m meetsplit.training.mini_whisper --minutes $(MINUTES)
+	$(BIN)/python -m meetsplit.training.mini_whisper.train --minutes $(MINUTES)
 
 # Recipes go on where they stopped; docs/training.md leads through them. ABOUT tells the card what the data is, and its licence.
 DATA    ?=

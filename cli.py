@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meetsplit import __version__
-from meetsplit.console import jobs, kept
+from meetsplit.console import batch, cache
 from meetsplit.console.options import asking, given_files, settle
 from meetsplit.console.scores import score
 from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.errors import MeetsplitError
 
 if TYPE_CHECKING:
-    from meetsplit.pipeline.ownership import Wish
-    from meetsplit.pipeline.results import Place
+    from meetsplit.pipeline.channels.recording import MultiFileRecording
+    from meetsplit.pipeline.results.folder import Place
+    from meetsplit.pipeline.results.ownership import Wish
     from meetsplit.pipeline.settings import Outputs
-    from meetsplit.pipeline.together import Together
 
 app = typer.Typer(
     name="meetsplit",
@@ -78,26 +78,27 @@ def run(
             metavar="NAME", help="The files are one meeting of this name, one person's microphone each; ben.wav@1.5 begins 1.5 s later."
         ),
     ] = None,
-    cache: kept.Cache = True,
+    cache: cache.Cache = True,
     quiet: Quiet = False,
     asked: Mapping[str, Any],
 ) -> None:
     """Turn recordings into transcripts and one audio file per person."""
     from meetsplit.console.progress import Reporter
     from meetsplit.console.tables import plan_table, summary
-    from meetsplit.pipeline.exporters import names
-    from meetsplit.pipeline.filing import file_away
-    from meetsplit.pipeline.results import ResultsFolder
+    from meetsplit.pipeline.cache.run_cache import bench
+    from meetsplit.pipeline.formats import names
+    from meetsplit.pipeline.results.disk_space import check_disks
+    from meetsplit.pipeline.results.folder import ResultsFolder
+    from meetsplit.pipeline.results.writing import file_away
     from meetsplit.pipeline.run import Pipeline
-    from meetsplit.pipeline.shelf import bench
 
     settings, outputs = settle(asked if together is None else {**asked, "channels": "split"}, names())
     sources = _sources(audio, together)
     results = ResultsFolder(outputs.folder)
     inputs = given_files(asked, audio)
-    failed: list[tuple[Path | Together, MeetsplitError]] = []
-    with Reporter(_err(), quiet=quiet) as tell:
-        pipeline = Pipeline(settings, tell=tell)
+    failed: list[tuple[Path | MultiFileRecording, MeetsplitError]] = []
+    with Reporter(_err(), quiet=quiet) as on_event:
+        pipeline = Pipeline(settings, on_event=on_event)
         plan = pipeline.preflight()
         results.check()
         if not quiet:
@@ -107,10 +108,12 @@ def run(
                 wished = _wish(path, outputs, sources, inputs)
                 with (
                     results.reservation(wished) as reserved,
-                    bench(path, settings, keep=cache, tell=tell) as kept_stages,
+                    bench(path, settings, keep=cache, on_event=on_event) as kept_stages,
                 ):
                     _note(path, place := reserved.place)
-                    written = file_away(pipeline, path, outputs, reserved, bench=kept_stages, tell=tell)
+                    elsewhere = "--output-dir or " + ("--cache-dir" if cache else "TMPDIR")
+                    check_disks(path, settings, outputs, kept_stages.folder, elsewhere=elsewhere)
+                    written = file_away(pipeline, path, outputs, reserved, bench=kept_stages, on_event=on_event)
             except MeetsplitError as error:
                 failed.append((path, error))
                 _complain(error)
@@ -124,10 +127,10 @@ def run(
         raise typer.Exit(max(error.exit_code for _, error in failed))
 
 
-def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | Together, str]:
+def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | MultiFileRecording, str]:
     """What is to be worked on, and under which stem each recording's results would lie beside the others'."""
-    from meetsplit.pipeline.stems import safe_stem, unique_stems
-    from meetsplit.pipeline.together import together
+    from meetsplit.pipeline.channels.recording import together
+    from meetsplit.pipeline.results.stems import safe_stem, unique_stems
 
     if meeting is not None:
         whole = together(meeting, files)
@@ -136,18 +139,20 @@ def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | Toget
     return {path: stems[path] for path in files}
 
 
-def _wish(path: Path | Together, outputs: Outputs, sources: Mapping[Path | Together, str], inputs: tuple[Path, ...]) -> Wish:
+def _wish(
+    path: Path | MultiFileRecording, outputs: Outputs, sources: Mapping[Path | MultiFileRecording, str], inputs: tuple[Path, ...]
+) -> Wish:
     """The result set of one recording of this command, whose ``inputs`` are never written over."""
     import dataclasses
 
-    from meetsplit.pipeline.ownership import wish
-    from meetsplit.pipeline.stems import claims
+    from meetsplit.pipeline.results.ownership import wish
+    from meetsplit.pipeline.results.stems import claims
 
     plain = wish(path, outputs)
     return dataclasses.replace(plain, first=sources[path], peers=claims(sources.values()), inputs=(*plain.inputs, *inputs))
 
 
-def _note(path: Path | Together, place: Place) -> None:
+def _note(path: Path | MultiFileRecording, place: Place) -> None:
     """Say where results go that have another name than their recording."""
     if place.why is not None:
         _err().print(f"note: {path} is written as {place.stem}.*, because {place.why}", markup=False, highlight=False, soft_wrap=True)
@@ -170,15 +175,15 @@ def _note(path: Path | Together, place: Place) -> None:
 def doctor(*, asked: Mapping[str, Any]) -> None:
     """Say which backends would run here, why, and what is missing."""
     from meetsplit.console.tables import plan_table
-    from meetsplit.pipeline.preflight import Refusal, survey
+    from meetsplit.pipeline.models.selection import UnavailableBackend, check_backends
     from meetsplit.pipeline.versions import installed
 
     settings, _ = settle(asked, ())
-    rows = survey(settings)
+    rows = check_backends(settings)
     console = _out()
     console.print(plan_table(rows))
     console.print("  ".join(f"{name} {version or 'missing'}" for name, version in installed()), highlight=False)
-    if any(isinstance(row, Refusal) for row in rows):
+    if any(isinstance(row, UnavailableBackend) for row in rows):
         raise typer.Exit(1)
 
 
@@ -202,11 +207,11 @@ def models_fetch(
 ) -> None:
     """Bring models to this machine, so that later runs need no network."""
     from meetsplit.console.progress import Reporter
-    from meetsplit.pipeline.catalogue import fetch_named
+    from meetsplit.pipeline.models.catalog import fetch_named
 
     settings, _ = settle(asked, ())
-    with Reporter(_err(), quiet=quiet) as tell:
-        for described, path in fetch_named(name, settings, tell):
+    with Reporter(_err(), quiet=quiet) as on_event:
+        for described, path in fetch_named(name, settings, on_event):
             _out().print(f"{described}: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -219,15 +224,15 @@ def export(
 ) -> None:
     """Write a finished transcript in other formats (without -f, in all but JSON), with other subtitle rules or names."""
     from meetsplit.console.progress import Reporter
-    from meetsplit.pipeline.exporters import names
-    from meetsplit.pipeline.filing import export_again
+    from meetsplit.pipeline.formats import names
+    from meetsplit.pipeline.results.writing import export_again
 
     folder_given = "output_dir" in asked
     _, outputs = settle({"output_format": [name for name in names() if name != "json"], **asked}, names())
-    with Reporter(_err()) as tell:
+    with Reporter(_err()) as on_event:
         for path in transcript:
             folder = outputs.folder if folder_given else path.parent
-            published = export_again(path, folder, outputs, transcript, tell)
+            published = export_again(path, folder, outputs, transcript, on_event)
             if published.place.stem != path.stem:
                 _note(path, published.place)
             for file in published.files:
@@ -236,8 +241,8 @@ def export(
 
 app.command()(score)
 app.add_typer(models, name="models")
-kept.register(app)
-jobs.register(app)
+cache.register(app)
+batch.register(app)
 
 
 def _complain(error: MeetsplitError | str) -> None:

@@ -12,15 +12,16 @@ import importlib.util
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from meetsplit.benchmarks.page import command, options, publish
-from meetsplit.pipeline import audio as sound
-from meetsplit.pipeline import backends, device, weights
+from meetsplit.benchmarks.report_page import command, options, publish
+from meetsplit.pipeline.audio import reading as sound
 from meetsplit.pipeline.data import Audio, Turn
 from meetsplit.pipeline.diarizers.rttm import read_rttm
-from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.events import ignore_events
+from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.settings import Settings
 
 PROTOCOL = "pyannote.metrics, collar 0, overlap scored, the whole recording; pooled over seconds, never averaged over recordings"
@@ -110,10 +111,10 @@ def loaded(settings: Settings) -> Any:
     on = device.choose(settings.device)
     cache = settings.cache_dir or weights.default_cache()
     found = {
-        role: weights.fetch(source, stage="diarize", cache=cache, offline=settings.offline, token=settings.hf_token, tell=nobody)
-        for role, source in backends.sources("diarizer", settings.diarizer, settings, on).items()
+        role: weights.fetch(source, stage="diarize", cache=cache, offline=settings.offline, token=settings.hf_token, on_event=ignore_events)
+        for role, source in registry.sources("diarizer", settings.diarizer, settings, on).items()
     }
-    return backends.load("diarizer", settings.diarizer, settings, found, on)
+    return registry.load("diarizer", settings.diarizer, settings, found, on)
 
 
 def table(scores: Sequence[Score]) -> str:
@@ -134,7 +135,7 @@ def tune(settings: Settings, cases: Sequence[tuple[str, Audio, tuple[Turn, ...]]
     for threshold in (0.55, 0.6, 0.63, 0.66, 0.69, 0.72, 0.75):
         for enough in (0.5, 0.8, 1.2):
             tried = diarizer.tuned(Tuning(threshold=threshold, enough=enough))
-            scores = [measure(name, audio, truth, lambda heard, tried=tried: tried.diarize(heard, nobody)) for name, audio, truth in cases]  # type: ignore[misc]
+            scores = [measure(name, audio, truth, partial(tried.diarize, on_event=ignore_events)) for name, audio, truth in cases]
             wrong = sum(abs(score.found_speakers - score.true_speakers) for score in scores)
             yield f"{pooled(scores, f'threshold {threshold}, enough {enough} s').row} {wrong} |"
 
@@ -159,7 +160,7 @@ def main() -> None:
             print(line, flush=True)
         return
     diarizer = loaded(settings)
-    scores = [measure(name, audio, truth, lambda heard: diarizer.diarize(heard, nobody)) for name, audio, truth in cases]
+    scores = [measure(name, audio, truth, lambda heard: diarizer.diarize(heard, ignore_events)) for name, audio, truth in cases]
     publish("diarization", table(scores), command("diarization"), into_page=args.write)
 
 

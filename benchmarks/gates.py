@@ -17,21 +17,21 @@ from pathlib import Path
 
 import numpy as np
 
+from meetsplit.benchmarks.cached_backends import Apart
 from meetsplit.benchmarks.meetings import Meeting, meetings
-from meetsplit.benchmarks.page import command, options, publish
-from meetsplit.benchmarks.remembered import Apart
-from meetsplit.pipeline import backends, timeline
-from meetsplit.pipeline.audio import read
-from meetsplit.pipeline.data import Audio, Patch, Span, Turn
+from meetsplit.benchmarks.report_page import command, options, publish
+from meetsplit.pipeline.audio.reading import read
+from meetsplit.pipeline.data import Audio, OverlapResult, Span, Turn, timeline
 from meetsplit.pipeline.diarizers.rttm import RttmDiarizer
-from meetsplit.pipeline.events import nobody
-from meetsplit.pipeline.gates import TELLING_LITTLE, Gates
-from meetsplit.pipeline.isolate import isolate
-from meetsplit.pipeline.preflight import preflight
+from meetsplit.pipeline.events import ignore_events
+from meetsplit.pipeline.models import registry
+from meetsplit.pipeline.models.selection import preflight
+from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.verification import TELLING_LITTLE, Gates
+from meetsplit.pipeline.protocols import Embedder
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import Embedder
-from meetsplit.scoring.sound import SHORTEST, decibel, si_sdr
+from meetsplit.scoring.separation import SHORTEST, decibel, si_sdr
 from meetsplit.speakers.verify import EmbeddingVerifier
 
 RATE = 16_000
@@ -49,7 +49,7 @@ BINS = ((0.0, 0.4), (0.4, 0.7), (0.7, 1.0), (1.0, 1.5), (1.5, 2.5), (2.5, 60.0))
 class Played:
     """What one stream plays in one patch: ``there`` is whether its speaker speaks; ``gain`` (dB over the recording) where so."""
 
-    patch: Patch
+    patch: OverlapResult
     there: bool
     gain: float | None
     left: float
@@ -86,7 +86,7 @@ def played(meeting: Meeting, gates: Mapping[str, Gates], false: float, work: Pat
     recording = read(meeting.path, RATE)
     stems = {path.stem: read(path, RATE) for path in meeting.path.with_suffix(".stems").glob("*.wav")}
     diarizer = RttmDiarizer.load(Settings(rttm=meeting.path.with_suffix(".rttm")), {}, "cpu").about(meeting.path.stem)
-    turns = tuple(diarizer.diarize(recording, nobody))
+    turns = tuple(diarizer.diarize(recording, ignore_events))
     people = dict(diarizer.names) if isinstance(diarizer, RttmDiarizer) else {}
     spoken = timeline.by_speaker(turns)
     usual = {speaker: _power([stems[people[speaker]].crop(span) for span in spans]) for speaker, spans in spoken.items()}
@@ -103,7 +103,7 @@ def played(meeting: Meeting, gates: Mapping[str, Gates], false: float, work: Pat
                     yield name, _played(patch, own >= THERE, stream.audio, truth, recording)
 
 
-def _played(patch: Patch, there: bool, stream: Audio, truth: Audio, recording: Audio) -> Played:
+def _played(patch: OverlapResult, there: bool, stream: Audio, truth: Audio, recording: Audio) -> Played:
     heard, true, mixed = (audio.crop(patch.span).samples for audio in (stream, truth, recording))
     gain = si_sdr(heard, true) - si_sdr(mixed, true) if there else None
     return Played(patch, there, gain, decibel(float(np.sum(np.square(heard))), float(np.sum(np.square(mixed))), -100.0, 100.0))
@@ -150,7 +150,7 @@ def main() -> None:
     choice = plan.of("embedder")
     if choice is None:
         raise SystemExit("there is no voice encoder on this machine: meetsplit models fetch embedded")
-    gates = settings(backends.load("embedder", choice.backend, Settings(), choice.weights, "cpu"))
+    gates = settings(registry.load("embedder", choice.backend, Settings(), choice.weights, "cpu"))
     found: dict[str, dict[str, list[Played]]] = {}
     with tempfile.TemporaryDirectory() as work:
         for meeting in meetings(chosen.sets, chosen.seeds):

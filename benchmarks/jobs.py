@@ -23,14 +23,14 @@ from pathlib import Path
 
 import numpy as np
 
-from meetsplit.benchmarks.page import command, options, publish
+from meetsplit.benchmarks.report_page import command, options, publish
 from meetsplit.benchmarks.speed import SAMPLE
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.desk import Desk
-from meetsplit.jobs.listing import rows
-from meetsplit.jobs.order import Order
-from meetsplit.jobs.store import Store
-from meetsplit.pipeline.audio import read, write_wav
+from meetsplit.jobs.job import Order
+from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.status import rows
+from meetsplit.jobs.submission import Desk
+from meetsplit.pipeline.audio.reading import read, write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.settings import Outputs, Settings
 

@@ -17,21 +17,21 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from meetsplit.benchmarks.page import command, options, publish
-from meetsplit.benchmarks.remembered import Apart, Remembered
-from meetsplit.pipeline.events import nobody
+from meetsplit.benchmarks.cached_backends import Apart, Remembered
+from meetsplit.benchmarks.report_page import command, options, publish
+from meetsplit.pipeline.cache.stage_cache import StageCache, fingerprint
+from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.files import write
-from meetsplit.pipeline.filing import file_alone
+from meetsplit.pipeline.results.writing import file_alone
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.pipeline.transcribers.sphinx import SphinxTranscriber
-from meetsplit.pipeline.workbench import Workbench, fingerprint
+from meetsplit.scoring.pairing import Pair, pair_up
 from meetsplit.scoring.protocol import Protocol
-from meetsplit.scoring.read import Pair, pair_up
 from meetsplit.scoring.scores import score
-from meetsplit.scoring.sound import SoundScores, pooled_sound
-from meetsplit.scoring.stems import score_stems
+from meetsplit.scoring.separation import SoundScores, pooled_sound
+from meetsplit.scoring.separation_files import score_stems
 
 BASE = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True)
 FOUND, TRUTH = "found", "truth"
@@ -102,14 +102,14 @@ def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tu
         silent = work / "no-words.stm"
         write(silent, "")
         settings = replace(settings, transcriber="script", script=silent)
-    bench = Workbench(work / fingerprint(meeting.path)[:16])
+    bench = StageCache(work / fingerprint(meeting.path)[:16])
     with tempfile.TemporaryDirectory() as out:
         outputs = Outputs(folder=Path(out), formats=("json",))
         known = Remembered(SphinxTranscriber.load(settings, {}, "cpu"), work / "heard")
         loaded: dict[str, object] = {"transcriber": known} if settings.transcriber == "sphinx" else {}
         if settings.separator == "dictionary":
             loaded["separator"] = Apart(DictionarySeparator.load(settings, {}, "cpu"), work / "apart")
-        file_alone(Pipeline(settings, loaded=loaded), meeting.path, outputs, bench=bench, tell=nobody)
+        file_alone(Pipeline(settings, loaded=loaded), meeting.path, outputs, bench=bench, on_event=ignore_events)
         (pair,) = pair_up([Path(out) / f"{meeting.path.stem}.json"], meeting.truths).pairs
         if not meeting.path.with_suffix(".stems").is_dir():
             return pair, None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meetsplit.pipeline.audio import read
+from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.training.speech import SOUND
 

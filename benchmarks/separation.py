@@ -24,16 +24,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from meetsplit.benchmarks import page
+from meetsplit.benchmarks import report_page
 from meetsplit.benchmarks.pairs import RATE, Case, cases, some, voices
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice
-from meetsplit.pipeline.events import Tell, nobody
+from meetsplit.pipeline.events import EventListener, ignore_events
+from meetsplit.pipeline.protocols import Adaptable, BlindSeparator, Separator, Unseparated
 from meetsplit.pipeline.separators.adapted import AdaptedSeparator
-from meetsplit.pipeline.separators.adapted_course import Plan
-from meetsplit.pipeline.separators.adapted_refiner import Refiner, opened
+from meetsplit.pipeline.separators.adapted_training import Plan
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
+from meetsplit.pipeline.separators.mask_refiner import Refiner, opened
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import BlindSeparator, Learner, Separator, Unseparated
+from meetsplit.scoring.separation import si_sdr
 
 MUCH = 3600.0
 """Seconds of overlap that a separator that learns is told of: so that its budget alone bounds the learning."""
@@ -68,19 +69,6 @@ HEAD = """| separator, enrolment | mean | median | p10 | worst | same sex | othe
 |---|---|---|---|---|---|---|---|---|---|"""
 
 
-def si_sdr(estimate: Samples, truth: Samples) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al., 2019).
-
-    >>> round(si_sdr(np.array([6, -5, 5, -6], np.float32), np.array([1, -1, 1, -1], np.float32)), 1)
-    20.8
-    """
-    wide, true = estimate.astype(np.float64), truth.astype(np.float64)
-    true -= true.mean()
-    wide -= wide.mean()
-    part = (wide @ true) / (true @ true + 1e-12) * true
-    return float(10 * np.log10((part @ part + 1e-12) / (np.sum((wide - part) ** 2) + 1e-12)))
-
-
 def taken(separator: Separator | BlindSeparator, case: Case) -> Sequence[Samples]:
     """The voices that the separator finds, in the order of the truth. Raises `Unseparated`."""
     if not isinstance(separator, BlindSeparator):
@@ -99,7 +87,7 @@ def measured(name: str, separator: Separator | BlindSeparator, given: Sequence[C
     for alike in pairs:
         began = time.process_time()
         company = {tuple(alike[0].known): MUCH}
-        able = separator.learned(company, alike[0].known, nobody) if isinstance(separator, Learner) else separator
+        able = separator.learned(company, alike[0].known, ignore_events) if isinstance(separator, Adaptable) else separator
         learning += time.process_time() - began
         for case in alike:
             began = time.process_time()
@@ -136,15 +124,17 @@ def adapted(refiner: Path | None, budget: float) -> AdaptedSeparator:
 
 @dataclass(slots=True, eq=False)
 class Mean:
-    """Half of what each of two separators says: a `Learner`."""
+    """Half of what each of two separators says: a `Adaptable`."""
 
     first: DictionarySeparator
     second: AdaptedSeparator
     rate: int = RATE
 
-    def learned(self, company: Mapping[tuple[Speaker, ...], float], known: Mapping[Speaker, Sequence[Audio]], tell: Tell) -> Mean:
+    def learned(
+        self, company: Mapping[tuple[Speaker, ...], float], known: Mapping[Speaker, Sequence[Audio]], on_event: EventListener
+    ) -> Mean:
         """The second learns."""
-        return Mean(self.first, self.second.learned(company, known, tell))
+        return Mean(self.first, self.second.learned(company, known, on_event))
 
     def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """The mean of both voices of each speaker."""
@@ -176,7 +166,7 @@ def recipes() -> Mapping[str, Callable[[], Separator]]:
 
 def main() -> None:
     """Print the table."""
-    asked = page.options(__doc__)
+    asked = report_page.options(__doc__)
     asked.add_argument("--data", type=Path, required=True, help="one folder per speaker")
     asked.add_argument("--sexes", type=Path, help="CSV with the columns speaker, sex")
     asked.add_argument("--enrol", type=float, nargs="+", default=[20.0, 40.0, 80.0], help="seconds of clean speech per speaker")
@@ -215,7 +205,7 @@ def main() -> None:
         for name, make in (compared | once if middle else compared).items():
             lines.append(measured(f"{name}, {enrol:g} s (had {heard:.0f})", make(), given).cells())
             print(lines[-1], file=sys.stderr, flush=True)
-    page.publish("separation", "\n".join(lines), page.command("separation"), into_page=options.write)
+    report_page.publish("separation", "\n".join(lines), report_page.command("separation"), into_page=options.write)
 
 
 if __name__ == "__main__":

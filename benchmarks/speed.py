@@ -3,7 +3,7 @@
     python -m meetsplit.benchmarks.speed [--minutes 1 10 60] [--recording FILE] [--plain] [--write]
 
 The recording (the sample meeting, unless named) is looped to each length and run by a process of its own, whose peak resident
-memory the kernel reports. ``--plain`` runs the stack that one would glue from the same parts beside it, see `benchmarks/plain.py`.
+memory the kernel reports. ``--plain`` runs the stack that one would glue from the same parts beside it, see `benchmarks/baseline.py`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
-from meetsplit.benchmarks.page import command, options, publish
-from meetsplit.benchmarks.plain import seconds_by_stage
-from meetsplit.pipeline.audio import read, write_wav
+from meetsplit.benchmarks.baseline import seconds_by_stage
+from meetsplit.benchmarks.report_page import command, options, publish
+from meetsplit.pipeline.audio.reading import read, write_wav
+from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.events import Event, Finished
 from meetsplit.pipeline.files import write
-from meetsplit.pipeline.filing import file_alone
+from meetsplit.pipeline.results.writing import file_alone
 from meetsplit.pipeline.run import RATE, Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
-from meetsplit.pipeline.workbench import Workbench
 
 PLAIN = "plain stack"
 STAGES = ("decode", "diarize", "separate", "transcribe", "write")
@@ -60,7 +60,7 @@ def worker(recording: Path, separate: str, *, words: bool) -> None:
             write(script, "")
             settings = replace(settings, transcriber="script", script=script)
         outputs = Outputs(folder=Path(scratch) / "out")
-        file_alone(Pipeline(settings, tell=listen), recording, outputs, bench=Workbench(Path(scratch) / "bench"), tell=listen)
+        file_alone(Pipeline(settings, on_event=listen), recording, outputs, bench=StageCache(Path(scratch) / "bench"), on_event=listen)
     _answer(seconds)
 
 

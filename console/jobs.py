@@ -1,166 +1,166 @@
-"""Commands that work through many recordings: batch, watch, worker."""
+"""Commands that look at jobs and change them: list, show, cancel, retry, clean."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping
-from contextlib import ExitStack
-from pathlib import Path
+from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
+from rich.table import Table
 
-from meetsplit.console.kept import wide
-from meetsplit.console.listed import jobs_app
-from meetsplit.console.options import asking
-from meetsplit.console.queueing import be_nice, interruptible, place, queueing, request
-from meetsplit.console.schedules import schedule_app
-from meetsplit.console.working import foresee, left_over, news, noted, outcomes, pause, progress, say, told, watch_on
-from meetsplit.pipeline.errors import AudioError, SettingsError
+from meetsplit.console.cache import ago, print_line, wide
+from meetsplit.console.job_options import place, queueing
+from meetsplit.pipeline.errors import JobError
+from meetsplit.pipeline.formats.control_characters import json_escaped
 
 if TYPE_CHECKING:
-    from meetsplit.jobs.desk import Repeat
+    from meetsplit.jobs.status import Row
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
-FULL = 75
-"""Exit code of a worker that stopped because of --max-memory: start it again and it goes on."""
-
-_NICE = 10
+jobs_app = typer.Typer(no_args_is_help=True, help="What is queued, running, done and failed.")
+Names = Annotated[list[str] | None, typer.Argument(help="Jobs, by the beginning of their names.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Give the command line the commands of this room."""
-    for command in (batch, watch, worker):
-        app.command()(command)
-    app.add_typer(jobs_app, name="jobs")
-    app.add_typer(schedule_app, name="schedule")
-
-
-@asking()
-@queueing()
-def batch(
-    paths: Annotated[list[str], typer.Argument(help="Recordings, folders with recordings, or globs.", show_default=False)],
+@jobs_app.command("list")
+@queueing("state_dir", "database")
+def list_jobs(
     *,
-    force: Annotated[bool, typer.Option("--force", help="Repeat what is done already.")] = False,
-    queue_only: Annotated[bool, typer.Option("--queue-only", help="Leave the work to `meetsplit worker`.")] = False,
-    quiet: Quiet = False,
+    state: Annotated[str | None, typer.Option(help="Only waiting, running, interrupted, done, failed or cancelled ones.")] = None,
+    limit: Annotated[int, typer.Option(help="At most this many, the newest; 0 for all.", min=0)] = 0,
+    as_json: Json = False,
     queue: Mapping[str, Any],
-    asked: Mapping[str, Any],
 ) -> None:
-    """Work through many recordings, and pick up where it was when interrupted. What is done already is skipped."""
-    from meetsplit.console.endings import table
-    from meetsplit.jobs import database, intake
-    from meetsplit.jobs.batch import endings, wait
-    from meetsplit.jobs.deliveries import failures
-    from meetsplit.jobs.desk import Desk
-    from meetsplit.jobs.engine import Engine
-    from meetsplit.jobs.finding import search
-    from meetsplit.jobs.ledger import Ledger
+    """List every job with its stage, how far it is, the time left, and why it failed."""
+    from meetsplit.jobs.database import NoQueue, client
+    from meetsplit.jobs.liveness import lease
+    from meetsplit.jobs.status import rows
 
-    wanted = request(queue, asked, retries=0)
     base, store = place(queue)
-    found = search(paths, wanted.patterns)
-    for complaint in found.complaints:
-        say(f"note: {complaint}")
-    if not found.found:
-        raise AudioError(f"{', '.join(paths)}: no recordings there; --include says which files count")
-    taken = intake.take(found.found, wanted, Ledger.at(store.ready().state))
-    repeat: Repeat = "always" if force else "failed"
-    if queue_only:
-        with database.client(base, store, make=True) as client:
-            slips = Desk(client, store).put_all(taken.orders, repeat=repeat)
-            say(f"{sum(slip.outcome == 'queued' for slip in slips)} of {len(slips)} recordings queued")
+    found: list[Row] = []
+    try:
+        with client(base, store) as opened, closing(lease(base, store.ready())) as own:
+            found = [row for row in rows(opened, store, dead=own.dead) if state is None or row.state.startswith(state)]
+    except NoQueue as nothing:
+        if not as_json:
+            print_line(str(nothing))
+            return
+    shown = found[-limit:] if limit else found
+    if as_json:
+        print_json([row.to_json() for row in shown])
         return
-    be_nice(queue["nice"] or 0)
-    with progress(quiet) as tell:
-        foresee(wanted, tell)
-    with progress(quiet) as tell, Engine(base, store, told(queue, asked, tell, outcomes(len(taken.orders), quiet))) as engine:
-        slips = Desk(engine.client, store).put_all(taken.orders, repeat=repeat)
-        with interruptible(engine, say) as stopped:
-            newest = wait(Desk(engine.client, store), slips, pause(engine, stopped.asked.is_set))
-            news(engine, newest.values(), pause(engine, stopped.asked.is_set))
-        ended = endings(engine.client, slips, newest)
-        code = stopped.code or (FULL if engine.full else 0)
-        untold = failures(engine.client, newest.values())
-        undelivered = {job: untold[last] for job, last in newest.items() if last in untold}
-        wide().print(table(ended, taken.refused, undelivered))
-        if engine.full:
-            say("--max-memory is reached: what is left waits in the queue; run the same command again")
-        code = code or int(bool(taken.refused) or any(ending.failed for ending in ended))
-        engine.stop(code)
-    raise typer.Exit(code)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("job", "recording", "state", "stage", "left", "queued", "told", "why"):
+        table.add_column(heading, overflow="fold")
+    for row in shown:
+        stage = f"{row.stage} {100 * row.share:.0f} %" if row.stage and row.share is not None else row.stage or ""
+        left = ago(row.left) if row.left is not None else ""
+        about = row.error or row.note or ""
+        table.add_row(row.job, row.recording, row.state, stage, left, _when(row.queued), row.delivery or "", about)
+    wide().print(table)
+    print_line(f"{len(found)} jobs")
+    failed = [row for row in shown if row.delivery == "failed"]
+    if failed:
+        sums = "1 delivery" if len(failed) == 1 else f"{len(failed)} deliveries"
+        print_line(f"{sums} failed: `meetsplit jobs show {failed[-1].job}` says why")
 
 
-@asking()
-@queueing()
-def watch(
-    folder: Annotated[Path, typer.Argument(help="The folder with the recordings, subfolders included.")],
-    *,
-    once: Annotated[bool, typer.Option("--once", help="Take what is there, finish it and end: for cron.")] = False,
-    poll: Annotated[float, typer.Option(help="Seconds between two looks; a file is taken after three alike.", min=0.05)] = 5.0,
-    quiet: Quiet = False,
-    queue: Mapping[str, Any],
-    asked: Mapping[str, Any],
+@jobs_app.command("show")
+@queueing("state_dir", "database")
+def show(
+    name: Annotated[str, typer.Argument(help="The job, by the beginning of its name.")], *, as_json: Json = False, queue: Mapping[str, Any]
 ) -> None:
-    """Transcribe every recording in a folder and every new one; results go to FOLDER/transcripts unless -o says otherwise.
-
-    Recordings stay where they are and as they are. One that fails is tried again twice, then set aside with the reason
-    beside the results.
-    """
-    from meetsplit.jobs.batch import wait
-    from meetsplit.jobs.desk import Desk
-    from meetsplit.jobs.engine import Engine
-    from meetsplit.jobs.ledger import Ledger
-    from meetsplit.jobs.watch import REPEATS_WITHIN, Watch, alone
-
-    wanted = request(queue, asked, retries=2, folder=folder / "transcripts")
-    if wanted.outputs.folder == folder.absolute():
-        raise SettingsError(f"-o {folder}: results cannot go to the watched folder itself: choose a folder below it or elsewhere")
-    base, store = place(queue)
-    with ExitStack() as held:
-        if once:
-            lock = alone(store, folder, wanted.outputs.folder)
-            if lock is None:
-                say(f"note: another `meetsplit watch --once` is still at work on {folder}; this one ends")
-                return
-            held.enter_context(lock)
-        be_nice(_NICE if queue["nice"] is None else queue["nice"])
-        with progress(quiet) as tell:
-            foresee(wanted, tell)
-        failed: list[str] = []
-        with progress(quiet) as tell, Engine(base, store, told(queue, asked, tell, outcomes(None, quiet, failed))) as engine:
-            desk = Desk(engine.client, store)
-            watching = Watch(folder.absolute(), wanted, desk, Ledger.at(store.state))
-            with interruptible(engine, say, terminated=0) as stopped:
-                passing = pause(engine, stopped.asked.is_set, poll)
-                if once:
-                    look = watching.once(passing)
-                    noted(look.complaints, look.unsettled)
-                    newest = wait(desk, look.slips, pause(engine, stopped.asked.is_set), within=REPEATS_WITHIN)
-                    news(engine, newest.values(), pause(engine, stopped.asked.is_set))
-                    left_over(desk.delays(newest.values()))
-                else:
-                    watch_on(watching.look, passing)
-            code = stopped.code or (FULL if engine.full else int(once and bool(failed) and not stopped.asked.is_set()))
-            engine.stop(code)
-    raise typer.Exit(code)
-
-
-@asking("hf_token", "cache_dir", "offline", "device")
-@queueing("state_dir", "database", "max_memory", "nice")
-def worker(*, quiet: Quiet = False, queue: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Work on what is queued, one recording at a time, and keep schedules running, until it is stopped."""
-    from meetsplit.jobs.engine import Engine
+    """Show everything about one job."""
+    from meetsplit.jobs.database import client
+    from meetsplit.jobs.deliveries import attempts
+    from meetsplit.jobs.liveness import lease
+    from meetsplit.jobs.status import named
 
     base, store = place(queue)
-    be_nice(queue["nice"] or 0)
-    with progress(quiet) as tell, Engine(base, store, told(queue, asked, tell, outcomes(None, quiet))) as engine:
-        if not quiet:
-            say(f"waiting for work in {base.place}")
-        with interruptible(engine, say, terminated=0) as stopped:
-            while not engine.full and not stopped.asked.wait(0.5):
-                pass
-        code = FULL if engine.full else stopped.code
-        if engine.full:
-            say("--max-memory is reached: this worker ends, and a new one can go on")
-        engine.stop(code)
-    raise typer.Exit(code)
+    with client(base, store) as opened, closing(lease(base, store.ready())) as own:
+        row = named(opened, store, name, dead=own.dead)
+        steps = [step["function_name"] for step in opened.list_workflow_steps(row.job) if step["error"] is None]
+        told = [dataclasses.asdict(attempt) for attempt in attempts(opened, row.job)]
+    facts = {**row.to_json(), "finished": steps, "attempts": told, "job_folder": str(store.folder(row.job.partition(".")[0]))}
+    if as_json:
+        print_json(facts)
+        return
+    facts["attempts"] = [f"{_when(attempt['at'])} {attempt['kind']}: {attempt['answer']}" for attempt in told]
+    for label, value in facts.items():
+        if label == "attempts":
+            for line in value:
+                print_line(f"{'told':>10}  {line}")
+        elif value not in (None, "", (), []):
+            listed = isinstance(value, list | tuple)
+            shown = _when(row.queued) if label == "queued" else ", ".join(map(str, value)) if listed else str(value)
+            print_line(f"{label:>10}  {shown}")
+
+
+@jobs_app.command("cancel")
+@queueing("state_dir", "database")
+def cancel(
+    names: Names = None, *, every: Annotated[bool, typer.Option("--all", help="All that have not ended.")] = False, queue: Mapping[str, Any]
+) -> None:
+    """Cancel jobs: waiting ones at once, running ones at their next sign of life. Finished stages are kept."""
+    from meetsplit.jobs import status
+    from meetsplit.jobs.database import client
+
+    base, store = place(queue)
+    with client(base, store) as opened:
+        for row in status.cancel(opened, _chosen(opened, store, names, everything=every)):
+            print_line(f"{row.job} cancelled: {row.recording}")
+
+
+@jobs_app.command("retry")
+@queueing("state_dir", "database")
+def retry(
+    names: Names = None, *, failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False, queue: Mapping[str, Any]
+) -> None:
+    """Queue failed or cancelled jobs again; they go on at the stage where they ended."""
+    from meetsplit.jobs import status
+    from meetsplit.jobs.database import client
+
+    base, store = place(queue)
+    with client(base, store) as opened:
+        chosen = _chosen(opened, store, names, everything=failed)
+        again = [row for row in chosen if row.state == "failed" or not failed]
+        for job in status.retry(opened, store, again):
+            print_line(f"{job} queued")
+
+
+@jobs_app.command("clean")
+@queueing("state_dir", "database")
+def clean(
+    *,
+    older_than: Annotated[float, typer.Option(help="Only what ended more than this many days ago.", min=0)] = 30.0,
+    keep_done: Annotated[bool, typer.Option("--keep-done", help="Forget only what failed or was cancelled.")] = False,
+    queue: Mapping[str, Any],
+) -> None:
+    """Forget old jobs and remove their folders. Transcripts stay; a forgotten recording is new to `batch` and `watch`."""
+    from meetsplit.jobs import status
+    from meetsplit.jobs.database import client
+
+    base, store = place(queue)
+    with client(base, store) as opened:
+        print_line(f"{status.clean(opened, store, older_than=older_than * 86400, done=not keep_done)} jobs forgotten")
+
+
+def print_json(value: Any) -> None:
+    """A value for programs on stdout, as it is; control characters only as JSON's escapes."""
+    typer.echo(json_escaped(json.dumps(value, ensure_ascii=False, indent=1)))
+
+
+def _chosen(opened: Any, store: Any, names: list[str] | None, *, everything: bool) -> list[Row]:
+    from meetsplit.jobs.status import named, rows
+
+    if bool(names) == everything:
+        raise JobError("name jobs, or ask for all of them: `meetsplit jobs list` shows them")
+    return list(rows(opened, store)) if everything else [named(opened, store, name) for name in names or ()]
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M")

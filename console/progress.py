@@ -7,8 +7,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from meetsplit.pipeline.controls import shown
-from meetsplit.pipeline.events import Event, Finished, Noticed, Progressed, Started
+from meetsplit.pipeline.events import Event, Finished, Notice, Progressed, Started
+from meetsplit.pipeline.formats.control_characters import shown
 
 _QUARTERS = 4
 
@@ -23,7 +23,7 @@ class Reporter:
         self._tasks: dict[str, TaskID] = {}
         self._totals: dict[str, float | None] = {}
         self._quarter: dict[str, int] = {}
-        self.notices: list[Noticed] = []
+        self.notices: list[Notice] = []
 
     def __enter__(self) -> Reporter:
         if not self._quiet and self._console.is_terminal:
@@ -43,7 +43,7 @@ class Reporter:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        if isinstance(event, Noticed):
+        if isinstance(event, Notice):
             self.notices.append(event)
         if self._quiet:
             return
@@ -62,7 +62,7 @@ class Reporter:
             case Finished(stage, _, summary):
                 bars.update(self._task(stage, bars), total=1, completed=1, note=shown(summary))
                 del self._tasks[stage]
-            case Noticed(text, stage):
+            case Notice(text, stage):
                 self._console.print(f"note: {f'{stage}: ' if stage else ''}{text}", style="yellow", highlight=False, markup=False)
 
     def _task(self, stage: str, bars: Progress) -> TaskID:
@@ -85,7 +85,7 @@ class Reporter:
             case Finished(stage, seconds, summary):
                 self._totals.pop(stage, None)
                 self._say(f"{stage} done in {seconds:.1f} s" + (f": {summary}" if summary else ""))
-            case Noticed(text, stage):
+            case Notice(text, stage):
                 self._say(f"note: {f'{stage}: ' if stage else ''}{text}")
 
     def _say(self, text: str) -> None:

@@ -12,9 +12,9 @@ import typer
 from rich import box
 from rich.table import Table
 
-from meetsplit.console.kept import print_line, wide
+from meetsplit.console.cache import print_line, wide
+from meetsplit.console.job_options import place, queueing, request
 from meetsplit.console.options import asking
-from meetsplit.console.queueing import place, queueing, request
 
 schedule_app = typer.Typer(no_args_is_help=True, help="Look into folders at set times; `meetsplit worker` has to be running.")
 Name = Annotated[str, typer.Argument(help="The schedule's name.")]
@@ -49,7 +49,7 @@ def add(  # noqa: PLR0913 - a command's own options
 @queueing("state_dir", "database")
 def list_schedules(*, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False, queue: Mapping[str, Any]) -> None:
     """List the schedules with their last run and their next."""
-    from meetsplit.console.listed import print_json
+    from meetsplit.console.jobs import print_json
     from meetsplit.jobs.database import NoQueue, client
     from meetsplit.jobs.schedule import timetables
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from meetsplit.console.terminal import Terminal
-from meetsplit.pipeline.controls import json_escaped
+from meetsplit.pipeline.formats.control_characters import json_escaped
 
 
 def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer reads
@@ -26,11 +26,11 @@ def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer 
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
 ) -> None:
     """Compare transcripts with the truth: DER, JER, cpWER, tcpWER, tcORC-WER, DI-cpWER, and sound."""
+    from meetsplit.scoring.pairing import pair_up
     from meetsplit.scoring.protocol import Protocol
-    from meetsplit.scoring.read import pair_up
     from meetsplit.scoring.report import as_data, as_table
     from meetsplit.scoring.scores import score as scored
-    from meetsplit.scoring.stems import score_stems
+    from meetsplit.scoring.separation_files import score_stems
 
     protocol = Protocol(collar=collar, skip_overlap=skip_overlap, uem=uem.name if uem else None, normalizer=normalizer)
     paired = pair_up(hypotheses, ref, uem)

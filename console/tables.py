@@ -10,24 +10,24 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from meetsplit.pipeline import catalogue, weights
+from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import Transcript
-from meetsplit.pipeline.filing import Written
-from meetsplit.pipeline.preflight import Choice, Refusal
+from meetsplit.pipeline.models import catalog, weights
+from meetsplit.pipeline.models.selection import SelectedBackend, UnavailableBackend
+from meetsplit.pipeline.results.writing import Written
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.together import Together
 
 _SHOWN = 5
 
 
-def plan_table(rows: Sequence[Choice | Refusal]) -> Group:
+def plan_table(rows: Sequence[SelectedBackend | UnavailableBackend]) -> Group:
     """The pre-flight: one row a stage, and below how to get the backends that were passed over."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("stage", "backend", "weights", "device", "why"):
         table.add_column(heading, overflow="fold")
     notes: list[Text] = []
     for row in rows:
-        if isinstance(row, Refusal):
+        if isinstance(row, UnavailableBackend):
             table.add_row(row.stage, row.backend, "–", "–", "cannot run, see below", style="red")
             notes.append(Text(f"no {row.stage}: {row.error}", style="red"))
             continue
@@ -58,7 +58,7 @@ def to_check(transcript: Transcript) -> str | None:
     return f"{len(doubtful)} {stretches} to check: {shown}{more}"
 
 
-def summary(console: Console, source: Path | Together, written: Written) -> None:
+def summary(console: Console, source: Path | MultiFileRecording, written: Written) -> None:
     """What came out of one recording."""
     transcript = written.transcript
     people, words = len(transcript.speakers), sum(len(segment.words) for segment in transcript.segments)
@@ -80,7 +80,7 @@ def models_table(settings: Settings) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("name", "model", "here"):
         table.add_column(heading, overflow="fold")
-    for name, sources in catalogue.known().items():
+    for name, sources in catalog.known().items():
         for source in sources if name != "default" else ():
             place = weights.locate(source, cache=cache)
             table.add_row(name, weights.describe(source), str(place) if place else "no")

@@ -13,7 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from meetsplit.pipeline.controls import shown
+from meetsplit.pipeline.formats.control_characters import shown
 
 
 class Terminal(Console):

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from meetsplit.jobs.store import Store
+from meetsplit.jobs.job_store import Store
 from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import JobError, OutputError
 

@@ -17,10 +17,10 @@ import psycopg
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, error
 from sqlalchemy.exc import SQLAlchemyError
 
-from meetsplit.jobs.store import Store
+from meetsplit.jobs.job_store import Store
 from meetsplit.pipeline import files
-from meetsplit.pipeline.controls import shown
 from meetsplit.pipeline.errors import JobError, MeetsplitError, SettingsError
+from meetsplit.pipeline.formats.control_characters import shown
 
 APPLICATION = "meetsplit"
 VERSION = "jobs-1"

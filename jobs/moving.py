@@ -7,10 +7,10 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from meetsplit.jobs.order import Order
+from meetsplit.jobs.job import Order
 from meetsplit.pipeline import files
+from meetsplit.pipeline.cache.stage_cache import fingerprint
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.workbench import fingerprint
 
 
 def move_finished(order: Order, folder: Path) -> Path | None:

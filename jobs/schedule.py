@@ -14,12 +14,12 @@ from croniter import CroniterError, croniter
 from dbos import DBOSClient, error
 
 from meetsplit.jobs.database import APPLICATION, SCANS
-from meetsplit.jobs.desk import Desk
-from meetsplit.jobs.flow import SCAN_WORKFLOW
-from meetsplit.jobs.intake import Request
-from meetsplit.jobs.ledger import Ledger
-from meetsplit.jobs.store import Store
+from meetsplit.jobs.file_index import Ledger
+from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.requests import Request
+from meetsplit.jobs.submission import Desk
 from meetsplit.jobs.watch import Watch
+from meetsplit.jobs.workflows import SCAN_WORKFLOW
 from meetsplit.pipeline.errors import JobError, SettingsError
 
 HORIZON = timedelta(days=5 * 365)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from meetsplit.jobs.desk import Desk, Slip
-from meetsplit.jobs.finding import Settling, Signature, is_text, obstacle, search
-from meetsplit.jobs.intake import Request, take
-from meetsplit.jobs.ledger import Ledger
-from meetsplit.jobs.store import Store
+from meetsplit.jobs.discovery import Settling, Signature, is_text, obstacle, search
+from meetsplit.jobs.file_index import Ledger
+from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.requests import Request, take
+from meetsplit.jobs.submission import Desk, Slip
 from meetsplit.pipeline.errors import AudioError, MeetsplitError, OutputError
-from meetsplit.pipeline.locks import try_lock
+from meetsplit.pipeline.files.locks import try_lock
 
 LOOKS = 3
 """How many looks in a row a file has to look the same."""

@@ -35,16 +35,16 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Noticed:
+class Notice:
     """Something that a person should know and that stops nothing."""
 
     text: str
     stage: str | None = None
 
 
-Event: TypeAlias = Started | Progressed | Finished | Noticed
-Tell: TypeAlias = Callable[[Event], None]
+Event: TypeAlias = Started | Progressed | Finished | Notice
+EventListener: TypeAlias = Callable[[Event], None]
 
 
-def nobody(event: Event) -> None:
+def ignore_events(event: Event) -> None:
     """A listener that does not listen."""

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from meetsplit.pipeline import timeline
-from meetsplit.pipeline.data import Heard, Outline, Patch, Segment, Span, Speaker, Stream, Turn, Word
+from meetsplit.pipeline.data import ClipTranscript, OverlapResult, Segment, Span, Speaker, Stream, StreamInfo, Turn, Word, timeline
 
 SENTENCE_ENDS = frozenset(".!?…。！？؟।")
 """Last characters of a sentence."""
@@ -39,14 +38,14 @@ class _Spoken:
 
     word: Word
     language: str | None
-    patches: tuple[Patch, ...]
+    patches: tuple[OverlapResult, ...]
 
 
-_Stretch: TypeAlias = tuple[Outline, tuple[_Spoken, ...]]
+_Stretch: TypeAlias = tuple[StreamInfo, tuple[_Spoken, ...]]
 
 
 def merge(
-    heard: Sequence[tuple[Stream | Outline, Heard]], turns: Sequence[Turn], within: Span, *, reading: Reading = Reading()
+    heard: Sequence[tuple[Stream | StreamInfo, ClipTranscript]], turns: Sequence[Turn], within: Span, *, reading: Reading = Reading()
 ) -> tuple[Segment, ...]:
     """Segments sorted by start, from what was heard in each stretch of a stream, in any order of stretches.
 
@@ -72,7 +71,7 @@ def merge(
     return tuple(sorted(segments, key=lambda segment: (segment.span, segment.speaker)))
 
 
-def _held(outline: Outline, answer: Heard, within: Span) -> Iterable[_Spoken]:
+def _held(outline: StreamInfo, answer: ClipTranscript, within: Span) -> Iterable[_Spoken]:
     """The words with their times inside the stretch and the recording."""
     first, last = max(outline.span.start, within.start), min(outline.span.end, within.end)
     for word in answer.words:
@@ -91,7 +90,7 @@ def _touch(word: Span, other: Span) -> bool:
 def _once(stretches: Sequence[_Stretch]) -> list[_Spoken]:
     """All words of one speaker, those at cuts once, sorted by start."""
     said: list[_Spoken] = []
-    before: Outline | None = None
+    before: StreamInfo | None = None
     recent: list[_Spoken] = []
     for outline, words in stretches:
         kept = list(words)

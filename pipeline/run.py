@@ -1,242 +1,363 @@
-"""In which order? The only conductor: decode, diarize, isolate, transcribe, merge."""
+"""Pipeline: settings with loaded models; RecordingRun: one recording through its stages, each done once and kept.
+
+    Pipeline.open(recording, cache) ─→ RecordingRun
+        .diarize()      who speaks when            kept as diarize-<key>.json
+        .separate()     one stream per speaker     kept as separate-<key>.json and a track per speaker
+        .transcribe()   words of every clip        kept as transcribe-<key>.json
+        .transcript()   merged; not kept
+
+A stage asks for the ones before it. The recording is decoded at most once, and only if a stage needs its sound. How it is
+decoded, diarized and turned into streams is a route: `MixedRecording`, or `ChannelPerSpeaker` where everybody has a microphone.
+"""
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from meetsplit.pipeline import backends, channels, microphones, promises, timeline, versions, weights
-from meetsplit.pipeline.audio import read, resample
-from meetsplit.pipeline.chain import Chain, Processed, Stages
-from meetsplit.pipeline.channels import clock, of_channels
-from meetsplit.pipeline.content import Content
-from meetsplit.pipeline.data import Diarized, Heard, MadeBy, Outline, Sound, Speaker, Stream, Transcript
-from meetsplit.pipeline.doubles import without_doubles
+from meetsplit.pipeline import versions
+from meetsplit.pipeline.audio.content import Content
+from meetsplit.pipeline.audio.memmap import release_pages
+from meetsplit.pipeline.audio.reading import read, resample
+from meetsplit.pipeline.audio.wav import stretch
+from meetsplit.pipeline.cache.stage_cache import StageCache, contents, fingerprint, keys
+from meetsplit.pipeline.channels import activity, reading
+from meetsplit.pipeline.channels.activity import clock
+from meetsplit.pipeline.channels.recording import MultiFileRecording
+from meetsplit.pipeline.data import (
+    ClipTranscript,
+    Diarization,
+    Provenance,
+    Sound,
+    Speaker,
+    Stream,
+    StreamInfo,
+    Transcript,
+    timeline,
+)
 from meetsplit.pipeline.errors import SettingsError, blame
-from meetsplit.pipeline.events import Finished, Noticed, Progressed, Started, Tell, nobody
-from meetsplit.pipeline.gates import TELLING, TELLING_LITTLE, Gates
-from meetsplit.pipeline.isolate import isolate
-from meetsplit.pipeline.mapped import let_go
+from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
+from meetsplit.pipeline.files.scratch import scratch
 from meetsplit.pipeline.merge import merge
-from meetsplit.pipeline.plan import Cutting
-from meetsplit.pipeline.preflight import VERBS, Preflight, preflight
-from meetsplit.pipeline.recast import recast
-from meetsplit.pipeline.scratch import scratch
-from meetsplit.pipeline.separators.matched import matched
+from meetsplit.pipeline.models import registry, weights
+from meetsplit.pipeline.models.selection import VERBS, BackendSelection, preflight
+from meetsplit.pipeline.overlap.duplicates import drop_duplicate_words
+from meetsplit.pipeline.overlap.regions import RegionOptions
+from meetsplit.pipeline.overlap.resegmentation import resegment
+from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.verification import TELLING, TELLING_LITTLE, Gates
+from meetsplit.pipeline.protocols import (
+    Diarizer,
+    FromFile,
+    Informed,
+    Separator,
+    Transcriber,
+    as_separator,
+    checked_turns,
+    checked_words,
+)
+from meetsplit.pipeline.separators.matching import matched
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import Diarizer, FromFile, Informed, Listener, Separator, Transcriber
-from meetsplit.pipeline.together import Together
-from meetsplit.pipeline.wavs import stretch
-from meetsplit.pipeline.workbench import Workbench, contents, fingerprint, keys
+from meetsplit.speakers.match import EmbeddingMatcher
+from meetsplit.speakers.tracks import TrackWriter
+from meetsplit.speakers.verify import EmbeddingVerifier
 
 RATE = 16000
-"""The recording is decoded once, to mono at this rate in Hz; a stage that wants another gets it resampled."""
+"""Sample rate in Hz at which a recording is decoded, mono; a stage that needs another gets it resampled."""
 
+STAGES = ("diarize", "separate", "transcribe")
+"""The stages whose results are kept, in order. Decoding belongs to the first of them that needs the sound."""
 
-REACH = 0.15
-"""Seconds by which a voice is wanted beyond an edge that a diarizer found inside somebody else's turn; given edges are believed."""
+BOUNDARY_EXTENSION = 0.15
+"""Seconds by which a separated voice is extended past a predicted turn boundary that lies inside another speaker's turn.
+Not applied to boundaries given with ``--rttm``."""
 
 
 class Pipeline:
-    """Recordings to transcripts under one set of settings; models are loaded once, when first needed.
+    """Settings with the models they need, loaded once, when first needed; runs any number of recordings.
 
-    ``loaded`` are backends that somebody has loaded already, by stage ("diarizer", "separator", "embedder", "transcriber").
+    ``loaded`` are backends that the caller has loaded already, by stage ("diarizer", "separator", "embedder", "transcriber").
 
     >>> Pipeline(Settings(diarizer="embedded", transcriber="sphinx")).settings.diarizer
     'embedded'
     """
 
-    def __init__(self, settings: Settings | None = None, *, tell: Tell = nobody, loaded: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        on_event: EventListener = ignore_events,
+        loaded: Mapping[str, Any] | None = None,
+    ) -> None:
         self.settings = settings or Settings()
-        self._tell = tell
-        self._plan: Preflight | None = None
+        self.on_event = on_event
+        self._selection: BackendSelection | None = None
         self._loaded = dict(loaded or {})
 
-    def preflight(self) -> Preflight:
-        """Which backend each stage gets and why; fetches what is missing. Raises as `preflight.preflight` does."""
-        if self._plan is None:
-            self._plan = preflight(self.settings, self._tell)
-        return self._plan
+    def preflight(self) -> BackendSelection:
+        """Which backend each stage gets and why; fetches what is missing. Raises as `selection.preflight` does."""
+        if self._selection is None:
+            self._selection = preflight(self.settings, self.on_event)
+        return self._selection
 
-    def run(self, path: str | Path | Together) -> Transcript:
-        """Who said what in one recording; nothing is written but a scratch folder that is gone afterwards.
+    def run(self, recording: str | Path | MultiFileRecording) -> Transcript:
+        """The transcript of one recording; nothing is written but a scratch folder that is removed afterwards.
 
         Raises `AudioError` for a recording that cannot be read, `StageError` for a stage that fails.
         """
         with scratch() as folder:
-            return self.process(path if isinstance(path, Together) else Path(path), Workbench(folder, self._tell)).transcript
+            source = recording if isinstance(recording, MultiFileRecording) else Path(recording)
+            return self.open(source, StageCache(folder, self.on_event)).transcript()
 
-    def process(self, path: Path | Together, bench: Workbench) -> Processed:
-        """The same on a workbench: stages whose results are kept there are not repeated, new results are kept."""
-        return self.begin(path, bench).finish()
+    def open(self, recording: Path | MultiFileRecording, cache: StageCache) -> RecordingRun:
+        """One recording with its stage cache; no stage runs yet. Raises `AudioError` and as `preflight` does."""
+        if isinstance(recording, MultiFileRecording) and self.settings.channels != "split":
+            raise SettingsError(f"{recording}: a file per person is a channel per person: choose --channels split")
+        return RecordingRun(self, recording, cache)
 
-    def begin(self, path: Path | Together, bench: Workbench) -> Chain:
-        """The same stage by stage, for whoever wants to stop between them. Raises `AudioError` and as `preflight` does."""
-        if isinstance(path, Together) and not self._split:
-            raise SettingsError(f"{path}: a file per person is a channel per person: choose --channels split")
-        held = contents(path)
-        key = keys(fingerprint(path, held), self.settings, self.preflight())
-        stages = Stages(
-            decode=lambda: self._decode(path, bench.folder, held),
-            diarize=lambda sound: self._diarize(sound, path, key.rttm),
-            isolate=lambda sound, found, folder: self._isolate(sound, found, folder, path),
-            transcribe=lambda outlines, tracks: self._transcribe(outlines, tracks, path, key.script),
-            merge=lambda found, outlines, heard, tracks: self._transcript(path, found, self._single(outlines, heard, tracks)),
-        )
-        return Chain(stages, key, bench)
-
-    def _single(
-        self, outlines: Sequence[Outline], heard: Sequence[Heard], tracks: Mapping[Speaker, Path]
-    ) -> Sequence[tuple[Outline, Heard]]:
-        """What was heard in each stretch, every utterance in one stream only."""
-        given = list(zip(outlines, heard, strict=True))
-        if not self.settings.has("doubles"):
-            return given
-        single = without_doubles(given, lambda speaker, span: stretch(tracks[speaker], span))
-        return list(zip(outlines, single, strict=True))
-
-    @property
-    def _split(self) -> bool:
-        return self.settings.channels == "split"
-
-    def _transcript(self, path: Path | Together, found: Diarized, heard: Sequence[tuple[Outline, Heard]]) -> Transcript:
-        segments = merge(heard, found.turns, found.span)
-        stages = tuple(of_channels(record, found) for record in self.preflight().records())
-        made_by = MadeBy(versions.meetsplit(), stages, self.settings.recorded(), versions.recorded())
-        return Transcript(path.stem, found.duration, segments, found.turns, made_by, found.names)
-
-    def _decode(self, path: Path | Together, folder: Path, held: Mapping[Path, Content]) -> Sound:
-        with self._stage("decode", f"decoding {path}") as say:
-            if self._split or isinstance(path, Together):
-                sound = microphones.everybody(path, RATE, folder, self._tell, held)
-            else:
-                hint = microphones.suggestion(path) if self.settings.rttm is None else None
-                if hint is not None:
-                    self._tell(Noticed(hint, "decode"))
-                sound = (read(path, RATE, folder=folder, content=held.get(path), tell=self._tell),)
-            say(f"{clock(sound).duration:.0f} s")
-        return sound
-
-    def _diarize(self, sound: Sound, path: Path | Together, given: str | None) -> Diarized:
-        with self._stage("diarize", f"finding who speaks when in {path}") as say:
-            if self._split:
-                found = channels.diarized(sound, path.people if isinstance(path, Together) else ())
-                say(channels.described(found))
-                return found
-            (recording,) = sound
-            diarizer: Diarizer = self._backend("diarizer")
-            if isinstance(diarizer, Informed):
-                diarizer = diarizer.about(path.stem)
-            turns = promises.checked_turns(diarizer.diarize(resample(recording, diarizer.rate), self._tell), recording)
-            _check_given(diarizer, self.settings.rttm, given)
-            if self.settings.recasts:
-                turns = timeline.relabelled(recast(recording, turns, self._listener()))
-            say(f"{len({turn.speaker for turn in turns})} speakers, {len(turns)} turns")
-        return Diarized(recording.duration, turns, diarizer.names if isinstance(diarizer, Informed) else ())
-
-    def _isolate(self, sound: Sound, found: Diarized, folder: Path, path: Path | Together) -> tuple[Outline, ...]:
-        """Lay every stretch of every stream into its speaker's track as it comes; only the outlines stay in memory."""
-        outlines: list[Outline] = []
-        with (
-            self._stage("separate", f"taking voices apart in {path}") as say,
-            backends.imported(backends.TRACKS)(folder, clock(sound)) as tracks,
-        ):
-            for stream in self._streams(sound, found, folder.parent):
-                tracks.lay(stream)
-                outlines.append(stream.outline)
-                for audio in sound:
-                    let_go(audio)
-            tracks.finish()
-            patches = [patch for outline in outlines for patch in outline.patches]
-            if patches:
-                say(f"{sum(patch.source == 'separated' for patch in patches)} of {len(patches)} overlapped voices taken apart")
-        return tuple(outlines)
-
-    def _streams(self, sound: Sound, found: Diarized, folder: Path) -> Iterator[Stream]:
-        if self._split:
-            yield from channels.streams(sound, found, folder)
-            return
-        (recording,) = sound
-        separator = self._separator() if self.settings.separate != "off" else None
-        choice = self.preflight().of("diarizer")
-        found_edges = choice is None or choice.backend != "rttm"
-        cutting = Cutting(self.settings.separate, reach=REACH if found_edges else 0.0)
-        yield from isolate(recording, found.turns, separator, cutting=cutting, gates=self._gates(), tell=self._tell)
-
-    def _transcribe(
-        self, outlines: Sequence[Outline], tracks: Mapping[Speaker, Path], path: Path | Together, given: str | None
-    ) -> tuple[Heard, ...]:
-        """One answer per stretch, in their order; each person's stretches go to the transcriber together, silenced ones to nobody."""
-        heard = {at: Heard(()) for at, outline in enumerate(outlines) if outline.silent}
-        total, done = sum(outline.span.duration for outline in outlines), 0.0
-        with self._stage("transcribe", f"transcribing {path}") as say:
-            transcriber: Transcriber = self._backend("transcriber", given)
-            _check_given(transcriber, self.settings.script, given)
-            stretches: dict[Speaker, list[int]] = {}
-            for at, outline in enumerate(outlines):
-                if at not in heard:
-                    stretches.setdefault(outline.speaker, []).append(at)
-            for speaker, mine in sorted(stretches.items()):
-                clips = (resample(stretch(tracks[speaker], outlines[at].span), transcriber.rate) for at in mine)
-                for at, answer in zip(mine, transcriber.transcribe(clips, self._tell), strict=True):
-                    heard[at] = promises.checked_words(answer, outlines[at].span)
-                    done += outlines[at].span.duration
-                    self._tell(Progressed("transcribe", done, total))
-            say(f"{sum(len(answer.words) for answer in heard.values())} words")
-        return tuple(heard[at] for at in range(len(outlines)))
-
-    def _separator(self) -> Separator:
-        separator = self._backend("separator")
-        choice = self.preflight().of("separator")
-        if choice is None or choice.backend not in backends.BLIND:
-            return promises.as_separator(separator)
-        if "matched" not in self._loaded:
-            self._loaded["matched"] = matched(separator, backends.imported(backends.MATCHER)(self._backend("embedder")))
-        return promises.as_separator(self._loaded["matched"])
-
-    def _listener(self) -> Listener:
-        choice = self.preflight().of("diarizer")
-        listener: Listener = backends.imported(backends.LISTENER).load(self.settings, {}, choice.device if choice is not None else "cpu")
-        return listener
-
-    def _gates(self) -> Gates:
-        verifies = self.settings.has("verify") and self.preflight().of("embedder") is not None
-        return Gates(
-            threshold=self.settings.match_threshold if self.settings.has("verify") else None,
-            verifier=backends.imported(backends.VERIFIER)(lambda: self._backend("embedder")) if verifies else None,
-            leakage=self.settings.has("leakage"),
-            telling=TELLING_LITTLE if self.settings.separate == "auto" else TELLING,
-        )
-
-    def _backend(self, stage: str, given: str | None = None) -> Any:
-        """The stage's backend, loaded when first needed, and again where the file ``given`` to it holds something else by now."""
+    def backend(self, stage: str, sha256: str | None = None) -> Any:
+        """The stage's backend, loaded when first needed, and again where its file's checksum is no longer ``sha256``."""
         choice = self.preflight().of(stage)
         if choice is None:
             raise ValueError(f"the settings leave out the {stage}")
-        if isinstance(loaded := self._loaded.get(stage), FromFile) and given is not None and loaded.sha256 != given:
+        if isinstance(loaded := self._loaded.get(stage), FromFile) and sha256 is not None and loaded.sha256 != sha256:
             del self._loaded[stage]
         if stage not in self._loaded:
             cache = self.settings.cache_dir or weights.default_cache()
             with blame(VERBS[stage], f"loading the {stage} {choice.backend}"):
                 for source in choice.sources.values():
                     weights.require_whole(source, stage=VERBS[stage], cache=cache)
-                self._loaded[stage] = backends.load(stage, choice.backend, self.settings, choice.weights, choice.device)
+                self._loaded[stage] = registry.load(stage, choice.backend, self.settings, choice.weights, choice.device)
         return self._loaded[stage]
 
+    @functools.cached_property
+    def separator(self) -> Separator:
+        """The separator; a blind one with the matcher that gives its voices to speakers."""
+        separator = self.backend("separator")
+        choice = self.preflight().of("separator")
+        if choice is not None and choice.backend in registry.BLIND:
+            separator = matched(separator, EmbeddingMatcher(self.backend("embedder")))
+        return as_separator(separator)
+
     @contextmanager
-    def _stage(self, stage: str, doing: str) -> Iterator[Callable[[str], None]]:
-        """Tell when a stage starts and ends, and translate what goes wrong in it; the block may say what came of it."""
-        self._tell(Started(stage))
-        began, said = time.monotonic(), list[str]()
+    def stage(self, stage: str, doing: str) -> Iterator[Callable[[str], None]]:
+        """Send the events of a stage and translate its exceptions; the block may add to the summary."""
+        self.on_event(Started(stage))
+        began, summary = time.monotonic(), list[str]()
         with blame(stage, doing):
-            yield said.append
-        self._tell(Finished(stage, time.monotonic() - began, ", ".join(said)))
+            yield summary.append
+        self.on_event(Finished(stage, time.monotonic() - began, ", ".join(summary)))
 
 
-def _check_given(backend: object, path: Path | None, given: str | None) -> None:
-    """Raise `SettingsError` where the file that a backend answers from is not the one that the kept result is to stand for."""
-    if isinstance(backend, FromFile) and given is not None and backend.sha256 != given:
+class RecordingRun:
+    """One recording through the stages of a `Pipeline`; a stage whose result is kept in the cache is not repeated.
+
+    Every method raises what its stage raises, and `OutputError` where a result cannot be kept.
+    """
+
+    def __init__(self, pipeline: Pipeline, recording: Path | MultiFileRecording, cache: StageCache) -> None:
+        self._pipeline, self._recording, self._cache = pipeline, recording, cache
+        self._contents = contents(recording)
+        self._keys = keys(fingerprint(recording, self._contents), pipeline.settings, pipeline.preflight())
+        split = pipeline.settings.channels == "split"
+        self._route: Route = ChannelPerSpeaker(pipeline, recording) if split else MixedRecording(pipeline, recording)
+
+    @functools.cached_property
+    def _audio(self) -> Sound:
+        with self._pipeline.stage("decode", f"decoding {self._recording}") as say:
+            audio = self._route.read(self._cache.folder, self._contents)
+            say(f"{clock(audio).duration:.0f} s")
+        return audio
+
+    def diarize(self) -> Diarization:
+        """Who speaks when."""
+        diarization = self._cache.diarized(self._keys.diarize)
+        if diarization is None:
+            audio = self._audio
+            with self._pipeline.stage("diarize", f"finding who speaks when in {self._recording}") as say:
+                diarization = self._route.diarize(audio, self._keys.rttm)
+                say(activity.described(diarization) if len(audio) > 1 else _described(diarization))
+            self._cache.keep_diarized(self._keys.diarize, diarization)
+        return diarization
+
+    def separate(self) -> tuple[StreamInfo, ...]:
+        """The clips of every speaker's stream, without their sound, which is in `tracks`."""
+        clips = self._cache.outlines(self._keys.separate)
+        if clips is None:
+            diarization = self.diarize()
+            clips = self._write_tracks(self._audio, diarization, self._cache.start_tracks(self._keys.separate))
+            self._cache.keep_outlines(self._keys.separate, clips)
+        return clips
+
+    def transcribe(self) -> tuple[ClipTranscript, ...]:
+        """The words of each clip, in the order of `separate`."""
+        clips = self.separate()
+        transcripts = self._cache.heard(self._keys.transcribe, len(clips))
+        if transcripts is None:
+            transcripts = self._transcribe(clips)
+            self._cache.keep_heard(self._keys.transcribe, transcripts)
+        return transcripts
+
+    def transcript(self) -> Transcript:
+        """The words of all streams merged into one transcript; each utterance in one stream only."""
+        diarization, clips, words = self.diarize(), self.separate(), self.transcribe()
+        pipeline = self._pipeline
+        if pipeline.settings.has("doubles"):
+            tracks = self.tracks
+            words = drop_duplicate_words(list(zip(clips, words, strict=True)), lambda who, span: stretch(tracks[who], span))
+        segments = merge(list(zip(clips, words, strict=True)), diarization.turns, diarization.span)
+        stages = tuple(activity.of_channels(record, diarization) for record in pipeline.preflight().records())
+        made_by = Provenance(versions.meetsplit(), stages, pipeline.settings.recorded(), versions.recorded())
+        name, duration = self._recording.stem, diarization.duration
+        return Transcript(name, duration, segments, diarization.turns, made_by, diarization.names)
+
+    @property
+    def tracks(self) -> Mapping[Speaker, Path]:
+        """The 16-bit WAV track of every speaker in the stage cache, once `separate` is done."""
+        return self._cache.voices(self._keys.separate)
+
+    def _write_tracks(self, audio: Sound, diarization: Diarization, folder: Path) -> tuple[StreamInfo, ...]:
+        """Write each stretch of each stream into its speaker's track as it comes; only its description stays in memory."""
+        clips: list[StreamInfo] = []
+        with (
+            self._pipeline.stage("separate", f"taking voices apart in {self._recording}") as say,
+            TrackWriter(folder, clock(audio)) as tracks,
+        ):
+            for stream in self._route.streams(audio, diarization, folder.parent):
+                tracks.lay(stream)
+                clips.append(stream.outline)
+                for channel in audio:
+                    release_pages(channel)
+            tracks.finish()
+            voices = [voice for clip in clips for voice in clip.patches]
+            if voices:
+                separated = sum(voice.source == "separated" for voice in voices)
+                say(f"{separated} of {len(voices)} overlapped voices taken apart")
+        return tuple(clips)
+
+    def _transcribe(self, clips: Sequence[StreamInfo]) -> tuple[ClipTranscript, ...]:
+        """One answer per clip; each speaker's clips go to the transcriber together, muted clips are left out."""
+        pipeline, tracks = self._pipeline, self.tracks
+        answers = {at: ClipTranscript(()) for at, clip in enumerate(clips) if clip.silent}
+        total, done = sum(clip.span.duration for clip in clips), 0.0
+        with pipeline.stage("transcribe", f"transcribing {self._recording}") as say:
+            transcriber: Transcriber = pipeline.backend("transcriber", self._keys.script)
+            _check_unchanged(transcriber, pipeline.settings.script, self._keys.script)
+            by_speaker: dict[Speaker, list[int]] = {}
+            for at, clip in enumerate(clips):
+                if at not in answers:
+                    by_speaker.setdefault(clip.speaker, []).append(at)
+            for speaker, numbers in sorted(by_speaker.items()):
+                sounds = (resample(stretch(tracks[speaker], clips[at].span), transcriber.rate) for at in numbers)
+                for at, answer in zip(numbers, transcriber.transcribe(sounds, pipeline.on_event), strict=True):
+                    answers[at] = checked_words(answer, clips[at].span)
+                    done += clips[at].span.duration
+                    pipeline.on_event(Progressed("transcribe", done, total))
+            say(f"{sum(len(answer.words) for answer in answers.values())} words")
+        return tuple(answers[at] for at in range(len(clips)))
+
+
+class Route(Protocol):
+    """How a recording is decoded, diarized and turned into one stream per speaker."""
+
+    def read(self, folder: Path, contents: Mapping[Path, Content]) -> Sound:
+        """The recording's channels on one clock; long ones are memory-mapped in ``folder``."""
+
+    def diarize(self, audio: Sound, sha256: str | None) -> Diarization:
+        """Who speaks when. ``sha256`` is the checksum that a file of given turns must have."""
+
+    def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
+        """Every speaker's stream, stretch by stretch, sorted by start for each speaker."""
+
+
+class MixedRecording:
+    """Everybody in one channel: a diarizer finds the turns, a separator takes overlaps apart."""
+
+    def __init__(self, pipeline: Pipeline, recording: Path | MultiFileRecording) -> None:
+        if isinstance(recording, MultiFileRecording):
+            raise SettingsError(f"{recording}: a file per person is a channel per person: choose --channels split")
+        self._pipeline, self._path = pipeline, recording
+
+    def read(self, folder: Path, contents: Mapping[Path, Content]) -> Sound:
+        """The recording, mixed down to mono; suggests ``--channels split`` where its channels hold different people."""
+        pipeline = self._pipeline
+        hint = reading.suggestion(self._path) if pipeline.settings.rttm is None else None
+        if hint is not None:
+            pipeline.on_event(Notice(hint, "decode"))
+        content = contents.get(self._path)
+        return (read(self._path, RATE, folder=folder, content=content, on_event=pipeline.on_event),)
+
+    def diarize(self, audio: Sound, sha256: str | None) -> Diarization:
+        """The diarizer's turns, resegmented around overlaps unless they were given."""
+        pipeline, (recording,) = self._pipeline, audio
+        diarizer: Diarizer = pipeline.backend("diarizer")
+        if isinstance(diarizer, Informed):
+            diarizer = diarizer.about(self._path.stem)
+        turns = checked_turns(diarizer.diarize(resample(recording, diarizer.rate), pipeline.on_event), recording)
+        _check_unchanged(diarizer, pipeline.settings.rttm, sha256)
+        if pipeline.settings.resegments:
+            turns = timeline.relabelled(resegment(recording, turns, self._speaker_activity()))
+        return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, Informed) else ())
+
+    def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
+        """The recording where one person speaks alone, the separated voice in overlaps."""
+        pipeline, (recording,) = self._pipeline, audio
+        separate = pipeline.settings.separate
+        separator = pipeline.separator if separate != "off" else None
+        choice = pipeline.preflight().of("diarizer")
+        predicted = choice is None or choice.backend != "rttm"
+        options = RegionOptions(separate, reach=BOUNDARY_EXTENSION if predicted else 0.0)
+        checks = self._overlap_checks()
+        yield from isolate(recording, diarization.turns, separator, cutting=options, gates=checks, on_event=pipeline.on_event)
+
+    def _speaker_activity(self) -> Any:
+        from meetsplit.pipeline.separators.speaker_activity import DictionaryActivity
+
+        choice = self._pipeline.preflight().of("diarizer")
+        return DictionaryActivity.load(self._pipeline.settings, {}, choice.device if choice is not None else "cpu")
+
+    def _overlap_checks(self) -> Gates:
+        pipeline, settings = self._pipeline, self._pipeline.settings
+        verify = settings.has("verify")
+        embedder = verify and pipeline.preflight().of("embedder") is not None
+        return Gates(
+            threshold=settings.match_threshold if verify else None,
+            verifier=EmbeddingVerifier(lambda: pipeline.backend("embedder")) if embedder else None,
+            leakage=settings.has("leakage"),
+            telling=TELLING_LITTLE if settings.separate == "auto" else TELLING,
+        )
+
+
+class ChannelPerSpeaker:
+    """A microphone per person: turns from voice activity in each channel, streams with crosstalk cancelled."""
+
+    def __init__(self, pipeline: Pipeline, recording: Path | MultiFileRecording) -> None:
+        self._pipeline, self._recording = pipeline, recording
+
+    def read(self, folder: Path, contents: Mapping[Path, Content]) -> Sound:
+        """One channel per person."""
+        return reading.everybody(self._recording, RATE, folder, self._pipeline.on_event, contents)
+
+    def diarize(self, audio: Sound, sha256: str | None) -> Diarization:
+        """Turns from each channel's own voice activity."""
+        people = self._recording.people if isinstance(self._recording, MultiFileRecording) else ()
+        return activity.diarized(audio, people)
+
+    def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
+        """Each person's channel where that person speaks."""
+        yield from activity.streams(audio, diarization, folder)
+
+
+def _described(diarization: Diarization) -> str:
+    turns = diarization.turns
+    return f"{len({turn.speaker for turn in turns})} speakers, {len(turns)} turns"
+
+
+def _check_unchanged(backend: object, path: Path | None, sha256: str | None) -> None:
+    """Raise `SettingsError` where the file that a backend answers from is not the one with that checksum."""
+    if isinstance(backend, FromFile) and sha256 is not None and backend.sha256 != sha256:
         raise SettingsError(f"{path}: has changed while it was being used; run again when nothing writes to it any more")

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from meetsplit.pipeline.data.units import days_or_none, size_or_none
 from meetsplit.pipeline.errors import SettingsError, nearest
-from meetsplit.pipeline.units import days_or_none, size_or_none
 
 Separate: TypeAlias = Literal["auto", "overlaps", "everywhere", "off"]
 Channels: TypeAlias = Literal["mix", "split"]
 Task: TypeAlias = Literal["transcribe", "translate"]
 GATES = ("recast", "verify", "leakage", "doubles")
-"""What stands between a wrong guess about an overlap and the transcript; see `recast`, `gates` and `doubles`."""
+"""What stands between a wrong guess about an overlap and the transcript; see `resegment`, `gates` and `doubles`."""
 Scalar: TypeAlias = str | int | float | bool | None
 
 
@@ -120,7 +120,7 @@ class Settings:
         return gate in self.gates.split(",")
 
     @property
-    def recasts(self) -> bool:
+    def resegments(self) -> bool:
         """Whether found turns are corrected in overlaps: only where those are taken apart, and never turns that somebody brought."""
         return self.has("recast") and self.separate != "off" and self.diarizer != "rttm" and self.channels == "mix"
 

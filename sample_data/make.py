@@ -18,11 +18,11 @@ import numpy as np
 from pocketsphinx import Config, Decoder
 
 from meetsplit.pipeline.data import Audio, Samples, Span
-from meetsplit.pipeline.timeline import alone
-from meetsplit.training.dialogue import words
+from meetsplit.pipeline.data.timeline import alone
+from meetsplit.training.acoustics import pink
 from meetsplit.training.meeting import Cue, Said, overlap, rttm, stems, stm, truth, uem
-from meetsplit.training.rooms import pink
-from meetsplit.training.voices import from_dialogue
+from meetsplit.training.script import words
+from meetsplit.training.sources import from_dialogue
 
 HERE = Path(__file__).parent
 RATE = 16000

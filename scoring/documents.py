@@ -8,8 +8,8 @@ from typing import Any
 
 from meetsplit.pipeline.data import Span, Turn, Word, join_words
 from meetsplit.pipeline.errors import ScoreError
-from meetsplit.scoring.accounts import ONE_SPEAKER, Account, Utterance, account
 from meetsplit.scoring.lines import number_in, span_of
+from meetsplit.scoring.sessions import ONE_SPEAKER, Account, Utterance, account
 
 SEGLST_KEYS = ("session_id", "speaker", "start_time", "end_time", "words")
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from meetsplit.pipeline.data import LATEST, Span, Turn, decimal_sum
 from meetsplit.pipeline.errors import ScoreError
-from meetsplit.scoring.accounts import Account, Utterance, account, merged
+from meetsplit.scoring.sessions import Account, Utterance, account, merged
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from meetsplit.pipeline.data import Span, Speaker
 from meetsplit.pipeline.errors import SettingsError, blame, nearest
-from meetsplit.scoring.accounts import Account, Utterance
+from meetsplit.scoring.sessions import Account, Utterance
 
 Normalizer: TypeAlias = Literal["english", "basic", "none"]
 Normalize: TypeAlias = Callable[[str], str]

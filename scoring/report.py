@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from meetsplit.scoring.scores import Part, Row, Scores
-from meetsplit.scoring.sound import Cleanness, SoundScores
-from meetsplit.scoring.words import WORD_METRICS
+from meetsplit.scoring.separation import Cleanness, SoundScores
+from meetsplit.scoring.word_errors import WORD_METRICS
 
 COLUMNS = ("recording", "part", "words", "cpWER", "tcpWER", "tcORC", "DI-cp", "DER", "miss", "f.alarm", "confus.", "JER", "speakers")
 PARTS = ("total", "overlap", "clean")

@@ -6,18 +6,17 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from meetsplit.pipeline import timeline
-from meetsplit.pipeline.data import Span
+from meetsplit.pipeline.data import Span, timeline
 from meetsplit.pipeline.errors import blame
-from meetsplit.pipeline.events import Progressed, Tell, nobody
-from meetsplit.scoring.accounts import Account, within
+from meetsplit.pipeline.events import EventListener, Progressed, ignore_events
 from meetsplit.scoring.bounded import Bounded
+from meetsplit.scoring.diarization import TurnErrors, turn_errors
 from meetsplit.scoring.normalize import Normalize, Spoken, normalizer, spoken
+from meetsplit.scoring.pairing import Pair
 from meetsplit.scoring.protocol import Protocol
-from meetsplit.scoring.read import Pair
-from meetsplit.scoring.sound import SoundScores, pooled_sound
-from meetsplit.scoring.turns import TurnErrors, turn_errors
-from meetsplit.scoring.words import WORD_METRICS, Placed, WordErrors, word_errors
+from meetsplit.scoring.separation import SoundScores, pooled_sound
+from meetsplit.scoring.sessions import Account, within
+from meetsplit.scoring.word_errors import WORD_METRICS, Placed, WordErrors, word_errors
 
 SUSPICIOUS = 0.9
 """Share of wrong words above which a row asks whether the hypothesis is about this recording at all."""
@@ -64,7 +63,7 @@ def score(
     *,
     sounds: Mapping[str, SoundScores] | None = None,
     notices: Sequence[str] = (),
-    tell: Tell = nobody,
+    on_event: EventListener = ignore_events,
 ) -> Scores:
     """Score every pair by the protocol. ``sounds`` are the separated tracks' scores by recording, where there are any.
 
@@ -75,10 +74,10 @@ def score(
     rows: list[Row] = []
     with Bounded(protocol.limits) as bounded:
         for number, pair in enumerate(given):
-            tell(Progressed("score", number, len(given)))
+            on_event(Progressed("score", number, len(given)))
             row = _row(pair, protocol, normalize, bounded)
             rows.append(replace(row, sound=(sounds or {}).get(pair.recording)))
-    tell(Progressed("score", len(given), len(given)))
+    on_event(Progressed("score", len(given), len(given)))
     told = [*notices]
     if protocol.skip_overlap:
         told.append("overlap is skipped in the scores of turns, so these have no answer for the overlapped stretches")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Span
-from meetsplit.pipeline.resampling import resample
-from meetsplit.pipeline.stages import Embedder
+from meetsplit.pipeline.protocols import Embedder
 
 MOST = 45.0
 """Seconds of a person's speech that make a voiceprint; more changes little and costs time."""

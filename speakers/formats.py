@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from meetsplit.pipeline import timeline
-from meetsplit.pipeline.data import Span, Speaker, Turn
+from meetsplit.pipeline.data import Span, Speaker, Turn, timeline
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.files import replacing
+from meetsplit.pipeline.files import blocks_of, replacing, write_sparse
 from meetsplit.speakers.gating import gated
 
 WAV_LIMIT = 2**32 - 1
@@ -72,7 +71,7 @@ def file_track(wav: Path, target: Path) -> Path:
     with replacing(target) as file:
         if target.suffix == ".wav":
             with wav.open("rb") as whole:
-                shutil.copyfileobj(whole, file)
+                write_sparse(file, blocks_of(whole))
         else:
             convert(wav, Path(file.name), target.suffix[1:])
     return target
@@ -87,7 +86,7 @@ def _behind(wav: Path, turns: Sequence[Span], gate: str) -> Iterator[Path]:
     part = wav.with_name(f".{wav.stem}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
-            file.writelines(gated(wav, turns, gate))
+            write_sparse(file, gated(wav, turns, gate))
         yield part
     except OSError as error:
         raise OutputError(f"{part}: a track cannot be put behind its gate: {error.strerror or error}; make room") from error

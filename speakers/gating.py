@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from meetsplit.pipeline.audio import pcm16
+from meetsplit.pipeline.audio.reading import pcm16
+from meetsplit.pipeline.audio.wav import HEADER
 from meetsplit.pipeline.data import Samples, Span
-from meetsplit.pipeline.wavs import HEADER
 
 SOFT = 0.1
 """What is left of the amplitude behind a soft gate: -20 dB."""

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
+from meetsplit.pipeline.audio.clip_cache import ClipCache
 from meetsplit.pipeline.data import Audio, Speaker, Voice
-from meetsplit.pipeline.recall import Recall
-from meetsplit.pipeline.stages import Embedder
+from meetsplit.pipeline.protocols import Embedder
 from meetsplit.speakers.embed import embeddings, voiceprint
 
 REMEMBERED = 64
@@ -25,7 +24,7 @@ class EmbeddingMatcher:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._prints = Recall[npt.NDArray[np.float32]](REMEMBERED)
+        self._prints = ClipCache[npt.NDArray[np.float32]](REMEMBERED)
 
     def match(self, voices: Sequence[Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """One distinct voice per known speaker, such that the sum of the similarities is greatest.
@@ -41,6 +40,8 @@ class EmbeddingMatcher:
             return {}
         prints = np.stack([self._prints(clips, lambda clips: voiceprint(self._embedder, clips)) for clips in known.values()])
         similar = prints @ embeddings(self._embedder, voices).T
+        from scipy.optimize import linear_sum_assignment  # slow to load, and `meetsplit --help` must not wait for it
+
         rows, columns = linear_sum_assignment(np.nan_to_num(similar, nan=0.0), maximize=True)
         chosen = dict(zip(rows.tolist(), columns.tolist(), strict=True))
         return {speaker: Voice(voices[chosen[index]], _margin(similar, index, chosen[index])) for index, speaker in enumerate(known)}

@@ -13,11 +13,11 @@ from typing import BinaryIO
 import numpy as np
 
 from meetsplit.pipeline import files
-from meetsplit.pipeline.audio import pcm16
+from meetsplit.pipeline.audio.crossfade import ramp
+from meetsplit.pipeline.audio.reading import pcm16
+from meetsplit.pipeline.audio.wav import HEADER
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Stream
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.splice import ramp
-from meetsplit.pipeline.wavs import HEADER
 from meetsplit.speakers.formats import WAV_LIMIT
 
 FADE = 0.005

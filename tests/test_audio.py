@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meetsplit.pipeline.audio import SoundInfo, probe, read, resample, write_wav
+from meetsplit.pipeline.audio.reading import SoundInfo, probe, read, resample, write_wav
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import AudioError, OutputError
-from meetsplit.pipeline.events import Event, Noticed, Progressed
+from meetsplit.pipeline.events import Event, Notice, Progressed
 
 BURST = (2.0, 2.5)
 
@@ -141,8 +141,8 @@ def test_the_default_audio_track_is_used_and_the_others_are_told(tmp_path: Path)
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     told: list[Event] = []
-    assert read(path, tell=told.append).samples.mean() == pytest.approx(9000 / 32768, abs=1e-3)
-    assert [event.text for event in told if isinstance(event, Noticed)] == [f"{path} has 2 audio tracks: only the default one is used"]
+    assert read(path, on_event=told.append).samples.mean() == pytest.approx(9000 / 32768, abs=1e-3)
+    assert [event.text for event in told if isinstance(event, Notice)] == [f"{path} has 2 audio tracks: only the default one is used"]
 
 
 def test_a_broken_float_becomes_silence_and_is_told(tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ def test_a_broken_float_becomes_silence_and_is_told(tmp_path: Path) -> None:
     sound[16000:16010] = np.nan
     sound[20000] = np.inf
     told: list[Event] = []
-    audio = read(encode(tmp_path / "a.wav", "pcm_f32le", 16000, channels=(sound,)), tell=told.append)
+    audio = read(encode(tmp_path / "a.wav", "pcm_f32le", 16000, channels=(sound,)), on_event=told.append)
     assert np.isfinite(audio.samples).all()
     assert (audio.samples == 0).sum() == 11
-    assert isinstance(told[0], Noticed)
+    assert isinstance(told[0], Notice)
     assert "11 sample(s)" in told[0].text
     assert "first at 1.00 s" in told[0].text
 
@@ -162,7 +162,7 @@ def test_progress_is_told_on_long_files(tmp_path: Path) -> None:
     told: list[Event] = []
     path = tmp_path / "long.wav"
     write_wav(path, Audio(np.zeros(100 * 8000, np.float32), 8000))
-    read(path, 8000, tell=told.append)
+    read(path, 8000, on_event=told.append)
     done = [event.done for event in told if isinstance(event, Progressed)]
     assert len(done) >= 2
     assert done == sorted(done)
@@ -232,7 +232,8 @@ def test_a_long_recording_is_never_in_memory_twice(tmp_path: Path) -> None:
         for _ in range(30):
             out.writeframesraw(bytes(2 * 8000 * 60))
     code = (
-        "import resource, sys; from pathlib import Path; from meetsplit.pipeline.audio import read; import meetsplit.pipeline.audio\n"
+        "import resource, sys; from pathlib import Path\n"
+        "from meetsplit.pipeline.audio.reading import read; import meetsplit.pipeline.audio.reading\n"
         "read(Path(sys.argv[2])); peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak(); audio = read(Path(sys.argv[1])); unit = 1 if sys.platform == 'darwin' else 1024\n"
         "print(audio.duration, (peak() - before) * unit / audio.samples.nbytes)"

@@ -12,10 +12,10 @@ import av
 import numpy as np
 import pytest
 
-from meetsplit.pipeline.audio import probe, read, write_wav
+from meetsplit.pipeline.audio.reading import probe, read, write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import AudioError
-from meetsplit.pipeline.events import Event, Noticed
+from meetsplit.pipeline.events import Event, Notice
 
 
 def noise(seconds: float, rate: int = 16000) -> np.ndarray:
@@ -46,8 +46,8 @@ def refusal(path: Path) -> str:
 
 def notices(path: Path) -> tuple[Audio, list[str]]:
     told: list[Event] = []
-    audio = read(path, tell=told.append)
-    return audio, [event.text.removeprefix(str(path)).strip() for event in told if isinstance(event, Noticed)]
+    audio = read(path, on_event=told.append)
+    return audio, [event.text.removeprefix(str(path)).strip() for event in told if isinstance(event, Notice)]
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meetsplit.benchmarks import page
+from meetsplit.benchmarks import report_page
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,9 +17,9 @@ def test_a_section_is_replaced_again_and_again_and_the_rest_stays(
 ) -> None:
     file = tmp_path / "benchmarks.md"
     file.write_text("before\n<!-- speed -->\n<!-- /speed -->\nbetween\n<!-- other -->\nkept\n<!-- /other -->\n", "utf-8")
-    monkeypatch.setattr(page, "PAGE", file)
-    page.publish("speed", "| first |", ["python", "-m", "x"], into_page=True)
-    page.publish("speed", "| second |", ["python", "-m", "x"], into_page=True)
+    monkeypatch.setattr(report_page, "PAGE", file)
+    report_page.publish("speed", "| first |", ["python", "-m", "x"], into_page=True)
+    report_page.publish("speed", "| second |", ["python", "-m", "x"], into_page=True)
     written = file.read_text("utf-8")
     assert "| second |" in written
     assert "| first |" not in written
@@ -32,9 +32,9 @@ def test_a_section_is_replaced_again_and_again_and_the_rest_stays(
 def test_a_section_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "benchmarks.md"
     file.write_text("nothing\n", "utf-8")
-    monkeypatch.setattr(page, "PAGE", file)
+    monkeypatch.setattr(report_page, "PAGE", file)
     with pytest.raises(SystemExit, match="no section 'speed'"):
-        page.publish("speed", "| row |", ["x"], into_page=True)
+        report_page.publish("speed", "| row |", ["x"], into_page=True)
 
 
 def test_every_section_of_the_page_is_made_by_make_bench() -> None:

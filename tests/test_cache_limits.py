@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from meetsplit import cli
-from meetsplit.pipeline import shelf
-from meetsplit.pipeline.downloads import user_cache, whisper_at
+from meetsplit.pipeline.cache import run_cache
+from meetsplit.pipeline.data.units import DAY, size
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.locks import try_lock
+from meetsplit.pipeline.files.locks import try_lock
+from meetsplit.pipeline.models.hub import user_cache, whisper_at
+from meetsplit.pipeline.models.weights import default_cache
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.units import DAY, size
-from meetsplit.pipeline.weights import default_cache
 
 MB = 1_000_000
 
@@ -46,19 +46,19 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_what_was_used_longest_ago_goes_first(runs: Path) -> None:
-    done = shelf.prune(runs, size=3_300_000, age=None)
+    done = run_cache.prune(runs, size=3_300_000, age=None)
     assert [kept.name for kept in done.gone] == ["a.wav", "b.wav"]
     assert names(runs) == ["c", "d", "e"]
-    assert shelf.prune(runs, size=3_300_000, age=None) == shelf.Cleared()
+    assert run_cache.prune(runs, size=3_300_000, age=None) == run_cache.Cleared()
 
 
 def test_what_is_too_old_goes(runs: Path) -> None:
-    assert [kept.name for kept in shelf.prune(runs, size=None, age=3.5 * DAY).gone] == ["a.wav", "b.wav"]
+    assert [kept.name for kept in run_cache.prune(runs, size=None, age=3.5 * DAY).gone] == ["a.wav", "b.wav"]
     assert names(runs) == ["c", "d", "e"]
 
 
 def test_no_limits_remove_nothing(runs: Path) -> None:
-    assert shelf.prune(runs, size=None, age=None) == shelf.Cleared()
+    assert run_cache.prune(runs, size=None, age=None) == run_cache.Cleared()
     assert names(runs) == ["a", "b", "c", "d", "e"]
 
 
@@ -66,22 +66,22 @@ def test_what_is_in_use_stays_and_counts(runs: Path) -> None:
     held = try_lock(runs / "a" / "lock")
     assert held is not None
     with held:
-        done = shelf.prune(runs, size=2_200_000, age=4.5 * DAY)
+        done = run_cache.prune(runs, size=2_200_000, age=4.5 * DAY)
     assert [kept.name for kept in done.busy] == ["a.wav"]
     assert [kept.name for kept in done.gone] == ["b.wav", "c.wav", "d.wav"]
     assert names(runs) == ["a", "e"]
 
 
 def test_what_cannot_be_removed_does_not_stop_the_rest(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = shelf.remove_locked
+    real = run_cache.remove_locked
 
     def refuse(folder: Path, lock: Path) -> None:
         if folder.name == "a":
             raise PermissionError(1, "Operation not permitted")
         real(folder, lock)
 
-    monkeypatch.setattr(shelf, "remove_locked", refuse)
-    done = shelf.prune(runs, size=0, age=None)
+    monkeypatch.setattr(run_cache, "remove_locked", refuse)
+    done = run_cache.prune(runs, size=0, age=None)
     assert [(kept.name, why) for kept, why in done.failed] == [("a.wav", "Operation not permitted")]
     assert names(runs) == ["a"]
 
@@ -93,7 +93,7 @@ def test_leftovers_of_killed_runs_in_what_stays_are_removed(runs: Path) -> None:
     held = try_lock(runs / "d" / "lock")
     assert held is not None
     with held:
-        shelf.prune(runs, size=None, age=None)
+        run_cache.prune(runs, size=None, age=None)
     assert [str(path.relative_to(runs)) for path in runs.rglob("*.part")] == ["d/.meetsplit-0123456789ab.part"], "d is being written"
     assert not (runs / "c" / "separate-0").exists()
 
@@ -143,7 +143,7 @@ def test_a_cache_that_cannot_be_pruned_is_a_notice(call: Any, monkeypatch: pytes
     def refuse(folder: Path, lock: Path) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(shelf, "remove_locked", refuse)
+    monkeypatch.setattr(run_cache, "remove_locked", refuse)
     _, notices = call.run()
     assert notices == [f"{call.cache / 'runs' / 'old'} is to be removed from the cache, and cannot be: Operation not permitted"]
 
@@ -192,7 +192,7 @@ def test_the_users_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("XDG_CACHE_HOME", given)
         assert user_cache() == expected
         assert default_cache() == expected / "meetsplit"
-        assert shelf.runs_folder(Settings()) == expected / "meetsplit" / "runs"
+        assert run_cache.runs_folder(Settings()) == expected / "meetsplit" / "runs"
         assert whisper_at("tiny") == expected / "whisper" / "tiny.pt"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert user_cache() == tmp_path / "home" / ".cache"

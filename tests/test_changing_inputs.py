@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meetsplit.jobs.order import Order
-from meetsplit.jobs.store import Store
-from meetsplit.jobs.work import Workshop
-from meetsplit.pipeline import audio
-from meetsplit.pipeline.chain import STAGES
-from meetsplit.pipeline.content import BLOCK, VerifiedFile, content_of
+from meetsplit.jobs.job import Order
+from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.steps import Workshop
+from meetsplit.pipeline.audio import reading
+from meetsplit.pipeline.audio.content import BLOCK, VerifiedFile, content_of
+from meetsplit.pipeline.cache.stage_cache import contents, fingerprint
+from meetsplit.pipeline.channels.recording import MultiFileRecording, SpeakerFile
 from meetsplit.pipeline.errors import AudioError, SettingsError
-from meetsplit.pipeline.events import Event, Finished, Noticed, Started
-from meetsplit.pipeline.run import Pipeline
+from meetsplit.pipeline.events import Event, Finished, Notice, Started
+from meetsplit.pipeline.run import STAGES, Pipeline
 from meetsplit.pipeline.settings import Outputs
-from meetsplit.pipeline.together import Microphone, Together
-from meetsplit.pipeline.workbench import contents, fingerprint
 
 SAMPLE = Path(__file__).parents[1] / "sample_data" / "standup.m4a"
 CHANGED = "has changed while it was being read; run again"
@@ -98,11 +97,11 @@ def test_a_recording_that_is_put_back_before_decoding_ends(tmp_path: Path) -> No
 
 
 def test_a_recording_that_grows_is_read_as_far_as_it_was_hashed(call: Any) -> None:
-    expected = audio.read(call.path)
+    expected = reading.read(call.path)
     held = contents(call.path)
     with call.path.open("ab") as file:
         file.write(bytes(5 * BLOCK))
-    found = audio.read(call.path, content=held[call.path])
+    found = reading.read(call.path, content=held[call.path])
     assert np.array_equal(found.samples, expected.samples)
 
 
@@ -111,16 +110,16 @@ def test_a_changing_file_is_not_said_to_be_incomplete(call: Any) -> None:
     held = contents(call.path)
     cut(call.path)
     with pytest.raises(AudioError, match=CHANGED):
-        audio.read(call.path, content=held[call.path], tell=notices.append)
-    assert [event for event in notices if isinstance(event, Noticed)] == []
+        reading.read(call.path, content=held[call.path], on_event=notices.append)
+    assert [event for event in notices if isinstance(event, Notice)] == []
 
 
 def test_what_is_read_through_checksums_is_the_same(call: Any) -> None:
     for path in (SAMPLE, call.path):
         with path.open("rb", buffering=0) as file:
             content = content_of(file)
-        assert audio.probe(path, content) == audio.probe(path)
-        assert np.array_equal(audio.read(path, content=content).samples, audio.read(path).samples)
+        assert reading.probe(path, content) == reading.probe(path)
+        assert np.array_equal(reading.read(path, content=content).samples, reading.read(path).samples)
         assert content.sha256 == fingerprint(path)
 
 
@@ -133,7 +132,7 @@ def test_a_signal_inside_the_reader_is_not_lost(call: Any, monkeypatch: pytest.M
     held = contents(call.path)
     monkeypatch.setattr(VerifiedFile, "_read_block", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        audio.read(call.path, content=held[call.path])
+        reading.read(call.path, content=held[call.path])
 
 
 @pytest.fixture
@@ -156,13 +155,13 @@ def test_channels_of_a_recording_that_changes(rooms: Any, tmp_path: Path) -> Non
     whole = both.read_bytes()
     opened = iter(range(99))
 
-    def change(path: Path, *args: Any, real: Callable[..., Any] = audio.opened, **more: Any) -> Any:
+    def change(path: Path, *args: Any, real: Callable[..., Any] = reading.opened, **more: Any) -> Any:
         if next(opened) == 2:  # the number of channels, the first channel, the second
             overwritten(path)
         return real(path, *args, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audio, "opened", change)
+        patch.setattr(reading, "opened", change)
         with pytest.raises(AudioError, match=CHANGED):
             rooms.run(both)
     assert nothing_kept(rooms)
@@ -172,7 +171,7 @@ def test_channels_of_a_recording_that_changes(rooms: Any, tmp_path: Path) -> Non
 
 def test_a_file_of_several_that_changes(rooms: Any, tmp_path: Path) -> None:
     ben = tmp_path / "ben.wav"
-    meeting = Together("meeting", (Microphone(tmp_path / "anna.wav"), Microphone(ben, 0.5)))
+    meeting = MultiFileRecording("meeting", (SpeakerFile(tmp_path / "anna.wav"), SpeakerFile(ben, 0.5)))
     whole = ben.read_bytes()
     rooms.hear = at(starting("decode"), ben, overwritten)
     with pytest.raises(AudioError, match=rf"ben\.wav: {CHANGED}"):
@@ -221,11 +220,11 @@ def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_
     heard: list[Event] = []
     change = at(starting("decode"), call.path, overwritten)
 
-    def tell(event: Event) -> None:
+    def on_event(event: Event) -> None:
         heard.append(event)
         change(event)
 
-    workshop = Workshop(store, {}, tell)
+    workshop = Workshop(store, {}, on_event)
     with pytest.raises(AudioError, match=CHANGED):
         workshop.step("diarize", order, f"{order.key}.1")
     workshop.close(f"{order.key}.1")

@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 
 from meetsplit.cli import main
-from meetsplit.pipeline import microphones, timeline
-from meetsplit.pipeline.audio import read, write_wav
-from meetsplit.pipeline.bleed import fitted, through, unbled
-from meetsplit.pipeline.channels import clock, diarized, streams
-from meetsplit.pipeline.data import Audio, Samples, Span
+from meetsplit.pipeline.audio.memmap import release_pages, to_memmap
+from meetsplit.pipeline.audio.reading import read, write_wav
+from meetsplit.pipeline.cache.stage_cache import StageCache, fingerprint, keys
+from meetsplit.pipeline.channels import reading
+from meetsplit.pipeline.channels.activity import clock, diarized, streams
+from meetsplit.pipeline.channels.crosstalk import fitted, through, unbled
+from meetsplit.pipeline.channels.recording import MultiFileRecording, SpeakerFile, together
+from meetsplit.pipeline.data import Audio, Samples, Span, timeline
 from meetsplit.pipeline.errors import AudioError, OutputError, SettingsError
-from meetsplit.pipeline.events import Event, Finished, Noticed, nobody
-from meetsplit.pipeline.exporters import read_transcript
-from meetsplit.pipeline.mapped import laid_down, let_go
-from meetsplit.pipeline.preflight import preflight
+from meetsplit.pipeline.events import Event, Finished, Notice, ignore_events
+from meetsplit.pipeline.formats import read_transcript
+from meetsplit.pipeline.models.selection import preflight
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Settings, from_toml
-from meetsplit.pipeline.together import Microphone, Together, together
-from meetsplit.pipeline.workbench import Workbench, fingerprint, keys
 
 RATE, LENGTH = 16000, 18.0
 SAMPLE = Path(__file__).parents[1] / "sample_data" / "standup.m4a"
@@ -189,27 +189,27 @@ def test_streams_are_the_channels_own_sound(tmp_path: Path) -> None:
 
 def test_long_sound_waits_on_the_disk_and_is_the_same(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).standard_normal(100_001).astype(np.float32)
-    kept = laid_down((samples[at : at + 7000] for at in range(0, len(samples), 7000)), tmp_path / "new")
+    kept = to_memmap((samples[at : at + 7000] for at in range(0, len(samples), 7000)), tmp_path / "new")
     audio = Audio(kept, RATE)
     assert np.array_equal(audio.samples, samples)
     part = audio.crop(Span(1.0, 2.0))
-    let_go(part)
+    release_pages(part)
     assert np.array_equal(part.samples, samples[RATE : 2 * RATE])
     assert not list((tmp_path / "new").iterdir())
-    let_go(Audio(samples, RATE))
-    assert len(laid_down([], tmp_path)) == 0
+    release_pages(Audio(samples, RATE))
+    assert len(to_memmap([], tmp_path)) == 0
 
 
 def test_no_room_for_long_sound_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be put down there"):
-        laid_down([np.zeros(10, np.float32)], tmp_path / "file")
+        to_memmap([np.zeros(10, np.float32)], tmp_path / "file")
 
 
 def test_long_recordings_are_read_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = stereo(tmp_path / "call.wav", call())
     plain = read(path, 8000)
-    monkeypatch.setattr("meetsplit.pipeline.audio.IN_MEMORY", 1.0)
+    monkeypatch.setattr("meetsplit.pipeline.audio.reading.IN_MEMORY", 1.0)
     assert np.array_equal(read(path, 8000, folder=tmp_path).samples, plain.samples)
 
 
@@ -220,9 +220,9 @@ def test_what_cannot_be_split_is_a_sentence(tmp_path: Path) -> None:
     mono = tmp_path / "mono.wav"
     write_wav(mono, call()[0])
     with pytest.raises(AudioError, match="has one channel"):
-        microphones.everybody(mono, RATE, tmp_path, nobody)
+        reading.everybody(mono, RATE, tmp_path, ignore_events)
     with pytest.raises(AudioError, match="hold the same sound"):
-        microphones.everybody(stereo(tmp_path / "twice.wav", [call()[0]] * 2), RATE, tmp_path, nobody)
+        reading.everybody(stereo(tmp_path / "twice.wav", [call()[0]] * 2), RATE, tmp_path, ignore_events)
     with pytest.raises(SettingsError, match="channels are the number of speakers"):
         Settings(channels="split", num_speakers=2)
     with pytest.raises(SettingsError, match="who speaks: drop"):
@@ -235,8 +235,8 @@ def test_channels_that_share_most_speech_are_noticed(tmp_path: Path) -> None:
     both = sum(alone())
     rng, events = np.random.default_rng(0), list[Event]()
     room = [np.asarray(np.roll(both, shift) + 0.01 * rng.standard_normal(len(both)), np.float32) for shift in (0, 900)]
-    microphones.everybody(stereo(tmp_path / "room.wav", [Audio(samples, RATE) for samples in room]), RATE, tmp_path, events.append)
-    assert [event.text for event in events if isinstance(event, Noticed) and "most speech is in several channels" in event.text]
+    reading.everybody(stereo(tmp_path / "room.wav", [Audio(samples, RATE) for samples in room]), RATE, tmp_path, events.append)
+    assert [event.text for event in events if isinstance(event, Notice) and "most speech is in several channels" in event.text]
 
 
 def test_a_settings_file_may_ask(tmp_path: Path) -> None:
@@ -256,27 +256,27 @@ def test_no_model_for_who_speaks_when(tmp_path: Path) -> None:
 
 
 def test_calls_are_suggested_to_be_split_and_rooms_are_not(tmp_path: Path) -> None:
-    said = microphones.suggestion(stereo(tmp_path / "call.wav", call()))
+    said = reading.suggestion(stereo(tmp_path / "call.wav", call()))
     assert said is not None
     assert "--channels split" in said
     both = sum(alone())
     room = [Audio(np.asarray(gain * np.roll(both, shift), np.float32), RATE) for gain, shift in ((1.0, 0), (0.8, 12))]
     dead = [call()[0], Audio(np.zeros(len(both), np.float32), RATE)]
     for name, sound in (("room", room), ("dead", dead), ("bleed", call(silent=1)), ("mono", call()[:1])):
-        assert microphones.suggestion(stereo(tmp_path / f"{name}.wav", sound)) is None
+        assert reading.suggestion(stereo(tmp_path / f"{name}.wav", sound)) is None
     (tmp_path / "text.wav").write_text("no sound")
-    assert microphones.suggestion(tmp_path / "text.wav") is None
+    assert reading.suggestion(tmp_path / "text.wav") is None
 
 
 # Several files
 
 
 def test_places_of_files() -> None:
-    assert Microphone.placed("ben.wav@1.5") == Microphone(Path("ben.wav"), 1.5)
-    assert Microphone.placed("ben.wav") == Microphone(Path("ben.wav"))
+    assert SpeakerFile.placed("ben.wav@1.5") == SpeakerFile(Path("ben.wav"), 1.5)
+    assert SpeakerFile.placed("ben.wav") == SpeakerFile(Path("ben.wav"))
     for text, says in (("ben.wav@soon", "no number of seconds"), ("ben.wav@-1", "begins first has 0"), ("ben.wav@nan", "begins first")):
         with pytest.raises(SettingsError, match=says):
-            Microphone.placed(text)
+            SpeakerFile.placed(text)
     with pytest.raises(SettingsError, match="one file is nobody's meeting"):
         together("standup", ["anna.wav"])
     with pytest.raises(SettingsError, match="without a folder"):
@@ -286,7 +286,7 @@ def test_places_of_files() -> None:
 def test_a_file_named_like_a_place_is_meant_as_it_is(tmp_path: Path) -> None:
     odd = tmp_path / "ben@2.wav"
     odd.write_bytes(b"x")
-    assert Microphone.placed(str(odd)) == Microphone(odd)
+    assert SpeakerFile.placed(str(odd)) == SpeakerFile(odd)
 
 
 def test_files_lie_on_one_clock(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_files_lie_on_one_clock(tmp_path: Path) -> None:
     write_wav(tmp_path / "anna.wav", sound[0])
     write_wav(tmp_path / "ben.wav", sound[1].crop(Span(2.0, LENGTH)))
     meeting = together("standup", [tmp_path / "anna.wav", f"{tmp_path / 'ben.wav'}@2"])
-    channels = microphones.everybody(meeting, RATE, tmp_path, nobody)
+    channels = reading.everybody(meeting, RATE, tmp_path, ignore_events)
     assert [audio.start for audio in channels] == [0.0, 2.0]
     assert clock(channels).span == Span(0.0, LENGTH)
     found = diarized(channels, meeting.people)
@@ -302,10 +302,10 @@ def test_files_lie_on_one_clock(tmp_path: Path) -> None:
     shifted = diarized(tuple(sound))
     assert [turn.speaker for turn in found.turns] == [turn.speaker for turn in shifted.turns]
     assert all(abs(a.span.start - b.span.start) < 0.05 for a, b in zip(found.turns, shifted.turns, strict=True))
-    later = Together("standup", (meeting.microphones[0], Microphone(tmp_path / "ben.wav", 2.5)))
+    later = MultiFileRecording("standup", (meeting.microphones[0], SpeakerFile(tmp_path / "ben.wav", 2.5)))
     assert len({fingerprint(meeting), fingerprint(later), fingerprint(tmp_path / "anna.wav")}) == 3
     with pytest.raises(SettingsError, match="choose --channels split"):
-        Pipeline(Settings()).begin(meeting, Workbench(tmp_path / "bench"))
+        Pipeline(Settings()).open(meeting, StageCache(tmp_path / "bench"))
 
 
 # The whole way
@@ -367,11 +367,11 @@ def test_finished_stages_are_kept_and_a_mixed_run_hints(tmp_path: Path) -> None:
     for _ in range(2):
         heard.clear()
         asked = Settings(channels="split", script=script)
-        transcript = Pipeline(asked, tell=heard.append).process(path, Workbench(tmp_path / "bench")).transcript
+        transcript = Pipeline(asked, on_event=heard.append).open(path, StageCache(tmp_path / "bench")).transcript()
         assert transcript.speakers == ("SPEAKER_00", "SPEAKER_01")
     assert not [event for event in heard if isinstance(event, Finished)]
     rttm = tmp_path / "empty.rttm"
     rttm.write_text("")
-    pipeline = Pipeline(Settings(script=script, rttm=rttm, separator="none"), tell=heard.append)
-    pipeline.process(path, Workbench(tmp_path / "bench"))
-    assert not [event for event in heard if isinstance(event, Noticed) and "--channels" in event.text]
+    pipeline = Pipeline(Settings(script=script, rttm=rttm, separator="none"), on_event=heard.append)
+    pipeline.open(path, StageCache(tmp_path / "bench")).transcript()
+    assert not [event for event in heard if isinstance(event, Notice) and "--channels" in event.text]

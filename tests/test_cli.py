@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from meetsplit.cli import _dashed
-from meetsplit.pipeline.exporters import read_transcript, suffixes
+from meetsplit.pipeline.formats import read_transcript, suffixes
 
 RATE = 16000
 TURNS = ((0.5, 2.0, "ann"), (1.5, 2.0, "bob"), (4.0, 1.5, "ann"))

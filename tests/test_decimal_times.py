@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetsplit.pipeline import timeline
-from meetsplit.pipeline.data import Audio, Span, Turn, decimal_sum
+from meetsplit.pipeline.data import Audio, Span, Turn, decimal_sum, timeline
 from meetsplit.pipeline.diarizers.rttm import RttmDiarizer, read_rttm
 from meetsplit.pipeline.errors import ScoreError, SettingsError
-from meetsplit.pipeline.events import nobody
-from meetsplit.pipeline.plan import Cutting, plan
-from meetsplit.pipeline.transcribers.script import read_lines
+from meetsplit.pipeline.events import ignore_events
+from meetsplit.pipeline.overlap.regions import RegionOptions, plan
+from meetsplit.pipeline.transcribers.given_words import read_lines
 from meetsplit.scoring.lines import read_rttm as read_scored_rttm
 
 PAIRS = 2000
@@ -55,9 +54,9 @@ def test_touching_turns_give_no_region_to_take_apart(tmp_path: Path) -> None:
     path = tmp_path / "call.rttm"
     path.write_text(line("call", Decimal("0.1"), Decimal("0.2"), "A") + line("call", Decimal("0.3"), Decimal(1), "B"), "utf-8")
     audio = Audio(np.zeros(32000, np.float32), 16000)
-    turns = RttmDiarizer(path).diarize(audio, nobody)
+    turns = RttmDiarizer(path).diarize(audio, ignore_events)
     assert timeline.overlaps(turns) == ()
-    assert plan(turns, audio.span, cutting=Cutting("overlaps")).regions == ()
+    assert plan(turns, audio.span, cutting=RegionOptions("overlaps")).regions == ()
 
 
 def test_touching_words_of_a_ctm_touch(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.data import Audio, Span, Turn
-from meetsplit.pipeline.diarizers.annotations import audible, loudness
-from meetsplit.pipeline.diarizers.grouping import assigned, centroids, groups, joins, unit
-from meetsplit.pipeline.diarizers.hushed import hushed, progress_hook
+from meetsplit.pipeline.diarizers.clustering import assigned, centroids, groups, joins, unit
+from meetsplit.pipeline.diarizers.pyannote_compat import progress_hook, quiet_pyannote
+from meetsplit.pipeline.diarizers.pyannote_turns import audible, loudness
 from meetsplit.pipeline.diarizers.rttm import RttmDiarizer, read_rttm
 from meetsplit.pipeline.errors import MissingWeights, SettingsError, StageError
-from meetsplit.pipeline.events import Event, Noticed, Progressed, nobody
+from meetsplit.pipeline.events import Event, Notice, Progressed, ignore_events
 from meetsplit.pipeline.settings import Settings
 
 # grouping
@@ -117,7 +117,7 @@ def test_rttm_keeps_the_order_and_the_names(tmp_path: Path) -> None:
         tmp_path, ";; a comment", "SPKR-INFO x 1 <NA> <NA>", "", line("2", "1", "Alice"), line("0.5", "2", "Bob"), line("0.5", "1", "Åsa")
     )
     diarizer = RttmDiarizer(path)
-    turns = diarizer.diarize(Audio(np.zeros(16000 * 4, np.float32), 16000), nobody)
+    turns = diarizer.diarize(Audio(np.zeros(16000 * 4, np.float32), 16000), ignore_events)
     assert turns == (
         Turn(Span(0.5, 1.5), "SPEAKER_00"),
         Turn(Span(0.5, 2.5), "SPEAKER_01"),
@@ -131,7 +131,7 @@ def test_rttm_beyond_the_end_is_cut_and_told(tmp_path: Path) -> None:
     events: list[Event] = []
     turns = RttmDiarizer(path).diarize(Audio(np.zeros(32000, np.float32), 16000), events.append)
     assert [turn.span for turn in turns] == [Span(0, 1), Span(1, 2), Span(1.5, 2)]
-    told = [event.text for event in events if isinstance(event, Noticed)]
+    told = [event.text for event in events if isinstance(event, Notice)]
     assert told == [f"{path}: 2 of 4 turns reach beyond the recording's 2.0 s and were cut"]
 
 
@@ -162,14 +162,14 @@ def test_bad_rttm_is_a_sentence(tmp_path: Path, content: str, says: str) -> None
     silence = Audio(np.zeros(160000, np.float32), 16000)
     path = rttm(tmp_path, content)
     with pytest.raises(SettingsError, match=says) as caught:
-        RttmDiarizer.load(Settings(rttm=path), {}, "cpu").diarize(silence, nobody)
+        RttmDiarizer.load(Settings(rttm=path), {}, "cpu").diarize(silence, ignore_events)
     assert str(path) in str(caught.value)
 
 
 def test_a_file_about_several_recordings_is_asked_for_one(tmp_path: Path) -> None:
     path = rttm(tmp_path, line("0", "1", "A") + "\n" + line("0", "2", "B").replace("SPEAKER x", "SPEAKER two"))
     told = RttmDiarizer.load(Settings(rttm=path), {}, "cpu").about("two")
-    assert told.diarize(Audio(np.zeros(160000, np.float32), 16000), nobody) == (Turn(Span(0, 2), "SPEAKER_00"),)
+    assert told.diarize(Audio(np.zeros(160000, np.float32), 16000), ignore_events) == (Turn(Span(0, 2), "SPEAKER_00"),)
     assert told.names == (("SPEAKER_00", "B"),)
 
 
@@ -227,7 +227,7 @@ def test_a_failing_pipeline_is_a_stage_error() -> None:
         raise RuntimeError("out of luck")
 
     with pytest.raises(StageError, match="finding the speakers failed: out of luck"):
-        PyannoteDiarizer(fails, {}).diarize(hiss(1.0), nobody)
+        PyannoteDiarizer(fails, {}).diarize(hiss(1.0), ignore_events)
 
 
 def test_a_folder_without_a_pipeline_is_a_sentence(tmp_path: Path) -> None:
@@ -261,11 +261,14 @@ def test_the_overlapping_view_is_taken_not_the_exclusive_one() -> None:
         exclusive[Segment(0, 1.5), 0], exclusive[Segment(1.5, 3), 1] = "a", "b"
         return DiarizeOutput(both, exclusive)
 
-    assert PyannoteDiarizer(answers, {}).diarize(hiss(4.0), nobody) == (Turn(Span(0, 2), "SPEAKER_00"), Turn(Span(1, 3), "SPEAKER_01"))
+    assert PyannoteDiarizer(answers, {}).diarize(hiss(4.0), ignore_events) == (
+        Turn(Span(0, 2), "SPEAKER_00"),
+        Turn(Span(1, 3), "SPEAKER_01"),
+    )
 
 
 def test_hushed_hushes_and_then_no_more() -> None:
-    with hushed():
+    with quiet_pyannote():
         warnings.warn("noise", UserWarning, stacklevel=1)
     with pytest.warns(UserWarning, match="signal"):
         warnings.warn("signal", UserWarning, stacklevel=1)
@@ -313,7 +316,7 @@ def error_rate(truth: tuple[Turn, ...], found: tuple[Turn, ...]) -> float:
             made[Segment(turn.span.start, turn.span.end), number] = turn.speaker
         return made
 
-    with hushed():
+    with quiet_pyannote():
         return float(DiarizationErrorRate(collar=0.0)(annotation(truth), annotation(found)))
 
 
@@ -323,7 +326,7 @@ def test_the_call_is_diarized_well(call: tuple[Audio, tuple[Turn, ...]], embedde
 
     audio, truth = call
     diarizer = EmbeddedDiarizer.load(Settings(), embedded_weights, "cpu")
-    turns = diarizer.diarize(audio, nobody)
+    turns = diarizer.diarize(audio, ignore_events)
     assert len({turn.speaker for turn in turns}) == 2
     assert error_rate(truth, turns) <= 0.08
 
@@ -333,7 +336,7 @@ def test_asked_for_that_many_people(call: tuple[Audio, tuple[Turn, ...]], embedd
     from meetsplit.pipeline.diarizers.embedded import EmbeddedDiarizer
 
     audio = call[0].crop(Span(6.0, 20.0))
-    turns = EmbeddedDiarizer.load(Settings(num_speakers=people), embedded_weights, "cpu").diarize(audio, nobody)
+    turns = EmbeddedDiarizer.load(Settings(num_speakers=people), embedded_weights, "cpu").diarize(audio, ignore_events)
     assert len({turn.speaker for turn in turns}) == people
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from meetsplit.benchmarks.separation import si_sdr
 from meetsplit.pipeline.data import Audio, Samples, Speaker
+from meetsplit.pipeline.protocols import Unseparated
 from meetsplit.pipeline.separators.dictionary import WINDOW, DictionarySeparator, Recipe
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import Unseparated
+from meetsplit.scoring.separation import si_sdr
 
 RATE = 16_000
 Known = Mapping[Speaker, Sequence[Audio]]

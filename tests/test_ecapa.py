@@ -12,8 +12,8 @@ import torch
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.embedders.ecapa import LONGEST, EcapaEmbedder
 from meetsplit.pipeline.errors import MissingWeights, StageError
+from meetsplit.pipeline.protocols import Embedder
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import Embedder
 
 RATE = 16_000
 

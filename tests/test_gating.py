@@ -11,9 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meetsplit.pipeline import timeline
-from meetsplit.pipeline.audio import write_wav
-from meetsplit.pipeline.data import Audio, Span, Turn
+from meetsplit.pipeline.audio.reading import write_wav
+from meetsplit.pipeline.data import Audio, Span, Turn, timeline
 from meetsplit.pipeline.errors import OutputError, SettingsError
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers import formats

@@ -12,8 +12,8 @@ import torch
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.embedders.ge2e import DIMENSION, GE2E, HOP, PARTIAL, mel_frames, partial_starts, raised
 from meetsplit.pipeline.errors import StageError
+from meetsplit.pipeline.protocols import Embedder
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import Embedder
 
 RATE = 16000
 

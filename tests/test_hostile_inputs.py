@@ -14,19 +14,19 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from meetsplit.console.options import settle
-from meetsplit.pipeline.data import MadeBy, Segment, Span, Transcript, Turn, Word
+from meetsplit.pipeline.data import Provenance, Segment, Span, Transcript, Turn, Word
 from meetsplit.pipeline.errors import ScoreError, SettingsError
-from meetsplit.pipeline.exporters import export, names, read_transcript
-from meetsplit.pipeline.filing import export_again
+from meetsplit.pipeline.formats import export, names, read_transcript
+from meetsplit.pipeline.results.writing import export_again
 from meetsplit.pipeline.settings import Outputs, Settings
-from meetsplit.pipeline.transcribers.script import read_lines
+from meetsplit.pipeline.transcribers.given_words import read_lines
+from meetsplit.scoring.pairing import pair_up, read_accounts
 from meetsplit.scoring.protocol import Protocol
-from meetsplit.scoring.read import pair_up, read_accounts
 from meetsplit.scoring.scores import score
 
 WORDS = (Word(Span(0.0, 1.0), "good", 0.5), Word(Span(1.0, 2.0), "morning"))
 GOOD = export(
-    Transcript("call", 9.0, (Segment("SPEAKER_00", WORDS),), (Turn(Span(0.0, 2.0), "SPEAKER_00"),), MadeBy("1")), "json", Outputs()
+    Transcript("call", 9.0, (Segment("SPEAKER_00", WORDS),), (Turn(Span(0.0, 2.0), "SPEAKER_00"),), Provenance("1")), "json", Outputs()
 )
 LIMITS = (*range(300, 1100, 33), 100_000)
 

@@ -19,10 +19,10 @@ import torch
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
 from meetsplit.pipeline.errors import MissingWeights, StageError
-from meetsplit.pipeline.model_yaml import LARGEST, document
+from meetsplit.pipeline.models.model_yaml import LARGEST, document
+from meetsplit.pipeline.models.speechbrain_folder import open_folder
 from meetsplit.pipeline.separators.sepformer import SepformerSeparator
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.speechbrain_folder import open_folder
 
 RATE = 16_000
 
@@ -560,9 +560,9 @@ def test_the_older_pyannote_layout_opens_with_networks_from_the_hub(
     tiny_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """speaker-diarization-3.1 names its networks by hub ids and brings no PLDA."""
-    from meetsplit.pipeline import weights
     from meetsplit.pipeline.diarizers.pyannote import PyannoteDiarizer
-    from meetsplit.pipeline.events import nobody
+    from meetsplit.pipeline.events import ignore_events
+    from meetsplit.pipeline.models import weights
 
     (tmp_path / "config.yaml").write_text(
         "version: 3.1.0\npipeline:\n  name: pyannote.audio.pipelines.SpeakerDiarization\n  params:\n"
@@ -581,7 +581,7 @@ def test_the_older_pyannote_layout_opens_with_networks_from_the_hub(
     monkeypatch.setattr(weights, "fetch", fetch)
     diarizer = PyannoteDiarizer.load(Settings(), {"pipeline": tmp_path}, "cpu")
     assert sorted(asked) == [("pyannote/segmentation-3.0", None), ("pyannote/wespeaker-voxceleb-resnet34-LM", "abc")]
-    assert isinstance(diarizer.diarize(noise(6.0), nobody), tuple)
+    assert isinstance(diarizer.diarize(noise(6.0), ignore_events), tuple)
 
 
 def test_the_wespeaker_network_of_the_public_pipelines_opens(tmp_path: Path) -> None:

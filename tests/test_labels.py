@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetsplit.pipeline import labels, shelf
-from meetsplit.pipeline.channels import diarized
-from meetsplit.pipeline.data import Audio, Span, Turn
+from meetsplit.pipeline.cache import run_cache
+from meetsplit.pipeline.channels.activity import diarized
+from meetsplit.pipeline.data import Audio, Span, Turn, labels
 from meetsplit.pipeline.diarizers.rttm import RttmDiarizer, read_rttm
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.events import Event, Noticed, nobody
-from meetsplit.pipeline.exporters import read_transcript
-from meetsplit.pipeline.filing import file_away
+from meetsplit.pipeline.events import Event, Notice, Progressed, ignore_events
+from meetsplit.pipeline.formats import read_transcript
+from meetsplit.pipeline.results.writing import file_away
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
 
@@ -55,7 +55,7 @@ def test_names_without_numbers_are_numbered_in_order() -> None:
 def test_labels_of_an_rttm_keep_their_numbers(tmp_path: Path) -> None:
     path = rttm(tmp_path / "call.rttm", (0, 1, "SPEAKER_01"), (1, 1, "SPEAKER_00"), (2, 1, "Ann"), (3, 1, "SPEAKER_07"))
     diarizer = RttmDiarizer(path)
-    turns = diarizer.diarize(SILENCE, nobody)
+    turns = diarizer.diarize(SILENCE, ignore_events)
     assert [turn.speaker for turn in turns] == ["SPEAKER_01", "SPEAKER_00", "SPEAKER_02", "SPEAKER_07"]
     assert diarizer.names == (("SPEAKER_02", "Ann"),)
 
@@ -75,8 +75,8 @@ def test_a_label_means_one_person_in_text_tracks_and_names(tmp_path: Path) -> No
     )
     outputs = Outputs(tmp_path / "out", formats=("json", "txt", "csv"), names=(("SPEAKER_01", "Alice"), ("SPEAKER_09", "Bob")))
     told: list[Event] = []
-    with shelf.bench(call, settings, keep=False) as bench:
-        file_away(Pipeline(settings, tell=told.append), call, outputs, "call", bench=bench, tell=told.append)
+    with run_cache.bench(call, settings, keep=False) as bench:
+        file_away(Pipeline(settings, on_event=told.append), call, outputs, "call", bench=bench, on_event=told.append)
     transcript = read_transcript((tmp_path / "out" / "call.json").read_text("utf-8"))
     assert [(segment.speaker, segment.text) for segment in transcript.segments] == [("SPEAKER_01", "first"), ("SPEAKER_00", "second")]
     assert transcript.names == (("SPEAKER_01", "Alice"),)
@@ -85,7 +85,8 @@ def test_a_label_means_one_person_in_text_tracks_and_names(tmp_path: Path) -> No
         sound = np.frombuffer(track.readframes(track.getnframes()), "<i2")
     assert np.abs(sound[: 2 * RATE]).max() > 5000, "Alice speaks first"
     assert not sound[4 * RATE :].any()
-    assert any("SPEAKER_09=Bob is not used: call has no SPEAKER_09" in event.text for event in told if isinstance(event, Noticed))
+    assert [event.done for event in told if isinstance(event, Progressed) and event.stage == "write"] == [1, 2, 3]
+    assert any("SPEAKER_09=Bob is not used: call has no SPEAKER_09" in event.text for event in told if isinstance(event, Notice))
 
 
 def test_microphones_called_like_labels_keep_them() -> None:

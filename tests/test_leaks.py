@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from meetsplit.pipeline import downloads, weights, wheels
 from meetsplit.pipeline.errors import MissingWeights
-from meetsplit.pipeline.events import nobody
-from meetsplit.pipeline.sources import Hub, Wheel
+from meetsplit.pipeline.events import ignore_events
+from meetsplit.pipeline.models import hub, weights, wheels
+from meetsplit.pipeline.models.sources import Hub, Wheel
 from meetsplit.scoring.bounded import Bounded, Limits
 from meetsplit.scoring.normalize import Spoken, Token
 from meetsplit.speakers import formats
@@ -57,8 +57,8 @@ def server(onward: str | None = None) -> Iterator[tuple[int, list[tuple[str, str
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"], ids=["another name", "another port"])
 def test_a_token_does_not_follow_a_redirect_to_another_server(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with server() as (port, strange), server(f"http://{host}:{port}") as (first, own):
-        monkeypatch.setattr(downloads, "_endpoint", lambda: f"http://127.0.0.1:{first}")
-        assert downloads.hub_refusal(Hub("some/thing"), TOKEN, 5.0) is not None
+        monkeypatch.setattr(hub, "_endpoint", lambda: f"http://127.0.0.1:{first}")
+        assert hub.hub_refusal(Hub("some/thing"), TOKEN, 5.0) is not None
     assert [token for _, token in own] == [f"Bearer {TOKEN}"]
     assert [token for _, token in strange] == [None]
 
@@ -80,8 +80,8 @@ def test_a_token_follows_a_redirect_on_its_own_server(monkeypatch: pytest.Monkey
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Renamed) as made:
         threading.Thread(target=made.serve_forever, daemon=True).start()
-        monkeypatch.setattr(downloads, "_endpoint", lambda: f"http://127.0.0.1:{made.server_address[1]}")
-        assert downloads.hub_refusal(Hub("some/old"), TOKEN, 5.0) is None
+        monkeypatch.setattr(hub, "_endpoint", lambda: f"http://127.0.0.1:{made.server_address[1]}")
+        assert hub.hub_refusal(Hub("some/old"), TOKEN, 5.0) is None
         made.shutdown()
     assert heard == [f"Bearer {TOKEN}"] * 2
 
@@ -120,7 +120,7 @@ def test_pip_takes_no_code_from_the_current_folder(tmp_path: Path) -> None:
     source = Wheel("tinyvoice", "1.0", "tinyvoice/x.bin", "0" * 64, "MIT", "state")
     assert not wheels.wheel_reachable(source, 5.0)
     with pytest.raises(MissingWeights, match="pip says: No matching distribution found"):
-        weights.fetch(source, stage="diarize", cache=tmp_path / "cache", offline=False, token=None, tell=nobody)
+        weights.fetch(source, stage="diarize", cache=tmp_path / "cache", offline=False, token=None, on_event=ignore_events)
 
 
 @pytest.mark.usefixtures("planted")

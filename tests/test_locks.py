@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from meetsplit.jobs.store import Store
-from meetsplit.pipeline import locks, shelf
+from meetsplit.jobs.job_store import Store
+from meetsplit.pipeline.cache import run_cache
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.locks import locked, remove_locked, try_lock
+from meetsplit.pipeline.files import locks
+from meetsplit.pipeline.files.locks import locked, remove_locked, try_lock
 
 
 def waiting_for(path: Path) -> tuple[threading.Thread, threading.Event, threading.Event]:
@@ -115,7 +116,7 @@ def test_a_lock_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
 
 def test_waiting_for_another_run_of_the_same_recording_is_said(call: Any) -> None:
     call.run()
-    (folder,) = shelf.runs_folder(call.settings).iterdir()
+    (folder,) = run_cache.runs_folder(call.settings).iterdir()
     held = try_lock(folder / "lock")
     assert held is not None
     heard: list[Any] = []
@@ -124,6 +125,6 @@ def test_waiting_for_another_run_of_the_same_recording_is_said(call: Any) -> Non
         heard.append(event)
         held.close()
 
-    with shelf.bench(call.path, call.settings, tell=hear):
+    with run_cache.bench(call.path, call.settings, on_event=hear):
         pass
     assert [event.text for event in heard] == [f"waiting for another meetsplit that works on the same recording: {call.path}"]

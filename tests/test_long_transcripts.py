@@ -15,15 +15,28 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from meetsplit.pipeline import timeline
-from meetsplit.pipeline.data import Audio, Heard, MadeBy, Outline, Samples, Segment, Span, Speaker, Transcript, Turn, Word, join_words
-from meetsplit.pipeline.exporters import export, names, talk_time, vtt
-from meetsplit.pipeline.exporters.lines import Layout, _pleasant, lines
-from meetsplit.pipeline.exporters.subtitles import LONGEST, MOST_WORDS, SHORTEST, Cue, Spoken, cues, spoken
-from meetsplit.pipeline.exporters.text import width
+from meetsplit.pipeline.data import (
+    Audio,
+    ClipTranscript,
+    Provenance,
+    Samples,
+    Segment,
+    Span,
+    Speaker,
+    StreamInfo,
+    Transcript,
+    Turn,
+    Word,
+    join_words,
+    timeline,
+)
+from meetsplit.pipeline.formats import export, names, talk_time, vtt
+from meetsplit.pipeline.formats.cues import LONGEST, MOST_WORDS, SHORTEST, Cue, Spoken, cues, spoken
+from meetsplit.pipeline.formats.line_breaking import Layout, _pleasant, lines
+from meetsplit.pipeline.formats.text import width
 from meetsplit.pipeline.merge import merge
-from meetsplit.pipeline.plan import Cutting, plan
-from meetsplit.pipeline.recast import recast
+from meetsplit.pipeline.overlap.regions import RegionOptions, plan
+from meetsplit.pipeline.overlap.resegmentation import resegment
 from meetsplit.pipeline.settings import Outputs, Separate
 
 TEXTS = ("yes", "well,", "no.", "perhaps", "今日", "は", "Donaudampfschifffahrt", "(so", "it", "is).")
@@ -44,7 +57,7 @@ def transcript(seed: int, count: int, people: int, *, step: float = 0.3, length:
         words = [Word(Span(a, b), str(rng.choice(TEXTS)), 0.5) for a, b in itertools.pairwise(edges)]
         segments.append(Segment(speaker, tuple(words), "en", review=("overlap-unresolved",) if number % 7 == 0 else ()))
     segments.sort(key=lambda segment: (segment.span, segment.speaker))
-    return Transcript("call", at + 10, tuple(segments), tuple(sorted(turns)), MadeBy("0"), (("SPEAKER_01", "Bo Li"),))
+    return Transcript("call", at + 10, tuple(segments), tuple(sorted(turns)), Provenance("0"), (("SPEAKER_01", "Bo Li"),))
 
 
 drawn = st.builds(
@@ -262,8 +275,8 @@ def test_the_work_of_writing_grows_with_the_transcript(name: str, shape: str) ->
 def test_the_work_between_turns_and_segments_grows_with_the_transcript(separate: Separate, shape: str) -> None:
     def planned(long: Transcript) -> object:
         within = Span(0.0, long.duration)
-        found = plan(long.turns, within, cutting=Cutting(separate))
-        heard = [(Outline(clip.speaker, clip.span, clip.turns), Heard((Word(clip.span, "yes"),))) for clip in found.clips]
+        found = plan(long.turns, within, cutting=RegionOptions(separate))
+        heard = [(StreamInfo(clip.speaker, clip.span, clip.turns), ClipTranscript((Word(clip.span, "yes"),))) for clip in found.clips]
         return merge(heard, long.turns, within)
 
     assert grows(planned, SHAPES[shape], 120) < 6
@@ -280,10 +293,10 @@ class NeverAsked:
 
 @pytest.mark.parametrize("shape", ["in turn", "one person"])
 def test_the_work_of_correcting_turns_grows_with_the_transcript(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meetsplit.pipeline.recast.ENOUGH", 1e9)
+    monkeypatch.setattr("meetsplit.pipeline.overlap.resegmentation.ENOUGH", 1e9)
 
     def corrected(long: Transcript) -> object:
-        return recast(Audio(np.zeros(round(long.duration * 8000), np.float32), 8000), long.turns, NeverAsked())
+        return resegment(Audio(np.zeros(round(long.duration * 8000), np.float32), 8000), long.turns, NeverAsked())
 
     assert grows(corrected, SHAPES[shape], 100) < 6
 
@@ -309,7 +322,7 @@ def test_touching_cues_are_found_without_copying_the_rest() -> None:
 def test_no_cue_holds_a_wall_of_words() -> None:
     turns = [(f"SPEAKER_{number:02d}", number / 1000) for number in range(3 * MOST_WORDS)]
     segments = tuple(Segment(speaker, (Word(Span(start, start + 1), "yes"),)) for speaker, start in turns)
-    crowd = Transcript("call", 10.0, segments, (), MadeBy("0"))
+    crowd = Transcript("call", 10.0, segments, (), Provenance("0"))
     found = cues(spoken(crowd), Layout(42, 2, lambda speaker, shared: ""))
     assert sum(len(cue.words) for cue in found) == len(turns)
     assert max(len(cue.words) for cue in found) <= MOST_WORDS + 1

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meetsplit.pipeline.data import Audio, Heard, Outline, Patch, Segment, Span, Stream, Turn, Word
-from meetsplit.pipeline.isolate import isolate
+from meetsplit.pipeline.data import Audio, ClipTranscript, OverlapResult, Segment, Span, Stream, StreamInfo, Turn, Word
 from meetsplit.pipeline.merge import Reading, merge
-from meetsplit.pipeline.plan import Cutting
+from meetsplit.pipeline.overlap.regions import RegionOptions
+from meetsplit.pipeline.overlap.streams import isolate
 
 RATE = 1000
 WHOLE = Span(0.0, 30.0)
@@ -23,8 +23,8 @@ def word(text: str, start: float, end: float) -> Word:
     return Word(Span(start, end), text)
 
 
-def outline(start: float, end: float, *patches: Patch, speaker: str = "A", turns: tuple[Span, ...] | None = None) -> Outline:
-    return Outline(speaker, Span(start, end), turns or (Span(start, end),), patches)
+def outline(start: float, end: float, *patches: OverlapResult, speaker: str = "A", turns: tuple[Span, ...] | None = None) -> StreamInfo:
+    return StreamInfo(speaker, Span(start, end), turns or (Span(start, end),), patches)
 
 
 def texts(segments: Sequence[Segment]) -> list[str]:
@@ -55,19 +55,23 @@ def scripts(draw: st.DrawFn) -> tuple[list[Turn], dict[str, list[Word]]]:
     return turns, words
 
 
-def hear(stream: Stream, words: Sequence[Word], jitter: float) -> Heard:
+def hear(stream: Stream, words: Sequence[Word], jitter: float) -> ClipTranscript:
     """What a faithful transcriber hears: every word that sounds in the clip, as far as it does, not quite on time."""
     heard = []
     for said in words:
         start, end = max(said.span.start + jitter, stream.span.start), min(said.span.end + jitter, stream.span.end)
         if end - start > 0.04:
             heard.append(word(said.text, start, end))
-    return Heard(tuple(heard), "en")
+    return ClipTranscript(tuple(heard), "en")
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-@given(scripts(), st.sampled_from([Cutting(), Cutting(longest=2.0), Cutting(longest=5.0, join=0.0)]), st.sampled_from([0.0, 0.01, -0.015]))
-def test_every_word_once_under_its_speaker(script: tuple[list[Turn], dict[str, list[Word]]], cutting: Cutting, jitter: float) -> None:
+@given(
+    scripts(),
+    st.sampled_from([RegionOptions(), RegionOptions(longest=2.0), RegionOptions(longest=5.0, join=0.0)]),
+    st.sampled_from([0.0, 0.01, -0.015]),
+)
+def test_every_word_once_under_its_speaker(script: tuple[list[Turn], dict[str, list[Word]]], cutting: RegionOptions, jitter: float) -> None:
     turns, words = script
     streams = isolate(Audio(np.zeros(round(WHOLE.end * RATE), np.float32), RATE), turns, None, cutting=cutting)
     # Every second clip is heard a little late or early, so that the two sides of a cut disagree.
@@ -88,44 +92,48 @@ def test_every_word_once_under_its_speaker(script: tuple[list[Turn], dict[str, l
 @settings(deadline=None, max_examples=50)
 @given(st.permutations(range(4)))
 def test_the_order_of_stretches_does_not_matter(order: list[int]) -> None:
-    heard = [(outline(at * 2, at * 2 + 1, speaker="AB"[at % 2]), Heard((word(f"w{at}", at * 2, at * 2 + 0.5),))) for at in range(4)]
+    heard = [
+        (outline(at * 2, at * 2 + 1, speaker="AB"[at % 2]), ClipTranscript((word(f"w{at}", at * 2, at * 2 + 0.5),))) for at in range(4)
+    ]
     assert merge([heard[n] for n in order], [], WHOLE) == merge(heard, [], WHOLE)
 
 
 def test_a_word_at_a_cut_is_kept_by_the_side_that_owns_the_moment() -> None:
     left, right = outline(0, 10.25, turns=(Span(0, 10),)), outline(9.75, 20, turns=(Span(10, 20),))
     heard = [
-        (left, Heard((word("the", 9.3, 9.6), word("budget", 9.6, 10.02), word("ne", 10.05, 10.25)))),
-        (right, Heard((word("get", 9.75, 10.0), word("next", 10.04, 10.4), word("year", 10.5, 10.9)))),
+        (left, ClipTranscript((word("the", 9.3, 9.6), word("budget", 9.6, 10.02), word("ne", 10.05, 10.25)))),
+        (right, ClipTranscript((word("get", 9.75, 10.0), word("next", 10.04, 10.4), word("year", 10.5, 10.9)))),
     ]
     assert texts(merge(heard, [], WHOLE)) == ["the budget next year"]
 
 
 def test_a_word_that_only_one_side_heard_stays() -> None:
     left, right = outline(0, 10.25, turns=(Span(0, 10),)), outline(9.75, 20, turns=(Span(10, 20),))
-    heard = [(left, Heard((word("late", 10.05, 10.2),))), (right, Heard((word("early", 9.8, 9.95),)))]
+    heard = [(left, ClipTranscript((word("late", 10.05, 10.2),))), (right, ClipTranscript((word("early", 9.8, 9.95),)))]
     assert texts(merge(heard, [], WHOLE)) == ["early late"]
 
 
 def test_one_word_against_two_is_one_moment() -> None:
     left, right = outline(0, 10.5, turns=(Span(0, 10),)), outline(9.5, 20, turns=(Span(10, 20),))
     heard = [
-        (left, Heard((word("gonna", 9.6, 9.98),))),
-        (right, Heard((word("going", 9.6, 9.8), word("to", 9.8, 9.98), word("be", 10.1, 10.3)))),
+        (left, ClipTranscript((word("gonna", 9.6, 9.98),))),
+        (right, ClipTranscript((word("going", 9.6, 9.8), word("to", 9.8, 9.98), word("be", 10.1, 10.3)))),
     ]
     assert texts(merge(heard, [], WHOLE)) == ["gonna be"]
 
 
 def test_the_same_word_said_twice_stays_twice() -> None:
     left, right = outline(0, 10.25, turns=(Span(0, 10),)), outline(9.75, 20, turns=(Span(10, 20),))
-    heard = [(left, Heard((word("yes", 9.5, 9.8),))), (right, Heard((word("yes", 9.9, 10.2),)))]
+    heard = [(left, ClipTranscript((word("yes", 9.5, 9.8),))), (right, ClipTranscript((word("yes", 9.9, 10.2),)))]
     assert texts(merge(heard, [], WHOLE)) == ["yes yes"]
-    echo = [(outline(0, 2), Heard((word("yes", 1, 1.5),))), (outline(0, 2, speaker="B"), Heard((word("yes", 1, 1.5),)))]
+    echo = [(outline(0, 2), ClipTranscript((word("yes", 1, 1.5),))), (outline(0, 2, speaker="B"), ClipTranscript((word("yes", 1, 1.5),)))]
     assert texts(merge(echo, [], WHOLE)) == ["yes", "yes"]
 
 
 def test_words_are_held_inside_their_stretch_and_the_recording() -> None:
-    heard = [(outline(1, 2), Heard((word("early", 0.5, 1.2), word("late", 1.8, 2.6), word("elsewhere", 5, 6), word("", 1.2, 1.3))))]
+    heard = [
+        (outline(1, 2), ClipTranscript((word("early", 0.5, 1.2), word("late", 1.8, 2.6), word("elsewhere", 5, 6), word("", 1.2, 1.3))))
+    ]
     (segment,) = merge(heard, [], Span(0, 1.9))
     assert segment.words == (word("early", 1, 1.2), word("late", 1.8, 1.9))
 
@@ -142,31 +150,31 @@ def test_words_are_held_inside_their_stretch_and_the_recording() -> None:
     ],
 )
 def test_segments_end_at_pauses_and_sentences(words: list[tuple[str, float, float]], expected: list[str]) -> None:
-    assert texts(merge([(outline(0, 10), Heard(tuple(word(*w) for w in words)))], [], WHOLE)) == expected
+    assert texts(merge([(outline(0, 10), ClipTranscript(tuple(word(*w) for w in words)))], [], WHOLE)) == expected
 
 
 def test_long_speech_is_divided_at_the_longest_silence_in_its_middle() -> None:
     words = [word(f"w{n}", n * 0.5 + (0.3 if n > 30 else 0.0), n * 0.5 + 0.5 + (0.3 if n > 30 else 0.0)) for n in range(50)]
-    segments = merge([(outline(0, 30), Heard(tuple(words)))], [], WHOLE, reading=Reading(longest=20.0))
+    segments = merge([(outline(0, 30), ClipTranscript(tuple(words)))], [], WHOLE, reading=Reading(longest=20.0))
     assert [len(segment.words) for segment in segments] == [31, 19]
     endless = [word("aaa", 0, 29)]
-    assert len(merge([(outline(0, 30), Heard(tuple(endless)))], [], WHOLE)) == 1
+    assert len(merge([(outline(0, 30), ClipTranscript(tuple(endless)))], [], WHOLE)) == 1
 
 
 def test_a_change_of_language_ends_a_segment() -> None:
-    heard = [(outline(0, 1), Heard((word("yes", 0, 1),), "en")), (outline(1.5, 3), Heard((word("ja", 1.5, 2),), "de"))]
+    heard = [(outline(0, 1), ClipTranscript((word("yes", 0, 1),), "en")), (outline(1.5, 3), ClipTranscript((word("ja", 1.5, 2),), "de"))]
     assert [(s.text, s.language) for s in merge(heard, [], WHOLE)] == [("yes", "en"), ("ja", "de")]
 
 
 def test_segments_know_what_their_words_were_heard_in() -> None:
     patches = (
-        Patch(Span(1, 2), ("A", "B"), "separated", 0.4),
-        Patch(Span(2, 2.5), ("A", "B"), "separated", 0.2),
-        Patch(Span(5, 6), ("A", "B", "C"), "mixture", 0.01, ("overlap-unresolved",)),
+        OverlapResult(Span(1, 2), ("A", "B"), "separated", 0.4),
+        OverlapResult(Span(2, 2.5), ("A", "B"), "separated", 0.2),
+        OverlapResult(Span(5, 6), ("A", "B", "C"), "mixture", 0.01, ("overlap-unresolved",)),
     )
     words = (word("plain", 0, 0.9), word("voiced.", 0.95, 2.2), word("doubtful", 5.1, 5.4), word("clean", 8, 9))
     turns = [Turn(Span(0, 10), "A"), Turn(Span(1, 2.5), "B"), Turn(Span(5, 6), "C")]
-    found = merge([(outline(0, 10, *patches), Heard(words))], turns, WHOLE)
+    found = merge([(outline(0, 10, *patches), ClipTranscript(words))], turns, WHOLE)
     assert [(s.text, s.source, s.overlap, s.margin, s.review) for s in found] == [
         ("plain voiced.", "separated", True, 0.2, ()),
         ("doubtful", "mixture", True, None, ("overlap-unresolved",)),
@@ -176,7 +184,7 @@ def test_segments_know_what_their_words_were_heard_in() -> None:
 
 def test_a_stream_and_its_outline_give_the_same() -> None:
     stream = Stream("A", Audio(np.zeros(5 * RATE, np.float32), RATE, 1.0), (Span(1.2, 5.8),))
-    answer = Heard((word("so", 1.5, 2),))
+    answer = ClipTranscript((word("so", 1.5, 2),))
     assert merge([(stream, answer)], [], WHOLE) == merge([(stream.outline, answer)], [], WHOLE)
 
 
@@ -184,7 +192,7 @@ def test_many_words_take_no_time() -> None:
     heard = [
         (
             outline(at, at + 1.2, turns=(Span(at, at + 1),)),
-            Heard(tuple(word(f"{at}.{n}", at + n / 10, at + n / 10 + 0.1) for n in range(10))),
+            ClipTranscript(tuple(word(f"{at}.{n}", at + n / 10, at + n / 10 + 0.1) for n in range(10))),
         )
         for at in range(2000)
     ]

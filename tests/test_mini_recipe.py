@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from whisper.model import ModelDimensions
 
-from meetsplit.training.course import Course
-from meetsplit.training.mini_clips import Studio, noises, paced, piece, put
-from meetsplit.training.mini_corpus import Corpus, Place, held_out
-from meetsplit.training.mini_exam import errors
-from meetsplit.training.mini_model import Pupil, expanded, full, kept
-from meetsplit.training.mini_targets import IGNORE, Batch, Codebook, batch, codebook, example
-from meetsplit.training.mini_text import Phrasebook, phrasebook
-from meetsplit.training.mini_voices import RATE, Spoken, Timed
-from meetsplit.training.mini_whisper import Plan, course, lesson
+from meetsplit.training.mini_whisper.clips import Studio, noises, paced, piece, put
+from meetsplit.training.mini_whisper.corpus import Corpus, Place, held_out
+from meetsplit.training.mini_whisper.evaluation import errors
+from meetsplit.training.mini_whisper.model import Pupil, expanded, full, kept
+from meetsplit.training.mini_whisper.sentences import Phrasebook, phrasebook
+from meetsplit.training.mini_whisper.targets import IGNORE, Batch, Codebook, batch, codebook, example
+from meetsplit.training.mini_whisper.train import Plan, course, lesson
+from meetsplit.training.mini_whisper.voices import RATE, Spoken, Timed
+from meetsplit.training.trainer import Course
 
 STANDUP = Path(__file__).parents[1] / "sample_data" / "standup.txt"
 TINY = ModelDimensions(80, 1500, 32, 2, 1, 51865, 448, 32, 2, 2)

@@ -12,19 +12,19 @@ import pytest
 import torch
 import whisper
 
-from meetsplit.pipeline.audio import read
+from meetsplit.pipeline.audio.reading import read, write_wav
 from meetsplit.pipeline.data import Audio, Span
-from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
-from meetsplit.scoring.accounts import Utterance, account
+from meetsplit.scoring.pairing import Pair, read_accounts
 from meetsplit.scoring.protocol import Protocol
-from meetsplit.scoring.read import Pair, read_accounts
 from meetsplit.scoring.scores import score
-from meetsplit.training.mini_exam import errors
-from meetsplit.training.mini_model import expanded
-from meetsplit.training.mini_targets import english
+from meetsplit.scoring.sessions import Utterance, account
+from meetsplit.training.mini_whisper.evaluation import errors
+from meetsplit.training.mini_whisper.model import expanded
+from meetsplit.training.mini_whisper.targets import english
 
 ROOT = Path(__file__).parents[1]
 STORED = ROOT / "tests" / "models" / "mini-whisper.safetensors"
@@ -82,7 +82,7 @@ def test_undisturbed_utterances_are_understood_and_timed(transcriber: WhisperTra
     clips = list(alone(meeting))
     assert len(clips) >= 8
     totals, off = np.zeros(2), []
-    for (clip, text, timed), heard in zip(clips, transcriber.transcribe([clip for clip, _, _ in clips], nobody), strict=True):
+    for (clip, text, timed), heard in zip(clips, transcriber.transcribe([clip for clip, _, _ in clips], ignore_events), strict=True):
         assert heard.language == "en"
         assert all(clip.span.start <= word.span.start <= word.span.end <= clip.span.end for word in heard.words)
         totals += errors(" ".join(word.text for word in heard.words), text)
@@ -97,14 +97,14 @@ def test_undisturbed_utterances_are_understood_and_timed(transcriber: WhisperTra
 @pytest.mark.parametrize("level", [0.0, 1e-4])
 def test_where_nobody_speaks_nothing_is_heard(transcriber: WhisperTranscriber, level: float) -> None:
     noise = np.random.default_rng(0).standard_normal(16000 * 6).astype(np.float32) * np.float32(level)
-    (heard,) = transcriber.transcribe([Audio(noise, 16000)], nobody)
+    (heard,) = transcriber.transcribe([Audio(noise, 16000)], ignore_events)
     assert heard.words == ()
 
 
 def test_a_shifted_clip_shifts_its_words(transcriber: WhisperTranscriber, meeting: Audio) -> None:
-    clip, _, _ = next(alone(meeting))
+    clip, _, _ = min(alone(meeting), key=lambda one: one[0].duration)
     later = Audio(np.array(clip.samples), clip.rate, clip.start + 100.0)
-    here, there = (next(iter(transcriber.transcribe([one], nobody))).words for one in (clip, later))
+    here, there = (next(iter(transcriber.transcribe([one], ignore_events))).words for one in (clip, later))
     assert len(here) >= 5
     assert [word.text for word in here] == [word.text for word in there]
     np.testing.assert_allclose([w.span.start + 100 for w in here], [w.span.start for w in there], atol=1e-6)
@@ -115,14 +115,31 @@ def test_a_prompt_is_accepted(checkpoint: Path, meeting: Audio) -> None:
         Settings(initial_prompt="The report, the bank and Kubernetes.", language="en"), {"model": checkpoint}, "cpu"
     )
     clip, text, _ = next(alone(meeting))
-    (heard,) = prompted.transcribe([clip], nobody)
+    (heard,) = prompted.transcribe([clip], ignore_events)
     wrong, count = errors(" ".join(word.text for word in heard.words), text)
     assert wrong <= 0.2 * count
 
 
-def test_the_sample_meeting_with_true_turns(checkpoint: Path) -> None:
+def excerpt(meeting: Audio, folder: Path) -> Path:
+    """Fifty seconds of the sample meeting that begin and end between two turns, with much overlap: sound, turns and words."""
+    span = Span(30.4, 83.2)
+    write_wav(folder / "standup.wav", Audio(np.array(meeting.crop(span).samples), meeting.rate))
+    for suffix, times in (("rttm", (3,)), ("stm", (3, 4))):
+        kept = []
+        for line in (SAMPLE / f"standup.{suffix}").read_text("utf-8").splitlines():
+            fields = line.split()
+            if span.start <= float(fields[times[0]]) < span.end:
+                for at in times:
+                    fields[at] = f"{float(fields[at]) - span.start:.3f}"
+                kept.append(" ".join(fields) + "\n")
+        (folder / f"standup.{suffix}").write_text("".join(kept), "utf-8")
+    return folder / "standup.wav"
+
+
+def test_a_part_of_the_sample_meeting_with_true_turns(checkpoint: Path, meeting: Audio, tmp_path: Path) -> None:
+    recording = excerpt(meeting, tmp_path)
     settings = Settings(
-        rttm=SAMPLE / "standup.rttm",
+        rttm=tmp_path / "standup.rttm",
         transcriber="whisper",
         model=str(checkpoint),
         separator="adapted",
@@ -130,12 +147,13 @@ def test_the_sample_meeting_with_true_turns(checkpoint: Path) -> None:
         device="cpu",
         offline=True,
     )
-    transcript = Pipeline(settings).run(SAMPLE / "standup.m4a")
+    transcript = Pipeline(settings).run(recording)
     heard = (
         Utterance(Span(s.words[0].span.start, s.words[-1].span.end), s.speaker, " ".join(w.text for w in s.words))
         for s in transcript.segments
     )
-    (reference,) = read_accounts(SAMPLE / "standup.stm")
+    (reference,) = read_accounts(tmp_path / "standup.stm")
+    assert sum(len(utterance.text.split()) for utterance in reference.utterances) > 100
     scores = score([Pair("standup", reference, account("standup", "the miniature Whisper", heard))], Protocol())
     rate = scores.pooled.total.words["cpwer"].rate
     assert rate is not None

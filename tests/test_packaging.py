@@ -18,11 +18,12 @@ import meetsplit
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+FROM_A_CLONE = ("training", "benchmarks")
 LISTED = set(PROJECT["tool"]["setuptools"]["packages"])
 
 
 def test_every_package_is_listed() -> None:
-    skip = {".venv", ".typing", "build", "dist", "out"}
+    skip = {".venv", ".typing", "build", "dist", "out", *FROM_A_CLONE}
     inner = {path.parent.relative_to(ROOT) for path in ROOT.rglob("__init__.py") if path.relative_to(ROOT).parts[0] not in skip}
     assert {".".join(("meetsplit", *folder.parts)) for folder in inner} == LISTED
 
@@ -52,11 +53,14 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: list[str]) -> None:
     assert tops == {"meetsplit", f"meetsplit-{meetsplit.__version__}.dist-info"}
     assert {f"meetsplit/pipeline/separators/weights/refiner.{kind}" for kind in ("safetensors", "md")} <= set(wheel)
     assert {"meetsplit/cli.py", "meetsplit/py.typed", "meetsplit/pipeline/run.py"} <= set(wheel)
+    assert not [name for name in wheel if name.split("/")[1] in FROM_A_CLONE]
     assert not [name for name in wheel if "test" in name.split("/")[1] or name.startswith("meetsplit/sample_data")]
 
 
 def modules() -> list[str]:
-    return [module.name for module in pkgutil.walk_packages(meetsplit.__path__, "meetsplit.") if module.name.startswith(tuple(LISTED))]
+    skip = ("meetsplit.tests", "meetsplit.sample_data", "meetsplit.docs", "meetsplit.build")
+    found = [module.name for module in pkgutil.walk_packages(meetsplit.__path__, "meetsplit.")]
+    return [module for module in found if not module.startswith(skip)]
 
 
 def test_examples_in_docstrings() -> None:

@@ -45,7 +45,7 @@ def numerics() -> str:
 
 
 def sample(start: float, end: float) -> np.ndarray:
-    from meetsplit.pipeline.audio import read
+    from meetsplit.pipeline.audio.reading import read
 
     audio = read(SAMPLE, 16000)
     return np.asarray(audio.samples[round(start * 16000) : round(end * 16000)])

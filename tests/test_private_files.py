@@ -18,9 +18,12 @@ import pytest
 
 from meetsplit import cli
 from meetsplit.jobs import database
-from meetsplit.jobs.store import Store
-from meetsplit.pipeline import files, scratch, shelf, wheels
-from meetsplit.pipeline.locks import try_lock
+from meetsplit.jobs.job_store import Store
+from meetsplit.pipeline import files
+from meetsplit.pipeline.cache import run_cache
+from meetsplit.pipeline.files import scratch
+from meetsplit.pipeline.files.locks import try_lock
+from meetsplit.pipeline.models import wheels
 from meetsplit.pipeline.run import Pipeline
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="permissions and signals of POSIX")
@@ -216,7 +219,7 @@ def test_a_handler_of_the_callers_own_stays(call: Any) -> None:
 KILLED = """
 import os, signal, sys, tempfile
 from pathlib import Path
-from meetsplit.pipeline.scratch import scratch
+from meetsplit.pipeline.files.scratch import scratch
 tempfile.tempdir = sys.argv[1]
 with scratch() as folder:
     (folder / "separate-0").mkdir()
@@ -406,4 +409,4 @@ def test_clear_goes_on_after_what_cannot_be_removed(call: Any, capsys: pytest.Ca
     assert "2 recordings cleared" in said
     assert "aaa could not be removed: Operation not permitted" in said
     assert [path.name for path in runs.iterdir()] == ["aaa"]
-    assert [kept.name for kept in shelf.shelved(runs)] == ["?"]
+    assert [kept.name for kept in run_cache.cached_runs(runs)] == ["?"]

@@ -16,8 +16,8 @@ import pytest
 
 from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError, SettingsError
-from meetsplit.pipeline.ownership import Owner, Wish
-from meetsplit.pipeline.results import Place, Published, ResultsFolder
+from meetsplit.pipeline.results.folder import Place, Published, ResultsFolder
+from meetsplit.pipeline.results.ownership import Owner, Wish
 
 Tree = dict[str, str]
 
@@ -235,8 +235,9 @@ def test_two_at_once_never_take_one_stem(call: Path, tmp_path: Path) -> None:
 def test_a_dead_process_keeps_no_stem_and_its_staging_is_swept(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = (
-        "import os, sys; from pathlib import Path; from meetsplit.pipeline.ownership import Owner, Wish; "
-        "from meetsplit.pipeline.results import ResultsFolder; wish = Wish(Owner(sys.argv[2], 'c1'), 'call', 'call', ('.srt',), True)\n"
+        "import os, sys; from pathlib import Path; from meetsplit.pipeline.results.ownership import Owner, Wish; "
+        "from meetsplit.pipeline.results.folder import ResultsFolder\n"
+        "wish = Wish(Owner(sys.argv[2], 'c1'), 'call', 'call', ('.srt',), True)\n"
         "with ResultsFolder(Path(sys.argv[1])).reservation(wish) as reserved:\n"
         "    (reserved.staging / 'SPEAKER_00.wav').write_bytes(b'speech')\n"
         "    os._exit(0)"

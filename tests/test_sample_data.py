@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meetsplit.pipeline.audio import read
+from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, Span, Turn
-from meetsplit.pipeline.timeline import alone, by_speaker, subtract, total
-from meetsplit.training.dialogue import words, written
+from meetsplit.pipeline.data.timeline import alone, by_speaker, subtract, total
 from meetsplit.training.grammar import vocabulary
 from meetsplit.training.meeting import overlap
+from meetsplit.training.script import words, written
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
 

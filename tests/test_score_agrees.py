@@ -25,12 +25,12 @@ from typing import TypeAlias
 import pytest
 
 from meetsplit.pipeline.data import Span, Turn
-from meetsplit.scoring.accounts import merged
+from meetsplit.scoring.diarization import TurnErrors, turn_errors
 from meetsplit.scoring.normalize import normalizer
+from meetsplit.scoring.pairing import pair_up
 from meetsplit.scoring.protocol import Protocol
-from meetsplit.scoring.read import pair_up
 from meetsplit.scoring.scores import Scores, score
-from meetsplit.scoring.turns import TurnErrors, turn_errors
+from meetsplit.scoring.sessions import merged
 
 HERE = Path(__file__).parent
 SAMPLES = sorted((HERE.parent / "sample_data").glob("*.stm"))

@@ -8,13 +8,13 @@ from decimal import Decimal
 import pytest
 
 from meetsplit.pipeline.data import Span
-from meetsplit.scoring.accounts import Account, Utterance, account
 from meetsplit.scoring.bounded import Answer, Bounded, Limits
 from meetsplit.scoring.normalize import Spoken, shared
+from meetsplit.scoring.pairing import Pair
 from meetsplit.scoring.protocol import Protocol
-from meetsplit.scoring.read import Pair
 from meetsplit.scoring.report import as_data, as_table
 from meetsplit.scoring.scores import score
+from meetsplit.scoring.sessions import Account, Utterance, account
 
 
 def crowd(people: int, seconds: float, side: str) -> Account:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from meetsplit.pipeline.data import MadeBy, Segment, Span, Transcript, Turn, Word
+from meetsplit.pipeline.data import Provenance, Segment, Span, Transcript, Turn, Word
 from meetsplit.pipeline.errors import ScoreError, SettingsError
-from meetsplit.pipeline.exporters.native import native
+from meetsplit.pipeline.formats.meetsplit_json import native
 from meetsplit.pipeline.settings import Outputs
-from meetsplit.scoring.accounts import from_transcript
 from meetsplit.scoring.normalize import normalizer, spoken
+from meetsplit.scoring.pairing import pair_up, read_accounts
 from meetsplit.scoring.protocol import Protocol
-from meetsplit.scoring.read import pair_up, read_accounts
 from meetsplit.scoring.scores import score
+from meetsplit.scoring.sessions import from_transcript
 
 STM = "call 1 A 0.0 2.0 hello there\ncall 1 B 1.5 3.0 good morning\n"
 RTTM = "SPEAKER call 1 0.0 2.0 <NA> <NA> A <NA> <NA>\nSPEAKER call 1 1.5 1.5 <NA> <NA> B <NA> <NA>\n"
@@ -70,7 +70,7 @@ def test_every_format_tells_the_same_turns(name: str, text: str, tmp_path: Path)
 
 def test_our_own_json_is_read_with_its_turns_and_word_times(tmp_path: Path) -> None:
     words = (Word(Span(0.1, 0.5), "Hello,"), Word(Span(0.5, 1.9), "there."))
-    transcript = Transcript("call", 9.0, (Segment("A", words, language="en"),), TURNS, MadeBy("1"))
+    transcript = Transcript("call", 9.0, (Segment("A", words, language="en"),), TURNS, Provenance("1"))
     [account] = read_accounts(put(tmp_path, "other.json", native(transcript, Outputs())))
     assert (account.recording, account.language, account.turns, account.timed) == ("call", "en", TURNS, True)
     assert account.utterances[0].words == words

@@ -9,18 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meetsplit.pipeline import timeline
-from meetsplit.pipeline.data import Span, Turn
+from meetsplit.pipeline.data import Span, Turn, timeline
 from meetsplit.scoring import align as aligning
-from meetsplit.scoring.accounts import Utterance, account, merged
 from meetsplit.scoring.align import Match, align
 from meetsplit.scoring.bounded import Limits
+from meetsplit.scoring.diarization import turn_errors
 from meetsplit.scoring.normalize import Token, shared
+from meetsplit.scoring.pairing import Pair
 from meetsplit.scoring.protocol import Protocol
-from meetsplit.scoring.read import Pair
 from meetsplit.scoring.scores import Row, score
-from meetsplit.scoring.turns import turn_errors
-from meetsplit.scoring.words import distance, placed
+from meetsplit.scoring.sessions import Utterance, account, merged
+from meetsplit.scoring.word_errors import distance, placed
 
 words = st.lists(st.sampled_from("abcd"), max_size=12)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from meetsplit.scoring.pairing import pair_up
 from meetsplit.scoring.protocol import Protocol
-from meetsplit.scoring.read import pair_up
 from meetsplit.scoring.report import as_data, as_table
 from meetsplit.scoring.scores import Scores, score
 

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from meetsplit.pipeline import backends, weights
-from meetsplit.pipeline.audio import write_wav
+from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio, Span, Turn
-from meetsplit.pipeline.diarizers.hushed import hushed
 from meetsplit.pipeline.diarizers.pyannet import load_segmentation
+from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote
 from meetsplit.pipeline.errors import SettingsError, StageError
-from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.events import ignore_events
+from meetsplit.pipeline.models import registry, weights
 from meetsplit.pipeline.settings import Settings
-from meetsplit.training import course as courses
 from meetsplit.training import segmentation
-from meetsplit.training.course import Course
+from meetsplit.training import trainer as courses
 from meetsplit.training.meeting import rttm
 from meetsplit.training.segmentation_data import RATE, TAIL, annotated, filed, simulated
 from meetsplit.training.segmentation_task import AT_ONCE, as_powerset, begun, kept, lesson, mistakes
+from meetsplit.training.trainer import Course
 
 
 def recording(folder: Path, name: str, seed: int, seconds: float = 7.0) -> Path:
@@ -55,12 +55,12 @@ def meetings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small PyanNet that judges each of three speakers alone, as pyannote.audio itself saves it."""
-    with hushed():
+    with quiet_pyannote():
         import lightning
         from pyannote.audio.core.task import Problem, Resolution, Specifications
         from pyannote.audio.models.segmentation import PyanNet
 
-    with hushed(), torch.random.fork_rng():
+    with quiet_pyannote(), torch.random.fork_rng():
         torch.manual_seed(0)
         network = PyanNet(lstm={"hidden_size": 8, "num_layers": 2, "dropout": 0.5}, linear={"hidden_size": 8, "num_layers": 1})
         network.specifications = Specifications(
@@ -98,7 +98,7 @@ def test_a_powerset_begins_with_the_answers_of_the_network_that_it_was_made_of(c
 
 def test_a_checkpoint_of_pyannote_is_read_without_running_it(checkpoint: Path, tmp_path: Path) -> None:
     network = load_segmentation(checkpoint)
-    with hushed():
+    with quiet_pyannote():
         from pyannote.audio import Model
 
         theirs = Model.from_pretrained(checkpoint)
@@ -128,7 +128,7 @@ def test_recordings_are_filed_as_the_diarizer_hears_them(meetings: Path, tmp_pat
 
 def test_windows_of_a_step_depend_on_seed_and_number_alone(meetings: Path, checkpoint: Path, tmp_path: Path) -> None:
     _, task = begun(checkpoint, list(filed(annotated(meetings / "data"), tmp_path, 5.0)), tmp_path, 3)
-    with hushed():
+    with quiet_pyannote():
         one, two, other = (lesson(task, 1, step) for step in (5, 5, 6))
         loss, _ = mistakes(task, "cpu")(one)
     assert one["X"].shape == (3, 1, 5 * RATE)
@@ -144,7 +144,7 @@ def test_windows_of_a_step_depend_on_seed_and_number_alone(meetings: Path, check
 def test_windows_hear_what_their_labels_say(meetings: Path, checkpoint: Path, tmp_path: Path) -> None:
     """Where nobody speaks there is only hiss."""
     network, task = begun(checkpoint, list(filed(annotated(meetings / "data"), tmp_path, 5.0)), tmp_path, 8)
-    with hushed():
+    with quiet_pyannote():
         given = lesson(task, 2, 0)
     frames = given["y"].bool().any(dim=2).numpy()
     centres = (np.arange(frames.shape[1]) * network.receptive_field.step + network.receptive_field.duration / 2) * RATE
@@ -219,11 +219,11 @@ def test_the_embedded_diarizer_takes_what_was_written(
     kept(made, network.state_dict(), task, checkpoint)
     settings = Settings(diarizer_model=str(made))
     assert settings.diarizer == "embedded"
-    sources = backends.sources("diarizer", "embedded", settings, "cpu")
+    sources = registry.sources("diarizer", "embedded", settings, "cpu")
     assert sources["segmentation"] == weights.Local(made)
-    diarizer = backends.load("diarizer", "embedded", settings, {"segmentation": made, "encoder": embedded_weights["encoder"]}, "cpu")
+    diarizer = registry.load("diarizer", "embedded", settings, {"segmentation": made, "encoder": embedded_weights["encoder"]}, "cpu")
     case = next(annotated(meetings / "dev"))
-    turns = diarizer.diarize(case.audio, nobody)
+    turns = diarizer.diarize(case.audio, ignore_events)
     assert turns
     assert all(0 <= turn.span.start < turn.span.end <= case.audio.duration for turn in turns)
     again = load_segmentation(made)
@@ -233,8 +233,8 @@ def test_the_embedded_diarizer_takes_what_was_written(
 
 def test_another_segmentation_is_asked_for_by_its_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file; with --diarizer embedded it is a segmentation"):
-        backends.sources("diarizer", "embedded", Settings(diarizer="embedded", diarizer_model="pyannote/segmentation-3.0"), "cpu")
-    plain = backends.sources("diarizer", "embedded", Settings(diarizer_model="pyannote/some-pipeline"), "cpu")
+        registry.sources("diarizer", "embedded", Settings(diarizer="embedded", diarizer_model="pyannote/segmentation-3.0"), "cpu")
+    plain = registry.sources("diarizer", "embedded", Settings(diarizer_model="pyannote/some-pipeline"), "cpu")
     assert plain["segmentation"] == weights.EMBEDDED_SEGMENTATION, "auto came here because that pipeline is not to be had"
 
 

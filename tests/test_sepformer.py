@@ -14,9 +14,9 @@ import torch
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
 from meetsplit.pipeline.errors import MissingWeights, StageError
+from meetsplit.pipeline.protocols import Unseparated
 from meetsplit.pipeline.separators.sepformer import SHARED, WINDOW, SepformerSeparator
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import Unseparated
 
 RATE = 16_000
 

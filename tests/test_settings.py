@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from meetsplit.console.options import settle
-from meetsplit.jobs.order import Order
+from meetsplit.jobs.job import Order
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.settings import Outputs, Settings, from_toml
 

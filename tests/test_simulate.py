@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meetsplit.pipeline.audio import read, write_wav
+from meetsplit.pipeline.audio.reading import read, write_wav
 from meetsplit.pipeline.data import Audio, Samples, Span, Turn
+from meetsplit.pipeline.data.timeline import activity, by_speaker, intersection, total
 from meetsplit.pipeline.errors import MissingDependency, SettingsError
-from meetsplit.pipeline.timeline import activity, by_speaker, intersection, total
 from meetsplit.training import simulate as command
+from meetsplit.training.acoustics import CODECS, Room, coded, responses, telephoned
 from meetsplit.training.conversation import Manners
-from meetsplit.training.dialogue import Line, words, written
 from meetsplit.training.grammar import remark, rules, vocabulary
 from meetsplit.training.meeting import Meeting, overlap, save
-from meetsplit.training.rooms import CODECS, Room, coded, responses, telephoned
+from meetsplit.training.script import Line, words, written
 from meetsplit.training.simulate import Recipe, simulate
 from meetsplit.training.speech import Recorded, Utterance, loudness, phrases, recorded, said_by_flite, trimmed, voiced
 

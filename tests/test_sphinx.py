@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meetsplit.pipeline.audio import read
-from meetsplit.pipeline.data import Audio, Heard, Span
+from meetsplit.pipeline.audio.reading import read
+from meetsplit.pipeline.data import Audio, ClipTranscript, Span
 from meetsplit.pipeline.errors import MissingDependency, SettingsError
-from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.sphinx import SphinxTranscriber
 
@@ -34,17 +34,17 @@ def sentence() -> Audio:
 
 
 @pytest.fixture(scope="module")
-def answer(sphinx: SphinxTranscriber, sentence: Audio) -> Heard:
+def answer(sphinx: SphinxTranscriber, sentence: Audio) -> ClipTranscript:
     return hear(sphinx, sentence)
 
 
-def hear(sphinx: SphinxTranscriber, clip: Audio) -> Heard:
-    (answer,) = sphinx.transcribe([clip], nobody)
+def hear(sphinx: SphinxTranscriber, clip: Audio) -> ClipTranscript:
+    (answer,) = sphinx.transcribe([clip], ignore_events)
     return answer
 
 
 @needs_sphinx
-def test_it_hears_what_was_said_when_it_was_said(answer: Heard) -> None:
+def test_it_hears_what_was_said_when_it_was_said(answer: ClipTranscript) -> None:
     found = [word.text.lower() for word in answer.words]
     assert len(set(found) & set(SAID.split())) >= 15
     first = answer.words[0]
@@ -54,7 +54,7 @@ def test_it_hears_what_was_said_when_it_was_said(answer: Heard) -> None:
 
 
 @needs_sphinx
-def test_no_marks_of_the_decoder_reach_the_text(answer: Heard) -> None:
+def test_no_marks_of_the_decoder_reach_the_text(answer: ClipTranscript) -> None:
     assert all(letter.isalpha() or letter in "'-." for word in answer.words for letter in word.text)
 
 

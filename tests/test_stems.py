@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meetsplit.pipeline.exporters import suffixes
-from meetsplit.pipeline.stems import FAILED, fitted, kinds, safe_stem, unique_stems
+from meetsplit.pipeline.formats import suffixes
+from meetsplit.pipeline.results.stems import FAILED, fitted, kinds, safe_stem, unique_stems
 
 
 def stems(*paths: str) -> list[str]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meetsplit.pipeline.data import MadeBy, Segment, Span, Transcript, Turn, Word, join_words
-from meetsplit.pipeline.exporters import export
-from meetsplit.pipeline.exporters.lines import Layout, lines
-from meetsplit.pipeline.exporters.text import one_line, width
+from meetsplit.pipeline.data import Provenance, Segment, Span, Transcript, Turn, Word, join_words
+from meetsplit.pipeline.formats import export
+from meetsplit.pipeline.formats.line_breaking import Layout, lines
+from meetsplit.pipeline.formats.text import one_line, width
 from meetsplit.pipeline.settings import Outputs
 
 NAMES = {"SPEAKER_00": "Ann", "SPEAKER_01": "Bo Li", "SPEAKER_02": "SPEAKER_02"}
@@ -94,7 +94,7 @@ def meetings(draw: st.DrawFn) -> Transcript:
         segments.append(Segment(speaker, tuple(words)))
     segments.sort(key=lambda segment: segment.span.start)
     turns = tuple(sorted(Turn(segment.span, segment.speaker) for segment in segments))
-    return Transcript("call", 40.0, tuple(segments), turns, MadeBy("0"), tuple(NAMES.items())[:2])
+    return Transcript("call", 40.0, tuple(segments), turns, Provenance("0"), tuple(NAMES.items())[:2])
 
 
 layouts = st.builds(Outputs, max_line_width=st.sampled_from([12, 20, 42]), max_line_count=st.sampled_from([1, 2, 3]))
@@ -168,7 +168,7 @@ def meeting(*said: tuple[str, float, str], pace: float = 0.3, duration: float = 
     for speaker, start, text in said:
         words = [Word(Span(start + pace * at, start + pace * (at + 1)), word) for at, word in enumerate(text.split())]
         segments.append(Segment(speaker, tuple(words), review=("overlap-unresolved",) if "mm" in text else ()))
-    return Transcript("call", duration, tuple(segments), (), MadeBy("0"), tuple(NAMES.items())[:2])
+    return Transcript("call", duration, tuple(segments), (), Provenance("0"), tuple(NAMES.items())[:2])
 
 
 A, B, C = NAMES

@@ -22,10 +22,10 @@ from rich.text import Text
 from meetsplit.console import progress, terminal
 from meetsplit.console.terminal import Terminal
 from meetsplit.jobs import database
-from meetsplit.pipeline.controls import json_escaped, shown
-from meetsplit.pipeline.data import MadeBy, Segment, Span, Transcript, Turn, Word
-from meetsplit.pipeline.events import Finished, Noticed, Progressed, Started
-from meetsplit.pipeline.exporters import export, names, read_transcript, talk_time
+from meetsplit.pipeline.data import Provenance, Segment, Span, Transcript, Turn, Word
+from meetsplit.pipeline.events import Finished, Notice, Progressed, Started
+from meetsplit.pipeline.formats import export, names, read_transcript, talk_time
+from meetsplit.pipeline.formats.control_characters import json_escaped, shown
 from meetsplit.pipeline.settings import Outputs
 
 ROOT = Path(__file__).parents[1]
@@ -67,11 +67,11 @@ def test_brackets_and_colons_in_names_are_text() -> None:
 def test_progress_sends_no_control_character_of_others(on_a_terminal: bool) -> None:
     stream = io.StringIO()
     console = Terminal(file=stream, force_terminal=on_a_terminal, width=300, color_system=None)
-    with progress.Reporter(console) as tell:
-        tell(Started("decode", 1.0, "s"))
-        tell(Progressed("decode", 0.5, 1.0))
-        tell(Noticed(f"{NASTY} [/x]", "decode"))
-        tell(Finished("decode", 1.0, f"{NASTY} [/x]"))
+    with progress.Reporter(console) as on_event:
+        on_event(Started("decode", 1.0, "s"))
+        on_event(Progressed("decode", 0.5, 1.0))
+        on_event(Notice(f"{NASTY} [/x]", "decode"))
+        on_event(Finished("decode", 1.0, f"{NASTY} [/x]"))
     out = stream.getvalue()
     assert not set(out) & (CONTROLS - STYLED - {"\r"} if on_a_terminal else CONTROLS)
     assert "\x1b]0;" not in out
@@ -136,7 +136,7 @@ def test_json_says_the_same_without_control_characters(text: str) -> None:
 def said(text: str, name: str) -> Transcript:
     words = (Word(Span(0.0, 1.0), text),)
     return Transcript(
-        "call", 2.0, (Segment("SPEAKER_00", words),), (Turn(Span(0.0, 1.0), "SPEAKER_00"),), MadeBy("0"), (("SPEAKER_00", name),)
+        "call", 2.0, (Segment("SPEAKER_00", words),), (Turn(Span(0.0, 1.0), "SPEAKER_00"),), Provenance("0"), (("SPEAKER_00", name),)
     )
 
 
@@ -165,7 +165,7 @@ def test_no_cell_begins_a_formula(text: str) -> None:
 
 
 def test_a_label_is_a_cell_as_well() -> None:
-    transcript = Transcript("call", 1.0, (), (Turn(Span(0.0, 1.0), "=1+1"),), MadeBy("0"))
+    transcript = Transcript("call", 1.0, (), (Turn(Span(0.0, 1.0), "=1+1"),), Provenance("0"))
     row = next(csv.DictReader(io.StringIO(export(transcript, "csv", Outputs()))))
     assert (row["speaker"], row["name"]) == ("'=1+1", "'=1+1")
 

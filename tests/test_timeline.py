@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meetsplit.pipeline import timeline
-from meetsplit.pipeline.data import Overlap, Span, Turn
+from meetsplit.pipeline.data import Overlap, Span, Turn, timeline
 
 TICKS = 60
 slots = st.tuples(st.integers(0, TICKS), st.integers(0, TICKS)).map(lambda edges: Span(min(edges) / 20, max(edges) / 20))

@@ -18,12 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meetsplit.pipeline import files, timeline
-from meetsplit.pipeline.data import Audio, Span, Stream, Turn
+from meetsplit.pipeline import files
+from meetsplit.pipeline.data import Audio, Span, Stream, Turn, timeline
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.isolate import isolate
-from meetsplit.pipeline.plan import Cutting
-from meetsplit.pipeline.separators.none import NoSeparator
+from meetsplit.pipeline.overlap.regions import RegionOptions
+from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.separators.passthrough import NoSeparator
 from meetsplit.speakers import formats
 from meetsplit.speakers.tracks import FADE, TrackWriter
 
@@ -43,7 +43,7 @@ def sixteen_bit(seconds: float = 6.0) -> tuple[Audio, Pcm]:
     return Audio((whole / 32768).astype(np.float32), RATE), whole
 
 
-def streams_of(recording: Audio, turns: Sequence[Turn], cutting: Cutting = Cutting()) -> list[Stream]:  # noqa: B008 - frozen
+def streams_of(recording: Audio, turns: Sequence[Turn], cutting: RegionOptions = RegionOptions()) -> list[Stream]:  # noqa: B008 - frozen
     return list(isolate(recording, turns, NoSeparator(), cutting=cutting))
 
 
@@ -62,8 +62,10 @@ def laid(folder: Path, recording: Audio, streams: Sequence[Stream]) -> dict[str,
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(turn, max_size=12), st.sampled_from([Cutting(), Cutting(longest=1.5), Cutting(padding=0.0, shortest=0.0)]))
-def test_any_meeting(turns: list[Turn], cutting: Cutting) -> None:
+@given(
+    st.lists(turn, max_size=12), st.sampled_from([RegionOptions(), RegionOptions(longest=1.5), RegionOptions(padding=0.0, shortest=0.0)])
+)
+def test_any_meeting(turns: list[Turn], cutting: RegionOptions) -> None:
     recording, whole = sixteen_bit()
     streams = streams_of(recording, turns, cutting)
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from meetsplit.cli import main
-from meetsplit.pipeline.exporters import suffixes
+from meetsplit.pipeline.formats import suffixes
 
 RATE = 16000
 FOREIGN = {"segments": [{"start": 0.5, "end": 2.0, "text": " Good morning.", "avg_logprob": -0.2, "tokens": [1, 2]}], "language": "en"}

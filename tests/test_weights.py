@@ -25,20 +25,20 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from meetsplit.pipeline import checksums, downloads, weights, wheels
-from meetsplit.pipeline.checkpoints import Inert, plain, read_checkpoint
 from meetsplit.pipeline.errors import MissingWeights
-from meetsplit.pipeline.events import Event, Finished, Noticed, Started, nobody
-from meetsplit.pipeline.preflight import Choice, Preflight, Refusal, survey
+from meetsplit.pipeline.events import Event, Finished, Notice, Started, ignore_events
+from meetsplit.pipeline.models import checksums, hub, weights, wheels
+from meetsplit.pipeline.models.checkpoints import Inert, plain, read_checkpoint
+from meetsplit.pipeline.models.selection import BackendSelection, SelectedBackend, UnavailableBackend, check_backends
+from meetsplit.pipeline.models.weights import Bundled, Hub, Local, WeightSource, Wheel, WhisperFile
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.weights import Bundled, Hub, Local, WeightSource, Wheel, WhisperFile
 
 REPOSITORY = Hub("somebody/something", gated=True)
 
 
 def fetch(source: WeightSource, cache: Path, **how: Any) -> Path:
-    asked: dict[str, Any] = {"stage": "diarize", "offline": False, "token": None, "tell": nobody} | how
+    asked: dict[str, Any] = {"stage": "diarize", "offline": False, "token": None, "on_event": ignore_events} | how
     return weights.fetch(source, cache=cache, **asked)
 
 
@@ -89,9 +89,9 @@ def test_a_wheel_is_fetched_once_and_kept_with_its_licence(made: Wheel, tmp_path
 
     cache, events = tmp_path / "cache", list[Event]()
     assert weights.locate(made, cache=cache) is None
-    path = fetch(made, cache, tell=events.append)
+    path = fetch(made, cache, on_event=events.append)
     assert weights.locate(made, cache=cache) == path
-    assert [type(event) for event in events] == [Noticed, Started, Finished]
+    assert [type(event) for event in events] == [Notice, Started, Finished]
     found = load_file(path)
     assert np.array_equal(found["transposed"], np.arange(12, dtype=np.float32).reshape(3, 4).T)
     assert np.array_equal(found["shared"], [4, 5, 6, 7])
@@ -191,7 +191,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> Non
 
 
 @contextlib.contextmanager
-def hub(status: int, code: str = "", *, silent: bool = False) -> Iterator[str]:
+def fake_hub(status: int, code: str = "", *, silent: bool = False) -> Iterator[str]:
     """A hub that answers every question alike, or, while the block lasts, none."""
     over = threading.Event()
 
@@ -234,8 +234,8 @@ def test_every_refusal_has_its_own_sentence(
     status: int, code: str, token: str | None, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-    with hub(status, code) as address:
-        monkeypatch.setattr(downloads, "_endpoint", lambda: address)
+    with fake_hub(status, code) as address:
+        monkeypatch.setattr(hub, "_endpoint", lambda: address)
         with pytest.raises(MissingWeights, match="somebody/something") as caught:
             fetch(REPOSITORY, tmp_path, token=token)
         with pytest.raises(MissingWeights) as checked:
@@ -248,19 +248,19 @@ def test_every_refusal_has_its_own_sentence(
 
 
 def test_a_hub_that_lets_us_in_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    with hub(200) as address:
-        monkeypatch.setattr(downloads, "_endpoint", lambda: address)
+    with fake_hub(200) as address:
+        monkeypatch.setattr(hub, "_endpoint", lambda: address)
         assert weights.reachable(REPOSITORY, token="hf_good")
 
 
 def test_a_hub_that_never_answers_is_found_out_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with hub(200, silent=True) as address:
-        monkeypatch.setattr(downloads, "_endpoint", lambda: address)
+    with fake_hub(200, silent=True) as address:
+        monkeypatch.setattr(hub, "_endpoint", lambda: address)
         assert not weights.reachable(REPOSITORY, timeout=0.3)
 
 
 def test_an_unreachable_hub_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "_endpoint", lambda: "http://127.0.0.1:9")
+    monkeypatch.setattr(hub, "_endpoint", lambda: "http://127.0.0.1:9")
     with pytest.raises(MissingWeights, match="does not answer; or use --diarizer embedded"):
         fetch(REPOSITORY, tmp_path)
 
@@ -297,7 +297,7 @@ def test_a_whole_copy_in_the_hubs_cache_is_found(tmp_path: Path, monkeypatch: py
 
 
 def test_whisper_names_are_whispers_own() -> None:
-    assert set(weights.WHISPER_NAMES) == set(downloads.whisper_models())
+    assert set(weights.WHISPER_NAMES) == set(hub.whisper_models())
 
 
 def test_whisper_files_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,7 +310,7 @@ def test_whisper_files_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     folder = tmp_path / "served" / hashlib.sha256(content).hexdigest()
     folder.mkdir(parents=True)
     (folder / "tiny.pt").write_bytes(content)
-    monkeypatch.setattr(downloads, "whisper_models", lambda: {"tiny": (folder / "tiny.pt").as_uri()})
+    monkeypatch.setattr(hub, "whisper_models", lambda: {"tiny": (folder / "tiny.pt").as_uri()})
     assert weights.locate(WhisperFile("tiny"), cache=tmp_path) is None
     path = fetch(WhisperFile("tiny"), tmp_path)
     assert path == tmp_path / ".cache" / "whisper" / "tiny.pt"
@@ -381,8 +381,8 @@ def test_a_damaged_wheel_model_is_noticed_and_replaced(at_hand: Wheel, tmp_path:
         fetch(at_hand, cache, offline=True)
     with pytest.raises(MissingWeights, match=r"is damaged on this machine .* replace it: meetsplit models fetch embedded"):
         weights.require_whole(at_hand, stage="diarize", cache=cache)
-    assert fetch(at_hand, cache, tell=events.append) == path
-    assert isinstance(events[0], Noticed)
+    assert fetch(at_hand, cache, on_event=events.append) == path
+    assert isinstance(events[0], Notice)
     assert "again: " in events[0].text
     again = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     assert again.keys() == files.keys()
@@ -419,7 +419,9 @@ def test_a_card_says_the_checksum_of_its_model(at_hand: Wheel, tmp_path: Path) -
 def test_a_model_that_is_damaged_after_the_preflight_is_not_loaded(at_hand: Wheel, tmp_path: Path) -> None:
     pipeline = Pipeline(Settings(cache_dir=tmp_path, device="cpu"))
     path = fetch(at_hand, tmp_path)
-    pipeline._plan = Preflight((Choice("embedder", "ge2e", {"embedder": at_hand}, {"embedder": path}, "cpu", "weights are here"),))
+    pipeline._plan = BackendSelection(
+        (SelectedBackend("embedder", "ge2e", {"embedder": at_hand}, {"embedder": path}, "cpu", "weights are here"),)
+    )
     rotten(path)
     with pytest.raises(MissingWeights, match=r"is damaged on this machine .* meetsplit models fetch embedded"):
         pipeline._backend("embedder")
@@ -431,9 +433,9 @@ def test_doctor_sees_truncated_weights(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         path.write_bytes(b"half")
         checksums.sidecar(path).write_text(f"{hashlib.sha256(b'whole').hexdigest()}  {path.name}\n")
-    rows = survey(Settings(diarizer="embedded", offline=True, cache_dir=tmp_path, device="cpu"))
+    rows = check_backends(Settings(diarizer="embedded", offline=True, cache_dir=tmp_path, device="cpu"))
     (diarizer,) = (row for row in rows if row.stage == "diarizer")
-    assert isinstance(diarizer, Refusal)
+    assert isinstance(diarizer, UnavailableBackend)
     assert "is damaged on this machine" in str(diarizer.error)
 
 
@@ -482,7 +484,7 @@ def test_a_damaged_file_in_the_hubs_cache_is_noticed_and_replaced(
         bring()
         return str(place)
 
-    monkeypatch.setattr(downloads, "hub_refusal", lambda *args: None)
+    monkeypatch.setattr(hub, "hub_refusal", lambda *args: None)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert fetch(REPOSITORY, tmp_path) == place
     assert weights.locate(REPOSITORY, cache=tmp_path) == place
@@ -497,7 +499,7 @@ def test_a_rotten_whisper_file_is_replaced(tmp_path: Path, monkeypatch: pytest.M
     (folder / "tiny.pt").write_bytes(buffer.getvalue())
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    monkeypatch.setattr(downloads, "whisper_models", lambda: {"tiny": (folder / "tiny.pt").as_uri()})
+    monkeypatch.setattr(hub, "whisper_models", lambda: {"tiny": (folder / "tiny.pt").as_uri()})
     path = fetch(WhisperFile("tiny"), tmp_path)
     rotten(path)
     with pytest.raises(MissingWeights, match=r"is damaged on this machine .* meetsplit models fetch tiny"):
@@ -529,7 +531,7 @@ def test_offline_never_asks_the_network(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_local_and_bundled(tmp_path: Path) -> None:
     assert weights.locate(Local(tmp_path), cache=tmp_path) == tmp_path
-    assert fetch(Bundled("pipeline/weights.py"), tmp_path) == Path(weights.__file__)
+    assert fetch(Bundled("pipeline/models/weights.py"), tmp_path) == Path(weights.__file__)
     with pytest.raises(MissingWeights, match="there is no such model file or folder"):
         fetch(Local(tmp_path / "nowhere"), tmp_path)
     with pytest.raises(MissingWeights, match="install meetsplit again"):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from meetsplit.pipeline.data import Audio, Heard
+from meetsplit.pipeline.data import Audio, ClipTranscript
 from meetsplit.pipeline.errors import SettingsError, StageError
-from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
 
@@ -28,8 +28,8 @@ def loaded(path: Path, **asked: Any) -> WhisperTranscriber:
     return WhisperTranscriber.load(Settings(**asked), {"model": path}, "cpu")
 
 
-def hear(transcriber: WhisperTranscriber, *clips: Audio) -> list[Heard]:
-    return list(transcriber.transcribe(clips, nobody))
+def hear(transcriber: WhisperTranscriber, *clips: Audio) -> list[ClipTranscript]:
+    return list(transcriber.transcribe(clips, ignore_events))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_the_language_is_found_over_all_first_clips_and_read_ahead_ends_there(ge
             taken.append(number)
             yield speech(25.0, start=30.0 * number)
 
-    next(loaded(german_file).transcribe(clips(), nobody))
+    next(loaded(german_file).transcribe(clips(), ignore_events))
     assert taken == [0, 1]
 
 
@@ -75,7 +75,7 @@ def test_a_language_asked_for_is_believed(whisper_file: Path, asked: str) -> Non
 
 
 def test_where_nothing_was_audible_no_language_is_claimed(whisper_file: Path) -> None:
-    assert hear(loaded(whisper_file), Audio(np.zeros(48000, np.float32), 16000), speech(0.05)) == [Heard((), None)] * 2
+    assert hear(loaded(whisper_file), Audio(np.zeros(48000, np.float32), 16000), speech(0.05)) == [ClipTranscript((), None)] * 2
 
 
 def test_a_translation_is_english(german_file: Path) -> None:

@@ -17,10 +17,10 @@ import numpy as np
 
 from meetsplit.pipeline.data import Speaker
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.training.dialogue import Line
-from meetsplit.training.floor import LEAD, SHORT, Floor, Queue, Spoken, spoken
 from meetsplit.training.meeting import Cue
+from meetsplit.training.script import Line
 from meetsplit.training.speech import FRAME, Utterance, trimmed
+from meetsplit.training.turn_taking import LEAD, SHORT, Floor, Queue, Spoken, spoken
 
 GAP, GAP_SPREAD, GAP_MOST = 0.2, 0.8, 1.5
 """Between speakers: median in seconds, spread of its logarithm, longest."""

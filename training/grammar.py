@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from meetsplit.training.dialogue import words
+from meetsplit.training.script import words
 
 MOST_WORDS = 28
 """A remark that grows longer is made up anew."""

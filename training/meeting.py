@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from meetsplit.pipeline.audio import write_wav
+from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn
+from meetsplit.pipeline.data.timeline import overlaps, total
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.timeline import overlaps, total
-from meetsplit.training.dialogue import words
+from meetsplit.training.script import words
 from meetsplit.training.speech import Utterance, voiced
 
 

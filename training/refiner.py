@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from meetsplit.pipeline.data import Samples
-from meetsplit.pipeline.separators.adapted_lessons import Lessons, missed
-from meetsplit.pipeline.separators.adapted_refiner import Refiner, Shape, kept
-from meetsplit.pipeline.separators.adapted_refiner import opened as weights
-from meetsplit.training.cards import Card, command
-from meetsplit.training.course import Course, Terms, attend, slope
-from meetsplit.training.refiner_lessons import SECONDS, opened, people, shards
+from meetsplit.pipeline.separators.adapted_mixtures import Lessons, missed
+from meetsplit.pipeline.separators.mask_refiner import Refiner, Shape, kept
+from meetsplit.pipeline.separators.mask_refiner import opened as weights
+from meetsplit.training.model_card import Card, command
+from meetsplit.training.refiner_mixtures import SECONDS, opened, people, shards
+from meetsplit.training.trainer import Course, Terms, attend, slope
 
 BATCH = 8
 HELD_OUT = 16

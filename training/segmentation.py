@@ -17,21 +17,18 @@ from typing import Any
 
 import torch
 
-from meetsplit.benchmarks.diarization import recordings
-from meetsplit.pipeline import device, weights
-from meetsplit.pipeline.data import Turn
 from meetsplit.pipeline.diarizers.embedded import EmbeddedDiarizer
-from meetsplit.pipeline.diarizers.hushed import hushed
 from meetsplit.pipeline.diarizers.pyannet import load_segmentation
+from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote
 from meetsplit.pipeline.errors import MeetsplitError, SettingsError
-from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.events import ignore_events
+from meetsplit.pipeline.models import device, weights
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.timeline import by_speaker
-from meetsplit.scoring.turns import TurnErrors, turn_errors
-from meetsplit.training.cards import Card, command
-from meetsplit.training.course import Course, Terms, attend, slope
-from meetsplit.training.segmentation_data import Case, Filed, annotated, filed, simulated
+from meetsplit.scoring.diarization import TurnErrors, turn_errors
+from meetsplit.training.model_card import Card, command
+from meetsplit.training.segmentation_data import Case, Filed, annotated, filed, sample_call_folder, simulated
 from meetsplit.training.segmentation_task import Windows, begun, kept, lesson, mistakes
+from meetsplit.training.trainer import Course, Terms, attend, slope
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class Judge:
         diarizer = EmbeddedDiarizer.load(Settings(), {"segmentation": segmentation, "encoder": self.encoder}, self.on)
         total = TurnErrors()
         for case in cases:
-            found = diarizer.diarize(case.audio, nobody)
+            found = diarizer.diarize(case.audio, ignore_events)
             total += turn_errors(case.turns, found, uem=case.annotated).total
         return total
 
@@ -137,7 +134,7 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _fetched(source: weights.WeightSource) -> Path:
-    return weights.fetch(source, stage="diarize", cache=weights.default_cache(), offline=False, token=None, tell=nobody)
+    return weights.fetch(source, stage="diarize", cache=weights.default_cache(), offline=False, token=None, on_event=ignore_events)
 
 
 def _sets(chosen: argparse.Namespace) -> dict[str, Sequence[Case]]:
@@ -146,7 +143,7 @@ def _sets(chosen: argparse.Namespace) -> dict[str, Sequence[Case]]:
     if chosen.test is not None:
         sets["test"] = tuple(annotated(chosen.test))
     if chosen.call:
-        sets["call"] = tuple(Case(name, audio, _joined(turns), (audio.span,)) for name, audio, turns in recordings(None, "", call=True))
+        sets["call"] = tuple(annotated(sample_call_folder()))
     for name, cases in sets.items():
         if not any(case.turns for case in cases):
             raise SettingsError(f"--{name}: nobody speaks in its recordings; there is nothing to measure")
@@ -170,10 +167,6 @@ def _lessons(chosen: argparse.Namespace, sets: Mapping[str, Sequence[Case]]) -> 
     return evened(real, made)
 
 
-def _joined(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    return tuple(sorted(Turn(span, who) for who, spans in by_speaker(turns).items() for span in spans))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prepare, train, examine, write; the exit code."""
     chosen = _asked(arguments)
@@ -188,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         under_way = Course(network, optimizer, mistakes(task, on))
         under_way.resume(chosen.cache / "state.pt")
         terms = Terms(chosen.minutes, chosen.steps, chosen.cache / "state.pt", tell_every=10, exam_every=chosen.exam_every)
-        with hushed():
+        with quiet_pyannote():
             train(under_way, task, judge, sets["dev"], terms=terms, chosen=chosen)
             print(finish(under_way, task, judge, sets, chosen))
     except MeetsplitError as error:

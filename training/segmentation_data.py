@@ -5,6 +5,7 @@ A recording ``call.flac`` has its turns in ``call.rttm``; ``call.uem``, where th
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,19 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from meetsplit.pipeline import timeline
-from meetsplit.pipeline.audio import read
-from meetsplit.pipeline.data import Audio, Span, Turn
-from meetsplit.pipeline.diarizers.annotations import audible
+from meetsplit.pipeline.audio.reading import read
+from meetsplit.pipeline.data import Audio, Span, Turn, timeline
 from meetsplit.pipeline.diarizers.embedded import LEVEL, levelled
+from meetsplit.pipeline.diarizers.pyannote_turns import audible
 from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.files import replacing, write
-from meetsplit.scoring.read import read_stretches
+from meetsplit.scoring.pairing import read_stretches
 from meetsplit.training.conversation import Manners
 from meetsplit.training.simulate import Recipe, simulate
+from meetsplit.training.sources import from_folder
 from meetsplit.training.speech import SOUND
-from meetsplit.training.voices import from_folder
 
 RATE = 16_000
 TAIL = 0.1
@@ -79,6 +79,14 @@ def annotated(folder: Path) -> Iterator[Case]:
         uem = path.with_suffix(".uem")
         stretches = read_stretches(uem).get(path.stem, ()) if uem.is_file() else (audio.span,)
         yield Case(path.stem, audio, tuple(inside), timeline.crop(stretches, audio.span))
+
+
+def sample_call_folder() -> Path:
+    """The folder of pyannote.audio's own sample: a telephone call of 30 s with its RTTM. Raises `SettingsError`."""
+    package = importlib.util.find_spec("pyannote.audio")
+    if package is None or package.origin is None:
+        raise SettingsError("--call needs pyannote.audio")
+    return Path(package.origin).parent / "sample"
 
 
 def filed(cases: Iterable[Case], cache: Path, shortest: float) -> Iterator[Filed]:

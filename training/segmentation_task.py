@@ -19,14 +19,14 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from meetsplit.pipeline.conversions import to_annotation
-from meetsplit.pipeline.diarizers.hushed import hushed, no_telemetry
 from meetsplit.pipeline.diarizers.pyannet import facts_of, load_segmentation
+from meetsplit.pipeline.diarizers.pyannote_compat import no_telemetry, quiet_pyannote
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.files import write
+from meetsplit.pipeline.interop import to_annotation
 from meetsplit.training.segmentation_data import RATE, Filed
 
-with hushed():
+with quiet_pyannote():
     from pyannote.audio.models.segmentation import PyanNet
     from pyannote.audio.tasks import SpeakerDiarization
     from pyannote.audio.utils.powerset import Powerset
@@ -94,7 +94,7 @@ def begun(checkpoint: Path, recordings: Sequence[Filed], cache: Path, batch: int
     cache.mkdir(parents=True, exist_ok=True)
     prepared = cache / "protocol.npz"
     prepared.unlink(missing_ok=True)
-    with hushed(), blame("diarize", "preparing pyannote.audio's task"):
+    with quiet_pyannote(), blame("diarize", "preparing pyannote.audio's task"):
         as_powerset(network)
         task = Windows(
             Collection(recordings),
@@ -123,7 +123,7 @@ def lesson(task: Windows, seed: int, step: int) -> dict[str, Tensor]:
 
 
 def mistakes(task: Windows, on: str) -> Callable[[Mapping[str, Tensor]], tuple[Tensor, Sequence[Tensor]]]:
-    """The task's own loss. It would report to a trainer, and warns that there is none: call it `hushed`."""
+    """The task's own loss. It would report to a trainer, and warns that there is none: call it `quiet_pyannote`."""
 
     def wrong(given: Mapping[str, Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
         loss = task.training_step({name: part.to(on) for name, part in given.items()}, 0)["loss"]

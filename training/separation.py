@@ -20,15 +20,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from meetsplit.pipeline import device
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import MeetsplitError
+from meetsplit.pipeline.models import device
 from meetsplit.pipeline.separators.sepformer import SepformerSeparator
 from meetsplit.pipeline.settings import Settings
-from meetsplit.training.cards import Card, command
-from meetsplit.training.course import Course, Terms, attend, slope
-from meetsplit.training.separation_lessons import Stems, Studio, parted
+from meetsplit.training.model_card import Card, command
+from meetsplit.training.separation_mixtures import Stems, Studio, parted
 from meetsplit.training.separation_model import RATE, SIZES, Sepformer, Shape, best_order, kept, si_sdr
+from meetsplit.training.trainer import Course, Terms, attend, slope
 
 Gains = npt.NDArray[np.float64]
 Case = tuple[Samples, Stems]

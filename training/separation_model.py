@@ -156,8 +156,8 @@ def cosines(kernel: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
 
 
 def si_sdr(found: Tensor, truth: Tensor) -> Tensor:
-    """Scale-invariant signal-to-distortion ratio in dB along the last axis, without the means (Le Roux et al., 2019)."""
-    found, truth = (x.float() - x.float().mean(dim=-1, keepdim=True) for x in (found, truth))
+    """Scale-invariant signal-to-distortion ratio in dB along the last axis: `scoring.sound.si_sdr`, to learn from (not clamped)."""
+    found, truth = found.float(), truth.float()
     part = (found * truth).sum(dim=-1, keepdim=True) / (truth.square().sum(dim=-1, keepdim=True) + 1e-8) * truth
     return 10 * torch.log10((part.square().sum(dim=-1) + 1e-8) / ((found - part).square().sum(dim=-1) + 1e-8))
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from meetsplit.pipeline.data import Audio, Samples, Speaker
 from meetsplit.pipeline.errors import MeetsplitError, SettingsError
+from meetsplit.training.acoustics import coded, drawn, pink, responses, reverberated, telephoned
 from meetsplit.training.conversation import Manners, conversation
 from meetsplit.training.meeting import Cue, Meeting, overlap, save, stems, truth
-from meetsplit.training.rooms import coded, drawn, pink, responses, reverberated, telephoned
+from meetsplit.training.sources import from_dialogue, from_flite, from_folder
 from meetsplit.training.speech import Utterance
-from meetsplit.training.voices import from_dialogue, from_flite, from_folder
 
 LEVEL = 10 ** (-26 / 20)
 """RMS of a voice while it speaks, before people differ: speech's usual level under full scale (ITU-T P.56)."""

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from meetsplit.pipeline.audio import probe, read
+from meetsplit.pipeline.audio.reading import probe, read
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker
+from meetsplit.pipeline.data.timeline import support
 from meetsplit.pipeline.errors import MissingDependency, SettingsError, blame
-from meetsplit.pipeline.timeline import support
 
 SOUND = frozenset({".flac", ".wav", ".mp3", ".m4a", ".ogg", ".opus"})
 """File names that count as utterances."""

@@ -4,19 +4,18 @@ Every time in these values is in seconds on the recording's clock, unless a docs
 Every value holds only what its maker knows, and nothing is filled in later.
 """
 
-from meetsplit.pipeline.data.sound import LATEST, Audio, Samples, Sound, Span, decimal_sum
-from meetsplit.pipeline.data.speech import Diarized, Outline, Overlap, Patch, Source, Speaker, Stream, Turn, Voice
-from meetsplit.pipeline.data.words import Heard, MadeBy, Segment, StageRecord, Transcript, Word, join_words
+from meetsplit.pipeline.data.audio import LATEST, Audio, Samples, Sound, Span, decimal_sum
+from meetsplit.pipeline.data.diarization import Diarization, Overlap, OverlapResult, Source, Speaker, Stream, StreamInfo, Turn, Voice
+from meetsplit.pipeline.data.transcript import ClipTranscript, Provenance, Segment, StageRecord, Transcript, Word, join_words
 
 __all__ = [
     "LATEST",
     "Audio",
-    "Diarized",
-    "Heard",
-    "MadeBy",
-    "Outline",
+    "ClipTranscript",
+    "Diarization",
     "Overlap",
-    "Patch",
+    "OverlapResult",
+    "Provenance",
     "Samples",
     "Segment",
     "Sound",
@@ -25,6 +24,7 @@ __all__ = [
     "Speaker",
     "StageRecord",
     "Stream",
+    "StreamInfo",
     "Transcript",
     "Turn",
     "Voice",

@@ -14,19 +14,19 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from meetsplit.pipeline.audio.memmap import release_pages
 from meetsplit.pipeline.data import Audio, Samples, Turn
-from meetsplit.pipeline.diarizers.annotations import audible, loudness, too_few, turns_of
-from meetsplit.pipeline.diarizers.blockwise import Blockwise
-from meetsplit.pipeline.diarizers.grouping import assigned, centroids, unit
-from meetsplit.pipeline.diarizers.hushed import hushed, no_telemetry, progress_hook
+from meetsplit.pipeline.diarizers.clustering import assigned, centroids, unit
+from meetsplit.pipeline.diarizers.low_memory import Blockwise
 from meetsplit.pipeline.diarizers.pyannet import load_segmentation
+from meetsplit.pipeline.diarizers.pyannote_compat import no_telemetry, progress_hook, quiet_pyannote
+from meetsplit.pipeline.diarizers.pyannote_turns import audible, loudness, too_few, turns_of
 from meetsplit.pipeline.embedders.ge2e import DIMENSION, GE2E, HOP, PARTIAL, RATE, load_encoder, mel_frames
 from meetsplit.pipeline.errors import blame
-from meetsplit.pipeline.events import Tell
-from meetsplit.pipeline.mapped import let_go
+from meetsplit.pipeline.events import EventListener
 from meetsplit.pipeline.settings import Settings
 
-with hushed():
+with quiet_pyannote():
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.models.segmentation import PyanNet
     from pyannote.audio.pipelines.clustering import BaseClustering
@@ -58,7 +58,7 @@ class Tuning:
 class EmbeddedDiarizer:
     """The diarizer that needs no token. `Diarizer` promise; 16 kHz."""
 
-    def __init__(self, pipeline: Diarization, bounds: tuple[int | None, int | None]) -> None:
+    def __init__(self, pipeline: EmbeddedPipeline, bounds: tuple[int | None, int | None]) -> None:
         self.rate = RATE
         self._pipeline = pipeline
         self._bounds = bounds
@@ -69,8 +69,8 @@ class EmbeddedDiarizer:
         no_telemetry()
         network = load_segmentation(weights["segmentation"])
         encoder = GE2E(load_encoder(weights["encoder"], "diarize"), device)
-        with hushed(), blame("diarize", "preparing the diarizer"):
-            pipeline = Diarization(network, encoder)
+        with quiet_pyannote(), blame("diarize", "preparing the diarizer"):
+            pipeline = EmbeddedPipeline(network, encoder)
             pipeline.to(torch.device(device))
         least = settings.num_speakers or settings.min_speakers
         most = settings.num_speakers or settings.max_speakers
@@ -78,24 +78,24 @@ class EmbeddedDiarizer:
 
     def tuned(self, tuning: Tuning) -> Self:
         """The same models under another tuning."""
-        with hushed():
-            pipeline = Diarization(self._pipeline.network, self._pipeline.encoder, tuning)
+        with quiet_pyannote():
+            pipeline = EmbeddedPipeline(self._pipeline.network, self._pipeline.encoder, tuning)
         return type(self)(pipeline, self._bounds)
 
-    def diarize(self, audio: Audio, tell: Tell) -> tuple[Turn, ...]:
+    def diarize(self, audio: Audio, on_event: EventListener) -> tuple[Turn, ...]:
         """Turns on ``audio``'s clock; silence gives none. Raises `StageError`."""
         if not audible(audio.samples):
             return ()
         least, most = self._bounds
-        with hushed(), blame("diarize", "finding the speakers"):
+        with quiet_pyannote(), blame("diarize", "finding the speakers"):
             found = self._pipeline.apply(
                 {"samples": audio.samples, "gain": _gain(audio.samples, LEVEL), "voice gain": _gain(audio.samples, _VOICE_LEVEL)},
                 min_speakers=least,
                 max_speakers=most,
-                hook=progress_hook(tell, audio.duration, _SHARES),
+                hook=progress_hook(on_event, audio.duration, _SHARES),
             )
         turns = turns_of(found, audio)
-        too_few(turns, least, tell)
+        too_few(turns, least, on_event)
         return turns
 
 
@@ -155,7 +155,7 @@ def _ready(speech: Any, windows: Any, seconds: float) -> Any:
     return np.flatnonzero(thinned if thinned.any() else enough)
 
 
-class Diarization(Blockwise):
+class EmbeddedPipeline(Blockwise):
     """pyannote's pipeline with our voice encoder: windows embedded in batches."""
 
     def __init__(self, network: PyanNet, encoder: GE2E, tuning: Tuning = Tuning()) -> None:
@@ -178,10 +178,12 @@ class Diarization(Blockwise):
         length = round(window.duration * RATE / HOP)
         for first in range(0, len(active), 32):
             part = active[first : first + 32]
-            offsets = [round(window[first + n].start * RATE / HOP) for n in range(len(part))]
-            frames = mel_frames(file["samples"], offsets[0], offsets[-1] + length, file["voice gain"]).to(self.encoder.device)
-            let_go(file["samples"])
-            heard = list(_heard(frames, part, [offset - offsets[0] for offset in offsets], length))
+            heard: list[tuple[tuple[int, int], torch.Tensor]] = []
+            if part.any():
+                offsets = [round(window[first + n].start * RATE / HOP) for n in range(len(part))]
+                frames = mel_frames(file["samples"], offsets[0], offsets[-1] + length, file["voice gain"]).to(self.encoder.device)
+                release_pages(file["samples"])
+                heard = list(_heard(frames, part, [offset - offsets[0] for offset in offsets], length))
             if heard:
                 owners = np.concatenate([np.full(len(partials), n) for n, (_, partials) in enumerate(heard)])
                 codes = self.encoder.encode(torch.cat([partials for _, partials in heard]), batch=64)

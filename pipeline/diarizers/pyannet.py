@@ -18,11 +18,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from meetsplit.pipeline.checkpoints import plain, read_checkpoint
-from meetsplit.pipeline.diarizers.hushed import hushed
+from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote
 from meetsplit.pipeline.errors import StageError, blame
+from meetsplit.pipeline.models.checkpoints import plain, read_checkpoint
 
-with hushed():
+with quiet_pyannote():
     from pyannote.audio.core.task import Problem, Resolution, Specifications
     from pyannote.audio.models.segmentation import PyanNet
 
@@ -36,7 +36,7 @@ def load_segmentation(path: Path) -> PyanNet:
     ``.safetensors`` as `weights.fetch` and our recipe write it; anything else is read as the ``pytorch_model.bin`` or ``.ckpt``
     of a pyannote.audio model. Raises `StageError` for what holds no PyanNet.
     """
-    with hushed(), blame("diarize", f"loading {path}"):
+    with quiet_pyannote(), blame("diarize", f"loading {path}"):
         facts, tensors = _stored(path) if path.suffix == ".safetensors" else _pickled(path)
         kind = facts.get("pyannote.audio", {}).get("architecture", {}).get("class")
         if kind != "PyanNet" or "hyper_parameters" not in facts:

@@ -11,15 +11,15 @@ from typing import Any, Self
 
 import torch
 
-from meetsplit.pipeline import weights as weights_of
 from meetsplit.pipeline.data import Audio, Turn
-from meetsplit.pipeline.diarizers.annotations import audible, too_few, turns_of
-from meetsplit.pipeline.diarizers.hushed import hushed, no_telemetry, progress_hook
+from meetsplit.pipeline.diarizers.pyannote_compat import no_telemetry, progress_hook, quiet_pyannote
+from meetsplit.pipeline.diarizers.pyannote_turns import audible, too_few, turns_of
 from meetsplit.pipeline.errors import MissingWeights, blame
-from meetsplit.pipeline.events import Tell, nobody
+from meetsplit.pipeline.events import EventListener, ignore_events
+from meetsplit.pipeline.models import weights as weights_of
 from meetsplit.pipeline.settings import Settings
 
-with hushed():
+with quiet_pyannote():
     from pyannote.audio import Pipeline
 
     from meetsplit.pipeline.diarizers.pyannote_folder import FetchHub, open_pipeline
@@ -47,22 +47,22 @@ class PyannoteDiarizer:
         if not config.is_file():
             raise MissingWeights("diarize", f"{place}: no config.yaml, so this is no pyannote.audio pipeline; check --diarizer-model")
         no_telemetry()
-        with hushed(), blame("diarize", f"loading the pipeline {place}"):
+        with quiet_pyannote(), blame("diarize", f"loading the pipeline {place}"):
             pipeline: Any = _run_as_code(config, settings) if settings.trust_model_code else open_pipeline(config, _fetching(settings))
             pipeline.to(torch.device(device))
         asked = {"num_speakers": settings.num_speakers, "min_speakers": settings.min_speakers, "max_speakers": settings.max_speakers}
         return cls(pipeline, {name: count for name, count in asked.items() if count is not None})
 
-    def diarize(self, audio: Audio, tell: Tell) -> tuple[Turn, ...]:
+    def diarize(self, audio: Audio, on_event: EventListener) -> tuple[Turn, ...]:
         """Turns on ``audio``'s clock; silence gives none. Raises `StageError`."""
         if not audible(audio.samples):
             return ()
         waveform = torch.from_numpy(audio.samples.copy())[None]
-        hook = progress_hook(tell, audio.duration, _SHARES)
-        with hushed(), blame("diarize", "finding the speakers"):
+        hook = progress_hook(on_event, audio.duration, _SHARES)
+        with quiet_pyannote(), blame("diarize", "finding the speakers"):
             found = self._pipeline({"waveform": waveform, "sample_rate": audio.rate, "uri": "recording"}, hook=hook, **self._bounds)
         turns = turns_of(getattr(found, "speaker_diarization", found), audio)
-        too_few(turns, self._bounds.get("num_speakers", self._bounds.get("min_speakers")), tell)
+        too_few(turns, self._bounds.get("num_speakers", self._bounds.get("min_speakers")), on_event)
         return turns
 
 
@@ -79,6 +79,8 @@ def _fetching(settings: Settings) -> FetchHub:
 
     def fetch_hub(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
         source = weights_of.Hub(repository, revision, patterns=files, gated=repository.startswith("pyannote/"))
-        return weights_of.fetch(source, stage="diarize", cache=cache, offline=settings.offline, token=settings.hf_token, tell=nobody)
+        return weights_of.fetch(
+            source, stage="diarize", cache=cache, offline=settings.offline, token=settings.hf_token, on_event=ignore_events
+        )
 
     return fetch_hub

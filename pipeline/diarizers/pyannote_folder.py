@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from meetsplit.pipeline.checkpoints import plain, read_checkpoint
-from meetsplit.pipeline.diarizers.hushed import hushed
+from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote
 from meetsplit.pipeline.errors import MissingWeights, StageError
-from meetsplit.pipeline.model_yaml import TRUST, document, is_number, is_word
-from meetsplit.pipeline.model_yaml import plain as plain_yaml
+from meetsplit.pipeline.models.checkpoints import plain, read_checkpoint
+from meetsplit.pipeline.models.model_yaml import TRUST, document, is_number, is_word
+from meetsplit.pipeline.models.model_yaml import plain as plain_yaml
 
-with hushed():
+with quiet_pyannote():
     from pyannote.audio.core.model import Model
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.core.task import Problem, Resolution, Specifications

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from meetsplit.pipeline import labels as labelling
 from meetsplit.pipeline.data import Audio, Span, Speaker, Turn, decimal_sum
+from meetsplit.pipeline.data import labels as labelling
+from meetsplit.pipeline.data.timeline import by_speaker, crop
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.events import Noticed, Tell
-from meetsplit.pipeline.exporters.text import identifier
+from meetsplit.pipeline.events import EventListener, Notice
+from meetsplit.pipeline.formats.text import identifier
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.timeline import by_speaker, crop
 
 _SLACK = 0.05
 """Seconds by which a turn may reach beyond the recording before anybody is told: rounding, and the edges of codecs."""
@@ -49,7 +49,7 @@ class RttmDiarizer:
         """The same file for the recording of that name."""
         return RttmDiarizer(self.path, self.rate, recording=recording)
 
-    def diarize(self, audio: Audio, tell: Tell) -> tuple[Turn, ...]:
+    def diarize(self, audio: Audio, on_event: EventListener) -> tuple[Turn, ...]:
         """The file's turns, at most up to the end of ``audio``; what lies beyond is cut off and told.
 
         The file's times count from the recording's start, the clock of ``audio``. A speaker whom the file calls by a label
@@ -63,7 +63,7 @@ class RttmDiarizer:
         beyond = sum(turn.span.end > within.end + _SLACK or turn.span.start < within.start - _SLACK for turn in own)
         if beyond:
             cut = f"{beyond} of {len(own)} turns reach beyond the recording's {audio.duration:.1f} s and were cut"
-            tell(Noticed(f"{self.path}: {cut}", "diarize"))
+            on_event(Notice(f"{self.path}: {cut}", "diarize"))
         inside = [Turn(span, label) for label, spans in by_speaker(own).items() for span in crop(spans, within)]
         originals = tuple(dict.fromkeys(turn.speaker for turn in sorted(inside)))
         labels = dict(zip(originals, labelling.assigned(originals), strict=True))

@@ -16,8 +16,8 @@ from speechbrain.inference.speaker import SpeakerRecognition
 
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import blame
+from meetsplit.pipeline.models.speechbrain_folder import on, open_folder, run_as_code
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.speechbrain_folder import on, open_folder, run_as_code
 
 SHORTEST = 0.25
 """Seconds below which a clip says nothing about a voice."""

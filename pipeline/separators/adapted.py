@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from meetsplit.pipeline.data import Audio, Speaker, Voice
-from meetsplit.pipeline.events import Finished, Noticed, Progressed, Started, Tell
-from meetsplit.pipeline.separators.adapted_course import Course, Plan
-from meetsplit.pipeline.separators.adapted_lessons import Group
-from meetsplit.pipeline.separators.adapted_refiner import Refiner, face, opened
+from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started
+from meetsplit.pipeline.separators.adapted_mixtures import Group
+from meetsplit.pipeline.separators.adapted_training import Course, Plan
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
+from meetsplit.pipeline.separators.mask_refiner import Refiner, face, opened
 from meetsplit.pipeline.settings import Settings
 
 TRUSTED = 4.0
@@ -38,7 +38,7 @@ STAGE = "learn"
 
 
 class AdaptedSeparator:
-    """A `Learner` for any number of known voices; as it comes, a `Separator` with the shipped weights.
+    """A `Adaptable` for any number of known voices; as it comes, a `Separator` with the shipped weights.
 
     Its voices add up to the mixture but for rounding, keep its phase and its level. `learned` takes at most ``plan.budget`` seconds
     of wall clock for a whole recording, and at most `WORTH` for each second that is to be taken apart. How much is learned is
@@ -74,28 +74,30 @@ class AdaptedSeparator:
         poor = any(_seconds(clips) < TRUSTED for clips in known.values())
         return self._base.separate(mixture, known, masks=None if poor else partial(self._masks, frozenset(known)))
 
-    def learned(self, company: Mapping[Group, float], known: Mapping[Speaker, Sequence[Audio]], tell: Tell) -> AdaptedSeparator:
+    def learned(
+        self, company: Mapping[Group, float], known: Mapping[Speaker, Sequence[Audio]], on_event: EventListener
+    ) -> AdaptedSeparator:
         """The separator that has heard these people, within its budget."""
         for speaker in sorted({speaker for group in company for speaker in group}):
             seconds = _seconds(known[speaker])
             if seconds < ENOUGH:
                 how = "by the dictionary alone" if seconds < TRUSTED else "without learning this voice further"
                 need = f"{ENOUGH:g} s are needed to learn from"
-                tell(Noticed(f"{speaker} speaks alone for only {seconds:.1f} s, {need}: overlaps are taken apart {how}", STAGE))
+                on_event(Notice(f"{speaker} speaks alone for only {seconds:.1f} s, {need}: overlaps are taken apart {how}", STAGE))
         fit = {group: s for group, s in company.items() if len(group) > 1 and all(_seconds(known[one]) >= ENOUGH for one in group)}
         if not fit or self._plan.budget <= 0.0:
             return self
         budget = min(self._plan.budget, WORTH * sum(fit.values()))
         plan, began = replace(self._plan, budget=budget), self._plan.clock()
-        tell(Started(STAGE, budget))
-        course = Course(self._base, plan, self._seed, lambda spent: tell(Progressed(STAGE, min(spent, budget), budget)))
+        on_event(Started(STAGE, budget))
+        course = Course(self._base, plan, self._seed, lambda spent: on_event(Progressed(STAGE, min(spent, budget), budget)))
         refiner, report = course.teach(self._refiner, fit, known)
         if report is not None and not report.whole:
             made = f"{report.mixtures} of {report.planned[0]} mixtures and {report.steps} of {report.planned[1]} steps"
             text = f"the budget of {budget:g} s was over after {made}"
-            tell(Noticed(f"{text}: this machine is slow or busy, and another run may give slightly other voices", STAGE))
+            on_event(Notice(f"{text}: this machine is slow or busy, and another run may give slightly other voices", STAGE))
         gained = "" if report is None else f"{report.before:.1f} → {report.after:.1f} dB on held-out speech in {report.steps} steps"
-        tell(Finished(STAGE, self._plan.clock() - began, gained))
+        on_event(Finished(STAGE, self._plan.clock() - began, gained))
         taught = None if refiner is None else (refiner, frozenset(speaker for group in fit for speaker in group))
         return AdaptedSeparator(self._refiner, plan=self._plan, seed=self._seed, base=self._base, taught=taught)
 

@@ -18,12 +18,12 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
+from meetsplit.pipeline.audio.clip_cache import ClipCache
+from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice
-from meetsplit.pipeline.recall import Recall
-from meetsplit.pipeline.resampling import resample
-from meetsplit.pipeline.separators.windows import in_windows
+from meetsplit.pipeline.protocols import Unseparated
+from meetsplit.pipeline.separators.chunking import in_windows
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import Unseparated
 
 FRAME = 1024
 """Samples in a short-time spectrum (64 ms): harmonics of a voice stay apart."""
@@ -82,7 +82,7 @@ class DictionarySeparator:
         self._seed = seed
         self._device = device
         self._recipe = recipe or Recipe()
-        self._dictionaries = Recall[torch.Tensor](REMEMBERED)
+        self._dictionaries = ClipCache[torch.Tensor](REMEMBERED)
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> DictionarySeparator:

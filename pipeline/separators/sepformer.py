@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from speechbrain.inference.separation import SepformerSeparation
 
+from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import StageError, blame
-from meetsplit.pipeline.resampling import resample
-from meetsplit.pipeline.separators.windows import in_windows, summing
+from meetsplit.pipeline.models.speechbrain_folder import on, open_folder, run_as_code
+from meetsplit.pipeline.protocols import Unseparated
+from meetsplit.pipeline.separators.chunking import in_windows, summing
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.speechbrain_folder import on, open_folder, run_as_code
-from meetsplit.pipeline.stages import Unseparated
 
 WINDOW = 20.0
 """Seconds heard at once: attention over more costs gigabytes."""

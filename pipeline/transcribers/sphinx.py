@@ -13,12 +13,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from meetsplit.pipeline.audio import pcm16
-from meetsplit.pipeline.data import Audio, Heard, Word
+from meetsplit.pipeline.audio.reading import pcm16
+from meetsplit.pipeline.data import Audio, ClipTranscript, Word
 from meetsplit.pipeline.errors import MissingDependency, SettingsError
-from meetsplit.pipeline.events import Tell
+from meetsplit.pipeline.events import EventListener
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.transcribers.doubt import Claim, audible, trustworthy
+from meetsplit.pipeline.transcribers.hallucinations import Claim, audible, trustworthy
 
 RATE = 16000
 """The rate in Hz of the model's training speech."""
@@ -75,11 +75,11 @@ class SphinxTranscriber:
             raise MissingDependency("transcribe", missing) from error
         return cls(pocketsphinx.Decoder(samprate=RATE, loglevel="FATAL"))
 
-    def transcribe(self, clips: Iterable[Audio], tell: Tell) -> Iterator[Heard]:
+    def transcribe(self, clips: Iterable[Audio], on_event: EventListener) -> Iterator[ClipTranscript]:
         """One answer per clip, in order, as each is asked for."""
         for clip in clips:
             sound = audible(clip)
-            yield Heard(self._words(sound) if sound.duration >= SHORTEST else (), "en")
+            yield ClipTranscript(self._words(sound) if sound.duration >= SHORTEST else (), "en")
 
     def _words(self, clip: Audio) -> tuple[Word, ...]:
         decoder = self._decoder

@@ -21,11 +21,11 @@ import torch
 import whisper
 from whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE
 
-from meetsplit.pipeline.data import Audio, Heard, Samples, Word
+from meetsplit.pipeline.data import Audio, ClipTranscript, Samples, Word
 from meetsplit.pipeline.errors import SettingsError, StageError, nearest
-from meetsplit.pipeline.events import Tell
+from meetsplit.pipeline.events import EventListener
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.transcribers.doubt import Claim, audible, trustworthy
+from meetsplit.pipeline.transcribers.hallucinations import Claim, audible, trustworthy
 
 RATE = 16000
 """The only rate in Hz that Whisper knows."""
@@ -79,7 +79,7 @@ class WhisperTranscriber:
         _set_alignment_heads(model, path.stem)
         return cls(model.eval(), settings)
 
-    def transcribe(self, clips: Iterable[Audio], tell: Tell) -> Iterator[Heard]:
+    def transcribe(self, clips: Iterable[Audio], on_event: EventListener) -> Iterator[ClipTranscript]:
         """One answer per clip of one person's stream, in order. Reads ahead only until the language is known.
 
         The language is the given one, or the one most probable over the first `ENOUGH` seconds of all clips together;
@@ -94,7 +94,7 @@ class WhisperTranscriber:
         for clip in itertools.chain(ahead, queue):
             sound = audible(clip)
             heard = language is not None and sound.duration >= SHORTEST
-            yield Heard(self._words(sound, language) if heard else (), answered)
+            yield ClipTranscript(self._words(sound, language) if heard else (), answered)
 
     def _words(self, clip: Audio, language: str | None) -> tuple[Word, ...]:
         with self._repeatable(), _quiet():

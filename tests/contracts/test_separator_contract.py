@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from meetsplit.pipeline import weights
 from meetsplit.pipeline.data import Audio, Samples, Speaker
-from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.events import ignore_events
+from meetsplit.pipeline.models import weights
+from meetsplit.pipeline.protocols import BlindSeparator, Embedder, Matcher, Separator
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import BlindSeparator, Embedder, Matcher, Separator
 from meetsplit.speakers.match import EmbeddingMatcher
 
 RATE = 16_000
@@ -51,8 +51,8 @@ def separators(sepformer_folder: Path, ecapa_folder: Path, tmp_path_factory: pyt
     from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
     from meetsplit.pipeline.separators.adapted import AdaptedSeparator
     from meetsplit.pipeline.separators.dictionary import DictionarySeparator
-    from meetsplit.pipeline.separators.matched import matched
-    from meetsplit.pipeline.separators.none import NoSeparator
+    from meetsplit.pipeline.separators.matching import matched
+    from meetsplit.pipeline.separators.passthrough import NoSeparator
     from meetsplit.pipeline.separators.sepformer import SepformerSeparator
 
     settings = Settings(adapt_budget=9.0)
@@ -60,7 +60,7 @@ def separators(sepformer_folder: Path, ecapa_folder: Path, tmp_path_factory: pyt
     assert refiner is not None
     adapted = AdaptedSeparator.load(settings, {"refiner": refiner}, "cpu")
     clean = {"SPEAKER_00": [Audio(babble(110, 9, 7), RATE)], "SPEAKER_01": [Audio(babble(190, 9, 8), RATE)]}
-    learned = adapted.learned({tuple(clean): 5.0}, clean, nobody)
+    learned = adapted.learned({tuple(clean): 5.0}, clean, ignore_events)
     blind = SepformerSeparator.load(settings, {"separator": sepformer_folder}, "cpu")
     return {
         "none": NoSeparator.load(settings, {}, "cpu"),

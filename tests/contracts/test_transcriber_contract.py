@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meetsplit.pipeline.audio import read
-from meetsplit.pipeline.data import Audio, Heard, Span
-from meetsplit.pipeline.events import nobody
+from meetsplit.pipeline.audio.reading import read
+from meetsplit.pipeline.data import Audio, ClipTranscript, Span
+from meetsplit.pipeline.events import ignore_events
+from meetsplit.pipeline.protocols import Transcriber
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.stages import Transcriber
-from meetsplit.pipeline.transcribers.script import ScriptTranscriber
+from meetsplit.pipeline.transcribers.given_words import ScriptTranscriber
 
 SAMPLE = Path(__file__).parents[2] / "sample_data" / "standup.m4a"
 SENTENCE = Span(0.85, 3.2)
@@ -60,8 +60,8 @@ def moved(clip: Audio, later: float) -> Audio:
     return Audio(clip.samples, clip.rate, clip.start + later)
 
 
-def heard(transcriber: Transcriber, *clips: Audio) -> list[Heard]:
-    return list(transcriber.transcribe(clips, nobody))
+def heard(transcriber: Transcriber, *clips: Audio) -> list[ClipTranscript]:
+    return list(transcriber.transcribe(clips, ignore_events))
 
 
 def test_it_fits_the_promise(make: Make) -> None:
@@ -91,7 +91,7 @@ def test_one_answer_per_clip_in_order_each_when_asked_for(make: Make, sentence: 
             taken.append(number)
             yield clip
 
-    answers = make(0.0).transcribe(clips(), nobody)
+    answers = make(0.0).transcribe(clips(), ignore_events)
     assert taken == []
     first = next(answers)
     assert taken == [0]

@@ -307,16 +307,16 @@ def _load(*, queue: bool) -> None:
 
     import meetsplit.cli
     import meetsplit.console.progress
-    import meetsplit.pipeline.filing
+    import meetsplit.pipeline.results.writing
     import meetsplit.pipeline.run
-    import meetsplit.pipeline.transcribers.script
+    import meetsplit.pipeline.transcribers.given_words
     import meetsplit.speakers.formats
     import meetsplit.speakers.tracks
 
     if queue:
-        import meetsplit.console.endings
-        import meetsplit.jobs.engine
-        import meetsplit.jobs.intake
+        import meetsplit.console.batch_table
+        import meetsplit.jobs.requests
+        import meetsplit.jobs.worker
     with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
         meetsplit.cli.main(["export", "/nothing.json"])
     gc.freeze()

@@ -35,7 +35,7 @@ CONTAINERS: Mapping[str, tuple[str, str]] = {
 @functools.cache
 def speech() -> tuple[np.ndarray[Any, Any], int]:
     """A few seconds of the sample recording as 16-bit samples of shape ``(n,)``, and their rate."""
-    from meetsplit.pipeline.audio import read
+    from meetsplit.pipeline.audio.reading import read
 
     audio = read(SAMPLE)
     part = audio.samples[round(START * audio.rate) : round((START + SECONDS) * audio.rate)]
@@ -154,7 +154,7 @@ SPEAKER_00 = "Alice"
 @functools.cache
 def transcript() -> bytes:
     """A transcript in our own JSON."""
-    from meetsplit.pipeline.exporters import export, read_transcript
+    from meetsplit.pipeline.formats import export, read_transcript
     from meetsplit.pipeline.settings import Outputs
 
     return export(read_transcript(WHISPERX.decode(), "call.json"), "json", Outputs()).encode()

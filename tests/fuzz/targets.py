@@ -53,8 +53,8 @@ def _text_seeds(*seeds: bytes) -> Callable[[], list[bytes]]:
 
 def _transcript(data: bytes, folder: Path) -> None:
     """JSON of ours, WhisperX's or whisper's, read and written in every format."""
-    from meetsplit.pipeline.exporters import export, names, read_transcript
-    from meetsplit.pipeline.filing import export_again
+    from meetsplit.pipeline.formats import export, names, read_transcript
+    from meetsplit.pipeline.results.writing import export_again
     from meetsplit.pipeline.settings import Outputs
 
     path = folder / "call.json"
@@ -79,12 +79,12 @@ def _rttm(data: bytes, folder: Path) -> None:
     """Turns, read for a recording of three seconds."""
     from meetsplit.pipeline.data import Audio
     from meetsplit.pipeline.diarizers.rttm import RttmDiarizer, read_rttm
-    from meetsplit.pipeline.events import nobody
+    from meetsplit.pipeline.events import ignore_events
 
     path = folder / "call.rttm"
     path.write_bytes(data)
     read_rttm(path, "call")
-    turns = RttmDiarizer(path).diarize(Audio(np.zeros(48_000, np.float32), 16_000), nobody)
+    turns = RttmDiarizer(path).diarize(Audio(np.zeros(48_000, np.float32), 16_000), ignore_events)
     for turn in turns:
         if not 0 <= turn.span.start <= turn.span.end <= 3.0:
             raise Broken(f"a turn beyond the recording: {turn}")
@@ -93,14 +93,14 @@ def _rttm(data: bytes, folder: Path) -> None:
 def _script(suffix: str, data: bytes, folder: Path) -> None:
     """Words that are written down already."""
     from meetsplit.pipeline.data import Audio
-    from meetsplit.pipeline.events import nobody
-    from meetsplit.pipeline.transcribers.script import ScriptTranscriber, read_lines
+    from meetsplit.pipeline.events import ignore_events
+    from meetsplit.pipeline.transcribers.given_words import ScriptTranscriber, read_lines
 
     path = folder / f"words{suffix}"
     path.write_bytes(data)
     lines = read_lines(path)
     sound = np.full(24_000, 0.1, np.float32)
-    for heard in ScriptTranscriber(lines).transcribe([Audio(sound, 16_000), Audio(sound, 16_000, 1.5)], nobody):
+    for heard in ScriptTranscriber(lines).transcribe([Audio(sound, 16_000), Audio(sound, 16_000, 1.5)], ignore_events):
         for word in heard.words:
             if not 0 <= word.span.start <= word.span.end <= 3.0:
                 raise Broken(f"a word beyond its clip: {word}")
@@ -108,8 +108,8 @@ def _script(suffix: str, data: bytes, folder: Path) -> None:
 
 def _scored(name: str, data: bytes, folder: Path) -> None:
     """A hypothesis against itself and against the truth."""
+    from meetsplit.scoring.pairing import pair_up, read_accounts, read_stretches
     from meetsplit.scoring.protocol import Protocol
-    from meetsplit.scoring.read import pair_up, read_accounts, read_stretches
     from meetsplit.scoring.scores import score
 
     path, truth, words = folder / name, folder / "truth.rttm", folder / "call.stm"
@@ -127,7 +127,7 @@ def _scored(name: str, data: bytes, folder: Path) -> None:
 def _toml(data: bytes, folder: Path) -> None:
     """A settings file."""
     from meetsplit.console.options import settle
-    from meetsplit.pipeline.exporters import names
+    from meetsplit.pipeline.formats import names
 
     path = folder / "settings.toml"
     path.write_bytes(data)
@@ -140,15 +140,15 @@ def _toml(data: bytes, folder: Path) -> None:
 
 def _model(kind: str, stage: str, role: str, backend: str, file: str, data: bytes, folder: Path) -> None:
     """A model folder's configuration, opened or refused; nothing that it names may run."""
-    from meetsplit.pipeline import backends
     from meetsplit.pipeline.errors import blame
+    from meetsplit.pipeline.models import registry
     from meetsplit.pipeline.settings import Settings
 
     place, canary = samples.model_folder(kind), folder / "canary"
     (place / file).write_bytes(data.replace(b"CANARY", os.fsencode(canary)))
     try:
         with blame("load", f"loading {place}"):  # as the pipeline does
-            backends.load(stage, backend, Settings(offline=True), {role: place}, "cpu")
+            registry.load(stage, backend, Settings(offline=True), {role: place}, "cpu")
     finally:
         if canary.exists():
             raise Broken("the file ran code")
@@ -168,7 +168,7 @@ def _model_seeds(kind: str, file: str, code: Sequence[str]) -> Callable[[], list
 
 def _container(suffix: str, data: bytes, folder: Path) -> None:
     """A recording, looked at and read."""
-    from meetsplit.pipeline.audio import probe, read
+    from meetsplit.pipeline.audio.reading import probe, read
 
     path = folder / f"call.{suffix}"
     path.write_bytes(data)
@@ -198,7 +198,7 @@ def _nameless(folder: Path) -> int:
 
 def _checkpoint(data: bytes, folder: Path) -> None:
     """A torch checkpoint, read without torch."""
-    from meetsplit.pipeline.checkpoints import plain, read_checkpoint
+    from meetsplit.pipeline.models.checkpoints import plain, read_checkpoint
 
     path = folder / "model.bin"
     path.write_bytes(data)
@@ -208,18 +208,18 @@ def _checkpoint(data: bytes, folder: Path) -> None:
 
 def _weights_only(data: bytes, folder: Path) -> None:
     """A torch checkpoint given to loaders that leave reading to torch: Whisper's and SpeechBrain's."""
-    from meetsplit.pipeline import backends
     from meetsplit.pipeline.errors import blame
+    from meetsplit.pipeline.models import registry
     from meetsplit.pipeline.settings import Settings
 
     with blame("load", "loading a model"):
         if len(data) % 4 == 0:
             (folder / "model.pt").write_bytes(data)
-            backends.load("transcriber", "whisper", Settings(offline=True), {"model": folder / "model.pt"}, "cpu")
+            registry.load("transcriber", "whisper", Settings(offline=True), {"model": folder / "model.pt"}, "cpu")
         else:
             shutil.copytree(samples.model_folder("sepformer"), folder / "model")
             (folder / "model" / "encoder.ckpt").write_bytes(data)
-            backends.load("separator", "sepformer", Settings(offline=True), {"separator": folder / "model"}, "cpu")
+            registry.load("separator", "sepformer", Settings(offline=True), {"separator": folder / "model"}, "cpu")
 
 
 def _names(data: bytes, folder: Path) -> None:

@@ -138,9 +138,9 @@ class House:
     def jobs(self) -> list[dict[str, Any]]:
         """What `meetsplit jobs list --json` says, without a process for it."""
         from meetsplit.jobs.database import client, database
-        from meetsplit.jobs.lease import lease
-        from meetsplit.jobs.listing import rows
-        from meetsplit.jobs.store import Store
+        from meetsplit.jobs.job_store import Store
+        from meetsplit.jobs.liveness import lease
+        from meetsplit.jobs.status import rows
 
         store = Store(self.state).ready()
         base = database(self.env.get("MEETSPLIT_DATABASE"), store)

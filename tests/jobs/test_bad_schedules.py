@@ -15,11 +15,11 @@ from dbos import DBOSClient
 
 from meetsplit.jobs import schedule
 from meetsplit.jobs.database import APPLICATION, SCANS, client, database
-from meetsplit.jobs.engine import Engine, Worker
-from meetsplit.jobs.flow import SCAN_WORKFLOW
-from meetsplit.jobs.store import Store
+from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.worker import Engine, Worker
+from meetsplit.jobs.workflows import SCAN_WORKFLOW
 from meetsplit.pipeline.errors import JobError, SettingsError
-from meetsplit.pipeline.events import Noticed
+from meetsplit.pipeline.events import Notice
 
 NEVER = ("0 0 30 2 *", "0 0 31 4 *", "0 0 0 1 1 * 2020", "R R * * *")
 SMALL = ("-f", "json", "--no-tracks")
@@ -136,7 +136,7 @@ def test_the_watching_thread_survives_any_error_of_one_look(tmp_path: Path, monk
     said: list[str] = []
     looked = threading.Event()
     count: list[int] = []
-    monkeypatch.setattr("meetsplit.jobs.engine.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("meetsplit.jobs.worker.LOOK_EVERY", 0.01)
 
     def broken(self: Engine) -> None:
         raise ZeroDivisionError("not foreseen")
@@ -150,11 +150,11 @@ def test_the_watching_thread_survives_any_error_of_one_look(tmp_path: Path, monk
     monkeypatch.setattr(Engine, "_take_over", counted)
     monkeypatch.setattr(Engine, "_catch_up", lambda self: None)
 
-    def tell(event: object) -> None:
-        if isinstance(event, Noticed):
+    def on_event(event: object) -> None:
+        if isinstance(event, Notice):
             said.append(event.text)
 
-    engine = Engine(database(None, store), store, Worker(tell=tell))
+    engine = Engine(database(None, store), store, Worker(on_event=on_event))
     engine._watching.start()
     assert looked.wait(30)
     engine._over.set()

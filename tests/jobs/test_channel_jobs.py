@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from meetsplit.jobs.order import Order
+from meetsplit.jobs.job import Order
 from meetsplit.pipeline.settings import Outputs, Settings
 
 RATE = 16000

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from meetsplit.jobs.database import database, explained, quiet, without_password
-from meetsplit.jobs.store import Store
+from meetsplit.jobs.job_store import Store
 from meetsplit.pipeline.errors import JobError, SettingsError
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from meetsplit.jobs import deliveries
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.store import Store
+from meetsplit.jobs.job_store import Store
 
 OPTIONS = ("-f", "json", "--no-tracks")
 FAILING = "sh -c 'echo no such channel; exit 3'"

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from meetsplit.jobs.crashes import LIMIT, Crashes, WorkerKilled
-from meetsplit.jobs.store import Store
+from meetsplit.jobs.job_store import Store
 
 JOB = "0123456789abcdef.1"
 
 DEADLY = """
 import os, signal
-from meetsplit.jobs.work import Workshop
+from meetsplit.jobs.steps import Workshop
 
 step = Workshop.step
 

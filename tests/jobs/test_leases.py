@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from meetsplit.jobs import lease as leases
-from meetsplit.jobs.lease import FileLease
-from meetsplit.jobs.store import Store
+from meetsplit.jobs import liveness as leases
+from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.liveness import FileLease
 
 
 def test_a_worker_removes_the_locks_of_killed_ones_and_no_others(tmp_path: Path) -> None:

@@ -12,14 +12,14 @@ import pytest
 
 from meetsplit.jobs import hooks
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.desk import Desk
-from meetsplit.jobs.finding import Found, Patterns, search
-from meetsplit.jobs.intake import Request, take
-from meetsplit.jobs.ledger import Ledger
-from meetsplit.jobs.store import Store
+from meetsplit.jobs.discovery import Found, Patterns, search
+from meetsplit.jobs.file_index import Ledger
+from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.requests import Request, take
+from meetsplit.jobs.submission import Desk
 from meetsplit.jobs.watch import LOOKS, Watch
-from meetsplit.pipeline.controls import shown
 from meetsplit.pipeline.errors import AudioError, SettingsError
+from meetsplit.pipeline.formats.control_characters import shown
 from meetsplit.pipeline.settings import Outputs, Settings
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes, links and pipes")

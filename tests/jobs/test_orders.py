@@ -20,21 +20,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.desk import options
-from meetsplit.jobs.finding import Found, Patterns, Settling, search
-from meetsplit.jobs.intake import Request, take
-from meetsplit.jobs.ledger import Ledger
-from meetsplit.jobs.limits import Limits, resident
-from meetsplit.jobs.listing import rows
+from meetsplit.jobs.discovery import Found, Patterns, Settling, search
+from meetsplit.jobs.file_index import Ledger
+from meetsplit.jobs.job import Afterwards, Order, anchored
+from meetsplit.jobs.job_store import Store
 from meetsplit.jobs.moving import move_finished
-from meetsplit.jobs.order import Afterwards, Order, anchored
-from meetsplit.jobs.store import Store
+from meetsplit.jobs.requests import Request, take
+from meetsplit.jobs.resources import Limits, resident
+from meetsplit.jobs.status import rows
+from meetsplit.jobs.submission import options
 from meetsplit.pipeline import files
+from meetsplit.pipeline.cache.stage_cache import fingerprint
+from meetsplit.pipeline.data.units import size
 from meetsplit.pipeline.errors import AudioError, JobError, SettingsError
-from meetsplit.pipeline.locks import locked, try_lock
+from meetsplit.pipeline.files.locks import locked, try_lock
 from meetsplit.pipeline.settings import Outputs, Settings
-from meetsplit.pipeline.units import size
-from meetsplit.pipeline.workbench import fingerprint
 
 
 def order(**changes: object) -> Order:
@@ -263,7 +263,7 @@ def test_a_move_to_another_disk_that_dies_ends_with_one_whole_file(tmp_path: Pat
 def test_locks_die_with_their_process(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "lock"
     code = (
-        "import sys, time; from pathlib import Path; from meetsplit.pipeline.locks import try_lock; "
+        "import sys, time; from pathlib import Path; from meetsplit.pipeline.files.locks import try_lock; "
         "held = try_lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)

@@ -18,8 +18,8 @@ import pytest
 
 from meetsplit.jobs import schedule
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.intake import Request
-from meetsplit.jobs.store import Store
+from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.requests import Request
 from meetsplit.pipeline.settings import Outputs, Settings
 
 UNITS = Path(__file__).parents[2] / "docs" / "systemd"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from meetsplit.jobs.store import Store
+from meetsplit.jobs.job_store import Store
 from meetsplit.jobs.watch import alone
 
 OPTIONS = ("-f", "json", "--no-tracks", "--poll", "0.2")

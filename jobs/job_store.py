@@ -1,0 +1,123 @@
+"""What lies on the disk about jobs? One folder per job under the state folder, readable without any database.
+
+jobs.sqlite              the queue, unless PostgreSQL holds it
+jobs/<key>/job.json      what was ordered
+jobs/<key>/progress.json what is happening: stage, how far, since when
+jobs/<key>/stage.json    the stage that is running, and how often it has ended its worker
+jobs/<key>/done.json     what came out; written when the results are in their places
+jobs/<key>/failed.txt    why the last attempt failed
+jobs/<key>/…             finished stages, until the job is done
+seen.json                recordings seen in watched folders
+watch-<hash>.lock        held by a `watch --once` of one folder
+workers/<name>.lock      held by every living worker
+log.txt                  what the queue's machinery has to say
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meetsplit.pipeline import files
+from meetsplit.pipeline.errors import JobError, OutputError
+from meetsplit.pipeline.files import write
+from meetsplit.pipeline.files.locks import remove_locked
+
+KEPT = frozenset({"job.json", "done.json", "failed.txt", "lock"})
+"""What stays in a job's folder once it is done."""
+
+
+def default_state() -> Path:
+    """Where jobs are kept unless somebody says otherwise: ``$XDG_STATE_HOME/meetsplit``, ``~/.local/state/meetsplit``."""
+    given = os.environ.get("XDG_STATE_HOME")
+    return (Path(given) if given else Path.home() / ".local" / "state") / "meetsplit"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The state folder. Raises `JobError` where it cannot be made or read, `OutputError` where it cannot be written."""
+
+    state: Path
+
+    def ready(self) -> Store:
+        """The same, with its folders made, and what earlier versions kept readable for everybody made private."""
+        try:
+            for folder in (self.state, self.state / "jobs", self.state / "workers"):
+                folder.mkdir(parents=True, exist_ok=True, mode=files.PRIVATE_FOLDER)
+            for path in (self.state / "jobs", self.state / "workers", *(path for path in self.state.iterdir() if path.is_file())):
+                files.make_private(path)
+        except OSError as error:
+            raise JobError(f"{self.state}: jobs cannot be kept there: {error.strerror}; choose another --state-dir") from error
+        return self
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.state / "jobs.sqlite"
+
+    def folder(self, key: str) -> Path:
+        """The folder of the job with that key."""
+        return self.state / "jobs" / key
+
+    def lock(self, key: str) -> Path:
+        """The lock that whoever works on the job holds."""
+        return self.folder(key) / "lock"
+
+    def keep(self, key: str, name: str, content: Mapping[str, Any]) -> None:
+        """Write ``<name>.json`` of a job, whole or not at all."""
+        write(self.folder(key) / f"{name}.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n", private=True)
+
+    def kept(self, key: str, name: str) -> dict[str, Any] | None:
+        """What ``<name>.json`` of a job says; None where there is none, or where the disk has damaged it."""
+        try:
+            row = json.loads((self.folder(key) / f"{name}.json").read_text("utf-8"))
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        except OSError as error:
+            raise JobError(f"{self.folder(key)}: cannot be read: {error.strerror}") from error
+        return row if isinstance(row, dict) else None
+
+    def report(self, key: str, row: Mapping[str, Any]) -> None:
+        """Say how far a job is. Not worth an ``fsync``: a crash loses at most this, and it is written often."""
+        part = files.temporary_name(self.folder(key))
+        try:
+            with files.disk.create(part, files.PRIVATE_FILE) as file:
+                file.write(json.dumps(row).encode())
+            files.disk.replace(part, self.folder(key) / "progress.json")
+        except OSError as error:
+            with suppress(OSError):
+                files.remove(part)
+            raise OutputError(f"{part}: cannot be written: {error.strerror}; make room on the disk of {self.state}") from error
+
+    def fail(self, key: str, sentence: str) -> str | None:
+        """Keep why the last attempt failed; why it could not be kept, where it could not: the database has it, too."""
+        try:
+            write(self.folder(key) / "failed.txt", sentence + "\n", private=True)
+        except OutputError as error:
+            return str(error)
+        return None
+
+    def clear(self, key: str) -> None:
+        """Remove everything but the record of a finished job."""
+        folder = self.folder(key)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name not in KEPT:
+                path.unlink(missing_ok=True)
+
+    def forget(self, key: str) -> None:
+        """Remove the job's folder, whose lock the caller holds; what cannot be removed stays."""
+        with suppress(OSError):
+            remove_locked(self.folder(key), self.lock(key))
+
+    def keys(self) -> tuple[str, ...]:
+        """Every job that has a folder."""
+        folder = self.state / "jobs"
+        return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir())) if folder.is_dir() else ()

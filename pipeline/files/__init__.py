@@ -1,0 +1,337 @@
+"""Durable, atomic file operations: every file that meetsplit keeps or publishes is written through this module.
+
+    with replacing(path) as file: …      temporary file → fsync → rename → fsync of the folder (atomic write)
+    write(path, content)                 the same for content in memory
+    install(source, target)              rename a finished file into place, with or without replacing what is there
+    move(source, target)                 the same across disks: copied under a temporary name first, never over a file
+    remove(path), remove_tree(folder)    unlink
+    sweep(folder)                        remove temporary files that a killed process left
+    sha256(path)                         checksum of a file's content
+
+The system calls whose order decides what a crash or a power loss leaves behind go through `disk`; tests put a
+`Disk` in its place that fails at, or loses everything unsynced after, the n-th of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from meetsplit.pipeline.errors import OutputError
+
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+"""Permissions of what holds people's speech and is no result: the cache, job folders, logs."""
+
+TEMPORARY = re.compile(r"\.meetsplit-[0-9a-f]{12}\.part")
+"""Names of temporary files."""
+
+_BLOCK = 1 << 20
+
+_ADVICE = {
+    errno.EACCES: "permission denied; choose another folder with -o",
+    errno.EPERM: "permission denied; choose another folder with -o",
+    errno.EROFS: "the disk is read-only; choose another folder with -o",
+    errno.ENOSPC: "the disk is full; make room or choose another folder with -o",
+    errno.EDQUOT: "the disk quota is used up; make room or choose another folder with -o",
+    errno.EFBIG: "the file is too large for this disk; choose another folder with -o",
+    errno.EISDIR: "a directory is in the way; remove it or choose another folder with -o",
+    errno.ENOTDIR: "a part of this path is a file, not a directory; choose another folder with -o",
+    errno.EEXIST: "a part of this path is a file, not a directory; choose another folder with -o",
+    errno.ENAMETOOLONG: "the name is too long for this disk; rename the recording",
+    errno.EIO: "the disk reports an error; choose another folder with -o",
+}
+
+
+class Disk:
+    """The system calls that change a disk or make a change durable, one method each. Every method raises `OSError`."""
+
+    def create(self, path: Path, mode: int) -> BinaryIO:
+        """Open a new file for reading and writing; `FileExistsError` where the name is taken."""
+        return open(path, "x+b", opener=lambda name, flags: os.open(name, flags, mode))
+
+    def fsync(self, file: IO[bytes]) -> None:
+        """Flush a file's content to the disk."""
+        file.flush()
+        os.fsync(file.fileno())
+
+    def sync_folder(self, folder: Path) -> None:
+        """Flush a folder's entries (renames, new names, removals) to the disk. Windows can not and need not."""
+        if os.name == "nt":
+            return
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError as error:  # some network and FUSE disks cannot sync a folder: the file itself is safe
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
+        finally:
+            os.close(handle)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename atomically, replacing ``target``."""
+        os.replace(source, target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """A second name for ``source``; `FileExistsError` where ``target`` exists: the atomic rename without replacing."""
+        os.link(source, target)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file."""
+        path.unlink()
+
+    def mkdir(self, folder: Path, mode: int) -> None:
+        """Make one folder."""
+        folder.mkdir(mode=mode)
+
+    def rmdir(self, folder: Path) -> None:
+        """Remove an empty folder."""
+        folder.rmdir()
+
+
+disk = Disk()
+"""The disk that everything here works on."""
+
+
+def write(path: Path, content: str | bytes, *, private: bool = False) -> None:
+    """Put ``content`` (text as UTF-8) into the file ``path``, whole or not at all. Raises `OutputError`, see `replacing`."""
+    with replacing(path, private=private) as file:
+        file.write(content.encode("utf-8", "replace") if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
+    """A new file that takes the place of ``path`` when the block ends well, and vanishes when it does not.
+
+    It lies under a temporary name in the same folder, which is made if need be; its contents are on the disk before it
+    is renamed, and the rename is on the disk when this returns. Permissions are those of the file it replaces;
+    a new file is 0600 with ``private`` (a new folder 0700), otherwise what the umask says. Under its temporary name, which
+    is where a killed process leaves it, every file is 0600. An `OSError` inside the block or outside becomes an `OutputError`:
+    not writable, disk full, a directory in the way, name too long. A link is followed; what exists and is no regular file is
+    never replaced.
+    """
+    target = Path(os.path.realpath(path))
+    made: list[Path] = []
+    done = False
+    temporary = temporary_name(target.parent)
+    try:
+        mode = _checked_mode(path, target)
+        made = make_folder(target.parent, private=private)
+        with disk.create(temporary, PRIVATE_FILE if private or mode is not None else 0o666) as file:
+            final = stat.S_IMODE(os.fstat(file.fileno()).st_mode) if mode is None else mode
+            os.chmod(temporary, PRIVATE_FILE)
+            yield file
+            os.chmod(temporary, final)
+            disk.fsync(file)
+        disk.replace(temporary, target)
+        done = True
+        disk.sync_folder(target.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {advice(error)}") from error
+    finally:
+        if not done:
+            _clear(temporary, made)
+
+
+def temporary_name(folder: Path) -> Path:
+    """A name for a file in the making, which `sweep` knows."""
+    return folder / f".meetsplit-{secrets.token_hex(6)}.part"
+
+
+def advice(error: OSError) -> str:
+    """What went wrong with a file and what to do about it, as the end of a sentence."""
+    return _ADVICE.get(error.errno or 0) or error.strerror or str(error)
+
+
+def make_folder(folder: Path, *, private: bool = False) -> list[Path]:
+    """Make ``folder`` durably; the folders that were not there, outermost first. Raises `OSError`, and leaves none then."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    made: list[Path] = []
+    try:
+        for parent in reversed(missing):
+            with suppress(FileExistsError):  # another process was faster
+                disk.mkdir(parent, PRIVATE_FOLDER if private else 0o777)
+                made.append(parent)
+                disk.sync_folder(parent.parent)
+    except OSError:
+        _clear(None, made)
+        raise
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    return made
+
+
+def create_private(path: Path) -> None:
+    """An empty file that only its owner may read, unless there is one; one that is there is made private. Raises `OSError`."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
+    make_private(path)
+
+
+def make_private(path: Path) -> None:
+    """Take the permissions of a file or folder from everybody but its owner; what is not there or another user's stays as it is."""
+    with suppress(FileNotFoundError, PermissionError):
+        about = path.lstat()
+        if stat.S_IMODE(about.st_mode) & 0o077 and not stat.S_ISLNK(about.st_mode):
+            path.chmod(stat.S_IMODE(about.st_mode) & PRIVATE_FOLDER)
+
+
+def make_tree_private(folder: Path) -> None:
+    """The same for a folder and all that is in it; links are not followed. Raises `OSError`."""
+    make_private(folder)
+    for place, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            make_private(Path(place) / name)
+
+
+def install(source: Path, target: Path, *, overwrite: bool) -> None:
+    """Rename the finished and synced file ``source`` to ``target`` on the same disk; durable once the folder is synced.
+
+    Without ``overwrite``, `FileExistsError` where there is something at ``target``, with no moment in which another
+    process could put a file there. Raises `OSError`; the file then has its old name and no other.
+    """
+    if overwrite:
+        disk.replace(source, target)
+        return
+    try:
+        disk.link(source, target)
+    except OSError as error:
+        if isinstance(error, FileExistsError) or error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+            raise
+        # No hard links on this disk (FAT, some shares): an empty file claims the name, then gives way to the real one.
+        with disk.create(target, 0o666):
+            pass
+        with _undone(source, target):
+            disk.replace(source, target)
+    else:
+        with _undone(source, target):
+            disk.unlink(source)
+
+
+@contextmanager
+def _undone(source: Path, target: Path) -> Iterator[None]:
+    """Remove ``target`` again where the block fails before ``source`` has gone."""
+    try:
+        yield
+    except BaseException:
+        if os.path.lexists(source):
+            with suppress(OSError):  # the first error is the one to tell
+                disk.unlink(target)
+        raise
+
+
+def move(source: Path, target: Path, *, temporary: Path | None = None) -> None:
+    """Move a file, across disks too: ``target`` appears whole or not at all, and ``source`` goes only after that.
+
+    ``temporary`` names the file in the making on the other disk, beside ``target``. `FileExistsError` where there is
+    something at ``target``. Raises `OSError`; the source is then where it was.
+    """
+    make_folder(target.parent)
+    try:
+        install(source, target, overwrite=False)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        temporary = temporary or temporary_name(target.parent)
+        try:
+            with source.open("rb") as old, disk.create(temporary, PRIVATE_FILE) as new:
+                shutil.copyfileobj(old, new, _BLOCK)
+                disk.fsync(new)
+            shutil.copystat(source, temporary)
+            install(temporary, target, overwrite=False)
+        finally:
+            with suppress(FileNotFoundError):
+                disk.unlink(temporary)
+        disk.sync_folder(target.parent)
+        disk.unlink(source)
+    disk.sync_folder(target.parent)
+    disk.sync_folder(source.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there. Raises `OSError`."""
+    with suppress(FileNotFoundError):
+        disk.unlink(path)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and all that is in it; a link is removed, never followed. Raises `OSError`."""
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        remove(folder)
+        return
+    if folder.is_symlink():
+        remove(folder)
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            remove_tree(folder / entry.name)
+        else:
+            remove(folder / entry.name)
+    with suppress(FileNotFoundError):
+        disk.rmdir(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files of killed processes in ``folder``; the caller knows that no other process writes there."""
+    for entry in os.scandir(folder) if folder.is_dir() else ():
+        if TEMPORARY.fullmatch(entry.name):
+            with suppress(OSError):  # what cannot go stays hidden and is tried again next time
+                remove(folder / entry.name)
+
+
+def write_sparse(file: IO[bytes], blocks: Iterable[bytes]) -> None:
+    """Write blocks one after another; those of zeros become holes, which take no room on disks that know sparse files."""
+    for block in blocks:
+        if block.count(0) == len(block):
+            file.seek(len(block), os.SEEK_CUR)
+        else:
+            file.write(block)
+    file.truncate()
+
+
+def blocks_of(file: IO[bytes]) -> Iterator[bytes]:
+    """The rest of a file in blocks."""
+    while block := file.read(_BLOCK):
+        yield block
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content as hex. Raises `OSError`."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _checked_mode(path: Path, target: Path) -> int | None:
+    """The permissions of the file to be replaced, None for a new one; refuses what a rename would destroy."""
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OutputError(f"{path}: cannot be written: it is a device or a pipe, not a file; choose another name")
+    return stat.S_IMODE(mode)
+
+
+def _clear(temporary: Path | None, made: list[Path]) -> None:
+    if temporary is not None:
+        with suppress(OSError):
+            disk.unlink(temporary)
+    for folder in reversed(made):
+        with suppress(OSError):  # another process may have put a file there meanwhile
+            disk.rmdir(folder)

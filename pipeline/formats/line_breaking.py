@@ -1,0 +1,82 @@
+"""How a cue breaks into lines: as few as possible, of even length, at punctuation where that costs no line."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from meetsplit.pipeline.data import Speaker, join_words
+from meetsplit.pipeline.formats.text import width
+
+_SENTENCE = ".!?…。！？؟۔।"
+_CLAUSE = ",;:—–、，；：،؛"
+_CLOSING = "\"'”’»)]」』"
+
+Head: TypeAlias = Callable[[Speaker, bool], str]
+"""What stands before a speaker's words, given the speaker and whether others share the cue; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The room for text: columns per line, lines per cue, and what stands before a speaker's words."""
+
+    width: int
+    count: int
+    head: Head
+
+
+def ends_sentence(word: str) -> bool:
+    """Whether a sentence ends with this word, quotes and brackets aside."""
+    return word.rstrip(_CLOSING)[-1:] in tuple(_SENTENCE)
+
+
+def ends_clause(word: str) -> bool:
+    """Whether a comma or the like follows the word."""
+    return word.rstrip(_CLOSING)[-1:] in tuple(_CLAUSE)
+
+
+def blank(before: str, after: str) -> int:
+    """Columns between two neighbouring words: 1, or 0 in scripts without blanks."""
+    return len(join_words((before[-1:], after[:1]))) - 2
+
+
+def lines(texts: Sequence[str], layout: Layout, head: str = "") -> tuple[str, ...]:
+    """The words on as few lines as possible, of even length, broken at punctuation where that costs no line.
+
+    A word wider than a line stands alone on its line.
+    """
+    tokens = [token for token in (head, *texts) if token]
+    columns = [width(token) for token in tokens]
+    glues = [blank(before, after) for before, after in itertools.pairwise(tokens)]
+    if sum(columns) + sum(glues) <= layout.width:
+        return (join_words(tokens),) if tokens else ()
+    pleasant = [_pleasant(tokens, first, head) for first in range(len(tokens))]
+    fewest = [(0, 0.0, 0)]
+    for last in range(1, len(tokens) + 1):
+        options: list[tuple[int, float, int]] = []
+        used = 0
+        for first in range(last - 1, -1, -1):
+            used += columns[first] + (glues[first] if first < last - 1 else 0)
+            if used > layout.width and last - first > 1:
+                break
+            count, price, _ = fewest[first]
+            options.append((count + 1, price + ((layout.width - used) / layout.width) ** 2 - pleasant[first], first))
+        fewest.append(min(options))
+    broken: list[str] = []
+    last = len(tokens)
+    while last > 0:
+        first = fewest[last][2]
+        broken.append(join_words(tokens[first:last]))
+        last = first
+    return tuple(reversed(broken))
+
+
+def _pleasant(tokens: Sequence[str], first: int, head: str) -> float:
+    """How good a line break before token ``first`` is."""
+    if first == 0:
+        return 0.0
+    if first == 1 and head:
+        return -0.5
+    return 0.2 if ends_sentence(tokens[first - 1]) or ends_clause(tokens[first - 1]) else 0.0

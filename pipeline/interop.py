@@ -1,0 +1,44 @@
+"""How does a transcript look in other libraries? Tables of pandas, annotations of pyannote.core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from meetsplit.pipeline.data import Span, Transcript, Turn
+from meetsplit.pipeline.data.timeline import relabelled
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def to_dataframe(transcript: Transcript) -> pandas.DataFrame:
+    """One row per segment, see `Transcript.to_dataframe`."""
+    return transcript.to_dataframe()
+
+
+def to_annotation(turns: Iterable[Turn], recording: str = "recording") -> Any:
+    """The turns as a `pyannote.core.Annotation` with ``recording`` as its uri; overlapping turns stay.
+
+    >>> to_annotation([Turn(Span(0.0, 1.5), "SPEAKER_00")], "call").label_duration("SPEAKER_00")
+    1.5
+    """
+    from pyannote.core import Annotation, Segment
+
+    annotation = Annotation(uri=recording)
+    for track, turn in enumerate(turns):
+        annotation[Segment(turn.span.start, turn.span.end), track] = turn.speaker
+    return annotation
+
+
+def from_annotation(annotation: Any, *, relabel: bool = False) -> tuple[Turn, ...]:
+    """The turns of a `pyannote.core.Annotation`, sorted; with ``relabel``, as SPEAKER_00… in order of first speech.
+
+    Starts before 0, which pyannote's windows can give, are moved to 0.
+    """
+    found = (
+        Turn(Span(max(float(segment.start), 0.0), float(segment.end)), str(label))
+        for segment, _, label in annotation.itertracks(yield_label=True)
+        if segment.end > max(segment.start, 0.0)
+    )
+    return relabelled(found) if relabel else tuple(sorted(found))

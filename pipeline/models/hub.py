@@ -1,0 +1,256 @@
+"""How does a model come off the network? The Hugging Face hub and openai-whisper's own files.
+
+What a person can do about a failure differs by its reason, so every reason has its own sentence.
+"""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import hashlib
+import importlib
+import importlib.util
+import os
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from meetsplit.pipeline.errors import MissingDependency, MissingWeights, nearest
+from meetsplit.pipeline.events import EventListener, Progressed
+from meetsplit.pipeline.files.scratch import scratch
+from meetsplit.pipeline.models import checksums
+from meetsplit.pipeline.models.sources import Hub
+
+_BLOCK = 1 << 20
+
+
+def located_hub(source: Hub) -> Path | None:
+    """The newest whole copy in the Hugging Face cache; None where a needed file is missing or damaged."""
+    folder = _snapshot(source)
+    if folder is None or damaged_in_hub(source):
+        return None
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    needed = source.patterns or ("*",)
+    whole = all(any(fnmatch.fnmatch(file, pattern) for file in files) for pattern in needed)
+    broken_off = source.patterns is None and any((folder.parent.parent / "blobs").glob("*.incomplete"))
+    return folder if whole and not broken_off else None
+
+
+def damaged_in_hub(source: Hub) -> list[Path]:
+    """Files of the newest copy in the Hugging Face cache whose content is not what their checksum says; links to nothing as well."""
+    folder = _snapshot(source)
+    if folder is None:
+        return []
+    links = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file()]
+    needed = source.patterns or ("*",)
+    found = [path for path in links if any(fnmatch.fnmatch(path.relative_to(folder).as_posix(), pattern) for pattern in needed)]
+    return [path for path in found if not checksums.intact_blob(path)]
+
+
+def _snapshot(source: Hub) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source.repo_id, revision=source.revision, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError, OSError):
+        return None
+
+
+def fetch_hub(source: Hub, *, stage: str, token: str | None, on_event: EventListener, instead: str | None) -> Path:
+    """Fetch a repository into the Hugging Face cache, damaged files again. Raises `MissingWeights` with the reason and the next step."""
+    from huggingface_hub import snapshot_download
+
+    refused = hub_refusal(source, token, 5.0)
+    if refused is not None:
+        raise MissingWeights(stage, f"{refused}{_or(instead)}")
+    try:
+        for path in damaged_in_hub(source):
+            path.resolve().unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+        folder = snapshot_download(
+            source.repo_id,
+            revision=source.revision,
+            token=token,
+            allow_patterns=list(source.patterns) if source.patterns else None,
+            tqdm_class=_silent_bar(on_event),
+        )
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise MissingWeights(stage, f"{source.repo_id} could not be fetched from {_endpoint()}: {said}{_or(instead)}") from error
+    return Path(folder)
+
+
+def hub_refusal(source: Hub, token: str | None, timeout: float) -> str | None:
+    """Why this repository cannot be had now, in a sentence with the next step; None where the hub lets us in."""
+    from huggingface_hub import get_token
+
+    known = token or get_token()
+    headers = {"Authorization": f"Bearer {known}"} if known else {}
+    answer = _ask(f"{_endpoint()}/api/models/{source.repo_id}/auth-check", timeout, headers)
+    if answer is None:
+        return f"{source.repo_id} is not on this machine and {_endpoint()} does not answer"
+    status, reason = answer
+    if status < 400:
+        return None
+    page, tokens = f"{_endpoint()}/{source.repo_id}", f"{_endpoint()}/settings/tokens"
+    if reason == "GatedRepo" and known and status == 403:
+        return f"{source.repo_id}: the account of this token has not accepted the conditions; open {page}, accept, and try again"
+    if status == 401 and known:
+        return f"{source.repo_id}: the hub does not know this token; make one at {tokens} and give it as --hf-token or HF_TOKEN"
+    if reason == "GatedRepo" or (source.gated and status in (401, 403)):
+        return (
+            f"{source.repo_id} asks to accept its conditions once: open {page} and accept, make a token at {tokens}, "
+            "and give it as --hf-token or HF_TOKEN"
+        )
+    if status in (401, 403, 404):
+        return f"{source.repo_id}: {_endpoint()} has no such public repository; check the name, or give a token if it is private"
+    return f"{source.repo_id}: {_endpoint()} answers with error {status}; try again later"
+
+
+def _or(instead: str | None) -> str:
+    return f"; or use {instead}" if instead else ""
+
+
+def _endpoint() -> str:
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
+
+
+def _silent_bar(on_event: EventListener) -> type[Any]:
+    """A tqdm that draws nothing and tells the bytes; the hub opens one per file and one over the files."""
+    tqdm: Any = importlib.import_module("tqdm.auto").tqdm
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self.in_bytes = kwargs.get("unit") == "B"
+            self.so_far = 0.0
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            self.so_far += n or 0.0
+            if self.in_bytes:
+                on_event(Progressed("fetch", self.so_far / 1e6, self.total / 1e6 if self.total else None))
+
+    return Bar
+
+
+def whisper_models() -> dict[str, str]:
+    """Name → address of openai-whisper's models, read from its source: importing it would load torch."""
+    spec = importlib.util.find_spec("whisper")
+    if spec is None or spec.origin is None:
+        raise MissingDependency("transcribe", "Whisper models need the Python package openai-whisper: pip install openai-whisper")
+    for node in ast.parse(Path(spec.origin).read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and any(isinstance(name, ast.Name) and name.id == "_MODELS" for name in node.targets):
+            return dict(ast.literal_eval(node.value))
+    raise MissingDependency("transcribe", "this openai-whisper lists no models: pip install --upgrade openai-whisper")
+
+
+def whisper_at(name: str) -> Path:
+    """Where whisper keeps the model of this name. Raises `MissingWeights` for a name that it does not have."""
+    models = whisper_models()
+    if name not in models:
+        raise MissingWeights("transcribe", f"--model {name}: {nearest(name, models)}; or a path to a .pt file")
+    return user_cache() / "whisper" / Path(models[name]).name
+
+
+def user_cache() -> Path:
+    """The user's cache folder: ``$XDG_CACHE_HOME`` where that is an absolute path, otherwise ``~/.cache``."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(given) if os.path.isabs(given) else Path.home() / ".cache"
+
+
+def whisper_sha256(name: str) -> str:
+    """The checksum of one of whisper's models, which its address holds."""
+    return whisper_models()[name].split("/")[-2]
+
+
+def whole_file(path: Path) -> bool:
+    """Whether a checkpoint ends as it should: the index of a zip archive stands at its end, so a broken-off one has none."""
+    return path.is_file() and zipfile.is_zipfile(path)
+
+
+def fetch_whisper(name: str, *, stage: str, on_event: EventListener) -> Path:
+    """Download one of whisper's models to where whisper looks for it, checking its SHA-256."""
+    target = whisper_at(name)
+    address = whisper_models()[name]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with scratch(target.parent, ".fetching-") as folder:
+            fresh = folder / target.name
+            found = _stream(address, fresh, lambda done, total: on_event(Progressed("fetch", done / 1e6, total / 1e6 if total else None)))
+            if found != whisper_sha256(name):
+                raise MissingWeights(stage, f"openai-whisper {name}: the download is damaged (wrong checksum); nothing was kept, try again")
+            fresh.replace(target)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise MissingWeights(
+            stage, f"openai-whisper {name} could not be fetched from {address}: {reason}; or use --transcriber sphinx"
+        ) from error
+    return target
+
+
+def whisper_reachable(name: str, timeout: float) -> bool:
+    """Whether the server of whisper's models answers."""
+    answer = _ask(whisper_models().get(name, ""), timeout, method="HEAD")
+    return answer is not None and answer[0] < 400
+
+
+def _stream(address: str, target: Path, progress: Callable[[int, int], None]) -> str:
+    """Copy what is at ``address`` into ``target``; returns its SHA-256."""
+    digest = hashlib.sha256()
+    with urllib.request.urlopen(address, timeout=15.0) as answer, target.open("wb") as file:
+        total, done = int(answer.headers.get("Content-Length") or 0), 0
+        while block := answer.read(_BLOCK):
+            file.write(block)
+            digest.update(block)
+            done += len(block)
+            progress(done, total)
+    return digest.hexdigest()
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but carries a token only as far as its own server: same scheme, same host, same port."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> urllib.request.Request | None:
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None and _origin(newurl) != _origin(req.full_url):
+            following.remove_header("Authorization")
+        return following
+
+
+def _origin(address: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port; the port that belongs to the scheme where none is said.
+
+    >>> _origin("https://Hub.example/x") == _origin("https://hub.example:443/y")
+    True
+    """
+    parts = urllib.parse.urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _ask(address: str, timeout: float, headers: dict[str, str] | None = None, *, method: str = "GET") -> tuple[int, str] | None:
+    """Status and the hub's error code of one request; None without an answer in time, the look-up of the name included."""
+    answers: list[tuple[int, str]] = []
+
+    def ask() -> None:
+        try:
+            request = urllib.request.Request(address, headers=headers or {}, method=method)
+            with urllib.request.build_opener(_Redirects).open(request, timeout=timeout) as answer:
+                answers.append((answer.status, ""))
+        except urllib.error.HTTPError as error:
+            answers.append((error.code, error.headers.get("X-Error-Code", "")))
+            error.close()
+        except (OSError, ValueError):
+            return
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(timeout)
+    return answers[0] if answers else None

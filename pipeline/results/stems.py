@@ -1,0 +1,133 @@
+"""Stems of result files: safe on every disk, short enough for every suffix, and different for different recordings."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from meetsplit.pipeline.formats import suffixes
+
+FAILED = ".failed.txt"
+"""What follows the stem of the file that says why a recording has no results."""
+
+TRACK = re.compile(r"SPEAKER_\d{2,}\.(wav|flac|mp3|m4a)")
+"""Names of our tracks within a track folder."""
+
+NAME_MAX = 255
+"""Bytes in the longest file name of common disks."""
+
+FALLBACK = "recording"
+"""The stem of a recording whose name holds nothing that a file could be called."""
+
+_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))})
+_HASH = 8
+
+
+def safe_stem(name: str) -> str:
+    """A stem like ``name`` that names visible files inside one folder on every system.
+
+    Control characters and separators become underscores, dots at the beginning and dots and spaces at the end go, and a
+    device's name of Windows gets an underscore.
+
+    >>> safe_stem("call"), safe_stem(".."), safe_stem(".hidden"), safe_stem("a\\tb. "), safe_stem("con")
+    ('call', 'recording', 'hidden', 'a_b', '_con')
+    """
+    plain = "".join("_" if unicodedata.category(letter) == "Cc" or letter in "/\\" else letter for letter in name)
+    stem = plain.lstrip(".").rstrip(". ") or FALLBACK
+    return f"_{stem}" if stem.partition(".")[0].rstrip().casefold() in _RESERVED else stem
+
+
+def fitted(stem: str, name_max: int = NAME_MAX) -> str:
+    """The stem, or a shorter one with a part of its SHA-256 at the end where a result's name would have over ``name_max`` bytes."""
+    longest = name_max - max(len(kind) for kind in kinds())
+    if _size(stem) <= longest:
+        return stem
+    short = stem
+    while _size(short) > longest - _HASH - 1:
+        short = short[:-1]
+    return f"{short.rstrip('. ')}-{hashlib.sha256(stem.encode('utf-8', 'surrogatepass')).hexdigest()[:_HASH]}"
+
+
+def name_max(folder: Path) -> int:
+    """Bytes in the longest file name on the disk of an existing folder."""
+    try:
+        return min(os.pathconf(folder, "PC_NAME_MAX"), NAME_MAX)
+    except (AttributeError, OSError, ValueError):  # not on Windows, and not on every disk
+        return NAME_MAX
+
+
+@functools.cache
+def kinds() -> tuple[str, ...]:
+    """What follows a stem: nothing for the folder of the tracks, and the suffixes of all files."""
+    return ("", *suffixes(), FAILED)
+
+
+def folded(name: str) -> str:
+    """The name as disks compare it that mind neither case nor composition of letters."""
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def claimed(stem: str) -> frozenset[str]:
+    """Every name that results with this stem may have in their folder, folded."""
+    return frozenset(folded(stem + kind) for kind in kinds())
+
+
+def claims(stems: Iterable[str]) -> Mapping[str, str]:
+    """The stem that claims it by folded name, for several stems whose names differ."""
+    return {name: stem for stem in stems for name in claimed(stem)}
+
+
+def alternatives(base: str, extension: str, parent: str) -> Iterator[str]:
+    """Other stems for a recording, without end: with its extension, its folder's name (where these are not empty), a number.
+
+    >>> list(itertools.islice(alternatives("call", ".wav", "may"), 4))
+    ['call-wav', 'call-may', 'call-2', 'call-3']
+    """
+    for more in (extension.lstrip("."), parent):
+        if more:
+            yield safe_stem(f"{base}-{more}")
+    for number in itertools.count(2):
+        yield f"{base}-{number}"
+
+
+def unique_stems(paths: Iterable[Path]) -> Mapping[Path, str]:
+    """A stem for each recording of one command, such that no two recordings' results share a name.
+
+    The first recording with a stem keeps it. A later one adds its extension (if no other has the same), its folder's name
+    or a number, the first of these that is free. The same file given twice has one stem; a link is named after itself.
+
+    >>> list(unique_stems([Path("a/call.wav"), Path("b/call.wav"), Path("b/call.m4a")]).values())
+    ['call', 'call-b', 'call-m4a']
+    """
+    files = {path: located(path) for path in paths}
+    distinct = list(dict.fromkeys(files.values()))
+    same = Counter(folded(file.name) for file in distinct)
+    taken: set[str] = set()
+    stems: dict[Path, str] = {}
+    for again in (False, True):
+        for file in distinct:
+            base = safe_stem(file.stem)
+            extension = file.suffix if same[folded(file.name)] == 1 else ""
+            options = alternatives(base, extension, file.parent.name) if again else iter((base,))
+            for stem in () if file in stems else options:
+                if not claimed(stem) & taken:
+                    stems[file] = stem
+                    taken |= claimed(stem)
+                    break
+    return {path: stems[file] for path, file in files.items()}
+
+
+def located(path: Path) -> Path:
+    """The absolute path of a file; links among its folders are followed, the file itself may be a link."""
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
+def _size(name: str) -> int:
+    return len(name.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,188 @@
+"""Who spoke when, and how far off is it? Diarization and Jaccard error rates, by pyannote.metrics.
+
+Scored is the UEM where there is one, otherwise from the first to the last turn of reference or hypothesis
+(pyannote.metrics' and dscore's convention; md-eval alone ends with the reference and so forgives speech invented after it).
+The collar is cut away on *each* side of every reference edge, as md-eval and the papers count it; what pyannote.metrics
+calls ``collar`` is twice that. Heard speakers are paired with reference speakers once, over everything scored, and the
+pairing holds for the overlapped stretches and for the rest: their errors add up to the whole.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from meetsplit.pipeline.data import Span, Speaker, Turn, timeline
+from meetsplit.pipeline.errors import blame
+
+
+@dataclass(frozen=True, slots=True)
+class TurnErrors:
+    """Errors of who spoke when: seconds of speaker time, and what the Jaccard error rate sums over speakers.
+
+    ``total`` is the reference's speaker time (two people at once count twice). ``jaccard`` is the sum of
+    ``jaccard_speakers`` speakers' own error rates. ``count_error`` sums the recordings' differences in number of speakers.
+    """
+
+    miss: float = 0.0
+    false_alarm: float = 0.0
+    confusion: float = 0.0
+    total: float = 0.0
+    jaccard: float = 0.0
+    jaccard_speakers: int = 0
+    count_error: int = 0
+    speakers: tuple[int, int] = (0, 0)
+
+    @property
+    def errors(self) -> float:
+        """Seconds of speaker time in error."""
+        return self.miss + self.false_alarm + self.confusion
+
+    @property
+    def der(self) -> float | None:
+        """Diarization error rate; None where nobody speaks in the reference."""
+        return self.errors / self.total if self.total > 0 else None
+
+    @property
+    def jer(self) -> float | None:
+        """Jaccard error rate (DIHARD II); None where nobody speaks in the reference."""
+        return self.jaccard / self.jaccard_speakers if self.jaccard_speakers else None
+
+    def __add__(self, other: TurnErrors) -> TurnErrors:
+        return TurnErrors(
+            self.miss + other.miss,
+            self.false_alarm + other.false_alarm,
+            self.confusion + other.confusion,
+            self.total + other.total,
+            self.jaccard + other.jaccard,
+            self.jaccard_speakers + other.jaccard_speakers,
+            self.count_error + other.count_error,
+            (self.speakers[0] + other.speakers[0], self.speakers[1] + other.speakers[1]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TurnScores:
+    """The whole recording, the stretches where the reference overlaps, and the rest."""
+
+    total: TurnErrors
+    overlap: TurnErrors
+    clean: TurnErrors
+
+
+def turn_errors(
+    reference: Sequence[Turn],
+    hypothesis: Sequence[Turn],
+    *,
+    uem: Sequence[Span] | None = None,
+    collar: float = 0.0,
+    skip_overlap: bool = False,
+) -> TurnScores:
+    """Diarization errors of one recording; turns as in `Account` (a speaker's own never overlap or touch)."""
+    overlapped = tuple(overlap.span for overlap in timeline.overlaps(reference))
+    scored = scored_stretches(reference, hypothesis, uem=uem, collar=collar, skip_overlap=skip_overlap)
+    inside = common(scored, timeline.support(overlapped))
+    outside = timeline.subtract(scored, overlapped)
+    with blame("score", "scoring the turns"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        named = _renamed(reference, hypothesis, scored)
+        return TurnScores(*(_counted(reference, named, part) for part in (scored, inside, outside)))
+
+
+def scored_stretches(
+    reference: Sequence[Turn], hypothesis: Sequence[Turn], *, uem: Sequence[Span] | None, collar: float, skip_overlap: bool
+) -> tuple[Span, ...]:
+    """Where errors count: the UEM or the common extent, without collars, without overlaps if these are skipped.
+
+    reference   |-------A-------|  |---B---|
+    uem              |------------------------|
+    collar 1         |---------|    |-----|   |
+    """
+    turns = (*reference, *hypothesis)
+    if uem is None and not turns:
+        return ()
+    whole = uem if uem is not None else (Span(min(t.span.start for t in turns), max(t.span.end for t in turns)),)
+    edges = [edge for turn in reference for edge in (turn.span.start, turn.span.end)] if collar > 0 else []
+    holes = [Span(max(0.0, edge - collar), edge + collar) for edge in edges]
+    if skip_overlap:
+        holes += [overlap.span for overlap in timeline.overlaps(reference)]
+    return timeline.subtract(whole, holes)
+
+
+def common(a: Sequence[Span], b: Sequence[Span]) -> tuple[Span, ...]:
+    """What two lists of sorted, disjoint spans share, in one pass.
+
+    >>> common([Span(0, 4), Span(6, 9)], [Span(3, 7)])
+    (Span(start=3, end=4), Span(start=6, end=7))
+    """
+    shared: list[Span] = []
+    i = j = 0
+    while i < len(a) and j < len(b):
+        part = timeline.intersection(a[i], b[j])
+        if part is not None:
+            shared.append(part)
+        if a[i].end <= b[j].end:
+            i += 1
+        else:
+            j += 1
+    return tuple(shared)
+
+
+def _annotation(turns: Sequence[Turn], prefix: str = "") -> Any:
+    from pyannote.core import Annotation, Segment
+
+    made = Annotation()
+    for number, turn in enumerate(turns):
+        made[Segment(turn.span.start, turn.span.end), number] = prefix + turn.speaker
+    return made
+
+
+def _timeline(spans: Sequence[Span]) -> Any:
+    from pyannote.core import Segment, Timeline
+
+    return Timeline([Segment(span.start, span.end) for span in spans])
+
+
+def _renamed(reference: Sequence[Turn], hypothesis: Sequence[Turn], scored: Sequence[Span]) -> tuple[Turn, ...]:
+    """The hypothesis under the reference's names where a speaker has a counterpart, otherwise under names of its own."""
+    from pyannote.metrics.diarization import DiarizationErrorRate
+
+    metric = DiarizationErrorRate()
+    area = _timeline(scored)
+    spoken, heard = _annotation(reference, "ref ").crop(area), _annotation(hypothesis, "hyp ").crop(area)
+    names: Mapping[str, str] = metric.optimal_mapping(spoken, heard)
+    return tuple(Turn(turn.span, names.get(f"hyp {turn.speaker}", f"hyp {turn.speaker}")) for turn in hypothesis)
+
+
+def _counted(reference: Sequence[Turn], named: Sequence[Turn], scored: Sequence[Span]) -> TurnErrors:
+    from pyannote.metrics.identification import IdentificationErrorRate
+
+    area = _timeline(scored)
+    detail = IdentificationErrorRate()(_annotation(reference, "ref "), _annotation(named), uem=area, detailed=True)
+    spoken, heard = _cropped(reference, scored, "ref "), _cropped(named, scored)
+    rates = [_jaccard(spans, heard.get(speaker, ())) for speaker, spans in spoken.items()]
+    return TurnErrors(
+        float(detail["missed detection"]),
+        float(detail["false alarm"]),
+        float(detail["confusion"]),
+        float(detail["total"]),
+        sum(rates),
+        len(rates),
+        abs(len(heard) - len(spoken)),
+        (len(spoken), len(heard)),
+    )
+
+
+def _cropped(turns: Sequence[Turn], scored: Sequence[Span], prefix: str = "") -> dict[Speaker, tuple[Span, ...]]:
+    speech = timeline.by_speaker(turns)
+    inside = {prefix + speaker: common(spans, scored) for speaker, spans in speech.items()}
+    return {speaker: spans for speaker, spans in inside.items() if spans}
+
+
+def _jaccard(spoken: Sequence[Span], heard: Sequence[Span]) -> float:
+    """One minus the time that both share over the time that either covers (Ryant et al., DIHARD II evaluation plan)."""
+    either = timeline.total((*spoken, *heard))
+    shared = timeline.total(spoken) + timeline.total(heard) - either
+    return 1.0 - shared / either if either > 0 else 1.0

@@ -1,0 +1,80 @@
+"""The recipe of the refiner: it goes on where it stopped, and lays a card beside what it made."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from meetsplit.pipeline.audio.reading import write_wav
+from meetsplit.pipeline.data import Audio
+from meetsplit.pipeline.separators.mask_refiner import opened
+from meetsplit.training import refiner, refiner_mixtures
+
+RATE = 16_000
+
+
+def hum(pitch: float, seconds: float, seed: int) -> Audio:
+    """Something like a voice: harmonics with syllables."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    bend = np.interp(t, np.arange(0, seconds + 1, 0.5), rng.uniform(0.9, 1.1, len(np.arange(0, seconds + 1, 0.5))))
+    phase = 2 * np.pi * np.cumsum(pitch * bend) / RATE
+    sound = sum(np.sin(k * phase) / k for k in range(1, 10)) * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t + seed))
+    return Audio((0.05 * sound).astype(np.float32), RATE)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two people to learn from and two that are held out, told by their names."""
+    kinds: dict[bool, list[str]] = {True: [], False: []}
+    for number in range(200):
+        name = f"s{number}"
+        kinds[name in refiner.split({name: []})[1]].append(name)
+    folder = tmp_path / "speech"
+    folder.mkdir()
+    for index, name in enumerate([*kinds[True][:2], *kinds[False][:2]]):
+        write_wav(folder / f"{name}-1.wav", hum(90.0 + 40 * index, 8.0, index))
+    return folder
+
+
+def test_it_goes_on_and_lays_a_card(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(refiner_mixtures, "SHARD", 4)
+    monkeypatch.setattr(refiner_mixtures, "ROOMS", 1)
+    monkeypatch.setattr(refiner, "BATCH", 2)
+    out = tmp_path / "made" / "refiner.safetensors"
+    small = ["--lessons", "4", "--exam", "2", "--width", "8", "--blocks", "1", "--about", "made up, CC0"]
+    asked = ["refiner", "--data", str(data), "--cache", str(tmp_path / "cache"), "-o", str(out), *small]
+    steps = []
+    for minutes in ("0.01", "0.01"):
+        monkeypatch.setattr(sys, "argv", [*asked, "--minutes", minutes])
+        refiner.main()
+        said = capsys.readouterr().out
+        assert "2 people to learn from, 2 held out" in said
+        assert ("going on at step" in said) == bool(steps)
+        steps.append(torch.load(tmp_path / "cache" / "state.pt", weights_only=True)["step"])
+    assert 0 < steps[0] < steps[1]
+    assert opened(out).shape.width == 8
+    card = out.with_suffix(".md").read_text("utf-8")
+    assert "made up, CC0" in card
+    assert " steps of 2 mixtures, dictionaries alone " in card
+
+
+def test_a_mixture_is_no_part_of_what_explains_it() -> None:
+    """Nor at another speed: what learns would lean on it, and miss it where it counts."""
+    rng = np.random.default_rng(4)
+    own = [np.full(round(seconds * RATE), index + 1, np.float32) for index, seconds in enumerate((2.0, 9.0, 8.0, 30.0))]
+    for _ in range(5):
+        first, *others = refiner_mixtures._told(own, rng)
+        assert len(first) >= refiner_mixtures.SECONDS * RATE
+        assert len({float(np.median(clip)) for clip in (first, *others)}) == 1 + len(others)
+    ramp = np.linspace(0.0, 1.0, 10 * RATE, dtype=np.float32)
+    segment, rest = refiner_mixtures._cut([ramp, ramp + 2.0], rng)
+    assert len(segment) == refiner_mixtures.SECONDS * RATE
+    assert not np.intersect1d(segment, np.concatenate(rest)).size
+    assert sum(map(len, rest)) == 2 * len(ramp) - len(segment)

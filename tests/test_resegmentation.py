@@ -1,0 +1,189 @@
+"""Who speaks together: the diarizer's guess gives way where the sound clearly names another, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, timeline
+from meetsplit.pipeline.overlap.resegmentation import CONTEXT, WINDOW, resegment
+from meetsplit.pipeline.protocols import Unseparated
+from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
+from meetsplit.pipeline.separators.speaker_activity import DictionaryActivity
+
+RATE = 16000
+RECORDING = Audio(np.ones(60 * RATE, np.float32), RATE)
+ALONE = [Turn(Span(0, 10), "A"), Turn(Span(11, 20), "B"), Turn(Span(21, 30), "C")]
+
+
+class Told:
+    """A listener that knows who speaks when; keeps what it was asked."""
+
+    rate = RATE
+
+    def __init__(self, *truth: tuple[float, float, dict[Speaker, float]], **always: float) -> None:
+        self.truth, self.always = truth, always
+        self.asked: list[tuple[Span, tuple[Speaker, ...]]] = []
+
+    def shares(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+        self.asked.append((mixture.span, tuple(known)))
+        moments = mixture.start + block * (np.arange(round(mixture.duration / block)) + 0.5)
+        rows = {speaker: np.full(len(moments), self.always.get(speaker, 0.0), np.float32) for speaker in known}
+        for start, end, shares in self.truth:
+            for speaker in shares.keys() & known.keys():
+                rows[speaker][(moments >= start) & (moments < end)] = shares[speaker]
+        return rows
+
+
+def approximately(turns: Sequence[Turn]) -> list[tuple[float, float, Speaker]]:
+    """To a tenth of a second: blocks need not begin where somebody does."""
+    return [(pytest.approx(turn.span.start, abs=0.11), pytest.approx(turn.span.end, abs=0.11), turn.speaker) for turn in sorted(turns)]
+
+
+def rows(turns: Sequence[Turn]) -> list[tuple[float, float, Speaker]]:
+    return [(turn.span.start, turn.span.end, turn.speaker) for turn in turns]
+
+
+def test_somebody_else_takes_the_overlap_and_only_the_overlap() -> None:
+    turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 50), "B")])
+    sound = Told(
+        (0, 10.5, {"A": 0.9}),
+        (10.5, 20.5, {"B": 0.9}),
+        (20.5, 30, {"C": 0.9}),
+        (40, 44, {"A": 0.9}),
+        (46, 50, {"B": 0.9}),
+        (44, 46, {"A": 0.4, "B": 0.03, "C": 0.4}),
+    )
+    found = resegment(RECORDING, turns, sound)
+    assert rows(found) == approximately([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 46), "C"), Turn(Span(46, 50), "B")])
+
+
+def test_a_turn_that_was_two_peoples_is_parted_where_the_voice_changes() -> None:
+    turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(42, 47), "B")])
+    sound = Told(
+        (0, 10.5, {"A": 0.9}),
+        (10.5, 20.5, {"B": 0.9}),
+        (20.5, 30, {"C": 0.9}),
+        (40, 42, {"A": 0.9}),
+        (42, 44.5, {"A": 0.5, "C": 0.4}),
+        (44.5, 46, {"A": 0.4, "B": 0.4}),
+        (46, 47, {"B": 0.9}),
+    )
+    found = resegment(RECORDING, turns, sound)
+    assert rows(found) == approximately([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(42, 44.5), "C"), Turn(Span(44.5, 47), "B")])
+
+
+def test_the_first_word_of_a_turn_goes_to_whom_it_sounds_like() -> None:
+    turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(46, 52), "B")])
+    sound = Told(
+        (0, 10.5, {"A": 0.9}), (10.5, 20.5, {"B": 0.9}), (20.5, 30, {"C": 0.9}), (40, 46.6, {"A": 0.8, "B": 0.1}), (46.6, 52, {"B": 0.9})
+    )
+    found = resegment(RECORDING, turns, sound)
+    assert rows(found) == approximately([*ALONE, Turn(Span(40, 46.6), "A"), Turn(Span(46.6, 52), "B")])
+
+
+def test_far_from_every_edge_nothing_is_listened_to() -> None:
+    sound = Told(A=0.0, B=0.9, C=0.0)
+    found = resegment(RECORDING, ALONE, sound)
+    assert all(span.duration <= WINDOW + 2 * CONTEXT + 1e-6 for span, _ in sound.asked)
+    assert not any(span.start < 5 < span.end for span, _ in sound.asked)
+    assert Span(2, 8) in [timeline.intersection(turn.span, Span(2, 8)) for turn in found if turn.speaker == "A"]
+
+
+@pytest.mark.parametrize("shares", [{"A": 0.4, "B": 0.2, "C": 0.4}, {"A": 0.0, "B": 0.0, "C": 0.0}, {"A": 1.0, "B": 1.0, "C": 1.0}])
+def test_without_a_clear_difference_the_diarizer_is_believed(shares: dict[str, float]) -> None:
+    turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 50), "B")])
+    assert resegment(RECORDING, turns, Told(**shares)) == tuple(turns)
+
+
+def test_whoever_hardly_speaks_alone_elsewhere_neither_wins_nor_loses_a_word() -> None:
+    turns = sorted(
+        [Turn(Span(0, 10), "A"), Turn(Span(11, 20), "B"), Turn(Span(21, 25), "C"), Turn(Span(40, 46), "A"), Turn(Span(44, 50), "B")]
+    )
+    listener = Told(A=0.03, B=0.03, C=0.9)
+    assert resegment(RECORDING, turns, listener) == tuple(turns)
+    assert not any("C" in asked for _, asked in listener.asked)
+    assert resegment(RECORDING, sorted([*turns, Turn(Span(52, 58), "C")]), listener) != tuple(turns)
+
+
+def test_where_one_person_is_known_nothing_is_asked() -> None:
+    listener = Told(A=0.0)
+    assert resegment(RECORDING, [ALONE[0], Turn(Span(40, 46), "A")], listener) == (ALONE[0], Turn(Span(40, 46), "A"))
+    assert listener.asked == []
+
+
+def test_a_voice_of_silence_changes_nothing() -> None:
+    class Refusing(Told):
+        def shares(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+            raise Unseparated("overlap-unresolved", "silence")
+
+    turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 50), "B")])
+    assert resegment(RECORDING, turns, Refusing()) == tuple(turns)
+
+
+turn = st.builds(
+    lambda who, at, ticks: Turn(Span(at / 20, (at + ticks) / 20), who), st.sampled_from("ABCDE"), st.integers(0, 1100), st.integers(1, 200)
+)
+moment = st.tuples(st.integers(0, 55), st.integers(1, 10), st.dictionaries(st.sampled_from("ABCDE"), st.floats(0, 1)))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(turn, max_size=12), st.lists(moment, max_size=12))
+def test_at_every_moment_as_many_speak_as_before(turns: list[Turn], sounds: list[tuple[int, int, dict[str, float]]]) -> None:
+    found = resegment(RECORDING, turns, Told(*((at, at + length, shares) for at, length, shares in sounds)))
+    before, after = (timeline.activity(timeline.inside(those, RECORDING.span)) for those in (turns, found))
+    for moment in np.arange(0.0125, 60, 0.025):
+        count = [sum(len(who) for span, who in those if span.start <= moment < span.end) for those in (before, after)]
+        assert count[0] == count[1]
+    assert {turn.speaker for turn in found} <= {turn.speaker for turn in turns}
+    assert all(0 <= turn.span.start < turn.span.end <= RECORDING.duration for turn in found)
+    assert list(found) == sorted(found)
+    assert timeline.by_speaker(found) == timeline.by_speaker(
+        resegment(RECORDING, turns[::-1], Told(*((a, a + n, s) for a, n, s in sounds)))
+    )
+
+
+def voice(pitch: float, seconds: float, seed: int) -> Samples:
+    """Harmonics of a wavering pitch, in syllables."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    rng = np.random.default_rng(seed)
+    phase = (
+        2
+        * np.pi
+        * np.cumsum(
+            pitch * (1 + 0.05 * np.interp(t, np.arange(0, seconds + 1, 0.2), rng.standard_normal(len(np.arange(0, seconds + 1, 0.2)))))
+        )
+        / RATE
+    )
+    sound = sum(np.sin(n * phase) / n for n in range(1, 12))
+    return np.asarray(0.1 * sound * (1 + np.sin(2 * np.pi * 3 * t + seed)) / 2, np.float32)
+
+
+@pytest.fixture(scope="module")
+def listener() -> DictionaryActivity:
+    return DictionaryActivity(DictionarySeparator(recipe=Recipe(exemplars=400, updates=10)))
+
+
+def test_dictionaries_tell_when_whose_voice_is_heard(listener: DictionaryActivity) -> None:
+    known = {name: [Audio(voice(pitch, 5, seed), RATE)] for name, pitch, seed in (("A", 110, 1), ("B", 163, 2), ("C", 241, 3))}
+    mixture = Audio(voice(110, 2, 4) + np.concatenate([voice(241, 1, 5), voice(163, 1, 6)]), RATE, 7.0)
+    shares = listener.shares(mixture, known, 0.1)
+    assert {len(row) for row in shares.values()} == {20}
+    early, late = ({name: float(row[part].mean()) for name, row in shares.items()} for part in (slice(0, 8), slice(12, 20)))
+    assert early["B"] < 0.1 < min(early["A"], early["C"])
+    assert late["C"] < 0.1 < min(late["A"], late["B"])
+    assert all(np.isfinite(row).all() and (row >= 0).all() for row in shares.values())
+    assert float(sum(shares.values()).max()) <= 1.0 + 1e-5  # type: ignore[union-attr]
+    assert all((row == 0).all() for row in listener.shares(Audio(np.zeros(RATE, np.float32), RATE, 9.0), known, 0.1).values())
+    again = listener.shares(mixture, known, 0.1)
+    assert all((shares[name] == again[name]).all() for name in known)
+
+
+def test_nobody_is_a_witness_in_their_own_case(listener: DictionaryActivity) -> None:
+    mixture = Audio(voice(110, 2, 4), RATE, 7.0)
+    with pytest.raises(Unseparated, match="too little of A's speech is known"):
+        listener.shares(mixture, {"A": [mixture], "B": [Audio(voice(163, 5, 2), RATE)]}, 0.1)

@@ -1,0 +1,301 @@
+"""What is believed of a separated voice: real second voices stay, residue goes, and every doubt leaves its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meetsplit.pipeline.audio.crossfade import FADE
+from meetsplit.pipeline.cache.stage_cache import keys
+from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, Voice
+from meetsplit.pipeline.errors import SettingsError
+from meetsplit.pipeline.events import Event, Notice
+from meetsplit.pipeline.models.selection import preflight
+from meetsplit.pipeline.overlap.regions import Region
+from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.verification import (
+    BESIDE,
+    CROWD,
+    DOUBTED,
+    EDGE,
+    FAINT,
+    LEAK,
+    TELLING,
+    UNRESOLVED,
+    Gates,
+    Levels,
+    judge,
+    levels,
+    quiet_pyannote,
+    residue,
+)
+from meetsplit.pipeline.settings import GATES, Settings
+from meetsplit.speakers.verify import EmbeddingVerifier
+
+RATE = 8000
+WHERE = Span(1.0, 3.0)
+PAIR = Region(WHERE, ("A", "B"), Span(0.5, 3.5), ((WHERE, ("A", "B")),))
+
+
+def noise(seed: int, level: float = 0.1, start: float = 0.5, seconds: float = 3.0) -> Audio:
+    rng = np.random.default_rng(seed)
+    return Audio((level * rng.standard_normal(round(seconds * RATE))).astype(np.float32), RATE, start)
+
+
+def known(level: float = 0.1) -> dict[Speaker, tuple[Audio, ...]]:
+    return {"A": (noise(10, level, 10.0),), "B": (noise(11, level, 20.0),)}
+
+
+def mixture(*voices: Audio) -> Audio:
+    return voices[0].replaced(np.sum([voice.samples for voice in voices], axis=0, dtype=np.float32))
+
+
+class Sure:
+    """A verifier with an opinion; keeps what it was asked."""
+
+    def __init__(self, **margins: float | None) -> None:
+        self.opinions = margins
+        self.asked: list[Mapping[Speaker, Audio]] = []
+
+    def margins(self, voices: Mapping[Speaker, Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
+        self.asked.append(voices)
+        return {speaker: self.opinions[speaker] for speaker in voices}
+
+
+def verdicts(a: Audio, b: Audio, gates: Gates, region: Region = PAIR) -> dict[Speaker, tuple[str, tuple[str, ...], float | None]]:
+    found = judge({"A": Voice(a), "B": Voice(b)}, mixture(a, b), region, known(), gates=gates)
+    return {speaker: (verdict.source, verdict.review, verdict.margin) for speaker, verdict in found.items()}
+
+
+def test_two_voices_at_usual_levels_pass_every_gate() -> None:
+    gates = Gates(verifier=Sure(A=0.3, B=0.06), leakage=True)
+    assert verdicts(noise(1), noise(2, 0.03), gates) == {"A": ("separated", (), 0.3), "B": ("separated", (), 0.06)}
+
+
+def test_a_voice_unlike_its_speaker_is_flagged_and_costs_the_other_nothing() -> None:
+    gates = Gates(verifier=Sure(A=0.3, B=0.01), leakage=True)
+    assert verdicts(noise(1), noise(2), gates) == {"A": ("separated", (), 0.3), "B": ("separated", (DOUBTED,), 0.01)}
+    assert verdicts(noise(1), noise(2), Gates(threshold=None, verifier=Sure(A=0.3, B=0.01)))["B"] == ("separated", (), 0.01)
+
+
+def test_voices_that_together_sound_like_nobody_leave_the_recording_to_all() -> None:
+    alike = Gates(verifier=Sure(A=0.06, B=0.03))
+    assert verdicts(noise(1), noise(2), alike) == {"A": ("mixture", (DOUBTED,), 0.06), "B": ("mixture", (DOUBTED,), 0.03)}
+    one = Gates(verifier=Sure(A=None, B=0.2))
+    assert {source for source, _, _ in verdicts(noise(1), noise(2), one).values()} == {"separated"}
+
+
+def test_a_name_that_the_separator_doubts_is_not_believed() -> None:
+    a, b = noise(1), noise(2)
+    found = judge({"A": Voice(a, 0.3), "B": Voice(b, 0.01)}, mixture(a, b), PAIR, known(), gates=Gates(verifier=Sure()))
+    assert {who: (verdict.source, verdict.review) for who, verdict in found.items()} == {
+        "A": ("separated", ()),
+        "B": ("mixture", (DOUBTED,)),
+    }
+
+
+def test_residue_is_silent_and_whoever_remains_is_the_recording() -> None:
+    found = verdicts(noise(1), noise(2, 0.001), Gates(leakage=True))
+    assert found == {"A": ("mixture", (LEAK,), None), "B": ("silent", (LEAK,), None)}
+    assert verdicts(noise(1), noise(2, 0.001), Gates())["B"] == ("separated", (), None)
+
+
+def test_of_three_voices_two_stay_separated() -> None:
+    region = Region(WHERE, ("A", "B", "C"), Span(0.5, 3.5), ((WHERE, ("A", "B", "C")),))
+    voices = {"A": noise(1), "B": noise(2, 0.001), "C": noise(3)}
+    clean = {**known(), "C": (noise(12),)}
+    said = {who: Voice(voice) for who, voice in voices.items()}
+    found = judge(said, mixture(*voices.values()), region, clean, gates=Gates(leakage=True))
+    assert {who: verdict.source for who, verdict in found.items()} == {"A": "separated", "B": "silent", "C": "separated"}
+    assert all(verdict.review == (LEAK,) for verdict in found.values())
+
+
+def test_three_voices_at_once_are_played_and_flagged() -> None:
+    region = Region(WHERE, ("A", "B", "C"), Span(0.5, 3.5), ((WHERE, ("A", "B", "C")),))
+    voices = {"A": noise(1), "B": noise(2), "C": noise(3)}
+    found = judge({who: Voice(voice) for who, voice in voices.items()}, mixture(*voices.values()), region, known(), gates=Gates())
+    assert {(verdict.source, verdict.review) for verdict in found.values()} == {("separated", (CROWD,))}
+
+
+def test_a_gate_that_would_silence_everybody_silences_nobody() -> None:
+    a, b = noise(1, 0.001), noise(2, 0.001)
+    found = judge({"A": Voice(a), "B": Voice(b)}, noise(3), PAIR, known(), gates=Gates(leakage=True))
+    assert {(verdict.source, verdict.review) for verdict in found.values()} == {("mixture", (UNRESOLVED,))}
+
+
+def test_short_voices_are_believed_and_not_asked_about() -> None:
+    short = Span(1.0, 1.0 + 0.9 * TELLING)
+    sure = Sure(A=-1.0, B=-1.0)
+    region = Region(short, ("A", "B"), Span(0.5, 3.5), ((short, ("A", "B")),))
+    assert verdicts(noise(1), noise(2), Gates(verifier=sure), region) == {"A": ("separated", (), None), "B": ("separated", (), None)}
+    assert sure.asked == []
+
+
+def test_voices_are_verified_where_they_are_wanted_without_context() -> None:
+    sure = Sure(A=1.0, B=1.0)
+    verdicts(noise(1), noise(2), Gates(verifier=sure))
+    assert [{who: voice.span for who, voice in asked.items()} for asked in sure.asked] == [{"A": WHERE, "B": WHERE}]
+
+
+@settings(deadline=None)
+@given(st.floats(BESIDE + 0.01, 30), st.floats(-80, 30) | st.none(), st.floats(-2, 2) | st.none())
+def test_a_voice_that_is_heard_beside_the_other_is_never_residue(covered: float, faint: float | None, margin: float | None) -> None:
+    assert not residue(Levels(covered, faint), margin)
+
+
+@settings(deadline=None)
+@given(st.floats(-80, 30), st.floats(FAINT + 0.01, 30))
+def test_a_voice_as_loud_as_usual_is_residue_only_if_it_sounds_like_another(covered: float, faint: float) -> None:
+    assert not residue(Levels(covered, faint), None)
+    assert not residue(Levels(covered, faint), 0.0)
+
+
+def test_moments_in_which_a_voice_is_nobodys_are_silent() -> None:
+    voice, other = noise(1).samples.copy(), noise(2)
+    pause = slice(RATE, round(1.6 * RATE))
+    voice[pause] *= 0.003
+    given_ = Audio(voice, RATE, 0.5)
+    found = quiet_pyannote(given_, mixture(given_, other), known()["A"]).samples
+    fade = round(FADE * RATE)
+    edge = round(EDGE * RATE)
+    assert not found[pause.start + edge + fade : pause.stop - edge - fade].any()
+    assert np.array_equal(found[: pause.start], voice[: pause.start])
+    assert np.array_equal(found[pause.stop :], voice[pause.stop :])
+    assert np.array_equal(quiet_pyannote(given_, mixture(given_, other), ()).samples, voice)
+    alone = quiet_pyannote(given_, given_, known()["A"]).samples
+    assert np.array_equal(alone, voice)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 1000), st.floats(0.02, 0.3))
+def test_a_word_of_usual_loudness_is_never_hushed(seed: int, seconds: float) -> None:
+    word = noise(seed, seconds=seconds).samples
+    voice = np.zeros(3 * RATE, np.float32)
+    at = RATE + seed
+    voice[at : at + len(word)] = word
+    given_ = Audio(voice, RATE, 0.5)
+    assert np.array_equal(quiet_pyannote(given_, mixture(given_, noise(seed + 1)), known()["A"]).samples, voice)
+
+
+def test_an_overlap_of_no_samples_is_nobodys_doubt() -> None:
+    point = Span(1.0, 1.0 + 1e-9)
+    region = Region(point, ("A", "B"), Span(0.5, 3.5), ((point, ("A", "B")),))
+    assert {source for source, _, _ in verdicts(noise(1), noise(2), Gates(leakage=True), region).values()} == {"separated"}
+
+
+def test_levels_are_those_of_the_wanted_stretch() -> None:
+    voice = noise(1, 0.01)
+    loud = voice.samples.copy()
+    loud[: voice.index(0.9)] = 1.0
+    found = levels(voice.replaced(loud), noise(2, 0.1), PAIR.wanted("A"), [noise(3, 0.1)])
+    assert found.covered == pytest.approx(-20, abs=0.5)
+    assert found.faint == pytest.approx(-20, abs=0.5)
+    assert levels(voice, voice, PAIR.wanted("A"), []).faint is None
+
+
+def test_a_silenced_voice_is_silent_in_the_stream_and_fades() -> None:
+    quiet, loud = 0.0005, 0.1
+    a, b = noise(1, loud, 0.0, 6.0), noise(2, quiet, 0.0, 6.0)
+
+    class Ideal:
+        rate = RATE
+
+        def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+            return {"A": Voice(a.crop(mixture.span)), "B": Voice(b.crop(mixture.span))}
+
+    other = a.samples.copy()
+    other[a.index(4.5) :] = noise(3, loud, 0.0, 1.5).samples
+    recording = a.replaced(other + b.samples)
+    turns = [Turn(Span(0.5, 4), "A"), Turn(Span(2, 3), "B"), Turn(Span(4.5, 6), "B")]
+    streams = {(stream.speaker, stream.turns): stream for stream in isolate(recording, turns, Ideal(), gates=Gates(leakage=True))}
+    silenced = streams["B", (Span(2, 3),)]
+    assert [(patch.span, patch.source, patch.review) for patch in silenced.patches] == [(Span(2, 3), "silent", (LEAK,))]
+    inner = Span(2 + FADE, 3 - FADE)
+    assert not silenced.audio.crop(inner).samples.any()
+    kept = streams["A", (Span(0.5, 4),)]
+    assert np.array_equal(kept.audio.samples, recording.crop(kept.span).samples)
+    assert [(patch.source, patch.review) for patch in kept.patches] == [("mixture", (LEAK,))]
+
+
+def test_where_nobody_overlaps_nothing_is_asked_and_every_sample_is_the_recordings() -> None:
+    class Never:
+        rate = RATE
+
+        def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+            raise AssertionError("nothing is to be taken apart")
+
+    recording = noise(1, 0.1, 0.0, 6.0)
+    turns = [Turn(Span(0.5, 2), "A"), Turn(Span(2, 3), "B"), Turn(Span(3.5, 6), "A")]
+    for stream in isolate(recording, turns, Never(), gates=Gates(verifier=Sure(), leakage=True)):
+        assert np.shares_memory(stream.audio.samples, recording.samples)
+        assert np.array_equal(stream.audio.samples, recording.crop(stream.span).samples)
+
+
+class ByLevel:
+    """Embeds a clip by its loudness: quiet voices point one way, loud ones the other; silence does not tell."""
+
+    rate = RATE
+
+    def embed(self, clips: Sequence[Audio]) -> npt.NDArray[np.float32]:
+        return np.array([self._row(clip.samples) for clip in clips], np.float32).reshape(-1, 2)
+
+    def _row(self, samples: Samples) -> tuple[float, float]:
+        if not samples.any():
+            return np.nan, np.nan
+        return (1.0, 0.0) if np.abs(samples).mean() > 0.05 else (0.0, 1.0)
+
+
+def test_margins_are_against_the_nearest_other_and_none_where_nothing_is_told() -> None:
+    loads: list[int] = []
+
+    def load() -> ByLevel:
+        loads.append(1)
+        return ByLevel()
+
+    verifier = EmbeddingVerifier(load)
+    assert loads == []
+    clean = {"A": (noise(1, 0.2),), "B": (noise(2, 0.01),)}
+    silence = Audio(np.zeros(RATE, np.float32), RATE)
+    assert verifier.margins({"A": noise(3, 0.2), "B": noise(4, 0.2)}, clean) == {"A": 1.0, "B": -1.0}
+    assert verifier.margins({"A": silence}, clean) == {"A": None}
+    assert verifier.margins({"A": noise(3, 0.2)}, {"A": clean["A"]}) == {"A": None}
+    assert verifier.margins({"A": noise(3, 0.2), "B": noise(4, 0.2)}, {**clean, "B": ()}) == {"A": None, "B": None}
+    assert loads == [1]
+
+
+def test_without_a_voice_encoder_nothing_is_verified_and_that_is_said(tmp_path: Path) -> None:
+    truth = tmp_path / "turns.rttm"
+    truth.write_text("SPEAKER x 1 0.0 1.0 <NA> <NA> A <NA> <NA>\n", "utf-8")
+    asked = Settings(rttm=truth, script=truth, separator="dictionary", gates="verify", offline=True, cache_dir=tmp_path)
+    told: list[Event] = []
+    assert preflight(asked, told.append).of("embedder") is None
+    assert ["not verified" in event.text for event in told if isinstance(event, Notice)] == [True]
+    told.clear()
+    for other in (replace(asked, gates="leakage,doubles"), replace(asked, separate="off"), replace(asked, separator="none")):
+        assert preflight(other, told.append).of("embedder") is None
+    assert told == []
+
+
+def test_gates_have_one_spelling_and_change_only_what_they_gate(tmp_path: Path) -> None:
+    assert Settings(gates="doubles, verify").gates == "verify,doubles"
+    assert Settings(gates="all").gates == ",".join(GATES)
+    assert Settings(gates="none").gates == Settings(gates="").gates == "none"
+    with pytest.raises(SettingsError, match="--gates leek"):
+        Settings(gates="leek")
+    truth = tmp_path / "turns.rttm"
+    truth.write_text("", "utf-8")
+    asked = Settings(rttm=truth, script=truth, separator="dictionary", gates="none", offline=True, cache_dir=tmp_path)
+    plan = preflight(asked)
+    plain = keys("c0ffee", asked, plan)
+    assert keys("c0ffee", replace(asked, gates="doubles"), plan) == plain
+    leakage = keys("c0ffee", replace(asked, gates="leakage"), plan)
+    assert leakage.diarize == plain.diarize
+    assert leakage.separate != plain.separate
+    assert leakage.transcribe != plain.transcribe
