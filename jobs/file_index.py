@@ -9,7 +9,7 @@ from pathlib import Path
 from meetsplit.jobs.discovery import signature
 from meetsplit.pipeline.cache.stage_cache import fingerprint
 from meetsplit.pipeline.errors import AudioError
-from meetsplit.pipeline.files import write
+from meetsplit.pipeline.files import sweep, write
 from meetsplit.pipeline.files.locks import locked
 
 
@@ -51,7 +51,8 @@ class Ledger:
             contents = dict(self.contents)
             self._read()
             self.contents |= contents
-            write(self.path, json.dumps({"contents": self.contents}))
+            sweep(self.path.parent)  # nothing else is written in the state folder itself
+            write(self.path, json.dumps({"contents": self.contents}), private=True)
 
     def _read(self) -> None:
         try:

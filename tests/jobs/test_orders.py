@@ -169,6 +169,13 @@ def test_ledger_reads_a_file_once_and_survives_damage(tmp_path: Path) -> None:
     assert Ledger.at(tmp_path).content(call) == again.content(call)
 
 
+def test_what_a_crash_left_beside_the_ledger_is_swept(tmp_path: Path) -> None:
+    (tmp_path / ".meetsplit-0123456789ab.part").write_text("{")
+    Ledger.at(tmp_path).save()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["seen.json", "seen.lock"]
+    assert (tmp_path / "seen.json").stat().st_mode & 0o777 == 0o600
+
+
 def test_take_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
     (tmp_path / "call.wav").write_bytes(b"sound")
