@@ -24,7 +24,7 @@ from meetsplit.pipeline.cache import run_cache
 from meetsplit.pipeline.files import scratch
 from meetsplit.pipeline.files.locks import try_lock
 from meetsplit.pipeline.models import wheels
-from meetsplit.pipeline.run import Pipeline
+from meetsplit.pipeline.run import Pipeline, RecordingRun
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="permissions and signals of POSIX")
 
@@ -151,10 +151,10 @@ def arguments(call: Any, *more: str) -> list[str]:
     return ["run", str(call.path), *map(str, known), "--cache-dir", str(call.cache), "-o", str(call.out), *more]
 
 
-@pytest.mark.parametrize("stage", ["_decode", "_isolate", "_transcribe", "_transcript"])
+@pytest.mark.parametrize("stage", ["MixedRecording.read", "RecordingRun._write_tracks", "RecordingRun._transcribe", "RecordingRun.transcript"])
 @pytest.mark.parametrize("more", [["--no-cache"], []])
 def test_a_terminated_run_leaves_nothing(call: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch, stage: str, more: list[str]) -> None:
-    monkeypatch.setattr(Pipeline, stage, terminate)
+    monkeypatch.setattr(f"meetsplit.pipeline.run.{stage}", terminate)
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments(call, *more))
     assert ended.value.code == 143
@@ -165,7 +165,7 @@ def test_a_terminated_run_leaves_nothing(call: Any, temporary: Path, monkeypatch
 
 
 def test_a_terminated_delivery_leaves_nothing(call: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meetsplit.speakers.formats.shutil.copyfileobj", terminate)
+    monkeypatch.setattr("meetsplit.speakers.formats.write_sparse", terminate)
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments(call))
     assert ended.value.code == 143
@@ -179,7 +179,7 @@ def below(folder: Path) -> list[str]:
 
 
 def test_a_second_signal_does_not_end_the_cleaning(call: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pipeline, "_transcribe", terminate)
+    monkeypatch.setattr(RecordingRun, "_transcribe", terminate)
     real = scratch.remove_locked
 
     def remove_slowly(folder: Path, lock: Path) -> None:
