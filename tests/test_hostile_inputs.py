@@ -54,9 +54,10 @@ def test_half_a_surrogate_pair_is_written_as_a_replacement_character(tmp_path: P
     changed = GOOD.replace('"call"', f'"call{lone}"').replace("morning", f"morning{lone}").replace("SPEAKER_00", f"SPEAKER_00{lone}")
     path = tmp_path / "call.json"
     path.write_text(changed, "utf-8")
-    written = export_again(path, tmp_path / "out", Outputs(formats=names()))
-    assert {file.name.partition(".")[0] for file in written} == {"call\ufffd"}
-    assert "morning\ufffd" in (tmp_path / "out" / "call\ufffd.txt").read_text("utf-8")
+    written = export_again(path, tmp_path / "out", Outputs(formats=names())).files
+    assert {file.name.partition(".")[0] for file in written} == {"call"}, "files are named after the JSON file"
+    assert "morning\ufffd" in (tmp_path / "out" / "call.txt").read_text("utf-8")
+    assert "call\ufffd" in (tmp_path / "out" / "call.rttm").read_text("utf-8")
     whole = read_transcript(GOOD.replace("morning", "\\ud83d\\ude00"), "call.json")
     assert whole.segments[0].text == "good \U0001f600", "whole pairs stay"
 

@@ -18,7 +18,7 @@ from meetsplit.pipeline.diarizers.rttm import RttmDiarizer, read_rttm
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import Event, Notice, Progressed, ignore_events
 from meetsplit.pipeline.formats import read_transcript
-from meetsplit.pipeline.results.writing import file_away
+from meetsplit.pipeline.results.writing import file_alone
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
 
@@ -76,7 +76,7 @@ def test_a_label_means_one_person_in_text_tracks_and_names(tmp_path: Path) -> No
     outputs = Outputs(tmp_path / "out", formats=("json", "txt", "csv"), names=(("SPEAKER_01", "Alice"), ("SPEAKER_09", "Bob")))
     told: list[Event] = []
     with run_cache.bench(call, settings, keep=False) as bench:
-        file_away(Pipeline(settings, on_event=told.append), call, outputs, "call", bench=bench, on_event=told.append)
+        file_alone(Pipeline(settings, on_event=told.append), call, outputs, bench=bench, on_event=told.append)
     transcript = read_transcript((tmp_path / "out" / "call.json").read_text("utf-8"))
     assert [(segment.speaker, segment.text) for segment in transcript.segments] == [("SPEAKER_01", "first"), ("SPEAKER_00", "second")]
     assert transcript.names == (("SPEAKER_01", "Alice"),)
@@ -85,7 +85,7 @@ def test_a_label_means_one_person_in_text_tracks_and_names(tmp_path: Path) -> No
         sound = np.frombuffer(track.readframes(track.getnframes()), "<i2")
     assert np.abs(sound[: 2 * RATE]).max() > 5000, "Alice speaks first"
     assert not sound[4 * RATE :].any()
-    assert [event.done for event in told if isinstance(event, Progressed) and event.stage == "write"] == [1, 2, 3]
+    assert [event.done for event in told if isinstance(event, Progressed) and event.stage == "write"] == [3, 4, 5], "after two tracks"
     assert any("SPEAKER_09=Bob is not used: call has no SPEAKER_09" in event.text for event in told if isinstance(event, Notice))
 
 
