@@ -419,12 +419,12 @@ def test_a_card_says_the_checksum_of_its_model(at_hand: Wheel, tmp_path: Path) -
 def test_a_model_that_is_damaged_after_the_preflight_is_not_loaded(at_hand: Wheel, tmp_path: Path) -> None:
     pipeline = Pipeline(Settings(cache_dir=tmp_path, device="cpu"))
     path = fetch(at_hand, tmp_path)
-    pipeline._plan = BackendSelection(
+    pipeline._selection = BackendSelection(
         (SelectedBackend("embedder", "ge2e", {"embedder": at_hand}, {"embedder": path}, "cpu", "weights are here"),)
     )
     rotten(path)
     with pytest.raises(MissingWeights, match=r"is damaged on this machine .* meetsplit models fetch embedded"):
-        pipeline._backend("embedder")
+        pipeline.backend("embedder")
 
 
 def test_doctor_sees_truncated_weights(tmp_path: Path) -> None:
@@ -541,7 +541,7 @@ def test_local_and_bundled(tmp_path: Path) -> None:
 
 def test_looking_loads_no_torch() -> None:
     code = (
-        "import sys; from pathlib import Path; from meetsplit.pipeline import weights as w; c = Path('nowhere'); "
+        "import sys; from pathlib import Path; from meetsplit.pipeline.models import weights as w; c = Path('nowhere'); "
         "[w.locate(s, cache=c) for s in (w.EMBEDDED_ENCODER, w.COMMUNITY, w.WhisperFile('tiny'))]; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
