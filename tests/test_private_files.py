@@ -151,7 +151,9 @@ def arguments(call: Any, *more: str) -> list[str]:
     return ["run", str(call.path), *map(str, known), "--cache-dir", str(call.cache), "-o", str(call.out), *more]
 
 
-@pytest.mark.parametrize("stage", ["MixedRecording.read", "RecordingRun._write_tracks", "RecordingRun._transcribe", "RecordingRun.transcript"])
+@pytest.mark.parametrize(
+    "stage", ["MixedRecording.read", "RecordingRun._write_tracks", "RecordingRun._transcribe", "RecordingRun.transcript"]
+)
 @pytest.mark.parametrize("more", [["--no-cache"], []])
 def test_a_terminated_run_leaves_nothing(call: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch, stage: str, more: list[str]) -> None:
     monkeypatch.setattr(f"meetsplit.pipeline.run.{stage}", terminate)

@@ -107,17 +107,17 @@ def test_a_complaint_lasts_as_long_as_its_file(house: Any) -> None:
         assert watch.look().complaints == ()
 
 
-def test_a_name_that_cannot_be_claimed_refuses_only_its_file(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the naming of results raises for one file."""
+def test_a_file_whose_checksum_fails_refuses_only_itself(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever reading one file raises."""
     good, bad = house.recording("good.wav"), house.recording("bad.wav", seed=2)
-    claim = Ledger.claim
+    content = Ledger.content
 
-    def claimed(self: Ledger, paths: list[Path], folder: Path) -> dict[Path, str]:
-        if bad in paths:
+    def checked(self: Ledger, path: Path) -> str:
+        if path == bad:
             raise RuntimeError("Symlink loop")
-        return claim(self, paths, folder)
+        return content(self, path)
 
-    monkeypatch.setattr(Ledger, "claim", claimed)
+    monkeypatch.setattr(Ledger, "content", checked)
     taken = take([Found(bad), Found(good)], request(house), Ledger.at(house.root))
     assert [order.recording for order in taken.orders] == [good]
     ((path, error),) = taken.refused
