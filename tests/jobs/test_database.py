@@ -39,12 +39,14 @@ def test_lists_on_a_fresh_machine_are_empty(house: Any) -> None:
 def dbos_log() -> Iterator[logging.Logger]:
     """The logger as a new process has it."""
     logger = logging.getLogger("dbos")
-    before = logger.handlers[:], logger.level, logger.propagate
+    before = logger.handlers[:], logger.level, logger.propagate, logger.disabled
     logger.handlers.clear()
+    logger.disabled = False
+    logging.disable(logging.NOTSET)
     yield logger
     for handler in logger.handlers:
         handler.close()
-    logger.handlers[:], logger.level, logger.propagate = before
+    logger.handlers[:], logger.level, logger.propagate, logger.disabled = before
 
 
 def test_a_log_without_its_folder_or_on_a_full_disk_prints_nothing(
