@@ -63,9 +63,7 @@ class FileLease:
         for _ in range(_TRIES):
             held = try_lock(path)
             if held is not None:
-                if _lies_at(held, path):
-                    return held
-                held.close()
+                return held
             time.sleep(0.01)
         raise JobError(f"{path}: is held by another process")
 
@@ -92,14 +90,6 @@ class FileLease:
 
 _TRIES = 100
 """How often a worker tries to lock its own file. One loss is already rare: two others would have to look at that moment."""
-
-
-def _lies_at(file: BinaryIO, path: Path) -> bool:
-    """Whether the open file is the one at ``path``, and not one that was removed since."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 class PostgresLease:

@@ -114,9 +114,10 @@ class Pipeline:
             return self.open(source, StageCache(folder, self.on_event)).transcript()
 
     def open(self, recording: Path | MultiFileRecording, cache: StageCache) -> RecordingRun:
-        """One recording with its stage cache; no stage runs yet. Raises `AudioError` and as `preflight` does."""
-        if isinstance(recording, MultiFileRecording) and self.settings.channels != "split":
-            raise SettingsError(f"{recording}: a file per person is a channel per person: choose --channels split")
+        """One recording with its stage cache; no stage runs yet.
+
+        Raises `AudioError`, `SettingsError` for several files without a channel per speaker, and as `preflight` does.
+        """
         return RecordingRun(self, recording, cache)
 
     def backend(self, stage: str, sha256: str | None = None) -> Any:
@@ -161,10 +162,10 @@ class RecordingRun:
 
     def __init__(self, pipeline: Pipeline, recording: Path | MultiFileRecording, cache: StageCache) -> None:
         self._pipeline, self._recording, self._cache = pipeline, recording, cache
-        self._contents = contents(recording)
-        self._keys = keys(fingerprint(recording, self._contents), pipeline.settings, pipeline.preflight())
         split = pipeline.settings.channels == "split"
         self._route: Route = ChannelPerSpeaker(pipeline, recording) if split else MixedRecording(pipeline, recording)
+        self._contents = contents(recording)
+        self._keys = keys(fingerprint(recording, self._contents), pipeline.settings, pipeline.preflight())
 
     @functools.cached_property
     def _audio(self) -> Sound:

@@ -184,15 +184,14 @@ def _removed(kept: CachedRun, done: Cleared) -> Cleared:
     try:
         if kept.folder.is_symlink() or not kept.folder.is_dir():
             files.remove(kept.folder)
-            return replace(done, gone=(*done.gone, kept))
-        if (kept.folder / _LOCK).is_dir():
+        elif (kept.folder / _LOCK).is_dir():
             files.remove_tree(kept.folder)
-            return replace(done, gone=(*done.gone, kept))
-        lock = try_lock(kept.folder / _LOCK)
-        if lock is None:
-            return replace(done, busy=(*done.busy, kept))
-        with lock:
-            remove_locked(kept.folder, kept.folder / _LOCK)
+        else:
+            lock = try_lock(kept.folder / _LOCK)
+            if lock is None:
+                return replace(done, busy=(*done.busy, kept))
+            with lock:
+                remove_locked(kept.folder, kept.folder / _LOCK)
     except (OSError, OutputError) as error:
         why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         return replace(done, failed=(*done.failed, (kept, why)))

@@ -1,1 +1,1 @@
-"""overlap"""
+"""Where voices overlap: regions, streams per speaker, resegmentation, verification, duplicate words."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from meetsplit.jobs import liveness as leases
 from meetsplit.jobs.job_store import Store
 from meetsplit.jobs.liveness import FileLease
+from meetsplit.pipeline.files import locks
 
 
 def test_a_worker_removes_the_locks_of_killed_ones_and_no_others(tmp_path: Path) -> None:
@@ -28,17 +29,16 @@ def test_a_worker_removes_the_locks_of_killed_ones_and_no_others(tmp_path: Path)
 def test_a_lock_that_another_worker_removed_at_that_moment_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one looks for dead workers between the creation of our file and its locking."""
     store = Store(tmp_path).ready()
-    lock = leases.try_lock
+    take = locks._take
     taken: list[Path] = []
 
-    def removed_first(path: Path) -> Any:
-        held = lock(path)
-        taken.append(path)
+    def removed_first(file: BinaryIO, *, wait: bool) -> None:
+        taken.append(store.state / "workers" / "host-7-def.lock")
         if len(taken) == 1:
-            path.unlink()
-        return held
+            taken[0].unlink()
+        take(file, wait=wait)
 
-    monkeypatch.setattr(leases, "try_lock", removed_first)
+    monkeypatch.setattr(locks, "_take", removed_first)
     with closing(FileLease(store, "host-7-def")) as living:
         monkeypatch.undo()
         assert len(taken) == 2

@@ -1,1 +1,1 @@
-"""mini_whisper"""
+"""The miniature Whisper of the test suite: its corpus, training and evaluation."""
