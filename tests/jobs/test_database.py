@@ -39,14 +39,13 @@ def test_lists_on_a_fresh_machine_are_empty(house: Any) -> None:
 def dbos_log() -> Iterator[logging.Logger]:
     """The logger as a new process has it."""
     logger = logging.getLogger("dbos")
-    before = logger.handlers[:], logger.level, logger.propagate, logger.disabled
+    before = logger.handlers[:], logger.level, logger.propagate
     logger.handlers.clear()
-    logger.disabled = False
-    logging.disable(logging.NOTSET)
+    logger.propagate = True  # pytest gives handlers of its own to loggers that do not propagate
     yield logger
     for handler in logger.handlers:
         handler.close()
-    logger.handlers[:], logger.level, logger.propagate, logger.disabled = before
+    logger.handlers[:], logger.level, logger.propagate = before
 
 
 def test_a_log_without_its_folder_or_on_a_full_disk_prints_nothing(
