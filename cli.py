@@ -85,7 +85,7 @@ def run(
     """Turn recordings into transcripts and one audio file per person."""
     from meetsplit.console.progress import Reporter
     from meetsplit.console.tables import plan_table, summary
-    from meetsplit.pipeline.cache.run_cache import bench
+    from meetsplit.pipeline.cache.run_cache import open_cache
     from meetsplit.pipeline.formats import names
     from meetsplit.pipeline.results.disk_space import check_disks
     from meetsplit.pipeline.results.folder import ResultsFolder
@@ -108,12 +108,12 @@ def run(
                 wished = _wish(path, outputs, sources, inputs)
                 with (
                     results.reservation(wished) as reserved,
-                    bench(path, settings, keep=cache, on_event=on_event) as kept_stages,
+                    open_cache(path, settings, keep=cache, on_event=on_event) as kept_stages,
                 ):
                     _note(path, place := reserved.place)
                     elsewhere = "--output-dir or " + ("--cache-dir" if cache else "TMPDIR")
                     check_disks(path, settings, outputs, kept_stages.folder, elsewhere=elsewhere)
-                    written = file_away(pipeline, path, outputs, reserved, bench=kept_stages, on_event=on_event)
+                    written = file_away(pipeline, path, outputs, reserved, open_cache=kept_stages, on_event=on_event)
             except MeetsplitError as error:
                 failed.append((path, error))
                 _complain(error)

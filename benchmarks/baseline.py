@@ -39,8 +39,8 @@ def seconds_by_stage(recording: Path, settings: Settings) -> dict[str, float]:
     lap("decode")
     turns = loaded("diarizer").diarize(audio, ignore_events)  # type: ignore[attr-defined]
     lap("diarize")
-    known = {speaker: clean_speech(audio, turns, speaker) for speaker in sorted({turn.speaker for turn in turns})}
-    voices = loaded("separator").separate(audio, known)  # type: ignore[attr-defined]
+    enrollment = {speaker: clean_speech(audio, turns, speaker) for speaker in sorted({turn.speaker for turn in turns})}
+    voices = loaded("separator").separate(audio, enrollment)  # type: ignore[attr-defined]
     lap("separate")
     transcriber = loaded("transcriber")
     for voice in voices.values():

@@ -59,15 +59,15 @@ class Apart:
         self.rate = separator.rate
         self._separator, self._folder = separator, folder
 
-    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+    def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """The voices; `Unseparated` is raised anew every time."""
-        parts = [fingerprint([mixture]), *(who.encode() + fingerprint(clips) for who, clips in known.items())]
+        parts = [fingerprint([mixture]), *(who.encode() + fingerprint(clips) for who, clips in enrollment.items())]
         where = json.dumps([type(self._separator).__name__, mixture.start])
         path = self._folder / f"{hashlib.sha256(b'|'.join([*parts, where.encode()])).hexdigest()[:32]}.npy"
         if not path.is_file():
-            voices = self._separator.separate(mixture, known)
+            voices = self._separator.separate(mixture, enrollment)
             buffer = io.BytesIO()
-            np.save(buffer, np.stack([voices[who].audio.samples for who in known]))
+            np.save(buffer, np.stack([voices[who].audio.samples for who in enrollment]))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(buffer.getvalue())
-        return {who: Voice(mixture.replaced(row)) for who, row in zip(known, np.load(path), strict=True)}
+        return {who: Voice(mixture.replaced(row)) for who, row in zip(enrollment, np.load(path), strict=True)}

@@ -27,7 +27,7 @@ from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.models import registry
 from meetsplit.pipeline.models.selection import preflight
 from meetsplit.pipeline.overlap.streams import isolate
-from meetsplit.pipeline.overlap.verification import TELLING_LITTLE, Gates
+from meetsplit.pipeline.overlap.verification import TELLING_LITTLE, VerificationOptions
 from meetsplit.pipeline.protocols import Embedder
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.settings import Settings
@@ -69,19 +69,19 @@ def invented(turns: Sequence[Turn], count: int, seed: int) -> tuple[Turn, ...]:
     return tuple(sorted(found))
 
 
-def settings(embedder: Embedder) -> dict[str, Gates]:
+def settings(embedder: Embedder) -> dict[str, VerificationOptions]:
     """What is compared."""
     verifier = EmbeddingVerifier(lambda: embedder)
     return {
-        "no gates": Gates(threshold=None),
-        "verification": Gates(verifier=verifier),
-        "leakage gate": Gates(threshold=None, leakage=True),
-        "both": Gates(verifier=verifier, leakage=True),
-        "both, auto": Gates(verifier=verifier, leakage=True, telling=TELLING_LITTLE),
+        "no gates": VerificationOptions(threshold=None),
+        "verification": VerificationOptions(verifier=verifier),
+        "leakage gate": VerificationOptions(threshold=None, leakage=True),
+        "both": VerificationOptions(verifier=verifier, leakage=True),
+        "both, auto": VerificationOptions(verifier=verifier, leakage=True, telling=TELLING_LITTLE),
     }
 
 
-def played(meeting: Meeting, gates: Mapping[str, Gates], false: float, work: Path) -> Iterator[tuple[str, Played]]:
+def played(meeting: Meeting, gates: Mapping[str, VerificationOptions], false: float, work: Path) -> Iterator[tuple[str, Played]]:
     """Everything that streams play in patches, under each setting."""
     recording = read(meeting.path, RATE)
     stems = {path.stem: read(path, RATE) for path in meeting.path.with_suffix(".stems").glob("*.wav")}

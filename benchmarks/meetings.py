@@ -102,14 +102,14 @@ def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tu
         silent = work / "no-words.stm"
         write(silent, "")
         settings = replace(settings, transcriber="script", script=silent)
-    bench = StageCache(work / fingerprint(meeting.path)[:16])
+    open_cache = StageCache(work / fingerprint(meeting.path)[:16])
     with tempfile.TemporaryDirectory() as out:
         outputs = Outputs(folder=Path(out), formats=("json",))
-        known = Remembered(SphinxTranscriber.load(settings, {}, "cpu"), work / "heard")
-        loaded: dict[str, object] = {"transcriber": known} if settings.transcriber == "sphinx" else {}
+        transcriber = Remembered(SphinxTranscriber.load(settings, {}, "cpu"), work / "heard")
+        loaded: dict[str, object] = {"transcriber": transcriber} if settings.transcriber == "sphinx" else {}
         if settings.separator == "dictionary":
             loaded["separator"] = Apart(DictionarySeparator.load(settings, {}, "cpu"), work / "apart")
-        file_alone(Pipeline(settings, loaded=loaded), meeting.path, outputs, bench=bench, on_event=ignore_events)
+        file_alone(Pipeline(settings, loaded=loaded), meeting.path, outputs, open_cache=open_cache, on_event=ignore_events)
         (pair,) = pair_up([Path(out) / f"{meeting.path.stem}.json"], meeting.truths).pairs
         if not meeting.path.with_suffix(".stems").is_dir():
             return pair, None

@@ -23,7 +23,7 @@ class Case:
 
     mixture: Audio
     truth: tuple[Samples, Samples]
-    known: Mapping[str, Sequence[Audio]]
+    enrollment: Mapping[str, Sequence[Audio]]
     same_sex: bool
 
 
@@ -39,7 +39,7 @@ def cases(utterances: Mapping[str, Sequence[Audio]], sexes: Mapping[str, str], *
     for number, pair in enumerate(itertools.combinations(sorted(utterances), 2)):
         draw = np.random.default_rng((seed, number))
         picks = [int(draw.integers(len(utterances[speaker]))) for speaker in pair]
-        known = {speaker: enrolment(utterances[speaker], pick, enrol) for speaker, pick in zip(pair, picks, strict=True)}
+        enrollment = {speaker: enrolment(utterances[speaker], pick, enrol) for speaker, pick in zip(pair, picks, strict=True)}
         for _ in range(each):
             spoken = [utterances[speaker][pick].samples for speaker, pick in zip(pair, picks, strict=True)]
             length = min(round(draw.uniform(2.0, 6.0) * RATE), *(len(samples) for samples in spoken))
@@ -48,7 +48,7 @@ def cases(utterances: Mapping[str, Sequence[Audio]], sexes: Mapping[str, str], *
             gain = 10 ** (-draw.choice(LEVELS) / 20) * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-9)
             second = (second * gain).astype(np.float32)
             same = sexes.get(pair[0], "?") == sexes.get(pair[1], "!")
-            yield Case(Audio(first + second, RATE), (first, second), known, same)
+            yield Case(Audio(first + second, RATE), (first, second), enrollment, same)
 
 
 def enrolment(utterances: Sequence[Audio], without: int, seconds: float) -> list[Audio]:
@@ -64,8 +64,8 @@ def enrolment(utterances: Sequence[Audio], without: int, seconds: float) -> list
 
 def some(given: Sequence[Case], pairs: int | None) -> Sequence[Case]:
     """The cases of ``pairs`` pairs of speakers, evenly from all; of every pair for None."""
-    names = list(dict.fromkeys(tuple(case.known) for case in given))
+    names = list(dict.fromkeys(tuple(case.enrollment) for case in given))
     if pairs is None or pairs >= len(names):
         return given
     kept = {names[index * len(names) // pairs] for index in range(pairs)}
-    return [case for case in given if tuple(case.known) in kept]
+    return [case for case in given if tuple(case.enrollment) in kept]

@@ -72,7 +72,7 @@ HEAD = """| separator, enrolment | mean | median | p10 | worst | same sex | othe
 def taken(separator: Separator | BlindSeparator, case: Case) -> Sequence[Samples]:
     """The voices that the separator finds, in the order of the truth. Raises `Unseparated`."""
     if not isinstance(separator, BlindSeparator):
-        return [voice.audio.samples for voice in separator.separate(case.mixture, case.known).values()]
+        return [voice.audio.samples for voice in separator.separate(case.mixture, case.enrollment).values()]
     found = [voice.samples for voice in separator.split(case.mixture, len(case.truth))]
     orders = itertools.permutations(found)
     return max(orders, key=lambda order: sum(si_sdr(voice, truth) for voice, truth in zip(order, case.truth, strict=True)))
@@ -83,11 +83,11 @@ def measured(name: str, separator: Separator | BlindSeparator, given: Sequence[C
     gains: list[float] = []
     same: list[bool] = []
     refused, learning, taking = 0, 0.0, 0.0
-    pairs = [list(alike) for _, alike in itertools.groupby(given, lambda case: tuple(case.known))]
+    pairs = [list(alike) for _, alike in itertools.groupby(given, lambda case: tuple(case.enrollment))]
     for alike in pairs:
         began = time.process_time()
-        company = {tuple(alike[0].known): MUCH}
-        able = separator.learned(company, alike[0].known, ignore_events) if isinstance(separator, Adaptable) else separator
+        overlap_seconds = {tuple(alike[0].enrollment): MUCH}
+        able = separator.adapt(overlap_seconds, alike[0].enrollment, ignore_events) if isinstance(separator, Adaptable) else separator
         learning += time.process_time() - began
         for case in alike:
             began = time.process_time()
@@ -130,17 +130,17 @@ class Mean:
     second: AdaptedSeparator
     rate: int = RATE
 
-    def learned(
-        self, company: Mapping[tuple[Speaker, ...], float], known: Mapping[Speaker, Sequence[Audio]], on_event: EventListener
+    def adapt(
+        self, overlap_seconds: Mapping[tuple[Speaker, ...], float], enrollment: Mapping[Speaker, Sequence[Audio]], on_event: EventListener
     ) -> Mean:
         """The second learns."""
-        return Mean(self.first, self.second.learned(company, known, on_event))
+        return Mean(self.first, self.second.adapt(overlap_seconds, enrollment, on_event))
 
-    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+    def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """The mean of both voices of each speaker."""
-        first, second = (one.separate(mixture, known) for one in (self.first, self.second))
+        first, second = (one.separate(mixture, enrollment) for one in (self.first, self.second))
         half = np.float32(0.5)
-        return {name: Voice(mixture.replaced(half * (first[name].audio.samples + second[name].audio.samples))) for name in known}
+        return {name: Voice(mixture.replaced(half * (first[name].audio.samples + second[name].audio.samples))) for name in enrollment}
 
 
 def recipes() -> Mapping[str, Callable[[], Separator]]:
@@ -200,7 +200,7 @@ def main() -> None:
     for enrol in options.enrol:
         given = list(cases(utterances, sexes, enrol=enrol, each=options.each, seed=options.seed))
         given = list(some(given, options.pairs))
-        heard = np.mean([sum(clip.duration for clip in clips) for case in given for clips in case.known.values()])
+        heard = np.mean([sum(clip.duration for clip in clips) for case in given for clips in case.enrollment.values()])
         middle = enrol == options.enrol[len(options.enrol) // 2]
         for name, make in (compared | once if middle else compared).items():
             lines.append(measured(f"{name}, {enrol:g} s (had {heard:.0f})", make(), given).cells())

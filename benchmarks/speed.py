@@ -60,7 +60,7 @@ def worker(recording: Path, separate: str, *, words: bool) -> None:
             write(script, "")
             settings = replace(settings, transcriber="script", script=script)
         outputs = Outputs(folder=Path(scratch) / "out")
-        file_alone(Pipeline(settings, on_event=listen), recording, outputs, bench=StageCache(Path(scratch) / "bench"), on_event=listen)
+        file_alone(Pipeline(settings, on_event=listen), recording, outputs, open_cache=StageCache(Path(scratch) / "bench"), on_event=listen)
     _answer(seconds)
 
 

@@ -14,7 +14,7 @@ from meetsplit.console.options import asking, given_files, settle
 from meetsplit.console.terminal import Terminal
 
 if TYPE_CHECKING:
-    from meetsplit.pipeline.cache.run_cache import Cleared
+    from meetsplit.pipeline.cache.run_cache import ClearResult
 
 Cache = Annotated[
     bool,
@@ -87,7 +87,7 @@ def prune(
     tell_cleared(run_cache.prune(run_cache.runs_folder(settings), size=size_or_none(settings.cache_size, "--cache-size"), age=age))
 
 
-def tell_cleared(done: Cleared) -> None:
+def tell_cleared(done: ClearResult) -> None:
     """Say what went and what stayed; exit code 1 where something could not be removed."""
     print_line(f"{len(done.gone)} recordings cleared, {megabytes(sum(kept.size for kept in done.gone))} freed")
     for kept in done.busy:
@@ -115,7 +115,7 @@ def rediarize(
     from meetsplit.console.progress import Reporter
     from meetsplit.console.tables import summary
     from meetsplit.pipeline import rediarize
-    from meetsplit.pipeline.cache.run_cache import bench
+    from meetsplit.pipeline.cache.run_cache import open_cache
     from meetsplit.pipeline.errors import SettingsError
     from meetsplit.pipeline.formats import names
     from meetsplit.pipeline.results.folder import ResultsFolder
@@ -142,9 +142,11 @@ def rediarize(
                 wished = dataclasses.replace(plain, base=stem, first=stem, extension="", parent="", inputs=inputs, note=None)
                 with (
                     ResultsFolder(outputs.folder).reservation(wished) as reserved,
-                    bench(recording, settings, on_event=on_event) as kept,
+                    open_cache(recording, settings, on_event=on_event) as kept,
                 ):
-                    written = file_away(Pipeline(settings, on_event=on_event), recording, outputs, reserved, bench=kept, on_event=on_event)
+                    written = file_away(
+                        Pipeline(settings, on_event=on_event), recording, outputs, reserved, open_cache=kept, on_event=on_event
+                    )
             summary(Terminal(), recording, written)
             if written.place.why is not None:
                 print_line(f"  written as {written.place.stem}.*, because {written.place.why}")

@@ -138,9 +138,9 @@ class Workshop:
 
     def _filed(self, order: Order, key: str, on_event: EventListener) -> dict[str, Any]:
         _same(order)
-        pipeline, bench = self._loaded(order.settings), StageCache(self._store.folder(key), on_event)
+        pipeline, open_cache = self._loaded(order.settings), StageCache(self._store.folder(key), on_event)
         with ResultsFolder(order.outputs.folder).reservation(order.wish(), before=lambda: _same(order)) as reserved:
-            written = file_away(pipeline, order.recording, order.outputs, reserved, bench=bench, on_event=on_event)
+            written = file_away(pipeline, order.recording, order.outputs, reserved, open_cache=open_cache, on_event=on_event)
         transcript, place = written.transcript, written.place
         return {
             "stem": place.stem,

@@ -56,10 +56,10 @@ class Separator(Protocol):
 
     rate: int
 
-    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+    def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """One voice per known speaker: same span, rate and level scale as ``mixture``, finite.
 
-        ``known`` holds clean single-speaker speech of every speaker active in the mixture, at the mixture's rate;
+        ``enrollment`` holds clean single-speaker speech of every speaker active in the mixture, at the mixture's rate;
         it may be empty for a speaker who never speaks alone. Raises `Unseparated` where a voice cannot be had.
         """
 
@@ -68,12 +68,12 @@ class Separator(Protocol):
 class Adaptable(Separator, Protocol):
     """A separator that can learn the voices of one recording before it takes them apart; before, it does as well as it can."""
 
-    def learned(
-        self, company: Mapping[tuple[Speaker, ...], float], known: Mapping[Speaker, Sequence[Audio]], on_event: EventListener
+    def adapt(
+        self, overlap_seconds: Mapping[tuple[Speaker, ...], float], enrollment: Mapping[Speaker, Sequence[Audio]], on_event: EventListener
     ) -> Separator:
         """The separator for this recording.
 
-        ``company`` says for how many seconds each group of people (sorted) is to be taken apart; ``known`` holds the clean
+        ``overlap_seconds`` says for how many seconds each group of people (sorted) is to be taken apart; ``enrollment`` holds the clean
         speech of all of them, the very values that `Separator.separate` is given later.
         """
 
@@ -104,20 +104,20 @@ class Embedder(Protocol):
 class Matcher(Protocol):
     """Whose voice is this?"""
 
-    def match(self, voices: Sequence[Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+    def match(self, voices: Sequence[Audio], enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """One distinct voice per known speaker, the best joint assignment, with each name's margin."""
 
 
 @runtime_checkable
-class Listener(Protocol):
+class SpeakerActivity(Protocol):
     """Whose voices are in a mixture?"""
 
     rate: int
 
-    def shares(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+    def estimate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
         """How much of the energy about each ``block`` seconds of the mixture sounds like each known speaker, 0 to 1.
 
-        The rest sounds like several. What ``known`` holds from the mixture's own time says nothing about it and is left
+        The rest sounds like several. What ``enrollment`` holds from the mixture's own time says nothing about it and is left
         out. Raises `Unseparated` where nothing is left of somebody.
         """
 
@@ -126,10 +126,10 @@ class Listener(Protocol):
 class Verifier(Protocol):
     """Does a voice sound like the person it is said to be?"""
 
-    def margins(self, voices: Mapping[Speaker, Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
+    def margins(self, voices: Mapping[Speaker, Audio], enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
         """The margin (see `Voice`) of each voice, by its speaker; None where the sound does not tell.
 
-        ``known`` holds clean speech of these speakers and of everybody who speaks with them.
+        ``enrollment`` holds clean speech of these speakers and of everybody who speaks with them.
         """
 
 

@@ -49,7 +49,7 @@ from meetsplit.pipeline.overlap.duplicates import drop_duplicate_words
 from meetsplit.pipeline.overlap.regions import RegionOptions
 from meetsplit.pipeline.overlap.resegmentation import resegment
 from meetsplit.pipeline.overlap.streams import isolate
-from meetsplit.pipeline.overlap.verification import TELLING, TELLING_LITTLE, Gates
+from meetsplit.pipeline.overlap.verification import TELLING, TELLING_LITTLE, VerificationOptions
 from meetsplit.pipeline.protocols import (
     Diarizer,
     FromFile,
@@ -321,11 +321,11 @@ class MixedRecording:
         choice = self._pipeline.preflight().of("diarizer")
         return DictionaryActivity.load(self._pipeline.settings, {}, choice.device if choice is not None else "cpu")
 
-    def _overlap_checks(self) -> Gates:
+    def _overlap_checks(self) -> VerificationOptions:
         pipeline, settings = self._pipeline, self._pipeline.settings
         verify = settings.has("verify")
         embedder = verify and pipeline.preflight().of("embedder") is not None
-        return Gates(
+        return VerificationOptions(
             threshold=settings.match_threshold if verify else None,
             verifier=EmbeddingVerifier(lambda: pipeline.backend("embedder")) if embedder else None,
             leakage=settings.has("leakage"),

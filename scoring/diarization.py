@@ -80,7 +80,7 @@ def turn_errors(
     collar: float = 0.0,
     skip_overlap: bool = False,
 ) -> TurnScores:
-    """Diarization errors of one recording; turns as in `Account` (a speaker's own never overlap or touch)."""
+    """Diarization errors of one recording; turns as in `Session` (a speaker's own never overlap or touch)."""
     overlapped = tuple(overlap.span for overlap in timeline.overlaps(reference))
     scored = scored_stretches(reference, hypothesis, uem=uem, collar=collar, skip_overlap=skip_overlap)
     inside = common(scored, timeline.support(overlapped))

@@ -9,12 +9,12 @@ from typing import Any
 from meetsplit.pipeline.data import Span, Turn, Word, join_words
 from meetsplit.pipeline.errors import ScoreError
 from meetsplit.scoring.lines import number_in, span_of
-from meetsplit.scoring.sessions import ONE_SPEAKER, Account, Utterance, account
+from meetsplit.scoring.sessions import ONE_SPEAKER, Session, Utterance, make_session
 
 SEGLST_KEYS = ("session_id", "speaker", "start_time", "end_time", "words")
 
 
-def read_json(text: str, source: str, stem: str) -> dict[str, Account]:
+def read_json(text: str, source: str, stem: str) -> dict[str, Session]:
     """The accounts in a JSON file; ``stem`` names a recording whose file does not. Raises `ScoreError`."""
     try:
         content = json.loads(text)
@@ -32,7 +32,7 @@ def read_json(text: str, source: str, stem: str) -> dict[str, Account]:
     )
 
 
-def _seglst(entries: Sequence[object], source: str) -> dict[str, Account]:
+def _seglst(entries: Sequence[object], source: str) -> dict[str, Session]:
     found: dict[str, list[Utterance]] = {}
     for number, entry in enumerate(entries, 1):
         where = f"{source}, segment {number}"
@@ -45,10 +45,10 @@ def _seglst(entries: Sequence[object], source: str) -> dict[str, Account]:
         if not isinstance(entry["words"], str):
             raise ScoreError(f"{where}: 'words' is the segment's text, one string")
         found.setdefault(str(entry["session_id"]), []).append(Utterance(span, str(entry["speaker"]), entry["words"]))
-    return {name: account(name, source, utterances) for name, utterances in found.items()}
+    return {name: make_session(name, source, utterances) for name, utterances in found.items()}
 
 
-def _transcript(content: Mapping[str, Any], source: str, stem: str) -> Account:
+def _transcript(content: Mapping[str, Any], source: str, stem: str) -> Session:
     notices: list[str] = []
     segments = [_mapping(segment, f"{source}, segment {n}") for n, segment in enumerate(content["segments"], 1)]
     utterances = [_utterance(segment, f"{source}, segment {n}") for n, segment in enumerate(segments, 1)]
@@ -63,7 +63,7 @@ def _transcript(content: Mapping[str, Any], source: str, stem: str) -> Account:
     if isinstance(content.get("turns"), list):
         turns = [_turn(_mapping(turn, f"{source}, turn {n}"), f"{source}, turn {n}") for n, turn in enumerate(content["turns"], 1)]
     name, language = str(content.get("recording") or stem), content.get("language")
-    return account(name, source, utterances, turns=turns, language=language if isinstance(language, str) else None, notices=notices)
+    return make_session(name, source, utterances, turns=turns, language=language if isinstance(language, str) else None, notices=notices)
 
 
 def _utterance(segment: Mapping[str, Any], where: str) -> Utterance:

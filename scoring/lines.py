@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from meetsplit.pipeline.data import LATEST, Span, Turn, decimal_sum
 from meetsplit.pipeline.errors import ScoreError
-from meetsplit.scoring.sessions import Account, Utterance, account, merged
+from meetsplit.scoring.sessions import Session, Utterance, make_session, merged
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ RTTM_TYPES = frozenset(
 STM_LABEL = re.compile(r"<[^<>\s]*,[^<>\s]*>\s*")
 
 
-def read_rttm(text: str, source: str) -> dict[str, Account]:
+def read_rttm(text: str, source: str) -> dict[str, Session]:
     """The turns of every recording in an RTTM file, by the file's own recording names. Raises `ScoreError`."""
     turns: dict[str, list[Turn]] = {}
     for number, line in _lines(text):
@@ -54,10 +54,10 @@ def read_rttm(text: str, source: str) -> dict[str, Account]:
             )
         start, duration = number_in(fields[2], where, "start"), number_in(fields[3], where, "duration")
         turns.setdefault(fields[0], []).append(Turn(span_of(start, decimal_sum(start, duration), where), fields[6]))
-    return {name: Account(name, source, (), merged(found), has_words=False) for name, found in turns.items()}
+    return {name: Session(name, source, (), merged(found), has_words=False) for name, found in turns.items()}
 
 
-def read_stm(text: str, source: str) -> dict[str, Account]:
+def read_stm(text: str, source: str) -> dict[str, Session]:
     """The utterances of every recording in an STM file, by the file's own recording names. Raises `ScoreError`.
 
     A label like ``<o,f0,male>`` before the text is dropped; ``inter_segment_gap`` lines say that nobody is scored and are skipped.
@@ -73,7 +73,7 @@ def read_stm(text: str, source: str) -> dict[str, Account]:
         spoken = found.setdefault(name, [])
         if speaker != "inter_segment_gap":
             spoken.append(Utterance(span, speaker, STM_LABEL.sub("", "".join(rest), count=1)))
-    return {name: account(name, source, utterances) for name, utterances in found.items()}
+    return {name: make_session(name, source, utterances) for name, utterances in found.items()}
 
 
 def read_uem(text: str, source: str) -> dict[str, tuple[Span, ...]]:
@@ -87,7 +87,7 @@ def read_uem(text: str, source: str) -> dict[str, tuple[Span, ...]]:
     return {name: tuple(sorted(found)) for name, found in spans.items()}
 
 
-def looks_like(text: str) -> Callable[[str, str], dict[str, Account]] | None:
+def looks_like(text: str) -> Callable[[str, str], dict[str, Session]] | None:
     """The reader whose format the first line has; None where it is neither RTTM nor STM."""
     first = next((line for _, line in _lines(text)), "")
     fields = first.split()

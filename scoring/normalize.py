@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from meetsplit.pipeline.data import Span, Speaker
 from meetsplit.pipeline.errors import SettingsError, blame, nearest
-from meetsplit.scoring.sessions import Account, Utterance
+from meetsplit.scoring.sessions import Session, Utterance
 
 Normalizer: TypeAlias = Literal["english", "basic", "none"]
 Normalize: TypeAlias = Callable[[str], str]
@@ -63,14 +63,14 @@ def normalizer(name: str) -> Normalize:
     return lambda text: " ".join(normalize(text).split())
 
 
-def spoken(account: Account, normalize: Normalize) -> tuple[Spoken, ...]:
-    """The account's utterances in order, normalised.
+def spoken(session: Session, normalize: Normalize) -> tuple[Spoken, ...]:
+    """The session's utterances in order, normalised.
 
-    Where every word has a time (`Account.timed`), tokens have the times of the words that they come from; elsewhere
+    Where every word has a time (`Session.timed`), tokens have the times of the words that they come from; elsewhere
     they share the utterance's time by their number of characters, as meeteval's ``character_based`` does.
     """
-    timed = account.timed
-    return tuple(_spoken(utterance, normalize, timed) for utterance in account.utterances)
+    timed = session.timed
+    return tuple(_spoken(utterance, normalize, timed) for utterance in session.utterances)
 
 
 def _spoken(utterance: Utterance, normalize: Normalize, timed: bool) -> Spoken:

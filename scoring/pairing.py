@@ -10,7 +10,7 @@ from meetsplit.pipeline.data import Span
 from meetsplit.pipeline.errors import ScoreError, SettingsError
 from meetsplit.scoring.documents import read_json
 from meetsplit.scoring.lines import looks_like, read_rttm, read_stm, read_uem
-from meetsplit.scoring.sessions import Account, silent, together
+from meetsplit.scoring.sessions import Session, silent, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class Pair:
     """A reference and what was heard in the same recording. ``uem`` is None where everything is scored."""
 
     recording: str
-    reference: Account
-    hypothesis: Account
+    reference: Session
+    hypothesis: Session
     uem: tuple[Span, ...] | None = None
     notices: tuple[str, ...] = ()
 
@@ -32,26 +32,26 @@ class Paired:
     notices: tuple[str, ...] = ()
 
 
-def read_accounts(path: Path) -> tuple[Account, ...]:
-    """Every account in one file: RTTM, STM, SegLST, or a transcript as meetsplit, WhisperX or whisper writes it.
+def read_sessions(path: Path) -> tuple[Session, ...]:
+    """Every session in one file: RTTM, STM, SegLST, or a transcript as meetsplit, WhisperX or whisper writes it.
 
     The format is known by the extension ``.rttm`` or ``.stm``, otherwise by the content. A file with one recording may
     call it otherwise than the file is called; `pair_up` tries both. Raises `ScoreError`.
     """
     try:
-        return _accounts(path)
+        return _sessions(path)
     except RecursionError as error:
         raise ScoreError(f"{path}: no transcript: its lists and objects are nested too deeply") from error
 
 
-def _accounts(path: Path) -> tuple[Account, ...]:
+def _sessions(path: Path) -> tuple[Session, ...]:
     text, source = _text(path), str(path)
     if path.suffix.lower() == ".rttm":
-        found = read_rttm(text, source) or {path.stem: Account(path.stem, source, (), (), has_words=False)}
+        found = read_rttm(text, source) or {path.stem: Session(path.stem, source, (), (), has_words=False)}
     elif path.suffix.lower() == ".stm":
-        found = read_stm(text, source) or {path.stem: Account(path.stem, source, (), (), has_words=True)}
+        found = read_stm(text, source) or {path.stem: Session(path.stem, source, (), (), has_words=True)}
     elif text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
-        found = read_json(text.lstrip("\ufeff"), source, path.stem) or {path.stem: Account(path.stem, source, (), (), has_words=True)}
+        found = read_json(text.lstrip("\ufeff"), source, path.stem) or {path.stem: Session(path.stem, source, (), (), has_words=True)}
     else:
         reader = looks_like(text)
         if reader is None:
@@ -87,44 +87,44 @@ def pair_up(hypotheses: Sequence[Path], references: Sequence[Path], uem: Path | 
     notices += [f"{name}: no hypothesis; it is scored as if nothing had been heard" for name in missing]
     stretches = read_stretches(uem) if uem is not None else {}
     notices += [f"{uem}: no stretch for {name!r}; all of it is scored" for name in wanted if uem is not None and name not in stretches]
-    gone = any(account.has_words for account in heard.values())
+    gone = any(session.has_words for session in heard.values())
     pairs = tuple(Pair(name, reference, heard.get(name, silent(name, gone)), stretches.get(name)) for name, reference in wanted.items())
     return Paired(pairs, tuple(notices))
 
 
-def _by_recording(paths: Iterable[Path], side: str) -> dict[str, Account]:
-    found: dict[str, Account] = {}
+def _by_recording(paths: Iterable[Path], side: str) -> dict[str, Session]:
+    found: dict[str, Session] = {}
     for path in paths:
-        for account in read_accounts(path):
-            other = found.get(account.recording)
-            found[account.recording] = account if other is None else _joined(other, account, side)
+        for session in read_sessions(path):
+            other = found.get(session.recording)
+            found[session.recording] = session if other is None else _joined(other, session, side)
     return found
 
 
-def _joined(a: Account, b: Account, side: str) -> Account:
+def _joined(a: Session, b: Session, side: str) -> Session:
     if a.has_words == b.has_words:
         what = "words" if a.has_words else "turns"
         raise ScoreError(f"{a.source} and {b.source} both give the {what} of {a.recording!r} in the {side}: name one of them")
     return together(a, b) if a.has_words else together(b, a)
 
 
-def _renamed(heard: Mapping[str, Account], wanted: Mapping[str, Account]) -> dict[str, Account]:
+def _renamed(heard: Mapping[str, Session], wanted: Mapping[str, Session]) -> dict[str, Session]:
     """The hypotheses under the names of the references: where the names inside differ, files with equal names go together."""
-    stems = {Path(account.source.split(" + ")[0]).stem: name for name, account in wanted.items()}
-    sources = [account.source for account in heard.values()]
-    renamed: dict[str, Account] = {}
-    for name, account in heard.items():
-        stem = Path(account.source.split(" + ")[0]).stem
-        alone = sources.count(account.source) == 1
+    stems = {Path(session.source.split(" + ")[0]).stem: name for name, session in wanted.items()}
+    sources = [session.source for session in heard.values()]
+    renamed: dict[str, Session] = {}
+    for name, session in heard.items():
+        stem = Path(session.source.split(" + ")[0]).stem
+        alone = sources.count(session.source) == 1
         options = [name, *([stem, stems.get(stem, ""), stems.get(name, "")] if alone else [])]
         fitting = next(
             (option for option in options if option in wanted and option not in renamed and (option == name or option not in heard)), name
         )
-        renamed[fitting] = replace(account, recording=fitting)
+        renamed[fitting] = replace(session, recording=fitting)
     return renamed
 
 
-def _some(accounts: Mapping[str, Account]) -> str:
+def _some(accounts: Mapping[str, Session]) -> str:
     names = [repr(name) for name in accounts]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 

@@ -15,7 +15,7 @@ from meetsplit.scoring.normalize import Normalize, Spoken, normalizer, spoken
 from meetsplit.scoring.pairing import Pair
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.separation import SoundScores, pooled_sound
-from meetsplit.scoring.sessions import Account, within
+from meetsplit.scoring.sessions import Session, within
 from meetsplit.scoring.word_errors import WORD_METRICS, Placed, WordErrors, word_errors
 
 SUSPICIOUS = 0.9
@@ -101,14 +101,14 @@ def _row(pair: Pair, protocol: Protocol, normalize: Normalize, bounded: Bounded)
 
 
 def _words(
-    accounts: tuple[Account, Account],
+    accounts: tuple[Session, Session],
     sides: tuple[Sequence[Spoken], Sequence[Spoken]],
     protocol: Protocol,
     overlapped: Sequence[Span],
     bounded: Bounded,
 ) -> tuple[Mapping[str, Placed], dict[str, str]]:
-    for side, account in zip(("reference", "hypothesis"), accounts, strict=True):
-        if not account.has_words:
+    for side, session in zip(("reference", "hypothesis"), accounts, strict=True):
+        if not session.has_words:
             return {}, dict.fromkeys(WORD_METRICS, f"the {side} has turns but no words")
     with blame("score", f"scoring the words of {accounts[0].recording}"):
         return word_errors(*sides, timed=accounts[1].timed, collar=protocol.word_collar, overlapped=overlapped, bounded=bounded)
@@ -155,7 +155,7 @@ def _pooled_part(rows: Sequence[Row], name: str) -> Part:
 
 
 def _doubts(
-    reference: Account, hypothesis: Account, sides: tuple[Sequence[Spoken], Sequence[Spoken]], protocol: Protocol, whole: Part
+    reference: Session, hypothesis: Session, sides: tuple[Sequence[Spoken], Sequence[Spoken]], protocol: Protocol, whole: Part
 ) -> list[str]:
     doubts: list[str] = []
     scripts = [_script(side) for side in sides]

@@ -1,4 +1,4 @@
-"""What is compared? One account of who said what in one recording: a hypothesis or a reference, whatever file it came from."""
+"""What is compared? One session of who said what in one recording: a hypothesis or a reference, whatever file it came from."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Session:
     """Who said what in one recording, and who spoke when.
 
     ``utterances`` are sorted by start. ``turns`` are sorted, and one speaker's turns neither overlap nor touch: nobody
@@ -53,7 +53,7 @@ class Account:
         return any(u.words for u in self.utterances) and all(u.words or not u.text.strip() for u in self.utterances)
 
 
-def account(
+def make_session(
     recording: str,
     source: str,
     utterances: Iterable[Utterance],
@@ -61,26 +61,26 @@ def account(
     turns: Iterable[Turn] | None = None,
     language: str | None = None,
     notices: Iterable[str] = (),
-) -> Account:
-    """A transcript's account: sorted, and with the utterances as turns where no ``turns`` are given."""
+) -> Session:
+    """A transcript's session: sorted, and with the utterances as turns where no ``turns`` are given."""
     given = tuple(utterances)
     ordered = tuple(sorted(given, key=lambda utterance: utterance.span.start))
     told = tuple(notices)
     if ordered != given:
         told += (f"{source}: the segments are not sorted by start; they are scored sorted",)
     spoken = (Turn(u.span, u.speaker) for u in ordered if u.text.strip()) if turns is None else turns
-    return Account(recording, source, ordered, merged(spoken), True, language, told)
+    return Session(recording, source, ordered, merged(spoken), True, language, told)
 
 
-def from_transcript(transcript: Transcript) -> Account:
-    """What a run heard, without going through a file: the same account as its JSON gives."""
+def from_transcript(transcript: Transcript) -> Session:
+    """What a run heard, without going through a file: the same session as its JSON gives."""
     utterances = [Utterance(segment.span, segment.speaker, segment.text, segment.words) for segment in transcript.segments]
-    return account(transcript.recording, transcript.recording, utterances, turns=transcript.turns, language=transcript.language)
+    return make_session(transcript.recording, transcript.recording, utterances, turns=transcript.turns, language=transcript.language)
 
 
-def from_turns(recording: str, turns: Iterable[Turn]) -> Account:
-    """Who spoke when, and nothing about words: the same account as an RTTM file gives."""
-    return Account(recording, recording, (), merged(turns), has_words=False)
+def from_turns(recording: str, turns: Iterable[Turn]) -> Session:
+    """Who spoke when, and nothing about words: the same session as an RTTM file gives."""
+    return Session(recording, recording, (), merged(turns), has_words=False)
 
 
 def merged(turns: Iterable[Turn]) -> tuple[Turn, ...]:
@@ -92,17 +92,17 @@ def merged(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     return tuple(sorted(Turn(span, speaker) for speaker, spans in timeline.by_speaker(turns).items() for span in spans))
 
 
-def silent(recording: str, has_words: bool) -> Account:
-    """The account of somebody who heard nothing: what a missing hypothesis is scored as."""
-    return Account(recording, "(missing)", (), (), has_words)
+def silent(recording: str, has_words: bool) -> Session:
+    """The session without any words: what a missing hypothesis is scored as."""
+    return Session(recording, "(missing)", (), (), has_words)
 
 
-def together(words: Account, turns: Account) -> Account:
+def together(words: Session, turns: Session) -> Session:
     """One recording's words from one file and its turns from another."""
     return replace(words, source=f"{words.source} + {turns.source}", turns=turns.turns, notices=words.notices + turns.notices)
 
 
-def within(given: Account, scored: tuple[Span, ...]) -> Account:
+def within(given: Session, scored: tuple[Span, ...]) -> Session:
     """Only the utterances that share time with the ``scored`` stretches, whole, as ``meeteval-wer --uem`` keeps them.
 
     Turns stay as they are: the diarization error rate is cropped exactly where it is counted.

@@ -12,7 +12,7 @@ from meetsplit.pipeline.data import Audio, Speaker, Voice
 from meetsplit.pipeline.protocols import Embedder
 from meetsplit.speakers.embed import embeddings, voiceprint
 
-REMEMBERED = 64
+CACHE_SIZE = 64
 """Voiceprints kept at once."""
 
 
@@ -24,9 +24,9 @@ class EmbeddingMatcher:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._prints = ClipCache[npt.NDArray[np.float32]](REMEMBERED)
+        self._prints = ClipCache[npt.NDArray[np.float32]](CACHE_SIZE)
 
-    def match(self, voices: Sequence[Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+    def match(self, voices: Sequence[Audio], enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """One distinct voice per known speaker, such that the sum of the similarities is greatest.
 
         The margin of a voice with its name is its similarity to that speaker minus the highest similarity to any other
@@ -34,17 +34,17 @@ class EmbeddingMatcher:
         speaker. It is None for voices and speakers that say nothing (silent, too short) and where there is nothing to
         compare with; they get what is left over, in order. Raises `ValueError` for fewer voices than speakers.
         """
-        if len(voices) < len(known):
-            raise ValueError(f"{len(voices)} voices cannot belong to {len(known)} speakers")
-        if not known:
+        if len(voices) < len(enrollment):
+            raise ValueError(f"{len(voices)} voices cannot belong to {len(enrollment)} speakers")
+        if not enrollment:
             return {}
-        prints = np.stack([self._prints(clips, lambda clips: voiceprint(self._embedder, clips)) for clips in known.values()])
+        prints = np.stack([self._prints(clips, lambda clips: voiceprint(self._embedder, clips)) for clips in enrollment.values()])
         similar = prints @ embeddings(self._embedder, voices).T
         from scipy.optimize import linear_sum_assignment  # slow to load, and `meetsplit --help` must not wait for it
 
         rows, columns = linear_sum_assignment(np.nan_to_num(similar, nan=0.0), maximize=True)
         chosen = dict(zip(rows.tolist(), columns.tolist(), strict=True))
-        return {speaker: Voice(voices[chosen[index]], _margin(similar, index, chosen[index])) for index, speaker in enumerate(known)}
+        return {speaker: Voice(voices[chosen[index]], _margin(similar, index, chosen[index])) for index, speaker in enumerate(enrollment)}
 
 
 def _margin(similar: npt.NDArray[np.float32], speaker: int, voice: int) -> float | None:

@@ -12,7 +12,7 @@ from meetsplit.pipeline.data import Audio, Speaker
 from meetsplit.pipeline.protocols import Embedder
 from meetsplit.speakers.embed import embeddings, voiceprint
 
-REMEMBERED = 64
+CACHE_SIZE = 64
 """Voiceprints kept at once."""
 
 
@@ -25,10 +25,10 @@ class EmbeddingVerifier:
     def __init__(self, embedder: Callable[[], Embedder]) -> None:
         self._load = embedder
         self._embedder: Embedder | None = None
-        self._prints = ClipCache[npt.NDArray[np.float32]](REMEMBERED)
+        self._prints = ClipCache[npt.NDArray[np.float32]](CACHE_SIZE)
 
-    def margins(self, voices: Mapping[Speaker, Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
-        """Each voice's similarity to its own speaker minus the highest to any other of ``known``.
+    def margins(self, voices: Mapping[Speaker, Audio], enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
+        """Each voice's similarity to its own speaker minus the highest to any other of ``enrollment``.
 
         None for a voice that says nothing (silent, too short), for a speaker without clean speech, and where nobody
         else's is known.
@@ -36,7 +36,7 @@ class EmbeddingVerifier:
         if self._embedder is None:
             self._embedder = self._load()
         embedder = self._embedder
-        prints = {speaker: self._prints(clips, lambda clips: voiceprint(embedder, clips)) for speaker, clips in known.items()}
+        prints = {speaker: self._prints(clips, lambda clips: voiceprint(embedder, clips)) for speaker, clips in enrollment.items()}
         rows = embeddings(embedder, list(voices.values()))
         return {speaker: _margin(speaker, row, prints) for speaker, row in zip(voices, rows, strict=True)}
 

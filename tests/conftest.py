@@ -52,8 +52,10 @@ class KnownCall:
             self.hear(event)
 
         source = source or self.path
-        with run_cache.bench(source, self.settings, on_event=on_event) as bench:
-            file_alone(pipeline or Pipeline(self.settings, on_event=on_event), source, Outputs(self.out), bench=bench, on_event=on_event)
+        with run_cache.open_cache(source, self.settings, on_event=on_event) as open_cache:
+            file_alone(
+                pipeline or Pipeline(self.settings, on_event=on_event), source, Outputs(self.out), open_cache=open_cache, on_event=on_event
+            )
         done = list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))
         return done, [event.text for event in heard if isinstance(event, Notice)]
 

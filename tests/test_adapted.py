@@ -31,7 +31,7 @@ QUICK = Recipe(exemplars=300, warps=(1.0,), updates=6)
 BRIEF = 11.0
 """Seconds of a budget for a few steps."""
 
-Known = Mapping[Speaker, Sequence[Audio]]
+Enrollment = Mapping[Speaker, Sequence[Audio]]
 
 
 def still() -> float:
@@ -56,7 +56,7 @@ def voices() -> dict[Speaker, Audio]:
 
 
 @pytest.fixture(scope="module")
-def known(voices: dict[Speaker, Audio]) -> dict[Speaker, list[Audio]]:
+def enrollment(voices: dict[Speaker, Audio]) -> dict[Speaker, list[Audio]]:
     """All but the first four seconds of each."""
     return {speaker: [Audio(audio.samples[4 * RATE :], RATE)] for speaker, audio in voices.items()}
 
@@ -68,9 +68,9 @@ def truth(voices: dict[Speaker, Audio]) -> Samples:
     return np.asarray(0.1 * rows / np.sqrt(np.mean(rows**2, axis=1, keepdims=True)), np.float32)
 
 
-def gain(separator: AdaptedSeparator | DictionarySeparator, truth: Samples, known: Known) -> float:
+def gain(separator: AdaptedSeparator | DictionarySeparator, truth: Samples, enrollment: Enrollment) -> float:
     mixture = truth.sum(axis=0)
-    found = separator.separate(Audio(mixture, RATE), known)
+    found = separator.separate(Audio(mixture, RATE), enrollment)
     return float(
         np.mean([si_sdr(voice.audio.samples, row) - si_sdr(mixture, row) for voice, row in zip(found.values(), truth, strict=True)])
     )
@@ -91,26 +91,26 @@ def test_the_shipped_weights_are_those_of_their_card(tmp_path: Path) -> None:
 
 
 def test_the_shipped_weights_beat_the_dictionary_on_voices_that_they_never_heard(
-    tmp_path: Path, truth: Samples, known: dict[Speaker, list[Audio]]
+    tmp_path: Path, truth: Samples, enrollment: dict[Speaker, list[Audio]]
 ) -> None:
     path = shipped(tmp_path)
-    pair = dict(list(known.items())[:2])
+    pair = dict(list(enrollment.items())[:2])
     assert gain(AdaptedSeparator(opened(path), plan=Plan(0.0)), truth[:2], pair) > gain(DictionarySeparator(), truth[:2], pair)
 
 
-def test_untrained_it_is_the_dictionary(truth: Samples, known: dict[Speaker, list[Audio]]) -> None:
+def test_untrained_it_is_the_dictionary(truth: Samples, enrollment: dict[Speaker, list[Audio]]) -> None:
     base = DictionarySeparator(recipe=QUICK)
-    assert gain(small(), truth, known) == pytest.approx(gain(base, truth, known), abs=0.5)
+    assert gain(small(), truth, enrollment) == pytest.approx(gain(base, truth, enrollment), abs=0.5)
 
 
-def company(known: Known) -> dict[tuple[Speaker, ...], float]:
-    first, second, third = list(known)[:3]
+def overlap_seconds(enrollment: Enrollment) -> dict[tuple[Speaker, ...], float]:
+    first, second, third = list(enrollment)[:3]
     return {(first, second): 20.0, (second, third): 4.0, (first, second, third): 2.0}
 
 
-def test_a_refiner_learns_the_voices_of_the_meeting(tmp_path: Path, truth: Samples, known: dict[Speaker, list[Audio]]) -> None:
+def test_a_refiner_learns_the_voices_of_the_meeting(tmp_path: Path, truth: Samples, enrollment: dict[Speaker, list[Audio]]) -> None:
     """What dictionaries poorer than those that it was trained with get wrong, without hearing the mixtures that examine it."""
-    pair = dict(list(known.items())[:2])
+    pair = dict(list(enrollment.items())[:2])
     told: list[float] = []
     base = DictionarySeparator(recipe=QUICK)
     plan = Plan(14.0, clock=still)
@@ -129,10 +129,10 @@ def test_a_refiner_learns_the_voices_of_the_meeting(tmp_path: Path, truth: Sampl
     assert gains[1] > gains[0] + 0.8
 
 
-def test_a_dictionary_does_not_know_the_mixture_that_it_explains(known: dict[Speaker, list[Audio]]) -> None:
+def test_a_dictionary_does_not_know_the_mixture_that_it_explains(enrollment: dict[Speaker, list[Audio]]) -> None:
     """Or learning would lean on what no overlap has: its own sound heard alone."""
     base = DictionarySeparator(recipe=QUICK)
-    (clip,) = next(iter(known.values()))
+    (clip,) = next(iter(enrollment.values()))
     speech = _Speech.of([clip], base)
     dictionary = speech.without(3.0, 5.0)
     away = (speech.moments < 3.0 - AROUND) | (speech.moments > 5.0 + AROUND)
@@ -141,10 +141,10 @@ def test_a_dictionary_does_not_know_the_mixture_that_it_explains(known: dict[Spe
     assert speech.without(0.0, clip.duration).shape == speech.exemplars.shape
 
 
-def test_who_is_never_heard_teaches_nothing_and_spoils_nothing(known: dict[Speaker, list[Audio]]) -> None:
+def test_who_is_never_heard_teaches_nothing_and_spoils_nothing(enrollment: dict[Speaker, list[Audio]]) -> None:
     """Turns may be given where there is only silence."""
-    first, second = list(known)[:2]
-    silent = {**known, "nobody": [Audio(np.zeros(20 * RATE, np.float32), RATE)]}
+    first, second = list(enrollment)[:2]
+    silent = {**enrollment, "nobody": [Audio(np.zeros(20 * RATE, np.float32), RATE)]}
     base = DictionarySeparator(recipe=QUICK)
     course = Course(base, Plan(BRIEF, clock=still, exam=4), 0, lambda _: None)
     torch.manual_seed(1)
@@ -168,33 +168,33 @@ def test_a_pause_is_no_lesson() -> None:
     assert abs(ratio) <= LOUDER
 
 
-def test_the_same_again_learns_the_same(truth: Samples, known: dict[Speaker, list[Audio]]) -> None:
+def test_the_same_again_learns_the_same(truth: Samples, enrollment: dict[Speaker, list[Audio]]) -> None:
     mixture = Audio(truth.sum(axis=0), RATE)
     separator = small(BRIEF)
     assert isinstance(separator, Adaptable)
     events: list[Event] = []
-    learned = [separator.learned(company(known), known, on_event) for on_event in (ignore_events, events.append)]
-    runs = [one.separate(mixture, known) for one in learned]
-    for speaker in known:
+    learned = [separator.learned(overlap_seconds(enrollment), enrollment, on_event) for on_event in (ignore_events, events.append)]
+    runs = [one.separate(mixture, enrollment) for one in learned]
+    for speaker in enrollment:
         assert np.array_equal(runs[0][speaker].audio.samples, runs[1][speaker].audio.samples)
     np.testing.assert_allclose(sum(voice.audio.samples for voice in runs[0].values()), mixture.samples, atol=1e-5)
     assert {type(event) for event in events} == {Started, Progressed, Finished}
     assert all(event.stage == "learn" and event.total == BRIEF for event in events if isinstance(event, Started | Progressed))
 
 
-def test_nothing_is_learned_without_a_budget_or_overlap(known: dict[Speaker, list[Audio]]) -> None:
+def test_nothing_is_learned_without_a_budget_or_overlap(enrollment: dict[Speaker, list[Audio]]) -> None:
     events: list[Event] = []
     separator = small(0.0)
-    assert separator.learned(company(known), known, events.append) is separator
+    assert separator.learned(overlap_seconds(enrollment), enrollment, events.append) is separator
     separator = small()
-    assert separator.learned({(next(iter(known)),): 5.0}, known, events.append) is separator
+    assert separator.learned({(next(iter(enrollment)),): 5.0}, enrollment, events.append) is separator
     assert not events
 
 
-def test_who_speaks_alone_too_little_is_named(truth: Samples, known: dict[Speaker, list[Audio]]) -> None:
-    first, second = list(known)[:2]
+def test_who_speaks_alone_too_little_is_named(truth: Samples, enrollment: dict[Speaker, list[Audio]]) -> None:
+    first, second = list(enrollment)[:2]
     for seconds, how in ((ENOUGH - 1.0, "without learning"), (TRUSTED - 1.0, "by the dictionary alone")):
-        scarce = {first: known[first], second: [Audio(known[second][0].samples[: round(seconds * RATE)], RATE)]}
+        scarce = {first: enrollment[first], second: [Audio(enrollment[second][0].samples[: round(seconds * RATE)], RATE)]}
         events: list[Event] = []
         separator = small()
         assert separator.learned({(first, second): 5.0}, scarce, events.append) is separator
@@ -219,9 +219,9 @@ class Clock:
         return self.now
 
 
-def test_the_clock_is_an_upper_bound(known: dict[Speaker, list[Audio]]) -> None:
+def test_the_clock_is_an_upper_bound(enrollment: dict[Speaker, list[Audio]]) -> None:
     events: list[Event] = []
-    small(20.0, Clock()).learned(company(known), known, events.append)
+    small(20.0, Clock()).learned(overlap_seconds(enrollment), enrollment, events.append)
     (notice,) = [event for event in events if isinstance(event, Notice)]
     assert re.search(r"the budget of 20 s was over after \d+ of \d+ mixtures and \d+ of \d+ steps", notice.text)
     assert max(event.done for event in events if isinstance(event, Progressed)) <= 20.0
@@ -231,11 +231,11 @@ def test_eight_people_and_two_hours_cost_no_more_than_two_people(voices: dict[Sp
     """Twenty-eight pairs with minutes of overlap each: as much is learned as the budget allows, not as the overlaps ask for."""
     rng = np.random.default_rng(0)
     whole = np.concatenate([audio.samples for audio in voices.values()])
-    known = {f"S{k}": [Audio(np.roll(whole, int(rng.integers(len(whole)))), RATE)] for k in range(8)}
-    company = {(f"S{a}", f"S{b}"): 60.0 + a + b for b in range(8) for a in range(b)}
+    enrollment = {f"S{k}": [Audio(np.roll(whole, int(rng.integers(len(whole)))), RATE)] for k in range(8)}
+    overlap_seconds = {(f"S{a}", f"S{b}"): 60.0 + a + b for b in range(8) for a in range(b)}
     base, told = DictionarySeparator(recipe=QUICK), list[float]()
     plan = Plan(BRIEF + 4.0, clock=still)
-    _, report = Course(base, plan, 0, told.append).teach(Refiner(SMALL), company, known)
+    _, report = Course(base, plan, 0, told.append).teach(Refiner(SMALL), overlap_seconds, enrollment)
     assert report is not None
     mixtures, steps = plan.shares(8)
     assert report.whole
@@ -276,6 +276,6 @@ def test_weights_survive_the_file(tmp_path: Path) -> None:
 
 def test_a_moment_of_overlap_is_worth_a_moment_of_learning(voices: dict[Speaker, Audio]) -> None:
     told: list[Event] = []
-    known = {speaker: [audio] for speaker, audio in voices.items()}
-    small().learned({tuple(sorted(known))[:2]: 0.5}, known, told.append)
+    enrollment = {speaker: [audio] for speaker, audio in voices.items()}
+    small().learned({tuple(sorted(enrollment))[:2]: 0.5}, enrollment, told.append)
     assert [event.total for event in told if isinstance(event, Started)] == [0.5 * WORTH]

@@ -49,7 +49,7 @@ def test_what_was_used_longest_ago_goes_first(runs: Path) -> None:
     done = run_cache.prune(runs, size=3_300_000, age=None)
     assert [kept.name for kept in done.gone] == ["a.wav", "b.wav"]
     assert names(runs) == ["c", "d", "e"]
-    assert run_cache.prune(runs, size=3_300_000, age=None) == run_cache.Cleared()
+    assert run_cache.prune(runs, size=3_300_000, age=None) == run_cache.ClearResult()
 
 
 def test_what_is_too_old_goes(runs: Path) -> None:
@@ -58,7 +58,7 @@ def test_what_is_too_old_goes(runs: Path) -> None:
 
 
 def test_no_limits_remove_nothing(runs: Path) -> None:
-    assert run_cache.prune(runs, size=None, age=None) == run_cache.Cleared()
+    assert run_cache.prune(runs, size=None, age=None) == run_cache.ClearResult()
     assert names(runs) == ["a", "b", "c", "d", "e"]
 
 

@@ -17,7 +17,7 @@ from meetsplit.pipeline.audio.reading import read, write_wav
 from meetsplit.pipeline.cache.stage_cache import StageCache, fingerprint, keys
 from meetsplit.pipeline.channels import reading
 from meetsplit.pipeline.channels.activity import clock, diarized, streams
-from meetsplit.pipeline.channels.crosstalk import fitted, through, unbled
+from meetsplit.pipeline.channels.crosstalk import cancel_crosstalk, fitted, through
 from meetsplit.pipeline.channels.recording import MultiFileRecording, SpeakerFile, together
 from meetsplit.pipeline.data import Audio, Samples, Span, timeline
 from meetsplit.pipeline.errors import AudioError, OutputError, SettingsError
@@ -156,7 +156,7 @@ def test_a_filter_is_found_and_foresees() -> None:
 @pytest.mark.parametrize("delay", [0, 90, 2400])
 def test_bleed_goes_and_the_own_voice_stays(delay: int, tmp_path: Path) -> None:
     sound, own = call(delay=delay), alone()
-    clean = unbled(sound, (spoken(0), spoken(1)), tmp_path)
+    clean = cancel_crosstalk(sound, (spoken(0), spoken(1)), tmp_path)
     for number, audio in enumerate(clean):
         assert audio.span == sound[number].span
         for span in timeline.subtract(spoken(1 - number), spoken(number)):

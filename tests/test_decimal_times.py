@@ -41,7 +41,7 @@ def test_touching_turns_of_an_rttm_do_not_overlap(tmp_path: Path) -> None:
         turns = read_rttm(path, f"r{number}")
         assert turns == (Turn(Span(float(start), float(start + length)), "A"), Turn(turns[1].span, "B"))
     assert len(scored) == len(pairs())
-    assert not any(timeline.overlaps(account.turns) for account in scored.values())
+    assert not any(timeline.overlaps(session.turns) for session in scored.values())
 
 
 @given(st.integers(0, 360_000), st.integers(0, 100_000), st.integers(0, 4))

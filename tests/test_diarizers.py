@@ -235,8 +235,8 @@ def test_a_folder_without_a_pipeline_is_a_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(MissingWeights, match=r"no config\.yaml"):
         PyannoteDiarizer.load(Settings(), {"pipeline": tmp_path}, "cpu")
-    (tmp_path / "config.yaml").write_text("pipeline: {name: nothing.Known}")
-    with pytest.raises(StageError, match=r"nothing\.Known"):
+    (tmp_path / "config.yaml").write_text("pipeline: {name: nothing.Enrollment}")
+    with pytest.raises(StageError, match=r"nothing\.Enrollment"):
         PyannoteDiarizer.load(Settings(), {"pipeline": tmp_path}, "cpu")
 
 

@@ -15,7 +15,7 @@ from meetsplit.pipeline.settings import Settings
 from meetsplit.scoring.separation import si_sdr
 
 RATE = 16_000
-Known = Mapping[Speaker, Sequence[Audio]]
+Enrollment = Mapping[Speaker, Sequence[Audio]]
 
 
 def hum(pitch: float, seconds: float, seed: int) -> Samples:
@@ -33,7 +33,7 @@ def speech(pitch: float, seconds: float, seed: int) -> list[Audio]:
 
 
 @pytest.fixture(scope="module")
-def known() -> Known:
+def enrollment() -> Enrollment:
     return {"SPEAKER_00": speech(100, 8, 1), "SPEAKER_01": speech(170, 8, 2), "SPEAKER_02": speech(290, 8, 3)}
 
 
@@ -43,36 +43,38 @@ def truth() -> Mapping[Speaker, Samples]:
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_each_voice_comes_closer_to_the_truth_under_its_own_name(known: Known, truth: Mapping[Speaker, Samples], count: int) -> None:
-    names = sorted(known)[:count]
+def test_each_voice_comes_closer_to_the_truth_under_its_own_name(
+    enrollment: Enrollment, truth: Mapping[Speaker, Samples], count: int
+) -> None:
+    names = sorted(enrollment)[:count]
     mixture = Audio(np.sum([truth[name] for name in names], axis=0, dtype=np.float32), RATE)
-    voices = DictionarySeparator().separate(mixture, {name: known[name] for name in names})
+    voices = DictionarySeparator().separate(mixture, {name: enrollment[name] for name in names})
     for name in names:
         assert si_sdr(voices[name].audio.samples, truth[name]) > si_sdr(mixture.samples, truth[name]) + 5.0
 
 
-def test_the_voices_add_up_to_the_mixture(known: Known, truth: Mapping[Speaker, Samples]) -> None:
+def test_the_voices_add_up_to_the_mixture(enrollment: Enrollment, truth: Mapping[Speaker, Samples]) -> None:
     mixture = Audio(np.sum(list(truth.values()), axis=0, dtype=np.float32), RATE)
-    voices = DictionarySeparator().separate(mixture, known)
+    voices = DictionarySeparator().separate(mixture, enrollment)
     residual = np.sum([voice.audio.samples for voice in voices.values()], axis=0) - mixture.samples
     assert np.abs(residual).max() < 1e-5 * np.abs(mixture.samples).max()
 
 
 @pytest.mark.parametrize("clips", [[], [Audio(np.ones(8000, np.float32), RATE)], [Audio(np.zeros(5 * RATE, np.float32), RATE)]])
-def test_too_little_to_learn_from_is_refused(known: Known, truth: Mapping[Speaker, Samples], clips: list[Audio]) -> None:
+def test_too_little_to_learn_from_is_refused(enrollment: Enrollment, truth: Mapping[Speaker, Samples], clips: list[Audio]) -> None:
     mixture = Audio(truth["SPEAKER_00"], RATE)
     with pytest.raises(Unseparated, match="SPEAKER_09") as refused:
-        DictionarySeparator().separate(mixture, {"SPEAKER_00": known["SPEAKER_00"], "SPEAKER_09": clips})
+        DictionarySeparator().separate(mixture, {"SPEAKER_00": enrollment["SPEAKER_00"], "SPEAKER_09": clips})
     assert refused.value.reason == "overlap-unresolved"
 
 
-def test_another_rate_is_refused(known: Known) -> None:
+def test_another_rate_is_refused(enrollment: Enrollment) -> None:
     with pytest.raises(ValueError, match="16000 Hz, not 8000 Hz"):
-        DictionarySeparator().separate(Audio(np.zeros(8000, np.float32), 8000), known)
+        DictionarySeparator().separate(Audio(np.zeros(8000, np.float32), 8000), enrollment)
 
 
 def test_a_dictionary_is_learned_once_for_equal_clips(
-    known: Known, truth: Mapping[Speaker, Samples], monkeypatch: pytest.MonkeyPatch
+    enrollment: Enrollment, truth: Mapping[Speaker, Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learned: list[float] = []
     learn = DictionarySeparator._learn
@@ -84,29 +86,29 @@ def test_a_dictionary_is_learned_once_for_equal_clips(
     monkeypatch.setattr(DictionarySeparator, "_learn", counting)
     separator = DictionarySeparator()
     mixture = Audio(truth["SPEAKER_00"], RATE)
-    again = {name: [Audio(clip.samples.copy(), RATE, 77.0) for clip in clips] for name, clips in known.items()}
-    first, second = separator.separate(mixture, known), separator.separate(mixture, again)
-    assert len(learned) == len(known)
-    assert all(np.array_equal(first[name].audio.samples, second[name].audio.samples) for name in known)
+    again = {name: [Audio(clip.samples.copy(), RATE, 77.0) for clip in clips] for name, clips in enrollment.items()}
+    first, second = separator.separate(mixture, enrollment), separator.separate(mixture, again)
+    assert len(learned) == len(enrollment)
+    assert all(np.array_equal(first[name].audio.samples, second[name].audio.samples) for name in enrollment)
 
 
-def test_the_seed_decides(known: Known, truth: Mapping[Speaker, Samples]) -> None:
+def test_the_seed_decides(enrollment: Enrollment, truth: Mapping[Speaker, Samples]) -> None:
     mixture = Audio(truth["SPEAKER_00"] + truth["SPEAKER_01"], RATE)
     recipe = Recipe(exemplars=20)
 
     def voice(seed: int) -> Samples:
-        return DictionarySeparator(seed=seed, recipe=recipe).separate(mixture, known)["SPEAKER_00"].audio.samples
+        return DictionarySeparator(seed=seed, recipe=recipe).separate(mixture, enrollment)["SPEAKER_00"].audio.samples
 
     assert np.array_equal(voice(1), voice(1))
     assert not np.array_equal(voice(1), voice(2))
     assert isinstance(DictionarySeparator.load(Settings(seed=3), {}, "cpu"), DictionarySeparator)
 
 
-def test_windows_leave_no_seams(known: Known) -> None:
+def test_windows_leave_no_seams(enrollment: Enrollment) -> None:
     # every frame is explained on its own: cutting a long mixture changes nothing away from the cuts but the frames' grid
     seconds = WINDOW * 1.5
     mixture = Audio(hum(100, seconds, 21) + hum(170, seconds, 22), RATE)
-    names = {name: known[name] for name in ("SPEAKER_00", "SPEAKER_01")}
+    names = {name: enrollment[name] for name in ("SPEAKER_00", "SPEAKER_01")}
     recipe = Recipe(exemplars=100, updates=10, kept=1.0)
     separator = DictionarySeparator(recipe=recipe)
     whole = separator.separate(mixture, names)["SPEAKER_00"].audio

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.data import Audio, ClipTranscript, OverlapResult, Samples, Source, Span, Speaker, StreamInfo, Word
-from meetsplit.pipeline.overlap.duplicates import drop_duplicate_words, explained
+from meetsplit.pipeline.overlap.duplicates import coherence, drop_duplicate_words
 
 RATE = 8000
 LENGTH = 4.0
@@ -25,7 +25,7 @@ def speech(seed: int, seconds: float = LENGTH) -> Samples:
     return np.concatenate(pieces).astype(np.float32)
 
 
-def residue(of: Samples, decibels: float, delay: int = 0) -> Samples:
+def is_leakage(of: Samples, decibels: float, delay: int = 0) -> Samples:
     """What is left of a voice: fainter, dull and late."""
     dull = np.convolve(np.concatenate([np.zeros(delay), of])[: len(of)], [0.5, 0.3, 0.2])[: len(of)]
     dull *= np.linalg.norm(of) / np.linalg.norm(dull) * 10 ** (decibels / 20)
@@ -48,7 +48,7 @@ def told(tracks: dict[Speaker, Samples], words: dict[Speaker, list[tuple[str, fl
 
 def test_what_a_voice_lets_through_of_another_is_said_once() -> None:
     loud = speech(1)
-    tracks = {"A": loud, "B": residue(loud, -15, delay=20)}
+    tracks = {"A": loud, "B": is_leakage(loud, -15, delay=20)}
     words = {"A": [("budget", 1.0, 1.4), ("first", 2.0, 2.4)], "B": [("but", 1.0, 1.2), ("it", 1.2, 1.4), ("yes", 3.0, 3.3)]}
     assert told(tracks, words) == ["budget", "first", "yes"]
 
@@ -67,7 +67,7 @@ def test_where_both_hear_the_recording_nobody_knows_whose_the_word_is() -> None:
 
 def test_a_soft_person_over_residue_stays() -> None:
     loud = speech(1)
-    tracks = {"A": loud, "B": residue(loud, -25) + residue(speech(2), -12)}
+    tracks = {"A": loud, "B": is_leakage(loud, -25) + is_leakage(speech(2), -12)}
     assert told(tracks, {"A": [("budget", 1.0, 1.6)], "B": [("right", 1.0, 1.6)]}) == ["budget", "right"]
 
 
@@ -98,14 +98,14 @@ def test_no_word_is_lost_where_sounds_are_independent(
 @given(st.integers(0, 50), st.floats(-30, -10), st.integers(0, 30))
 def test_of_two_copies_one_stays(seed: int, decibels: float, delay: int) -> None:
     loud = speech(seed)
-    for tracks in ({"A": loud, "B": residue(loud, decibels, delay)}, {"B": loud, "A": residue(loud, decibels, delay)}):
+    for tracks in ({"A": loud, "B": is_leakage(loud, decibels, delay)}, {"B": loud, "A": is_leakage(loud, decibels, delay)}):
         (kept,) = told(tracks, {"A": [("A", 1.0, 1.5)], "B": [("B", 1.0, 1.5)]})
         assert tracks[kept] is loud
 
 
 def test_explained_is_one_for_a_filtered_copy_and_little_for_another_voice() -> None:
     loud = speech(1, 0.5)
-    assert explained(loud, residue(loud, -20, 20), RATE) > 0.9
-    assert explained(loud, speech(2, 0.5), RATE) < 0.4
-    assert explained(loud[:100], loud[:100], RATE) == 0.0
-    assert explained(np.zeros_like(loud), loud, RATE) == pytest.approx(0.0)
+    assert coherence(loud, is_leakage(loud, -20, 20), RATE) > 0.9
+    assert coherence(loud, speech(2, 0.5), RATE) < 0.4
+    assert coherence(loud[:100], loud[:100], RATE) == 0.0
+    assert coherence(np.zeros_like(loud), loud, RATE) == pytest.approx(0.0)

@@ -90,14 +90,14 @@ def test_any_turns(tmp_path: Path, spans: list[tuple[int, int]], mode: str, odd:
 
 @pytest.mark.parametrize("track_format", ["wav", "flac"])
 def test_filed_tracks_are_gated_and_leave_nothing_behind(tmp_path: Path, track_format: str) -> None:
-    bench, out = tmp_path / "bench", tmp_path / "out"
-    bench.mkdir()
-    path = track(bench, np.full(2 * RATE, 0.3))
+    open_cache, out = tmp_path / "bench", tmp_path / "out"
+    open_cache.mkdir()
+    path = track(open_cache, np.full(2 * RATE, 0.3))
     kept = path.read_bytes()
     turns = (Turn(Span(0.5, 1.0), "SPEAKER_00"), Turn(Span(0.0, 2.0), "SPEAKER_01"))
     filed = formats.file_tracks({"SPEAKER_00": path}, out, track_format, gate="hard", turns=turns)
     assert filed == [out / f"SPEAKER_00.{track_format}"]
-    assert [left.name for left in bench.iterdir()] == ["SPEAKER_00.wav"]
+    assert [left.name for left in open_cache.iterdir()] == ["SPEAKER_00.wav"]
     assert path.read_bytes() == kept
     if track_format == "wav":
         with wave.open(str(filed[0])) as file:

@@ -20,7 +20,7 @@ from meetsplit.pipeline.formats import export, names, read_transcript
 from meetsplit.pipeline.results.writing import export_again
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.pipeline.transcribers.given_words import read_lines
-from meetsplit.scoring.pairing import pair_up, read_accounts
+from meetsplit.scoring.pairing import pair_up, read_sessions
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.scores import score
 
@@ -79,7 +79,7 @@ def test_deeply_nested_json_is_a_sentence(tmp_path: Path, depth: int) -> None:
         with pytest.raises(SettingsError):
             read_lines(path)
         with pytest.raises(ScoreError):
-            read_accounts(path)
+            read_sessions(path)
 
 
 @pytest.mark.parametrize("time", ["1e306", "1e400", "NaN", "Infinity", "-1", "1" + "0" * 400, "9" * 5000])

@@ -75,8 +75,8 @@ def test_a_label_means_one_person_in_text_tracks_and_names(tmp_path: Path) -> No
     )
     outputs = Outputs(tmp_path / "out", formats=("json", "txt", "csv"), names=(("SPEAKER_01", "Alice"), ("SPEAKER_09", "Bob")))
     told: list[Event] = []
-    with run_cache.bench(call, settings, keep=False) as bench:
-        file_alone(Pipeline(settings, on_event=told.append), call, outputs, bench=bench, on_event=told.append)
+    with run_cache.open_cache(call, settings, keep=False) as open_cache:
+        file_alone(Pipeline(settings, on_event=told.append), call, outputs, open_cache=open_cache, on_event=told.append)
     transcript = read_transcript((tmp_path / "out" / "call.json").read_text("utf-8"))
     assert [(segment.speaker, segment.text) for segment in transcript.segments] == [("SPEAKER_01", "first"), ("SPEAKER_00", "second")]
     assert transcript.names == (("SPEAKER_01", "Alice"),)

@@ -69,9 +69,9 @@ def test_clips_at_another_rate_are_resampled() -> None:
 
 
 def test_margins_are_own_similarity_minus_the_best_other_speakers() -> None:
-    known = {"A": [clip(1, 0, 0)], "B": [clip(0, 1, 0)], "C": [clip(0, 0, 1)]}
+    enrollment = {"A": [clip(1, 0, 0)], "B": [clip(0, 1, 0)], "C": [clip(0, 0, 1)]}
     voices = [clip(0.0, 0.6, 0.8), clip(0.6, 0.8, 0.0), clip(0.8, 0.6, 0.0)]
-    found = EmbeddingMatcher(Spelled()).match(voices, known)
+    found = EmbeddingMatcher(Spelled()).match(voices, enrollment)
     assert found["A"].audio is voices[2]
     assert found["B"].audio is voices[1]
     assert found["C"].audio is voices[0]
@@ -80,9 +80,9 @@ def test_margins_are_own_similarity_minus_the_best_other_speakers() -> None:
 
 
 def test_the_whole_counts_not_the_best_single_pair() -> None:
-    known = {"A": [clip(1, 0, 0)], "B": [clip(0.9, 0.436, 0)]}
+    enrollment = {"A": [clip(1, 0, 0)], "B": [clip(0.9, 0.436, 0)]}
     voices = [clip(1, 0.05, 0), clip(0.97, -0.24, 0)]
-    found = EmbeddingMatcher(Spelled()).match(voices, known)
+    found = EmbeddingMatcher(Spelled()).match(voices, enrollment)
     assert found["B"].audio is voices[0]
     assert found["A"].margin == pytest.approx(0.97 / np.hypot(0.97, 0.24) - (0.97 * 0.9 - 0.24 * 0.436) / np.hypot(0.97, 0.24), abs=1e-3)
     assert found["B"].margin is not None
@@ -90,9 +90,9 @@ def test_the_whole_counts_not_the_best_single_pair() -> None:
 
 
 def test_silent_voices_get_what_is_left_without_a_margin() -> None:
-    known = {"A": [clip(1, 0, 0)], "B": [clip(0, 1, 0)]}
+    enrollment = {"A": [clip(1, 0, 0)], "B": [clip(0, 1, 0)]}
     voices = [clip(0, 0, 0), clip(1, 0.1, 0)]
-    found = EmbeddingMatcher(Spelled()).match(voices, known)
+    found = EmbeddingMatcher(Spelled()).match(voices, enrollment)
     assert found["A"].audio is voices[1]
     assert found["B"].audio is voices[0]
     assert found["A"].margin is not None
@@ -126,12 +126,12 @@ directions = st.lists(st.lists(st.integers(-3, 3), min_size=3, max_size=3), min_
 @settings(deadline=None, max_examples=60)
 @given(directions)
 def test_the_assignment_is_the_best_of_all(rows: list[list[int]]) -> None:
-    known = {f"S{index}": [clip(*row)] for index, row in enumerate(rows)}
+    enrollment = {f"S{index}": [clip(*row)] for index, row in enumerate(rows)}
     voices = [clip(*row) for row in rows[::-1]]
-    found = EmbeddingMatcher(Spelled()).match(voices, known)
-    chosen = [next(index for index, voice in enumerate(voices) if voice is found[name].audio) for name in known]
+    found = EmbeddingMatcher(Spelled()).match(voices, enrollment)
+    chosen = [next(index for index, voice in enumerate(voices) if voice is found[name].audio) for name in enrollment]
     assert sorted(chosen) == list(range(len(voices)))
-    similar = np.nan_to_num(Spelled().embed([clips[0] for clips in known.values()]) @ Spelled().embed(voices).T)
+    similar = np.nan_to_num(Spelled().embed([clips[0] for clips in enrollment.values()]) @ Spelled().embed(voices).T)
     best = max(sum(similar[i, j] for i, j in enumerate(order)) for order in itertools.permutations(range(len(voices))))
     assert sum(similar[i, j] for i, j in enumerate(chosen)) == pytest.approx(best, abs=1e-5)
 
@@ -149,8 +149,8 @@ class Halves:
 class Copying:
     """A `Matcher` that breaks its promise: it answers with copies."""
 
-    def match(self, voices: Sequence[Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
-        return {name: Voice(Audio(voices[0].samples, RATE)) for name in known}
+    def match(self, voices: Sequence[Audio], enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+        return {name: Voice(Audio(voices[0].samples, RATE)) for name in enrollment}
 
 
 def test_the_one_who_never_speaks_alone_is_known_by_elimination() -> None:

@@ -18,10 +18,10 @@ from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
-from meetsplit.scoring.pairing import Pair, read_accounts
+from meetsplit.scoring.pairing import Pair, read_sessions
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.scores import score
-from meetsplit.scoring.sessions import Utterance, account
+from meetsplit.scoring.sessions import Utterance, make_session
 from meetsplit.training.mini_whisper.evaluation import errors
 from meetsplit.training.mini_whisper.model import expanded
 from meetsplit.training.mini_whisper.targets import english
@@ -152,9 +152,9 @@ def test_a_part_of_the_sample_meeting_with_true_turns(checkpoint: Path, meeting:
         Utterance(Span(s.words[0].span.start, s.words[-1].span.end), s.speaker, " ".join(w.text for w in s.words))
         for s in transcript.segments
     )
-    (reference,) = read_accounts(tmp_path / "standup.stm")
+    (reference,) = read_sessions(tmp_path / "standup.stm")
     assert sum(len(utterance.text.split()) for utterance in reference.utterances) > 100
-    scores = score([Pair("standup", reference, account("standup", "the miniature Whisper", heard))], Protocol())
+    scores = score([Pair("standup", reference, make_session("standup", "the miniature Whisper", heard))], Protocol())
     rate = scores.pooled.total.words["cpwer"].rate
     assert rate is not None
     assert rate <= 0.15

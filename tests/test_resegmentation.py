@@ -29,13 +29,13 @@ class Told:
         self.truth, self.always = truth, always
         self.asked: list[tuple[Span, tuple[Speaker, ...]]] = []
 
-    def shares(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
-        self.asked.append((mixture.span, tuple(known)))
+    def estimate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+        self.asked.append((mixture.span, tuple(enrollment)))
         moments = mixture.start + block * (np.arange(round(mixture.duration / block)) + 0.5)
-        rows = {speaker: np.full(len(moments), self.always.get(speaker, 0.0), np.float32) for speaker in known}
-        for start, end, shares in self.truth:
-            for speaker in shares.keys() & known.keys():
-                rows[speaker][(moments >= start) & (moments < end)] = shares[speaker]
+        rows = {speaker: np.full(len(moments), self.always.get(speaker, 0.0), np.float32) for speaker in enrollment}
+        for start, end, estimate in self.truth:
+            for speaker in estimate.keys() & enrollment.keys():
+                rows[speaker][(moments >= start) & (moments < end)] = estimate[speaker]
         return rows
 
 
@@ -95,9 +95,9 @@ def test_far_from_every_edge_nothing_is_listened_to() -> None:
 
 
 @pytest.mark.parametrize("shares", [{"A": 0.4, "B": 0.2, "C": 0.4}, {"A": 0.0, "B": 0.0, "C": 0.0}, {"A": 1.0, "B": 1.0, "C": 1.0}])
-def test_without_a_clear_difference_the_diarizer_is_believed(shares: dict[str, float]) -> None:
+def test_without_a_clear_difference_the_diarizer_is_believed(estimate: dict[str, float]) -> None:
     turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 50), "B")])
-    assert resegment(RECORDING, turns, Told(**shares)) == tuple(turns)
+    assert resegment(RECORDING, turns, Told(**estimate)) == tuple(turns)
 
 
 def test_whoever_hardly_speaks_alone_elsewhere_neither_wins_nor_loses_a_word() -> None:
@@ -118,7 +118,7 @@ def test_where_one_person_is_known_nothing_is_asked() -> None:
 
 def test_a_voice_of_silence_changes_nothing() -> None:
     class Refusing(Told):
-        def shares(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+        def estimate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
             raise Unseparated("overlap-unresolved", "silence")
 
     turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 50), "B")])
@@ -134,7 +134,7 @@ moment = st.tuples(st.integers(0, 55), st.integers(1, 10), st.dictionaries(st.sa
 @settings(deadline=None, max_examples=40)
 @given(st.lists(turn, max_size=12), st.lists(moment, max_size=12))
 def test_at_every_moment_as_many_speak_as_before(turns: list[Turn], sounds: list[tuple[int, int, dict[str, float]]]) -> None:
-    found = resegment(RECORDING, turns, Told(*((at, at + length, shares) for at, length, shares in sounds)))
+    found = resegment(RECORDING, turns, Told(*((at, at + length, estimate) for at, length, estimate in sounds)))
     before, after = (timeline.activity(timeline.inside(those, RECORDING.span)) for those in (turns, found))
     for moment in np.arange(0.0125, 60, 0.025):
         count = [sum(len(who) for span, who in those if span.start <= moment < span.end) for those in (before, after)]
@@ -169,21 +169,21 @@ def listener() -> DictionaryActivity:
 
 
 def test_dictionaries_tell_when_whose_voice_is_heard(listener: DictionaryActivity) -> None:
-    known = {name: [Audio(voice(pitch, 5, seed), RATE)] for name, pitch, seed in (("A", 110, 1), ("B", 163, 2), ("C", 241, 3))}
+    enrollment = {name: [Audio(voice(pitch, 5, seed), RATE)] for name, pitch, seed in (("A", 110, 1), ("B", 163, 2), ("C", 241, 3))}
     mixture = Audio(voice(110, 2, 4) + np.concatenate([voice(241, 1, 5), voice(163, 1, 6)]), RATE, 7.0)
-    shares = listener.shares(mixture, known, 0.1)
-    assert {len(row) for row in shares.values()} == {20}
-    early, late = ({name: float(row[part].mean()) for name, row in shares.items()} for part in (slice(0, 8), slice(12, 20)))
+    estimate = listener.estimate(mixture, enrollment, 0.1)
+    assert {len(row) for row in estimate.values()} == {20}
+    early, late = ({name: float(row[part].mean()) for name, row in estimate.items()} for part in (slice(0, 8), slice(12, 20)))
     assert early["B"] < 0.1 < min(early["A"], early["C"])
     assert late["C"] < 0.1 < min(late["A"], late["B"])
-    assert all(np.isfinite(row).all() and (row >= 0).all() for row in shares.values())
-    assert float(sum(shares.values()).max()) <= 1.0 + 1e-5  # type: ignore[union-attr]
-    assert all((row == 0).all() for row in listener.shares(Audio(np.zeros(RATE, np.float32), RATE, 9.0), known, 0.1).values())
-    again = listener.shares(mixture, known, 0.1)
-    assert all((shares[name] == again[name]).all() for name in known)
+    assert all(np.isfinite(row).all() and (row >= 0).all() for row in estimate.values())
+    assert float(sum(estimate.values()).max()) <= 1.0 + 1e-5  # type: ignore[union-attr]
+    assert all((row == 0).all() for row in listener.estimate(Audio(np.zeros(RATE, np.float32), RATE, 9.0), enrollment, 0.1).values())
+    again = listener.estimate(mixture, enrollment, 0.1)
+    assert all((estimate[name] == again[name]).all() for name in enrollment)
 
 
 def test_nobody_is_a_witness_in_their_own_case(listener: DictionaryActivity) -> None:
     mixture = Audio(voice(110, 2, 4), RATE, 7.0)
     with pytest.raises(Unseparated, match="too little of A's speech is known"):
-        listener.shares(mixture, {"A": [mixture], "B": [Audio(voice(163, 5, 2), RATE)]}, 0.1)
+        listener.estimate(mixture, {"A": [mixture], "B": [Audio(voice(163, 5, 2), RATE)]}, 0.1)

@@ -51,8 +51,8 @@ def settings(call: Path, **changes: object) -> Settings:
 def stages(call: Path, asked: Settings, outputs: Outputs, *, keep: bool = True) -> list[str]:
     """Run the call; which stages were done."""
     heard: list[Event] = []
-    with run_cache.bench(call, asked, keep=keep) as bench:
-        file_alone(Pipeline(asked, on_event=heard.append), call, outputs, bench=bench, on_event=heard.append)
+    with run_cache.open_cache(call, asked, keep=keep) as open_cache:
+        file_alone(Pipeline(asked, on_event=heard.append), call, outputs, open_cache=open_cache, on_event=heard.append)
     return list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))
 
 
@@ -105,7 +105,7 @@ def test_show_and_clear(call: Path) -> None:
     assert kept.size > 100_000
     old = time.time() - 3 * 86400
     os.utime(kept.folder / "recording.txt", (old, old))
-    assert run_cache.clear(folder, older_than=4 * 86400) == run_cache.Cleared()
+    assert run_cache.clear(folder, older_than=4 * 86400) == run_cache.ClearResult()
     lock = try_lock(kept.folder / "lock")
     assert lock is not None
     with lock:

@@ -14,17 +14,17 @@ from meetsplit.scoring.pairing import Pair
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.report import as_data, as_table
 from meetsplit.scoring.scores import score
-from meetsplit.scoring.sessions import Account, Utterance, account
+from meetsplit.scoring.sessions import Session, Utterance, make_session
 
 
-def crowd(people: int, seconds: float, side: str) -> Account:
+def crowd(people: int, seconds: float, side: str) -> Session:
     dice = random.Random(people)
     lines, at = [], 0.0
     while at < seconds:
         words = [f"word{dice.randrange(200)}" for _ in range(dice.randint(2, 12))]
         lines.append(Utterance(Span(at, at + 0.35 * len(words)), f"{side}{len(lines) % people}", " ".join(words)))
         at = max(0.0, at + 0.35 * len(words) + dice.uniform(-2.0, 0.5))
-    return account("crowd", side, lines)
+    return make_session("crowd", side, lines)
 
 
 def everybody_at_once(people: int, words: int) -> list[Spoken]:
@@ -70,7 +70,7 @@ def test_more_combinations_than_can_be_counted_are_a_reason_too() -> None:
 def test_what_has_no_answer_leaves_the_pooled_row_without_one_and_says_where() -> None:
     limits = Limits(seconds=60.0)
     pairs = [Pair("crowd", crowd(12, 60, "ref"), crowd(12, 60, "hyp"))]
-    few = Pair("few", *(Account(**{**fields(crowd(2, 30, side)), "recording": "few"}) for side in ("ref", "hyp")))
+    few = Pair("few", *(Session(**{**fields(crowd(2, 30, side)), "recording": "few"}) for side in ("ref", "hyp")))
     scores = score([few, *pairs], Protocol(normalizer="none", limits=limits))
     assert scores.rows[0].total.words["tcorcwer"].rate == 0.0
     assert "tcorcwer" not in scores.pooled.total.words
@@ -78,5 +78,5 @@ def test_what_has_no_answer_leaves_the_pooled_row_without_one_and_says_where() -
     assert scores.pooled.total.words["cpwer"].rate == 0.0
 
 
-def fields(given: Account) -> dict[str, object]:
-    return {name: getattr(given, name) for name in Account.__slots__}
+def fields(given: Session) -> dict[str, object]:
+    return {name: getattr(given, name) for name in Session.__slots__}

@@ -13,7 +13,7 @@ from meetsplit.pipeline.errors import ScoreError, SettingsError
 from meetsplit.pipeline.formats.meetsplit_json import native
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.scoring.normalize import normalizer, spoken
-from meetsplit.scoring.pairing import pair_up, read_accounts
+from meetsplit.scoring.pairing import pair_up, read_sessions
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.scores import score
 from meetsplit.scoring.sessions import from_transcript
@@ -61,42 +61,42 @@ def put(folder: Path, name: str, text: str) -> Path:
     ],
 )
 def test_every_format_tells_the_same_turns(name: str, text: str, tmp_path: Path) -> None:
-    [account] = read_accounts(put(tmp_path, name, text))
-    assert account.recording == "call"
-    assert account.turns == TURNS
-    if account.has_words:
-        assert [u.text for u in account.utterances] == ["hello there", "good morning"]
+    [session] = read_sessions(put(tmp_path, name, text))
+    assert session.recording == "call"
+    assert session.turns == TURNS
+    if session.has_words:
+        assert [u.text for u in session.utterances] == ["hello there", "good morning"]
 
 
 def test_our_own_json_is_read_with_its_turns_and_word_times(tmp_path: Path) -> None:
     words = (Word(Span(0.1, 0.5), "Hello,"), Word(Span(0.5, 1.9), "there."))
     transcript = Transcript("call", 9.0, (Segment("A", words, language="en"),), TURNS, Provenance("1"))
-    [account] = read_accounts(put(tmp_path, "other.json", native(transcript, Outputs())))
-    assert (account.recording, account.language, account.turns, account.timed) == ("call", "en", TURNS, True)
-    assert account.utterances[0].words == words
-    assert replace(from_transcript(transcript), source=account.source) == account
+    [session] = read_sessions(put(tmp_path, "other.json", native(transcript, Outputs())))
+    assert (session.recording, session.language, session.turns, session.timed) == ("call", "en", TURNS, True)
+    assert session.utterances[0].words == words
+    assert replace(from_transcript(transcript), source=session.source) == session
 
 
 def test_words_without_times_share_the_room_between_their_neighbours(tmp_path: Path) -> None:
     given = [{"word": "a"}, {"word": "b"}, {"word": "c", "start": 2.0, "end": 2.5}, {"word": "4"}, {"word": "e", "start": 3.0, "end": 4.0}]
     segment = {"start": 1.0, "end": 4.0, "speaker": "A", "text": "a b c 4 e", "words": given}
-    [account] = read_accounts(put(tmp_path, "call.json", json.dumps({"segments": [segment]})))
-    assert [(w.text, w.span.start, w.span.end) for w in account.utterances[0].words] == [
+    [session] = read_sessions(put(tmp_path, "call.json", json.dumps({"segments": [segment]})))
+    assert [(w.text, w.span.start, w.span.end) for w in session.utterances[0].words] == [
         ("a", 1.0, 1.5),
         ("b", 1.5, 2.0),
         ("c", 2.0, 2.5),
         ("4", 2.5, 3.0),
         ("e", 3.0, 4.0),
     ]
-    assert any("3 words have no time" in notice for notice in account.notices)
+    assert any("3 words have no time" in notice for notice in session.notices)
 
 
 def test_normalised_words_keep_the_times_of_the_words_they_come_from(tmp_path: Path) -> None:
     texts = ["Um,", "I", "don't", "owe", "twenty", "five", "dollars."]
     given = [{"word": text, "start": float(n), "end": n + 0.5} for n, text in enumerate(texts)]
     segment = {"start": 0.0, "end": 7.0, "speaker": "A", "text": " ".join(texts), "words": given}
-    [account] = read_accounts(put(tmp_path, "call.json", json.dumps({"segments": [segment]})))
-    [utterance] = spoken(account, normalizer("english"))
+    [session] = read_sessions(put(tmp_path, "call.json", json.dumps({"segments": [segment]})))
+    [utterance] = spoken(session, normalizer("english"))
     found = [(token.text, float(token.start)) for token in utterance.tokens]
     assert [text for text, _ in found] == ["i", "do", "not", "owe", "$25"]
     assert [start for text, start in found if text in ("i", "do", "owe")] == [1.0, 2.0, 3.0]
@@ -201,15 +201,15 @@ def test_only_what_the_uem_names_is_scored(tmp_path: Path) -> None:
 )
 def test_bad_files_get_a_sentence(name: str, text: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(ScoreError, match=sentence):
-        read_accounts(put(tmp_path, name, text))
+        read_sessions(put(tmp_path, name, text))
 
 
 def test_files_that_cannot_be_read_get_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ScoreError, match="cannot be read: No such file"):
-        read_accounts(tmp_path / "gone.stm")
+        read_sessions(tmp_path / "gone.stm")
     (tmp_path / "sound.stm").write_bytes(b"RIFF\xff\xfe\x00\x80")
     with pytest.raises(ScoreError, match="is not text in UTF-8"):
-        read_accounts(tmp_path / "sound.stm")
+        read_sessions(tmp_path / "sound.stm")
     with pytest.raises(SettingsError, match="at least one hypothesis"):
         pair_up([], [tmp_path / "gone.stm"])
 

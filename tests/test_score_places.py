@@ -18,7 +18,7 @@ from meetsplit.scoring.normalize import Token, shared
 from meetsplit.scoring.pairing import Pair
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.scores import Row, score
-from meetsplit.scoring.sessions import Utterance, account, merged
+from meetsplit.scoring.sessions import Utterance, make_session, merged
 from meetsplit.scoring.word_errors import distance, placed
 
 words = st.lists(st.sampled_from("abcd"), max_size=12)
@@ -89,7 +89,7 @@ utterances = st.lists(
 @settings(deadline=None, max_examples=5)
 @given(st.lists(st.tuples(utterances, utterances), min_size=6, max_size=8))
 def test_overlap_and_rest_add_up_and_pooling_sums(meetings: list[tuple[list[Utterance], list[Utterance]]]) -> None:
-    pairs = [Pair(f"m{n}", account(f"m{n}", "ref", a), account(f"m{n}", "hyp", b)) for n, (a, b) in enumerate(meetings)]
+    pairs = [Pair(f"m{n}", make_session(f"m{n}", "ref", a), make_session(f"m{n}", "hyp", b)) for n, (a, b) in enumerate(meetings)]
     scores = score(pairs, Protocol(normalizer="none", limits=Limits(seconds=60)))
     for row in (*scores.rows, scores.pooled):
         assert set(row.total.words) == {"cpwer", "tcpwer", "tcorcwer", "dicpwer"}
@@ -109,7 +109,7 @@ def turns(row: Row, part: str):  # type: ignore[no-untyped-def]
 
 def test_a_perfect_hypothesis_has_no_errors_anywhere() -> None:
     said = [Utterance(Span(0, 4), "A", "one two three four"), Utterance(Span(3, 6), "B", "five six seven")]
-    [row] = score([Pair("m", account("m", "ref", said), account("m", "hyp", said))], Protocol(normalizer="none")).rows
+    [row] = score([Pair("m", make_session("m", "ref", said), make_session("m", "hyp", said))], Protocol(normalizer="none")).rows
     for part in (row.total, row.overlap, row.clean):
         assert {errors.rate for errors in part.words.values()} == {0.0}
         assert part.turns is not None

@@ -68,12 +68,12 @@ class Oracle:
         self.refused, self.doubted = refused, doubted
         self.asked: list[tuple[Span, tuple[Speaker, ...]]] = []
 
-    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
-        self.asked.append((mixture.span, tuple(known)))
-        if len(known) >= self.refused:
+    def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+        self.asked.append((mixture.span, tuple(enrollment)))
+        if len(enrollment) >= self.refused:
             raise Unseparated("three-voices", "too many voices at once")
-        assert all(clip.rate == self.rate for clips in known.values() for clip in clips)
-        return {who: Voice(humming(mixture, who), 0.01 if who in self.doubted else 0.5) for who in known}
+        assert all(clip.rate == self.rate for clips in enrollment.values() for clip in clips)
+        return {who: Voice(humming(mixture, who), 0.01 if who in self.doubted else 0.5) for who in enrollment}
 
 
 class Returning:
@@ -84,9 +84,9 @@ class Returning:
     def __init__(self, make: object) -> None:
         self.make = make
 
-    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+    def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         assert callable(self.make)
-        return {speaker: self.make(mixture) for speaker in known}
+        return {speaker: self.make(mixture) for speaker in enrollment}
 
 
 def patched(stream: Stream) -> npt.NDArray[np.bool_]:
@@ -273,7 +273,7 @@ class Silent:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 
-    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+    def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         if self.error is not None:
             raise self.error
         return {}
@@ -367,9 +367,9 @@ def test_resampled_known_speech_is_kept_for_the_whole_meeting() -> None:
     seen: list[tuple[int, ...]] = []
 
     class Watching(Oracle):
-        def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
-            seen.append(tuple(id(clips) for clips in known.values()))
-            return super().separate(mixture, known)
+        def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+            seen.append(tuple(id(clips) for clips in enrollment.values()))
+            return super().separate(mixture, enrollment)
 
     turns = [Turn(Span(0, 6), "A"), Turn(Span(1, 2), "B"), Turn(Span(3, 4), "B")]
     list(isolate(mixed(), turns, Watching(16000)))

@@ -27,14 +27,14 @@ from meetsplit.pipeline.overlap.verification import (
     EDGE,
     FAINT,
     LEAK,
-    TELLING,
+    MIN_VERIFY_SECONDS,
     UNRESOLVED,
-    Gates,
     Levels,
-    judge,
+    VerificationOptions,
+    decide,
+    is_leakage,
     levels,
-    quiet_pyannote,
-    residue,
+    mute_leakage,
 )
 from meetsplit.pipeline.settings import GATES, Settings
 from meetsplit.speakers.verify import EmbeddingVerifier
@@ -49,7 +49,7 @@ def noise(seed: int, level: float = 0.1, start: float = 0.5, seconds: float = 3.
     return Audio((level * rng.standard_normal(round(seconds * RATE))).astype(np.float32), RATE, start)
 
 
-def known(level: float = 0.1) -> dict[Speaker, tuple[Audio, ...]]:
+def enrollment(level: float = 0.1) -> dict[Speaker, tuple[Audio, ...]]:
     return {"A": (noise(10, level, 10.0),), "B": (noise(11, level, 20.0),)}
 
 
@@ -64,37 +64,39 @@ class Sure:
         self.opinions = margins
         self.asked: list[Mapping[Speaker, Audio]] = []
 
-    def margins(self, voices: Mapping[Speaker, Audio], known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
+    def margins(self, voices: Mapping[Speaker, Audio], enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
         self.asked.append(voices)
         return {speaker: self.opinions[speaker] for speaker in voices}
 
 
-def verdicts(a: Audio, b: Audio, gates: Gates, region: Region = PAIR) -> dict[Speaker, tuple[str, tuple[str, ...], float | None]]:
-    found = judge({"A": Voice(a), "B": Voice(b)}, mixture(a, b), region, known(), gates=gates)
+def verdicts(
+    a: Audio, b: Audio, gates: VerificationOptions, region: Region = PAIR
+) -> dict[Speaker, tuple[str, tuple[str, ...], float | None]]:
+    found = decide({"A": Voice(a), "B": Voice(b)}, mixture(a, b), region, enrollment(), gates=gates)
     return {speaker: (verdict.source, verdict.review, verdict.margin) for speaker, verdict in found.items()}
 
 
 def test_two_voices_at_usual_levels_pass_every_gate() -> None:
-    gates = Gates(verifier=Sure(A=0.3, B=0.06), leakage=True)
+    gates = VerificationOptions(verifier=Sure(A=0.3, B=0.06), leakage=True)
     assert verdicts(noise(1), noise(2, 0.03), gates) == {"A": ("separated", (), 0.3), "B": ("separated", (), 0.06)}
 
 
 def test_a_voice_unlike_its_speaker_is_flagged_and_costs_the_other_nothing() -> None:
-    gates = Gates(verifier=Sure(A=0.3, B=0.01), leakage=True)
+    gates = VerificationOptions(verifier=Sure(A=0.3, B=0.01), leakage=True)
     assert verdicts(noise(1), noise(2), gates) == {"A": ("separated", (), 0.3), "B": ("separated", (DOUBTED,), 0.01)}
-    assert verdicts(noise(1), noise(2), Gates(threshold=None, verifier=Sure(A=0.3, B=0.01)))["B"] == ("separated", (), 0.01)
+    assert verdicts(noise(1), noise(2), VerificationOptions(threshold=None, verifier=Sure(A=0.3, B=0.01)))["B"] == ("separated", (), 0.01)
 
 
 def test_voices_that_together_sound_like_nobody_leave_the_recording_to_all() -> None:
-    alike = Gates(verifier=Sure(A=0.06, B=0.03))
+    alike = VerificationOptions(verifier=Sure(A=0.06, B=0.03))
     assert verdicts(noise(1), noise(2), alike) == {"A": ("mixture", (DOUBTED,), 0.06), "B": ("mixture", (DOUBTED,), 0.03)}
-    one = Gates(verifier=Sure(A=None, B=0.2))
+    one = VerificationOptions(verifier=Sure(A=None, B=0.2))
     assert {source for source, _, _ in verdicts(noise(1), noise(2), one).values()} == {"separated"}
 
 
 def test_a_name_that_the_separator_doubts_is_not_believed() -> None:
     a, b = noise(1), noise(2)
-    found = judge({"A": Voice(a, 0.3), "B": Voice(b, 0.01)}, mixture(a, b), PAIR, known(), gates=Gates(verifier=Sure()))
+    found = decide({"A": Voice(a, 0.3), "B": Voice(b, 0.01)}, mixture(a, b), PAIR, enrollment(), gates=VerificationOptions(verifier=Sure()))
     assert {who: (verdict.source, verdict.review) for who, verdict in found.items()} == {
         "A": ("separated", ()),
         "B": ("mixture", (DOUBTED,)),
@@ -102,17 +104,17 @@ def test_a_name_that_the_separator_doubts_is_not_believed() -> None:
 
 
 def test_residue_is_silent_and_whoever_remains_is_the_recording() -> None:
-    found = verdicts(noise(1), noise(2, 0.001), Gates(leakage=True))
+    found = verdicts(noise(1), noise(2, 0.001), VerificationOptions(leakage=True))
     assert found == {"A": ("mixture", (LEAK,), None), "B": ("silent", (LEAK,), None)}
-    assert verdicts(noise(1), noise(2, 0.001), Gates())["B"] == ("separated", (), None)
+    assert verdicts(noise(1), noise(2, 0.001), VerificationOptions())["B"] == ("separated", (), None)
 
 
 def test_of_three_voices_two_stay_separated() -> None:
     region = Region(WHERE, ("A", "B", "C"), Span(0.5, 3.5), ((WHERE, ("A", "B", "C")),))
     voices = {"A": noise(1), "B": noise(2, 0.001), "C": noise(3)}
-    clean = {**known(), "C": (noise(12),)}
+    clean = {**enrollment(), "C": (noise(12),)}
     said = {who: Voice(voice) for who, voice in voices.items()}
-    found = judge(said, mixture(*voices.values()), region, clean, gates=Gates(leakage=True))
+    found = decide(said, mixture(*voices.values()), region, clean, gates=VerificationOptions(leakage=True))
     assert {who: verdict.source for who, verdict in found.items()} == {"A": "separated", "B": "silent", "C": "separated"}
     assert all(verdict.review == (LEAK,) for verdict in found.values())
 
@@ -120,41 +122,46 @@ def test_of_three_voices_two_stay_separated() -> None:
 def test_three_voices_at_once_are_played_and_flagged() -> None:
     region = Region(WHERE, ("A", "B", "C"), Span(0.5, 3.5), ((WHERE, ("A", "B", "C")),))
     voices = {"A": noise(1), "B": noise(2), "C": noise(3)}
-    found = judge({who: Voice(voice) for who, voice in voices.items()}, mixture(*voices.values()), region, known(), gates=Gates())
+    found = decide(
+        {who: Voice(voice) for who, voice in voices.items()}, mixture(*voices.values()), region, enrollment(), gates=VerificationOptions()
+    )
     assert {(verdict.source, verdict.review) for verdict in found.values()} == {("separated", (CROWD,))}
 
 
 def test_a_gate_that_would_silence_everybody_silences_nobody() -> None:
     a, b = noise(1, 0.001), noise(2, 0.001)
-    found = judge({"A": Voice(a), "B": Voice(b)}, noise(3), PAIR, known(), gates=Gates(leakage=True))
+    found = decide({"A": Voice(a), "B": Voice(b)}, noise(3), PAIR, enrollment(), gates=VerificationOptions(leakage=True))
     assert {(verdict.source, verdict.review) for verdict in found.values()} == {("mixture", (UNRESOLVED,))}
 
 
 def test_short_voices_are_believed_and_not_asked_about() -> None:
-    short = Span(1.0, 1.0 + 0.9 * TELLING)
+    short = Span(1.0, 1.0 + 0.9 * MIN_VERIFY_SECONDS)
     sure = Sure(A=-1.0, B=-1.0)
     region = Region(short, ("A", "B"), Span(0.5, 3.5), ((short, ("A", "B")),))
-    assert verdicts(noise(1), noise(2), Gates(verifier=sure), region) == {"A": ("separated", (), None), "B": ("separated", (), None)}
+    assert verdicts(noise(1), noise(2), VerificationOptions(verifier=sure), region) == {
+        "A": ("separated", (), None),
+        "B": ("separated", (), None),
+    }
     assert sure.asked == []
 
 
 def test_voices_are_verified_where_they_are_wanted_without_context() -> None:
     sure = Sure(A=1.0, B=1.0)
-    verdicts(noise(1), noise(2), Gates(verifier=sure))
+    verdicts(noise(1), noise(2), VerificationOptions(verifier=sure))
     assert [{who: voice.span for who, voice in asked.items()} for asked in sure.asked] == [{"A": WHERE, "B": WHERE}]
 
 
 @settings(deadline=None)
 @given(st.floats(BESIDE + 0.01, 30), st.floats(-80, 30) | st.none(), st.floats(-2, 2) | st.none())
 def test_a_voice_that_is_heard_beside_the_other_is_never_residue(covered: float, faint: float | None, margin: float | None) -> None:
-    assert not residue(Levels(covered, faint), margin)
+    assert not is_leakage(Levels(covered, faint), margin)
 
 
 @settings(deadline=None)
 @given(st.floats(-80, 30), st.floats(FAINT + 0.01, 30))
 def test_a_voice_as_loud_as_usual_is_residue_only_if_it_sounds_like_another(covered: float, faint: float) -> None:
-    assert not residue(Levels(covered, faint), None)
-    assert not residue(Levels(covered, faint), 0.0)
+    assert not is_leakage(Levels(covered, faint), None)
+    assert not is_leakage(Levels(covered, faint), 0.0)
 
 
 def test_moments_in_which_a_voice_is_nobodys_are_silent() -> None:
@@ -162,14 +169,14 @@ def test_moments_in_which_a_voice_is_nobodys_are_silent() -> None:
     pause = slice(RATE, round(1.6 * RATE))
     voice[pause] *= 0.003
     given_ = Audio(voice, RATE, 0.5)
-    found = quiet_pyannote(given_, mixture(given_, other), known()["A"]).samples
+    found = mute_leakage(given_, mixture(given_, other), enrollment()["A"]).samples
     fade = round(FADE * RATE)
     edge = round(EDGE * RATE)
     assert not found[pause.start + edge + fade : pause.stop - edge - fade].any()
     assert np.array_equal(found[: pause.start], voice[: pause.start])
     assert np.array_equal(found[pause.stop :], voice[pause.stop :])
-    assert np.array_equal(quiet_pyannote(given_, mixture(given_, other), ()).samples, voice)
-    alone = quiet_pyannote(given_, given_, known()["A"]).samples
+    assert np.array_equal(mute_leakage(given_, mixture(given_, other), ()).samples, voice)
+    alone = mute_leakage(given_, given_, enrollment()["A"]).samples
     assert np.array_equal(alone, voice)
 
 
@@ -181,13 +188,13 @@ def test_a_word_of_usual_loudness_is_never_hushed(seed: int, seconds: float) -> 
     at = RATE + seed
     voice[at : at + len(word)] = word
     given_ = Audio(voice, RATE, 0.5)
-    assert np.array_equal(quiet_pyannote(given_, mixture(given_, noise(seed + 1)), known()["A"]).samples, voice)
+    assert np.array_equal(mute_leakage(given_, mixture(given_, noise(seed + 1)), enrollment()["A"]).samples, voice)
 
 
 def test_an_overlap_of_no_samples_is_nobodys_doubt() -> None:
     point = Span(1.0, 1.0 + 1e-9)
     region = Region(point, ("A", "B"), Span(0.5, 3.5), ((point, ("A", "B")),))
-    assert {source for source, _, _ in verdicts(noise(1), noise(2), Gates(leakage=True), region).values()} == {"separated"}
+    assert {source for source, _, _ in verdicts(noise(1), noise(2), VerificationOptions(leakage=True), region).values()} == {"separated"}
 
 
 def test_levels_are_those_of_the_wanted_stretch() -> None:
@@ -207,14 +214,16 @@ def test_a_silenced_voice_is_silent_in_the_stream_and_fades() -> None:
     class Ideal:
         rate = RATE
 
-        def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+        def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
             return {"A": Voice(a.crop(mixture.span)), "B": Voice(b.crop(mixture.span))}
 
     other = a.samples.copy()
     other[a.index(4.5) :] = noise(3, loud, 0.0, 1.5).samples
     recording = a.replaced(other + b.samples)
     turns = [Turn(Span(0.5, 4), "A"), Turn(Span(2, 3), "B"), Turn(Span(4.5, 6), "B")]
-    streams = {(stream.speaker, stream.turns): stream for stream in isolate(recording, turns, Ideal(), gates=Gates(leakage=True))}
+    streams = {
+        (stream.speaker, stream.turns): stream for stream in isolate(recording, turns, Ideal(), gates=VerificationOptions(leakage=True))
+    }
     silenced = streams["B", (Span(2, 3),)]
     assert [(patch.span, patch.source, patch.review) for patch in silenced.patches] == [(Span(2, 3), "silent", (LEAK,))]
     inner = Span(2 + FADE, 3 - FADE)
@@ -228,12 +237,12 @@ def test_where_nobody_overlaps_nothing_is_asked_and_every_sample_is_the_recordin
     class Never:
         rate = RATE
 
-        def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+        def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
             raise AssertionError("nothing is to be taken apart")
 
     recording = noise(1, 0.1, 0.0, 6.0)
     turns = [Turn(Span(0.5, 2), "A"), Turn(Span(2, 3), "B"), Turn(Span(3.5, 6), "A")]
-    for stream in isolate(recording, turns, Never(), gates=Gates(verifier=Sure(), leakage=True)):
+    for stream in isolate(recording, turns, Never(), gates=VerificationOptions(verifier=Sure(), leakage=True)):
         assert np.shares_memory(stream.audio.samples, recording.samples)
         assert np.array_equal(stream.audio.samples, recording.crop(stream.span).samples)
 

@@ -106,8 +106,8 @@ def _drawn(
     if rng.random() < odds.noise:
         mixture = mixture + pink(len(mixture), RATE, rng) * np.float32(mixture.std() * 10 ** (-rng.uniform(12, 35) / 20))
     teacher = DictionarySeparator(seed=int(rng.integers(2**31)))
-    known = [teacher.dictionary(name, [Audio(clip, RATE) for clip in clips]) for name, (_, clips) in zip(pair, spoken, strict=True)]
-    return lesson(teacher, mixture.astype(np.float32), voices, known)
+    enrollment = [teacher.dictionary(name, [Audio(clip, RATE) for clip in clips]) for name, (_, clips) in zip(pair, spoken, strict=True)]
+    return lesson(teacher, mixture.astype(np.float32), voices, enrollment)
 
 
 def _told(own: Sequence[Samples], rng: np.random.Generator) -> list[Samples]:

@@ -41,20 +41,20 @@ def ramp(length: int) -> Samples:
     return np.asarray(np.arange(1, length + 1) / (length + 1), np.float32)
 
 
-def crossfade(base: Audio, inlays: Sequence[Insert]) -> Audio:
+def crossfade(base: Audio, inserts: Sequence[Insert]) -> Audio:
     """``base`` with the voices in it; outside the inlays' spans every sample is the base's own.
 
     Inlays are sorted and share no time, and have the base's rate. Where two touch, the later voice rises out of the
     earlier one, as far as that one reaches. Without inlays it is ``base`` itself, not a copy.
     """
-    if not inlays:
+    if not inserts:
         return base
     samples = base.samples.copy()
     fade = round(FADE * base.rate)
-    for number, inlay in enumerate(inlays):
+    for number, inlay in enumerate(inserts):
         first, last = base.index(inlay.span.start), base.index(inlay.span.end)
-        before = inlays[number - 1] if number and inlays[number - 1].span.end == inlay.span.start else None
-        touched = number + 1 < len(inlays) and inlays[number + 1].span.start == inlay.span.end
+        before = inserts[number - 1] if number and inserts[number - 1].span.end == inlay.span.start else None
+        touched = number + 1 < len(inserts) and inserts[number + 1].span.start == inlay.span.end
         length = min(fade, (last - first) // 2)
         samples[first:last] = inlay.voice.crop(inlay.span).samples
         if before is not None or (inlay.opens and first > 0):

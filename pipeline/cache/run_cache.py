@@ -41,7 +41,7 @@ class CachedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Cleared:
+class ClearResult:
     """What was removed, what is in use and stayed, and what could not be removed, with the reason."""
 
     gone: tuple[CachedRun, ...] = ()
@@ -55,7 +55,7 @@ def runs_folder(settings: Settings) -> Path:
 
 
 @contextmanager
-def bench(
+def open_cache(
     path: Path | MultiFileRecording, settings: Settings, *, keep: bool = True, on_event: EventListener = ignore_events
 ) -> Iterator[StageCache]:
     """The workbench of the recording at ``path``, ours alone inside the block; without ``keep``, a scratch one.
@@ -104,22 +104,22 @@ def cached_runs(folder: Path) -> tuple[CachedRun, ...]:
     return tuple(sorted(found, key=lambda kept: kept.age))
 
 
-def clear(folder: Path, *, older_than: float = 0.0) -> Cleared:
+def clear(folder: Path, *, older_than: float = 0.0) -> ClearResult:
     """Remove what was last used more than ``older_than`` seconds ago; what cannot be removed does not stop the rest."""
-    done = Cleared()
+    done = ClearResult()
     for kept in cached_runs(folder):
         if kept.age >= older_than:
             done = _removed(kept, done)
     return done
 
 
-def prune(folder: Path, *, size: int | None, age: float | None) -> Cleared:
+def prune(folder: Path, *, size: int | None, age: float | None) -> ClearResult:
     """Remove what was last used more than ``age`` seconds ago, and then what was used longest ago until ``size`` bytes are left.
 
     None is no limit. What another process works on stays, and counts. The recording that was used last goes last; where it
     alone is larger than ``size``, it goes too. Also removes what killed runs left half-written.
     """
-    done = Cleared()
+    done = ClearResult()
     kept = cached_runs(folder)
     total = sum(one.size for one in kept)
     for one in reversed(kept):
@@ -179,7 +179,7 @@ def _name(place: Path, used: float) -> tuple[str, float]:
         return "?", used
 
 
-def _removed(kept: CachedRun, done: Cleared) -> Cleared:
+def _removed(kept: CachedRun, done: ClearResult) -> ClearResult:
     """Remove one thing from the shelf, unless it is in use; ``done`` with what became of it."""
     try:
         if kept.folder.is_symlink() or not kept.folder.is_dir():

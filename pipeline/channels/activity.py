@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from meetsplit.pipeline.audio.crossfade import quietest
 from meetsplit.pipeline.audio.memmap import release_pages
-from meetsplit.pipeline.channels.crosstalk import unbled
+from meetsplit.pipeline.channels.crosstalk import cancel_crosstalk
 from meetsplit.pipeline.channels.loudness import HOP, WELL_ABOVE, Decibels, Levels, levels, trailing
 from meetsplit.pipeline.data import Audio, Diarization, Sound, Span, Speaker, StageRecord, Stream, Turn, timeline
 from meetsplit.pipeline.data import labels as labelling
@@ -53,7 +53,7 @@ def turns_of(found: Levels, start: float) -> tuple[Turn, ...]:
         bleed = _bleed(found, number)
         on = np.maximum(base, bleed)
         off = np.maximum(base - (ON - OFF), bleed - ABOVE_BLEED / 4)
-        speaking = _latched(found.own[number] > on, found.own[number] > off)
+        speaking = _hysteresis(found.own[number] > on, found.own[number] > off)
         turns += [Turn(span, str(number)) for span in _spans(speaking, start)]
     return tuple(sorted(turns))
 
@@ -109,7 +109,7 @@ def streams(sound: Sound, found: Diarization, folder: Path) -> Iterator[Stream]:
     """
     spans = timeline.by_speaker(found.turns)
     owners = {number: label for label, number in found.channels}
-    cleaned = unbled(sound, [spans.get(owners.get(number, ""), ()) for number in range(len(sound))], folder)
+    cleaned = cancel_crosstalk(sound, [spans.get(owners.get(number, ""), ()) for number in range(len(sound))], folder)
     channels = {label: cleaned[number] for label, number in found.channels}
     clips = itertools.chain.from_iterable(_clips(speaker, channel, found) for speaker, channel in channels.items())
     for clip in sorted(clips, key=lambda clip: (clip.span.start, clip.speaker)):
@@ -146,7 +146,7 @@ def _bleed(found: Levels, number: int) -> Decibels:
     return np.asarray(limit - found.raised[number], np.float32)
 
 
-def _latched(begins: npt.NDArray[np.bool_], goes_on: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _hysteresis(begins: npt.NDArray[np.bool_], goes_on: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """True from a frame that begins until the first that does not go on."""
     frames = np.arange(len(begins))
     last_begin = np.maximum.accumulate(np.where(begins, frames, -1))

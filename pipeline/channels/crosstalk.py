@@ -41,7 +41,7 @@ Filter = tuple[int, npt.NDArray[np.float64]]
 """The delay of the first tap in samples, and the taps."""
 
 
-class _Path:
+class _CrosstalkPath:
     """The way from one channel into another: its present filter, and what that foresees for the next block's beginning."""
 
     def __init__(self, source: Audio, own: Sequence[Span], alone: Sequence[Span]) -> None:
@@ -49,7 +49,7 @@ class _Path:
         self._filter: Filter | None = None
         self._tail = np.zeros(0, np.float32)
 
-    def leaves(self, heard: Audio) -> Samples | None:
+    def predict(self, heard: Audio) -> Samples | None:
         """What the source leaves in the next block of the target; None for nothing, or nothing that is known.
 
         The filter is fitted anew where there is enough to fit on, and follows the one before within `FADE` seconds.
@@ -65,10 +65,10 @@ class _Path:
         release_pages(self._source)
         alone = _inside(timeline.crop(self._alone, heard.span), heard, 0)
         if float(alone.sum()) >= ENOUGH * rate:
-            self._filter = fitted(said, heard.samples, alone, reach)
+            self._filter = fit_fir(said, heard.samples, alone, reach)
         if self._filter is None:
             return None
-        whole = through(self._filter, said, reach, count + fade)
+        whole = apply_fir(self._filter, said, reach, count + fade)
         self._tail = whole[count:]
         length = min(len(tail), count)
         found = whole[:count].copy()
@@ -76,7 +76,7 @@ class _Path:
         return found * _inside(speaks, heard, fade)
 
 
-def unbled(channels: Sequence[Audio], own: Sequence[Sequence[Span]], folder: Path) -> tuple[Audio, ...]:
+def cancel_crosstalk(channels: Sequence[Audio], own: Sequence[Sequence[Span]], folder: Path) -> tuple[Audio, ...]:
     """The channels without what the others leave in them, same spans and rate.
 
     ``own`` are the turns of each channel, sorted and disjoint. A sample changes only while another channel has a turn, or
@@ -95,18 +95,18 @@ def _blocks(channels: Sequence[Audio], own: Sequence[Sequence[Span]], number: in
     target = channels[number]
     step, start = round(BLOCK * target.rate), round(target.start * target.rate)
     others = [other for other in range(len(channels)) if other != number and own[other]]
-    paths = [_Path(channels[other], own[other], timeline.subtract(own[other], own[number])) for other in others]
+    paths = [_CrosstalkPath(channels[other], own[other], timeline.subtract(own[other], own[number])) for other in others]
     for at in range(0, len(target.samples), step):
         heard = Audio(target.samples[at : at + step], target.rate, (start + at) / target.rate)
         clean = heard.samples
         for path in paths:
-            left = path.leaves(heard)
+            left = path.predict(heard)
             clean = clean if left is None else clean - left
         yield clean
         release_pages(target)
 
 
-def fitted(said: Samples, heard: Samples, mask: Samples, reach: int) -> Filter | None:
+def fit_fir(said: Samples, heard: Samples, mask: Samples, reach: int) -> Filter | None:
     """The filter through which ``said`` is in ``heard`` where ``mask`` is 1; None where it explains too little.
 
     ``said`` begins ``reach`` samples before ``heard`` and ends as many after it.
@@ -127,12 +127,12 @@ def fitted(said: Samples, heard: Samples, mask: Samples, reach: int) -> Filter |
     wanted = cross[first + reach : first + reach + TAPS]
     matrix = auto[np.abs(np.subtract.outer(np.arange(TAPS), np.arange(TAPS)))] + 1e-3 * auto[0] * np.eye(TAPS)
     found: Filter = (first, np.linalg.solve(matrix, wanted))
-    rest = masked - through(found, said, reach, len(heard)) * mask
+    rest = masked - apply_fir(found, said, reach, len(heard)) * mask
     energy = float(np.square(masked, dtype=np.float64).sum())
     return found if float(np.square(rest, dtype=np.float64).sum()) <= (1 - EXPLAINED) * energy else None
 
 
-def through(filter_: Filter, said: Samples, reach: int, count: int) -> Samples:
+def apply_fir(filter_: Filter, said: Samples, reach: int, count: int) -> Samples:
     """``said`` through the filter: ``count`` samples from where ``said`` has its sample number ``reach``."""
     first, taps = filter_
     size = 1 << (len(said) + len(taps) - 1).bit_length()

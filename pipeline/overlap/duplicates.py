@@ -20,7 +20,7 @@ FRAME = 0.032
 SHORTEST = 0.15
 """Seconds of a word below which nothing is decided."""
 
-COHERENT = 0.6
+MIN_COHERENCE = 0.6
 """Share of a voice that another one, filtered, explains, from which it is that other one's."""
 
 BELOW = -6.0
@@ -30,7 +30,7 @@ Sound = Callable[[Speaker, Span], Audio]
 """A stretch of somebody's track."""
 
 
-def explained(original: Samples, copy: Samples, rate: int) -> float:
+def coherence(original: Samples, copy: Samples, rate: int) -> float:
     """Share of the energy of ``copy`` that ``original`` explains after the best gain and delay per frequency, 0 to 1.
 
     Both have one length, at ``rate`` Hz. The best complex gain of each bin over all frames; frames overlap by three
@@ -57,7 +57,7 @@ def drop_duplicate_words(heard: Sequence[tuple[StreamInfo, ClipTranscript]], sou
     """The answers, in order, without the words that only repeat what another stream says louder at that very moment.
 
     A word is looked at where its own patch says that others speak too, and somebody else's stream has words at half of
-    its time or more. It goes if the other's sound explains its own (`COHERENT`) and is louder (`BELOW`), both over the
+    its time or more. It goes if the other's sound explains its own (`MIN_COHERENCE`) and is louder (`BELOW`), both over the
     word's time. So of two copies one stays, and words stay that nobody else is heard to say anything beside.
     """
     spans: dict[Speaker, list[Span]] = {}
@@ -88,4 +88,4 @@ def _doubled(outline: StreamInfo, word: Word, said: Mapping[Speaker, Sequence[Sp
 def _copies(original: Audio, copy: Audio) -> bool:
     loud, soft = (float(np.sum(np.square(audio.samples, dtype=np.float64))) for audio in (original, copy))
     quieter = soft <= loud * 10 ** (BELOW / 10)
-    return quieter and soft > 0.0 and explained(original.samples, copy.samples, copy.rate) >= COHERENT
+    return quieter and soft > 0.0 and coherence(original.samples, copy.samples, copy.rate) >= MIN_COHERENCE

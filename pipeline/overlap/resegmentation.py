@@ -26,7 +26,7 @@ from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, timeline
 from meetsplit.pipeline.overlap.regions import Piece
 from meetsplit.pipeline.overlap.streams import clean_speech
-from meetsplit.pipeline.protocols import Listener, Unseparated
+from meetsplit.pipeline.protocols import SpeakerActivity, Unseparated
 
 ENOUGH = 8.0
 """Seconds of clean speech from elsewhere from which a person's shares are believed; with less, a short call came out worse."""
@@ -58,7 +58,7 @@ SWITCH = 3.0
 CANDIDATES = 4
 """People besides those named who are listened for: those who speak nearest in time."""
 
-Known: TypeAlias = Mapping[Speaker, Sequence[Audio]]
+Enrollment: TypeAlias = Mapping[Speaker, Sequence[Audio]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class _Step:
     fits: Mapping[tuple[Speaker, ...], float]
 
 
-def resegment(recording: Audio, turns: Sequence[Turn], listener: Listener) -> tuple[Turn, ...]:
+def resegment(recording: Audio, turns: Sequence[Turn], listener: SpeakerActivity) -> tuple[Turn, ...]:
     """The turns, sorted, with one person in place of another where the sound clearly says so.
 
     Only in overlaps and within `REACH` of an edge of a turn. At no moment do more or fewer people speak than before, and
@@ -78,14 +78,14 @@ def resegment(recording: Audio, turns: Sequence[Turn], listener: Listener) -> tu
     held = timeline.inside(turns, recording.span)
     speech, pieces = timeline.by_speaker(held), timeline.activity(held)
     clean = {speaker: clean_speech(recording, turns, speaker, KNOWN_AT_MOST) for speaker in speech}
-    known = {speaker: tuple(resample(clip, listener.rate) for clip in clips) for speaker, clips in clean.items()}
+    enrollment = {speaker: tuple(resample(clip, listener.rate) for clip in clips) for speaker, clips in clean.items()}
     doubted = _doubted(pieces)
     steps = [_Step(span, {people: 0.0}) for piece, people in pieces for span in timeline.gaps(timeline.during(doubted, piece), piece)]
     for window in doubted:
         first = bisect_right(pieces, window.start, key=lambda piece: piece[0].end)
         near = pieces[first : bisect_left(pieces, window.end, lo=first, key=lambda piece: piece[0].start)]
         inside = tuple((span, people) for piece, people in near for span in timeline.crop([piece], window))
-        steps += _listened(recording, inside, speech, known, listener)
+        steps += _listened(recording, inside, speech, enrollment, listener)
     steps.sort(key=lambda step: step.span)
     heard = [
         Turn(step.span, speaker) for run in _runs(steps) for step, people in zip(run, _likeliest(run), strict=True) for speaker in people
@@ -108,7 +108,7 @@ def _cut(span: Span, longest: float) -> list[Span]:
 
 
 def _listened(
-    recording: Audio, pieces: Sequence[Piece], speech: Mapping[Speaker, Sequence[Span]], known: Known, listener: Listener
+    recording: Audio, pieces: Sequence[Piece], speech: Mapping[Speaker, Sequence[Span]], enrollment: Enrollment, listener: SpeakerActivity
 ) -> list[_Step]:
     """The steps of one window, from what the listener makes of it."""
     believed = [_Step(span, {people: 0.0}) for span, people in pieces]
@@ -116,17 +116,17 @@ def _listened(
         return believed
     window = Span(pieces[0][0].start, pieces[-1][0].end)
     mixture = resample(recording.crop(Span(max(window.start - CONTEXT, 0.0), window.end + CONTEXT)), listener.rate)
-    told = {speaker for speaker, clips in known.items() if _elsewhere(clips, mixture.span) >= ENOUGH}
+    told = {speaker for speaker, clips in enrollment.items() if _elsewhere(clips, mixture.span) >= ENOUGH}
     named = {speaker for _, people in pieces for speaker in people} & told
     others = sorted(told - named, key=lambda speaker: (_distance(speech[speaker], window), speaker))[:CANDIDATES]
     if not named or len(named) + len(others) < 2:
         return believed
     try:
-        shares = listener.shares(mixture, {speaker: known[speaker] for speaker in (*sorted(named), *others)}, BLOCK)
+        likelihoods = listener.estimate(mixture, {speaker: enrollment[speaker] for speaker in (*sorted(named), *others)}, BLOCK)
     except Unseparated:  # somebody's clean speech is silence: nothing is known, and the diarizer is believed
         return believed
     return [
-        _step(part, people, shares, int((part.start + part.end - 2 * mixture.start) / 2 / BLOCK))
+        _step(part, people, likelihoods, int((part.start + part.end - 2 * mixture.start) / 2 / BLOCK))
         if told.issuperset(people)
         else _Step(part, {people: 0.0})
         for span, people in pieces
@@ -134,9 +134,9 @@ def _listened(
     ]
 
 
-def _step(span: Span, named: tuple[Speaker, ...], shares: Mapping[Speaker, Samples], block: int) -> _Step:
+def _step(span: Span, named: tuple[Speaker, ...], likelihoods: Mapping[Speaker, Samples], block: int) -> _Step:
     """Sets as large as the one named, each with the logs of its shares, and of `CLEARLY` for everybody named."""
-    logs = {speaker: math.log(max(float(row[min(block, len(row) - 1)]), FLOOR)) for speaker, row in shares.items()}
+    logs = {speaker: math.log(max(float(row[min(block, len(row) - 1)]), FLOOR)) for speaker, row in likelihoods.items()}
     liked = {speaker: log + (math.log(CLEARLY) if speaker in named else 0.0) for speaker, log in logs.items()}
     weight = span.duration / BLOCK
     sets = itertools.combinations(sorted(liked), len(named))

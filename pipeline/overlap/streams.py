@@ -15,7 +15,7 @@ from meetsplit.pipeline.data import Audio, OverlapResult, Samples, Span, Speaker
 from meetsplit.pipeline.errors import BrokenPromise, blame
 from meetsplit.pipeline.events import EventListener, Progressed, Started, ignore_events
 from meetsplit.pipeline.overlap.regions import Clip, Plan, Region, RegionOptions, plan
-from meetsplit.pipeline.overlap.verification import Gates, VoiceDecision, judge
+from meetsplit.pipeline.overlap.verification import VerificationOptions, VoiceDecision, decide
 from meetsplit.pipeline.protocols import Adaptable, Separator, Unseparated, as_separator
 
 GUARD, LEAST_GUARD = 0.15, 0.05
@@ -37,7 +37,7 @@ def isolate(
     separator: Separator | None,
     *,
     cutting: RegionOptions = RegionOptions(),  # noqa: B008 - frozen
-    gates: Gates = Gates(),  # noqa: B008 - frozen
+    gates: VerificationOptions = VerificationOptions(),  # noqa: B008 - frozen
     on_event: EventListener = ignore_events,
 ) -> Iterator[Stream]:
     """Every speaker's stream in stretches sorted by start, then speaker; lazily, in memory that does not grow.
@@ -47,17 +47,17 @@ def isolate(
     separated once for all who speak in it, when the first stretch that needs it is asked for.
 
     Without a ``separator``, or with ``cutting.separate`` "off", nothing is taken apart. A voice is played only if it
-    passes the ``gates`` (see `gates.judge`); otherwise, and where the separator gives up or returns silence, the
+    passes the ``gates`` (see `gates.decide`); otherwise, and where the separator gives up or returns silence, the
     mixture itself or numbers that are none, the recording is played and the patch says so. Raises `BrokenPromise` for
     voices that are missing or of another span or rate.
     """
     how = cutting if separator is not None else RegionOptions("off", cutting.join, cutting.longest, cutting.shortest, cutting.padding)
     planned = plan(turns, recording.span, cutting=how, quiet=lambda span: quietest(recording, span))
     clean = partial(clean_speech, recording, turns, guard=max(how.reach, LEAST_GUARD))
-    bench = _Bench(_Given(recording, timeline.by_speaker(turns), clean), planned, separator, gates=gates, on_event=on_event)
+    open_cache = _Bench(_Given(recording, timeline.by_speaker(turns), clean), planned, separator, gates=gates, on_event=on_event)
     for clip in planned.clips:
         if len(recording.crop(clip.span).samples):  # a turn shorter than a sample has no sound
-            yield bench.stream(clip)
+            yield open_cache.stream(clip)
 
 
 def clean_speech(
@@ -89,7 +89,9 @@ class _Given:
 class _Bench:
     """Where regions are taken apart: keeps the voices that stretches still to come may need, and no others."""
 
-    def __init__(self, given: _Given, planned: Plan, separator: Separator | None, *, gates: Gates, on_event: EventListener) -> None:
+    def __init__(
+        self, given: _Given, planned: Plan, separator: Separator | None, *, gates: VerificationOptions, on_event: EventListener
+    ) -> None:
         self._recording, self._speech, self._own_speech = given.recording, given.speech, given.clean
         self._separator = separator
         self._regions, self._gates, self._on_event = planned.regions, gates, on_event
@@ -108,7 +110,7 @@ class _Bench:
             del self._voices[region]
         base = self._recording.crop(clip.span)
         patches: list[OverlapResult] = []
-        inlays: list[Insert] = []
+        inserts: list[Insert] = []
         for region in self._regions_during(clip.span):
             for piece, active in region.pieces:
                 span = timeline.intersection(piece, clip.span)
@@ -120,8 +122,8 @@ class _Bench:
                     verdict = self._beyond(verdict, region)
                 patches.append(OverlapResult(span, active if inside else region.speakers, verdict.source, verdict.margin, verdict.review))
                 if verdict.audio is not None:
-                    inlays.append(Insert(span, verdict.audio, span.start == piece.start, span.end == piece.end))
-        return Stream(clip.speaker, crossfade(base, inlays), clip.turns, tuple(patches))
+                    inserts.append(Insert(span, verdict.audio, span.start == piece.start, span.end == piece.end))
+        return Stream(clip.speaker, crossfade(base, inserts), clip.turns, tuple(patches))
 
     def _beyond(self, verdict: VoiceDecision, region: Region) -> VoiceDecision:
         """What is played beyond an edge of the speaker's turn: the voice, or nothing. In the recording only others are sure to speak."""
@@ -145,12 +147,14 @@ class _Bench:
         """The separator, once it has learned whom it will have to take apart, if it wants to."""
         separator = self._separator
         if not self._learned and isinstance(separator, Adaptable):
-            company: dict[tuple[Speaker, ...], float] = {}
+            overlap_seconds: dict[tuple[Speaker, ...], float] = {}
             for region in self._regions:
-                company[region.speakers] = company.get(region.speakers, 0.0) + region.span.duration
-            known = {speaker: self._clean(speaker, separator.rate) for speaker in sorted({one for group in company for one in group})}
+                overlap_seconds[region.speakers] = overlap_seconds.get(region.speakers, 0.0) + region.span.duration
+            enrollment = {
+                speaker: self._clean(speaker, separator.rate) for speaker in sorted({one for group in overlap_seconds for one in group})
+            }
             with blame("separate", "learning the voices of this recording"):
-                self._separator = as_separator(separator.learned(company, known, self._on_event))
+                self._separator = as_separator(separator.adapt(overlap_seconds, enrollment, self._on_event))
             self._learned = True
         return self._separator
 
@@ -161,14 +165,14 @@ class _Bench:
             return {speaker: VoiceDecision(None) for speaker in region.speakers}
         where = f"{', '.join(region.speakers)} at {region.span.start:.2f}–{region.span.end:.2f} s"
         mixture = resample(heard, separator.rate)
-        known = {speaker: self._clean(speaker, separator.rate) for speaker in region.speakers}
+        enrollment = {speaker: self._clean(speaker, separator.rate) for speaker in region.speakers}
         with blame("separate", f"separating {where}"):
             try:
-                voices = separator.separate(mixture, known)
+                voices = separator.separate(mixture, enrollment)
             except Unseparated as refusal:
                 return {speaker: VoiceDecision(None, None, (refusal.reason,)) for speaker in region.speakers}
         _keep_promises(voices, mixture, region.speakers, where)
-        verdicts = judge(voices, mixture, region, known, gates=self._gates, on_event=self._on_event)
+        verdicts = decide(voices, mixture, region, enrollment, gates=self._gates, on_event=self._on_event)
         return {
             speaker: verdict if verdict.audio is None else replace(verdict, audio=_back(verdict.audio, heard))
             for speaker, verdict in verdicts.items()

@@ -27,7 +27,7 @@ LEAK = "possible-leak"
 CROWD = "three-voices"
 """The review reason where three or more speak at once: their voices come apart badly, if at all."""
 
-TELLING, TELLING_LITTLE = 1.0, 0.3
+MIN_VERIFY_SECONDS, MIN_VERIFY_SECONDS_MARGINAL = 1.0, 0.3
 """Seconds of voice from which an embedding is believed, and from which it says anything."""
 
 FAINT, COVERED = -18.0, -10.0
@@ -44,7 +44,7 @@ EDGE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Gates:
+class VerificationOptions:
     """What a separated voice has to pass.
 
     A name that the separator gives with a margin below ``threshold`` is not believed (None: any is). ``verifier`` compares
@@ -57,7 +57,7 @@ class Gates:
     threshold: float | None = 0.05
     verifier: Verifier | None = None
     leakage: bool = False
-    telling: float = TELLING
+    telling: float = MIN_VERIFY_SECONDS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,13 +78,13 @@ class Levels:
     faint: float | None
 
 
-def judge(
+def decide(
     voices: Mapping[Speaker, Voice],
     mixture: Audio,
     region: Region,
-    known: Mapping[Speaker, Sequence[Audio]],
+    enrollment: Mapping[Speaker, Sequence[Audio]],
     *,
-    gates: Gates,
+    gates: VerificationOptions,
     on_event: EventListener = ignore_events,
 ) -> dict[Speaker, VoiceDecision]:
     """What is played for each speaker of the region.
@@ -93,7 +93,7 @@ def judge(
     otherwise the recording is, and ``review`` says why. A voice that is the other's residue is silent. Where that leaves
     one voice, the recording is that voice: nothing was taken apart that would have to be.
     """
-    verified = _verified(voices, region, known, gates)
+    verified = _verified(voices, region, enrollment, gates)
     margins = {speaker: verified.get(speaker, voices[speaker].margin) for speaker in region.speakers}
     if _unhelpful([margin for margin in verified.values() if margin is not None], gates.threshold):
         return {speaker: VoiceDecision(None, margin, (DOUBTED,)) for speaker, margin in margins.items()}
@@ -106,12 +106,12 @@ def judge(
             verdicts[speaker] = VoiceDecision(None, margin, (UNRESOLVED,))
         elif _untouched(voice, mixture, wanted) or (_sounds(mixture, wanted) and not _sounds(voice, wanted)):
             verdicts[speaker] = VoiceDecision(None, margin, (UNRESOLVED,))
-        elif gates.leakage and wanted and residue(levels(voice, mixture, wanted, known[speaker]), margin):
+        elif gates.leakage and wanted and is_leakage(levels(voice, mixture, wanted, enrollment[speaker]), margin):
             verdicts[speaker] = VoiceDecision(voice.replaced(np.zeros_like(voice.samples)), margin, (LEAK,), "silent")
         elif speaker not in verified and _below(margin, gates.threshold):
             verdicts[speaker] = VoiceDecision(None, margin, (UNRESOLVED if margin is not None and math.isnan(margin) else DOUBTED,))
         else:
-            played = quiet_pyannote(voice, mixture, known[speaker]) if gates.leakage else voice
+            played = mute_leakage(voice, mixture, enrollment[speaker]) if gates.leakage else voice
             doubts = ((DOUBTED,) if _below(margin, gates.threshold) else ()) + ((CROWD,) if len(region.speakers) > 2 else ())
             verdicts[speaker] = VoiceDecision(played, margin, doubts, "separated")
     return _settled(verdicts)
@@ -130,7 +130,7 @@ def levels(voice: Audio, mixture: Audio, wanted: Sequence[Piece], clean: Sequenc
     return Levels(_decibel(own, _power([mixture.crop(span) for span, _ in wanted])), _decibel(own, usual) if usual else None)
 
 
-def residue(found: Levels, margin: float | None) -> bool:
+def is_leakage(found: Levels, margin: float | None) -> bool:
     """Whether a voice is what a separator left of somebody else.
 
     It is, where it is far below both the mixture and what its speaker's voice usually is, or is below the mixture and
@@ -140,7 +140,7 @@ def residue(found: Levels, margin: float | None) -> bool:
     return faint or (margin is not None and margin <= FOREIGN and found.covered <= BESIDE)
 
 
-def quiet_pyannote(voice: Audio, mixture: Audio, clean: Sequence[Audio]) -> Audio:
+def mute_leakage(voice: Audio, mixture: Audio, clean: Sequence[Audio]) -> Audio:
     """The voice without the moments in which it is nobody's for `MOMENT` or longer: silent there but for `EDGE`, with fades.
 
     The speaker pauses or the turn reaches too far, and the other is still heard. Where nothing is known of the
@@ -182,7 +182,7 @@ def _settled(verdicts: dict[Speaker, VoiceDecision]) -> dict[Speaker, VoiceDecis
 
 
 def _verified(
-    voices: Mapping[Speaker, Voice], region: Region, known: Mapping[Speaker, Sequence[Audio]], gates: Gates
+    voices: Mapping[Speaker, Voice], region: Region, enrollment: Mapping[Speaker, Sequence[Audio]], gates: VerificationOptions
 ) -> Mapping[Speaker, float | None]:
     """Margins of the voices that the separator named without one, where they are long enough to tell."""
     if gates.verifier is None:
@@ -193,7 +193,7 @@ def _verified(
         long = sum(span.duration for span, _ in wanted) >= gates.telling
         if voice.margin is None and long and np.isfinite(voice.audio.samples).all():
             asked[speaker] = voice.audio.crop(Span(wanted[0][0].start, wanted[-1][0].end))
-    return gates.verifier.margins(asked, known) if asked else {}
+    return gates.verifier.margins(asked, enrollment) if asked else {}
 
 
 def _below(margin: float | None, threshold: float | None) -> bool:

@@ -34,8 +34,8 @@ def seconds_of_sound(recording: Path) -> float:
     return min(declared, LONGEST_RECORDING, size * 8 / LEAST_BITRATE)
 
 
-def check_disks(recording: Path | MultiFileRecording, settings: Settings, outputs: Outputs, bench: Path, *, elsewhere: str) -> None:
-    """See that the tracks of ``recording`` fit on the disk of ``bench`` and the results on that of ``outputs.folder``.
+def check_disks(recording: Path | MultiFileRecording, settings: Settings, outputs: Outputs, open_cache: Path, *, elsewhere: str) -> None:
+    """See that the tracks of ``recording`` fit on the disk of ``open_cache`` and the results on that of ``outputs.folder``.
 
     A track is as long as the recording; without a number of speakers from the settings, two people are assumed.
     ``elsewhere`` names the options that choose other folders. Raises `OutputError`, which says what is needed, and
@@ -52,7 +52,7 @@ def check_disks(recording: Path | MultiFileRecording, settings: Settings, output
     tracks = int(seconds * _RATE * _WIDTH * people)
     decoded = int(seconds * _RATE * _DECODED * copies) if seconds > IN_MEMORY else 0
     needed: dict[int, tuple[Path, int]] = {}
-    for folder, size in ((bench, tracks + decoded), (outputs.folder, tracks if outputs.tracks else 0)):
+    for folder, size in ((open_cache, tracks + decoded), (outputs.folder, tracks if outputs.tracks else 0)):
         disk = _existing(folder).stat().st_dev
         before = needed[disk][1] if disk in needed else SLACK
         needed[disk] = (folder, before + size)

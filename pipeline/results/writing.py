@@ -40,14 +40,14 @@ def file_away(
     outputs: Outputs,
     reserved: Reservation,
     *,
-    bench: StageCache,
+    open_cache: StageCache,
     on_event: EventListener,
 ) -> Written:
     """Run one recording and publish everything that was asked for as one set, all of it or nothing.
 
     Raises what `Pipeline.run` raises, and `OutputError`.
     """
-    run = pipeline.open(path, bench)
+    run = pipeline.open(path, open_cache)
     transcript = named(run.transcript(), outputs.names, on_event)
     total = len(outputs.formats) + (len(run.tracks) if outputs.tracks else 0)
     on_event(Started("write", total, "files"))
@@ -69,10 +69,10 @@ def file_away(
     return Written(dataclasses.replace(transcript, recording=published.place.label), published.files, published.place)
 
 
-def file_alone(pipeline: Pipeline, path: Path, outputs: Outputs, *, bench: StageCache, on_event: EventListener) -> Written:
+def file_alone(pipeline: Pipeline, path: Path, outputs: Outputs, *, open_cache: StageCache, on_event: EventListener) -> Written:
     """The same for one recording under its own name, in ``outputs.folder``."""
     with ResultsFolder(outputs.folder).reservation(wish(path, outputs)) as reserved:
-        return file_away(pipeline, path, outputs, reserved, bench=bench, on_event=on_event)
+        return file_away(pipeline, path, outputs, reserved, open_cache=open_cache, on_event=on_event)
 
 
 def export_again(

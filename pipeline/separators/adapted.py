@@ -40,7 +40,7 @@ STAGE = "learn"
 class AdaptedSeparator:
     """A `Adaptable` for any number of known voices; as it comes, a `Separator` with the shipped weights.
 
-    Its voices add up to the mixture but for rounding, keep its phase and its level. `learned` takes at most ``plan.budget`` seconds
+    Its voices add up to the mixture but for rounding, keep its phase and its level. `adapt` takes at most ``plan.budget`` seconds
     of wall clock for a whole recording, and at most `WORTH` for each second that is to be taken apart. How much is learned is
     planned from that alone, so that the same recording, budget and ``seed`` give the same voices; where the clock runs ahead of the
     plan they may differ, and it is noticed where that cuts the learning short.
@@ -69,29 +69,31 @@ class AdaptedSeparator:
         base = DictionarySeparator(seed=settings.seed, device=device)
         return cls(opened(weights["refiner"]).to(device), plan=Plan(settings.adapt_budget), seed=settings.seed, base=base)
 
-    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+    def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """One voice per known speaker; a speaker alone gets the mixture as it is."""
-        poor = any(_seconds(clips) < TRUSTED for clips in known.values())
-        return self._base.separate(mixture, known, masks=None if poor else partial(self._masks, frozenset(known)))
+        poor = any(_seconds(clips) < TRUSTED for clips in enrollment.values())
+        return self._base.separate(mixture, enrollment, masks=None if poor else partial(self._masks, frozenset(enrollment)))
 
-    def learned(
-        self, company: Mapping[Group, float], known: Mapping[Speaker, Sequence[Audio]], on_event: EventListener
+    def adapt(
+        self, overlap_seconds: Mapping[Group, float], enrollment: Mapping[Speaker, Sequence[Audio]], on_event: EventListener
     ) -> AdaptedSeparator:
         """The separator that has heard these people, within its budget."""
-        for speaker in sorted({speaker for group in company for speaker in group}):
-            seconds = _seconds(known[speaker])
+        for speaker in sorted({speaker for group in overlap_seconds for speaker in group}):
+            seconds = _seconds(enrollment[speaker])
             if seconds < ENOUGH:
                 how = "by the dictionary alone" if seconds < TRUSTED else "without learning this voice further"
                 need = f"{ENOUGH:g} s are needed to learn from"
                 on_event(Notice(f"{speaker} speaks alone for only {seconds:.1f} s, {need}: overlaps are taken apart {how}", STAGE))
-        fit = {group: s for group, s in company.items() if len(group) > 1 and all(_seconds(known[one]) >= ENOUGH for one in group)}
+        fit = {
+            group: s for group, s in overlap_seconds.items() if len(group) > 1 and all(_seconds(enrollment[one]) >= ENOUGH for one in group)
+        }
         if not fit or self._plan.budget <= 0.0:
             return self
         budget = min(self._plan.budget, WORTH * sum(fit.values()))
         plan, began = replace(self._plan, budget=budget), self._plan.clock()
         on_event(Started(STAGE, budget))
         course = Course(self._base, plan, self._seed, lambda spent: on_event(Progressed(STAGE, min(spent, budget), budget)))
-        refiner, report = course.teach(self._refiner, fit, known)
+        refiner, report = course.teach(self._refiner, fit, enrollment)
         if report is not None and not report.whole:
             made = f"{report.mixtures} of {report.planned[0]} mixtures and {report.steps} of {report.planned[1]} steps"
             text = f"the budget of {budget:g} s was over after {made}"

@@ -113,17 +113,17 @@ def unlike(spectra: Tensor, masks: Tensor, truth: Tensor) -> Tensor:
     return 10 * torch.log10((error + 1e-3 * whole) / wanted).mean(dim=1)
 
 
-def shared_out(company: Mapping[Group, float], count: int) -> Iterator[Group]:
+def shared_out(overlap_seconds: Mapping[Group, float], count: int) -> Iterator[Group]:
     """``count`` groups, each as often as its seconds ask for, the most-overlapped first in every round.
 
     >>> list(shared_out({("A", "B"): 3.0, ("A", "C"): 1.0}, 4))
     [('A', 'B'), ('A', 'B'), ('A', 'C'), ('A', 'B')]
     """
-    owed = dict.fromkeys(sorted(company, key=lambda group: (-company[group], group)), 0.0)
-    total = sum(company.values())
+    owed = dict.fromkeys(sorted(overlap_seconds, key=lambda group: (-overlap_seconds[group], group)), 0.0)
+    total = sum(overlap_seconds.values())
     for _ in range(count):
         for group in owed:
-            owed[group] += company[group] / total
+            owed[group] += overlap_seconds[group] / total
         most = max(owed, key=lambda group: owed[group])
         owed[most] -= 1.0
         yield most

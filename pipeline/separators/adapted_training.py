@@ -118,35 +118,35 @@ class Course:
         self._began = plan.clock()
 
     def teach(
-        self, refiner: Refiner, company: Mapping[Group, float], known: Mapping[Speaker, Sequence[Audio]]
+        self, refiner: Refiner, overlap_seconds: Mapping[Group, float], enrollment: Mapping[Speaker, Sequence[Audio]]
     ) -> tuple[Refiner | None, Report | None]:
         """A refiner that has learned these people, and how it went; ``refiner`` itself stays as it is.
 
         None instead of a refiner where learning did not help in the exam; None and no report where the budget is too small, or
         nobody is heard.
         """
-        people = sorted({speaker for group in company for speaker in group})
+        people = sorted({speaker for group in overlap_seconds for speaker in group})
         mixtures, steps = self._plan.shares(len(people))
         if mixtures == 0:
             return None, None
-        speech = {speaker: _Speech.of(known[speaker], self._teacher) for speaker in people}
-        company = {group: seconds for group, seconds in company.items() if all(speech[speaker].heard for speaker in group)}
-        if not company:
+        speech = {speaker: _Speech.of(enrollment[speaker], self._teacher) for speaker in people}
+        overlap_seconds = {group: seconds for group, seconds in overlap_seconds.items() if all(speech[speaker].heard for speaker in group)}
+        if not overlap_seconds:
             return None, None
-        exam = list(self._lessons(company, speech, self._plan.exam, taught=False, until=self._plan.budget))
+        exam = list(self._lessons(overlap_seconds, speech, self._plan.exam, taught=False, until=self._plan.budget))
         spent = self._spent()
         until = spent + (MIXING + SLACK) * (self._plan.budget - spent)
-        taught = list(self._lessons(company, speech, mixtures, taught=True, until=until))
+        taught = list(self._lessons(overlap_seconds, speech, mixtures, taught=True, until=until))
         learned, before, after, made = self._learn(copy.deepcopy(refiner), _alike(exam), _alike(taught), steps)
         return learned, Report(before, after, len(taught), made, (mixtures, steps))
 
     def _lessons(
-        self, company: Mapping[Group, float], speech: Mapping[Speaker, _Speech], count: int, *, taught: bool, until: float
+        self, overlap_seconds: Mapping[Group, float], speech: Mapping[Speaker, _Speech], count: int, *, taught: bool, until: float
     ) -> Iterator[Lessons]:
         """Mixtures of the speech that teaches, or of that which examines."""
         rng = np.random.default_rng((self._seed, int(taught)))
         length, rate = round(SECONDS * self._teacher.rate), self._teacher.rate
-        for group in shared_out(company, count):
+        for group in shared_out(overlap_seconds, count):
             if self._spent() > until:
                 return
             voices, dictionaries = [], []

@@ -44,18 +44,18 @@ def in_windows(samples: Samples, separate: Callable[[Samples], Samples], *, size
     piece = separate(samples[first])
     whole = np.zeros((len(piece), len(samples)), np.float32)
     whole[:, first] = piece
-    known = first.stop
+    done = first.stop
     for window in later:
         piece = separate(samples[window])
-        joint = slice(window.start, known)
-        heads = piece[:, : known - window.start]
+        joint = slice(window.start, done)
+        heads = piece[:, : done - window.start]
         if anonymous:
             piece = piece[list(continuing(whole[:, joint], heads))]
-            heads = piece[:, : known - window.start]
+            heads = piece[:, : done - window.start]
         rise = np.linspace(0.0, 1.0, heads.shape[1] + 2, dtype=np.float32)[1:-1]
         whole[:, joint] += (heads - whole[:, joint]) * rise
-        whole[:, known : window.stop] = piece[:, known - window.start :]
-        known = window.stop
+        whole[:, done : window.stop] = piece[:, done - window.start :]
+        done = window.stop
     return whole
 
 

@@ -37,7 +37,7 @@ WINDOW = 20.0
 SHARED = 0.5
 """Seconds that neighbouring windows share."""
 
-REMEMBERED = 16
+CACHE_SIZE = 16
 """Dictionaries kept at once, about 8 MB each."""
 
 Masks: TypeAlias = Callable[[torch.Tensor, torch.Tensor, Sequence[torch.Tensor]], torch.Tensor]
@@ -82,31 +82,33 @@ class DictionarySeparator:
         self._seed = seed
         self._device = device
         self._recipe = recipe or Recipe()
-        self._dictionaries = ClipCache[torch.Tensor](REMEMBERED)
+        self._dictionaries = ClipCache[torch.Tensor](CACHE_SIZE)
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> DictionarySeparator:
         """Needs no weights; ``settings.seed`` draws the exemplars."""
         return cls(seed=settings.seed, device=device)
 
-    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], *, masks: Masks | None = None) -> Mapping[Speaker, Voice]:
+    def separate(
+        self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], *, masks: Masks | None = None
+    ) -> Mapping[Speaker, Voice]:
         """One voice per known speaker; a speaker alone gets the mixture as it is. Without ``masks``, amplitudes make them."""
-        for audio in (mixture, *(clip for clips in known.values() for clip in clips)):
+        for audio in (mixture, *(clip for clips in enrollment.values() for clip in clips)):
             if audio.rate != self.rate:
                 raise ValueError(f"the dictionary separator hears at {self.rate} Hz, not {audio.rate} Hz")
-        if len(known) < 2:
-            return {speaker: Voice(mixture) for speaker in known}
-        dictionaries = [self.dictionary(speaker, clips) for speaker, clips in known.items()]
+        if len(enrollment) < 2:
+            return {speaker: Voice(mixture) for speaker in enrollment}
+        dictionaries = [self.dictionary(speaker, clips) for speaker, clips in enrollment.items()]
         loudness = float(np.sqrt(np.mean(np.square(mixture.samples, dtype=np.float64)))) if len(mixture.samples) else 0.0
         if loudness == 0.0:
-            return {speaker: Voice(mixture) for speaker in known}
+            return {speaker: Voice(mixture) for speaker in enrollment}
         rows = in_windows(
             mixture.samples / np.float32(loudness),
             lambda samples: self._take_apart(samples, dictionaries, masks or self.by_amplitude),
             size=round(WINDOW * self.rate),
             shared=round(SHARED * self.rate),
         )
-        return {speaker: Voice(mixture.replaced(row * np.float32(loudness))) for speaker, row in zip(known, rows, strict=True)}
+        return {speaker: Voice(mixture.replaced(row * np.float32(loudness))) for speaker, row in zip(enrollment, rows, strict=True)}
 
     def dictionary(self, speaker: Speaker, clips: Sequence[Audio]) -> torch.Tensor:
         """The spectra of one speaker, as columns that sum to one: ``(bins, exemplars)``. Raises `Unseparated` for too little speech."""

@@ -25,22 +25,22 @@ class _Matched:
         self._blind = blind
         self._matcher = matcher
 
-    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
-        if len(known) < 2:
-            return {speaker: Voice(mixture) for speaker in known}
-        if len(known) not in self._blind.counts:
+    def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+        if len(enrollment) < 2:
+            return {speaker: Voice(mixture) for speaker in enrollment}
+        if len(enrollment) not in self._blind.counts:
             able = " or ".join(str(count) for count in sorted(self._blind.counts))
-            reason = "three-voices" if len(known) > 2 else "overlap-unresolved"
-            raise Unseparated(reason, f"{len(known)} people speak at once and this model takes apart {able}")
-        strangers = [speaker for speaker, clips in known.items() if not clips]
+            reason = "three-voices" if len(enrollment) > 2 else "overlap-unresolved"
+            raise Unseparated(reason, f"{len(enrollment)} people speak at once and this model takes apart {able}")
+        strangers = [speaker for speaker, clips in enrollment.items() if not clips]
         if len(strangers) > 1:
             raise Unseparated("overlap-unresolved", f"{', '.join(strangers)} never speak alone: their voices cannot be told apart")
-        voices = self._blind.split(mixture, len(known))
-        named = dict(self._matcher.match(voices, {speaker: clips for speaker, clips in known.items() if clips}))
+        voices = self._blind.split(mixture, len(enrollment))
+        named = dict(self._matcher.match(voices, {speaker: clips for speaker, clips in enrollment.items() if clips}))
         if strangers:
             taken = {id(voice.audio) for voice in named.values()}
             left = [voice for voice in voices if id(voice) not in taken]
             if len(left) != 1:
                 raise BrokenPromise("separate", f"the matcher answered with voices that are not among the {len(voices)} it was asked about")
             named[strangers[0]] = Voice(left[0])
-        return {speaker: named[speaker] for speaker in known}
+        return {speaker: named[speaker] for speaker in enrollment}

@@ -22,6 +22,6 @@ class NoSeparator:
         """Needs nothing."""
         return cls()
 
-    def separate(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
+    def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """The mixture for each."""
-        return {speaker: Voice(mixture) for speaker in known}
+        return {speaker: Voice(mixture) for speaker in enrollment}

@@ -12,7 +12,7 @@ import torch
 from meetsplit.pipeline.audio.clip_cache import ClipCache
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker
 from meetsplit.pipeline.protocols import Unseparated
-from meetsplit.pipeline.separators.dictionary import HOP, REMEMBERED, DictionarySeparator, Recipe
+from meetsplit.pipeline.separators.dictionary import CACHE_SIZE, HOP, DictionarySeparator, Recipe
 from meetsplit.pipeline.settings import Settings
 
 RECIPE = Recipe(exemplars=500, updates=10)
@@ -40,7 +40,7 @@ class DictionaryActivity:
     def __init__(self, separator: DictionarySeparator) -> None:
         self.rate = separator.rate
         self._separator = separator
-        self._exemplars = ClipCache[Exemplars](REMEMBERED)
+        self._exemplars = ClipCache[Exemplars](CACHE_SIZE)
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
@@ -48,13 +48,13 @@ class DictionaryActivity:
         return cls(DictionarySeparator(seed=settings.seed, device=device, recipe=RECIPE))
 
     @torch.inference_mode()
-    def shares(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+    def estimate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
         """Energy of each person's masked spectra over the mixture's, one number per block begun; 0 for silence. Raises `Unseparated`."""
         count = max(int(np.ceil(mixture.duration / block - 1e-6)), 1)
         loudness = float(np.sqrt(np.mean(np.square(mixture.samples, dtype=np.float64)))) if len(mixture.samples) else 0.0
         if loudness == 0.0:
-            return {speaker: np.zeros(count, np.float32) for speaker in known}
-        dictionaries = [self._dictionary(speaker, clips, mixture.span) for speaker, clips in known.items()]
+            return {speaker: np.zeros(count, np.float32) for speaker in enrollment}
+        dictionaries = [self._dictionary(speaker, clips, mixture.span) for speaker, clips in enrollment.items()]
         magnitudes = self._separator.spectra(mixture.samples / np.float32(loudness)).abs()[:BINS]
         parts = self._separator.parts(magnitudes, dictionaries)
         masks = parts / parts.sum(dim=0).clamp_min(1e-9)
@@ -62,7 +62,7 @@ class DictionaryActivity:
         at = np.minimum((np.arange(energies.shape[1]) * HOP / self.rate / block + 1e-6).astype(int), count - 1)
         summed = np.stack([np.convolve(np.bincount(at, row, count), np.ones(2 * AROUND + 1))[AROUND:-AROUND] for row in energies])
         found = (summed[:-1] / np.maximum(summed[-1], 1e-12)).astype(np.float32)
-        return dict(zip(known, found, strict=True))
+        return dict(zip(enrollment, found, strict=True))
 
     def _dictionary(self, speaker: Speaker, clips: Sequence[Audio], where: Span) -> torch.Tensor:
         exemplars, moments = self._exemplars(clips, self._learn)

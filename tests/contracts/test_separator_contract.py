@@ -18,7 +18,7 @@ from meetsplit.speakers.match import EmbeddingMatcher
 
 RATE = 16_000
 BACKENDS = ("none", "dictionary", "adapted", "adapted, learned", "sepformer+spectra", "sepformer+ecapa")
-Known = Mapping[Speaker, Sequence[Audio]]
+Enrollment = Mapping[Speaker, Sequence[Audio]]
 
 
 def babble(pitch: float, seconds: float, seed: int) -> Samples:
@@ -78,7 +78,7 @@ def separator(request: pytest.FixtureRequest, separators: Mapping[str, Separator
 
 
 @pytest.fixture(scope="module")
-def known() -> Known:
+def enrollment() -> Enrollment:
     return {"SPEAKER_00": [Audio(babble(110, 4, 1), RATE, 1.0)], "SPEAKER_01": [Audio(babble(190, 3, 2), RATE, 7.0)]}
 
 
@@ -87,16 +87,16 @@ def mixture() -> Audio:
     return Audio(babble(110, 2.5, 3) + babble(190, 2.5, 4), RATE, 12.5)
 
 
-def rows(separator: Separator, mixture: Audio, known: Known) -> npt.NDArray[np.float32]:
-    voices = separator.separate(mixture, known)
-    assert sorted(voices) == sorted(known)
+def rows(separator: Separator, mixture: Audio, enrollment: Enrollment) -> npt.NDArray[np.float32]:
+    voices = separator.separate(mixture, enrollment)
+    assert sorted(voices) == sorted(enrollment)
     for voice in voices.values():
         assert voice.audio.rate == mixture.rate
         assert voice.audio.start == mixture.start
         assert voice.audio.samples.shape == mixture.samples.shape
         assert np.isfinite(voice.audio.samples).all()
         assert voice.margin is None or -2.0 <= voice.margin <= 2.0
-    return np.stack([voices[speaker].audio.samples for speaker in known])
+    return np.stack([voices[speaker].audio.samples for speaker in enrollment])
 
 
 def test_it_is_a_separator(separator: Separator) -> None:
@@ -104,8 +104,8 @@ def test_it_is_a_separator(separator: Separator) -> None:
     assert separator.rate == RATE
 
 
-def test_one_voice_per_speaker_on_the_mixtures_own_scale(separator: Separator, mixture: Audio, known: Known) -> None:
-    voices = rows(separator, mixture, known)
+def test_one_voice_per_speaker_on_the_mixtures_own_scale(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
+    voices = rows(separator, mixture, enrollment)
     peak = np.abs(mixture.samples).max()
     if np.array_equal(voices[0], mixture.samples):  # "none": everybody is the mixture
         assert np.array_equal(voices[1], mixture.samples)
@@ -114,56 +114,56 @@ def test_one_voice_per_speaker_on_the_mixtures_own_scale(separator: Separator, m
 
 
 @pytest.mark.parametrize("seconds", [0.0005, 0.05, 0.3])
-def test_very_short_mixtures(separator: Separator, mixture: Audio, known: Known, seconds: float) -> None:
-    rows(separator, Audio(mixture.samples[: round(seconds * RATE)], RATE, 3.0), known)
+def test_very_short_mixtures(separator: Separator, mixture: Audio, enrollment: Enrollment, seconds: float) -> None:
+    rows(separator, Audio(mixture.samples[: round(seconds * RATE)], RATE, 3.0), enrollment)
 
 
-def test_long_mixtures(separator: Separator, known: Known) -> None:
+def test_long_mixtures(separator: Separator, enrollment: Enrollment) -> None:
     long = Audio(babble(110, 30, 5) + babble(190, 30, 6), RATE)
-    assert np.abs(rows(separator, long, known)).max() > 0.0
+    assert np.abs(rows(separator, long, enrollment)).max() > 0.0
 
 
-def test_silence_gives_silence(separator: Separator, known: Known) -> None:
-    assert not rows(separator, Audio(np.zeros(RATE, np.float32), RATE), known).any()
+def test_silence_gives_silence(separator: Separator, enrollment: Enrollment) -> None:
+    assert not rows(separator, Audio(np.zeros(RATE, np.float32), RATE), enrollment).any()
 
 
-def test_silence_inside_a_mixture(separator: Separator, mixture: Audio, known: Known) -> None:
+def test_silence_inside_a_mixture(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
     samples = mixture.samples.copy()
     samples[RATE // 2 : RATE] = 0.0
-    rows(separator, Audio(samples, RATE), known)
+    rows(separator, Audio(samples, RATE), enrollment)
 
 
-def test_inputs_stay_as_they_are(separator: Separator, mixture: Audio, known: Known) -> None:
-    before = [mixture.samples.copy(), *(clip.samples.copy() for clips in known.values() for clip in clips)]
-    separator.separate(mixture, known)
-    after = [mixture.samples, *(clip.samples for clips in known.values() for clip in clips)]
+def test_inputs_stay_as_they_are(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
+    before = [mixture.samples.copy(), *(clip.samples.copy() for clips in enrollment.values() for clip in clips)]
+    separator.separate(mixture, enrollment)
+    after = [mixture.samples, *(clip.samples for clips in enrollment.values() for clip in clips)]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_the_same_again_gives_the_same(separator: Separator, mixture: Audio, known: Known) -> None:
-    assert np.array_equal(rows(separator, mixture, known), rows(separator, mixture, known))
+def test_the_same_again_gives_the_same(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
+    assert np.array_equal(rows(separator, mixture, enrollment), rows(separator, mixture, enrollment))
 
 
-def test_later_on_the_clock_changes_nothing_else(separator: Separator, mixture: Audio, known: Known) -> None:
+def test_later_on_the_clock_changes_nothing_else(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
     later = Audio(mixture.samples, RATE, mixture.start + 100.0)
-    assert np.array_equal(rows(separator, mixture, known), rows(separator, later, known))
+    assert np.array_equal(rows(separator, mixture, enrollment), rows(separator, later, enrollment))
 
 
 @pytest.mark.parametrize("gain", [0.5, 1e-3])
-def test_half_as_loud_gives_voices_half_as_loud(separator: Separator, mixture: Audio, known: Known, gain: float) -> None:
+def test_half_as_loud_gives_voices_half_as_loud(separator: Separator, mixture: Audio, enrollment: Enrollment, gain: float) -> None:
     quiet = Audio(mixture.samples * np.float32(gain), RATE, mixture.start)
-    loud = rows(separator, mixture, known)
-    np.testing.assert_allclose(rows(separator, quiet, known) / gain, loud, atol=1e-4 * np.abs(loud).max())
+    loud = rows(separator, mixture, enrollment)
+    np.testing.assert_allclose(rows(separator, quiet, enrollment) / gain, loud, atol=1e-4 * np.abs(loud).max())
 
 
-def test_the_order_of_the_speakers_does_not_matter(separator: Separator, mixture: Audio, known: Known) -> None:
-    turned = dict(reversed(list(known.items())))
-    loud = rows(separator, mixture, known)
+def test_the_order_of_the_speakers_does_not_matter(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
+    turned = dict(reversed(list(enrollment.items())))
+    loud = rows(separator, mixture, enrollment)
     np.testing.assert_allclose(rows(separator, mixture, turned)[::-1], loud, atol=1e-3 * np.abs(loud).max())
 
 
-def test_a_speaker_alone_is_the_mixture(separator: Separator, mixture: Audio, known: Known) -> None:
-    alone = rows(separator, mixture, {"SPEAKER_00": known["SPEAKER_00"]})
+def test_a_speaker_alone_is_the_mixture(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
+    alone = rows(separator, mixture, {"SPEAKER_00": enrollment["SPEAKER_00"]})
     assert np.array_equal(alone[0], mixture.samples)
 
 

@@ -108,7 +108,7 @@ def _script(suffix: str, data: bytes, folder: Path) -> None:
 
 def _scored(name: str, data: bytes, folder: Path) -> None:
     """A hypothesis against itself and against the truth."""
-    from meetsplit.scoring.pairing import pair_up, read_accounts, read_stretches
+    from meetsplit.scoring.pairing import pair_up, read_sessions, read_stretches
     from meetsplit.scoring.protocol import Protocol
     from meetsplit.scoring.scores import score
 
@@ -117,7 +117,7 @@ def _scored(name: str, data: bytes, folder: Path) -> None:
     if path.suffix == ".uem":
         read_stretches(path)
         return
-    read_accounts(path)
+    read_sessions(path)
     truth.write_bytes(samples.RTTM)
     words.write_bytes(samples.STM)
     if len(data) % 16 == 0:  # scoring is slow
