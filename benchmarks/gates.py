@@ -27,7 +27,7 @@ from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.models import registry
 from meetsplit.pipeline.models.selection import preflight
 from meetsplit.pipeline.overlap.streams import isolate
-from meetsplit.pipeline.overlap.verification import TELLING_LITTLE, VerificationOptions
+from meetsplit.pipeline.overlap.verification import MIN_VERIFY_SECONDS_MARGINAL, VerificationOptions
 from meetsplit.pipeline.protocols import Embedder
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.settings import Settings
@@ -77,7 +77,7 @@ def settings(embedder: Embedder) -> dict[str, VerificationOptions]:
         "verification": VerificationOptions(verifier=verifier),
         "leakage gate": VerificationOptions(threshold=None, leakage=True),
         "both": VerificationOptions(verifier=verifier, leakage=True),
-        "both, auto": VerificationOptions(verifier=verifier, leakage=True, telling=TELLING_LITTLE),
+        "both, auto": VerificationOptions(verifier=verifier, leakage=True, telling=MIN_VERIFY_SECONDS_MARGINAL),
     }
 
 

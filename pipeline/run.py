@@ -49,7 +49,7 @@ from meetsplit.pipeline.overlap.duplicates import drop_duplicate_words
 from meetsplit.pipeline.overlap.regions import RegionOptions
 from meetsplit.pipeline.overlap.resegmentation import resegment
 from meetsplit.pipeline.overlap.streams import isolate
-from meetsplit.pipeline.overlap.verification import TELLING, TELLING_LITTLE, VerificationOptions
+from meetsplit.pipeline.overlap.verification import MIN_VERIFY_SECONDS, MIN_VERIFY_SECONDS_MARGINAL, VerificationOptions
 from meetsplit.pipeline.protocols import (
     Diarizer,
     FromFile,
@@ -329,7 +329,7 @@ class MixedRecording:
             threshold=settings.match_threshold if verify else None,
             verifier=EmbeddingVerifier(lambda: pipeline.backend("embedder")) if embedder else None,
             leakage=settings.has("leakage"),
-            telling=TELLING_LITTLE if settings.separate == "auto" else TELLING,
+            telling=MIN_VERIFY_SECONDS_MARGINAL if settings.separate == "auto" else MIN_VERIFY_SECONDS,
         )
 
 
