@@ -61,7 +61,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _top(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Options of every command; `main` reads --debug wherever it stands."""
@@ -75,7 +77,8 @@ def run(
     together: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="The files are one meeting of this name, one person's microphone each; ben.wav@1.5 begins 1.5 s later."
+            metavar="NAME",
+            help="The files are one meeting of this name, one person's microphone each; ben.wav@1.5 begins 1.5 s later.",
         ),
     ] = None,
     cache: cache.Cache = True,
@@ -123,7 +126,10 @@ def run(
                 _note(path, written.place)
     if failed:
         if len(sources) > 1:
-            _err().print(f"{len(failed)} of {len(sources)} recordings failed: {', '.join(str(path) for path, _ in failed)}", markup=False)
+            _err().print(
+                f"{len(failed)} of {len(sources)} recordings failed: {', '.join(str(path) for path, _ in failed)}",
+                markup=False,
+            )
         raise typer.Exit(max(error.exit_code for _, error in failed))
 
 
@@ -140,7 +146,10 @@ def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | Multi
 
 
 def _wish(
-    path: Path | MultiFileRecording, outputs: Outputs, sources: Mapping[Path | MultiFileRecording, str], inputs: tuple[Path, ...]
+    path: Path | MultiFileRecording,
+    outputs: Outputs,
+    sources: Mapping[Path | MultiFileRecording, str],
+    inputs: tuple[Path, ...],
 ) -> Wish:
     """The result set of one recording of this command, whose ``inputs`` are never written over."""
     import dataclasses
@@ -149,13 +158,20 @@ def _wish(
     from meetsplit.pipeline.results.stems import claims
 
     plain = wish(path, outputs)
-    return dataclasses.replace(plain, first=sources[path], peers=claims(sources.values()), inputs=(*plain.inputs, *inputs))
+    return dataclasses.replace(
+        plain, first=sources[path], peers=claims(sources.values()), inputs=(*plain.inputs, *inputs)
+    )
 
 
 def _note(path: Path | MultiFileRecording, place: Place) -> None:
     """Say where results go that have another name than their recording."""
     if place.why is not None:
-        _err().print(f"note: {path} is written as {place.stem}.*, because {place.why}", markup=False, highlight=False, soft_wrap=True)
+        _err().print(
+            f"note: {path} is written as {place.stem}.*, because {place.why}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @app.command()
@@ -200,7 +216,9 @@ def models_list(*, asked: Mapping[str, Any]) -> None:
 @models.command("fetch")
 @asking("hf_token", "cache_dir", "offline")
 def models_fetch(
-    name: Annotated[str, typer.Argument(help="embedded, default, a name from `models list`, a hub id or a Whisper model.")] = "default",
+    name: Annotated[
+        str, typer.Argument(help="embedded, default, a name from `models list`, a hub id or a Whisper model.")
+    ] = "default",
     *,
     quiet: Quiet = False,
     asked: Mapping[str, Any],
@@ -332,7 +350,9 @@ def _without_output(error: OSError) -> int:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
     if error.errno != errno.EPIPE:  # whoever reads no further, as `head`, wants to hear nothing
         with suppress(OSError):
-            _complain(f"standard output cannot be written: {error.strerror or error}; files that were written are whole")
+            _complain(
+                f"standard output cannot be written: {error.strerror or error}; files that were written are whole"
+            )
     return 1
 
 

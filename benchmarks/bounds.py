@@ -76,7 +76,9 @@ def _wav(path: Path, sound: bytes, hours: float) -> Path:
     size = 2 * round(hours * HOUR * _RATE)
     layout = struct.pack("<IHHIIHH", 16, 1, 1, _RATE, 2 * _RATE, 2, 16)
     with path.open("wb") as file:
-        file.write(b"RIFF" + struct.pack("<I", size + 36) + b"WAVEfmt " + layout + b"data" + struct.pack("<I", size) + sound)
+        file.write(
+            b"RIFF" + struct.pack("<I", size + 36) + b"WAVEfmt " + layout + b"data" + struct.pack("<I", size) + sound
+        )
         file.truncate(44 + size)
     return path
 
@@ -102,7 +104,18 @@ def measured(case: Case, folder: Path) -> Measured:
     places = [folder / "tmp", folder / "out"]
     for place in places:
         place.mkdir()
-    command = [sys.executable, "-m", "meetsplit.cli", "run", str(recording), "-o", str(places[1]), "-q", "--no-cache", *case.arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "meetsplit.cli",
+        "run",
+        str(recording),
+        "-o",
+        str(places[1]),
+        "-q",
+        "--no-cache",
+        *case.arguments,
+    ]
     environment = {**os.environ, "TMPDIR": str(places[0])}
     began, most = time.monotonic(), 0
     process = subprocess.Popen(command, env=environment)
@@ -175,7 +188,9 @@ def main() -> None:
     """Run the cases and print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--turns", type=int, default=0, help="instead, write a transcript of so many turns in every format")
+    parser.add_argument(
+        "--turns", type=int, default=0, help="instead, write a transcript of so many turns in every format"
+    )
     asked = parser.parse_args()
     if asked.turns:
         print(f"{write_all(asked.turns):.1f} processor seconds for {asked.turns} turns")

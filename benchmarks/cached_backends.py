@@ -45,7 +45,8 @@ def _heard(row: dict[str, object]) -> ClipTranscript:
     assert isinstance(words, list)
     language = row["language"]
     return ClipTranscript(
-        tuple(Word(Span(**word["span"]), word["text"], word["confidence"]) for word in words), None if language is None else str(language)
+        tuple(Word(Span(**word["span"]), word["text"], word["confidence"]) for word in words),
+        None if language is None else str(language),
     )
 
 

@@ -68,7 +68,11 @@ def pooled(scores: Sequence[Score], name: str) -> Score:
 def recordings(folder: Path | None, only: str, *, call: bool) -> Iterator[tuple[str, Audio, tuple[Turn, ...]]]:
     """Name, sound and true turns of each recording, at 16 kHz."""
     paths = (
-        sorted(path for path in folder.rglob(f"{only}*") if path.suffix in _SOUND and path.with_suffix(".rttm").is_file()) if folder else []
+        sorted(
+            path for path in folder.rglob(f"{only}*") if path.suffix in _SOUND and path.with_suffix(".rttm").is_file()
+        )
+        if folder
+        else []
     )
     if call:
         package = importlib.util.find_spec("pyannote.audio")
@@ -86,7 +90,9 @@ def measure(name: str, audio: Audio, truth: Sequence[Turn], diarize: Callable[[A
     began = time.monotonic()
     found = diarize(audio)
     work = time.monotonic() - began
-    parts = DiarizationErrorRate(collar=0.0, skip_overlap=False)(_annotation(truth), _annotation(found), detailed=True, uem=_whole(audio))
+    parts = DiarizationErrorRate(collar=0.0, skip_overlap=False)(
+        _annotation(truth), _annotation(found), detailed=True, uem=_whole(audio)
+    )
     errors = (parts["missed detection"], parts["false alarm"], parts["confusion"], parts["total"])
     return Score(name, *errors, audio.duration, work, len({t.speaker for t in truth}), len({t.speaker for t in found}))
 
@@ -111,7 +117,14 @@ def loaded(settings: Settings) -> Any:
     on = device.choose(settings.device)
     cache = settings.cache_dir or weights.default_cache()
     found = {
-        role: weights.fetch(source, stage="diarize", cache=cache, offline=settings.offline, token=settings.hf_token, on_event=ignore_events)
+        role: weights.fetch(
+            source,
+            stage="diarize",
+            cache=cache,
+            offline=settings.offline,
+            token=settings.hf_token,
+            on_event=ignore_events,
+        )
         for role, source in registry.sources("diarizer", settings.diarizer, settings, on).items()
     }
     return registry.load("diarizer", settings.diarizer, settings, found, on)
@@ -119,9 +132,7 @@ def loaded(settings: Settings) -> Any:
 
 def table(scores: Sequence[Score]) -> str:
     """Every recording, then all of them pooled, as markdown with its protocol."""
-    head = (
-        "| recording | DER % | missed | false alarm | confused | speakers found / true | real-time factor |\n|---|---|---|---|---|---|---|"
-    )
+    head = "| recording | DER % | missed | false alarm | confused | speakers found / true | real-time factor |\n|---|---|---|---|---|---|---|"
     wrong = sum(abs(score.found_speakers - score.true_speakers) for score in scores)
     foot = f"Protocol: {PROTOCOL}. Sum of |speakers found - true| over the recordings: {wrong}."
     return "\n".join([head, *(score.row for score in scores), pooled(scores, f"pooled ({len(scores)})").row, "", foot])
@@ -135,7 +146,10 @@ def tune(settings: Settings, cases: Sequence[tuple[str, Audio, tuple[Turn, ...]]
     for threshold in (0.55, 0.6, 0.63, 0.66, 0.69, 0.72, 0.75):
         for enough in (0.5, 0.8, 1.2):
             tried = diarizer.tuned(Tuning(threshold=threshold, enough=enough))
-            scores = [measure(name, audio, truth, partial(tried.diarize, on_event=ignore_events)) for name, audio, truth in cases]
+            scores = [
+                measure(name, audio, truth, partial(tried.diarize, on_event=ignore_events))
+                for name, audio, truth in cases
+            ]
             wrong = sum(abs(score.found_speakers - score.true_speakers) for score in scores)
             yield f"{pooled(scores, f'threshold {threshold}, enough {enough} s').row} {wrong} |"
 
@@ -160,7 +174,10 @@ def main() -> None:
             print(line, flush=True)
         return
     diarizer = loaded(settings)
-    scores = [measure(name, audio, truth, lambda heard: diarizer.diarize(heard, ignore_events)) for name, audio, truth in cases]
+    scores = [
+        measure(name, audio, truth, lambda heard: diarizer.diarize(heard, ignore_events))
+        for name, audio, truth in cases
+    ]
     publish("diarization", table(scores), command("diarization"), into_page=args.write)
 
 

@@ -81,7 +81,9 @@ def settings(embedder: Embedder) -> dict[str, VerificationOptions]:
     }
 
 
-def played(meeting: Meeting, gates: Mapping[str, VerificationOptions], false: float, work: Path) -> Iterator[tuple[str, Played]]:
+def played(
+    meeting: Meeting, gates: Mapping[str, VerificationOptions], false: float, work: Path
+) -> Iterator[tuple[str, Played]]:
     """Everything that streams play in patches, under each setting."""
     recording = read(meeting.path, RATE)
     stems = {path.stem: read(path, RATE) for path in meeting.path.with_suffix(".stems").glob("*.wav")}
@@ -89,7 +91,9 @@ def played(meeting: Meeting, gates: Mapping[str, VerificationOptions], false: fl
     turns = tuple(diarizer.diarize(recording, ignore_events))
     people = dict(diarizer.names) if isinstance(diarizer, RttmDiarizer) else {}
     spoken = timeline.by_speaker(turns)
-    usual = {speaker: _power([stems[people[speaker]].crop(span) for span in spans]) for speaker, spans in spoken.items()}
+    usual = {
+        speaker: _power([stems[people[speaker]].crop(span) for span in spans]) for speaker, spans in spoken.items()
+    }
     given = sorted((*turns, *invented(turns, round(false * recording.duration / 60), seed=len(turns))))
     separator = Apart(DictionarySeparator(), work)
     for name, gate in gates.items():
@@ -106,7 +110,9 @@ def played(meeting: Meeting, gates: Mapping[str, VerificationOptions], false: fl
 def _played(patch: OverlapResult, there: bool, stream: Audio, truth: Audio, recording: Audio) -> Played:
     heard, true, mixed = (audio.crop(patch.span).samples for audio in (stream, truth, recording))
     gain = si_sdr(heard, true) - si_sdr(mixed, true) if there else None
-    return Played(patch, there, gain, decibel(float(np.sum(np.square(heard))), float(np.sum(np.square(mixed))), -100.0, 100.0))
+    return Played(
+        patch, there, gain, decibel(float(np.sum(np.square(heard))), float(np.sum(np.square(mixed))), -100.0, 100.0)
+    )
 
 
 def _power(clips: Sequence[Audio]) -> float:
@@ -146,7 +152,9 @@ def main() -> None:
     asked.add_argument("--false", type=float, default=2.0, help="invented turns a minute")
     asked.add_argument("--seeds", type=int, default=1, help="meetings of each kind")
     chosen = asked.parse_args()
-    plan = preflight(Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True, gates="verify"))
+    plan = preflight(
+        Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True, gates="verify")
+    )
     choice = plan.of("embedder")
     if choice is None:
         raise SystemExit("there is no voice encoder on this machine: meetsplit models fetch embedded")

@@ -74,7 +74,11 @@ def known(folder: Path, seconds: int) -> list[str]:
     turns, words = folder / "turns.rttm", folder / "words.ctm"
     starts = range(0, seconds, 10)
     turns.write_text(
-        "".join(f"SPEAKER x 1 {at + o} {d} <NA> <NA> {s} <NA> <NA>\n" for at in starts for s, o, d in (("A", 0, 5.5), ("B", 4.5, 5)))
+        "".join(
+            f"SPEAKER x 1 {at + o} {d} <NA> <NA> {s} <NA> <NA>\n"
+            for at in starts
+            for s, o, d in (("A", 0, 5.5), ("B", 4.5, 5))
+        )
     )
     words.write_text("".join(f"x 1 {at / 2} 0.4 word\n" for at in range(2 * seconds - 1)))
     return ["--rttm", str(turns), "--script", str(words), "--separator", "none", "--device", "cpu", "--quiet"]
@@ -94,7 +98,9 @@ class Cost:
 def timed(*arguments: str | Path, env: Mapping[str, str]) -> Cost:
     """What the command line costs."""
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-m", "meetsplit.cli", *map(str, arguments)], env=env, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "meetsplit.cli", *map(str, arguments)], env=env, check=True, stdout=subprocess.DEVNULL
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Cost(time.perf_counter() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
@@ -156,7 +162,16 @@ def listing(count: int) -> str:
         with client(base, store, make=True) as opened:
             desk = Desk(opened, store)
             for number in range(count):
-                desk.put(Order(Path(f"/calls/call{number:05d}.m4a"), f"{number:064x}", Settings(), Outputs(out), out, f"call{number:05d}"))
+                desk.put(
+                    Order(
+                        Path(f"/calls/call{number:05d}.m4a"),
+                        f"{number:064x}",
+                        Settings(),
+                        Outputs(out),
+                        out,
+                        f"call{number:05d}",
+                    )
+                )
         taken = []
         for _ in range(REPEATS):
             with client(base, store) as opened:
@@ -184,7 +199,9 @@ def main() -> None:
         offline = ["--offline", "--device", "cpu", "--quiet"]
         lines = list(between(stretches(place / "real", chosen.recordings, chosen.seconds), chosen.seconds, offline))
         lines.append("")
-        lines += overhead(recordings(place / "short", chosen.recordings, 2), known(place, 2), max(REPEATS, chosen.repeats))
+        lines += overhead(
+            recordings(place / "short", chosen.recordings, 2), known(place, 2), max(REPEATS, chosen.repeats)
+        )
     publish("jobs", "\n".join([*lines, "", listing(chosen.jobs)]), command("jobs"), into_page=chosen.write)
 
 

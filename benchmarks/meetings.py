@@ -88,7 +88,11 @@ class Meeting:
 
 def meetings(folders: Sequence[Path], seeds: int) -> list[Meeting]:
     """The meetings of the first ``seeds`` seeds of each kind, by kind. Raises `SystemExit` where a folder has none."""
-    found = [Meeting(path) for folder in folders for path in ([folder] if folder.is_file() else sorted(folder.glob("*ov-*.wav")))]
+    found = [
+        Meeting(path)
+        for folder in folders
+        for path in ([folder] if folder.is_file() else sorted(folder.glob("*ov-*.wav")))
+    ]
     if not found:
         raise SystemExit("no meetings there: make them with python -m meetsplit.training.simulate")
     return [meeting for _, same in groupby(found, lambda meeting: meeting.kind) for meeting in list(same)[:seeds]]
@@ -109,7 +113,9 @@ def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tu
         loaded: dict[str, object] = {"transcriber": transcriber} if settings.transcriber == "sphinx" else {}
         if settings.separator == "dictionary":
             loaded["separator"] = Apart(DictionarySeparator.load(settings, {}, "cpu"), work / "apart")
-        file_alone(Pipeline(settings, loaded=loaded), meeting.path, outputs, open_cache=open_cache, on_event=ignore_events)
+        file_alone(
+            Pipeline(settings, loaded=loaded), meeting.path, outputs, open_cache=open_cache, on_event=ignore_events
+        )
         (pair,) = pair_up([Path(out) / f"{meeting.path.stem}.json"], meeting.truths).pairs
         if not meeting.path.with_suffix(".stems").is_dir():
             return pair, None
@@ -147,21 +153,34 @@ def _cells(results: Sequence[tuple[Pair, SoundScores | None]]) -> str:
 def main() -> None:
     """Measure, print, and put into the page if asked."""
     asked = options(__doc__)
-    asked.add_argument("sets", nargs="+", type=Path, help="folders of simulated meetings, or recordings with .rttm and .stm beside them")
+    asked.add_argument(
+        "sets",
+        nargs="+",
+        type=Path,
+        help="folders of simulated meetings, or recordings with .rttm and .stm beside them",
+    )
     asked.add_argument("--what", choices=sorted(CONFIGURATIONS), default="quality")
     asked.add_argument("--work", type=Path, help="keep finished stages here")
     asked.add_argument("--seeds", type=int, default=1, help="meetings of each kind")
     asked.add_argument("--turns", choices=(TRUTH, FOUND), help="only with these turns")
-    asked.add_argument("--leave-out", nargs="*", default=[], metavar="NAME", help="settings not to run, as 'everywhere'")
+    asked.add_argument(
+        "--leave-out", nargs="*", default=[], metavar="NAME", help="settings not to run, as 'everywhere'"
+    )
     asked.add_argument("--section", help="of the page, if not what is measured")
     chosen = asked.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         work = chosen.work or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
-        wanted = [one for one in CONFIGURATIONS[chosen.what] if chosen.turns in (None, one[1]) and one[0] not in chosen.leave_out]
+        wanted = [
+            one
+            for one in CONFIGURATIONS[chosen.what]
+            if chosen.turns in (None, one[1]) and one[0] not in chosen.leave_out
+        ]
         lines = list(table(meetings(chosen.sets, chosen.seeds), wanted, work))
     protocol = "Protocol: " + "; ".join(Protocol().lines()) + "."
-    publish(chosen.section or chosen.what, "\n".join([*lines, "", protocol]), command("meetings"), into_page=chosen.write)
+    publish(
+        chosen.section or chosen.what, "\n".join([*lines, "", protocol]), command("meetings"), into_page=chosen.write
+    )
 
 
 if __name__ == "__main__":

@@ -30,16 +30,22 @@ class Case:
 def voices(data: Path) -> dict[str, list[Audio]]:
     """Utterances by speaker: the folders right below ``data``."""
     folders = sorted(folder for folder in data.iterdir() if folder.is_dir())
-    found = {f.name: [read(file, RATE) for file in sorted(f.rglob("*")) if file.suffix.lower() in SOUND] for f in folders}
+    found = {
+        f.name: [read(file, RATE) for file in sorted(f.rglob("*")) if file.suffix.lower() in SOUND] for f in folders
+    }
     return {speaker: utterances for speaker, utterances in found.items() if len(utterances) > 1}
 
 
-def cases(utterances: Mapping[str, Sequence[Audio]], sexes: Mapping[str, str], *, enrol: float, each: int, seed: int) -> Iterator[Case]:
+def cases(
+    utterances: Mapping[str, Sequence[Audio]], sexes: Mapping[str, str], *, enrol: float, each: int, seed: int
+) -> Iterator[Case]:
     """``each`` mixtures for every pair, from one utterance of each; the seed alone draws, so every ``enrol`` hears the same mixtures."""
     for number, pair in enumerate(itertools.combinations(sorted(utterances), 2)):
         draw = np.random.default_rng((seed, number))
         picks = [int(draw.integers(len(utterances[speaker]))) for speaker in pair]
-        enrollment = {speaker: enrolment(utterances[speaker], pick, enrol) for speaker, pick in zip(pair, picks, strict=True)}
+        enrollment = {
+            speaker: enrolment(utterances[speaker], pick, enrol) for speaker, pick in zip(pair, picks, strict=True)
+        }
         for _ in range(each):
             spoken = [utterances[speaker][pick].samples for speaker, pick in zip(pair, picks, strict=True)]
             length = min(round(draw.uniform(2.0, 6.0) * RATE), *(len(samples) for samples in spoken))

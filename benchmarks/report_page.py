@@ -51,5 +51,9 @@ def _circumstances(command: Sequence[str]) -> str:
 
 def command(module: str) -> list[str]:
     """The command line as a reader would type it, folders of this machine left out."""
-    shown = [argument if not os.path.isabs(argument) else Path(argument).name.upper() for argument in sys.argv[1:] if argument != "--write"]
+    shown = [
+        argument if not os.path.isabs(argument) else Path(argument).name.upper()
+        for argument in sys.argv[1:]
+        if argument != "--write"
+    ]
     return ["python", "-m", f"meetsplit.benchmarks.{module}", *shown]

@@ -61,7 +61,9 @@ class Row:
             return f"| {self.name} | – | – | – | – | – | – | {cost}"
         alike = f"{gains[same].mean():.1f}" if same.any() else "–"
         unlike = f"{gains[~same].mean():.1f}" if not same.all() else "–"
-        spread = " | ".join(f"{value:.1f}" for value in (gains.mean(), np.median(gains), np.percentile(gains, 10), gains.min()))
+        spread = " | ".join(
+            f"{value:.1f}" for value in (gains.mean(), np.median(gains), np.percentile(gains, 10), gains.min())
+        )
         return f"| {self.name} | {spread} | {alike} | {unlike} | {cost}"
 
 
@@ -75,7 +77,9 @@ def taken(separator: Separator | BlindSeparator, case: Case) -> Sequence[Samples
         return [voice.audio.samples for voice in separator.separate(case.mixture, case.enrollment).values()]
     found = [voice.samples for voice in separator.split(case.mixture, len(case.truth))]
     orders = itertools.permutations(found)
-    return max(orders, key=lambda order: sum(si_sdr(voice, truth) for voice, truth in zip(order, case.truth, strict=True)))
+    return max(
+        orders, key=lambda order: sum(si_sdr(voice, truth) for voice, truth in zip(order, case.truth, strict=True))
+    )
 
 
 def measured(name: str, separator: Separator | BlindSeparator, given: Sequence[Case]) -> Row:
@@ -87,7 +91,11 @@ def measured(name: str, separator: Separator | BlindSeparator, given: Sequence[C
     for alike in pairs:
         began = time.process_time()
         overlap_seconds = {tuple(alike[0].enrollment): MUCH}
-        able = separator.adapt(overlap_seconds, alike[0].enrollment, ignore_events) if isinstance(separator, Adaptable) else separator
+        able = (
+            separator.adapt(overlap_seconds, alike[0].enrollment, ignore_events)
+            if isinstance(separator, Adaptable)
+            else separator
+        )
         learning += time.process_time() - began
         for case in alike:
             began = time.process_time()
@@ -131,7 +139,10 @@ class Mean:
     rate: int = RATE
 
     def adapt(
-        self, overlap_seconds: Mapping[tuple[Speaker, ...], float], enrollment: Mapping[Speaker, Sequence[Audio]], on_event: EventListener
+        self,
+        overlap_seconds: Mapping[tuple[Speaker, ...], float],
+        enrollment: Mapping[Speaker, Sequence[Audio]],
+        on_event: EventListener,
     ) -> Mean:
         """The second learns."""
         return Mean(self.first, self.second.adapt(overlap_seconds, enrollment, on_event))
@@ -140,7 +151,10 @@ class Mean:
         """The mean of both voices of each speaker."""
         first, second = (one.separate(mixture, enrollment) for one in (self.first, self.second))
         half = np.float32(0.5)
-        return {name: Voice(mixture.replaced(half * (first[name].audio.samples + second[name].audio.samples))) for name in enrollment}
+        return {
+            name: Voice(mixture.replaced(half * (first[name].audio.samples + second[name].audio.samples)))
+            for name in enrollment
+        }
 
 
 def recipes() -> Mapping[str, Callable[[], Separator]]:
@@ -169,11 +183,21 @@ def main() -> None:
     asked = report_page.options(__doc__)
     asked.add_argument("--data", type=Path, required=True, help="one folder per speaker")
     asked.add_argument("--sexes", type=Path, help="CSV with the columns speaker, sex")
-    asked.add_argument("--enrol", type=float, nargs="+", default=[20.0, 40.0, 80.0], help="seconds of clean speech per speaker")
+    asked.add_argument(
+        "--enrol", type=float, nargs="+", default=[20.0, 40.0, 80.0], help="seconds of clean speech per speaker"
+    )
     asked.add_argument("--each", type=int, default=3, help="mixtures per pair of speakers")
     asked.add_argument("--pairs", type=int, help="so many pairs of speakers; all if left out")
-    asked.add_argument("--budgets", type=float, nargs="*", default=[0.0, 15.0, 30.0, 60.0], help="seconds that `adapted` may learn a pair")
-    asked.add_argument("--combinations", type=float, metavar="BUDGET", help="also combinations that learn so many seconds")
+    asked.add_argument(
+        "--budgets",
+        type=float,
+        nargs="*",
+        default=[0.0, 15.0, 30.0, 60.0],
+        help="seconds that `adapted` may learn a pair",
+    )
+    asked.add_argument(
+        "--combinations", type=float, metavar="BUDGET", help="also combinations that learn so many seconds"
+    )
     asked.add_argument("--sepformer", type=Path, help="folder of a SepFormer for two voices")
     asked.add_argument("--refiner", type=Path, default=REFINER, help="other weights than the shipped ones")
     asked.add_argument("--seed", type=int, default=0)
@@ -192,7 +216,9 @@ def main() -> None:
     if options.combinations is not None:
         budget = options.combinations
         once[f"from untrained weights, {budget:g} s"] = partial(adapted, None, budget)
-        once[f"mean of dictionary and adapted {budget:g} s"] = lambda: Mean(DictionarySeparator(), adapted(options.refiner, budget))
+        once[f"mean of dictionary and adapted {budget:g} s"] = lambda: Mean(
+            DictionarySeparator(), adapted(options.refiner, budget)
+        )
     if options.sepformer is not None:
         once["our SepFormer"] = partial(sepformer, options.sepformer)
     utterances = voices(options.data)

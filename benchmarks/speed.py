@@ -60,7 +60,13 @@ def worker(recording: Path, separate: str, *, words: bool) -> None:
             write(script, "")
             settings = replace(settings, transcriber="script", script=script)
         outputs = Outputs(folder=Path(scratch) / "out")
-        file_alone(Pipeline(settings, on_event=listen), recording, outputs, open_cache=StageCache(Path(scratch) / "bench"), on_event=listen)
+        file_alone(
+            Pipeline(settings, on_event=listen),
+            recording,
+            outputs,
+            open_cache=StageCache(Path(scratch) / "bench"),
+            on_event=listen,
+        )
     _answer(seconds)
 
 
@@ -105,7 +111,10 @@ def main() -> None:
     asked.add_argument("--worker", type=Path, help="run this recording here and print JSON")
     asked.add_argument("--separate", default="overlaps", help="what the worker takes apart")
     asked.add_argument(
-        "--no-words", dest="words", action="store_false", help="transcribe nothing: time and memory of the rest, on long recordings"
+        "--no-words",
+        dest="words",
+        action="store_false",
+        help="transcribe nothing: time and memory of the rest, on long recordings",
     )
     asked.add_argument("--section", default="speed", help="of the page")
     chosen = asked.parse_args()

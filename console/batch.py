@@ -14,7 +14,18 @@ from meetsplit.console.job_options import be_nice, interruptible, place, queuein
 from meetsplit.console.jobs import jobs_app
 from meetsplit.console.options import asking
 from meetsplit.console.schedules import schedule_app
-from meetsplit.console.worker_output import foresee, left_over, news, noted, outcomes, pause, progress, say, told, watch_on
+from meetsplit.console.worker_output import (
+    foresee,
+    left_over,
+    news,
+    noted,
+    outcomes,
+    pause,
+    progress,
+    say,
+    told,
+    watch_on,
+)
 from meetsplit.pipeline.errors import AudioError, SettingsError
 
 if TYPE_CHECKING:
@@ -38,7 +49,9 @@ def register(app: typer.Typer) -> None:
 @asking()
 @queueing()
 def batch(
-    paths: Annotated[list[str], typer.Argument(help="Recordings, folders with recordings, or globs.", show_default=False)],
+    paths: Annotated[
+        list[str], typer.Argument(help="Recordings, folders with recordings, or globs.", show_default=False)
+    ],
     *,
     force: Annotated[bool, typer.Option("--force", help="Repeat what is done already.")] = False,
     queue_only: Annotated[bool, typer.Option("--queue-only", help="Leave the work to `meetsplit worker`.")] = False,
@@ -73,7 +86,10 @@ def batch(
     be_nice(queue["nice"] or 0)
     with progress(quiet) as on_event:
         foresee(wanted, on_event)
-    with progress(quiet) as on_event, Engine(base, store, told(queue, asked, on_event, outcomes(len(taken.orders), quiet))) as engine:
+    with (
+        progress(quiet) as on_event,
+        Engine(base, store, told(queue, asked, on_event, outcomes(len(taken.orders), quiet))) as engine,
+    ):
         slips = Desk(engine.client, store).put_all(taken.orders, repeat=repeat)
         with interruptible(engine, say) as stopped:
             newest = wait(Desk(engine.client, store), slips, pause(engine, stopped.asked.is_set))
@@ -96,7 +112,9 @@ def watch(
     folder: Annotated[Path, typer.Argument(help="The folder with the recordings, subfolders included.")],
     *,
     once: Annotated[bool, typer.Option("--once", help="Take what is there, finish it and end: for cron.")] = False,
-    poll: Annotated[float, typer.Option(help="Seconds between two looks; a file is taken after three alike.", min=0.05)] = 5.0,
+    poll: Annotated[
+        float, typer.Option(help="Seconds between two looks; a file is taken after three alike.", min=0.05)
+    ] = 5.0,
     quiet: Quiet = False,
     queue: Mapping[str, Any],
     asked: Mapping[str, Any],
@@ -114,7 +132,9 @@ def watch(
 
     wanted = request(queue, asked, retries=2, folder=folder / "transcripts")
     if wanted.outputs.folder == folder.absolute():
-        raise SettingsError(f"-o {folder}: results cannot go to the watched folder itself: choose a folder below it or elsewhere")
+        raise SettingsError(
+            f"-o {folder}: results cannot go to the watched folder itself: choose a folder below it or elsewhere"
+        )
     base, store = place(queue)
     with ExitStack() as held:
         if once:
@@ -127,7 +147,10 @@ def watch(
         with progress(quiet) as on_event:
             foresee(wanted, on_event)
         failed: list[str] = []
-        with progress(quiet) as on_event, Engine(base, store, told(queue, asked, on_event, outcomes(None, quiet, failed))) as engine:
+        with (
+            progress(quiet) as on_event,
+            Engine(base, store, told(queue, asked, on_event, outcomes(None, quiet, failed))) as engine,
+        ):
             desk = Desk(engine.client, store)
             watching = Watch(folder.absolute(), wanted, desk, Ledger.at(store.state))
             with interruptible(engine, say, terminated=0) as stopped:
@@ -153,7 +176,10 @@ def worker(*, quiet: Quiet = False, queue: Mapping[str, Any], asked: Mapping[str
 
     base, store = place(queue)
     be_nice(queue["nice"] or 0)
-    with progress(quiet) as on_event, Engine(base, store, told(queue, asked, on_event, outcomes(None, quiet))) as engine:
+    with (
+        progress(quiet) as on_event,
+        Engine(base, store, told(queue, asked, on_event, outcomes(None, quiet))) as engine,
+    ):
         if not quiet:
             say(f"waiting for work in {base.place}")
         with interruptible(engine, say, terminated=0) as stopped:

@@ -18,7 +18,9 @@ from meetsplit.pipeline.formats.control_characters import shown
 _STYLES = {"failed": "red", "cancelled": "yellow", "unfinished": "yellow", "failed before": "red"}
 
 
-def table(endings: Sequence[Ending], refused: Sequence[tuple[Path, Exception]], undelivered: Mapping[str, str]) -> Group:
+def table(
+    endings: Sequence[Ending], refused: Sequence[tuple[Path, Exception]], undelivered: Mapping[str, str]
+) -> Group:
     """One row per recording, and the sums below. ``undelivered`` holds the failed deliveries by the name of the job."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("recording", "result", "length", "people", "words", "to check", "note"):
@@ -37,7 +39,9 @@ def table(endings: Sequence[Ending], refused: Sequence[tuple[Path, Exception]], 
         counts[state] += 1
         result = ending.result
         facts = (
-            (clock(float(result["duration"])), str(result["people"]), str(result["words"]), str(result["check"])) if result else ("",) * 4
+            (clock(float(result["duration"])), str(result["people"]), str(result["words"]), str(result["check"]))
+            if result
+            else ("",) * 4
         )
         rows.add_row(str(ending.slip.order.recording), state, *facts, note, style=_STYLES.get(state))
     for path, error in refused:

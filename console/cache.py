@@ -27,7 +27,8 @@ Cache = Annotated[
 ]
 
 cache_app = typer.Typer(
-    no_args_is_help=True, help="Finished stages of earlier runs, tracks of the recordings included: what is kept, and removing it."
+    no_args_is_help=True,
+    help="Finished stages of earlier runs, tracks of the recordings included: what is kept, and removing it.",
 )
 
 
@@ -53,14 +54,20 @@ def show(*, asked: Mapping[str, Any]) -> None:
         table.add_row(kept.name, megabytes(kept.size), f"{ago(kept.age)} ago", kept.folder.name)
     if found:
         console.print(table)
-    console.print(f"{len(found)} recordings, {megabytes(sum(kept.size for kept in found))} in {folder}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{len(found)} recordings, {megabytes(sum(kept.size for kept in found))} in {folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @cache_app.command("clear")
 @asking("cache_dir")
 def clear(
     *,
-    older_than: Annotated[float, typer.Option(help="Only what was last used more than this many days ago.", min=0)] = 0.0,
+    older_than: Annotated[
+        float, typer.Option(help="Only what was last used more than this many days ago.", min=0)
+    ] = 0.0,
     asked: Mapping[str, Any],
 ) -> None:
     """Remove kept stages and tracks; transcripts and results that were written elsewhere stay."""
@@ -74,7 +81,8 @@ def clear(
 def prune(
     *,
     older_than: Annotated[
-        float | None, typer.Option(help="Remove what was last used more than this many days ago. (default: --cache-age)", min=0)
+        float | None,
+        typer.Option(help="Remove what was last used more than this many days ago. (default: --cache-age)", min=0),
     ] = None,
     asked: Mapping[str, Any],
 ) -> None:
@@ -84,7 +92,11 @@ def prune(
 
     settings, _ = settle(asked, ())
     age = days_or_none(settings.cache_age if older_than is None else older_than, "--older-than")
-    tell_cleared(run_cache.prune(run_cache.runs_folder(settings), size=size_or_none(settings.cache_size, "--cache-size"), age=age))
+    tell_cleared(
+        run_cache.prune(
+            run_cache.runs_folder(settings), size=size_or_none(settings.cache_size, "--cache-size"), age=age
+        )
+    )
 
 
 def tell_cleared(done: ClearResult) -> None:
@@ -100,9 +112,13 @@ def tell_cleared(done: ClearResult) -> None:
 
 @asking()
 def rediarize(
-    source: Annotated[list[Path], typer.Argument(help="Transcripts (JSON) or the recordings they belong to.", show_default=False)],
+    source: Annotated[
+        list[Path], typer.Argument(help="Transcripts (JSON) or the recordings they belong to.", show_default=False)
+    ],
     *,
-    audio: Annotated[Path | None, typer.Option(help="The recording, where it does not lie beside the transcript.")] = None,
+    audio: Annotated[
+        Path | None, typer.Option(help="The recording, where it does not lie beside the transcript.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")] = False,
     asked: Mapping[str, Any],
 ) -> None:
@@ -127,7 +143,9 @@ def rediarize(
     if audio is not None and len(source) > 1:
         raise SettingsError("--audio belongs to one transcript: give one at a time")
     if asked.get("transcriber", "script") != "script" or "script" in asked:
-        raise SettingsError("rediarize keeps the transcript's words: drop --transcriber and --script, or use `meetsplit run`")
+        raise SettingsError(
+            "rediarize keeps the transcript's words: drop --transcriber and --script, or use `meetsplit run`"
+        )
     wanted = {"output_dir": Path(), "separate": "off"} | dict(asked)
     with Reporter(Terminal(stderr=True), quiet=quiet) as on_event:
         for given in source:
@@ -139,13 +157,20 @@ def rediarize(
                 stem = safe_stem(f"{transcript.stem}-rediarized")
                 plain = wish(recording, outputs)
                 inputs = (*plain.inputs, transcript, *given_files(asked, source))
-                wished = dataclasses.replace(plain, base=stem, first=stem, extension="", parent="", inputs=inputs, note=None)
+                wished = dataclasses.replace(
+                    plain, base=stem, first=stem, extension="", parent="", inputs=inputs, note=None
+                )
                 with (
                     ResultsFolder(outputs.folder).reservation(wished) as reserved,
                     open_cache(recording, settings, on_event=on_event) as kept,
                 ):
                     written = file_away(
-                        Pipeline(settings, on_event=on_event), recording, outputs, reserved, open_cache=kept, on_event=on_event
+                        Pipeline(settings, on_event=on_event),
+                        recording,
+                        outputs,
+                        reserved,
+                        open_cache=kept,
+                        on_event=on_event,
                     )
             summary(Terminal(), recording, written)
             if written.place.why is not None:

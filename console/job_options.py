@@ -29,7 +29,11 @@ _QUEUE, _AFTER, _WHICH = "The queue", "When a recording is done", "Which files"
 def _options(  # noqa: PLR0913 - a table of options in the shape that typer reads
     state_dir: Annotated[
         Path | None,
-        typer.Option(envvar="MEETSPLIT_STATE", help="Folder of the jobs. (default: ~/.local/state/meetsplit)", rich_help_panel=_QUEUE),
+        typer.Option(
+            envvar="MEETSPLIT_STATE",
+            help="Folder of the jobs. (default: ~/.local/state/meetsplit)",
+            rich_help_panel=_QUEUE,
+        ),
     ] = None,
     database: Annotated[
         str | None,
@@ -40,9 +44,14 @@ def _options(  # noqa: PLR0913 - a table of options in the shape that typer read
         ),
     ] = None,
     priority: Annotated[str, typer.Option(help="high, normal or low.", rich_help_panel=_QUEUE)] = "normal",
-    retries: Annotated[int | None, typer.Option(help="Try a failing recording again this often.", min=0, rich_help_panel=_QUEUE)] = None,
+    retries: Annotated[
+        int | None, typer.Option(help="Try a failing recording again this often.", min=0, rich_help_panel=_QUEUE)
+    ] = None,
     retry_delay: Annotated[
-        float, typer.Option(help="Seconds before the first retry; four times as long each time.", min=0, rich_help_panel=_QUEUE)
+        float,
+        typer.Option(
+            help="Seconds before the first retry; four times as long each time.", min=0, rich_help_panel=_QUEUE
+        ),
     ] = 60.0,
     on_done: Annotated[
         str | None,
@@ -55,26 +64,39 @@ def _options(  # noqa: PLR0913 - a table of options in the shape that typer read
     on_done_env: Annotated[
         list[str] | None,
         typer.Option(
-            help="Secret variable that the command inherits, such as HF_TOKEN; may be repeated. (default: none)", rich_help_panel=_AFTER
+            help="Secret variable that the command inherits, such as HF_TOKEN; may be repeated. (default: none)",
+            rich_help_panel=_AFTER,
         ),
     ] = None,
-    on_done_timeout: Annotated[float, typer.Option(help="Seconds that the command may take.", min=1, rich_help_panel=_AFTER)] = 60.0,
+    on_done_timeout: Annotated[
+        float, typer.Option(help="Seconds that the command may take.", min=1, rich_help_panel=_AFTER)
+    ] = 60.0,
     webhook: Annotated[
         str | None,
-        typer.Option(help="Address to send JSON to; signed if MEETSPLIT_WEBHOOK_SECRET is set.", rich_help_panel=_AFTER),
+        typer.Option(
+            help="Address to send JSON to; signed if MEETSPLIT_WEBHOOK_SECRET is set.", rich_help_panel=_AFTER
+        ),
     ] = None,
     move_done: Annotated[
-        Path | None, typer.Option(help="Move finished recordings here. Without it, they stay untouched.", rich_help_panel=_AFTER)
+        Path | None,
+        typer.Option(help="Move finished recordings here. Without it, they stay untouched.", rich_help_panel=_AFTER),
     ] = None,
     include: Annotated[
-        list[str] | None, typer.Option(help='Names that count, "*.m4a"; may be repeated. (default: known suffixes)', rich_help_panel=_WHICH)
+        list[str] | None,
+        typer.Option(
+            help='Names that count, "*.m4a"; may be repeated. (default: known suffixes)', rich_help_panel=_WHICH
+        ),
     ] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="Names that do not; may be repeated.", rich_help_panel=_WHICH)] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Names that do not; may be repeated.", rich_help_panel=_WHICH)
+    ] = None,
     max_memory: Annotated[
-        str | None, typer.Option(help="Begin no recording while this process holds more than, say, 8GB.", rich_help_panel=_QUEUE)
+        str | None,
+        typer.Option(help="Begin no recording while this process holds more than, say, 8GB.", rich_help_panel=_QUEUE),
     ] = None,
     nice: Annotated[
-        int | None, typer.Option(help="Leave the processor to others: 0 (not) to 19.", min=0, max=19, rich_help_panel=_QUEUE)
+        int | None,
+        typer.Option(help="Leave the processor to others: 0 (not) to 19.", min=0, max=19, rich_help_panel=_QUEUE),
     ] = None,
 ) -> None:
     """Every option of the queue."""

@@ -30,7 +30,9 @@ Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 @queueing("state_dir", "database")
 def list_jobs(
     *,
-    state: Annotated[str | None, typer.Option(help="Only waiting, running, interrupted, done, failed or cancelled ones.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only waiting, running, interrupted, done, failed or cancelled ones.")
+    ] = None,
     limit: Annotated[int, typer.Option(help="At most this many, the newest; 0 for all.", min=0)] = 0,
     as_json: Json = False,
     queue: Mapping[str, Any],
@@ -72,7 +74,10 @@ def list_jobs(
 @jobs_app.command("show")
 @queueing("state_dir", "database")
 def show(
-    name: Annotated[str, typer.Argument(help="The job, by the beginning of its name.")], *, as_json: Json = False, queue: Mapping[str, Any]
+    name: Annotated[str, typer.Argument(help="The job, by the beginning of its name.")],
+    *,
+    as_json: Json = False,
+    queue: Mapping[str, Any],
 ) -> None:
     """Show everything about one job."""
     from meetsplit.jobs.database import client
@@ -85,7 +90,12 @@ def show(
         row = named(opened, store, name, dead=own.dead)
         steps = [step["function_name"] for step in opened.list_workflow_steps(row.job) if step["error"] is None]
         told = [dataclasses.asdict(attempt) for attempt in attempts(opened, row.job)]
-    facts = {**row.to_json(), "finished": steps, "attempts": told, "job_folder": str(store.folder(row.job.partition(".")[0]))}
+    facts = {
+        **row.to_json(),
+        "finished": steps,
+        "attempts": told,
+        "job_folder": str(store.folder(row.job.partition(".")[0])),
+    }
     if as_json:
         print_json(facts)
         return
@@ -103,7 +113,10 @@ def show(
 @jobs_app.command("cancel")
 @queueing("state_dir", "database")
 def cancel(
-    names: Names = None, *, every: Annotated[bool, typer.Option("--all", help="All that have not ended.")] = False, queue: Mapping[str, Any]
+    names: Names = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All that have not ended.")] = False,
+    queue: Mapping[str, Any],
 ) -> None:
     """Cancel jobs: waiting ones at once, running ones at their next sign of life. Finished stages are kept."""
     from meetsplit.jobs import status
@@ -118,7 +131,10 @@ def cancel(
 @jobs_app.command("retry")
 @queueing("state_dir", "database")
 def retry(
-    names: Names = None, *, failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False, queue: Mapping[str, Any]
+    names: Names = None,
+    *,
+    failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
+    queue: Mapping[str, Any],
 ) -> None:
     """Queue failed or cancelled jobs again; they go on at the stage where they ended."""
     from meetsplit.jobs import status

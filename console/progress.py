@@ -37,7 +37,9 @@ class Reporter:
             self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bars is not None:
             self._bars.stop()
 
@@ -63,7 +65,9 @@ class Reporter:
                 bars.update(self._task(stage, bars), total=1, completed=1, note=shown(summary))
                 del self._tasks[stage]
             case Notice(text, stage):
-                self._console.print(f"note: {f'{stage}: ' if stage else ''}{text}", style="yellow", highlight=False, markup=False)
+                self._console.print(
+                    f"note: {f'{stage}: ' if stage else ''}{text}", style="yellow", highlight=False, markup=False
+                )
 
     def _task(self, stage: str, bars: Progress) -> TaskID:
         if stage not in self._tasks:

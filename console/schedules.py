@@ -16,7 +16,9 @@ from meetsplit.console.cache import print_line, wide
 from meetsplit.console.job_options import place, queueing, request
 from meetsplit.console.options import asking
 
-schedule_app = typer.Typer(no_args_is_help=True, help="Look into folders at set times; `meetsplit worker` has to be running.")
+schedule_app = typer.Typer(
+    no_args_is_help=True, help="Look into folders at set times; `meetsplit worker` has to be running."
+)
 Name = Annotated[str, typer.Argument(help="The schedule's name.")]
 
 
@@ -29,7 +31,9 @@ def add(  # noqa: PLR0913 - a command's own options
     cron: Annotated[str, typer.Option(help='minute hour day month weekday: "0 2 * * *" is every night at two.')],
     folder: Annotated[Path, typer.Option(help="The folder with the recordings, subfolders included.")],
     timezone: Annotated[str | None, typer.Option(help="Europe/Berlin, for instance. (default: this machine's)")] = None,
-    backfill: Annotated[bool, typer.Option("--backfill/--no-backfill", help="Catch up on runs missed while no worker ran.")] = True,
+    backfill: Annotated[
+        bool, typer.Option("--backfill/--no-backfill", help="Catch up on runs missed while no worker ran.")
+    ] = True,
     queue: Mapping[str, Any],
     asked: Mapping[str, Any],
 ) -> None:
@@ -47,7 +51,9 @@ def add(  # noqa: PLR0913 - a command's own options
 
 @schedule_app.command("list")
 @queueing("state_dir", "database")
-def list_schedules(*, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False, queue: Mapping[str, Any]) -> None:
+def list_schedules(
+    *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False, queue: Mapping[str, Any]
+) -> None:
     """List the schedules with their last run and their next."""
     from meetsplit.console.jobs import print_json
     from meetsplit.jobs.database import NoQueue, client
@@ -60,7 +66,9 @@ def list_schedules(*, as_json: Annotated[bool, typer.Option("--json", help="For 
     except NoQueue:
         found = ()
     if as_json:
-        print_json([{**dataclasses.asdict(table), "last": _iso(table.last), "next": _iso(table.next)} for table in found])
+        print_json(
+            [{**dataclasses.asdict(table), "last": _iso(table.last), "next": _iso(table.next)} for table in found]
+        )
         return
     if not found:
         print_line("there are no schedules; `meetsplit schedule add` makes one")

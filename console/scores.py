@@ -14,11 +14,16 @@ from meetsplit.pipeline.formats.control_characters import json_escaped
 
 def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer reads
     hypotheses: Annotated[
-        list[Path], typer.Argument(help="Transcripts or turns: JSON (ours, WhisperX), STM, SegLST, RTTM.", show_default=False)
+        list[Path],
+        typer.Argument(help="Transcripts or turns: JSON (ours, WhisperX), STM, SegLST, RTTM.", show_default=False),
     ],
     *,
-    ref: Annotated[list[Path], typer.Option(help="The truth: RTTM, STM or SegLST; may be repeated.", show_default=False)],
-    stems: Annotated[Path | None, typer.Option(help="True voices, STEMS/<recording>/<speaker>.wav, to score our tracks with.")] = None,
+    ref: Annotated[
+        list[Path], typer.Option(help="The truth: RTTM, STM or SegLST; may be repeated.", show_default=False)
+    ],
+    stems: Annotated[
+        Path | None, typer.Option(help="True voices, STEMS/<recording>/<speaker>.wav, to score our tracks with.")
+    ] = None,
     uem: Annotated[Path | None, typer.Option(help="The stretches to score.")] = None,
     collar: Annotated[float, typer.Option(help="Seconds around turn edges that DER leaves out, on each side.")] = 0.0,
     skip_overlap: Annotated[bool, typer.Option("--skip-overlap", help="DER leaves out overlapped speech.")] = False,

@@ -52,7 +52,9 @@ def to_check(transcript: Transcript) -> str | None:
     doubtful = [segment for segment in transcript.segments if segment.review]
     if not doubtful:
         return None
-    shown = ", ".join(f"{clock(s.span.start)} {transcript.name_of(s.speaker)} ({', '.join(s.review)})" for s in doubtful[:_SHOWN])
+    shown = ", ".join(
+        f"{clock(s.span.start)} {transcript.name_of(s.speaker)} ({', '.join(s.review)})" for s in doubtful[:_SHOWN]
+    )
     more = f" and {len(doubtful) - _SHOWN} more" if len(doubtful) > _SHOWN else ""
     stretches = "stretch" if len(doubtful) == 1 else "stretches"
     return f"{len(doubtful)} {stretches} to check: {shown}{more}"

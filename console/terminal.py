@@ -19,8 +19,12 @@ from meetsplit.pipeline.formats.control_characters import shown
 class Terminal(Console):
     """A Rich console that sends no control character but Rich's own."""
 
-    def __init__(self, *, stderr: bool = False, width: int | None = None, soft_wrap: bool = False, **others: Any) -> None:
-        super().__init__(stderr=stderr, width=width, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False, **others)
+    def __init__(
+        self, *, stderr: bool = False, width: int | None = None, soft_wrap: bool = False, **others: Any
+    ) -> None:
+        super().__init__(
+            stderr=stderr, width=width, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False, **others
+        )
 
     def render_str(self, text: str, **how: Any) -> Text:
         """Text as Rich lays it out: control characters are written out before widths are counted."""

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def told(
-    queue: Mapping[str, Any], asked: Mapping[str, Any], on_event: EventListener, finished: Callable[[str, Order, str | None], None]
+    queue: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    on_event: EventListener,
+    finished: Callable[[str, Order, str | None], None],
 ) -> Worker:
     """What a worker of this process is told."""
     from meetsplit.console.options import settle
@@ -85,7 +88,9 @@ def progress(quiet: bool) -> Reporter:
     return Reporter(Terminal(stderr=True), quiet=quiet)
 
 
-def outcomes(total: int | None, quiet: bool, failed: list[str] | None = None) -> Callable[[str, Order, str | None], None]:
+def outcomes(
+    total: int | None, quiet: bool, failed: list[str] | None = None
+) -> Callable[[str, Order, str | None], None]:
     """Says how each job ended, and keeps the failed ones."""
     count: list[str] = []
 
@@ -96,7 +101,9 @@ def outcomes(total: int | None, quiet: bool, failed: list[str] | None = None) ->
         if error is not None:
             say(f"failed: {order.recording}: {error}")
         elif not quiet:
-            say(f"done{f' {len(count)} of {total}' if total else ''}: {order.recording} → {order.outputs.folder / order.stem}.*")
+            say(
+                f"done{f' {len(count)} of {total}' if total else ''}: {order.recording} → {order.outputs.folder / order.stem}.*"
+            )
 
     return hear
 
@@ -117,7 +124,9 @@ def news(engine: Engine, jobs: Iterable[str], pause: Callable[[], bool]) -> None
     """Let commands and webhooks of these jobs be told before the process ends."""
     asked = [f"{job}.news" for job in jobs]
     while asked:
-        found = engine.client.list_workflows(workflow_ids=asked, status=["ENQUEUED", "PENDING"], load_input=False, load_output=False)
+        found = engine.client.list_workflows(
+            workflow_ids=asked, status=["ENQUEUED", "PENDING"], load_input=False, load_output=False
+        )
         asked = [workflow.workflow_id for workflow in found]
         if asked and not pause():
             return
@@ -128,7 +137,9 @@ def left_over(delays: Mapping[str, float]) -> None:
     if delays:
         many = "1 recording that failed is" if len(delays) == 1 else f"{len(delays)} recordings that failed are"
         seconds = max(0.0, min(delays.values()))
-        say(f"note: {many} tried again by the next `meetsplit watch` or `meetsplit worker`, in {seconds:.0f} s at the earliest")
+        say(
+            f"note: {many} tried again by the next `meetsplit watch` or `meetsplit worker`, in {seconds:.0f} s at the earliest"
+        )
 
 
 def watch_on(look: Callable[[], Any], pause: Callable[[], bool]) -> None:
@@ -148,7 +159,9 @@ def noted(complaints: Sequence[str], unsettled: int) -> None:
     for complaint in complaints:
         say(f"note: {complaint}")
     if unsettled:
-        say(f"note: {unsettled} {'file is' if unsettled == 1 else 'files are'} still being written to and left for the next time")
+        say(
+            f"note: {unsettled} {'file is' if unsettled == 1 else 'files are'} still being written to and left for the next time"
+        )
 
 
 def say(text: str) -> None:

@@ -70,7 +70,9 @@ def database(asked: str | None, store: Store) -> Database:
     """The database that was asked for, else SQLite in the state folder. Raises `SettingsError`."""
     if asked is None:
         if "?" in str(store.database):
-            raise SettingsError(f"--state-dir {store.state}: SQLite cannot work below a folder with a question mark in its name")
+            raise SettingsError(
+                f"--state-dir {store.state}: SQLite cannot work below a folder with a question mark in its name"
+            )
         return Database(f"sqlite:///{store.database.absolute()}", store.database.absolute())
     if not asked.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
         raise SettingsError("--database takes postgresql://user@host/name; leave it out for SQLite in the state folder")
@@ -185,7 +187,9 @@ def explained(base: Database, store: Store) -> Iterator[None]:
     except (SQLAlchemyError, sqlite3.Error, error.DBOSException) as failure:
         cause = getattr(failure, "orig", None) or failure
         if isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
-            raise NoQueue(f"{base.place}: there are no jobs yet; `meetsplit batch` or `meetsplit watch` makes some") from failure
+            raise NoQueue(
+                f"{base.place}: there are no jobs yet; `meetsplit batch` or `meetsplit watch` makes some"
+            ) from failure
         said = " ".join(str(cause).split())
         raise JobError(_sentence(said, base, store)) from failure
 
@@ -195,7 +199,10 @@ def _sentence(said: str, base: Database, store: Store) -> str:
         return f"the queue at {base.place} cannot be used: {without_password(said, base.url)}"
     if "locked" in said or "busy" in said:
         return f"{base.file}: another program has held the queue's database for half a minute; close it and try again"
-    if any(word in said.lower() for word in ("malformed", "not a database", "corrupt", "page", "rowid", "index", "freelist", "tree")):
+    if any(
+        word in said.lower()
+        for word in ("malformed", "not a database", "corrupt", "page", "rowid", "index", "freelist", "tree")
+    ):
         return (
             f"{base.file}: the queue's database is damaged ({said}). The jobs' folders under {store.state / 'jobs'} are readable and "
             "finished stages are kept: move the database away and queue the recordings again"

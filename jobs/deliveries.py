@@ -66,7 +66,9 @@ def failures(client: DBOSClient, jobs: Iterable[str]) -> dict[str, str]:
         for found in client.list_workflows(workflow_ids=asked[at : at + 500], load_input=False):
             if _state(found) == "failed":
                 said = [delivery.answer for delivery in _deliveries(found) if not delivery.delivered]
-                failed[found.workflow_id.removesuffix(".news")] = "; ".join(said) or str(found.error or "the delivery failed")
+                failed[found.workflow_id.removesuffix(".news")] = "; ".join(said) or str(
+                    found.error or "the delivery failed"
+                )
     return failed
 
 
@@ -77,7 +79,9 @@ def attempts(client: DBOSClient, job: str) -> tuple[Attempt, ...]:
         if step["function_name"] in KINDS:
             failure = step["error"]
             answer = str(failure if failure is not None else step["output"])
-            made.append(Attempt(step["function_name"], (step["completed_at_epoch_ms"] or 0) / 1000, failure is None, answer))
+            made.append(
+                Attempt(step["function_name"], (step["completed_at_epoch_ms"] or 0) / 1000, failure is None, answer)
+            )
     return tuple(made)
 
 

@@ -146,7 +146,9 @@ def _globbed(pattern: str) -> list[Path]:
 
 def _walk(folder: Path, patterns: Patterns, complaints: list[str]) -> list[Path]:
     def complain(error: OSError) -> None:
-        complaints.append(f"{shown(str(error.filename))}: cannot be looked into: {error.strerror}; what lies there is left out")
+        complaints.append(
+            f"{shown(str(error.filename))}: cannot be looked into: {error.strerror}; what lies there is left out"
+        )
 
     apart = {place.absolute() for place in patterns.apart}
     found: list[Path] = []

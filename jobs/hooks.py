@@ -103,7 +103,9 @@ def names(given: Sequence[str]) -> tuple[str, ...]:
     """The names of environment variables that a command may inherit though they hold secrets. Raises `SettingsError`."""
     for name in given:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise SettingsError(f"--on-done-env {name.partition('=')[0]}: the name of an environment variable is needed, such as HF_TOKEN")
+            raise SettingsError(
+                f"--on-done-env {name.partition('=')[0]}: the name of an environment variable is needed, such as HF_TOKEN"
+            )
     return tuple(dict.fromkeys(given))
 
 
@@ -113,7 +115,9 @@ def environment(news: Mapping[str, Any], inherited: Sequence[str] = ()) -> dict[
     return kept | {f"MEETSPLIT_{name.upper()}": _value(news, name) for name in VALUES}
 
 
-def run(command: Sequence[str], news: Mapping[str, Any], *, patience: float = 60.0, inherited: Sequence[str] = ()) -> str:
+def run(
+    command: Sequence[str], news: Mapping[str, Any], *, patience: float = 60.0, inherited: Sequence[str] = ()
+) -> str:
     """Run the command with the `VALUES` in place of ``{status}`` and so on, and in its environment.
 
     The news are on its standard input as JSON. The command is done when it ends itself: what it left in the background goes

@@ -116,7 +116,9 @@ class Order:
         except MeetsplitError:
             raise
         except (KeyError, TypeError, ValueError) as error:
-            raise JobError(f"a job of another version of meetsplit cannot be understood ({error!r}): queue its recording again") from error
+            raise JobError(
+                f"a job of another version of meetsplit cannot be understood ({error!r}): queue its recording again"
+            ) from error
 
 
 def anchored(settings: Settings) -> Settings:

@@ -50,10 +50,16 @@ class Store:
         try:
             for folder in (self.state, self.state / "jobs", self.state / "workers"):
                 folder.mkdir(parents=True, exist_ok=True, mode=files.PRIVATE_FOLDER)
-            for path in (self.state / "jobs", self.state / "workers", *(path for path in self.state.iterdir() if path.is_file())):
+            for path in (
+                self.state / "jobs",
+                self.state / "workers",
+                *(path for path in self.state.iterdir() if path.is_file()),
+            ):
                 files.make_private(path)
         except OSError as error:
-            raise JobError(f"{self.state}: jobs cannot be kept there: {error.strerror}; choose another --state-dir") from error
+            raise JobError(
+                f"{self.state}: jobs cannot be kept there: {error.strerror}; choose another --state-dir"
+            ) from error
         return self
 
     @property
@@ -93,7 +99,9 @@ class Store:
         except OSError as error:
             with suppress(OSError):
                 files.remove(part)
-            raise OutputError(f"{part}: cannot be written: {error.strerror}; make room on the disk of {self.state}") from error
+            raise OutputError(
+                f"{part}: cannot be written: {error.strerror}; make room on the disk of {self.state}"
+            ) from error
 
     def fail(self, key: str, sentence: str) -> str | None:
         """Keep why the last attempt failed; why it could not be kept, where it could not: the database has it, too."""

@@ -116,7 +116,9 @@ class PostgresLease:
                 return False
             self._held.execute("SELECT pg_advisory_unlock(%s)", (_number(worker),))
         except psycopg.Error as error:
-            raise JobError(f"the queue at {self._base.place} cannot be reached: {without_password(str(error), self._base.url)}") from error
+            raise JobError(
+                f"the queue at {self._base.place} cannot be reached: {without_password(str(error), self._base.url)}"
+            ) from error
         return True
 
     def close(self) -> None:
@@ -126,7 +128,11 @@ class PostgresLease:
     def _connected(self) -> psycopg.Connection[tuple[bool]]:
         try:
             connection = psycopg.connect(self._base.url, autocommit=True, connect_timeout=10)
-            for setting, value in (("tcp_keepalives_idle", 5), ("tcp_keepalives_interval", 5), ("tcp_keepalives_count", 3)):
+            for setting, value in (
+                ("tcp_keepalives_idle", 5),
+                ("tcp_keepalives_interval", 5),
+                ("tcp_keepalives_count", 3),
+            ):
                 connection.execute(f"SELECT set_config('{setting}', '{value}', false)")
             for _ in range(50):  # another worker that asks whether we live holds the lock for a moment
                 row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_number(self.worker),)).fetchone()

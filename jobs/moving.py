@@ -40,7 +40,9 @@ def move_finished(order: Order, folder: Path) -> Path | None:
             else:
                 return target
     except OSError as error:
-        raise OutputError(f"{recording}: cannot be moved to {target}: {error.strerror or error}; its results are written") from error
+        raise OutputError(
+            f"{recording}: cannot be moved to {target}: {error.strerror or error}; its results are written"
+        ) from error
 
 
 def _temporary(order: Order, folder: Path) -> Path:

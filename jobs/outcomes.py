@@ -28,7 +28,9 @@ class Ending:
         return self.state in ("failed", "cancelled", "unfinished")
 
 
-def wait(desk: Desk, slips: Iterable[Slip], pause: Callable[[], bool], *, within: float | None = None) -> dict[str, str]:
+def wait(
+    desk: Desk, slips: Iterable[Slip], pause: Callable[[], bool], *, within: float | None = None
+) -> dict[str, str]:
     """Wait until every job and its repeats have ended; ``pause`` passes the time, False gives up.
 
     With ``within``, a repeat that is due in more than so many seconds is not waited for: it stays in the queue.
@@ -58,7 +60,10 @@ def endings(client: DBOSClient, slips: Iterable[Slip], newest: Mapping[str, str]
     names = list({newest.get(slip.job, slip.job) for slip in listed})
     known: dict[str, Any] = {}
     for at in range(0, len(names), 500):
-        known.update((found.workflow_id, found) for found in client.list_workflows(workflow_ids=names[at : at + 500], load_input=False))
+        known.update(
+            (found.workflow_id, found)
+            for found in client.list_workflows(workflow_ids=names[at : at + 500], load_input=False)
+        )
     found: list[Ending] = []
     for slip in listed:
         workflow = known.get(newest.get(slip.job, slip.job))

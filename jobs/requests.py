@@ -31,7 +31,9 @@ class Request:
     def order(self, found: Found, content: str, stem: str) -> Order:
         """The order for one recording; results of a subfolder's recordings go to a subfolder of the same name."""
         outputs = dataclasses.replace(self.outputs, folder=self.outputs.folder / found.below)
-        return Order(found.path, content, self.settings, outputs, self.outputs.folder, stem, self.priority, self.afterwards)
+        return Order(
+            found.path, content, self.settings, outputs, self.outputs.folder, stem, self.priority, self.afterwards
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The request for the database: an order without a recording, and the patterns."""

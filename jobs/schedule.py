@@ -102,7 +102,9 @@ def next_run(cron: str, zone: str, after: datetime) -> datetime:
     if _RANDOM.search(cron):
         raise SettingsError(f'--cron "{cron}": R stands for random times; write fixed ones')
     if not croniter.is_valid(cron, second_at_beginning=True):
-        raise SettingsError(f'--cron "{cron}": five fields are needed, minute hour day month weekday: "0 2 * * *" is every night at two')
+        raise SettingsError(
+            f'--cron "{cron}": five fields are needed, minute hour day month weekday: "0 2 * * *" is every night at two'
+        )
     try:
         following: datetime = croniter(cron, start, second_at_beginning=True).get_next(datetime)
     except (CroniterError, ValueError, OverflowError) as failure:
@@ -157,7 +159,9 @@ def isolate(client: DBOSClient) -> tuple[str, ...]:
         if table.problem is not None:
             if not table.paused:
                 client.pause_schedule(table.name)
-            sentences.append(f"schedule {table.name} never runs: {table.problem}; `meetsplit schedule remove {table.name}` removes it")
+            sentences.append(
+                f"schedule {table.name} never runs: {table.problem}; `meetsplit schedule remove {table.name}` removes it"
+            )
     return tuple(sentences)
 
 
@@ -191,7 +195,9 @@ def remove(client: DBOSClient, name: str) -> None:
 
 def scan(client: DBOSClient, context: Mapping[str, Any], store: Store, wait: Callable[[], bool]) -> dict[str, Any]:
     """One run of a schedule: queue what is new in its folder and has held still; what came of it."""
-    watch = Watch(Path(context["folder"]), Request.from_json(context["request"]), Desk(client, store), Ledger.at(store.state))
+    watch = Watch(
+        Path(context["folder"]), Request.from_json(context["request"]), Desk(client, store), Ledger.at(store.state)
+    )
     look = watch.once(wait)
     return {
         "queued": [slip.job for slip in look.slips if slip.outcome == "queued"],

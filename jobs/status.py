@@ -58,7 +58,9 @@ Dead: TypeAlias = Callable[[str], bool]
 """Whether the worker of that name lives no more."""
 
 
-def rows(client: DBOSClient, store: Store, *, prefix: str | None = None, dead: Dead = lambda worker: False) -> tuple[Row, ...]:
+def rows(
+    client: DBOSClient, store: Store, *, prefix: str | None = None, dead: Dead = lambda worker: False
+) -> tuple[Row, ...]:
     """Every order's newest job, oldest first; those whose name begins with ``prefix``."""
     newest: dict[str, Any] = {}
     for workflow in client.list_workflows(name=WORKFLOW, workflow_id_prefix=prefix):
@@ -67,14 +69,19 @@ def rows(client: DBOSClient, store: Store, *, prefix: str | None = None, dead: D
             newest[key] = workflow
     told = deliveries.states(client, prefix=prefix)
     ordered = sorted(newest.values(), key=lambda workflow: workflow.created_at or 0)
-    return tuple(dataclasses.replace(_row(workflow, store, dead), delivery=told.get(workflow.workflow_id)) for workflow in ordered)
+    return tuple(
+        dataclasses.replace(_row(workflow, store, dead), delivery=told.get(workflow.workflow_id))
+        for workflow in ordered
+    )
 
 
 def named(client: DBOSClient, store: Store, name: str, *, dead: Dead = lambda worker: False) -> Row:
     """The one job whose name begins with ``name``. Raises `JobError` where there is none, or more than one."""
     found = rows(client, store, prefix=name, dead=dead)
     if len(found) != 1:
-        raise JobError(f"{name}: {'no job' if not found else f'{len(found)} jobs'} of that name; `meetsplit jobs list` shows them")
+        raise JobError(
+            f"{name}: {'no job' if not found else f'{len(found)} jobs'} of that name; `meetsplit jobs list` shows them"
+        )
     return found[0]
 
 

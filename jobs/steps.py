@@ -60,7 +60,8 @@ class Listener:
     def _report(self, done: float) -> None:
         self.reported = time.monotonic()
         self.store.report(
-            self.key, {"stage": self.stage, "done": done, "total": self.total, "seconds": round(self.reported - self.began, 3)}
+            self.key,
+            {"stage": self.stage, "done": done, "total": self.total, "seconds": round(self.reported - self.began, 3)},
         )
 
 
@@ -88,7 +89,11 @@ class Workshop:
             if name == "write":
                 return self._write(order, job, listener)
             run = self._run[1] if self._run is not None and self._run[0] == job else self._begin(order, job)
-            stage: Callable[[], object] = {"diarize": run.diarize, "separate": run.separate, "transcribe": run.transcribe}[name]
+            stage: Callable[[], object] = {
+                "diarize": run.diarize,
+                "separate": run.separate,
+                "transcribe": run.transcribe,
+            }[name]
             stage()
         finally:
             self._heard = ignore_events
@@ -107,7 +112,13 @@ class Workshop:
         """Check the recording and open its run."""
         key = job.partition(".")[0]
         _same(order)
-        check_disks(order.recording, order.settings, order.outputs, self._store.folder(key), elsewhere="--output-dir or --state-dir")
+        check_disks(
+            order.recording,
+            order.settings,
+            order.outputs,
+            self._store.folder(key),
+            elsewhere="--output-dir or --state-dir",
+        )
         run = self._loaded(order.settings).open(order.recording, StageCache(self._store.folder(key), self._relay))
         self._run = job, run
         return run
@@ -140,7 +151,9 @@ class Workshop:
         _same(order)
         pipeline, open_cache = self._loaded(order.settings), StageCache(self._store.folder(key), on_event)
         with ResultsFolder(order.outputs.folder).reservation(order.wish(), before=lambda: _same(order)) as reserved:
-            written = file_away(pipeline, order.recording, order.outputs, reserved, open_cache=open_cache, on_event=on_event)
+            written = file_away(
+                pipeline, order.recording, order.outputs, reserved, open_cache=open_cache, on_event=on_event
+            )
         transcript, place = written.transcript, written.place
         return {
             "stem": place.stem,
@@ -178,4 +191,6 @@ def _same(order: Order) -> None:
             raise AudioError(f"{order.recording}: is no longer there; put it back, or cancel the job") from error
         raise
     if content != order.content:
-        raise AudioError(f"{order.recording}: has changed since it was queued; queue it again when nothing writes to it any more")
+        raise AudioError(
+            f"{order.recording}: has changed since it was queued; queue it again when nothing writes to it any more"
+        )

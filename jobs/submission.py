@@ -78,7 +78,9 @@ class Desk:
         asked, now = list(jobs), time.time()
         left: dict[str, float] = {}
         for at in range(0, len(asked), 500):
-            found = self._client.list_workflows(workflow_ids=asked[at : at + 500], status="DELAYED", load_input=False, load_output=False)
+            found = self._client.list_workflows(
+                workflow_ids=asked[at : at + 500], status="DELAYED", load_input=False, load_output=False
+            )
             left |= {workflow.workflow_id: (workflow.delay_until_epoch_ms or 0) / 1000 - now for workflow in found}
         return left
 

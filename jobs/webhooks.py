@@ -45,7 +45,9 @@ def address(url: str) -> str:
     except ValueError as error:
         raise SettingsError("--webhook: host, port (1-65535) or brackets of the address are wrong") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"--webhook {parts.scheme or url.partition('/')[0]}: an address like https://example.org/hook is needed")
+        raise SettingsError(
+            f"--webhook {parts.scheme or url.partition('/')[0]}: an address like https://example.org/hook is needed"
+        )
     if "@" in parts.netloc:
         raise SettingsError(
             f"--webhook {parts.hostname}: a user name and password in the address are not sent; put a token into its path or query, "
@@ -83,7 +85,11 @@ def post(url: str, news: Mapping[str, Any], *, secret: str | None, deadline: flo
     except SettingsError as error:  # queued by an earlier version, which did not look
         raise JobError(str(error)) from error
     body = json.dumps(news).encode()
-    headers = {"Content-Type": "application/json", "User-Agent": "meetsplit", "X-Meetsplit-Delivery": str(news.get("job", ""))}
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "meetsplit",
+        "X-Meetsplit-Delivery": str(news.get("job", "")),
+    }
     if secret:
         headers["X-Meetsplit-Signature"] = signature(body, secret, int(time.time()))
     host = urlsplit(checked).hostname
@@ -129,7 +135,9 @@ class _Delivery:
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
         return late
 
-    def connection(self, kind: type[http.client.HTTPConnection], host: str, **options: Any) -> http.client.HTTPConnection:
+    def connection(
+        self, kind: type[http.client.HTTPConnection], host: str, **options: Any
+    ) -> http.client.HTTPConnection:
         """A connection that can be shut down from here, and that is not used where it comes about after the deadline."""
         made = kind(host, **options)
         connect = made.connect
@@ -184,7 +192,13 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """The news of a recording go to the address that was asked for and to no other."""
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
     ) -> urllib.request.Request | None:
         """No request: the redirect is the answer, and an error."""
         return None

@@ -86,11 +86,16 @@ class Engine:
         self._lease = lease(self._base, self._store)
         with explained(self._base, self._store):
             self._client = DBOSClient(
-                system_database_url=self._base.url, serializer=DBOSPortableJSONSerializer(), application_name=APPLICATION
+                system_database_url=self._base.url,
+                serializer=DBOSPortableJSONSerializer(),
+                application_name=APPLICATION,
             )
             for queue, at_once in ((RECORDINGS, 1), (SCANS, 1), (NEWS, 4)):
                 self._client.register_queue(
-                    queue, worker_concurrency=at_once, polling_interval_sec=POLL_EVERY[queue], on_conflict="always_update"
+                    queue,
+                    worker_concurrency=at_once,
+                    polling_interval_sec=POLL_EVERY[queue],
+                    on_conflict="always_update",
                 )
             DBOS(config=self._base.config(self._lease.worker))
             self._flow.register(self._scan)
@@ -124,7 +129,9 @@ class Engine:
         self._gate.stopping.set()
         self._flow.crashes.stop()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Wait a little for the running stage; what is not done then is done again by whoever resumes the job.
 
         A stage cannot be interrupted from outside. The process ends around it, and the system takes its locks back.
@@ -184,7 +191,11 @@ class Engine:
                         look()
                     said.pop(name, None)
                 except Exception as error:
-                    sentence = str(error) if isinstance(error, MeetsplitError) else f"{name} failed: {type(error).__name__}: {error}"
+                    sentence = (
+                        str(error)
+                        if isinstance(error, MeetsplitError)
+                        else f"{name} failed: {type(error).__name__}: {error}"
+                    )
                     if sentence not in said.values():
                         logging.getLogger("dbos").error("%s", sentence, exc_info=error)
                         self._worker.on_event(Notice(sentence))

@@ -114,11 +114,16 @@ class Flow:
                     result = DBOS.run_step({"name": name}, self._stage, name, order, job)
         except Exception as error:
             self._ended(job)
-            killed = WorkerKilled.__name__ in (type(error).__name__, getattr(error, "name", None))  # the name, where it was stored
+            killed = WorkerKilled.__name__ in (
+                type(error).__name__,
+                getattr(error, "name", None),
+            )  # the name, where it was stored
             if not killed and self._workshop.cancelled != job and tried < order.afterwards.retries:
                 self._again(order, job, str(error), tried)
             else:
-                self._give_up(order, job, str(error), LIMIT if killed else tried + 1, aside=killed or order.afterwards.retries > 0)
+                self._give_up(
+                    order, job, str(error), LIMIT if killed else tried + 1, aside=killed or order.afterwards.retries > 0
+                )
             raise
         self._ended(job)
         self._announce(order, job, {"status": "done", **result})
@@ -178,7 +183,9 @@ class Flow:
     def _again(self, order: Order, job: str, sentence: str, tried: int) -> None:
         """Keep why the job failed and queue its next attempt."""
         DBOS.run_step({"name": "fail"}, self._store.fail, job.partition(".")[0], sentence)
-        following = options(number(job.partition(".")[0], attempt(job) + 1), order.priority, delay=order.afterwards.delay * 4**tried)
+        following = options(
+            number(job.partition(".")[0], attempt(job) + 1), order.priority, delay=order.afterwards.delay * 4**tried
+        )
         DBOS.enqueue_workflow_with_options(following, order.to_json(), tried + 1)
         self._listeners.finished(job, order, sentence)
 
@@ -194,7 +201,13 @@ class Flow:
         """Queue the news of a job's end, for those who asked for them."""
         if not order.afterwards.command and order.afterwards.webhook is None:
             return
-        content = {"job": job, "recording": str(order.recording), "stem": order.stem, "folder": str(order.outputs.folder), **facts}
+        content = {
+            "job": job,
+            "recording": str(order.recording),
+            "stem": order.stem,
+            "folder": str(order.outputs.folder),
+            **facts,
+        }
         DBOS.enqueue_workflow_with_options(
             {
                 "workflow_name": NEWS_WORKFLOW,

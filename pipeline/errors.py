@@ -86,7 +86,9 @@ def blame(stage: str, doing: str) -> Iterator[None]:
     except MeetsplitError:
         raise
     except ModuleNotFoundError as error:
-        raise MissingDependency(stage, f"{doing} needs the Python package {error.name!r}: pip install {error.name}") from error
+        raise MissingDependency(
+            stage, f"{doing} needs the Python package {error.name!r}: pip install {error.name}"
+        ) from error
     except MemoryError as error:
         raise StageError(stage, f"{doing} ran out of memory; close other programs or use a smaller model") from error
     except Exception as error:

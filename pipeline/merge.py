@@ -7,7 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from meetsplit.pipeline.data import ClipTranscript, OverlapResult, Segment, Span, Speaker, Stream, StreamInfo, Turn, Word, timeline
+from meetsplit.pipeline.data import (
+    ClipTranscript,
+    OverlapResult,
+    Segment,
+    Span,
+    Speaker,
+    Stream,
+    StreamInfo,
+    Turn,
+    Word,
+    timeline,
+)
 
 SENTENCE_ENDS = frozenset(".!?…。！？؟।")
 """Last characters of a sentence."""
@@ -45,7 +56,11 @@ _Stretch: TypeAlias = tuple[StreamInfo, tuple[_Spoken, ...]]
 
 
 def merge(
-    heard: Sequence[tuple[Stream | StreamInfo, ClipTranscript]], turns: Sequence[Turn], within: Span, *, reading: Reading = Reading()
+    heard: Sequence[tuple[Stream | StreamInfo, ClipTranscript]],
+    turns: Sequence[Turn],
+    within: Span,
+    *,
+    reading: Reading = Reading(),
 ) -> tuple[Segment, ...]:
     """Segments sorted by start, from what was heard in each stretch of a stream, in any order of stretches.
 
@@ -84,7 +99,9 @@ def _held(outline: StreamInfo, answer: ClipTranscript, within: Span) -> Iterable
 
 def _touch(word: Span, other: Span) -> bool:
     """Whether they share time, or a word without length lies inside."""
-    return (word.start < other.end and other.start < word.end) or (word.start == word.end and other.start <= word.start < other.end)
+    return (word.start < other.end and other.start < word.end) or (
+        word.start == word.end and other.start <= word.start < other.end
+    )
 
 
 def _once(stretches: Sequence[_Stretch]) -> list[_Spoken]:
@@ -96,14 +113,18 @@ def _once(stretches: Sequence[_Stretch]) -> list[_Spoken]:
         kept = list(words)
         if before is not None and before.span.end > outline.span.start:
             shared = Span(outline.span.start, min(before.span.end, outline.span.end))
-            cut = (before.turns[-1].end + outline.turns[0].start) / 2 if before.turns and outline.turns else shared.start
+            cut = (
+                (before.turns[-1].end + outline.turns[0].start) / 2 if before.turns and outline.turns else shared.start
+            )
             recent, kept = _settled(recent, kept, shared, cut)
         said += recent
         before, recent = outline, kept
     return sorted(said + recent, key=lambda spoken: spoken.word.span)
 
 
-def _settled(earlier: list[_Spoken], later: list[_Spoken], shared: Span, cut: float) -> tuple[list[_Spoken], list[_Spoken]]:
+def _settled(
+    earlier: list[_Spoken], later: list[_Spoken], shared: Span, cut: float
+) -> tuple[list[_Spoken], list[_Spoken]]:
     """Both lists without doubles: words linked by covering the same moment form a knot, and one side of it goes.
 
     earlier   …|budget| |for| |ne        (its sound ends here)
@@ -111,7 +132,9 @@ def _settled(earlier: list[_Spoken], later: list[_Spoken], shared: Span, cut: fl
     knots        \\1/      \\2/    \\3/     before the cut the earlier words stay, after it the later
     """
     knots: list[tuple[set[int], set[int]]] = []
-    left_at, right_at = ([n for n, spoken in enumerate(words) if _touch(spoken.word.span, shared)] for words in (earlier, later))
+    left_at, right_at = (
+        [n for n, spoken in enumerate(words) if _touch(spoken.word.span, shared)] for words in (earlier, later)
+    )
     for a, b in itertools.product(left_at, right_at):
         if not _same_moment(earlier[a].word.span, later[b].word.span, shared):
             continue
@@ -124,7 +147,9 @@ def _settled(earlier: list[_Spoken], later: list[_Spoken], shared: Span, cut: fl
         spans = [earlier[a].word.span for a in left] + [later[b].word.span for b in right]
         centre = (min(span.start for span in spans) + max(span.end for span in spans)) / 2
         (gone_later.update(right)) if centre < cut else (gone_earlier.update(left))
-    return [w for a, w in enumerate(earlier) if a not in gone_earlier], [w for b, w in enumerate(later) if b not in gone_later]
+    return [w for a, w in enumerate(earlier) if a not in gone_earlier], [
+        w for b, w in enumerate(later) if b not in gone_later
+    ]
 
 
 def _same_moment(a: Span, b: Span, shared: Span) -> bool:
@@ -163,7 +188,9 @@ def _shortened(part: list[_Spoken], longest: float) -> list[list[_Spoken]]:
     if end - start <= longest or len(part) == 1:
         return [part]
     quarter = (end - start) / 4
-    inner = [n for n in range(1, len(part)) if start + quarter <= part[n].word.span.start <= end - quarter] or [len(part) // 2]
+    inner = [n for n in range(1, len(part)) if start + quarter <= part[n].word.span.start <= end - quarter] or [
+        len(part) // 2
+    ]
     at = max(inner, key=lambda n: part[n].word.span.start - part[n - 1].word.span.end)
     return [*_shortened(part[:at], longest), *_shortened(part[at:], longest)]
 

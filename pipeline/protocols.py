@@ -69,7 +69,10 @@ class Adaptable(Separator, Protocol):
     """A separator that can learn the voices of one recording before it takes them apart; before, it does as well as it can."""
 
     def adapt(
-        self, overlap_seconds: Mapping[tuple[Speaker, ...], float], enrollment: Mapping[Speaker, Sequence[Audio]], on_event: EventListener
+        self,
+        overlap_seconds: Mapping[tuple[Speaker, ...], float],
+        enrollment: Mapping[Speaker, Sequence[Audio]],
+        on_event: EventListener,
     ) -> Separator:
         """The separator for this recording.
 
@@ -114,7 +117,9 @@ class SpeakerActivity(Protocol):
 
     rate: int
 
-    def estimate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+    def estimate(
+        self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float
+    ) -> Mapping[Speaker, Samples]:
         """How much of the energy about each ``block`` seconds of the mixture sounds like each known speaker, 0 to 1.
 
         The rest sounds like several. What ``enrollment`` holds from the mixture's own time says nothing about it and is left
@@ -126,7 +131,9 @@ class SpeakerActivity(Protocol):
 class Verifier(Protocol):
     """Does a voice sound like the person it is said to be?"""
 
-    def margins(self, voices: Mapping[Speaker, Audio], enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
+    def margins(
+        self, voices: Mapping[Speaker, Audio], enrollment: Mapping[Speaker, Sequence[Audio]]
+    ) -> Mapping[Speaker, float | None]:
         """The margin (see `Voice`) of each voice, by its speaker; None where the sound does not tell.
 
         ``enrollment`` holds clean speech of these speakers and of everybody who speaks with them.
@@ -163,7 +170,10 @@ def checked_turns(turns: Sequence[Turn], recording: Audio) -> tuple[Turn, ...]:
         raise BrokenPromise("diarize", "the diarizer's turns are not sorted by start")
     late = next((turn for turn in turns if turn.span.end > recording.span.end + _SLACK), None)
     if late is not None:
-        raise BrokenPromise("diarize", f"the diarizer's turn at {late.span.start:.2f} s ends after the recording, at {late.span.end:.2f} s")
+        raise BrokenPromise(
+            "diarize",
+            f"the diarizer's turn at {late.span.start:.2f} s ends after the recording, at {late.span.end:.2f} s",
+        )
     return tuple(turns)
 
 
@@ -174,7 +184,9 @@ def checked_words(heard: ClipTranscript, clip: Span) -> ClipTranscript:
         raise BrokenPromise("transcribe", f"the words heard in the clip at {clip.start:.2f} s are not in order")
     for word in heard.words:
         if not word.text.strip() or word.span.start < clip.start - _SLACK or word.span.end > clip.end + _SLACK:
-            raise BrokenPromise("transcribe", f"the word {word.text!r} at {word.span.start:.2f} s is empty or outside its clip")
+            raise BrokenPromise(
+                "transcribe", f"the word {word.text!r} at {word.span.start:.2f} s is empty or outside its clip"
+            )
     return heard
 
 

@@ -24,7 +24,11 @@ def pair(given: Path, audio: Path | None = None) -> tuple[Path, Path]:
         if audio is not None:
             return given, audio
         stem = given.stem.removesuffix(".seglst")
-        beside = [path for path in sorted(given.parent.glob("*")) if path.stem == stem and path.suffix.lower() in MEDIA and path.is_file()]
+        beside = [
+            path
+            for path in sorted(given.parent.glob("*"))
+            if path.stem == stem and path.suffix.lower() in MEDIA and path.is_file()
+        ]
         if len(beside) != 1:
             found = f"{len(beside)} recordings of that name lie" if beside else "no recording of that name lies"
             raise SettingsError(f"{given}: {found} beside the transcript; add --audio RECORDING")
@@ -32,7 +36,9 @@ def pair(given: Path, audio: Path | None = None) -> tuple[Path, Path]:
     for transcript in (given.with_suffix(".json"), Path(f"{given.stem}.json")):
         if transcript.is_file():
             return transcript, given
-    raise SettingsError(f"{given}: no transcript {given.stem}.json beside it or here; name the transcript and add --audio {given}")
+    raise SettingsError(
+        f"{given}: no transcript {given.stem}.json beside it or here; name the transcript and add --audio {given}"
+    )
 
 
 @contextmanager
@@ -44,7 +50,9 @@ def script(path: Path) -> Iterator[tuple[Path, str | None]]:
     try:
         transcript = read_transcript(path.read_text("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise AudioError(f"{path}: cannot be read as a transcript: {getattr(error, 'strerror', None) or error}") from error
+        raise AudioError(
+            f"{path}: cannot be read as a transcript: {getattr(error, 'strerror', None) or error}"
+        ) from error
     words = spoken(transcript)
     if not words:
         raise SettingsError(f"{path}: holds no words to give new speakers to")
@@ -56,11 +64,15 @@ def script(path: Path) -> Iterator[tuple[Path, str | None]]:
 
 def spoken(transcript: Transcript) -> tuple[Word, ...]:
     """Every word by time; one that both of two overlapping people were given, at the same moment, once."""
-    return tuple(sorted({(word.span, word.text): word for segment in transcript.segments for word in segment.words}.values()))
+    return tuple(
+        sorted({(word.span, word.text): word for segment in transcript.segments for word in segment.words}.values())
+    )
 
 
 def _line(word: Word) -> str:
     parts = word.text.split()
     each = word.span.duration / len(parts)
     sure = f" {word.confidence}" if word.confidence is not None and math.isfinite(word.confidence) else ""
-    return "".join(f"transcript 1 {word.span.start + at * each!r} {each!r} {part}{sure}\n" for at, part in enumerate(parts))
+    return "".join(
+        f"transcript 1 {word.span.start + at * each!r} {each!r} {part}{sure}\n" for at, part in enumerate(parts)
+    )

@@ -209,7 +209,9 @@ class RecordingRun:
         pipeline = self._pipeline
         if pipeline.settings.has("doubles"):
             tracks = self.tracks
-            words = drop_duplicate_words(list(zip(clips, words, strict=True)), lambda who, span: stretch(tracks[who], span))
+            words = drop_duplicate_words(
+                list(zip(clips, words, strict=True)), lambda who, span: stretch(tracks[who], span)
+            )
         segments = merge(list(zip(clips, words, strict=True)), diarization.turns, diarization.span)
         stages = tuple(activity.of_channels(record, diarization) for record in pipeline.preflight().records())
         made_by = Provenance(versions.meetsplit(), stages, pipeline.settings.recorded(), versions.recorded())
@@ -313,7 +315,9 @@ class MixedRecording:
         predicted = choice is None or choice.backend != "rttm"
         options = RegionOptions(separate, reach=BOUNDARY_EXTENSION if predicted else 0.0)
         checks = self._overlap_checks()
-        yield from isolate(recording, diarization.turns, separator, cutting=options, gates=checks, on_event=pipeline.on_event)
+        yield from isolate(
+            recording, diarization.turns, separator, cutting=options, gates=checks, on_event=pipeline.on_event
+        )
 
     def _speaker_activity(self) -> Any:
         from meetsplit.pipeline.separators.speaker_activity import DictionaryActivity
@@ -361,4 +365,6 @@ def _described(diarization: Diarization) -> str:
 def _check_unchanged(backend: object, path: Path | None, sha256: str | None) -> None:
     """Raise `SettingsError` where the file that a backend answers from is not the one with that checksum."""
     if isinstance(backend, FromFile) and sha256 is not None and backend.sha256 != sha256:
-        raise SettingsError(f"{path}: has changed while it was being used; run again when nothing writes to it any more")
+        raise SettingsError(
+            f"{path}: has changed while it was being used; run again when nothing writes to it any more"
+        )

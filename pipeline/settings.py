@@ -88,19 +88,27 @@ class Settings:
         if self.diarizer == "rttm" and self.rttm is None:
             raise SettingsError("--diarizer rttm needs the turns: add --rttm FILE")
         if self.rttm is not None and self.diarizer != "rttm":
-            raise SettingsError(f"--rttm brings its own turns, --diarizer {self.diarizer} would find others: drop one of them")
+            raise SettingsError(
+                f"--rttm brings its own turns, --diarizer {self.diarizer} would find others: drop one of them"
+            )
         if self.transcriber == "script" and self.script is None:
             raise SettingsError("--transcriber script needs the words: add --script FILE")
         if self.script is not None and self.transcriber != "script":
-            raise SettingsError(f"--script brings its own words, --transcriber {self.transcriber} would hear others: drop one of them")
+            raise SettingsError(
+                f"--script brings its own words, --transcriber {self.transcriber} would hear others: drop one of them"
+            )
 
     def _check_channels(self) -> None:
         if self.channels == "mix":
             return
         if self.diarizer != "auto" or self.rttm is not None:
-            raise SettingsError("one channel per person says already who speaks: drop --diarizer and --rttm, or --channels split")
+            raise SettingsError(
+                "one channel per person says already who speaks: drop --diarizer and --rttm, or --channels split"
+            )
         if (self.num_speakers, self.min_speakers, self.max_speakers) != (None, None, None):
-            raise SettingsError("with one channel per person, the channels are the number of speakers: drop --num-speakers and its like")
+            raise SettingsError(
+                "with one channel per person, the channels are the number of speakers: drop --num-speakers and its like"
+            )
 
     def _check_speakers(self) -> None:
         for option, value in (
@@ -111,9 +119,13 @@ class Settings:
             if value is not None and value < 1:
                 raise SettingsError(f"{option} {value}: a recording with speech has at least 1 speaker")
         if self.min_speakers is not None and self.max_speakers is not None and self.min_speakers > self.max_speakers:
-            raise SettingsError(f"--min-speakers {self.min_speakers} is more than --max-speakers {self.max_speakers}: swap them")
+            raise SettingsError(
+                f"--min-speakers {self.min_speakers} is more than --max-speakers {self.max_speakers}: swap them"
+            )
         if self.num_speakers is not None and (self.min_speakers is not None or self.max_speakers is not None):
-            raise SettingsError("--num-speakers is exact: drop --min-speakers and --max-speakers, or drop it and keep them")
+            raise SettingsError(
+                "--num-speakers is exact: drop --min-speakers and --max-speakers, or drop it and keep them"
+            )
 
     def has(self, gate: str) -> bool:
         """Whether a gate of `GATES` is asked for."""
@@ -174,7 +186,11 @@ def from_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise SettingsError(f"{path}: its tables and lists are nested too deeply") from error
-    known = {f.name for kind in (Settings, Outputs) for f in dataclasses.fields(kind)} | {"output_dir", "output_format", "name"}
+    known = {f.name for kind in (Settings, Outputs) for f in dataclasses.fields(kind)} | {
+        "output_dir",
+        "output_format",
+        "name",
+    }
     for name in options:
         if name not in known:
             raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, known)}")

@@ -59,7 +59,9 @@ def word_times(tracks: Mapping[str, Samples], said: Sequence[Said]) -> str:
             start = clip.clock(segment.start_frame / 100)
             end = clip.clock((segment.end_frame + 1) / 100)
             rows.append((start, one.speaker, end - start, word))
-    return "".join(f"{NAME} {speaker} {start:.2f} {length:.2f} {word}\n" for start, speaker, length, word in sorted(rows))
+    return "".join(
+        f"{NAME} {speaker} {start:.2f} {length:.2f} {word}\n" for start, speaker, length, word in sorted(rows)
+    )
 
 
 def encode(path: Path, audio: Audio) -> None:
@@ -96,7 +98,9 @@ def main() -> None:
     (folder / f"{NAME}.uem").write_text(uem(NAME, length / RATE), "utf-8")
     (folder / f"{NAME}.ctm").write_text(word_times(tracks, said), "utf-8")
     clean = {speaker: sum(span.duration for span in alone(turns, speaker)) for speaker in tracks}
-    print(f"{length / RATE:.1f} s, peak {np.abs(mixture).max():.2f}, {100 * overlap(turns):.1f} % of speech time overlapped")
+    print(
+        f"{length / RATE:.1f} s, peak {np.abs(mixture).max():.2f}, {100 * overlap(turns):.1f} % of speech time overlapped"
+    )
     print(", ".join(f"{speaker} alone {seconds:.1f} s" for speaker, seconds in clean.items()))
 
 

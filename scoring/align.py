@@ -37,7 +37,9 @@ class _Words:
     middles: Floats
 
     def part(self, first: int, last: int) -> _Words:
-        return _Words(self.symbols[first:last], self.starts[first:last], self.ends[first:last], self.middles[first:last])
+        return _Words(
+            self.symbols[first:last], self.starts[first:last], self.ends[first:last], self.middles[first:last]
+        )
 
     def backwards(self) -> _Words:
         return _Words(self.symbols[::-1], self.starts[::-1], self.ends[::-1], self.middles[::-1])
@@ -79,7 +81,10 @@ def _solve(spoken: _Words, heard: _Words, nudge: float, *, constrained: bool) ->
         i, i_end, j, j_end = parts.pop()
         a, b = spoken.part(i, i_end), heard.part(j, j_end)
         if len(a) <= 1 or (len(a) + 1) * (len(b) + 1) <= SMALL:
-            found += [(None if x is None else i + x, None if y is None else j + y) for x, y in _traced(a, b, nudge, constrained)]
+            found += [
+                (None if x is None else i + x, None if y is None else j + y)
+                for x, y in _traced(a, b, nudge, constrained)
+            ]
             continue
         half = len(a) // 2
         before = _last_row(a.part(0, half), b, nudge, constrained)

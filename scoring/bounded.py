@@ -65,12 +65,20 @@ class Bounded:
 
     def greedy_dicpwer(self, reference: Sequence[Spoken], hypothesis: Sequence[Spoken]) -> Answer:
         """Greedy DI-cpWER: the assignment has a reference speaker for every heard utterance."""
-        return self._asked("dicpwer", _streams(reference), {"reference": _rows(reference), "hypothesis": _rows(hypothesis)})
+        return self._asked(
+            "dicpwer", _streams(reference), {"reference": _rows(reference), "hypothesis": _rows(hypothesis)}
+        )
 
-    def tcorcwer(self, reference: Sequence[Spoken], hypothesis: Sequence[Spoken], *, timed: bool, collar: float) -> Answer:
+    def tcorcwer(
+        self, reference: Sequence[Spoken], hypothesis: Sequence[Spoken], *, timed: bool, collar: float
+    ) -> Answer:
         """tcORC-WER: the assignment has a heard stream for every reference utterance. ``timed``: the heard words have their own times."""
         heard = _word_rows(hypothesis) if timed else _rows(hypothesis)
-        return self._asked("tcorcwer", _streams(hypothesis), {"reference": _rows(reference), "hypothesis": heard, "collar": str(collar)})
+        return self._asked(
+            "tcorcwer",
+            _streams(hypothesis),
+            {"reference": _rows(reference), "hypothesis": heard, "collar": str(collar)},
+        )
 
     def _asked(self, metric: str, streams: int, job: Mapping[str, Any]) -> Answer:
         if streams > MOST_STREAMS:
@@ -97,7 +105,9 @@ class Bounded:
     def _start(self) -> None:
         command = [sys.executable, "-P", "-m", "meetsplit.scoring.bounded"]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, encoding="utf-8")
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, encoding="utf-8"
+        )
         self._answers = queue.Queue()
         threading.Thread(target=_listen, args=(self._process.stdout, self._answers), daemon=True).start()
         self._send(str(self._limits.gibibytes))
@@ -166,13 +176,19 @@ def _computed(job: Mapping[str, Any]) -> dict[str, Any]:
 
     def table(name: str) -> Any:
         times = ("start_time", "end_time")
-        return SegLST([{key: Decimal(value) if key in times else value for key, value in row.items()} for row in job[name]])
+        return SegLST(
+            [{key: Decimal(value) if key in times else value for key, value in row.items()} for row in job[name]]
+        )
 
     if job["metric"] == "dicpwer":
         rate = greedy_di_cp_word_error_rate(table("reference"), table("hypothesis"))
     else:
         rate = time_constrained_orc_wer(table("reference"), table("hypothesis"), collar=Decimal(job["collar"]))
-    return {"errors": int(rate.errors), "length": int(rate.length), "assignment": [str(label) for label in rate.assignment]}
+    return {
+        "errors": int(rate.errors),
+        "length": int(rate.length),
+        "assignment": [str(label) for label in rate.assignment],
+    }
 
 
 def main() -> None:

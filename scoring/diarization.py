@@ -92,7 +92,12 @@ def turn_errors(
 
 
 def scored_stretches(
-    reference: Sequence[Turn], hypothesis: Sequence[Turn], *, uem: Sequence[Span] | None, collar: float, skip_overlap: bool
+    reference: Sequence[Turn],
+    hypothesis: Sequence[Turn],
+    *,
+    uem: Sequence[Span] | None,
+    collar: float,
+    skip_overlap: bool,
 ) -> tuple[Span, ...]:
     """Where errors count: the UEM or the common extent, without collars, without overlaps if these are skipped.
 

@@ -52,18 +52,27 @@ def _transcript(content: Mapping[str, Any], source: str, stem: str) -> Session:
     notices: list[str] = []
     segments = [_mapping(segment, f"{source}, segment {n}") for n, segment in enumerate(content["segments"], 1)]
     utterances = [_utterance(segment, f"{source}, segment {n}") for n, segment in enumerate(segments, 1)]
-    untimed = sum(1 for segment in segments for word in segment.get("words") or () if "start" not in word or "end" not in word)
+    untimed = sum(
+        1 for segment in segments for word in segment.get("words") or () if "start" not in word or "end" not in word
+    )
     if untimed:
         notices.append(f"{source}: {untimed} words have no time of their own; each is placed between its neighbours")
     if any(not u.words and u.text.strip() for u in utterances) and any(u.words for u in utterances):
-        notices.append(f"{source}: some segments have no word times; all words are placed by their segment's times and their length")
+        notices.append(
+            f"{source}: some segments have no word times; all words are placed by their segment's times and their length"
+        )
     if segments and not any(_speaker(segment) for segment in segments):
         notices.append(f"{source}: names no speakers, so all its words count as one person's")
     turns = None
     if isinstance(content.get("turns"), list):
-        turns = [_turn(_mapping(turn, f"{source}, turn {n}"), f"{source}, turn {n}") for n, turn in enumerate(content["turns"], 1)]
+        turns = [
+            _turn(_mapping(turn, f"{source}, turn {n}"), f"{source}, turn {n}")
+            for n, turn in enumerate(content["turns"], 1)
+        ]
     name, language = str(content.get("recording") or stem), content.get("language")
-    return make_session(name, source, utterances, turns=turns, language=language if isinstance(language, str) else None, notices=notices)
+    return make_session(
+        name, source, utterances, turns=turns, language=language if isinstance(language, str) else None, notices=notices
+    )
 
 
 def _utterance(segment: Mapping[str, Any], where: str) -> Utterance:
@@ -72,7 +81,9 @@ def _utterance(segment: Mapping[str, Any], where: str) -> Utterance:
     texts = [str(word.get("word", word.get("text", ""))).strip() for word in given]
     text = segment.get("text")
     words = _placed([(word, spoken) for word, spoken in zip(given, texts, strict=True) if spoken], span, where)
-    return Utterance(span, _speaker(segment) or ONE_SPEAKER, join_words(texts) if text is None else str(text).strip(), words)
+    return Utterance(
+        span, _speaker(segment) or ONE_SPEAKER, join_words(texts) if text is None else str(text).strip(), words
+    )
 
 
 def _words(segment: Mapping[str, Any], where: str) -> Sequence[object]:

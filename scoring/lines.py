@@ -67,7 +67,9 @@ def read_stm(text: str, source: str) -> dict[str, Session]:
         where = f"{source}, line {number}"
         fields = line.split(maxsplit=5)
         if len(fields) < 5:
-            raise ScoreError(f"{where}: an STM line is 'file channel speaker start end text', here are {len(fields)} fields")
+            raise ScoreError(
+                f"{where}: an STM line is 'file channel speaker start end text', here are {len(fields)} fields"
+            )
         name, _, speaker, start, end, *rest = fields
         span = span_of(number_in(start, where, "start"), number_in(end, where, "end"), where)
         spoken = found.setdefault(name, [])
@@ -83,7 +85,9 @@ def read_uem(text: str, source: str) -> dict[str, tuple[Span, ...]]:
         fields, where = line.split(), f"{source}, line {number}"
         if len(fields) != 4:
             raise ScoreError(f"{where}: a UEM line is 'file channel start end', here are {len(fields)} fields")
-        spans.setdefault(fields[0], []).append(span_of(number_in(fields[2], where, "start"), number_in(fields[3], where, "end"), where))
+        spans.setdefault(fields[0], []).append(
+            span_of(number_in(fields[2], where, "start"), number_in(fields[3], where, "end"), where)
+        )
     return {name: tuple(sorted(found)) for name, found in spans.items()}
 
 
@@ -118,7 +122,9 @@ def span_of(start: float, end: float, where: str) -> Span:
     if end < start:
         raise ScoreError(f"{where}: ends at {end:g} s, before it starts at {start:g} s")
     if end > LATEST:
-        raise ScoreError(f"{where}: ends at {end:g} s: no recording lasts so long; times are seconds from its beginning")
+        raise ScoreError(
+            f"{where}: ends at {end:g} s: no recording lasts so long; times are seconds from its beginning"
+        )
     return Span(start, end)
 
 

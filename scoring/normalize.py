@@ -134,7 +134,9 @@ def _whisper_normalizers() -> ModuleType:
     if whisper is None or whisper.origin is None:
         raise ModuleNotFoundError("openai-whisper is not installed", name="openai-whisper")
     folder = Path(whisper.origin).parent / "normalizers"
-    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError("openai-whisper has no normalizers", name="openai-whisper")
     module = importlib.util.module_from_spec(spec)

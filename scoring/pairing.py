@@ -51,12 +51,16 @@ def _sessions(path: Path) -> tuple[Session, ...]:
     elif path.suffix.lower() == ".stm":
         found = read_stm(text, source) or {path.stem: Session(path.stem, source, (), (), has_words=True)}
     elif text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
-        found = read_json(text.lstrip("\ufeff"), source, path.stem) or {path.stem: Session(path.stem, source, (), (), has_words=True)}
+        found = read_json(text.lstrip("\ufeff"), source, path.stem) or {
+            path.stem: Session(path.stem, source, (), (), has_words=True)
+        }
     else:
         reader = looks_like(text)
         if reader is None:
             empty = "is empty" if not text.strip() else "has an unknown format"
-            raise ScoreError(f"{source} {empty}: give RTTM, STM, SegLST or a transcript in JSON (meetsplit, WhisperX, whisper)")
+            raise ScoreError(
+                f"{source} {empty}: give RTTM, STM, SegLST or a transcript in JSON (meetsplit, WhisperX, whisper)"
+            )
         found = reader(text, source)
     return tuple(found.values())
 
@@ -86,9 +90,16 @@ def pair_up(hypotheses: Sequence[Path], references: Sequence[Path], uem: Path | 
     notices = [f"{heard[name].source}: no reference for {name!r}; it is not scored" for name in extra]
     notices += [f"{name}: no hypothesis; it is scored as if nothing had been heard" for name in missing]
     stretches = read_stretches(uem) if uem is not None else {}
-    notices += [f"{uem}: no stretch for {name!r}; all of it is scored" for name in wanted if uem is not None and name not in stretches]
+    notices += [
+        f"{uem}: no stretch for {name!r}; all of it is scored"
+        for name in wanted
+        if uem is not None and name not in stretches
+    ]
     gone = any(session.has_words for session in heard.values())
-    pairs = tuple(Pair(name, reference, heard.get(name, silent(name, gone)), stretches.get(name)) for name, reference in wanted.items())
+    pairs = tuple(
+        Pair(name, reference, heard.get(name, silent(name, gone)), stretches.get(name))
+        for name, reference in wanted.items()
+    )
     return Paired(pairs, tuple(notices))
 
 
@@ -104,7 +115,9 @@ def _by_recording(paths: Iterable[Path], side: str) -> dict[str, Session]:
 def _joined(a: Session, b: Session, side: str) -> Session:
     if a.has_words == b.has_words:
         what = "words" if a.has_words else "turns"
-        raise ScoreError(f"{a.source} and {b.source} both give the {what} of {a.recording!r} in the {side}: name one of them")
+        raise ScoreError(
+            f"{a.source} and {b.source} both give the {what} of {a.recording!r} in the {side}: name one of them"
+        )
     return together(a, b) if a.has_words else together(b, a)
 
 
@@ -118,7 +131,12 @@ def _renamed(heard: Mapping[str, Session], wanted: Mapping[str, Session]) -> dic
         alone = sources.count(session.source) == 1
         options = [name, *([stem, stems.get(stem, ""), stems.get(name, "")] if alone else [])]
         fitting = next(
-            (option for option in options if option in wanted and option not in renamed and (option == name or option not in heard)), name
+            (
+                option
+                for option in options
+                if option in wanted and option not in renamed and (option == name or option not in heard)
+            ),
+            name,
         )
         renamed[fitting] = replace(session, recording=fitting)
     return renamed

@@ -46,7 +46,9 @@ class Protocol:
 
     def lines(self) -> tuple[str, ...]:
         """The protocol for people, one rule a line."""
-        where = f"the stretches of {self.uem}" if self.uem else "from the first to the last turn of reference or hypothesis"
+        where = (
+            f"the stretches of {self.uem}" if self.uem else "from the first to the last turn of reference or hypothesis"
+        )
         overlap = "skipped" if self.skip_overlap else "scored"
         return (
             f"turns: collar {self.collar:g} s on each side of reference edges; overlap {overlap}; scored: {where}",

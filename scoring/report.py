@@ -9,7 +9,21 @@ from meetsplit.scoring.scores import Part, Row, Scores
 from meetsplit.scoring.separation import Cleanness, SoundScores
 from meetsplit.scoring.word_errors import WORD_METRICS
 
-COLUMNS = ("recording", "part", "words", "cpWER", "tcpWER", "tcORC", "DI-cp", "DER", "miss", "f.alarm", "confus.", "JER", "speakers")
+COLUMNS = (
+    "recording",
+    "part",
+    "words",
+    "cpWER",
+    "tcpWER",
+    "tcORC",
+    "DI-cp",
+    "DER",
+    "miss",
+    "f.alarm",
+    "confus.",
+    "JER",
+    "speakers",
+)
 PARTS = ("total", "overlap", "clean")
 
 
@@ -23,7 +37,9 @@ def as_table(scores: Scores) -> str:
     blocks = ["\n".join(_aligned(table))]
     sounds = [line for row in rows if row.sound is not None for line in _sound_cells(row.name, row.sound)]
     if sounds:
-        blocks.append("\n".join(_aligned([("recording", "voice", "SI-SDR", "gain", "in overlap", "gain", "leakage"), *sounds])))
+        blocks.append(
+            "\n".join(_aligned([("recording", "voice", "SI-SDR", "gain", "in overlap", "gain", "leakage"), *sounds]))
+        )
     said = [*_reasons(rows)]
     said += [f"{row.name}: {notice}" for row in rows for notice in row.notices] + list(scores.notices)
     if said:
@@ -61,7 +77,10 @@ def _reasons(rows: Sequence[Row]) -> list[str]:
     names: dict[tuple[str, str], list[str]] = {}
     for (name, reason), found in metrics.items():
         names.setdefault((", ".join(found), reason), []).append(name)
-    some = {key: ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "") for key, found in names.items()}
+    some = {
+        key: ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        for key, found in names.items()
+    }
     return [f"{who}: {found}: {reason}" for (found, reason), who in some.items()]
 
 
@@ -77,7 +96,9 @@ def _row_data(row: Row) -> dict[str, Any]:
 
 def _part_data(part: Part) -> dict[str, Any]:
     turns = part.turns
-    data: dict[str, Any] = {metric: part.words[metric].rate if metric in part.words else None for metric in WORD_METRICS}
+    data: dict[str, Any] = {
+        metric: part.words[metric].rate if metric in part.words else None for metric in WORD_METRICS
+    }
     shares = {"miss": "miss", "false_alarm": "false_alarm", "confusion": "confusion"}
     data["der"] = turns.der if turns is not None else None
     for key, name in shares.items():
@@ -95,7 +116,12 @@ def _part_data(part: Part) -> dict[str, Any]:
         for metric, errors in part.words.items()
     }
     if turns is not None:
-        counts["der"] = {"miss": turns.miss, "false_alarm": turns.false_alarm, "confusion": turns.confusion, "seconds": turns.total}
+        counts["der"] = {
+            "miss": turns.miss,
+            "false_alarm": turns.false_alarm,
+            "confusion": turns.confusion,
+            "seconds": turns.total,
+        }
         counts["jer"] = {"sum": turns.jaccard, "speakers": turns.jaccard_speakers}
         counts["speakers"] = {"reference": turns.speakers[0], "hypothesis": turns.speakers[1]}
     return {**data, "counts": counts, "reasons": dict(part.reasons)}
@@ -107,7 +133,10 @@ def _sound_data(sound: SoundScores) -> dict[str, Any]:
             "speaker": voice.speaker,
             "track": voice.track,
             **_cleanness_data(voice.total),
-            "overlaps": [{"start": span.start, "end": span.end, **_cleanness_data(cleanness)} for span, cleanness in voice.overlaps],
+            "overlaps": [
+                {"start": span.start, "end": span.end, **_cleanness_data(cleanness)}
+                for span, cleanness in voice.overlaps
+            ],
         }
         for voice in sound.voices
     ]
@@ -131,16 +160,26 @@ def _cells(row: Row, name: str) -> tuple[str, ...]:
         for value in ((turns.miss, turns.false_alarm, turns.confusion) if turns is not None else (0.0,) * 3)
     ]
     ends = (
-        [_percent(turns.der), *shares, _percent(turns.jer), f"{turns.speakers[1]}/{turns.speakers[0]}"] if turns is not None else ["–"] * 6
+        [_percent(turns.der), *shares, _percent(turns.jer), f"{turns.speakers[1]}/{turns.speakers[0]}"]
+        if turns is not None
+        else ["–"] * 6
     )
     return (row.name if name == "total" else "", "all" if name == "total" else name, words, *rates, *ends)
 
 
 def _sound_cells(name: str, sound: SoundScores) -> list[tuple[str, ...]]:
-    lines: list[tuple[str, ...]] = [(name, "all", *_decibels(sound.total), *_decibels(sound.overlap), _decibel(sound.leakage))]
+    lines: list[tuple[str, ...]] = [
+        (name, "all", *_decibels(sound.total), *_decibels(sound.overlap), _decibel(sound.leakage))
+    ]
     if name != "pooled":
         lines += [
-            ("", f"{v.speaker} ({v.track or 'no track'})", *_decibels(v.total), *_decibels(SoundScores((v,)).overlap), "")
+            (
+                "",
+                f"{v.speaker} ({v.track or 'no track'})",
+                *_decibels(v.total),
+                *_decibels(SoundScores((v,)).overlap),
+                "",
+            )
             for v in sound.voices
         ]
     return lines
@@ -161,6 +200,8 @@ def _percent(rate: float | None) -> str:
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
-        "  ".join(cell.ljust(w) if n < 2 else cell.rjust(w) for n, (cell, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+        "  ".join(
+            cell.ljust(w) if n < 2 else cell.rjust(w) for n, (cell, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
         for line in table
     ]

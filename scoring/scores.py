@@ -89,15 +89,24 @@ def _row(pair: Pair, protocol: Protocol, normalize: Normalize, bounded: Bounded)
     reference = pair.reference if scored is None else within(pair.reference, scored)
     hypothesis = pair.hypothesis if scored is None else within(pair.hypothesis, scored)
     overlapped = timeline.support(overlap.span for overlap in timeline.overlaps(reference.turns))
-    found = turn_errors(reference.turns, hypothesis.turns, uem=scored, collar=protocol.collar, skip_overlap=protocol.skip_overlap)
+    found = turn_errors(
+        reference.turns, hypothesis.turns, uem=scored, collar=protocol.collar, skip_overlap=protocol.skip_overlap
+    )
     a, b = spoken(reference, normalize), spoken(hypothesis, normalize)
     words, missing = _words((reference, hypothesis), (a, b), protocol, overlapped, bounded)
     parts = [
         _part({metric: getattr(placed, name) for metric, placed in words.items()}, getattr(found, name), missing, name)
         for name in ("total", "overlap", "clean")
     ]
-    notices = (*pair.notices, *reference.notices, *hypothesis.notices, *_doubts(reference, hypothesis, (a, b), protocol, parts[0]))
-    return Row(pair.recording, parts[0], parts[1], parts[2], None, notices, reference.has_words and hypothesis.has_words)
+    notices = (
+        *pair.notices,
+        *reference.notices,
+        *hypothesis.notices,
+        *_doubts(reference, hypothesis, (a, b), protocol, parts[0]),
+    )
+    return Row(
+        pair.recording, parts[0], parts[1], parts[2], None, notices, reference.has_words and hypothesis.has_words
+    )
 
 
 def _words(
@@ -111,7 +120,9 @@ def _words(
         if not session.has_words:
             return {}, dict.fromkeys(WORD_METRICS, f"the {side} has turns but no words")
     with blame("score", f"scoring the words of {accounts[0].recording}"):
-        return word_errors(*sides, timed=accounts[1].timed, collar=protocol.word_collar, overlapped=overlapped, bounded=bounded)
+        return word_errors(
+            *sides, timed=accounts[1].timed, collar=protocol.word_collar, overlapped=overlapped, bounded=bounded
+        )
 
 
 def _part(words: Mapping[str, WordErrors], turns: TurnErrors, missing: Mapping[str, str], name: str) -> Part:
@@ -132,7 +143,11 @@ def _pooled(rows: Sequence[Row]) -> Row:
     parts = [_pooled_part(rows, name) for name in ("total", "overlap", "clean")]
     sounds = [row.sound for row in rows if row.sound is not None]
     worded = sum(row.has_words for row in rows)
-    some = (f"words are pooled over {worded} of {len(rows)} recordings; the others have turns only",) if 0 < worded < len(rows) else ()
+    some = (
+        (f"words are pooled over {worded} of {len(rows)} recordings; the others have turns only",)
+        if 0 < worded < len(rows)
+        else ()
+    )
     return Row("pooled", parts[0], parts[1], parts[2], pooled_sound(sounds) if sounds else None, some, worded > 0)
 
 
@@ -147,7 +162,11 @@ def _pooled_part(rows: Sequence[Row], name: str) -> Part:
             why = {parts[recording].reasons.get(metric, "") for recording in without}
             everywhere = len(without) == len(rows) and len(why) == 1
             first = parts[without[0]].reasons.get(metric, "")
-            missing[metric] = first if everywhere else f"no answer for {len(without)} of {len(worded)} recordings: {without[0]}: {first}"
+            missing[metric] = (
+                first
+                if everywhere
+                else f"no answer for {len(without)} of {len(worded)} recordings: {without[0]}: {first}"
+            )
         else:
             words[metric] = sum((parts[recording].words[metric] for recording in worded), WordErrors())
     turns = sum((part.turns for part in parts.values() if part.turns is not None), TurnErrors())
@@ -155,13 +174,19 @@ def _pooled_part(rows: Sequence[Row], name: str) -> Part:
 
 
 def _doubts(
-    reference: Session, hypothesis: Session, sides: tuple[Sequence[Spoken], Sequence[Spoken]], protocol: Protocol, whole: Part
+    reference: Session,
+    hypothesis: Session,
+    sides: tuple[Sequence[Spoken], Sequence[Spoken]],
+    protocol: Protocol,
+    whole: Part,
 ) -> list[str]:
     doubts: list[str] = []
     scripts = [_script(side) for side in sides]
     languages = [reference.language, hypothesis.language]
     if all(languages) and languages[0] != languages[1]:
-        doubts.append(f"the reference is in {languages[0]!r}, the hypothesis in {languages[1]!r}: their words cannot agree")
+        doubts.append(
+            f"the reference is in {languages[0]!r}, the hypothesis in {languages[1]!r}: their words cannot agree"
+        )
     elif all(scripts) and scripts[0] != scripts[1]:
         doubts.append(f"the reference is in {scripts[0]} letters, the hypothesis in {scripts[1]}: another language?")
     elif (
@@ -170,7 +195,9 @@ def _doubts(
         and errors.length >= 20
         and (errors.rate or 0.0) > SUSPICIOUS
     ):
-        doubts.append(f"{errors.rate:.0%} of the words are wrong: is this the hypothesis for another recording, or in another language?")
+        doubts.append(
+            f"{errors.rate:.0%} of the words are wrong: is this the hypothesis for another recording, or in another language?"
+        )
     other = hypothesis.language if hypothesis.language not in (None, "en") else None
     if protocol.normalizer == "english" and (other or any(script not in (None, "Latin") for script in scripts)):
         doubts.append("the normaliser is made for English: --normalizer basic suits other languages")
@@ -180,7 +207,9 @@ def _doubts(
 def _script(utterances: Sequence[Spoken]) -> str | None:
     """The script of most letters, by the first word of their Unicode names; None without letters."""
     counts: dict[str, int] = {}
-    for letter in (letter for utterance in utterances for token in utterance.tokens for letter in token.text if letter.isalpha()):
+    for letter in (
+        letter for utterance in utterances for token in utterance.tokens for letter in token.text if letter.isalpha()
+    ):
         script = unicodedata.name(letter, "UNKNOWN").split()[0].capitalize()
         counts[script] = counts.get(script, 0) + 1
     return max(sorted(counts), key=lambda script: counts[script]) if counts else None

@@ -76,7 +76,9 @@ def pooled_sound(scores: Iterable[SoundScores]) -> SoundScores:
     """Several recordings as one."""
     given = tuple(scores)
     return SoundScores(
-        tuple(voice for one in given for voice in one.voices), sum(one.leaked for one in given), sum(one.spoken for one in given)
+        tuple(voice for one in given for voice in one.voices),
+        sum(one.leaked for one in given),
+        sum(one.spoken for one in given),
     )
 
 
@@ -103,7 +105,11 @@ def score_sound(
         signals, own = (estimate, voice, whole), speech.get(speaker, ())
         within = [(span, cleanness(*signals, _samples([span], rate, size), rate)) for span in shared]
         total = cleanness(*signals, _samples(own, rate, size), rate)
-        found.append(VoiceScores(speaker, names.get(speaker), total, tuple((span, clean) for span, clean in within if clean is not None)))
+        found.append(
+            VoiceScores(
+                speaker, names.get(speaker), total, tuple((span, clean) for span, clean in within if clean is not None)
+            )
+        )
     leaked, spoken = _leakage(voices, {speaker: heard[name] for speaker, name in names.items()}, turns, rate)
     return SoundScores(tuple(found), leaked, spoken)
 
@@ -115,7 +121,9 @@ def si_sdr(estimate: Signal, target: Signal) -> float:
     return decibel(float(np.dot(scaled, scaled)), float(np.dot(e - scaled, e - scaled)), WORST, BEST)
 
 
-def cleanness(estimate: Signal, target: Signal, mixture: Signal, where: npt.NDArray[np.bool_], rate: int) -> Cleanness | None:
+def cleanness(
+    estimate: Signal, target: Signal, mixture: Signal, where: npt.NDArray[np.bool_], rate: int
+) -> Cleanness | None:
     """SI-SDR and gain in the samples ``where`` (True) at ``rate`` Hz; None where the true voice is silent there."""
     if not np.any(target[where]):
         return None
@@ -139,7 +147,9 @@ def _mean(parts: Iterable[Cleanness]) -> Cleanness | None:
     seconds = sum(part.seconds for part in given)
     if seconds <= 0:
         return None
-    return Cleanness(seconds, sum(p.seconds * p.si_sdr for p in given) / seconds, sum(p.seconds * p.gain for p in given) / seconds)
+    return Cleanness(
+        seconds, sum(p.seconds * p.si_sdr for p in given) / seconds, sum(p.seconds * p.gain for p in given) / seconds
+    )
 
 
 def _filled(audio: Audio, size: int) -> Signal:
@@ -170,7 +180,9 @@ def _correlation(a: Signal, b: Signal) -> float:
     return abs(float(np.dot(a, b))) / norm if norm > 0 else 0.0
 
 
-def _leakage(voices: Mapping[Speaker, Signal], tracks: Mapping[Speaker, Signal], turns: Sequence[Turn], rate: int) -> tuple[float, float]:
+def _leakage(
+    voices: Mapping[Speaker, Signal], tracks: Mapping[Speaker, Signal], turns: Sequence[Turn], rate: int
+) -> tuple[float, float]:
     leaked = spoken = 0.0
     for other, voice in voices.items():
         where = _samples(timeline.alone(turns, other), rate, len(voice))

@@ -74,8 +74,12 @@ def make_session(
 
 def from_transcript(transcript: Transcript) -> Session:
     """What a run heard, without going through a file: the same session as its JSON gives."""
-    utterances = [Utterance(segment.span, segment.speaker, segment.text, segment.words) for segment in transcript.segments]
-    return make_session(transcript.recording, transcript.recording, utterances, turns=transcript.turns, language=transcript.language)
+    utterances = [
+        Utterance(segment.span, segment.speaker, segment.text, segment.words) for segment in transcript.segments
+    ]
+    return make_session(
+        transcript.recording, transcript.recording, utterances, turns=transcript.turns, language=transcript.language
+    )
 
 
 def from_turns(recording: str, turns: Iterable[Turn]) -> Session:
@@ -99,7 +103,9 @@ def silent(recording: str, has_words: bool) -> Session:
 
 def together(words: Session, turns: Session) -> Session:
     """One recording's words from one file and its turns from another."""
-    return replace(words, source=f"{words.source} + {turns.source}", turns=turns.turns, notices=words.notices + turns.notices)
+    return replace(
+        words, source=f"{words.source} + {turns.source}", turns=turns.turns, notices=words.notices + turns.notices
+    )
 
 
 def within(given: Session, scored: tuple[Span, ...]) -> Session:
@@ -107,5 +113,7 @@ def within(given: Session, scored: tuple[Span, ...]) -> Session:
 
     Turns stay as they are: the diarization error rate is cropped exactly where it is counted.
     """
-    kept = tuple(u for u in given.utterances if any(span.start <= u.span.end and u.span.start <= span.end for span in scored))
+    kept = tuple(
+        u for u in given.utterances if any(span.start <= u.span.end and u.span.start <= span.end for span in scored)
+    )
     return replace(given, utterances=kept)

@@ -100,7 +100,9 @@ def word_errors(
         "tcorcwer": (_to_heard(reference, _by_speaker(hypothesis, timed), asked.get("tcorcwer")), collar),
         "dicpwer": (_to_spoken(_by_speaker(reference), hypothesis, asked.get("dicpwer")), None),
     }
-    found = {metric: placed(pairs, limit, overlapped) for metric, (pairs, limit) in streams.items() if metric not in missing}
+    found = {
+        metric: placed(pairs, limit, overlapped) for metric, (pairs, limit) in streams.items() if metric not in missing
+    }
     return found, missing
 
 
@@ -126,7 +128,10 @@ def _by_speaker(utterances: Iterable[Spoken], by_word: bool = False) -> dict[str
     for utterance in utterances:
         streams.setdefault(utterance.speaker, []).extend(utterance.tokens)
     # Words with times of their own are put in order by these, as meeteval sorts a file with one word per segment.
-    return {speaker: tuple(sorted(tokens, key=lambda t: t.start) if by_word else tokens) for speaker, tokens in streams.items()}
+    return {
+        speaker: tuple(sorted(tokens, key=lambda t: t.start) if by_word else tokens)
+        for speaker, tokens in streams.items()
+    }
 
 
 def _paired(reference: Mapping[str, Tokens], hypothesis: Mapping[str, Tokens], collar: float | None) -> Streams:
@@ -157,7 +162,9 @@ def distance(spoken: Tokens, heard: Tokens, collar: float | None) -> int:
 
 def _to_heard(reference: Sequence[Spoken], hypothesis: Mapping[str, Tokens], answer: Answer | None) -> Streams:
     if answer is None or answer.assignment is None:
-        return tuple((utterance.tokens, ()) for utterance in reference) + tuple(((), tokens) for tokens in hypothesis.values())
+        return tuple((utterance.tokens, ()) for utterance in reference) + tuple(
+            ((), tokens) for tokens in hypothesis.values()
+        )
     assigned: dict[str, list[Token]] = {}
     for utterance, stream in zip(reference, answer.assignment, strict=True):
         assigned.setdefault(stream, []).extend(utterance.tokens)

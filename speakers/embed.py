@@ -32,12 +32,16 @@ def voiceprint(embedder: Embedder, clips: Sequence[Audio], *, most: float = MOST
     """
     pieces = _pieces(clips, most)
     if not pieces:
-        return np.full(embeddings(embedder, [Audio(np.zeros(1, np.float32), embedder.rate)]).shape[1], np.nan, np.float32)
+        return np.full(
+            embeddings(embedder, [Audio(np.zeros(1, np.float32), embedder.rate)]).shape[1], np.nan, np.float32
+        )
     rows = embeddings(embedder, pieces)
     told = np.all(np.isfinite(rows), axis=1)
     if not told.any():
         return np.full(rows.shape[1], np.nan, np.float32)
-    mean = np.average(rows[told], axis=0, weights=[piece.duration for piece, tells in zip(pieces, told, strict=True) if tells])
+    mean = np.average(
+        rows[told], axis=0, weights=[piece.duration for piece, tells in zip(pieces, told, strict=True) if tells]
+    )
     norm = float(np.linalg.norm(mean))
     return (mean / norm if norm > 0.0 else np.full_like(mean, np.nan)).astype(np.float32)
 

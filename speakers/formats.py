@@ -35,7 +35,11 @@ def convert(wav: Path, target: Path, track_format: str) -> None:
         warnings.simplefilter("ignore")
         from pydub import AudioSegment
         from pydub.exceptions import CouldntEncodeError
-    with wav.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+    with (
+        wav.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        memoryview(mapped) as view,
+    ):
         rate = int.from_bytes(view[24:28], "little")
         with view[44:] as samples:
             segment = AudioSegment(data=samples, sample_width=2, frame_rate=rate, channels=1)
@@ -45,7 +49,9 @@ def convert(wav: Path, target: Path, track_format: str) -> None:
                     segment.export(out, format=_ENCODED[track_format])
             except CouldntEncodeError as error:
                 said = str(error).strip().splitlines()[-1]
-                raise OutputError(f"{target}: ffmpeg could not write {track_format}: {said}; use --track-format wav") from error
+                raise OutputError(
+                    f"{target}: ffmpeg could not write {track_format}: {said}; use --track-format wav"
+                ) from error
             finally:
                 del segment
 
@@ -60,7 +66,9 @@ def ffmpeg() -> str:
 
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError) as error:
-        raise OutputError("no ffmpeg found for compressed tracks: pip install imageio-ffmpeg, or use --track-format wav") from error
+        raise OutputError(
+            "no ffmpeg found for compressed tracks: pip install imageio-ffmpeg, or use --track-format wav"
+        ) from error
 
 
 def file_track(wav: Path, target: Path) -> Path:
@@ -89,7 +97,9 @@ def _behind(wav: Path, turns: Sequence[Span], gate: str) -> Iterator[Path]:
             write_sparse(file, gated(wav, turns, gate))
         yield part
     except OSError as error:
-        raise OutputError(f"{part}: a track cannot be put behind its gate: {error.strerror or error}; make room") from error
+        raise OutputError(
+            f"{part}: a track cannot be put behind its gate: {error.strerror or error}; make room"
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -38,13 +38,18 @@ class EmbeddingMatcher:
             raise ValueError(f"{len(voices)} voices cannot belong to {len(enrollment)} speakers")
         if not enrollment:
             return {}
-        prints = np.stack([self._prints(clips, lambda clips: voiceprint(self._embedder, clips)) for clips in enrollment.values()])
+        prints = np.stack(
+            [self._prints(clips, lambda clips: voiceprint(self._embedder, clips)) for clips in enrollment.values()]
+        )
         similar = prints @ embeddings(self._embedder, voices).T
         from scipy.optimize import linear_sum_assignment  # slow to load, and `meetsplit --help` must not wait for it
 
         rows, columns = linear_sum_assignment(np.nan_to_num(similar, nan=0.0), maximize=True)
         chosen = dict(zip(rows.tolist(), columns.tolist(), strict=True))
-        return {speaker: Voice(voices[chosen[index]], _margin(similar, index, chosen[index])) for index, speaker in enumerate(enrollment)}
+        return {
+            speaker: Voice(voices[chosen[index]], _margin(similar, index, chosen[index]))
+            for index, speaker in enumerate(enrollment)
+        }
 
 
 def _margin(similar: npt.NDArray[np.float32], speaker: int, voice: int) -> float | None:

@@ -48,7 +48,9 @@ class TrackWriter:
 
     def __init__(self, folder: Path, recording: Audio) -> None:
         if 2 * len(recording.samples) + HEADER > WAV_LIMIT:
-            raise OutputError(f"{folder}: a track of {recording.duration / 3600:.0f} h is more than a WAV file can hold; cut the recording")
+            raise OutputError(
+                f"{folder}: a track of {recording.duration / 3600:.0f} h is more than a WAV file can hold; cut the recording"
+            )
         self._folder = folder
         self._clock = recording
         self._tracks: dict[Speaker, _Track] = {}
@@ -57,7 +59,9 @@ class TrackWriter:
     def __enter__(self) -> TrackWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.abort()
 
     def lay(self, stream: Stream) -> None:
@@ -119,7 +123,9 @@ class TrackWriter:
         self._tracks[speaker] = track = _Track(part, file)
         size, rate = 2 * len(self._clock.samples), self._clock.rate
         layout = struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16)
-        file.write(b"RIFF" + struct.pack("<I", size + HEADER - 8) + b"WAVEfmt " + layout + b"data" + struct.pack("<I", size))
+        file.write(
+            b"RIFF" + struct.pack("<I", size + HEADER - 8) + b"WAVEfmt " + layout + b"data" + struct.pack("<I", size)
+        )
         file.truncate(HEADER + size)
         return track
 
@@ -133,4 +139,6 @@ class TrackWriter:
             yield
         except OSError as error:
             why = error.strerror or str(error)
-            raise OutputError(f"{self._path(speaker)} cannot be written: {why}; choose another folder or make room") from error
+            raise OutputError(
+                f"{self._path(speaker)} cannot be written: {why}; choose another folder or make room"
+            ) from error

@@ -27,7 +27,9 @@ class EmbeddingVerifier:
         self._embedder: Embedder | None = None
         self._prints = ClipCache[npt.NDArray[np.float32]](CACHE_SIZE)
 
-    def margins(self, voices: Mapping[Speaker, Audio], enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
+    def margins(
+        self, voices: Mapping[Speaker, Audio], enrollment: Mapping[Speaker, Sequence[Audio]]
+    ) -> Mapping[Speaker, float | None]:
         """Each voice's similarity to its own speaker minus the highest to any other of ``enrollment``.
 
         None for a voice that says nothing (silent, too short), for a speaker without clean speech, and where nobody
@@ -36,12 +38,17 @@ class EmbeddingVerifier:
         if self._embedder is None:
             self._embedder = self._load()
         embedder = self._embedder
-        prints = {speaker: self._prints(clips, lambda clips: voiceprint(embedder, clips)) for speaker, clips in enrollment.items()}
+        prints = {
+            speaker: self._prints(clips, lambda clips: voiceprint(embedder, clips))
+            for speaker, clips in enrollment.items()
+        }
         rows = embeddings(embedder, list(voices.values()))
         return {speaker: _margin(speaker, row, prints) for speaker, row in zip(voices, rows, strict=True)}
 
 
-def _margin(speaker: Speaker, row: npt.NDArray[np.float32], prints: Mapping[Speaker, npt.NDArray[np.float32]]) -> float | None:
+def _margin(
+    speaker: Speaker, row: npt.NDArray[np.float32], prints: Mapping[Speaker, npt.NDArray[np.float32]]
+) -> float | None:
     own = float(row @ prints[speaker])
     others = [float(row @ other) for name, other in prints.items() if name != speaker]
     others = [similarity for similarity in others if np.isfinite(similarity)]

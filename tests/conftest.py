@@ -54,7 +54,11 @@ class KnownCall:
         source = source or self.path
         with run_cache.open_cache(source, self.settings, on_event=on_event) as open_cache:
             file_alone(
-                pipeline or Pipeline(self.settings, on_event=on_event), source, Outputs(self.out), open_cache=open_cache, on_event=on_event
+                pipeline or Pipeline(self.settings, on_event=on_event),
+                source,
+                Outputs(self.out),
+                open_cache=open_cache,
+                on_event=on_event,
             )
         done = list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))
         return done, [event.text for event in heard if isinstance(event, Notice)]
@@ -270,7 +274,9 @@ def small_whisper(path: Path, sentence: str, *, language: str | None = "en", con
 
     with warnings.catch_warnings():  # its reader leaves closing its vocabulary to the garbage collector
         warnings.simplefilter("ignore", ResourceWarning)
-        tokenizer = get_tokenizer(language is not None, num_languages=99, language=language, task="transcribe" if language else None)
+        tokenizer = get_tokenizer(
+            language is not None, num_languages=99, language=language, task="transcribe" if language else None
+        )
     dims = ModelDimensions(80, 1500, 64, 2, 1, 51865 if language else 51864, context, 64, 2, 2)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -315,13 +321,17 @@ def embedded_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
     from meetsplit.pipeline.models import weights
 
     # Processes of one session share what one of them has fetched.
-    session = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.getbasetemp()
+    session = (
+        tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.getbasetemp()
+    )
     cache = session / "weights"
     sources = {"segmentation": weights.EMBEDDED_SEGMENTATION, "encoder": weights.EMBEDDED_ENCODER}
     try:
         with locked(session / "weights.lock"):
             return {
-                role: weights.fetch(source, stage="diarize", cache=cache, offline=False, token=None, on_event=ignore_events)
+                role: weights.fetch(
+                    source, stage="diarize", cache=cache, offline=False, token=None, on_event=ignore_events
+                )
                 for role, source in sources.items()
             }
     except MissingWeights as error:
@@ -374,7 +384,10 @@ def pyannote_folder(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     (folder / "plda").mkdir()
     np.savez(
-        folder / "plda" / "xvec_transform.npz", mean1=np.zeros(dimension), mean2=np.zeros(kept), lda=rng.standard_normal((dimension, kept))
+        folder / "plda" / "xvec_transform.npz",
+        mean1=np.zeros(dimension),
+        mean2=np.zeros(kept),
+        lda=rng.standard_normal((dimension, kept)),
     )
     np.savez(folder / "plda" / "plda.npz", mu=np.zeros(kept), tr=np.eye(kept), psi=np.linspace(2.0, 1.0, kept))
     (folder / "config.yaml").write_text(PIPELINE, "utf-8")
@@ -406,7 +419,11 @@ def pyannote_networks() -> dict[str, Any]:
             segmentation.classifier.weight.mul_(40.0)
         embedding = XVectorMFCC(dimension=16)
         embedding.specifications = Specifications(
-            problem=Problem.REPRESENTATION, resolution=Resolution.CHUNK, duration=5.0, min_duration=5.0, classes=["a", "b"]
+            problem=Problem.REPRESENTATION,
+            resolution=Resolution.CHUNK,
+            duration=5.0,
+            min_duration=5.0,
+            classes=["a", "b"],
         )
         embedding.build()
     return {"segmentation": segmentation.eval(), "embedding": embedding.eval()}

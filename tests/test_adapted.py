@@ -42,7 +42,9 @@ def still() -> float:
 def small(budget: float = 30.0, clock: Callable[[], float] = still) -> AdaptedSeparator:
     """A separator that costs little: an untrained small refiner on poor dictionaries."""
     torch.manual_seed(1)
-    return AdaptedSeparator(Refiner(SMALL), plan=Plan(budget, clock=clock, exam=4), base=DictionarySeparator(recipe=QUICK))
+    return AdaptedSeparator(
+        Refiner(SMALL), plan=Plan(budget, clock=clock, exam=4), base=DictionarySeparator(recipe=QUICK)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,12 @@ def gain(separator: AdaptedSeparator | DictionarySeparator, truth: Samples, enro
     mixture = truth.sum(axis=0)
     found = separator.separate(Audio(mixture, RATE), enrollment)
     return float(
-        np.mean([si_sdr(voice.audio.samples, row) - si_sdr(mixture, row) for voice, row in zip(found.values(), truth, strict=True)])
+        np.mean(
+            [
+                si_sdr(voice.audio.samples, row) - si_sdr(mixture, row)
+                for voice, row in zip(found.values(), truth, strict=True)
+            ]
+        )
     )
 
 
@@ -95,7 +102,9 @@ def test_the_shipped_weights_beat_the_dictionary_on_voices_that_they_never_heard
 ) -> None:
     path = shipped(tmp_path)
     pair = dict(list(enrollment.items())[:2])
-    assert gain(AdaptedSeparator(opened(path), plan=Plan(0.0)), truth[:2], pair) > gain(DictionarySeparator(), truth[:2], pair)
+    assert gain(AdaptedSeparator(opened(path), plan=Plan(0.0)), truth[:2], pair) > gain(
+        DictionarySeparator(), truth[:2], pair
+    )
 
 
 def test_untrained_it_is_the_dictionary(truth: Samples, enrollment: dict[Speaker, list[Audio]]) -> None:
@@ -108,7 +117,9 @@ def overlap_seconds(enrollment: Enrollment) -> dict[tuple[Speaker, ...], float]:
     return {(first, second): 20.0, (second, third): 4.0, (first, second, third): 2.0}
 
 
-def test_a_refiner_learns_the_voices_of_the_meeting(tmp_path: Path, truth: Samples, enrollment: dict[Speaker, list[Audio]]) -> None:
+def test_a_refiner_learns_the_voices_of_the_meeting(
+    tmp_path: Path, truth: Samples, enrollment: dict[Speaker, list[Audio]]
+) -> None:
     """What dictionaries poorer than those that it was trained with get wrong, without hearing the mixtures that examine it."""
     pair = dict(list(enrollment.items())[:2])
     told: list[float] = []
@@ -173,13 +184,18 @@ def test_the_same_again_learns_the_same(truth: Samples, enrollment: dict[Speaker
     separator = small(BRIEF)
     assert isinstance(separator, Adaptable)
     events: list[Event] = []
-    learned = [separator.learned(overlap_seconds(enrollment), enrollment, on_event) for on_event in (ignore_events, events.append)]
+    learned = [
+        separator.learned(overlap_seconds(enrollment), enrollment, on_event)
+        for on_event in (ignore_events, events.append)
+    ]
     runs = [one.separate(mixture, enrollment) for one in learned]
     for speaker in enrollment:
         assert np.array_equal(runs[0][speaker].audio.samples, runs[1][speaker].audio.samples)
     np.testing.assert_allclose(sum(voice.audio.samples for voice in runs[0].values()), mixture.samples, atol=1e-5)
     assert {type(event) for event in events} == {Started, Progressed, Finished}
-    assert all(event.stage == "learn" and event.total == BRIEF for event in events if isinstance(event, Started | Progressed))
+    assert all(
+        event.stage == "learn" and event.total == BRIEF for event in events if isinstance(event, Started | Progressed)
+    )
 
 
 def test_nothing_is_learned_without_a_budget_or_overlap(enrollment: dict[Speaker, list[Audio]]) -> None:
@@ -194,7 +210,10 @@ def test_nothing_is_learned_without_a_budget_or_overlap(enrollment: dict[Speaker
 def test_who_speaks_alone_too_little_is_named(truth: Samples, enrollment: dict[Speaker, list[Audio]]) -> None:
     first, second = list(enrollment)[:2]
     for seconds, how in ((ENOUGH - 1.0, "without learning"), (TRUSTED - 1.0, "by the dictionary alone")):
-        scarce = {first: enrollment[first], second: [Audio(enrollment[second][0].samples[: round(seconds * RATE)], RATE)]}
+        scarce = {
+            first: enrollment[first],
+            second: [Audio(enrollment[second][0].samples[: round(seconds * RATE)], RATE)],
+        }
         events: list[Event] = []
         separator = small()
         assert separator.learned({(first, second): 5.0}, scarce, events.append) is separator
@@ -254,7 +273,12 @@ def test_lessons_are_shared_out_by_overlap() -> None:
 def test_a_plan_costs_its_budget_at_most(budget: float, people: int) -> None:
     plan = Plan(budget)
     mixtures, steps = plan.shares(people)
-    spent = people * plan.reading + (plan.exam + mixtures) * plan.asking + (plan.exams + 1) * plan.marking + steps * plan.step
+    spent = (
+        people * plan.reading
+        + (plan.exam + mixtures) * plan.asking
+        + (plan.exams + 1) * plan.marking
+        + steps * plan.step
+    )
     assert (mixtures, steps) == (0, 0) or spent <= budget + 1e-6
 
 

@@ -14,7 +14,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("pipeline", "speakers", "scoring", "console", "jobs", "training", "benchmarks")
-CODE = sorted([ROOT / "cli.py", ROOT / "__init__.py", *(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))])
+CODE = sorted(
+    [ROOT / "cli.py", ROOT / "__init__.py", *(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))]
+)
 SHIPPED = [file for file in CODE if file.relative_to(ROOT).parts[0] not in ("training", "benchmarks")]
 HEAVY = {"torch", "torchaudio", "pyannote", "speechbrain", "whisper", "pocketsphinx", "lightning", "transformers"}
 BACKEND_PACKAGES = (
@@ -80,7 +82,12 @@ def talks(file: Path) -> set[str]:
     nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
     called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     read = {f"{n.value.id}.{n.attr}" for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)}
-    return called & {"print", "exit", "quit", "input"} | read & {"sys.argv", "sys.exit", "os.getenv", "logging.basicConfig"}
+    return called & {"print", "exit", "quit", "input"} | read & {
+        "sys.argv",
+        "sys.exit",
+        "os.getenv",
+        "logging.basicConfig",
+    }
 
 
 def test_only_the_command_line_prints_exits_and_reads_the_environment() -> None:
@@ -130,6 +137,8 @@ def test_no_file_is_named_like_a_standard_module() -> None:
 @pytest.mark.parametrize("argument", ["import meetsplit", "import meetsplit.cli; meetsplit.cli.main(['--help'])"])
 def test_start_loads_no_heavy_library(argument: str) -> None:
     code = f"import sys\ntry:\n    {argument.replace('; ', chr(10) + '    ')}\nexcept SystemExit:\n    pass\nprint(sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[-1]
     roots = {module.split(".")[0] for module in re.findall(r"'([^']+)'", loaded)}
     assert not roots & (HEAVY | {"pandas", "scipy"})

@@ -29,7 +29,13 @@ def burst(rate: int, seconds: float = 4.0) -> Samples:
 
 
 def encode(
-    path: Path, codec: str, rate: int = 48000, *, start: float = 0.0, layout: str = "mono", channels: tuple[Samples, ...] = ()
+    path: Path,
+    codec: str,
+    rate: int = 48000,
+    *,
+    start: float = 0.0,
+    layout: str = "mono",
+    channels: tuple[Samples, ...] = (),
 ) -> Path:
     """A container written by PyAV's own encoders; timestamps begin at ``start``; ``channels`` default to the burst."""
     sound = np.stack(channels or (burst(rate),))
@@ -37,7 +43,9 @@ def encode(
         stream = container.add_stream(codec, rate=rate, layout=layout)
         converter = av.AudioResampler(format=stream.codec_context.codec.audio_formats[0].name, layout=layout, rate=rate)
         for at in range(0, sound.shape[1], rate // 50):
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[:, at : at + rate // 50]), format="fltp", layout=layout)
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(sound[:, at : at + rate // 50]), format="fltp", layout=layout
+            )
             frame.sample_rate, frame.pts, frame.time_base = rate, at + round(start * rate), Fraction(1, rate)
             for converted in converter.resample(frame):
                 container.mux(stream.encode(converted))
@@ -79,12 +87,16 @@ def test_every_container_lands_on_the_same_clock(tmp_path: Path, name: str, code
     assert np.abs(audio.samples).max() == pytest.approx(0.3, abs=0.06)
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.wav", "pcm_s16le"), ("a.flac", "flac"), ("a.mp3", "libmp3lame"), ("a.m4a", "aac")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.wav", "pcm_s16le"), ("a.flac", "flac"), ("a.mp3", "libmp3lame"), ("a.m4a", "aac")]
+)
 def test_length_is_exact_where_the_container_knows_it(tmp_path: Path, name: str, codec: str) -> None:
     assert len(read(encode(tmp_path / name, codec, 44100)).samples) == 64000
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.m4a", "aac"), ("a.mov", "pcm_s16le"), ("a.mkv", "aac"), ("a.webm", "libopus")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.m4a", "aac"), ("a.mov", "pcm_s16le"), ("a.mkv", "aac"), ("a.webm", "libopus")]
+)
 def test_sound_that_starts_late_is_heard_late(tmp_path: Path, name: str, codec: str) -> None:
     path = encode(tmp_path / name, codec, start=1.2)
     audio = read(path)
@@ -142,7 +154,9 @@ def test_the_default_audio_track_is_used_and_the_others_are_told(tmp_path: Path)
             container.mux(stream.encode(None))
     told: list[Event] = []
     assert read(path, on_event=told.append).samples.mean() == pytest.approx(9000 / 32768, abs=1e-3)
-    assert [event.text for event in told if isinstance(event, Notice)] == [f"{path} has 2 audio tracks: only the default one is used"]
+    assert [event.text for event in told if isinstance(event, Notice)] == [
+        f"{path} has 2 audio tracks: only the default one is used"
+    ]
 
 
 def test_a_broken_float_becomes_silence_and_is_told(tmp_path: Path) -> None:
@@ -169,7 +183,9 @@ def test_progress_is_told_on_long_files(tmp_path: Path) -> None:
     assert all(isinstance(event, Progressed) and event.total == pytest.approx(100.0) for event in told)
 
 
-@pytest.mark.parametrize("name", ["%d 100% [x] ' \" ;&.wav", "pipe:0", "-i", "http:", "日本 \U0001f399.wav", "line\nbreak.wav"])
+@pytest.mark.parametrize(
+    "name", ["%d 100% [x] ' \" ;&.wav", "pipe:0", "-i", "http:", "日本 \U0001f399.wav", "line\nbreak.wav"]
+)
 def test_odd_names_are_only_names(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     write_wav(path, Audio(np.full(1600, 0.5, np.float32), 16000))
@@ -179,7 +195,11 @@ def test_odd_names_are_only_names(tmp_path: Path, name: str) -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(0, 60_000), st.sampled_from([8000, 11025, 16000, 22050, 44100, 48000, 12345]), st.sampled_from([8000, 16000, 44100]))
+@given(
+    st.integers(0, 60_000),
+    st.sampled_from([8000, 11025, 16000, 22050, 44100, 48000, 12345]),
+    st.sampled_from([8000, 16000, 44100]),
+)
 def test_resampling_gives_exactly_the_rounded_length(n: int, old: int, new: int) -> None:
     result = resample(Audio(np.ones(n, np.float32), old, 3.25), new)
     assert len(result.samples) == (2 * n * new + old) // (2 * old)
@@ -201,7 +221,9 @@ def test_resampling_keeps_what_fits_and_removes_what_does_not(old: int, new: int
 def test_resampling_is_linear_and_leaves_its_input_alone() -> None:
     samples: Samples = np.random.default_rng(0).standard_normal(50_000, np.float32)
     audio = Audio(samples, 16000)
-    assert resample(Audio(samples * np.float32(0.5), 16000), 8000).samples == pytest.approx(resample(audio, 8000).samples / 2, abs=1e-6)
+    assert resample(Audio(samples * np.float32(0.5), 16000), 8000).samples == pytest.approx(
+        resample(audio, 8000).samples / 2, abs=1e-6
+    )
     assert (audio.samples == np.random.default_rng(0).standard_normal(50_000, np.float32)).all()
     assert resample(audio, 16000) is audio
 
@@ -239,7 +261,9 @@ def test_a_long_recording_is_never_in_memory_twice(tmp_path: Path) -> None:
         "print(audio.duration, (peak() - before) * unit / audio.samples.nbytes)"
     )
     write_wav(tmp_path / "short.wav", Audio(np.zeros(80_000, np.float32), 8000))
-    done = subprocess.run([sys.executable, "-c", code, str(path), str(tmp_path / "short.wav")], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), str(tmp_path / "short.wav")], capture_output=True, text=True, check=True
+    )
     duration, times = map(float, done.stdout.split())
     assert duration == 1800.0
     assert times < 1.25

@@ -25,7 +25,9 @@ def noise(seconds: float, rate: int = 16000) -> np.ndarray:
 def encode(path: Path, codec: str, seconds: float = 12.0, options: dict[str, str] | None = None) -> bytes:
     with av.open(str(path), "w", container_options=options or {}) as container:
         stream = container.add_stream(codec, rate=48000, layout="mono")
-        converter = av.AudioResampler(format=stream.codec_context.codec.audio_formats[0].name, layout="mono", rate=48000)
+        converter = av.AudioResampler(
+            format=stream.codec_context.codec.audio_formats[0].name, layout="mono", rate=48000
+        )
         frame = av.AudioFrame.from_ndarray(noise(seconds, 48000)[None], format="fltp", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
         for converted in [*converter.resample(frame), *converter.resample(None)]:
@@ -99,7 +101,8 @@ def test_a_recording_whose_index_was_never_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "codec", "options"), [("cut.m4a", "aac", {"movflags": "faststart"}), ("cut.flac", "flac", {}), ("cut.webm", "libopus", {})]
+    ("name", "codec", "options"),
+    [("cut.m4a", "aac", {"movflags": "faststart"}), ("cut.flac", "flac", {}), ("cut.webm", "libopus", {})],
 )
 def test_half_a_file_is_used_as_far_as_it_goes(tmp_path: Path, name: str, codec: str, options: dict[str, str]) -> None:
     path = tmp_path / name
@@ -108,11 +111,14 @@ def test_half_a_file_is_used_as_far_as_it_goes(tmp_path: Path, name: str, codec:
     audio, told = notices(path)
     assert 5.0 < audio.duration < 10.0
     assert np.sqrt(np.mean(audio.samples**2)) > 0.02
-    assert any(text.startswith(f"is incomplete: its sound ends at {audio.duration:.1f} s instead of 12.0 s") for text in told)
+    assert any(
+        text.startswith(f"is incomplete: its sound ends at {audio.duration:.1f} s instead of 12.0 s") for text in told
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("bad.mp3", "libmp3lame"), ("bad.flac", "flac"), ("bad.m4a", "aac"), ("bad.webm", "libopus"), ("bad.ts", "aac")]
+    ("name", "codec"),
+    [("bad.mp3", "libmp3lame"), ("bad.flac", "flac"), ("bad.m4a", "aac"), ("bad.webm", "libopus"), ("bad.ts", "aac")],
 )
 @pytest.mark.parametrize("seed", range(3))
 def test_damage_in_the_middle_ends_nothing(tmp_path: Path, name: str, codec: str, seed: int) -> None:
@@ -193,7 +199,11 @@ def test_permission_denied_by_the_system_is_a_sentence(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(
-    "text", ["#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nother.wav\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile other.wav\n"]
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nother.wav\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile other.wav\n",
+    ],
 )
 def test_a_playlist_opens_no_other_file(tmp_path: Path, text: str) -> None:
     write_wav(tmp_path / "other.wav", Audio(noise(1.0), 16000))
@@ -209,7 +219,8 @@ def test_a_name_that_no_system_allows() -> None:
 
 @pytest.mark.parametrize("keep", [13, 40, 60, 100, 500])
 @pytest.mark.parametrize(
-    ("name", "codec"), [("a.wav", "pcm_s16le"), ("a.mp3", "libmp3lame"), ("a.m4a", "aac"), ("a.flac", "flac"), ("a.webm", "libopus")]
+    ("name", "codec"),
+    [("a.wav", "pcm_s16le"), ("a.mp3", "libmp3lame"), ("a.m4a", "aac"), ("a.flac", "flac"), ("a.webm", "libopus")],
 )
 def test_the_first_bytes_of_a_file(tmp_path: Path, name: str, codec: str, keep: int) -> None:
     path = tmp_path / name

@@ -16,7 +16,9 @@ def test_a_section_is_replaced_again_and_again_and_the_rest_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "benchmarks.md"
-    file.write_text("before\n<!-- speed -->\n<!-- /speed -->\nbetween\n<!-- other -->\nkept\n<!-- /other -->\n", "utf-8")
+    file.write_text(
+        "before\n<!-- speed -->\n<!-- /speed -->\nbetween\n<!-- other -->\nkept\n<!-- /other -->\n", "utf-8"
+    )
     monkeypatch.setattr(report_page, "PAGE", file)
     report_page.publish("speed", "| first |", ["python", "-m", "x"], into_page=True)
     report_page.publish("speed", "| second |", ["python", "-m", "x"], into_page=True)

@@ -63,7 +63,15 @@ def on_disk(handle: int | Path) -> int:
 def wav(path: Path, rate: int, channels: int = 1, samples: int = 1600) -> Path:
     layout = struct.pack("<IHHIIHH", 16, 1, channels, rate, min(2 * rate * channels, 2**32 - 1), 2 * channels, 16)
     data = b"\1\1" * samples * channels
-    path.write_bytes(b"RIFF" + struct.pack("<I", len(data) + 36) + b"WAVEfmt " + layout + b"data" + struct.pack("<I", len(data)) + data)
+    path.write_bytes(
+        b"RIFF"
+        + struct.pack("<I", len(data) + 36)
+        + b"WAVEfmt "
+        + layout
+        + b"data"
+        + struct.pack("<I", len(data))
+        + data
+    )
     return path
 
 
@@ -82,7 +90,9 @@ def test_a_small_file_that_claims_hours_costs_what_its_sound_costs(tmp_path: Pat
     assert peak < 60e6
     assert sum(on_disk(handle) for handle in laid) < 2e6
     assert audio.crop(Span(0, 3)).samples.any()
-    assert audio.crop(Span(5 * HOUR + 4, 5 * HOUR + 6)).samples.any(), "the sound after the pause is where a player plays it"
+    assert audio.crop(Span(5 * HOUR + 4, 5 * HOUR + 6)).samples.any(), (
+        "the sound after the pause is where a player plays it"
+    )
     assert not audio.crop(Span(HOUR, HOUR + 60)).samples.any()
     assert any("300 of its 300 min are pauses" in event.text for event in told if isinstance(event, Notice))
 
@@ -114,7 +124,9 @@ def test_sound_longer_than_its_container_says_does_not_stay_in_memory(
 
 def test_silence_resampled_is_silence_of_the_right_length() -> None:
     assert not resample(Audio(np.zeros(44100 * 20 + 7, np.float32), 44100), RATE).samples.any()
-    assert len(resample(Audio(np.zeros(44100 * 20 + 7, np.float32), 44100), RATE).samples) == round((44100 * 20 + 7) * RATE / 44100)
+    assert len(resample(Audio(np.zeros(44100 * 20 + 7, np.float32), 44100), RATE).samples) == round(
+        (44100 * 20 + 7) * RATE / 44100
+    )
 
 
 @pytest.mark.parametrize("rate", [1, 100, LOWEST_RATE - 1, HIGHEST_RATE + 1, 2**31 - 1])
@@ -131,7 +143,9 @@ def test_rates_that_somebody_may_record_at_are_read(tmp_path: Path, rate: int) -
 
 
 def test_more_channels_than_any_recorder_has_are_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match=f"says it has {MOST_CHANNELS + 1} channels; up to {MOST_CHANNELS} can be read"):
+    with pytest.raises(
+        AudioError, match=f"says it has {MOST_CHANNELS + 1} channels; up to {MOST_CHANNELS} can be read"
+    ):
         read(wav(tmp_path / "many.wav", RATE, MOST_CHANNELS + 1))
     assert read(wav(tmp_path / "array.wav", RATE, MOST_CHANNELS)).duration == 0.1
 
@@ -163,7 +177,9 @@ def test_the_loudness_of_silence_is_no_work(monkeypatch: pytest.MonkeyPatch) -> 
     early = Audio((0.1 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32), RATE)
     transformed: list[int] = []
     transform = np.fft.rfft
-    monkeypatch.setattr(np.fft, "rfft", lambda frames, **given: transformed.append(len(frames)) or transform(frames, **given))
+    monkeypatch.setattr(
+        np.fft, "rfft", lambda frames, **given: transformed.append(len(frames)) or transform(frames, **given)
+    )
     found = loudness(early, Span(0.0, HOUR))
     assert sum(transformed) < 3000, "of 180 000 frames"
     assert (found[100:] == SILENCE).all()
@@ -173,7 +189,9 @@ def test_the_loudness_of_silence_is_no_work(monkeypatch: pytest.MonkeyPatch) -> 
 # diarization
 
 
-def test_windows_of_silence_are_not_listened_to(embedded_weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_of_silence_are_not_listened_to(
+    embedded_weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     diarizer = EmbeddedDiarizer.load(Settings(), embedded_weights, "cpu")
     speech = read(Path(__file__).parents[1] / "sample_data" / "standup.m4a").crop(Span(53.0, 60.0)).samples
     audio = Audio(np.concatenate([speech, np.zeros(25 * RATE, np.float32)]), RATE)
@@ -234,17 +252,29 @@ def test_a_run_looks_at_the_disk_before_it_begins(
     free(monkeypatch, 500)
     (tmp_path / "none.rttm").write_text("")
     (tmp_path / "none.stm").write_text("")
-    given_ = ["--rttm", str(tmp_path / "none.rttm"), "--script", str(tmp_path / "none.stm"), "-o", str(tmp_path / "out")]
+    given_ = [
+        "--rttm",
+        str(tmp_path / "none.rttm"),
+        "--script",
+        str(tmp_path / "none.stm"),
+        "-o",
+        str(tmp_path / "out"),
+    ]
     with pytest.raises(SystemExit) as ended:
         main(["run", str(silence(tmp_path, hours=2.0)), *given_, "--separate", "off", "--offline", "--no-cache"])
     said = " ".join(capsys.readouterr().err.split())
     assert ended.value.code == 1
-    assert "silence.wav needs about 1450 MB there (tracks of 2 people, 120 min), 500 MB are free: make room, or choose another" in said
+    assert (
+        "silence.wav needs about 1450 MB there (tracks of 2 people, 120 min), 500 MB are free: make room, or choose another"
+        in said
+    )
     assert "decode …" not in said
     assert not list((tmp_path / "out").glob("[!.]*")), "no result, whole or in part"
 
 
-def test_room_is_asked_for_what_a_file_can_hold_and_not_for_what_it_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_room_is_asked_for_what_a_file_can_hold_and_not_for_what_it_claims(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small, large = claim(tmp_path, hours=5.0), silence(tmp_path, hours=5.0)
     assert disk_space.seconds_of_sound(small) < 0.4 * HOUR
     assert disk_space.seconds_of_sound(large) == 5 * HOUR
@@ -254,4 +284,6 @@ def test_room_is_asked_for_what_a_file_can_hold_and_not_for_what_it_claims(tmp_p
     with pytest.raises(OutputError, match=r"silence.wav needs about .* MB there"):
         disk_space.check_disks(large, Settings(), outputs, tmp_path, elsewhere="-o")
     with pytest.raises(OutputError, match=r"talk needs about .* MB there \(tracks of 2 people, 300 min\)"):
-        disk_space.check_disks(together("talk", [large, small]), Settings(channels="split"), outputs, tmp_path, elsewhere="-o")
+        disk_space.check_disks(
+            together("talk", [large, small]), Settings(channels="split"), outputs, tmp_path, elsewhere="-o"
+        )

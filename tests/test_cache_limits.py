@@ -94,7 +94,9 @@ def test_leftovers_of_killed_runs_in_what_stays_are_removed(runs: Path) -> None:
     assert held is not None
     with held:
         run_cache.prune(runs, size=None, age=None)
-    assert [str(path.relative_to(runs)) for path in runs.rglob("*.part")] == ["d/.meetsplit-0123456789ab.part"], "d is being written"
+    assert [str(path.relative_to(runs)) for path in runs.rglob("*.part")] == ["d/.meetsplit-0123456789ab.part"], (
+        "d is being written"
+    )
     assert not (runs / "c" / "separate-0").exists()
 
 
@@ -145,7 +147,9 @@ def test_a_cache_that_cannot_be_pruned_is_a_notice(call: Any, monkeypatch: pytes
 
     monkeypatch.setattr(run_cache, "remove_locked", refuse)
     _, notices = call.run()
-    assert notices == [f"{call.cache / 'runs' / 'old'} is to be removed from the cache, and cannot be: Operation not permitted"]
+    assert notices == [
+        f"{call.cache / 'runs' / 'old'} is to be removed from the cache, and cannot be: Operation not permitted"
+    ]
 
 
 def prune(cache: Path, *more: str) -> int:
@@ -170,7 +174,14 @@ def test_prune_on_the_command_line(runs: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    "asked", [{"cache_size": "5 apples"}, {"cache_size": "-1"}, {"cache_size": "9" * 400}, {"cache_age": "old"}, {"cache_age": -1}]
+    "asked",
+    [
+        {"cache_size": "5 apples"},
+        {"cache_size": "-1"},
+        {"cache_size": "9" * 400},
+        {"cache_age": "old"},
+        {"cache_age": -1},
+    ],
 )
 def test_limits_that_make_no_sense(asked: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=r"^--cache-(size|age) "):

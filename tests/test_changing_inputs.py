@@ -139,7 +139,9 @@ def test_a_signal_inside_the_reader_is_not_lost(call: Any, monkeypatch: pytest.M
 def rooms(call: Any, tmp_path: Path) -> Any:
     """The call as two channels of different people, and as two files."""
     seconds = np.arange(6 * 16000) / 16000
-    people = [np.round(9000 * np.sin(2 * np.pi * pitch * seconds) * (seconds % 2 < 1)).astype("<i2") for pitch in (150, 220)]
+    people = [
+        np.round(9000 * np.sin(2 * np.pi * pitch * seconds) * (seconds % 2 < 1)).astype("<i2") for pitch in (150, 220)
+    ]
     people[1] = np.roll(people[1], 16000)
     write = call.write_pcm
     write(tmp_path / "both.wav", people)
@@ -183,7 +185,9 @@ def test_a_file_of_several_that_changes(rooms: Any, tmp_path: Path) -> None:
 
 def test_turns_that_change_while_they_are_needed(call: Any) -> None:
     before = call.rttm.read_bytes()
-    call.hear = at(starting("diarize"), call.rttm, lambda path: path.write_text("SPEAKER x 1 0 6 <NA> <NA> C <NA> <NA>\n"))
+    call.hear = at(
+        starting("diarize"), call.rttm, lambda path: path.write_text("SPEAKER x 1 0 6 <NA> <NA> C <NA> <NA>\n")
+    )
     with pytest.raises(SettingsError, match=r"call\.rttm: has changed while it was being used"):
         call.run()
     assert nothing_kept(call)
@@ -234,7 +238,12 @@ def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_
     heard.clear()
     for name in STAGES:
         workshop.step(name, order, f"{order.key}.2")
-    assert [event.stage for event in heard if isinstance(event, Finished)] == ["decode", "diarize", "separate", "transcribe"]
+    assert [event.stage for event in heard if isinstance(event, Finished)] == [
+        "decode",
+        "diarize",
+        "separate",
+        "transcribe",
+    ]
     call.run()
     kept = {path.name: path.read_bytes() for path in store.folder(order.key).rglob("SPEAKER_*.wav")}
     assert len(kept) == 2

@@ -30,9 +30,19 @@ from meetsplit.pipeline.settings import Settings, from_toml
 RATE, LENGTH = 16000, 18.0
 SAMPLE = Path(__file__).parents[1] / "sample_data" / "standup.m4a"
 SAID = (
-    (0.5, (0.85, 6.43), 0, "good morning everyone let us start with our plan for this week and then we can talk about the money"),
+    (
+        0.5,
+        (0.85, 6.43),
+        0,
+        "good morning everyone let us start with our plan for this week and then we can talk about the money",
+    ),
     (6.8, (19.78, 23.38), 1, "i still need the numbers from the other office before i can finish it"),
-    (11.0, (6.93, 11.99), 0, "the most important thing is the report we have to send it to the customers before friday"),
+    (
+        11.0,
+        (6.93, 11.99),
+        0,
+        "the most important thing is the report we have to send it to the customers before friday",
+    ),
     (15.2, (61.13, 63.36), 1, "so how much money do we have left for this year"),
 )
 """What is said: when, from where in the sample meeting, on which channel. The last two overlap."""
@@ -49,7 +59,11 @@ def alone(length: float = LENGTH) -> tuple[Samples, Samples]:
 
 
 def call(
-    gain: float = 0.1, delay: int = 90, mics: Sequence[float] = (1.0, 1.0), noise: float = 5e-4, silent: int | None = None
+    gain: float = 0.1,
+    delay: int = 90,
+    mics: Sequence[float] = (1.0, 1.0),
+    noise: float = 5e-4,
+    silent: int | None = None,
 ) -> list[Audio]:
     """Both channels: one's own voice, the other's as bleed, noise, and a microphone that may be set too low."""
     rng, own = np.random.default_rng(3), list(alone())
@@ -131,7 +145,8 @@ def test_three_channels() -> None:
     own[2, len(one) :][: len(third)] = third
     noise = np.random.default_rng(0).standard_normal((3, length)) * 5e-4
     sound = tuple(
-        Audio((row + 0.1 * (own.sum(axis=0) - row) + hiss).astype(np.float32), RATE) for row, hiss in zip(own, noise, strict=True)
+        Audio((row + 0.1 * (own.sum(axis=0) - row) + hiss).astype(np.float32), RATE)
+        for row, hiss in zip(own, noise, strict=True)
     )
     found = diarized(sound)
     assert dict(found.channels) == {"SPEAKER_00": 0, "SPEAKER_01": 1, "SPEAKER_02": 2}
@@ -150,7 +165,9 @@ def test_a_filter_is_found_and_foresees() -> None:
     found = fitted(said, heard, np.ones(len(heard), np.float32), reach)
     assert found is not None
     assert decibels(heard - through(found, said, reach, len(heard))) < decibels(heard) - 30
-    assert fitted(said, rng.standard_normal(len(heard)).astype(np.float32), np.ones(len(heard), np.float32), reach) is None
+    assert (
+        fitted(said, rng.standard_normal(len(heard)).astype(np.float32), np.ones(len(heard), np.float32), reach) is None
+    )
 
 
 @pytest.mark.parametrize("delay", [0, 90, 2400])
@@ -175,7 +192,9 @@ def test_streams_are_the_channels_own_sound(tmp_path: Path) -> None:
     sound = tuple(call())
     found = diarized(sound)
     laid = list(streams(sound, found, tmp_path))
-    assert [(stream.audio.start, stream.speaker) for stream in laid] == sorted((stream.audio.start, stream.speaker) for stream in laid)
+    assert [(stream.audio.start, stream.speaker) for stream in laid] == sorted(
+        (stream.audio.start, stream.speaker) for stream in laid
+    )
     for label, number in found.channels:
         mine = [stream for stream in laid if stream.speaker == label]
         assert tuple(span for stream in mine for span in stream.turns) == timeline.by_speaker(found.turns)[label]
@@ -235,8 +254,14 @@ def test_channels_that_share_most_speech_are_noticed(tmp_path: Path) -> None:
     both = sum(alone())
     rng, events = np.random.default_rng(0), list[Event]()
     room = [np.asarray(np.roll(both, shift) + 0.01 * rng.standard_normal(len(both)), np.float32) for shift in (0, 900)]
-    reading.everybody(stereo(tmp_path / "room.wav", [Audio(samples, RATE) for samples in room]), RATE, tmp_path, events.append)
-    assert [event.text for event in events if isinstance(event, Notice) and "most speech is in several channels" in event.text]
+    reading.everybody(
+        stereo(tmp_path / "room.wav", [Audio(samples, RATE) for samples in room]), RATE, tmp_path, events.append
+    )
+    assert [
+        event.text
+        for event in events
+        if isinstance(event, Notice) and "most speech is in several channels" in event.text
+    ]
 
 
 def test_a_settings_file_may_ask(tmp_path: Path) -> None:
@@ -250,7 +275,10 @@ def test_no_model_for_who_speaks_when(tmp_path: Path) -> None:
     script.write_text("")
     asked = Settings(channels="split", script=script, cache_dir=tmp_path)
     plan = preflight(asked)
-    assert [(choice.stage, choice.backend) for choice in plan.choices] == [("diarizer", "channels"), ("transcriber", "script")]
+    assert [(choice.stage, choice.backend) for choice in plan.choices] == [
+        ("diarizer", "channels"),
+        ("transcriber", "script"),
+    ]
     mixed = Settings(rttm=script, script=script, separator="none", cache_dir=tmp_path)
     assert keys("c0ffee", asked, plan).diarize != keys("c0ffee", mixed, preflight(mixed)).diarize
 
@@ -274,7 +302,11 @@ def test_calls_are_suggested_to_be_split_and_rooms_are_not(tmp_path: Path) -> No
 def test_places_of_files() -> None:
     assert SpeakerFile.placed("ben.wav@1.5") == SpeakerFile(Path("ben.wav"), 1.5)
     assert SpeakerFile.placed("ben.wav") == SpeakerFile(Path("ben.wav"))
-    for text, says in (("ben.wav@soon", "no number of seconds"), ("ben.wav@-1", "begins first has 0"), ("ben.wav@nan", "begins first")):
+    for text, says in (
+        ("ben.wav@soon", "no number of seconds"),
+        ("ben.wav@-1", "begins first has 0"),
+        ("ben.wav@nan", "begins first"),
+    ):
         with pytest.raises(SettingsError, match=says):
             SpeakerFile.placed(text)
     with pytest.raises(SettingsError, match="one file is nobody's meeting"):
@@ -320,7 +352,22 @@ def test_a_call_with_bleed_has_the_right_words_under_the_right_channel(tmp_path:
     """10 % of everybody's voice in the other's channel; part of it while both speak. Nobody's words come twice."""
     path, out = stereo(tmp_path / "call.wav", call(gain=0.1)), tmp_path / "out"
     with pytest.raises(SystemExit) as ended:
-        main(["run", str(path), "--channels", "split", "--transcriber", "sphinx", "-o", str(out), "-f", "json", "--no-cache", "-q"])
+        main(
+            [
+                "run",
+                str(path),
+                "--channels",
+                "split",
+                "--transcriber",
+                "sphinx",
+                "-o",
+                str(out),
+                "-f",
+                "json",
+                "--no-cache",
+                "-q",
+            ]
+        )
     assert ended.value.code == 0
     transcript = read_transcript((out / "call.json").read_text("utf-8"))
     assert transcript.speakers == ("SPEAKER_00", "SPEAKER_01")
@@ -342,10 +389,19 @@ def test_a_call_with_bleed_has_the_right_words_under_the_right_channel(tmp_path:
 
 def test_files_together_are_one_meeting_with_their_names(tmp_path: Path) -> None:
     sound, script = call(gain=0.1), tmp_path / "words.stm"
-    script.write_text("".join(f"standup 1 x {at} {at + end - start} {text}\n" for at, (start, end), _, text in SAID[:2]))
+    script.write_text(
+        "".join(f"standup 1 x {at} {at + end - start} {text}\n" for at, (start, end), _, text in SAID[:2])
+    )
     write_wav(tmp_path / "anna.wav", sound[0])
     write_wav(tmp_path / "ben.wav", sound[1].crop(Span(1.5, LENGTH)))
-    given = [str(tmp_path / "anna.wav"), f"{tmp_path / 'ben.wav'}@1.5", "--together", "standup", "--script", str(script)]
+    given = [
+        str(tmp_path / "anna.wav"),
+        f"{tmp_path / 'ben.wav'}@1.5",
+        "--together",
+        "standup",
+        "--script",
+        str(script),
+    ]
     with pytest.raises(SystemExit) as ended:
         main(["run", *given, "-o", str(tmp_path / "out"), "-f", "json,txt", "--no-cache", "-q"])
     assert ended.value.code == 0

@@ -16,7 +16,11 @@ from meetsplit.pipeline.formats import read_transcript, suffixes
 
 RATE = 16000
 TURNS = ((0.5, 2.0, "ann"), (1.5, 2.0, "bob"), (4.0, 1.5, "ann"))
-SAID = ((0.5, 2.5, "ann", "good morning everybody"), (1.6, 3.4, "bob", "we start with the report"), (4.0, 5.4, "ann", "yes please"))
+SAID = (
+    (0.5, 2.5, "ann", "good morning everybody"),
+    (1.6, 3.4, "bob", "we start with the report"),
+    (4.0, 5.4, "ann", "yes please"),
+)
 
 
 def meetsplit(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -57,7 +61,15 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def own(call: Path) -> tuple[str | Path, ...]:
-    return ("--rttm", call.with_suffix(".rttm"), "--script", call.with_suffix(".stm"), "--separate", "off", "--no-cache")
+    return (
+        "--rttm",
+        call.with_suffix(".rttm"),
+        "--script",
+        call.with_suffix(".stm"),
+        "--separate",
+        "off",
+        "--no-cache",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +78,21 @@ def result(call: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     return out, meetsplit("run", call, "-o", out, *own(call))
 
 
-def test_a_run_writes_every_format_and_one_track_per_person(call: Path, result: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_a_run_writes_every_format_and_one_track_per_person(
+    call: Path, result: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
     out, done = result
     assert done.returncode == 0, done.stderr
-    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and ".meetsplit" not in path.parts}
+    files = {
+        path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and ".meetsplit" not in path.parts
+    }
     assert files == {f"call{suffix}" for suffix in suffixes()} | {"call/SPEAKER_00.wav", "call/SPEAKER_01.wav"}
     with wave.open(str(call)) as source, wave.open(str(out / "call" / "SPEAKER_00.wav")) as track:
         assert track.getnframes() == source.getnframes()
     transcript = read_transcript((out / "call.json").read_text("utf-8"))
-    assert [(segment.speaker, segment.text) for segment in transcript.segments][:1] == [("SPEAKER_00", "good morning everybody")]
+    assert [(segment.speaker, segment.text) for segment in transcript.segments][:1] == [
+        ("SPEAKER_00", "good morning everybody")
+    ]
     assert dict(transcript.names) == {"SPEAKER_00": "ann", "SPEAKER_01": "bob"}
     assert {record.stage for record in transcript.made_by.stages} == {"diarizer", "transcriber"}
 
@@ -144,7 +162,9 @@ def test_silence_gives_empty_but_valid_outputs(tmp_path: Path) -> None:
         (("-f", "strt"), "did you mean 'srt'"),
     ],
 )
-def test_asking_wrongly_is_answered_with_the_nearest_name(call: Path, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_asking_wrongly_is_answered_with_the_nearest_name(
+    call: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
     done = meetsplit("run", call, "-o", tmp_path / "out", "--offline", *arguments)
     assert said in refused(done, 2)
     assert not (tmp_path / "out").exists()
@@ -157,12 +177,16 @@ def test_an_output_folder_that_cannot_be_written(call: Path, tmp_path: Path) -> 
 
 
 def test_weights_that_cannot_be_had_are_explained(call: Path, tmp_path: Path) -> None:
-    done = meetsplit("run", call, "-o", tmp_path / "out", "--diarizer", "pyannote", "--offline", "--cache-dir", tmp_path)
+    done = meetsplit(
+        "run", call, "-o", tmp_path / "out", "--diarizer", "pyannote", "--offline", "--cache-dir", tmp_path
+    )
     assert "pyannote/speaker-diarization-community-1" in refused(done, 1)
     assert "--diarizer embedded" in refused(done, 1)
 
 
-def test_export_writes_a_transcript_again_with_names(result: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+def test_export_writes_a_transcript_again_with_names(
+    result: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     out, _ = result
     done = meetsplit("export", out / "call.json", "-o", tmp_path, "-f", "srt,json", "--name", "SPEAKER_01=Robert Lee")
     assert done.returncode == 0, done.stderr

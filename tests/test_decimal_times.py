@@ -35,7 +35,10 @@ def line(recording: str, start: Decimal, length: Decimal, speaker: str) -> str:
 
 def test_touching_turns_of_an_rttm_do_not_overlap(tmp_path: Path) -> None:
     path = tmp_path / "many.rttm"
-    path.write_text("".join(line(f"r{n}", a, d, "A") + line(f"r{n}", a + d, Decimal(1), "B") for n, (a, d) in enumerate(pairs())), "utf-8")
+    path.write_text(
+        "".join(line(f"r{n}", a, d, "A") + line(f"r{n}", a + d, Decimal(1), "B") for n, (a, d) in enumerate(pairs())),
+        "utf-8",
+    )
     scored = read_scored_rttm(path.read_text("utf-8"), str(path))
     for number, (start, length) in list(enumerate(pairs()))[:: PAIRS // 100]:
         turns = read_rttm(path, f"r{number}")
@@ -52,7 +55,9 @@ def test_a_sum_of_decimals_is_the_decimal_of_the_sum(start: int, length: int, pl
 
 def test_touching_turns_give_no_region_to_take_apart(tmp_path: Path) -> None:
     path = tmp_path / "call.rttm"
-    path.write_text(line("call", Decimal("0.1"), Decimal("0.2"), "A") + line("call", Decimal("0.3"), Decimal(1), "B"), "utf-8")
+    path.write_text(
+        line("call", Decimal("0.1"), Decimal("0.2"), "A") + line("call", Decimal("0.3"), Decimal(1), "B"), "utf-8"
+    )
     audio = Audio(np.zeros(32000, np.float32), 16000)
     turns = RttmDiarizer(path).diarize(audio, ignore_events)
     assert timeline.overlaps(turns) == ()

@@ -56,7 +56,9 @@ def test_two_of_one_window_are_two_people_however_alike() -> None:
     assert all(set(labels[windows == window]) == {0, 1} for window in range(3))
 
 
-@pytest.mark.parametrize(("bounds", "expected"), [((1, 99), 4), ((1, 2), 2), ((3, 3), 3), ((6, 6), 6), ((6, 8), 6), ((1, 1), 1)])
+@pytest.mark.parametrize(
+    ("bounds", "expected"), [((1, 99), 4), ((1, 2), 2), ((3, 3), 3), ((6, 6), 6), ((6, 8), 6), ((1, 1), 1)]
+)
 def test_asked_numbers_are_kept(bounds: tuple[int, int], expected: int) -> None:
     rows, _ = voices(4, 5, 0.1)
     assert len(centroids(rows, np.ones(20), np.arange(20), bounds, 0.5)) == expected
@@ -85,7 +87,8 @@ def test_joins_are_those_of_plain_average_linkage(seed: int, count: int, windows
     for keep, gone, similarity in joins(rows, seconds, where):
         best = max(
             (
-                sum(seconds[i] * seconds[j] * (rows[i] @ rows[j]) for i in a for j in b) / (seconds[a].sum() * seconds[b].sum())
+                sum(seconds[i] * seconds[j] * (rows[i] @ rows[j]) for i in a for j in b)
+                / (seconds[a].sum() * seconds[b].sum())
                 for n, a in enumerate(members)
                 for b in members[n + 1 :]
                 if not set(where[a]) & set(where[b])
@@ -114,7 +117,13 @@ def line(start: str, duration: str, speaker: str, recording: str = "x") -> str:
 
 def test_rttm_keeps_the_order_and_the_names(tmp_path: Path) -> None:
     path = rttm(
-        tmp_path, ";; a comment", "SPKR-INFO x 1 <NA> <NA>", "", line("2", "1", "Alice"), line("0.5", "2", "Bob"), line("0.5", "1", "Åsa")
+        tmp_path,
+        ";; a comment",
+        "SPKR-INFO x 1 <NA> <NA>",
+        "",
+        line("2", "1", "Alice"),
+        line("0.5", "2", "Bob"),
+        line("0.5", "1", "Åsa"),
     )
     diarizer = RttmDiarizer(path)
     turns = diarizer.diarize(Audio(np.zeros(16000 * 4, np.float32), 16000), ignore_events)
@@ -205,7 +214,9 @@ class Annotated:
 
 
 def hiss(seconds: float) -> Audio:
-    return Audio(np.random.default_rng(0).standard_normal(round(seconds * 16000)).astype(np.float32) * np.float32(0.01), 16000)
+    return Audio(
+        np.random.default_rng(0).standard_normal(round(seconds * 16000)).astype(np.float32) * np.float32(0.01), 16000
+    )
 
 
 def test_a_plain_annotation_is_understood() -> None:
@@ -277,7 +288,15 @@ def test_hushed_hushes_and_then_no_more() -> None:
 def test_progress_is_in_seconds_and_never_falls() -> None:
     events: list[Event] = []
     hook = progress_hook(events.append, 100.0, {"a": (0.0, 0.5), "b": (0.5, 1.0)})
-    for step, completed, total in (("a", 1, 2), ("a", 3, 2), ("a", 1, 2), ("c", 1, 1), ("b", None, None), ("b", 1, 2), ("b", 2, 2)):
+    for step, completed, total in (
+        ("a", 1, 2),
+        ("a", 3, 2),
+        ("a", 1, 2),
+        ("c", 1, 1),
+        ("b", None, None),
+        ("b", 1, 2),
+        ("b", 2, 2),
+    ):
         hook(step, None, file={}, completed=completed, total=total)
     assert [event.done for event in events if isinstance(event, Progressed)] == [25.0, 50.0, 50.0, 75.0, 100.0]
 
@@ -286,7 +305,9 @@ def test_progress_is_in_seconds_and_never_falls() -> None:
 @hypothesis_settings(deadline=None, max_examples=20)
 def test_loudness_scales_with_the_sound(gain: float) -> None:
     samples = hiss(1.0).samples
-    assert loudness((samples * np.float32(gain)).astype(np.float32)) == pytest.approx(gain * loudness(samples), rel=1e-4)
+    assert loudness((samples * np.float32(gain)).astype(np.float32)) == pytest.approx(
+        gain * loudness(samples), rel=1e-4
+    )
     assert not audible(np.zeros(0, np.float32))
 
 
@@ -332,7 +353,9 @@ def test_the_call_is_diarized_well(call: tuple[Audio, tuple[Turn, ...]], embedde
 
 
 @pytest.mark.parametrize("people", [1, 2, 3])
-def test_asked_for_that_many_people(call: tuple[Audio, tuple[Turn, ...]], embedded_weights: dict[str, Path], people: int) -> None:
+def test_asked_for_that_many_people(
+    call: tuple[Audio, tuple[Turn, ...]], embedded_weights: dict[str, Path], people: int
+) -> None:
     from meetsplit.pipeline.diarizers.embedded import EmbeddedDiarizer
 
     audio = call[0].crop(Span(6.0, 20.0))

@@ -60,8 +60,12 @@ def test_the_voices_add_up_to_the_mixture(enrollment: Enrollment, truth: Mapping
     assert np.abs(residual).max() < 1e-5 * np.abs(mixture.samples).max()
 
 
-@pytest.mark.parametrize("clips", [[], [Audio(np.ones(8000, np.float32), RATE)], [Audio(np.zeros(5 * RATE, np.float32), RATE)]])
-def test_too_little_to_learn_from_is_refused(enrollment: Enrollment, truth: Mapping[Speaker, Samples], clips: list[Audio]) -> None:
+@pytest.mark.parametrize(
+    "clips", [[], [Audio(np.ones(8000, np.float32), RATE)], [Audio(np.zeros(5 * RATE, np.float32), RATE)]]
+)
+def test_too_little_to_learn_from_is_refused(
+    enrollment: Enrollment, truth: Mapping[Speaker, Samples], clips: list[Audio]
+) -> None:
     mixture = Audio(truth["SPEAKER_00"], RATE)
     with pytest.raises(Unseparated, match="SPEAKER_09") as refused:
         DictionarySeparator().separate(mixture, {"SPEAKER_00": enrollment["SPEAKER_00"], "SPEAKER_09": clips})

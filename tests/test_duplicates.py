@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meetsplit.pipeline.data import Audio, ClipTranscript, OverlapResult, Samples, Source, Span, Speaker, StreamInfo, Word
+from meetsplit.pipeline.data import (
+    Audio,
+    ClipTranscript,
+    OverlapResult,
+    Samples,
+    Source,
+    Span,
+    Speaker,
+    StreamInfo,
+    Word,
+)
 from meetsplit.pipeline.overlap.duplicates import coherence, drop_duplicate_words
 
 RATE = 8000
@@ -32,7 +42,9 @@ def is_leakage(of: Samples, decibels: float, delay: int = 0) -> Samples:
     return dull.astype(np.float32)
 
 
-def told(tracks: dict[Speaker, Samples], words: dict[Speaker, list[tuple[str, float, float]]], source: Source = "separated") -> list[str]:
+def told(
+    tracks: dict[Speaker, Samples], words: dict[Speaker, list[tuple[str, float, float]]], source: Source = "separated"
+) -> list[str]:
     """The texts that stay, where everybody speaks all the time."""
     people = tuple(sorted(tracks))
     heard = [
@@ -49,7 +61,10 @@ def told(tracks: dict[Speaker, Samples], words: dict[Speaker, list[tuple[str, fl
 def test_what_a_voice_lets_through_of_another_is_said_once() -> None:
     loud = speech(1)
     tracks = {"A": loud, "B": is_leakage(loud, -15, delay=20)}
-    words = {"A": [("budget", 1.0, 1.4), ("first", 2.0, 2.4)], "B": [("but", 1.0, 1.2), ("it", 1.2, 1.4), ("yes", 3.0, 3.3)]}
+    words = {
+        "A": [("budget", 1.0, 1.4), ("first", 2.0, 2.4)],
+        "B": [("but", 1.0, 1.2), ("it", 1.2, 1.4), ("yes", 3.0, 3.3)],
+    }
     assert told(tracks, words) == ["budget", "first", "yes"]
 
 
@@ -81,7 +96,9 @@ def test_outside_patches_nothing_is_looked_at() -> None:
     assert drop_duplicate_words(heard, unheard) == (ClipTranscript(words), ClipTranscript(words))
 
 
-moments = st.tuples(st.integers(0, 70), st.integers(3, 20)).map(lambda at: (at[0] / 20, min((at[0] + at[1]) / 20, LENGTH)))
+moments = st.tuples(st.integers(0, 70), st.integers(3, 20)).map(
+    lambda at: (at[0] / 20, min((at[0] + at[1]) / 20, LENGTH))
+)
 
 
 @settings(deadline=None, max_examples=40)
@@ -98,7 +115,10 @@ def test_no_word_is_lost_where_sounds_are_independent(
 @given(st.integers(0, 50), st.floats(-30, -10), st.integers(0, 30))
 def test_of_two_copies_one_stays(seed: int, decibels: float, delay: int) -> None:
     loud = speech(seed)
-    for tracks in ({"A": loud, "B": is_leakage(loud, decibels, delay)}, {"B": loud, "A": is_leakage(loud, decibels, delay)}):
+    for tracks in (
+        {"A": loud, "B": is_leakage(loud, decibels, delay)},
+        {"B": loud, "A": is_leakage(loud, decibels, delay)},
+    ):
         (kept,) = told(tracks, {"A": [("A", 1.0, 1.5)], "B": [("B", 1.0, 1.5)]})
         assert tracks[kept] is loud
 

@@ -44,7 +44,9 @@ def test_one_unit_row_per_clip_whatever_else_is_embedded(embedder: EcapaEmbedder
 
 def test_clips_that_tell_nothing_are_rows_of_nan(embedder: EcapaEmbedder) -> None:
     empty = Audio(np.zeros(0, np.float32), RATE)
-    rows = embedder.embed([noise(0.2), Audio(np.zeros(RATE, np.float32), RATE), noise(1.0), noise(1.0, level=1e-7), empty])
+    rows = embedder.embed(
+        [noise(0.2), Audio(np.zeros(RATE, np.float32), RATE), noise(1.0), noise(1.0, level=1e-7), empty]
+    )
     assert np.isnan(rows[[0, 1, 3, 4]]).all()
     assert np.isfinite(rows[2]).all()
     assert embedder.embed([empty]).shape == (1, 12)

@@ -67,7 +67,8 @@ def test_devices_and_pipes_are_never_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("function", ["fsync", "replace"])
 @pytest.mark.parametrize(
-    ("number", "says"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "permission denied")]
+    ("number", "says"),
+    [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "permission denied")],
 )
 def test_failing_disks_leave_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, number: int, says: str

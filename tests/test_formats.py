@@ -42,7 +42,9 @@ labels = st.sampled_from(["SPEAKER_00", "SPEAKER_01", "SPEAKER_02"]) | texts
 segments = st.builds(
     Segment,
     labels,
-    st.lists(st.builds(Word, spans, texts, numbers), min_size=1, max_size=4).map(lambda ws: tuple(sorted(ws, key=lambda w: w.span))),
+    st.lists(st.builds(Word, spans, texts, numbers), min_size=1, max_size=4).map(
+        lambda ws: tuple(sorted(ws, key=lambda w: w.span))
+    ),
     st.none() | texts,
     st.sampled_from(["mixture", "separated"]),
     st.booleans(),
@@ -98,10 +100,16 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 
 def test_json_is_a_superset_of_whisperx() -> None:
-    made = json.loads(export(transcript(segment("SPEAKER_00", ("Hello", 0.5, 0.9), ("you.", 1.0, 1.4))), "json", Outputs()))
+    made = json.loads(
+        export(transcript(segment("SPEAKER_00", ("Hello", 0.5, 0.9), ("you.", 1.0, 1.4))), "json", Outputs())
+    )
     word = {"word": "Hello", "start": 0.5, "end": 0.9, "score": None, "speaker": "SPEAKER_00"}
     assert made["segments"][0]["words"][0] == word == made["word_segments"][0]
-    assert (made["segments"][0]["start"], made["segments"][0]["end"], made["segments"][0]["text"]) == (0.5, 1.4, "Hello you.")
+    assert (made["segments"][0]["start"], made["segments"][0]["end"], made["segments"][0]["text"]) == (
+        0.5,
+        1.4,
+        "Hello you.",
+    )
     assert made["schema"] == "meetsplit/1"
     assert made["speakers"] == {"SPEAKER_00": None}
 
@@ -163,7 +171,13 @@ def test_meeteval_scores_ours_against_ours_without_errors(tmp_path: Path) -> Non
 def test_talk_time_counts_what_it_says() -> None:
     table = talk_time(transcript(*ROW, named=NAMED)).set_index("speaker")
     first = table.loc["SPEAKER_00"]
-    assert (first["name"], first["seconds"], first["share"], first["turns"], first["words"]) == ("Ann B", 4.0, 0.5714, 1, 2)
+    assert (first["name"], first["seconds"], first["share"], first["turns"], first["words"]) == (
+        "Ann B",
+        4.0,
+        0.5714,
+        1,
+        2,
+    )
     assert (first["words_per_minute"], first["overlapped_seconds"], first["interruptions"]) == (30.0, 1.0, 0)
     assert table.loc["SPEAKER_01", "interruptions"] == 1
 
@@ -176,4 +190,7 @@ def test_txt_is_a_paragraph_per_turn() -> None:
         segment("SPEAKER_01", ("Later.", 3700.0, 3701.0)),
         named=(("SPEAKER_00", "Zoë"),),
     )
-    assert export(made, "txt", Outputs()) == "[00:00:01] Zoë: Yes. Good.\n\n[00:00:02] SPEAKER_01: No\n\n[01:01:40] SPEAKER_01: Later.\n"
+    assert (
+        export(made, "txt", Outputs())
+        == "[00:00:01] Zoë: Yes. Good.\n\n[00:00:02] SPEAKER_01: No\n\n[01:01:40] SPEAKER_01: Later.\n"
+    )

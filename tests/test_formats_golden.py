@@ -20,15 +20,38 @@ def said(speaker: str, start: float, text: str, **extra: object) -> Segment:
     parts = text.split()
     lengths = [0.06 * len(part) + (0.35 if part[-1] in ".?!" else 0.05) for part in parts]
     starts = [round(start + before, 3) for before in itertools.accumulate(lengths[:-1], initial=0.0)]
-    words = tuple(Word(Span(at, round(at + 0.06 * len(part), 3)), part, 0.75) for at, part in zip(starts, parts, strict=True))
+    words = tuple(
+        Word(Span(at, round(at + 0.06 * len(part), 3)), part, 0.75) for at, part in zip(starts, parts, strict=True)
+    )
     return Segment(speaker, words, **extra)  # type: ignore[arg-type]
 
 
 def rich() -> Transcript:
     segments = (
-        said(ALICE, 0.48, "Good morning. Where are we with the installer, and did the printer call about the boxes?", language="en"),
-        said(BORIS, 5.3, "Nearly done. It still hangs on older machines.", language="en", overlap=True, source="separated", margin=0.31),
-        said(CHLOE, 5.9, "Mm-hm.", overlap=True, source="separated", margin=0.02, review=("overlap-unresolved", "low-confidence")),
+        said(
+            ALICE,
+            0.48,
+            "Good morning. Where are we with the installer, and did the printer call about the boxes?",
+            language="en",
+        ),
+        said(
+            BORIS,
+            5.3,
+            "Nearly done. It still hangs on older machines.",
+            language="en",
+            overlap=True,
+            source="separated",
+            margin=0.31,
+        ),
+        said(
+            CHLOE,
+            5.9,
+            "Mm-hm.",
+            overlap=True,
+            source="separated",
+            margin=0.02,
+            review=("overlap-unresolved", "low-confidence"),
+        ),
         said(CHLOE, 9.4, "Ils ont dit « deux semaines », naïve que je suis…", language="fr"),
         said(BORIS, 16.0, "If a <b> & b --> c, then 1 < 2.", language="en"),
         said(ALICE, 19.0, "今日 は 会議 です。", language="ja"),
@@ -36,7 +59,9 @@ def rich() -> Transcript:
     )
     turns = tuple(Turn(Span(s.span.start - 0.05, s.span.end + 0.05), s.speaker) for s in segments)
     stage = StageRecord("diarize", "rttm", ("standup.rttm",), "cpu", "the turns were given")
-    made_by = Provenance("0.1.0", (stage,), (("num_speakers", 3), ("separate", "overlaps"), ("model", None)), (("torch", "2.8.0"),))
+    made_by = Provenance(
+        "0.1.0", (stage,), (("num_speakers", 3), ("separate", "overlaps"), ("model", None)), (("torch", "2.8.0"),)
+    )
     return Transcript("Stand up (May)", 3605.0, segments, turns, made_by, ((ALICE, "Alice"), (BORIS, "Boris & Co")))
 
 

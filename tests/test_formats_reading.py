@@ -24,7 +24,9 @@ def test_whisperx() -> None:
         {"word": "we", "start": 2.2, "end": 2.4, "score": 0.9, "speaker": "SPEAKER_01"},
         {"word": "won."},
     ]
-    made = read({"start": 1.0, "end": 3.0, "text": " In 2014, we won.", "speaker": "SPEAKER_00", "words": words}, language="en")
+    made = read(
+        {"start": 1.0, "end": 3.0, "text": " In 2014, we won.", "speaker": "SPEAKER_00", "words": words}, language="en"
+    )
     assert made.segments == (
         Segment("SPEAKER_00", (Word(Span(1.0, 1.2), "In", 0.5), Word(Span(1.2, 2.2), "2014,")), "en"),
         Segment("SPEAKER_01", (Word(Span(2.2, 2.4), "we", 0.9),), "en"),
@@ -39,13 +41,20 @@ def test_openai_whisper() -> None:
         {"word": " Hi", "start": 0.0, "end": 0.4, "probability": 0.7},
         {"word": " there.", "start": 0.4, "end": 1.0, "probability": 0.8},
     ]
-    made = read({"id": 0, "seek": 0, "start": 0.0, "end": 1.0, "text": " Hi there.", "tokens": [1], "words": words}, text=" Hi there.")
-    assert made.segments == (Segment("UNKNOWN", (Word(Span(0.0, 0.4), "Hi", 0.7), Word(Span(0.4, 1.0), "there.", 0.8))),)
+    made = read(
+        {"id": 0, "seek": 0, "start": 0.0, "end": 1.0, "text": " Hi there.", "tokens": [1], "words": words},
+        text=" Hi there.",
+    )
+    assert made.segments == (
+        Segment("UNKNOWN", (Word(Span(0.0, 0.4), "Hi", 0.7), Word(Span(0.4, 1.0), "there.", 0.8))),
+    )
 
 
 def test_words_without_times_share_the_room_by_letters() -> None:
     made = read(
-        {"start": 2.0, "end": 4.0, "text": " a bcd "}, {"start": 4.0, "end": 6.0, "text": "今日"}, {"start": 7.0, "end": 8.0, "text": " "}
+        {"start": 2.0, "end": 4.0, "text": " a bcd "},
+        {"start": 4.0, "end": 6.0, "text": "今日"},
+        {"start": 7.0, "end": 8.0, "text": " "},
     )
     assert made.segments[0].words == (Word(Span(2.0, 2.5), "a"), Word(Span(2.5, 4.0), "bcd"))
     assert [word.text for word in made.segments[1].words] == ["今", "日"]
@@ -53,14 +62,21 @@ def test_words_without_times_share_the_room_by_letters() -> None:
 
 
 def test_words_without_times_never_end_before_they_start() -> None:
-    late = [{"word": "so", "start": 1.0, "end": 5.0}, {"word": "er"}, {"word": "well", "start": 2.0, "end": 3.0}, {"word": "no"}]
+    late = [
+        {"word": "so", "start": 1.0, "end": 5.0},
+        {"word": "er"},
+        {"word": "well", "start": 2.0, "end": 3.0},
+        {"word": "no"},
+    ]
     made = read({"start": 1.0, "end": 3.0, "text": "", "words": late})
     assert [word.span for word in made.segments[0].words][1::2] == [Span(5.0, 5.0), Span(5.0, 5.0)]
 
 
 def ours(**change: Any) -> str:
     word = Word(Span(0.5, 1.0), "Hello", 0.5)
-    made = Transcript("call", 2.0, (Segment("SPEAKER_00", (word,)),), (Turn(word.span, "SPEAKER_00"),), Provenance("0.1.0"))
+    made = Transcript(
+        "call", 2.0, (Segment("SPEAKER_00", (word,)),), (Turn(word.span, "SPEAKER_00"),), Provenance("0.1.0")
+    )
     return json.dumps({**json.loads(export(made, "json", Outputs())), **change})
 
 
@@ -92,10 +108,14 @@ BAD = {
     ours(turns=[{"start": 0, "end": 1}]): r"turns\[0\]: the key 'speaker' is missing",
     ours(segments=segment(words=[])): r"segments\[0\]: a segment has at least one word",
     ours(segments=segment(text="Good bye")): r"segments\[0\]\.text: it differs from the words; edit the words",
-    ours(segments=segment(source="radio")): r"segments\[0\]\.source: mixture or separated or silent is needed, not 'radio'",
+    ours(
+        segments=segment(source="radio")
+    ): r"segments\[0\]\.source: mixture or separated or silent is needed, not 'radio'",
     ours(segments=segment(overlap="yes")): r"segments\[0\]\.overlap: true or false is needed, not a text",
     ours(segments=segment(review=[None])): r"segments\[0\]\.review\[0\]: a text is needed, not null",
-    ours(made_by={"version": "1", "stages": [], "settings": {"a": [1]}, "packages": {}}): "made_by.settings.a: a text, a number",
+    ours(
+        made_by={"version": "1", "stages": [], "settings": {"a": [1]}, "packages": {}}
+    ): "made_by.settings.a: a text, a number",
 }
 
 

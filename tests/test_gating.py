@@ -74,7 +74,11 @@ def test_nobodys_track_is_silent_and_empty_ones_stay_empty(tmp_path: Path) -> No
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 150)), max_size=6), st.sampled_from(["soft", "hard"]), st.integers(0, 319))
+@given(
+    st.lists(st.tuples(st.integers(0, 400), st.integers(1, 150)), max_size=6),
+    st.sampled_from(["soft", "hard"]),
+    st.integers(0, 319),
+)
 def test_any_turns(tmp_path: Path, spans: list[tuple[int, int]], mode: str, odd: int) -> None:
     samples = np.random.default_rng(1).uniform(-0.5, 0.5, 4 * RATE + odd)
     path = tmp_path / "any.wav"

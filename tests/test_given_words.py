@@ -48,7 +48,10 @@ def test_stm_alternatives_and_unscored_stretches(tmp_path: Path) -> None:
 
 def test_ctm_has_a_time_and_a_confidence_for_each_word(tmp_path: Path) -> None:
     ctm = "call 1 0.50 0.25 hello 0.9\ncall 1 0.75 0.25 there\n"
-    assert read_script(written(tmp_path, "call.ctm", ctm)) == (Word(Span(0.5, 0.75), "hello", 0.9), Word(Span(0.75, 1.0), "there"))
+    assert read_script(written(tmp_path, "call.ctm", ctm)) == (
+        Word(Span(0.5, 0.75), "hello", 0.9),
+        Word(Span(0.75, 1.0), "there"),
+    )
 
 
 def test_seglst(tmp_path: Path) -> None:
@@ -61,14 +64,22 @@ def test_seglst(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["call 1 0.50 0.25 hello 0.9", "call 1 anna 0.50 0.75 hello", '[{"start_time": 0.5, "end_time": 0.75, "words": "hello"}]'],
+    [
+        "call 1 0.50 0.25 hello 0.9",
+        "call 1 anna 0.50 0.75 hello",
+        '[{"start_time": 0.5, "end_time": 0.75, "words": "hello"}]',
+    ],
 )
 def test_the_format_is_told_from_the_content_where_the_name_says_nothing(tmp_path: Path, text: str) -> None:
-    assert [(word.text, word.span) for word in read_script(written(tmp_path, "words.txt", text))] == [("hello", Span(0.5, 0.75))]
+    assert [(word.text, word.span) for word in read_script(written(tmp_path, "words.txt", text))] == [
+        ("hello", Span(0.5, 0.75))
+    ]
 
 
 def test_a_clip_gets_the_words_whose_middle_it_holds_with_times_inside_it(tmp_path: Path) -> None:
-    path = written(tmp_path, "call.ctm", "call 1 0.0 1.0 one\ncall 1 1.0 1.0 two\ncall 1 2.0 1.0 three\ncall 1 3.0 1.0 four\n")
+    path = written(
+        tmp_path, "call.ctm", "call 1 0.0 1.0 one\ncall 1 1.0 1.0 two\ncall 1 2.0 1.0 three\ncall 1 3.0 1.0 four\n"
+    )
     transcriber = ScriptTranscriber.load(Settings(script=path), {}, "cpu")
     (heard,) = transcriber.transcribe([noise(2.0, start=1.4)], ignore_events)
     assert [(word.text, word.span.start, word.span.end) for word in heard.words] == [

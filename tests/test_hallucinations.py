@@ -28,7 +28,9 @@ def test_good_words_pass_on_the_recording_clock() -> None:
 
 def test_words_beyond_the_end_are_left_out_and_the_last_is_clamped() -> None:
     clip = speech()
-    words = trustworthy([Claim(1.5, 2.4, "end", 0.5), Claim(2.0, 2.5, "after", 0.5), Claim(29.0, 30.0, "ghost", 0.9)], clip)
+    words = trustworthy(
+        [Claim(1.5, 2.4, "end", 0.5), Claim(2.0, 2.5, "after", 0.5), Claim(29.0, 30.0, "ghost", 0.9)], clip
+    )
     assert [word.text for word in words] == ["end"]
     assert words[0].span.end == clip.span.end
 
@@ -37,7 +39,9 @@ def test_words_in_the_clip_s_silence_are_left_out() -> None:
     samples = speech().samples.copy()
     samples[8000:24000] *= 1e-4
     clip = Audio(samples, 16000)
-    assert texts([Claim(0.1, 0.4, "real", 0.9), Claim(0.8, 1.2, "Thanks for watching!", 0.9), Claim(1.7, 1.9, "real", 0.9)], clip) == [
+    assert texts(
+        [Claim(0.1, 0.4, "real", 0.9), Claim(0.8, 1.2, "Thanks for watching!", 0.9), Claim(1.7, 1.9, "real", 0.9)], clip
+    ) == [
         "real",
         "real",
     ]
@@ -46,13 +50,18 @@ def test_words_in_the_clip_s_silence_are_left_out() -> None:
 def test_a_quiet_word_beside_a_loud_one_stays() -> None:
     samples = speech().samples.copy()
     samples[16000:] *= 0.02
-    assert texts([Claim(0.1, 0.4, "loud", 0.9), Claim(1.3, 1.7, "soft", 0.9)], Audio(samples, 16000)) == ["loud", "soft"]
+    assert texts([Claim(0.1, 0.4, "loud", 0.9), Claim(1.3, 1.7, "soft", 0.9)], Audio(samples, 16000)) == [
+        "loud",
+        "soft",
+    ]
 
 
 def test_one_instantaneous_word_is_given_a_time_and_a_pile_is_left_out() -> None:
     (word,) = trustworthy([Claim(0.5, 0.5, "a", 0.9)], speech())
     assert word.span.duration == pytest.approx(0.02)
-    assert texts([Claim(0.2, 0.4, "real", 0.9), *(Claim(0.5, 0.5, "loop", 0.9) for _ in range(3))], speech()) == ["real"]
+    assert texts([Claim(0.2, 0.4, "real", 0.9), *(Claim(0.5, 0.5, "loop", 0.9) for _ in range(3))], speech()) == [
+        "real"
+    ]
     assert texts([Claim(1.99, 1.99, "tail", 0.9)], speech()) == []
 
 
@@ -67,7 +76,11 @@ def test_audible_is_the_clip_without_digital_silence_at_its_edges() -> None:
 times = st.floats(-5, 40)
 
 
-@given(st.lists(st.builds(Claim, times, times, st.sampled_from(["a", " b", "", " ", "ccc."]), st.floats(-1, 2)), max_size=30))
+@given(
+    st.lists(
+        st.builds(Claim, times, times, st.sampled_from(["a", " b", "", " ", "ccc."]), st.floats(-1, 2)), max_size=30
+    )
+)
 def test_whatever_is_claimed_the_words_are_sorted_apart_and_inside(claims: list[Claim]) -> None:
     clip = speech()
     words = trustworthy(claims, clip)

@@ -26,7 +26,9 @@ from meetsplit.scoring.scores import score
 
 WORDS = (Word(Span(0.0, 1.0), "good", 0.5), Word(Span(1.0, 2.0), "morning"))
 GOOD = export(
-    Transcript("call", 9.0, (Segment("SPEAKER_00", WORDS),), (Turn(Span(0.0, 2.0), "SPEAKER_00"),), Provenance("1")), "json", Outputs()
+    Transcript("call", 9.0, (Segment("SPEAKER_00", WORDS),), (Turn(Span(0.0, 2.0), "SPEAKER_00"),), Provenance("1")),
+    "json",
+    Outputs(),
 )
 LIMITS = (*range(300, 1100, 33), 100_000)
 
@@ -38,7 +40,9 @@ def nested(depth: int) -> str:
 # transcripts
 
 
-@pytest.mark.parametrize("time", ["1e306", "1e300", "1e10", "1e400", "NaN", "Infinity", "-1", "1" + "0" * 400, "9" * 5000, '"1"', "true"])
+@pytest.mark.parametrize(
+    "time", ["1e306", "1e300", "1e10", "1e400", "NaN", "Infinity", "-1", "1" + "0" * 400, "9" * 5000, '"1"', "true"]
+)
 @pytest.mark.parametrize("key", ['"start": 0.0', '"end": 2.0', '"end": 1.0', '"duration": 9.0'])
 def test_times_that_no_format_can_write_are_a_sentence(key: str, time: str) -> None:
     name = key.partition(":")[0]
@@ -51,7 +55,11 @@ def test_times_that_no_format_can_write_are_a_sentence(key: str, time: str) -> N
 
 @pytest.mark.parametrize("lone", ["\\ud800", "\\uDFFF", "\\udc80"])
 def test_half_a_surrogate_pair_is_written_as_a_replacement_character(tmp_path: Path, lone: str) -> None:
-    changed = GOOD.replace('"call"', f'"call{lone}"').replace("morning", f"morning{lone}").replace("SPEAKER_00", f"SPEAKER_00{lone}")
+    changed = (
+        GOOD.replace('"call"', f'"call{lone}"')
+        .replace("morning", f"morning{lone}")
+        .replace("SPEAKER_00", f"SPEAKER_00{lone}")
+    )
     path = tmp_path / "call.json"
     path.write_text(changed, "utf-8")
     written = export_again(path, tmp_path / "out", Outputs(formats=names())).files
@@ -122,7 +130,9 @@ def settled(tmp_path: Path, toml: str, **asked: Any) -> tuple[Settings, Outputs]
 )
 def test_names_are_understood_in_every_shape(tmp_path: Path, toml: str) -> None:
     assert settled(tmp_path, toml)[1].names == (("SPEAKER_00", "Anna"),)
-    assert settled(tmp_path, toml, name=["SPEAKER_00=Eve"])[1].names == (("SPEAKER_00", "Eve"),), "the command line wins"
+    assert settled(tmp_path, toml, name=["SPEAKER_00=Eve"])[1].names == (("SPEAKER_00", "Eve"),), (
+        "the command line wins"
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,7 +155,13 @@ def test_names_in_no_shape_are_a_sentence(tmp_path: Path, toml: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "toml", ['formats = "srt, JSON"', 'output_format = "srt,json"', 'formats = ["srt", "json"]', 'output-format = ["srt", "json"]']
+    "toml",
+    [
+        'formats = "srt, JSON"',
+        'output_format = "srt,json"',
+        'formats = ["srt", "json"]',
+        'output-format = ["srt", "json"]',
+    ],
 )
 def test_formats_are_understood_in_every_shape(tmp_path: Path, toml: str) -> None:
     assert settled(tmp_path, toml)[1].formats == ("srt", "json")
@@ -180,7 +196,9 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=4,
 )
-OPTIONS = st.sampled_from([*Settings.__dataclass_fields__, *Outputs.__dataclass_fields__, "name", "output_dir", "output_format"])
+OPTIONS = st.sampled_from(
+    [*Settings.__dataclass_fields__, *Outputs.__dataclass_fields__, "name", "output_dir", "output_format"]
+)
 
 
 @given(st.dictionaries(OPTIONS, VALUES, max_size=3))

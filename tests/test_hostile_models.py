@@ -77,7 +77,9 @@ BYPASSES = {
 def test_no_spelling_of_a_call_in_hyperparams_runs(name: str, sepformer_folder: Path, tmp_path: Path) -> None:
     mark = tmp_path / "owned"
     (tmp_path / "evil.py").write_text(f"import os\nos.mkdir({str(mark)!r})\n", "utf-8")
-    folder = trap(sepformer_folder, tmp_path, BYPASSES[name].replace("MARK", str(mark)).replace("FOLDER", str(tmp_path)))
+    folder = trap(
+        sepformer_folder, tmp_path, BYPASSES[name].replace("MARK", str(mark)).replace("FOLDER", str(tmp_path))
+    )
     said = refused(lambda: separator(folder))
     assert not mark.exists()
     assert re.search(r"hyperparams\.yaml, line [123]: it asks for '", said)
@@ -117,7 +119,11 @@ def test_what_is_not_on_the_list_is_named(text: str, said: str, sepformer_folder
         ("kernel_size: 16\n    out", "kernel_size: !new:torch.nn.ModuleList []\n    out", "a number, a word or a list"),
         ("kernel_size: 16\n    out", "kernel_size: [1, 2]\n    out", "kernel_size of .*Encoder is no number"),
         ("kernel_size: 16\n    out", "kernel_size: 1e99\n    out", "kernel_size of .*Encoder is no number"),
-        ("kernel_size: 16\n    out", "kernel_size: 16\n    padding_mode: zeros\n    out", "the argument 'padding_mode'"),
+        (
+            "kernel_size: 16\n    out",
+            "kernel_size: 16\n    padding_mode: zeros\n    out",
+            "the argument 'padding_mode'",
+        ),
         ("norm: ln", 'norm: "l n; x"', "norm of .* is no word"),
         ("intra_model: !ref <SBtfintra>", "intra_model: !ref <MaskNet>", "inside itself"),
         ("intra_model: !ref <SBtfintra>", "intra_model: !ref <nothing>", "a reference to 'nothing'"),
@@ -128,7 +134,9 @@ def test_what_is_not_on_the_list_is_named(text: str, said: str, sepformer_folder
         ("    loadables:", "    paths: {encoder: ..}\n    loadables:", r"the place '\.\.' of a checkpoint"),
     ],
 )
-def test_arguments_are_numbers_words_and_parts(old: str, new: str, said: str, sepformer_folder: Path, tmp_path: Path) -> None:
+def test_arguments_are_numbers_words_and_parts(
+    old: str, new: str, said: str, sepformer_folder: Path, tmp_path: Path
+) -> None:
     folder = trap(sepformer_folder, tmp_path, "")
     file = folder / "hyperparams.yaml"
     text = file.read_text("utf-8")
@@ -150,8 +158,12 @@ def test_checkpoints_come_from_the_folder_whatever_place_is_named(sepformer_fold
 
 BOMBS = {
     "aliases": "a0: &a0 [x, x]\n" + "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)),
-    "references": "a0: ''\n" + "\n".join(f"a{n}: !ref <a{n - 1}>,<a{n - 1}>" for n in range(1, 60)) + "\nnum_spks: !ref <a59>",
-    "empty-references": "a0: ''\n" + "\n".join(f"a{n}: !ref <a{n - 1}><a{n - 1}>" for n in range(1, 60)) + "\nnum_spks: !ref <a59>",
+    "references": "a0: ''\n"
+    + "\n".join(f"a{n}: !ref <a{n - 1}>,<a{n - 1}>" for n in range(1, 60))
+    + "\nnum_spks: !ref <a59>",
+    "empty-references": "a0: ''\n"
+    + "\n".join(f"a{n}: !ref <a{n - 1}><a{n - 1}>" for n in range(1, 60))
+    + "\nnum_spks: !ref <a59>",
     "depth": "x: " + "[" * 5000,
     "cycle": "x: &x [*x]\nnum_spks: !ref <x>",
     "size": "# " + "x" * LARGEST,
@@ -180,7 +192,9 @@ def test_a_file_that_is_no_yaml_or_no_text_is_a_sentence(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", ["pickle", "zip", "beside-weights"])
-def test_a_speechbrain_checkpoint_that_calls_something_is_refused(content: str, sepformer_folder: Path, tmp_path: Path) -> None:
+def test_a_speechbrain_checkpoint_that_calls_something_is_refused(
+    content: str, sepformer_folder: Path, tmp_path: Path
+) -> None:
     mark = tmp_path / "owned"
     folder = trap(sepformer_folder, tmp_path, "")
     if content == "pickle":
@@ -209,10 +223,14 @@ def test_checkpoints_stay_weights_whatever_torchs_environment_says(
 def test_weights_of_another_network_are_a_sentence(sepformer_folder: Path, tmp_path: Path) -> None:
     folder = trap(sepformer_folder, tmp_path, "")
     torch.save({}, folder / "masknet.ckpt")
-    assert re.search(r"masknet\.ckpt lacks \d+ of the network's weights", refused(lambda: separator(folder), option=False))
+    assert re.search(
+        r"masknet\.ckpt lacks \d+ of the network's weights", refused(lambda: separator(folder), option=False)
+    )
 
 
-def test_a_whisper_checkpoint_that_calls_something_is_refused(whisper_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whisper_checkpoint_that_calls_something_is_refused(
+    whisper_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
 
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
@@ -283,7 +301,9 @@ def test_pyannote_runs_code_only_when_the_folder_is_trusted(tiny_pipeline: Path,
         ("", "freeze: {segmentation: {min_duration_off: 1.0}}", "freeze"),
     ],
 )
-def test_a_pyannote_pipeline_is_of_known_parts(old: str, new: str, said: str, tiny_pipeline: Path, tmp_path: Path) -> None:
+def test_a_pyannote_pipeline_is_of_known_parts(
+    old: str, new: str, said: str, tiny_pipeline: Path, tmp_path: Path
+) -> None:
     assert said in refused(lambda: pyannote(changed(tiny_pipeline, tmp_path, old, new)))
 
 
@@ -488,8 +508,12 @@ def noise(seconds: float) -> Audio:
     return Audio((0.1 * np.random.default_rng(0).standard_normal(round(seconds * RATE))).astype(np.float32), RATE)
 
 
-@pytest.mark.parametrize("layout", [WITH_ANCHORS, TRAINED_WITH + WITH_ANCHORS + TRAINED_AFTER], ids=["anchors", "training file"])
-def test_public_sepformers_open_and_separate_as_speechbrains_own_loader_does(layout: str, sepformer_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "layout", [WITH_ANCHORS, TRAINED_WITH + WITH_ANCHORS + TRAINED_AFTER], ids=["anchors", "training file"]
+)
+def test_public_sepformers_open_and_separate_as_speechbrains_own_loader_does(
+    layout: str, sepformer_folder: Path, tmp_path: Path
+) -> None:
     folder = shutil.copytree(sepformer_folder, tmp_path / "hub")
     (folder / "hyperparams.yaml").write_text(layout + PRETRAINER, "utf-8")
     ours = separator(folder).split(noise(0.5), 2)
@@ -499,7 +523,9 @@ def test_public_sepformers_open_and_separate_as_speechbrains_own_loader_does(lay
     assert not (tmp_path / "results").exists()
 
 
-def test_the_resource_efficient_sepformer_opens(make_speechbrain_folder: Callable[[Path, str], Path], tmp_path: Path) -> None:
+def test_the_resource_efficient_sepformer_opens(
+    make_speechbrain_folder: Callable[[Path, str], Path], tmp_path: Path
+) -> None:
     folder = make_speechbrain_folder(tmp_path / "hub", RESEPFORMER + PRETRAINER)
     assert len(separator(folder).split(noise(0.5), 2)) == 2
 
@@ -536,12 +562,16 @@ classifier: !new:speechbrain.lobes.models.ResNet.Classifier
 
 
 @pytest.mark.parametrize("kind", EMBEDDERS)
-def test_public_voice_encoders_open(kind: str, ecapa_folder: Path, make_speechbrain_folder: Any, tmp_path: Path) -> None:
+def test_public_voice_encoders_open(
+    kind: str, ecapa_folder: Path, make_speechbrain_folder: Any, tmp_path: Path
+) -> None:
     """The layout of spkrec-xvect-voxceleb and spkrec-resnet-voxceleb; spkrec-ecapa-voxceleb's is that of the fixture."""
     text = (ecapa_folder / "hyperparams.yaml").read_text("utf-8")
     start, end = text.index("embedding_model: !new"), text.index("mean_var_norm_emb: !new")
     folder = make_speechbrain_folder(tmp_path / "hub", text[:start] + EMBEDDERS[kind] + text[end:])
-    ours, theirs = (EcapaEmbedder.load(Settings(trust_model_code=trust), {"embedder": folder}, "cpu") for trust in (False, True))
+    ours, theirs = (
+        EcapaEmbedder.load(Settings(trust_model_code=trust), {"embedder": folder}, "cpu") for trust in (False, True)
+    )
     rows = []
     for embedder in (ours, theirs):
         with torch.random.fork_rng():  # SpeechBrain's pooling adds a little noise

@@ -32,7 +32,10 @@ KINDS = st.one_of(
 
 
 def rttm(path: Path, *turns: tuple[float, float, str], recording: str = "call") -> Path:
-    path.write_text("".join(f"SPEAKER {recording} 1 {start} {length} <NA> <NA> {who} <NA> <NA>\n" for start, length, who in turns), "utf-8")
+    path.write_text(
+        "".join(f"SPEAKER {recording} 1 {start} {length} <NA> <NA> {who} <NA> <NA>\n" for start, length, who in turns),
+        "utf-8",
+    )
     return path
 
 
@@ -71,26 +74,46 @@ def test_a_label_means_one_person_in_text_tracks_and_names(tmp_path: Path) -> No
     rttm(tmp_path / "call.rttm", (0, 3, "SPEAKER_01"), (3, 3, "SPEAKER_00"))
     (tmp_path / "call.ctm").write_text("call 1 1 0.5 first\ncall 1 4 0.5 second\n")
     settings = Settings(
-        rttm=tmp_path / "call.rttm", script=tmp_path / "call.ctm", separate="off", device="cpu", cache_dir=tmp_path / "cache"
+        rttm=tmp_path / "call.rttm",
+        script=tmp_path / "call.ctm",
+        separate="off",
+        device="cpu",
+        cache_dir=tmp_path / "cache",
     )
-    outputs = Outputs(tmp_path / "out", formats=("json", "txt", "csv"), names=(("SPEAKER_01", "Alice"), ("SPEAKER_09", "Bob")))
+    outputs = Outputs(
+        tmp_path / "out", formats=("json", "txt", "csv"), names=(("SPEAKER_01", "Alice"), ("SPEAKER_09", "Bob"))
+    )
     told: list[Event] = []
     with run_cache.open_cache(call, settings, keep=False) as open_cache:
         file_alone(Pipeline(settings, on_event=told.append), call, outputs, open_cache=open_cache, on_event=told.append)
     transcript = read_transcript((tmp_path / "out" / "call.json").read_text("utf-8"))
-    assert [(segment.speaker, segment.text) for segment in transcript.segments] == [("SPEAKER_01", "first"), ("SPEAKER_00", "second")]
+    assert [(segment.speaker, segment.text) for segment in transcript.segments] == [
+        ("SPEAKER_01", "first"),
+        ("SPEAKER_00", "second"),
+    ]
     assert transcript.names == (("SPEAKER_01", "Alice"),)
-    assert (tmp_path / "out" / "call.txt").read_text("utf-8") == "[00:00:01] Alice: first\n\n[00:00:04] SPEAKER_00: second\n"
+    assert (tmp_path / "out" / "call.txt").read_text(
+        "utf-8"
+    ) == "[00:00:01] Alice: first\n\n[00:00:04] SPEAKER_00: second\n"
     with wave.open(str(tmp_path / "out" / "call" / "SPEAKER_01.wav")) as track:
         sound = np.frombuffer(track.readframes(track.getnframes()), "<i2")
     assert np.abs(sound[: 2 * RATE]).max() > 5000, "Alice speaks first"
     assert not sound[4 * RATE :].any()
-    assert [event.done for event in told if isinstance(event, Progressed) and event.stage == "write"] == [3, 4, 5], "after two tracks"
-    assert any("SPEAKER_09=Bob is not used: call has no SPEAKER_09" in event.text for event in told if isinstance(event, Notice))
+    assert [event.done for event in told if isinstance(event, Progressed) and event.stage == "write"] == [3, 4, 5], (
+        "after two tracks"
+    )
+    assert any(
+        "SPEAKER_09=Bob is not used: call has no SPEAKER_09" in event.text
+        for event in told
+        if isinstance(event, Notice)
+    )
 
 
 def test_microphones_called_like_labels_keep_them() -> None:
-    silence, speech = np.zeros(2 * RATE, np.float32), 0.3 * np.random.default_rng(0).standard_normal(2 * RATE).astype(np.float32)
+    silence, speech = (
+        np.zeros(2 * RATE, np.float32),
+        0.3 * np.random.default_rng(0).standard_normal(2 * RATE).astype(np.float32),
+    )
     quiet = 1e-5 * np.random.default_rng(1).standard_normal(8 * RATE).astype(np.float32)
     first = Audio(quiet + np.concatenate([silence, speech, silence, silence]), RATE)
     second = Audio(quiet + np.concatenate([silence, silence, silence, speech]), RATE)

@@ -95,7 +95,9 @@ def test_the_hubs_own_client_keeps_the_token_as_well(tmp_path: Path) -> None:
     )
     with server() as (port, strange), server(f"http://localhost:{port}") as (first, own):
         environment = {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{first}", "HF_HUB_DISABLE_TELEMETRY": "1"}
-        subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120)
+        subprocess.run(
+            [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120
+        )
     assert f"Bearer {TOKEN}" in [token for _, token in own]
     assert strange
     assert {token for _, token in strange} == {None}
@@ -120,7 +122,9 @@ def test_pip_takes_no_code_from_the_current_folder(tmp_path: Path) -> None:
     source = Wheel("tinyvoice", "1.0", "tinyvoice/x.bin", "0" * 64, "MIT", "state")
     assert not wheels.wheel_reachable(source, 5.0)
     with pytest.raises(MissingWeights, match="pip says: No matching distribution found"):
-        weights.fetch(source, stage="diarize", cache=tmp_path / "cache", offline=False, token=None, on_event=ignore_events)
+        weights.fetch(
+            source, stage="diarize", cache=tmp_path / "cache", offline=False, token=None, on_event=ignore_events
+        )
 
 
 @pytest.mark.usefixtures("planted")
@@ -151,10 +155,19 @@ def test_the_scoring_process_takes_no_code_from_the_current_folder() -> None:
 
 
 @pytest.mark.usefixtures("planted")
-@pytest.mark.parametrize("arguments", [("doctor",), ("models", "fetch", "embedded"), ("run", "x.wav")], ids=lambda a: a[0])
-def test_commands_take_no_code_from_the_current_folder(arguments: tuple[str, ...], sample: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments", [("doctor",), ("models", "fetch", "embedded"), ("run", "x.wav")], ids=lambda a: a[0]
+)
+def test_commands_take_no_code_from_the_current_folder(
+    arguments: tuple[str, ...], sample: Path, tmp_path: Path
+) -> None:
     Path("x.wav").write_bytes(sample.read_bytes())
-    environment = {**os.environ, "HOME": str(tmp_path), "MEETSPLIT_CACHE": str(tmp_path / "cache"), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "MEETSPLIT_CACHE": str(tmp_path / "cache"),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+    }
     command = [sys.executable, "-P", "-m", "meetsplit.cli", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 1, done.stderr

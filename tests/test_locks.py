@@ -127,4 +127,6 @@ def test_waiting_for_another_run_of_the_same_recording_is_said(call: Any) -> Non
 
     with run_cache.open_cache(call.path, call.settings, on_event=hear):
         pass
-    assert [event.text for event in heard] == [f"waiting for another meetsplit that works on the same recording: {call.path}"]
+    assert [event.text for event in heard] == [
+        f"waiting for another meetsplit that works on the same recording: {call.path}"
+    ]

@@ -57,7 +57,9 @@ def transcript(seed: int, count: int, people: int, *, step: float = 0.3, length:
         words = [Word(Span(a, b), str(rng.choice(TEXTS)), 0.5) for a, b in itertools.pairwise(edges)]
         segments.append(Segment(speaker, tuple(words), "en", review=("overlap-unresolved",) if number % 7 == 0 else ()))
     segments.sort(key=lambda segment: (segment.span, segment.speaker))
-    return Transcript("call", at + 10, tuple(segments), tuple(sorted(turns)), Provenance("0"), (("SPEAKER_01", "Bo Li"),))
+    return Transcript(
+        "call", at + 10, tuple(segments), tuple(sorted(turns)), Provenance("0"), (("SPEAKER_01", "Bo Li"),)
+    )
 
 
 drawn = st.builds(
@@ -100,11 +102,15 @@ class PlainCue:
                     count, used = (1, width(head)) if head else (1, -1)
                 glue = word.glue if word.speaker in self.latest else 1
                 grown = word.columns + (used + glue if used >= 0 else 0)
-                filled[word.speaker, shared] = (count, grown) if grown <= layout.width or used < 0 else (count + 1, word.columns)
+                filled[word.speaker, shared] = (
+                    (count, grown) if grown <= layout.width or used < 0 else (count + 1, word.columns)
+                )
             self.latest[word.speaker] = word
             self.end = max(self.end, word.end)
         several = len(self.latest) > 1
-        self.excess = sum(count for (_, kind), (count, _) in filled.items() if kind is several) - max(layout.count, len(self.latest))
+        self.excess = sum(count for (_, kind), (count, _) in filled.items() if kind is several) - max(
+            layout.count, len(self.latest)
+        )
         self.used = sum(used + (count - 1) * layout.width for (_, kind), (count, used) in filled.items() if not kind)
         self.full = self.excess > 1 or self.end - self.start > LONGEST or self.pauses > 12
 
@@ -152,7 +158,9 @@ def plain_lines(texts: Sequence[str], layout: Layout, head: str) -> tuple[str, .
             if used > layout.width and last - first > 1:
                 break
             count, price, _ = fewest[first]
-            options.append((count + 1, price + ((layout.width - used) / layout.width) ** 2 - _pleasant(tokens, first, head), first))
+            options.append(
+                (count + 1, price + ((layout.width - used) / layout.width) ** 2 - _pleasant(tokens, first, head), first)
+            )
         fewest.append(min(options))
     broken, last = [], len(tokens)
     while last > 0:
@@ -264,7 +272,8 @@ SHAPES: dict[str, Callable[[int], Transcript]] = {
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [(name, shape) for name in names() for shape in (SHAPES if name in ("srt", "vtt", "csv") else ("many people",))]
+    ("name", "shape"),
+    [(name, shape) for name in names() for shape in (SHAPES if name in ("srt", "vtt", "csv") else ("many people",))],
 )
 def test_the_work_of_writing_grows_with_the_transcript(name: str, shape: str) -> None:
     assert grows(lambda long: export(long, name, Outputs()), SHAPES[shape], 60 if name in ("srt", "vtt") else 500) < 6
@@ -276,7 +285,10 @@ def test_the_work_between_turns_and_segments_grows_with_the_transcript(separate:
     def planned(long: Transcript) -> object:
         within = Span(0.0, long.duration)
         found = plan(long.turns, within, cutting=RegionOptions(separate))
-        heard = [(StreamInfo(clip.speaker, clip.span, clip.turns), ClipTranscript((Word(clip.span, "yes"),))) for clip in found.clips]
+        heard = [
+            (StreamInfo(clip.speaker, clip.span, clip.turns), ClipTranscript((Word(clip.span, "yes"),)))
+            for clip in found.clips
+        ]
         return merge(heard, long.turns, within)
 
     assert grows(planned, SHAPES[shape], 120) < 6
@@ -287,7 +299,9 @@ class NeverAsked:
 
     rate = 8000
 
-    def shares(self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+    def shares(
+        self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], block: float
+    ) -> Mapping[Speaker, Samples]:
         raise AssertionError(f"asked about {mixture.span}")
 
 

@@ -47,7 +47,9 @@ def test_every_window_hears_what_pyannotes_windows_hear(pipeline: Any, seconds: 
 @pytest.mark.parametrize("people", [1, 2, 4])
 def test_people_are_put_together_as_pyannote_does(pipeline: Any, people: int) -> None:
     rng = np.random.default_rng(people)
-    scores = SlidingWindowFeature(rng.random((40, 293, 3)).astype(np.float32), SlidingWindow(start=0.0, duration=5.0, step=0.5))
+    scores = SlidingWindowFeature(
+        rng.random((40, 293, 3)).astype(np.float32), SlidingWindow(start=0.0, duration=5.0, step=0.5)
+    )
     hard = np.stack([rng.permutation(np.append(np.arange(max(people, 3)), -2))[:3] for _ in range(40)])
     hard[hard >= people] = -2
     hard[0] = [0, -2, -2]

@@ -31,7 +31,9 @@ class Spelled:
 
     def embed(self, clips: Sequence[Audio]) -> npt.NDArray[np.float32]:
         self.heard += [clip.duration for clip in clips]
-        rows = np.array([clip.samples[:3] if len(clip.samples) >= 3 else np.zeros(3) for clip in clips], np.float32).reshape(-1, 3)
+        rows = np.array(
+            [clip.samples[:3] if len(clip.samples) >= 3 else np.zeros(3) for clip in clips], np.float32
+        ).reshape(-1, 3)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.where(norms > 0, rows / np.where(norms > 0, norms, 1), np.nan).astype(np.float32)
 
@@ -84,7 +86,9 @@ def test_the_whole_counts_not_the_best_single_pair() -> None:
     voices = [clip(1, 0.05, 0), clip(0.97, -0.24, 0)]
     found = EmbeddingMatcher(Spelled()).match(voices, enrollment)
     assert found["B"].audio is voices[0]
-    assert found["A"].margin == pytest.approx(0.97 / np.hypot(0.97, 0.24) - (0.97 * 0.9 - 0.24 * 0.436) / np.hypot(0.97, 0.24), abs=1e-3)
+    assert found["A"].margin == pytest.approx(
+        0.97 / np.hypot(0.97, 0.24) - (0.97 * 0.9 - 0.24 * 0.436) / np.hypot(0.97, 0.24), abs=1e-3
+    )
     assert found["B"].margin is not None
     assert found["B"].margin < 0.0
 
@@ -116,7 +120,9 @@ def test_voiceprints_are_made_once() -> None:
     embedder = Spelled()
     matcher = EmbeddingMatcher(embedder)
     for _ in range(3):
-        matcher.match([clip(1, 0, 0), clip(0, 1, 0)], {"A": [clip(1, 0, 0, seconds=2)], "B": [clip(0, 1, 0, seconds=2)]})
+        matcher.match(
+            [clip(1, 0, 0), clip(0, 1, 0)], {"A": [clip(1, 0, 0, seconds=2)], "B": [clip(0, 1, 0, seconds=2)]}
+        )
     assert embedder.heard.count(2.0) == 2
 
 
@@ -169,7 +175,9 @@ def test_two_who_never_speak_alone_are_refused() -> None:
 
 def test_more_voices_than_the_model_has_are_refused() -> None:
     with pytest.raises(Unseparated, match="3 people speak at once and this model takes apart 2") as refused:
-        matched(Halves(), EmbeddingMatcher(Spelled())).separate(clip(1, 1, 0), {name: [clip(1, 0, 0)] for name in "ABC"})
+        matched(Halves(), EmbeddingMatcher(Spelled())).separate(
+            clip(1, 1, 0), {name: [clip(1, 0, 0)] for name in "ABC"}
+        )
     assert refused.value.reason == "three-voices"
 
 

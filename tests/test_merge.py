@@ -23,7 +23,9 @@ def word(text: str, start: float, end: float) -> Word:
     return Word(Span(start, end), text)
 
 
-def outline(start: float, end: float, *patches: OverlapResult, speaker: str = "A", turns: tuple[Span, ...] | None = None) -> StreamInfo:
+def outline(
+    start: float, end: float, *patches: OverlapResult, speaker: str = "A", turns: tuple[Span, ...] | None = None
+) -> StreamInfo:
     return StreamInfo(speaker, Span(start, end), turns or (Span(start, end),), patches)
 
 
@@ -32,7 +34,10 @@ def texts(segments: Sequence[Segment]) -> list[str]:
 
 
 turn = st.builds(
-    lambda who, at, ticks: Turn(Span(at / 20, (at + ticks) / 20), who), st.sampled_from("ABC"), st.integers(0, 500), st.integers(1, 300)
+    lambda who, at, ticks: Turn(Span(at / 20, (at + ticks) / 20), who),
+    st.sampled_from("ABC"),
+    st.integers(0, 500),
+    st.integers(1, 300),
 )
 
 
@@ -71,11 +76,15 @@ def hear(stream: Stream, words: Sequence[Word], jitter: float) -> ClipTranscript
     st.sampled_from([RegionOptions(), RegionOptions(longest=2.0), RegionOptions(longest=5.0, join=0.0)]),
     st.sampled_from([0.0, 0.01, -0.015]),
 )
-def test_every_word_once_under_its_speaker(script: tuple[list[Turn], dict[str, list[Word]]], cutting: RegionOptions, jitter: float) -> None:
+def test_every_word_once_under_its_speaker(
+    script: tuple[list[Turn], dict[str, list[Word]]], cutting: RegionOptions, jitter: float
+) -> None:
     turns, words = script
     streams = isolate(Audio(np.zeros(round(WHOLE.end * RATE), np.float32), RATE), turns, None, cutting=cutting)
     # Every second clip is heard a little late or early, so that the two sides of a cut disagree.
-    heard = [(stream, hear(stream, words.get(stream.speaker, []), jitter * (n % 2))) for n, stream in enumerate(streams)]
+    heard = [
+        (stream, hear(stream, words.get(stream.speaker, []), jitter * (n % 2))) for n, stream in enumerate(streams)
+    ]
     segments = merge(heard, turns, WHOLE)
     for speaker in sorted(set(words)):
         said = [w.text for segment in segments if segment.speaker == speaker for w in segment.words]
@@ -86,14 +95,17 @@ def test_every_word_once_under_its_speaker(script: tuple[list[Turn], dict[str, l
         assert segment.span.end <= WHOLE.end
         assert list(segment.words) == sorted(segment.words, key=lambda w: w.span)
         others = [t for t in turns if t.speaker != segment.speaker]
-        assert segment.overlap == any(t.span.start < segment.span.end and segment.span.start < t.span.end for t in others)
+        assert segment.overlap == any(
+            t.span.start < segment.span.end and segment.span.start < t.span.end for t in others
+        )
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.permutations(range(4)))
 def test_the_order_of_stretches_does_not_matter(order: list[int]) -> None:
     heard = [
-        (outline(at * 2, at * 2 + 1, speaker="AB"[at % 2]), ClipTranscript((word(f"w{at}", at * 2, at * 2 + 0.5),))) for at in range(4)
+        (outline(at * 2, at * 2 + 1, speaker="AB"[at % 2]), ClipTranscript((word(f"w{at}", at * 2, at * 2 + 0.5),)))
+        for at in range(4)
     ]
     assert merge([heard[n] for n in order], [], WHOLE) == merge(heard, [], WHOLE)
 
@@ -126,13 +138,21 @@ def test_the_same_word_said_twice_stays_twice() -> None:
     left, right = outline(0, 10.25, turns=(Span(0, 10),)), outline(9.75, 20, turns=(Span(10, 20),))
     heard = [(left, ClipTranscript((word("yes", 9.5, 9.8),))), (right, ClipTranscript((word("yes", 9.9, 10.2),)))]
     assert texts(merge(heard, [], WHOLE)) == ["yes yes"]
-    echo = [(outline(0, 2), ClipTranscript((word("yes", 1, 1.5),))), (outline(0, 2, speaker="B"), ClipTranscript((word("yes", 1, 1.5),)))]
+    echo = [
+        (outline(0, 2), ClipTranscript((word("yes", 1, 1.5),))),
+        (outline(0, 2, speaker="B"), ClipTranscript((word("yes", 1, 1.5),))),
+    ]
     assert texts(merge(echo, [], WHOLE)) == ["yes", "yes"]
 
 
 def test_words_are_held_inside_their_stretch_and_the_recording() -> None:
     heard = [
-        (outline(1, 2), ClipTranscript((word("early", 0.5, 1.2), word("late", 1.8, 2.6), word("elsewhere", 5, 6), word("", 1.2, 1.3))))
+        (
+            outline(1, 2),
+            ClipTranscript(
+                (word("early", 0.5, 1.2), word("late", 1.8, 2.6), word("elsewhere", 5, 6), word("", 1.2, 1.3))
+            ),
+        )
     ]
     (segment,) = merge(heard, [], Span(0, 1.9))
     assert segment.words == (word("early", 1, 1.2), word("late", 1.8, 1.9))
@@ -154,7 +174,9 @@ def test_segments_end_at_pauses_and_sentences(words: list[tuple[str, float, floa
 
 
 def test_long_speech_is_divided_at_the_longest_silence_in_its_middle() -> None:
-    words = [word(f"w{n}", n * 0.5 + (0.3 if n > 30 else 0.0), n * 0.5 + 0.5 + (0.3 if n > 30 else 0.0)) for n in range(50)]
+    words = [
+        word(f"w{n}", n * 0.5 + (0.3 if n > 30 else 0.0), n * 0.5 + 0.5 + (0.3 if n > 30 else 0.0)) for n in range(50)
+    ]
     segments = merge([(outline(0, 30), ClipTranscript(tuple(words)))], [], WHOLE, reading=Reading(longest=20.0))
     assert [len(segment.words) for segment in segments] == [31, 19]
     endless = [word("aaa", 0, 29)]
@@ -162,7 +184,10 @@ def test_long_speech_is_divided_at_the_longest_silence_in_its_middle() -> None:
 
 
 def test_a_change_of_language_ends_a_segment() -> None:
-    heard = [(outline(0, 1), ClipTranscript((word("yes", 0, 1),), "en")), (outline(1.5, 3), ClipTranscript((word("ja", 1.5, 2),), "de"))]
+    heard = [
+        (outline(0, 1), ClipTranscript((word("yes", 0, 1),), "en")),
+        (outline(1.5, 3), ClipTranscript((word("ja", 1.5, 2),), "de")),
+    ]
     assert [(s.text, s.language) for s in merge(heard, [], WHOLE)] == [("yes", "en"), ("ja", "de")]
 
 

@@ -34,7 +34,11 @@ def tone(words: int, voice: str = "awb") -> Spoken:
         start = 0.1 + 0.2 * number
         samples[round(start * RATE) : round((start + 0.2) * RATE)] = (number + 1) / 20
         timed.append(Timed("report." if number == words - 1 else "report", start, start + 0.2))
-    phones = (Timed("pau", 0.0, 0.1), Timed("aa", 0.1, 0.1 + 0.2 * words), Timed("pau", 0.1 + 0.2 * words, 0.2 + 0.2 * words))
+    phones = (
+        Timed("pau", 0.0, 0.1),
+        Timed("aa", 0.1, 0.1 + 0.2 * words),
+        Timed("pau", 0.1 + 0.2 * words, 0.2 + 0.2 * words),
+    )
     return Spoken(voice, samples, tuple(timed), phones)
 
 
@@ -78,7 +82,9 @@ def test_no_sentence_of_the_sample_is_trained_on_in_the_voice_that_speaks_it_the
 
 @given(st.integers(1, 9), st.data(), st.floats(0.9, 1.1))
 @settings(deadline=None, max_examples=40)
-def test_words_stay_on_their_sound_when_a_sentence_is_cut_and_slowed(words: int, data: st.DataObject, factor: float) -> None:
+def test_words_stay_on_their_sound_when_a_sentence_is_cut_and_slowed(
+    words: int, data: st.DataObject, factor: float
+) -> None:
     first = data.draw(st.integers(0, words - 1))
     last = data.draw(st.integers(first + 1, words))
     part = paced(piece(tone(words), first, last), factor)
@@ -166,7 +172,9 @@ def test_a_stored_model_is_loaded_by_openai_whisper(studio: Studio, rows: Codebo
     assert (tmp_path / "model.safetensors").stat().st_size < 500_000
 
 
-def test_learning_lowers_every_loss_and_goes_on_where_it_was_stopped(studio: Studio, rows: Codebook, tmp_path: Path) -> None:
+def test_learning_lowers_every_loss_and_goes_on_where_it_was_stopped(
+    studio: Studio, rows: Codebook, tmp_path: Path
+) -> None:
     def fresh() -> Course[Batch]:
         torch.manual_seed(2)
         return course(Pupil(rows, TINY))
@@ -195,7 +203,8 @@ def test_a_step_depends_on_seed_and_number_alone(studio: Studio, rows: Codebook)
 
 
 @pytest.mark.parametrize(
-    ("heard", "wrong"), [("We have a contract", 0), ("We have the contract.", 1), ("", 4), ("We have got a contract", 1)]
+    ("heard", "wrong"),
+    [("We have a contract", 0), ("We have the contract.", 1), ("", 4), ("We have got a contract", 1)],
 )
 def test_word_errors(heard: str, wrong: int) -> None:
     assert errors(heard, "We have a contract.") == (wrong, 4)

@@ -55,10 +55,16 @@ def alone(meeting: Audio) -> Iterator[tuple[Audio, str, tuple[tuple[str, float],
     rows = [line.split(maxsplit=5) for line in (SAMPLE / "standup.stm").read_text("utf-8").splitlines()]
     words = [line.split() for line in (SAMPLE / "standup.ctm").read_text("utf-8").splitlines()]
     for _, _, speaker, start, end, text in rows:
-        others = [row for row in rows if row[2] != speaker and float(row[3]) < float(end) + 0.1 and float(row[4]) > float(start) - 0.1]
+        others = [
+            row
+            for row in rows
+            if row[2] != speaker and float(row[3]) < float(end) + 0.1 and float(row[4]) > float(start) - 0.1
+        ]
         if not others:
             begin, stop = float(start), float(end)
-            timed = tuple((word, float(at)) for _, who, at, _, word in words if who == speaker and begin - 0.1 <= float(at) < stop)
+            timed = tuple(
+                (word, float(at)) for _, who, at, _, word in words if who == speaker and begin - 0.1 <= float(at) < stop
+            )
             yield meeting.crop(Span(max(begin - 0.15, 0.0), stop + 0.15)), text, timed
 
 
@@ -82,7 +88,9 @@ def test_undisturbed_utterances_are_understood_and_timed(transcriber: WhisperTra
     clips = list(alone(meeting))
     assert len(clips) >= 8
     totals, off = np.zeros(2), []
-    for (clip, text, timed), heard in zip(clips, transcriber.transcribe([clip for clip, _, _ in clips], ignore_events), strict=True):
+    for (clip, text, timed), heard in zip(
+        clips, transcriber.transcribe([clip for clip, _, _ in clips], ignore_events), strict=True
+    ):
         assert heard.language == "en"
         assert all(clip.span.start <= word.span.start <= word.span.end <= clip.span.end for word in heard.words)
         totals += errors(" ".join(word.text for word in heard.words), text)

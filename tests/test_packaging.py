@@ -24,7 +24,11 @@ LISTED = set(PROJECT["tool"]["setuptools"]["packages"])
 
 def test_every_package_is_listed() -> None:
     skip = {".venv", ".typing", "build", "dist", "out", *FROM_A_CLONE}
-    inner = {path.parent.relative_to(ROOT) for path in ROOT.rglob("__init__.py") if path.relative_to(ROOT).parts[0] not in skip}
+    inner = {
+        path.parent.relative_to(ROOT)
+        for path in ROOT.rglob("__init__.py")
+        if path.relative_to(ROOT).parts[0] not in skip
+    }
     assert {".".join(("meetsplit", *folder.parts)) for folder in inner} == LISTED
 
 
@@ -36,7 +40,9 @@ def test_version_is_one() -> None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     source = tmp_path_factory.mktemp("source") / "meetsplit"
-    tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    tracked = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     for file in tracked.stdout.splitlines():
         if (ROOT / file).is_file():
             (source / file).parent.mkdir(parents=True, exist_ok=True)

@@ -125,14 +125,20 @@ def checksum(path: Path) -> str:
 
 
 def turns(out: Path) -> list[tuple[str, float, float]]:
-    (place,) = out.glob("*.json") if len(list(out.glob("*.json"))) == 1 else [p for p in out.glob("*.json") if "seglst" not in p.name]
+    (place,) = (
+        out.glob("*.json")
+        if len(list(out.glob("*.json"))) == 1
+        else [p for p in out.glob("*.json") if "seglst" not in p.name]
+    )
     return [(turn["speaker"], turn["start"], turn["end"]) for turn in json.loads(place.read_text())["turns"]]
 
 
 def loudness(path: Path) -> list[float]:
     with wave.open(str(path)) as file:
         sound = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float64) / 32768
-    return [round(float(np.sqrt(np.mean(second**2))), 5) for second in np.array_split(sound, max(len(sound) // 16000, 1))]
+    return [
+        round(float(np.sqrt(np.mean(second**2))), 5) for second in np.array_split(sound, max(len(sound) // 16000, 1))
+    ]
 
 
 @pytest.mark.parametrize("run", RUNS)

@@ -152,10 +152,13 @@ def arguments(call: Any, *more: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "stage", ["MixedRecording.read", "RecordingRun._write_tracks", "RecordingRun._transcribe", "RecordingRun.transcript"]
+    "stage",
+    ["MixedRecording.read", "RecordingRun._write_tracks", "RecordingRun._transcribe", "RecordingRun.transcript"],
 )
 @pytest.mark.parametrize("more", [["--no-cache"], []])
-def test_a_terminated_run_leaves_nothing(call: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch, stage: str, more: list[str]) -> None:
+def test_a_terminated_run_leaves_nothing(
+    call: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch, stage: str, more: list[str]
+) -> None:
     monkeypatch.setattr(f"meetsplit.pipeline.run.{stage}", terminate)
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments(call, *more))
@@ -370,7 +373,9 @@ DAMAGES = [*NAMES, link_beside, dangling_link, stray_file, folder_as_lock]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_cache_is_shown_used_and_cleared(call: Any, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]) -> None:
+def test_a_damaged_cache_is_shown_used_and_cleared(
+    call: Any, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
+) -> None:
     call.run()
     runs = call.cache / "runs"
     (folder,) = runs.iterdir()
@@ -390,7 +395,9 @@ def test_a_damaged_cache_is_shown_used_and_cleared(call: Any, capsys: pytest.Cap
     assert (call.cache / "keep.txt").is_file(), "links are not followed"
 
 
-def test_clear_goes_on_after_what_cannot_be_removed(call: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clear_goes_on_after_what_cannot_be_removed(
+    call: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     call.run()
     runs = call.cache / "runs"
     for name in ("aaa", "zzz"):

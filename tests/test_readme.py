@@ -19,7 +19,13 @@ PAGES = {"README.md": README, "docs/jobs.md": (ROOT / "docs" / "jobs.md").read_t
 def test_its_python_runs(block: str) -> None:
     environment = {**os.environ, "PYTHONWARNINGS": "default"}
     done = subprocess.run(
-        [sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, timeout=300, env=environment, check=False
+        [sys.executable, "-c", block],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "SPEAKER_00" in done.stdout
@@ -52,7 +58,9 @@ def known_options() -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_its_options_exist(page: str, known_options: set[str]) -> None:
-    text = "\n".join(line for line in PAGES[page].splitlines() if "meetsplit" in line or line.startswith("|") or "`--" in line)
+    text = "\n".join(
+        line for line in PAGES[page].splitlines() if "meetsplit" in line or line.startswith("|") or "`--" in line
+    )
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text))
     assert named, "no options are named"
     assert named <= known_options, named - known_options

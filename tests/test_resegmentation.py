@@ -29,7 +29,9 @@ class Told:
         self.truth, self.always = truth, always
         self.asked: list[tuple[Span, tuple[Speaker, ...]]] = []
 
-    def estimate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+    def estimate(
+        self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float
+    ) -> Mapping[Speaker, Samples]:
         self.asked.append((mixture.span, tuple(enrollment)))
         moments = mixture.start + block * (np.arange(round(mixture.duration / block)) + 0.5)
         rows = {speaker: np.full(len(moments), self.always.get(speaker, 0.0), np.float32) for speaker in enrollment}
@@ -41,7 +43,10 @@ class Told:
 
 def approximately(turns: Sequence[Turn]) -> list[tuple[float, float, Speaker]]:
     """To a tenth of a second: blocks need not begin where somebody does."""
-    return [(pytest.approx(turn.span.start, abs=0.11), pytest.approx(turn.span.end, abs=0.11), turn.speaker) for turn in sorted(turns)]
+    return [
+        (pytest.approx(turn.span.start, abs=0.11), pytest.approx(turn.span.end, abs=0.11), turn.speaker)
+        for turn in sorted(turns)
+    ]
 
 
 def rows(turns: Sequence[Turn]) -> list[tuple[float, float, Speaker]]:
@@ -59,7 +64,9 @@ def test_somebody_else_takes_the_overlap_and_only_the_overlap() -> None:
         (44, 46, {"A": 0.4, "B": 0.03, "C": 0.4}),
     )
     found = resegment(RECORDING, turns, sound)
-    assert rows(found) == approximately([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 46), "C"), Turn(Span(46, 50), "B")])
+    assert rows(found) == approximately(
+        [*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 46), "C"), Turn(Span(46, 50), "B")]
+    )
 
 
 def test_a_turn_that_was_two_peoples_is_parted_where_the_voice_changes() -> None:
@@ -74,13 +81,19 @@ def test_a_turn_that_was_two_peoples_is_parted_where_the_voice_changes() -> None
         (46, 47, {"B": 0.9}),
     )
     found = resegment(RECORDING, turns, sound)
-    assert rows(found) == approximately([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(42, 44.5), "C"), Turn(Span(44.5, 47), "B")])
+    assert rows(found) == approximately(
+        [*ALONE, Turn(Span(40, 46), "A"), Turn(Span(42, 44.5), "C"), Turn(Span(44.5, 47), "B")]
+    )
 
 
 def test_the_first_word_of_a_turn_goes_to_whom_it_sounds_like() -> None:
     turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(46, 52), "B")])
     sound = Told(
-        (0, 10.5, {"A": 0.9}), (10.5, 20.5, {"B": 0.9}), (20.5, 30, {"C": 0.9}), (40, 46.6, {"A": 0.8, "B": 0.1}), (46.6, 52, {"B": 0.9})
+        (0, 10.5, {"A": 0.9}),
+        (10.5, 20.5, {"B": 0.9}),
+        (20.5, 30, {"C": 0.9}),
+        (40, 46.6, {"A": 0.8, "B": 0.1}),
+        (46.6, 52, {"B": 0.9}),
     )
     found = resegment(RECORDING, turns, sound)
     assert rows(found) == approximately([*ALONE, Turn(Span(40, 46.6), "A"), Turn(Span(46.6, 52), "B")])
@@ -94,7 +107,9 @@ def test_far_from_every_edge_nothing_is_listened_to() -> None:
     assert Span(2, 8) in [timeline.intersection(turn.span, Span(2, 8)) for turn in found if turn.speaker == "A"]
 
 
-@pytest.mark.parametrize("shares", [{"A": 0.4, "B": 0.2, "C": 0.4}, {"A": 0.0, "B": 0.0, "C": 0.0}, {"A": 1.0, "B": 1.0, "C": 1.0}])
+@pytest.mark.parametrize(
+    "shares", [{"A": 0.4, "B": 0.2, "C": 0.4}, {"A": 0.0, "B": 0.0, "C": 0.0}, {"A": 1.0, "B": 1.0, "C": 1.0}]
+)
 def test_without_a_clear_difference_the_diarizer_is_believed(estimate: dict[str, float]) -> None:
     turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 50), "B")])
     assert resegment(RECORDING, turns, Told(**estimate)) == tuple(turns)
@@ -102,7 +117,13 @@ def test_without_a_clear_difference_the_diarizer_is_believed(estimate: dict[str,
 
 def test_whoever_hardly_speaks_alone_elsewhere_neither_wins_nor_loses_a_word() -> None:
     turns = sorted(
-        [Turn(Span(0, 10), "A"), Turn(Span(11, 20), "B"), Turn(Span(21, 25), "C"), Turn(Span(40, 46), "A"), Turn(Span(44, 50), "B")]
+        [
+            Turn(Span(0, 10), "A"),
+            Turn(Span(11, 20), "B"),
+            Turn(Span(21, 25), "C"),
+            Turn(Span(40, 46), "A"),
+            Turn(Span(44, 50), "B"),
+        ]
     )
     listener = Told(A=0.03, B=0.03, C=0.9)
     assert resegment(RECORDING, turns, listener) == tuple(turns)
@@ -118,7 +139,9 @@ def test_where_one_person_is_known_nothing_is_asked() -> None:
 
 def test_a_voice_of_silence_changes_nothing() -> None:
     class Refusing(Told):
-        def estimate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+        def estimate(
+            self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float
+        ) -> Mapping[Speaker, Samples]:
             raise Unseparated("overlap-unresolved", "silence")
 
     turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 50), "B")])
@@ -126,14 +149,19 @@ def test_a_voice_of_silence_changes_nothing() -> None:
 
 
 turn = st.builds(
-    lambda who, at, ticks: Turn(Span(at / 20, (at + ticks) / 20), who), st.sampled_from("ABCDE"), st.integers(0, 1100), st.integers(1, 200)
+    lambda who, at, ticks: Turn(Span(at / 20, (at + ticks) / 20), who),
+    st.sampled_from("ABCDE"),
+    st.integers(0, 1100),
+    st.integers(1, 200),
 )
 moment = st.tuples(st.integers(0, 55), st.integers(1, 10), st.dictionaries(st.sampled_from("ABCDE"), st.floats(0, 1)))
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(turn, max_size=12), st.lists(moment, max_size=12))
-def test_at_every_moment_as_many_speak_as_before(turns: list[Turn], sounds: list[tuple[int, int, dict[str, float]]]) -> None:
+def test_at_every_moment_as_many_speak_as_before(
+    turns: list[Turn], sounds: list[tuple[int, int, dict[str, float]]]
+) -> None:
     found = resegment(RECORDING, turns, Told(*((at, at + length, estimate) for at, length, estimate in sounds)))
     before, after = (timeline.activity(timeline.inside(those, RECORDING.span)) for those in (turns, found))
     for moment in np.arange(0.0125, 60, 0.025):
@@ -155,7 +183,12 @@ def voice(pitch: float, seconds: float, seed: int) -> Samples:
         2
         * np.pi
         * np.cumsum(
-            pitch * (1 + 0.05 * np.interp(t, np.arange(0, seconds + 1, 0.2), rng.standard_normal(len(np.arange(0, seconds + 1, 0.2)))))
+            pitch
+            * (
+                1
+                + 0.05
+                * np.interp(t, np.arange(0, seconds + 1, 0.2), rng.standard_normal(len(np.arange(0, seconds + 1, 0.2))))
+            )
         )
         / RATE
     )
@@ -169,16 +202,24 @@ def listener() -> DictionaryActivity:
 
 
 def test_dictionaries_tell_when_whose_voice_is_heard(listener: DictionaryActivity) -> None:
-    enrollment = {name: [Audio(voice(pitch, 5, seed), RATE)] for name, pitch, seed in (("A", 110, 1), ("B", 163, 2), ("C", 241, 3))}
+    enrollment = {
+        name: [Audio(voice(pitch, 5, seed), RATE)]
+        for name, pitch, seed in (("A", 110, 1), ("B", 163, 2), ("C", 241, 3))
+    }
     mixture = Audio(voice(110, 2, 4) + np.concatenate([voice(241, 1, 5), voice(163, 1, 6)]), RATE, 7.0)
     estimate = listener.estimate(mixture, enrollment, 0.1)
     assert {len(row) for row in estimate.values()} == {20}
-    early, late = ({name: float(row[part].mean()) for name, row in estimate.items()} for part in (slice(0, 8), slice(12, 20)))
+    early, late = (
+        {name: float(row[part].mean()) for name, row in estimate.items()} for part in (slice(0, 8), slice(12, 20))
+    )
     assert early["B"] < 0.1 < min(early["A"], early["C"])
     assert late["C"] < 0.1 < min(late["A"], late["B"])
     assert all(np.isfinite(row).all() and (row >= 0).all() for row in estimate.values())
     assert float(sum(estimate.values()).max()) <= 1.0 + 1e-5  # type: ignore[union-attr]
-    assert all((row == 0).all() for row in listener.estimate(Audio(np.zeros(RATE, np.float32), RATE, 9.0), enrollment, 0.1).values())
+    assert all(
+        (row == 0).all()
+        for row in listener.estimate(Audio(np.zeros(RATE, np.float32), RATE, 9.0), enrollment, 0.1).values()
+    )
     again = listener.estimate(mixture, enrollment, 0.1)
     assert all((estimate[name] == again[name]).all() for name in enrollment)
 

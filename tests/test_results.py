@@ -24,7 +24,12 @@ Tree = dict[str, str]
 
 def wished(recording: Path, content: str, **changes: Any) -> Wish:
     base = changes.pop("base", recording.stem)
-    plain = {"suffixes": (".srt", ".json"), "tracks": True, "extension": recording.suffix, "parent": recording.parent.name}
+    plain = {
+        "suffixes": (".srt", ".json"),
+        "tracks": True,
+        "extension": recording.suffix,
+        "parent": recording.parent.name,
+    }
     return Wish(Owner(str(recording), content), base, **{"first": base, **plain, **changes})
 
 
@@ -90,7 +95,8 @@ def test_recordings_of_one_name_get_their_extension_folder_or_number(call: Path,
         (call.parent / other).parent.mkdir(parents=True, exist_ok=True)
         (call.parent / other).touch()
     places = [
-        publish(out, wished(call.parent / name, name), name) for name in ("call.wav", "call.m4a", "may/call.wav", "june/may/call.wav")
+        publish(out, wished(call.parent / name, name), name)
+        for name in ("call.wav", "call.m4a", "may/call.wav", "june/may/call.wav")
     ]
     assert [published.place.stem for published in places] == ["call", "call-m4a", "call-may", "call-2"]
     assert [published.place.label for published in places] == ["call", "call-m4a", "call-may", "call-2"]
@@ -202,7 +208,9 @@ def test_tracks_that_are_no_longer_part_of_the_set_go_and_nothing_else_does(call
     kept = {"call/SPEAKER_notes.txt": "mine", "call/mine.wav": "mine"}
     assert tree(out) == made("two", people=2) | kept
     publish(out, wished(call, "c1", tracks=False), "three")
-    assert tree(out) == made("three", people=0) | kept | {f"call/SPEAKER_0{n}.wav": f"two {n}" for n in (0, 1)}, "without tracks, they stay"
+    assert tree(out) == made("three", people=0) | kept | {f"call/SPEAKER_0{n}.wav": f"two {n}" for n in (0, 1)}, (
+        "without tracks, they stay"
+    )
 
 
 def test_results_that_were_removed_leave_their_name(call: Path, tmp_path: Path) -> None:
@@ -242,7 +250,9 @@ def test_a_dead_process_keeps_no_stem_and_its_staging_is_swept(call: Path, tmp_p
         "    (reserved.staging / 'SPEAKER_00.wav').write_bytes(b'speech')\n"
         "    os._exit(0)"
     )
-    subprocess.run([sys.executable, "-c", code, str(out), str(call)], check=True)  # dies without a word, as after kill -9
+    subprocess.run(
+        [sys.executable, "-c", code, str(out), str(call)], check=True
+    )  # dies without a word, as after kill -9
     assert len(hidden(out)) == 3
     assert publish(out, wished(tmp_path / "b" / "call.wav", "c2"), "two").place.stem == "call"
     assert hidden(out) == ["call.json", "lock"]
@@ -264,7 +274,9 @@ def test_a_file_that_appears_meanwhile_is_kept(call: Path, tmp_path: Path) -> No
     assert hidden(out) == ["call-2.json", "lock"]
 
 
-def test_a_file_that_appears_in_the_last_moment_is_kept(call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_appears_in_the_last_moment_is_kept(
+    call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Between the look at the names and the renames, of which the first is undone."""
     out = tmp_path / "out"
 
@@ -352,7 +364,11 @@ class Counting(files.Disk):
 
 
 def at_every_call(
-    monkeypatch: pytest.MonkeyPatch, error: Callable[[], BaseException], prepare: Callable[[], None], work: Callable[[], Any], links: bool
+    monkeypatch: pytest.MonkeyPatch,
+    error: Callable[[], BaseException],
+    prepare: Callable[[], None],
+    work: Callable[[], Any],
+    links: bool,
 ) -> Iterator[tuple[int, bool]]:
     """Do ``work`` after ``prepare`` with the disk failing at the first call, the second …: the number, and whether it ended well."""
     number = 0
@@ -435,7 +451,9 @@ def test_a_crash_anywhere_leaves_whole_files_and_the_same_command_ends_with_the_
         assert hidden(out) == ["call.json", "lock"], number
 
 
-def test_renames_are_durable_before_the_last_manifest(call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renames_are_durable_before_the_last_manifest(
+    call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Content before its name, names before the record of them: what a loss of power must never turn around."""
     out = tmp_path / "out"
     publish(out, wished(call, "c1"), "old", people=3)
@@ -461,7 +479,11 @@ def test_renames_are_durable_before_the_last_manifest(call: Path, tmp_path: Path
     monkeypatch.setattr(files, "disk", Disk())
     publish(out, wished(call, "c1"), "new", people=2)
     manifests = [at for at, step in enumerate(log) if step == ("rename", "out/.meetsplit/call.json")]
-    renames = [at for at, (what, name) in enumerate(log) if what == "rename" and name in {f"out/{name}" for name in made("new")}]
+    renames = [
+        at
+        for at, (what, name) in enumerate(log)
+        if what == "rename" and name in {f"out/{name}" for name in made("new")}
+    ]
     assert len(renames) == 4
     assert manifests[0] < min(renames) < max(renames) < manifests[-1]
     assert ("fsync", "text.srt") in log[: min(renames)]
@@ -489,7 +511,10 @@ def test_reservations_for_later_work(call: Path, tmp_path: Path) -> None:
     places = ResultsFolder(out).reserve([wished(call, "c1"), wished(other, "c2")])
     assert [place.stem for place in places if isinstance(place, Place)] == ["call", "call-b"]
     assert publish(out, wished(tmp_path / "c" / "call.wav", "c3"), "three").place.stem == "call-c"
-    assert ResultsFolder(out).reserve([wished(call, "c1"), wished(call, "c4")]) == [Place("call", "call"), Place("call", "call")]
+    assert ResultsFolder(out).reserve([wished(call, "c1"), wished(call, "c4")]) == [
+        Place("call", "call"),
+        Place("call", "call"),
+    ]
     assert publish(out, wished(call, "c4"), "four").place.stem == "call"
     assert publish(out, wished(other, "c2"), "two").place.stem == "call-b"
 
@@ -510,4 +535,7 @@ def test_the_reason_of_a_failure_goes_when_there_are_results(call: Path, tmp_pat
     (out / "call.failed.txt").write_text("notes of mine")
     publish(out, wished(call, "c2"), "two")
     assert tree(out) == made("two") | {"call.failed.txt": "notes of mine"}
-    assert reason(call, out, "c2") == made("two") | {"call.failed.txt": "notes of mine", "call-2.failed.txt": "c2 failed"}
+    assert reason(call, out, "c2") == made("two") | {
+        "call.failed.txt": "notes of mine",
+        "call-2.failed.txt": "c2 failed",
+    }

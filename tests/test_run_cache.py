@@ -25,13 +25,17 @@ from meetsplit.pipeline.settings import Outputs, Settings
 @pytest.fixture
 def call(tmp_path: Path) -> Path:
     path = tmp_path / "call.wav"
-    tone = 0.3 * np.sin(2 * np.pi * 150 * np.arange(6 * 16000) / 16000) + 0.01 * np.random.default_rng(0).standard_normal(6 * 16000)
+    tone = 0.3 * np.sin(2 * np.pi * 150 * np.arange(6 * 16000) / 16000) + 0.01 * np.random.default_rng(
+        0
+    ).standard_normal(6 * 16000)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(16000)
         file.writeframes((tone * 32767).astype("<i2").tobytes())
-    (tmp_path / "call.rttm").write_text("SPEAKER x 1 0.5 2 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 2 3 <NA> <NA> B <NA> <NA>\n")
+    (tmp_path / "call.rttm").write_text(
+        "SPEAKER x 1 0.5 2 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 2 3 <NA> <NA> B <NA> <NA>\n"
+    )
     (tmp_path / "other.rttm").write_text("SPEAKER x 1 0.5 5 <NA> <NA> C <NA> <NA>\n")
     (tmp_path / "call.ctm").write_text("x 1 1.0 0.5 good\nx 1 3.0 0.5 morning\n")
     return path
@@ -63,7 +67,9 @@ def test_only_what_changed_is_repeated(call: Path) -> None:
     written = (call.parent / "out" / "call.json").read_bytes()
     narrow = Outputs(call.parent / "out", formats=("srt", "json"), max_line_width=20, names=(("SPEAKER_00", "Alice"),))
     assert stages(call, settings(call), narrow) == ["write"], "subtitle width and names"
-    assert stages(call, settings(call, separate="off"), out) == ["decode", "separate", "transcribe", "write"], "another separation"
+    assert stages(call, settings(call, separate="off"), out) == ["decode", "separate", "transcribe", "write"], (
+        "another separation"
+    )
     assert stages(call, settings(call, rttm=call.parent / "other.rttm"), out) == everything, "other speakers"
     assert stages(call, settings(call), out) == ["write"], "the first results are still there"
     assert (call.parent / "out" / "call.json").read_bytes() == written

@@ -65,12 +65,16 @@ def test_the_turns_are_where_the_sound_is(recording: Audio, turns: tuple[Turn, .
 
 def test_the_truths_agree_with_each_other_and_with_the_script(turns: tuple[Turn, ...]) -> None:
     stm, ctm = rows("stm"), rows("ctm")
-    assert [(row[2], float(row[3])) for row in stm] == [(turn.speaker, pytest.approx(turn.span.start, abs=1e-3)) for turn in turns]
+    assert [(row[2], float(row[3])) for row in stm] == [
+        (turn.speaker, pytest.approx(turn.span.start, abs=1e-3)) for turn in turns
+    ]
     script = written(SAMPLES / "standup.txt")
     assert sorted((row[2], *row[5:]) for row in stm) == sorted((line.speaker, *words(line.text)) for line in script)
     for row in stm:
         start, end = float(row[3]), float(row[4])
-        inside = [c for c in ctm if c[1] == row[2] and start - 0.1 <= float(c[2]) and float(c[2]) + float(c[3]) <= end + 0.15]
+        inside = [
+            c for c in ctm if c[1] == row[2] and start - 0.1 <= float(c[2]) and float(c[2]) + float(c[3]) <= end + 0.15
+        ]
         assert [c[4] for c in inside] == row[5:]
 
 

@@ -34,10 +34,30 @@ from meetsplit.scoring.sessions import merged
 
 HERE = Path(__file__).parent
 SAMPLES = sorted((HERE.parent / "sample_data").glob("*.stm"))
-WORDS = ("yes", "no", "um", "twenty", "five", "i'm", "don't", "the", "a", "$20", "friday", "colour", "color", "ok", "okay", "it", "is")
+WORDS = (
+    "yes",
+    "no",
+    "um",
+    "twenty",
+    "five",
+    "i'm",
+    "don't",
+    "the",
+    "a",
+    "$20",
+    "friday",
+    "colour",
+    "color",
+    "ok",
+    "okay",
+    "it",
+    "is",
+)
 COUNT = 24
 INSTALLED = [
-    path for path in (*map(Path, filter(None, [shutil.which("md-eval-22.pl")])), Path("/usr/lib/sctk/bin/md-eval.pl")) if path.exists()
+    path
+    for path in (*map(Path, filter(None, [shutil.which("md-eval-22.pl")])), Path("/usr/lib/sctk/bin/md-eval.pl"))
+    if path.exists()
 ]
 CONDITIONS = ((0.0, False), (0.25, False), (0.0, True), (0.25, True))
 
@@ -93,7 +113,9 @@ def meetings() -> list[tuple[list[Line], list[Line]]]:
 
 
 def stm(lines: Iterable[Line]) -> str:
-    return "".join(f"{line.meeting} 1 {line.speaker} {line.start} {line.end} {' '.join(line.words)}\n" for line in lines)
+    return "".join(
+        f"{line.meeting} 1 {line.speaker} {line.start} {line.end} {' '.join(line.words)}\n" for line in lines
+    )
 
 
 def normalised(text: str) -> str:
@@ -112,7 +134,10 @@ def all_turns() -> tuple[Turns, Turns]:
 
 def sample_turns() -> tuple[Turns, Turns]:
     truth = {sample.stem: pair_up([sample], [sample]).pairs[0].reference.turns for sample in SAMPLES}
-    later = {name: merged(Turn(Span(t.span.start + 0.3, t.span.end + 0.5), t.speaker) for t in turns) for name, turns in truth.items()}
+    later = {
+        name: merged(Turn(Span(t.span.start + 0.3, t.span.end + 0.5), t.speaker) for t in turns)
+        for name, turns in truth.items()
+    }
     return truth, later
 
 
@@ -123,8 +148,20 @@ def turns_of(lines: Iterable[Line]) -> tuple[Turn, ...]:
 def meeteval_wer(metric: str, reference: Path, hypothesis: Path, folder: Path) -> dict[str, dict[str, int]]:
     out = folder / f"{metric}.json"
     collar = ["--collar", "5"] if metric.startswith("tc") else []
-    command = [str(Path(sys.executable).parent / "meeteval-wer"), metric, "-r", str(reference), "-h", str(hypothesis), *collar]
-    subprocess.run([*command, "--per-reco-out", str(out), "--average-out", str(folder / "average.json")], check=True, capture_output=True)
+    command = [
+        str(Path(sys.executable).parent / "meeteval-wer"),
+        metric,
+        "-r",
+        str(reference),
+        "-h",
+        str(hypothesis),
+        *collar,
+    ]
+    subprocess.run(
+        [*command, "--per-reco-out", str(out), "--average-out", str(folder / "average.json")],
+        check=True,
+        capture_output=True,
+    )
     found: dict[str, dict[str, int]] = json.loads(out.read_text())
     return found
 
@@ -136,7 +173,10 @@ def agree(scores: Scores, reference: Path, hypothesis: Path, folder: Path) -> No
         assert {row.name for row in scores.rows} == set(theirs)
         for row in scores.rows:
             ours = row.total.words[metric]
-            assert (ours.errors, ours.length) == (theirs[row.name]["errors"], theirs[row.name]["length"]), (metric, row.name)
+            assert (ours.errors, ours.length) == (theirs[row.name]["errors"], theirs[row.name]["length"]), (
+                metric,
+                row.name,
+            )
         total = scores.pooled.total.words[metric]
         assert total.rate == sum(r["errors"] for r in theirs.values()) / sum(r["length"] for r in theirs.values())
 
@@ -167,9 +207,23 @@ def test_words_with_their_own_times_equal_meeteval_with_one_word_per_segment(tmp
                 {"word": word, "start": round(line.start + n * step, 3), "end": round(line.start + (n + 1) * step, 3)}
                 for n, word in enumerate(line.words)
             ]
-            segments.append({"start": line.start, "end": line.end, "speaker": line.speaker, "text": " ".join(line.words), "words": words})
+            segments.append(
+                {
+                    "start": line.start,
+                    "end": line.end,
+                    "speaker": line.speaker,
+                    "text": " ".join(line.words),
+                    "words": words,
+                }
+            )
             rows += [
-                {"session_id": line.meeting, "speaker": line.speaker, "start_time": w["start"], "end_time": w["end"], "words": w["word"]}
+                {
+                    "session_id": line.meeting,
+                    "speaker": line.speaker,
+                    "start_time": w["start"],
+                    "end_time": w["end"],
+                    "words": w["word"],
+                }
                 for w in words
             ]
         hypotheses.append(tmp_path / f"{lines[0].meeting}.json")
@@ -180,13 +234,17 @@ def test_words_with_their_own_times_equal_meeteval_with_one_word_per_segment(tmp
     scores = score(pair_up(hypotheses, [reference]).pairs, Protocol(normalizer="none"))
     for metric in ("tcpwer", "tcorcwer"):
         theirs = meeteval_wer(metric, reference, seglst, tmp_path)
-        assert {row.name: row.total.words[metric].errors for row in scores.rows} == {name: r["errors"] for name, r in theirs.items()}
+        assert {row.name: row.total.words[metric].errors for row in scores.rows} == {
+            name: r["errors"] for name, r in theirs.items()
+        }
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
 def test_words_equal_meeteval_on_the_samples(sample: Path, tmp_path: Path) -> None:
     dice = random.Random(0)
-    truth = [line.split(maxsplit=5) for line in sample.read_text().splitlines() if line.strip() and not line.startswith(";")]
+    truth = [
+        line.split(maxsplit=5) for line in sample.read_text().splitlines() if line.strip() and not line.startswith(";")
+    ]
     lines = [Line(f[0], f[2], float(f[3]), float(f[4]), tuple(f[5].split())) for f in truth if len(f) == 6]
     hypothesis = tmp_path / "hyp.stm"
     hypothesis.write_text(stm(heard(lines, dice)))
@@ -217,7 +275,9 @@ def test_turns_equal_pyannote_metrics_on_the_samples(sample: Path) -> None:
         same(ours, by_pyannote(truth, later, collar, skip)["der"], 1e-6)
 
 
-def by_pyannote(reference: Sequence[Turn], hypothesis: Sequence[Turn], collar: float, skip: bool) -> dict[str, dict[str, float]]:
+def by_pyannote(
+    reference: Sequence[Turn], hypothesis: Sequence[Turn], collar: float, skip: bool
+) -> dict[str, dict[str, float]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pyannote.core import Annotation, Segment
@@ -246,7 +306,9 @@ def test_turns_equal_what_md_eval_said() -> None:
         compare(said[f"collar {collar}, skip {skip}"], all_turns(), collar, skip)
 
 
-@pytest.mark.skipif(not INSTALLED, reason="md-eval is not installed here; its recorded answers are compared in the test above")
+@pytest.mark.skipif(
+    not INSTALLED, reason="md-eval is not installed here; its recorded answers are compared in the test above"
+)
 def test_turns_equal_md_eval_as_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     precise(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
@@ -258,7 +320,9 @@ def test_turns_equal_md_eval_as_installed(tmp_path: Path, monkeypatch: pytest.Mo
 def precise(folder: Path) -> None:
     """A copy of md-eval that prints its seconds with all digits, as the copy in dscore does, which meeteval reads."""
     text = INSTALLED[0].read_text("latin-1")
-    (folder / "md-eval-22.pl").write_text(re.sub(r"((?:SPEAKER|ERROR) TIME =)%[\d.]+f secs", r"\1%f secs", text), "latin-1")
+    (folder / "md-eval-22.pl").write_text(
+        re.sub(r"((?:SPEAKER|ERROR) TIME =)%[\d.]+f secs", r"\1%f secs", text), "latin-1"
+    )
     (folder / "md-eval-22.pl").chmod(0o755)
 
 
@@ -281,7 +345,9 @@ def by_md_eval(sides: tuple[Turns, Turns], collar: float, skip: bool) -> dict[st
 
     def rttm(turns: Turns) -> object:
         said = [(f"SPEAKER {name} 1 {turn.span.start:.3f}", turn) for name, found in turns.items() for turn in found]
-        return RTTM.parse("\n".join(f"{head} {turn.span.duration:.3f} <NA> <NA> {turn.speaker} <NA> <NA>" for head, turn in said))
+        return RTTM.parse(
+            "\n".join(f"{head} {turn.span.duration:.3f} <NA> <NA> {turn.speaker} <NA> <NA>" for head, turn in said)
+        )
 
     found = dscore_multifile(rttm(sides[0]), rttm(sides[1]), collar=collar, regions="nooverlap" if skip else "all")
     return {
@@ -299,5 +365,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         precise(Path(folder))
         os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
-        answers = {f"collar {collar}, skip {skip}": by_md_eval(all_turns(), collar, skip) for collar, skip in CONDITIONS}
+        answers = {
+            f"collar {collar}, skip {skip}": by_md_eval(all_turns(), collar, skip) for collar, skip in CONDITIONS
+        }
     (HERE / "score_md_eval.json").write_text(json.dumps(answers, indent=1, sort_keys=True) + "\n")

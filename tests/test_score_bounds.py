@@ -64,7 +64,9 @@ def test_the_memory_is_held() -> None:
 def test_more_combinations_than_can_be_counted_are_a_reason_too() -> None:
     hard = everybody_at_once(9, 200)
     with Bounded(Limits(seconds=60.0, gibibytes=1.5)) as bounded:
-        assert "more combinations than meeteval can count" in bounded.tcorcwer(hard, hard, timed=False, collar=5.0).reason
+        assert (
+            "more combinations than meeteval can count" in bounded.tcorcwer(hard, hard, timed=False, collar=5.0).reason
+        )
 
 
 def test_what_has_no_answer_leaves_the_pooled_row_without_one_and_says_where() -> None:

@@ -78,7 +78,13 @@ def test_our_own_json_is_read_with_its_turns_and_word_times(tmp_path: Path) -> N
 
 
 def test_words_without_times_share_the_room_between_their_neighbours(tmp_path: Path) -> None:
-    given = [{"word": "a"}, {"word": "b"}, {"word": "c", "start": 2.0, "end": 2.5}, {"word": "4"}, {"word": "e", "start": 3.0, "end": 4.0}]
+    given = [
+        {"word": "a"},
+        {"word": "b"},
+        {"word": "c", "start": 2.0, "end": 2.5},
+        {"word": "4"},
+        {"word": "e", "start": 3.0, "end": 4.0},
+    ]
     segment = {"start": 1.0, "end": 4.0, "speaker": "A", "text": "a b c 4 e", "words": given}
     [session] = read_sessions(put(tmp_path, "call.json", json.dumps({"segments": [segment]})))
     assert [(w.text, w.span.start, w.span.end) for w in session.utterances[0].words] == [
@@ -105,7 +111,9 @@ def test_normalised_words_keep_the_times_of_the_words_they_come_from(tmp_path: P
 
 def test_words_and_turns_of_one_recording_may_come_from_two_files(tmp_path: Path) -> None:
     turns = RTTM.replace("0.0 2.0", "0.5 1.0")
-    paired = pair_up([put(tmp_path, "hyp/call.stm", STM)], [put(tmp_path, "call.stm", STM), put(tmp_path, "call.rttm", turns)])
+    paired = pair_up(
+        [put(tmp_path, "hyp/call.stm", STM)], [put(tmp_path, "call.stm", STM), put(tmp_path, "call.rttm", turns)]
+    )
     assert paired.pairs[0].reference.turns[0] == Turn(Span(0.5, 1.5), "A")
     assert len(paired.pairs[0].reference.utterances) == 2
     with pytest.raises(ScoreError, match=r"both give the words of 'call' in the references"):
@@ -173,7 +181,11 @@ def test_only_what_the_uem_names_is_scored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("call.stm", "call 1 A 0.0 2.0 fine\ncall 1 A -1 2.0 hello\n", r"call\.stm, line 2: starts at -1 s, before the recording"),
+        (
+            "call.stm",
+            "call 1 A 0.0 2.0 fine\ncall 1 A -1 2.0 hello\n",
+            r"call\.stm, line 2: starts at -1 s, before the recording",
+        ),
         ("call.stm", "call 1 A 3.0 2.0 hello\n", r"line 1: ends at 2 s, before it starts at 3 s"),
         ("call.stm", "call 1 A zero 2.0 hello\n", r"line 1: the start is 'zero', not a number of seconds"),
         ("call.stm", "call 1 A nan 2.0 hello\n", r"line 1: the start is 'nan'"),
@@ -215,13 +227,17 @@ def test_files_that_cannot_be_read_get_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_hypothesis_for_another_recording_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ScoreError, match=r"the hypotheses are about 'lunch', the references about 'call': no recording has both"):
+    with pytest.raises(
+        ScoreError, match=r"the hypotheses are about 'lunch', the references about 'call': no recording has both"
+    ):
         pair_up([put(tmp_path, "lunch.stm", STM.replace("call", "lunch"))], [put(tmp_path, "call.stm", STM)])
 
 
 def test_unsorted_times_are_sorted_and_said(tmp_path: Path) -> None:
     backwards = "\n".join(reversed(STM.splitlines()))
-    [row] = score(pair_up([put(tmp_path, "h/call.stm", backwards)], [put(tmp_path, "call.stm", STM)]).pairs, Protocol()).rows
+    [row] = score(
+        pair_up([put(tmp_path, "h/call.stm", backwards)], [put(tmp_path, "call.stm", STM)]).pairs, Protocol()
+    ).rows
     assert row.total.words["tcpwer"].errors == 0
     assert any("are not sorted by start" in notice for notice in row.notices)
 
@@ -237,7 +253,10 @@ def test_another_language_or_recording_is_suspected(tmp_path: Path) -> None:
     )
     russian = "call 1 A 0.0 20.0 бюджет готов\n"
     reference = put(tmp_path, "call.stm", long)
-    for text, sentence in ((german, "for another recording, or in another language"), (russian, "letters, the hypothesis in Cyrillic")):
+    for text, sentence in (
+        (german, "for another recording, or in another language"),
+        (russian, "letters, the hypothesis in Cyrillic"),
+    ):
         [row] = score(pair_up([put(tmp_path, "h/call.stm", text)], [reference]).pairs, Protocol()).rows
         assert any(sentence in notice for notice in row.notices)
     told = json.dumps({"language": "de", "segments": [{"start": 0, "end": 2, "speaker": "A", "text": "guten tag"}]})
@@ -246,8 +265,12 @@ def test_another_language_or_recording_is_suspected(tmp_path: Path) -> None:
 
 
 def test_transcripts_without_speakers_count_as_one_persons(tmp_path: Path) -> None:
-    plain = json.dumps({"text": "hello", "segments": [{"id": 0, "start": 0.0, "end": 3.0, "text": " hello there good morning"}]})
-    [row] = score(pair_up([put(tmp_path, "h/call.json", plain)], [put(tmp_path, "call.stm", STM)]).pairs, Protocol()).rows
+    plain = json.dumps(
+        {"text": "hello", "segments": [{"id": 0, "start": 0.0, "end": 3.0, "text": " hello there good morning"}]}
+    )
+    [row] = score(
+        pair_up([put(tmp_path, "h/call.json", plain)], [put(tmp_path, "call.stm", STM)]).pairs, Protocol()
+    ).rows
     assert any("names no speakers" in notice for notice in row.notices)
     assert row.total.words["cpwer"].errors == 4
     assert row.total.words["dicpwer"].errors == 4

@@ -34,7 +34,9 @@ def errors(found: Sequence[Match], spoken: Sequence[Token], heard: Sequence[Toke
 
 @settings(deadline=None, max_examples=150)
 @given(words, words, st.sampled_from([None, 0.5, 2.0]), st.sampled_from([0.3, 1.0]))
-def test_alignment_has_the_fewest_errors_and_keeps_both_orders(a: list[str], b: list[str], collar: float | None, step: float) -> None:
+def test_alignment_has_the_fewest_errors_and_keeps_both_orders(
+    a: list[str], b: list[str], collar: float | None, step: float
+) -> None:
     spoken, heard = tokens(a), tokens(b, step)
     found = align(spoken, heard, collar)
     assert [i for i, _ in found if i is not None] == list(range(len(a)))
@@ -76,7 +78,9 @@ def test_words_lie_where_their_middle_lies() -> None:
 people = st.sampled_from("ABC")
 utterances = st.lists(
     st.builds(
-        lambda speaker, start, length, text: Utterance(Span(start / 10, (start + length) / 10), speaker, " ".join(text)),
+        lambda speaker, start, length, text: Utterance(
+            Span(start / 10, (start + length) / 10), speaker, " ".join(text)
+        ),
         people,
         st.integers(0, 200),
         st.integers(1, 60),
@@ -89,7 +93,10 @@ utterances = st.lists(
 @settings(deadline=None, max_examples=5)
 @given(st.lists(st.tuples(utterances, utterances), min_size=6, max_size=8))
 def test_overlap_and_rest_add_up_and_pooling_sums(meetings: list[tuple[list[Utterance], list[Utterance]]]) -> None:
-    pairs = [Pair(f"m{n}", make_session(f"m{n}", "ref", a), make_session(f"m{n}", "hyp", b)) for n, (a, b) in enumerate(meetings)]
+    pairs = [
+        Pair(f"m{n}", make_session(f"m{n}", "ref", a), make_session(f"m{n}", "hyp", b))
+        for n, (a, b) in enumerate(meetings)
+    ]
     scores = score(pairs, Protocol(normalizer="none", limits=Limits(seconds=60)))
     for row in (*scores.rows, scores.pooled):
         assert set(row.total.words) == {"cpwer", "tcpwer", "tcorcwer", "dicpwer"}
@@ -109,7 +116,9 @@ def turns(row: Row, part: str):  # type: ignore[no-untyped-def]
 
 def test_a_perfect_hypothesis_has_no_errors_anywhere() -> None:
     said = [Utterance(Span(0, 4), "A", "one two three four"), Utterance(Span(3, 6), "B", "five six seven")]
-    [row] = score([Pair("m", make_session("m", "ref", said), make_session("m", "hyp", said))], Protocol(normalizer="none")).rows
+    [row] = score(
+        [Pair("m", make_session("m", "ref", said), make_session("m", "hyp", said))], Protocol(normalizer="none")
+    ).rows
     for part in (row.total, row.overlap, row.clean):
         assert {errors.rate for errors in part.words.values()} == {0.0}
         assert part.turns is not None
@@ -125,7 +134,9 @@ def test_the_collar_is_cut_on_each_side_and_speakers_are_paired_once() -> None:
     assert turn_errors(reference, heard, collar=0.25).total.total == pytest.approx((10 - 0.5 - 0.5) + (7 - 0.5 - 0.5))
     # x is A in the whole meeting: it stays A in the overlap, where pairing anew would call it B and find no error
     crossed = [Turn(Span(0, 8), "x"), Turn(Span(10, 15), "y"), Turn(Span(8, 10), "x")]
-    alone = turn_errors([Turn(Span(0, 8), "A"), Turn(Span(8, 10), "B"), Turn(Span(8, 10), "C"), Turn(Span(10, 15), "C")], crossed)
+    alone = turn_errors(
+        [Turn(Span(0, 8), "A"), Turn(Span(8, 10), "B"), Turn(Span(8, 10), "C"), Turn(Span(10, 15), "C")], crossed
+    )
     assert alone.overlap.confusion == pytest.approx(2.0)
 
 

@@ -39,14 +39,28 @@ def test_data_has_the_promised_shape(scores: Scores) -> None:
             assert {metric for metric in ("cpwer", "der", "jer") if part[metric] is None} <= set(part["reasons"])
     assert data["recordings"]["a"]["cpwer"] == 3 / 8
     assert data["pooled"]["cpwer"] == 3 / 17
-    assert data["pooled"]["counts"]["cpwer"] == {"errors": 3, "insertions": 0, "deletions": 2, "substitutions": 1, "words": 17}
+    assert data["pooled"]["counts"]["cpwer"] == {
+        "errors": 3,
+        "insertions": 0,
+        "deletions": 2,
+        "substitutions": 1,
+        "words": 17,
+    }
     assert data["recordings"]["b"]["overlap"]["cpwer"] is None
-    assert data["recordings"]["b"]["overlap"]["reasons"]["cpwer"] == "the reference has no words in the overlapped stretches"
+    assert (
+        data["recordings"]["b"]["overlap"]["reasons"]["cpwer"]
+        == "the reference has no words in the overlapped stretches"
+    )
 
 
 def test_the_protocol_stands_beside_the_numbers(scores: Scores) -> None:
     protocol = as_data(scores)["protocol"]
-    assert (protocol["collar"], protocol["skip_overlap"], protocol["normalizer"], protocol["word_collar"]) == (0.0, False, "basic", 5.0)
+    assert (protocol["collar"], protocol["skip_overlap"], protocol["normalizer"], protocol["word_collar"]) == (
+        0.0,
+        False,
+        "basic",
+        5.0,
+    )
     assert set(protocol["versions"]) == {"meeteval", "pyannote.metrics", "openai-whisper"}
     table = as_table(scores)
     for line in protocol["rules"]:

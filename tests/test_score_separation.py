@@ -44,7 +44,9 @@ def test_si_sdr_equals_torchmetrics() -> None:
     for seed in range(5):
         target, other = noise(seed, (0, 5)).samples, noise(seed + 50, (0, 5)).samples
         estimate = (0.3 * target + 0.02 * seed * other).astype(np.float32) + 0.01 * other
-        theirs = scale_invariant_signal_distortion_ratio(torch.from_numpy(estimate.copy()), torch.from_numpy(target.copy())).item()
+        theirs = scale_invariant_signal_distortion_ratio(
+            torch.from_numpy(estimate.copy()), torch.from_numpy(target.copy())
+        ).item()
         assert si_sdr(estimate, target) == pytest.approx(theirs, abs=1e-3)
 
 
@@ -81,7 +83,12 @@ def test_a_silent_or_missing_track_counts_as_the_worst() -> None:
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> tuple[Path, Paired]:
-    for name, audio in {"stems/call/A.wav": A, "stems/call/B.wav": B, "out/call/SPEAKER_00.wav": A, "out/call/SPEAKER_01.wav": B}.items():
+    for name, audio in {
+        "stems/call/A.wav": A,
+        "stems/call/B.wav": B,
+        "out/call/SPEAKER_00.wav": A,
+        "out/call/SPEAKER_01.wav": B,
+    }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         write_wav(tmp_path / name, audio)
     stm = "call 1 {} 0.0 3.0 hello there\ncall 1 {} 2.0 5.0 good morning\n"
@@ -113,7 +120,9 @@ def test_stems_that_are_not_there_get_a_sentence(recorded: tuple[Path, Paired]) 
     with pytest.raises(ScoreError, match="is not a folder: --stems is a folder with one WAV file per speaker"):
         score_stems(paired.pairs, folder / "nowhere")
     (folder / "stems" / "call" / "B.wav").unlink()
-    with pytest.raises(ScoreError, match=r"has no sound of B, who speak in .*call\.stm: name the files after the speakers"):
+    with pytest.raises(
+        ScoreError, match=r"has no sound of B, who speak in .*call\.stm: name the files after the speakers"
+    ):
         score_stems(paired.pairs, folder / "stems")
     (folder / "out" / "call").rename(folder / "out" / "elsewhere")
     with pytest.raises(ScoreError, match=r"no folder .*call with one track per speaker"):

@@ -62,7 +62,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with quiet_pyannote(), torch.random.fork_rng():
         torch.manual_seed(0)
-        network = PyanNet(lstm={"hidden_size": 8, "num_layers": 2, "dropout": 0.5}, linear={"hidden_size": 8, "num_layers": 1})
+        network = PyanNet(
+            lstm={"hidden_size": 8, "num_layers": 2, "dropout": 0.5}, linear={"hidden_size": 8, "num_layers": 1}
+        )
         network.specifications = Specifications(
             problem=Problem.MULTI_LABEL_CLASSIFICATION,
             resolution=Resolution.FRAME,
@@ -91,7 +93,11 @@ def test_a_powerset_begins_with_the_answers_of_the_network_that_it_was_made_of(c
     torch.testing.assert_close(sets.sum(dim=-1), torch.ones_like(sets[..., 0]))
     members = [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
     independent = torch.stack(
-        [torch.stack([alone[..., k] if k in group else 1 - alone[..., k] for k in range(3)]).prod(dim=0) for group in members], dim=-1
+        [
+            torch.stack([alone[..., k] if k in group else 1 - alone[..., k] for k in range(3)]).prod(dim=0)
+            for group in members
+        ],
+        dim=-1,
     )
     torch.testing.assert_close(sets, independent / independent.sum(dim=-1, keepdim=True), atol=1e-4, rtol=1e-3)
 
@@ -148,7 +154,9 @@ def test_windows_hear_what_their_labels_say(meetings: Path, checkpoint: Path, tm
         given = lesson(task, 2, 0)
     frames = given["y"].bool().any(dim=2).numpy()
     centres = (np.arange(frames.shape[1]) * network.receptive_field.step + network.receptive_field.duration / 2) * RATE
-    level = np.array([[np.abs(row[max(int(c) - 80, 0) : int(c) + 80]).mean() for c in centres] for row in given["X"][:, 0].numpy()])
+    level = np.array(
+        [[np.abs(row[max(int(c) - 80, 0) : int(c) + 80]).mean() for c in centres] for row in given["X"][:, 0].numpy()]
+    )
     assert np.median(level[frames]) > 5 * np.median(level[~frames])
 
 
@@ -158,7 +166,10 @@ def test_simulated_meetings_are_made_once(tmp_path: Path) -> None:
         rng = np.random.default_rng(person)
         t = np.arange(9 * RATE) / RATE
         loud = np.repeat(rng.uniform(0.0, 1.0, 36) > 0.3, RATE // 4)
-        write_wav(tmp_path / f"{person}-a.wav", Audio((0.2 * loud * np.sin(2 * np.pi * (150 + 60 * person) * t)).astype(np.float32), RATE))
+        write_wav(
+            tmp_path / f"{person}-a.wav",
+            Audio((0.2 * loud * np.sin(2 * np.pi * (150 + 60 * person) * t)).astype(np.float32), RATE),
+        )
     made = list(simulated(tmp_path, tmp_path / "cache", count=1, seed=3))
     before = made[0].path.stat().st_mtime_ns
     assert list(simulated(tmp_path, tmp_path / "cache", count=1, seed=3)) == made
@@ -174,7 +185,15 @@ def no_fetching(embedded_weights: dict[str, Path], monkeypatch: pytest.MonkeyPat
 
 
 def asked(meetings: Path, checkpoint: Path, folder: Path, **others: object) -> list[str]:
-    options = {"steps": 6, "batch": 2, "exam-every": 3, "minutes": 5, "peak": 1e-2, "device": "cpu", "checkpoint": checkpoint} | others
+    options = {
+        "steps": 6,
+        "batch": 2,
+        "exam-every": 3,
+        "minutes": 5,
+        "peak": 1e-2,
+        "device": "cpu",
+        "checkpoint": checkpoint,
+    } | others
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     places = ["--cache", str(folder), "-o", str(folder / "made.safetensors")]
     return ["--data", str(meetings / "data"), "--dev", str(meetings / "dev"), *places, *words]
@@ -182,7 +201,11 @@ def asked(meetings: Path, checkpoint: Path, folder: Path, **others: object) -> l
 
 @pytest.mark.usefixtures("no_fetching")
 def test_killed_and_called_again_it_ends_as_if_undisturbed(
-    meetings: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    meetings: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert segmentation.main(asked(meetings, checkpoint, tmp_path / "whole")) == 0
     learn = Course.learn
@@ -221,7 +244,9 @@ def test_the_embedded_diarizer_takes_what_was_written(
     assert settings.diarizer == "embedded"
     sources = registry.sources("diarizer", "embedded", settings, "cpu")
     assert sources["segmentation"] == weights.Local(made)
-    diarizer = registry.load("diarizer", "embedded", settings, {"segmentation": made, "encoder": embedded_weights["encoder"]}, "cpu")
+    diarizer = registry.load(
+        "diarizer", "embedded", settings, {"segmentation": made, "encoder": embedded_weights["encoder"]}, "cpu"
+    )
     case = next(annotated(meetings / "dev"))
     turns = diarizer.diarize(case.audio, ignore_events)
     assert turns
@@ -233,14 +258,22 @@ def test_the_embedded_diarizer_takes_what_was_written(
 
 def test_another_segmentation_is_asked_for_by_its_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file; with --diarizer embedded it is a segmentation"):
-        registry.sources("diarizer", "embedded", Settings(diarizer="embedded", diarizer_model="pyannote/segmentation-3.0"), "cpu")
+        registry.sources(
+            "diarizer", "embedded", Settings(diarizer="embedded", diarizer_model="pyannote/segmentation-3.0"), "cpu"
+        )
     plain = registry.sources("diarizer", "embedded", Settings(diarizer_model="pyannote/some-pipeline"), "cpu")
-    assert plain["segmentation"] == weights.EMBEDDED_SEGMENTATION, "auto came here because that pipeline is not to be had"
+    assert plain["segmentation"] == weights.EMBEDDED_SEGMENTATION, (
+        "auto came here because that pipeline is not to be had"
+    )
 
 
 @pytest.mark.usefixtures("no_fetching")
 def test_what_is_better_is_written_with_a_card_and_what_is_not_is_not(
-    meetings: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    meetings: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     judged = segmentation.Judge.errors
     seconds = iter([5.0, 4.0, 3.0, 6.0, 6.0, 3.0])
@@ -251,7 +284,12 @@ def test_what_is_better_is_written_with_a_card_and_what_is_not_is_not(
         return segmentation.TurnErrors(miss=next(seconds), total=10.0, speakers=(2, 2))
 
     monkeypatch.setattr(segmentation.Judge, "errors", errors)
-    assert segmentation.main([*asked(meetings, checkpoint, tmp_path, steps=3, **{"exam-every": 1}), "--about", "made up, CC0"]) == 0
+    assert (
+        segmentation.main(
+            [*asked(meetings, checkpoint, tmp_path, steps=3, **{"exam-every": 1}), "--about", "made up, CC0"]
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     assert "dev, before: DER 60.0 %" in said
     assert "dev, after: DER 30.0 %" in said
@@ -266,7 +304,9 @@ def test_what_is_better_is_written_with_a_card_and_what_is_not_is_not(
 
 
 @pytest.mark.usefixtures("no_fetching")
-def test_bad_folders_are_one_sentence(meetings: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_folders_are_one_sentence(
+    meetings: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recording(tmp_path / "short" / "data", "short", 4, seconds=3.0)
     (tmp_path / "short" / "dev").symlink_to(meetings / "dev")
     (tmp_path / "same" / "data").mkdir(parents=True)

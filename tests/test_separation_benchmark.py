@@ -19,7 +19,9 @@ RATE = 16_000
 def utterance(speaker: int, number: int) -> Audio:
     """Noise with a number of its own in it: wherever a piece turns up, its origin can be told."""
     noise = np.random.default_rng((speaker, number)).standard_normal(3 * RATE)
-    return Audio((0.1 * np.convolve(noise, np.ones(2 + 3 * speaker) / (2 + 3 * speaker), "same")).astype(np.float32), RATE)
+    return Audio(
+        (0.1 * np.convolve(noise, np.ones(2 + 3 * speaker) / (2 + 3 * speaker), "same")).astype(np.float32), RATE
+    )
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,10 @@ def test_what_is_measured_is_what_the_score_command_measures() -> None:
 
 
 def test_the_table(
-    utterances: dict[str, list[Audio]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    utterances: dict[str, list[Audio]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for speaker, said in utterances.items():
         (tmp_path / speaker / "chapter").mkdir(parents=True)
@@ -74,7 +79,21 @@ def test_the_table(
     sexes = tmp_path / "speakers.csv"
     sexes.write_text("speaker,sex\ns0,F\ns1,F\ns2,M\n", "utf-8")
     monkeypatch.setattr(
-        sys, "argv", ["separation", "--data", str(tmp_path), "--sexes", str(sexes), "--enrol", "0.5", "5", "--each", "1", "--budgets"]
+        sys,
+        "argv",
+        [
+            "separation",
+            "--data",
+            str(tmp_path),
+            "--sexes",
+            str(sexes),
+            "--enrol",
+            "0.5",
+            "5",
+            "--each",
+            "1",
+            "--budgets",
+        ],
     )
     separation.main()
     head, _, refused, taken, _, circumstances = capsys.readouterr().out.splitlines()

@@ -52,7 +52,16 @@ def studio(speech: Path) -> Studio:
 
 
 def asked(speech: Path, folder: Path, **others: object) -> list[str]:
-    options = {"size": "tiny", "steps": 6, "batch": 2, "seconds": 0.4, "rooms": 0, "mixtures": 4, "exam-every": 3, "minutes": 5} | others
+    options = {
+        "size": "tiny",
+        "steps": 6,
+        "batch": 2,
+        "seconds": 0.4,
+        "rooms": 0,
+        "mixtures": 4,
+        "exam-every": 3,
+        "minutes": 5,
+    } | others
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return ["--data", str(speech), "--cache", str(folder), "-o", str(folder / "made"), "--device", "cpu", *words]
 
@@ -147,12 +156,16 @@ def test_killed_and_called_again_it_ends_as_if_undisturbed(
     assert main(asked(speech, tmp_path / "killed")) == 0
     assert "going on at step 4" in capsys.readouterr().out
     for part in ("encoder", "masknet", "decoder"):
-        one, two = (torch.load(tmp_path / run / "made" / f"{part}.ckpt", weights_only=True) for run in ("whole", "killed"))
+        one, two = (
+            torch.load(tmp_path / run / "made" / f"{part}.ckpt", weights_only=True) for run in ("whole", "killed")
+        )
         for name in one:
             torch.testing.assert_close(one[name], two[name])
 
 
-def test_meetsplit_separates_with_what_was_written(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_meetsplit_separates_with_what_was_written(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([*asked(speech, tmp_path, steps=2), "--about", "made up for a test, CC0"]) == 0
     said = capsys.readouterr().out
     assert "trained on: 6 people" in said
@@ -174,7 +187,9 @@ def test_meetsplit_separates_with_what_was_written(speech: Path, tmp_path: Path,
     assert str(speech) not in card
 
 
-def test_minutes_end_a_call_and_the_next_goes_on(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_minutes_end_a_call_and_the_next_goes_on(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(asked(speech, tmp_path, minutes=0)) == 0
     assert main(asked(speech, tmp_path, minutes=0)) == 0
     said = capsys.readouterr().out

@@ -43,7 +43,9 @@ def everything_below(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("no_network")
-def test_loading_leaves_no_trace(sepformer_folder: Path, ecapa_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_leaves_no_trace(
+    sepformer_folder: Path, ecapa_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     before = everything_below(sepformer_folder) | everything_below(ecapa_folder)
     assert load(separator=sepformer_folder).counts == {2}
@@ -91,7 +93,13 @@ def test_incomplete_folders_are_named(sepformer_folder: Path, tmp_path: Path) ->
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize(
-    "line", ["hook: !apply:os.system [touch owned]", "hook: !new:subprocess.Popen", "hook: !name:builtins.eval", "x: !include:/etc/passwd"]
+    "line",
+    [
+        "hook: !apply:os.system [touch owned]",
+        "hook: !new:subprocess.Popen",
+        "hook: !name:builtins.eval",
+        "x: !include:/etc/passwd",
+    ],
 )
 def test_files_that_ask_for_other_code_stay_closed(sepformer_folder: Path, tmp_path: Path, line: str) -> None:
     folder = shutil.copytree(sepformer_folder, tmp_path / "trap")
@@ -104,7 +112,10 @@ def test_files_that_ask_for_other_code_stay_closed(sepformer_folder: Path, tmp_p
 def test_seeds_as_in_the_public_files_are_fine(sepformer_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(sepformer_folder, tmp_path / "seeded")
     file = folder / "hyperparams.yaml"
-    file.write_text(f"seed: 1234 # !new:nothing\n__set_seed: !apply:torch.manual_seed [!ref <seed>]\n{file.read_text('utf-8')}", "utf-8")
+    file.write_text(
+        f"seed: 1234 # !new:nothing\n__set_seed: !apply:torch.manual_seed [!ref <seed>]\n{file.read_text('utf-8')}",
+        "utf-8",
+    )
     assert load(separator=folder).counts == {2}
 
 
@@ -117,7 +128,9 @@ def test_no_sample_rate_no_model(sepformer_folder: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("bad", "said"), [(float("nan"), "not finite"), (0.0, "silent throughout")])
-def test_bad_outputs_are_refused_by_name(sepformer_folder: Path, monkeypatch: pytest.MonkeyPatch, bad: float, said: str) -> None:
+def test_bad_outputs_are_refused_by_name(
+    sepformer_folder: Path, monkeypatch: pytest.MonkeyPatch, bad: float, said: str
+) -> None:
     separator = load(separator=sepformer_folder)
 
     def answer(mix: torch.Tensor) -> torch.Tensor:

@@ -40,7 +40,9 @@ def test_a_file_of_turns_or_words_implies_its_backend() -> None:
 
 
 def test_what_is_recorded_never_holds_the_token_or_a_folder() -> None:
-    recorded = dict(Settings(hf_token="hf_secret", rttm=Path("/home/me/turns.rttm"), cache_dir=Path("/home/me")).recorded())
+    recorded = dict(
+        Settings(hf_token="hf_secret", rttm=Path("/home/me/turns.rttm"), cache_dir=Path("/home/me")).recorded()
+    )
     assert "hf_secret" not in repr(recorded)
     assert recorded["rttm"] == "turns.rttm"
     assert "cache_dir" not in recorded
@@ -99,4 +101,7 @@ def test_trust_in_model_folders_is_a_setting_that_changes_no_result(tmp_path: Pa
     trusting = Settings(trust_model_code=True)
     assert trusting.recorded() == Settings().recorded()
     place = (Outputs(), tmp_path, "call")
-    assert Order(tmp_path / "call.wav", "0" * 64, trusting, *place).key == Order(tmp_path / "call.wav", "0" * 64, Settings(), *place).key
+    assert (
+        Order(tmp_path / "call.wav", "0" * 64, trusting, *place).key
+        == Order(tmp_path / "call.wav", "0" * 64, Settings(), *place).key
+    )

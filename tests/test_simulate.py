@@ -40,7 +40,9 @@ def syllables(pitch: float, seconds: float, rng: np.random.Generator) -> Samples
     return np.asarray(0.1 * buzz * level * np.sqrt(np.abs(np.sin(4 * np.pi * t))), np.float32)
 
 
-def sentence(speaker: str, pitch: float, seconds: float, rng: np.random.Generator, text: str | None = None) -> Utterance:
+def sentence(
+    speaker: str, pitch: float, seconds: float, rng: np.random.Generator, text: str | None = None
+) -> Utterance:
     """A voice with 0.3 s of almost-silence before and after."""
     quiet = rng.normal(0, 1e-4, round((seconds + 0.6) * RATE)).astype(np.float32)
     start = round(0.3 * RATE)
@@ -53,7 +55,11 @@ def crowd() -> tuple[Utterance, ...]:
     rng = np.random.default_rng(0)
     pitches = {"anna": 210.0, "ben": 110.0, "cleo": 170.0, "dan": 90.0}
     lengths = [float(x) for x in rng.choice([0.6, 0.8, 1.5, 2.5, 3.5, 5.0], 45)]
-    return tuple(sentence(name, pitch, s, rng, f"{name} says {i}") for name, pitch in pitches.items() for i, s in enumerate(lengths))
+    return tuple(
+        sentence(name, pitch, s, rng, f"{name} says {i}")
+        for name, pitch in pitches.items()
+        for i, s in enumerate(lengths)
+    )
 
 
 def people(crowd: tuple[Utterance, ...], count: int) -> tuple[Utterance, ...]:
@@ -77,7 +83,9 @@ def test_overlap_is_within_two_points_of_the_target(crowd: tuple[Utterance, ...]
 
 @settings(max_examples=12, deadline=None)
 @given(share=st.floats(0, 0.5), seed=st.integers(0, 10_000), backchannels=st.floats(0, 1), count=st.integers(2, 4))
-def test_every_meeting_keeps_its_promises(crowd: tuple[Utterance, ...], share: float, seed: int, backchannels: float, count: int) -> None:
+def test_every_meeting_keeps_its_promises(
+    crowd: tuple[Utterance, ...], share: float, seed: int, backchannels: float, count: int
+) -> None:
     meeting = simulate(people(crowd, count), Recipe(Manners(share, backchannels), seconds=60), seed)
     assert_true(meeting)
     assert abs(overlap(meeting.turns) - share) <= 0.02
@@ -93,7 +101,9 @@ def test_every_meeting_keeps_its_promises(crowd: tuple[Utterance, ...], share: f
         (2, 0.4295234255662696, 0.8469983706337296, 1244),
     ],
 )
-def test_overlap_that_chance_does_not_reach(crowd: tuple[Utterance, ...], count: int, share: float, backchannels: float, seed: int) -> None:
+def test_overlap_that_chance_does_not_reach(
+    crowd: tuple[Utterance, ...], count: int, share: float, backchannels: float, seed: int
+) -> None:
     meeting = simulate(people(crowd, count), Recipe(Manners(share, backchannels), seconds=60), seed)
     assert_true(meeting)
     assert abs(overlap(meeting.turns) - share) <= 0.02
@@ -145,7 +155,10 @@ def test_the_inputs_are_not_changed(crowd: tuple[Utterance, ...]) -> None:
 def test_backchannels_lie_inside_somebody_elses_turn(crowd: tuple[Utterance, ...]) -> None:
     def inside(backchannels: float) -> int:
         turns = simulate(crowd, Recipe(Manners(0.3, backchannels), seconds=90), 3).turns
-        return sum(any(o.speaker != t.speaker and o.span.start < t.span.start and t.span.end < o.span.end for o in turns) for t in turns)
+        return sum(
+            any(o.speaker != t.speaker and o.span.start < t.span.start and t.span.end < o.span.end for o in turns)
+            for t in turns
+        )
 
     assert inside(0.9) > inside(0.0)
     assert inside(0.9) >= 5
@@ -248,7 +261,9 @@ def test_what_is_written_is_what_was_simulated(crowd: tuple[Utterance, ...], tmp
     assert {len(row) for row in rows} == {10}
     read_back: list[object] = [(float(row[3]), float(row[4]), row[7]) for row in rows]
     spans = [(turn.span.start, turn.span.duration, turn.speaker) for turn in meeting.turns]
-    assert read_back == [(pytest.approx(start, abs=1e-3), pytest.approx(length, abs=1e-3), name) for start, length, name in spans]
+    assert read_back == [
+        (pytest.approx(start, abs=1e-3), pytest.approx(length, abs=1e-3), name) for start, length, name in spans
+    ]
     stm = [row.split(maxsplit=5) for row in (tmp_path / "talk.stm").read_text("utf-8").splitlines()]
     assert [row[5] for row in stm] == [said.text for said in meeting.said]
     assert (tmp_path / "talk.uem").read_text("utf-8") == f"talk 1 0.000 {meeting.mixture.duration:.3f}\n"
@@ -322,7 +337,9 @@ def test_folders_of_utterances_in_three_layouts(tmp_path: Path) -> None:
         write_wav(tmp_path / place, sound)
     (tmp_path / "libri/19/198/19-198.trans.txt").write_text("19-198-0000 NORTHANGER ABBEY\n", "utf-8")
     (tmp_path / "people/anna/one.txt").write_text("Hello there.\n", "utf-8")
-    assert recorded(tmp_path / "libri") == (Recorded("19", tmp_path / "libri/19/198/19-198-0000.wav", "NORTHANGER ABBEY"),)
+    assert recorded(tmp_path / "libri") == (
+        Recorded("19", tmp_path / "libri/19/198/19-198-0000.wav", "NORTHANGER ABBEY"),
+    )
     assert [(one.speaker, one.text) for one in recorded(tmp_path / "people")] == [("anna", "Hello there.")]
     assert [one.speaker for one in recorded(tmp_path / "flat")] == ["ben", "cleo"]
     with pytest.raises(SettingsError, match="no utterances in it"):
@@ -360,7 +377,20 @@ def test_the_command_writes_a_meeting_from_a_folder(
     data.mkdir()
     for number, utterance in enumerate(people(crowd, 3)):
         write_wav(data / f"{utterance.speaker}-{number:03d}.wav", utterance.audio)
-    flags = ["--data", str(data), "--speakers", "2", "--overlap", "0.2", "--minutes", "0.5", "--seed", "3", "-o", str(tmp_path / "out")]
+    flags = [
+        "--data",
+        str(data),
+        "--speakers",
+        "2",
+        "--overlap",
+        "0.2",
+        "--minutes",
+        "0.5",
+        "--seed",
+        "3",
+        "-o",
+        str(tmp_path / "out"),
+    ]
     assert command.main(flags) == 0
     assert "2 speakers" in capsys.readouterr().out
     first = (tmp_path / "out/2spk-20ov-3.wav").read_bytes()
@@ -378,14 +408,20 @@ def test_flite_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatc
         said_by_flite("bob", "Good morning.", tmp_path)
 
 
-@pytest.mark.skipif(shutil.which("flite") is None, reason="speaks with the program flite, which is not installed: apt install flite")
+@pytest.mark.skipif(
+    shutil.which("flite") is None, reason="speaks with the program flite, which is not installed: apt install flite"
+)
 def test_a_written_dialogue_in_flites_voices(tmp_path: Path) -> None:
     script = tmp_path / "talk.txt"
     script.write_text("slt +0.5 Good morning. How are you?\nrms -0.4 Right.\nawb +0.3 Not yet.\n", "utf-8")
     flags = ["--dialogue", str(script), "--cache", str(tmp_path / "cache"), "-o", str(tmp_path), "--name", "talk"]
     assert command.main(flags) == 0
     rows = [row.split(maxsplit=5) for row in (tmp_path / "talk.stm").read_text("utf-8").splitlines()]
-    assert [(row[2], row[5]) for row in rows] == [("slt", "good morning how are you"), ("rms", "right"), ("awb", "not yet")]
+    assert [(row[2], row[5]) for row in rows] == [
+        ("slt", "good morning how are you"),
+        ("rms", "right"),
+        ("awb", "not yet"),
+    ]
     assert len(list((tmp_path / "cache").glob("*.wav"))) == 3
     spoken = said_by_flite("slt", "Good morning. How are you?", tmp_path / "cache")
     assert spoken.rate == RATE

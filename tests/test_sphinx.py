@@ -62,7 +62,9 @@ def test_no_marks_of_the_decoder_reach_the_text(answer: ClipTranscript) -> None:
 def test_loudness_changes_no_word(sphinx: SphinxTranscriber, sentence: Audio) -> None:
     greeting = sentence.crop(Span(0.85, 2.25))
     quiet = greeting.replaced(greeting.samples * np.float32(0.02))
-    assert [word.text for word in hear(sphinx, quiet).words] == [word.text for word in hear(sphinx, greeting).words] != []
+    assert (
+        [word.text for word in hear(sphinx, quiet).words] == [word.text for word in hear(sphinx, greeting).words] != []
+    )
 
 
 @pytest.mark.parametrize("language", ["de", "German", "zh"])

@@ -20,11 +20,17 @@ def resealed(text: str, change: Callable[[Any], Any]) -> str:
     return json.dumps({"sha256": hashlib.sha256(json.dumps(content).encode()).hexdigest(), "content": content})
 
 
-FLIPPED = {"one digit": lambda text: text.replace(".5", ".6", 1), "another checksum": lambda text: text.replace('": "', '": "0', 1)}
+FLIPPED = {
+    "one digit": lambda text: text.replace(".5", ".6", 1),
+    "another checksum": lambda text: text.replace('": "', '": "0', 1),
+}
 TORN = {"half": lambda text: text[: len(text) // 2], "zeros": lambda text: "\0" * len(text), "empty": lambda text: ""}
-SHAPED = {shape: (lambda text, shape=shape: shape) for shape in ("[]", "null", '{"sha256": 1, "content": {}}', "[" * 9999)}
+SHAPED = {
+    shape: (lambda text, shape=shape: shape) for shape in ("[]", "null", '{"sha256": 1, "content": {}}', "[" * 9999)
+}
 LACKING = {
-    f"no content in a {kind}": (lambda text, empty=empty: resealed(text, lambda _: empty)) for kind, empty in (("list", []), ("table", {}))
+    f"no content in a {kind}": (lambda text, empty=empty: resealed(text, lambda _: empty))
+    for kind, empty in (("list", []), ("table", {}))
 }
 DAMAGES = FLIPPED | TORN | SHAPED | LACKING
 REPEATED = {
@@ -93,7 +99,9 @@ def changed(*keys: Any, to: Any) -> Callable[[Any], Any]:
         ("transcribe", changed("heard", 0, "language", to=7)),
     ],
 )
-def test_a_result_of_another_shape_is_told_and_its_stage_is_done_again(call: Any, stage: str, change: Callable[[Any], Any]) -> None:
+def test_a_result_of_another_shape_is_told_and_its_stage_is_done_again(
+    call: Any, stage: str, change: Callable[[Any], Any]
+) -> None:
     call.run()
     expected = call.results()
     path = call.kept(f"{stage}-*.json")
@@ -175,5 +183,8 @@ def test_tracks_are_hashed_once_per_opening(call: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(files, "sha256", lambda path: hashed.append(path) or real(path))
     for _ in range(2):
         call.run()
-        assert sorted(path.name for path in hashed if call.cache in path.parents) == ["SPEAKER_00.wav", "SPEAKER_01.wav"]
+        assert sorted(path.name for path in hashed if call.cache in path.parents) == [
+            "SPEAKER_00.wav",
+            "SPEAKER_01.wav",
+        ]
         hashed.clear()

@@ -19,7 +19,12 @@ def stems(*paths: str) -> list[str]:
 def test_stems() -> None:
     assert stems("/in/a.wav", "/in/b.wav") == ["a", "b"]
     assert stems("/in/call.m4a", "/in/call.wav", "/may/call.m4a") == ["call", "call-wav", "call-may"]
-    assert stems("/may/call.wav", "/june/call.wav", "/july/call.wav", "/x/july/call.wav") == ["call", "call-june", "call-july", "call-2"]
+    assert stems("/may/call.wav", "/june/call.wav", "/july/call.wav", "/x/july/call.wav") == [
+        "call",
+        "call-june",
+        "call-july",
+        "call-2",
+    ]
     assert stems("/in/call.m4a", "/in/call.wav", "/in/call-wav.mp3") == ["call", "call-in", "call-wav"]
     assert stems("/in/Call.m4a", "/in/call.wav") == ["Call", "call-wav"]
     assert stems("/in/x.wav", "/in/x.seglst.wav") == ["x", "x.seglst-wav"]

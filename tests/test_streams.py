@@ -29,7 +29,10 @@ SAMPLE = 1 / RATE
 
 # Turns on a clock of 50 ms ticks, so that they often touch, nest and coincide; some reach beyond the end.
 turn = st.builds(
-    lambda who, at, ticks: Turn(Span(at / 20, (at + ticks) / 20), who), st.sampled_from(CAST), st.integers(0, 125), st.integers(1, 130)
+    lambda who, at, ticks: Turn(Span(at / 20, (at + ticks) / 20), who),
+    st.sampled_from(CAST),
+    st.integers(0, 125),
+    st.integers(1, 130),
 )
 meetings = st.lists(turn, max_size=12)
 bare = RegionOptions(padding=0.0, shortest=0.0)
@@ -110,7 +113,9 @@ def test_clean_samples_are_the_recordings_and_voices_the_speakers(
         truth = humming(here, stream.speaker)
         for patch in stream.patches:
             inner = Span(patch.span.start + FADE, max(patch.span.end - FADE, patch.span.start + FADE))
-            wanted = {"separated": truth, "mixture": here, "silent": here.replaced(np.zeros_like(here.samples))}[patch.source]
+            wanted = {"separated": truth, "mixture": here, "silent": here.replaced(np.zeros_like(here.samples))}[
+                patch.source
+            ]
             assert np.allclose(stream.audio.crop(inner).samples, wanted.crop(inner).samples, atol=1e-6)
             assert (patch.source != "separated") == (stream.speaker in doubted or len(patch.speakers) >= refused)
             assert bool(patch.review) == (patch.source != "separated" or len(patch.speakers) > 2)
@@ -122,7 +127,15 @@ def test_clean_samples_are_the_recordings_and_voices_the_speakers(
 def test_every_moment_of_every_turn_is_in_one_stream(found: list[Turn], cutting: RegionOptions, mode: str) -> None:
     recording = mixed()
     how = RegionOptions(
-        mode, cutting.join, cutting.longest, cutting.shortest, cutting.padding, cutting.near, cutting.window, cutting.context, cutting.reach
+        mode,
+        cutting.join,
+        cutting.longest,
+        cutting.shortest,
+        cutting.padding,
+        cutting.near,
+        cutting.window,
+        cutting.context,
+        cutting.reach,
     )  # type: ignore[arg-type]
     streams = list(isolate(recording, found, Oracle(), cutting=how))
     inside = timeline.inside(found, recording.span)
@@ -140,8 +153,13 @@ def test_every_moment_of_every_turn_is_in_one_stream(found: list[Turn], cutting:
             assert last - SAMPLE <= reach.end <= recording.duration
             assert last - stream.turns[0].start <= how.longest + SAMPLE
             padding = [hole for hole in timeline.subtract([reach], own) if hole.duration > SAMPLE]
-            assert sum(hole.duration for hole in padding) <= 2 * max(how.padding, how.shortest / 2) + len(stream.turns) * how.join + SAMPLE
-            assert all(piece.duration <= how.reach + SAMPLE for hole in padding for piece in timeline.crop(others, hole))
+            assert (
+                sum(hole.duration for hole in padding)
+                <= 2 * max(how.padding, how.shortest / 2) + len(stream.turns) * how.join + SAMPLE
+            )
+            assert all(
+                piece.duration <= how.reach + SAMPLE for hole in padding for piece in timeline.crop(others, hole)
+            )
 
 
 @properties
@@ -185,7 +203,9 @@ def test_a_separator_may_want_another_rate(rate: int) -> None:
     turns = [Turn(Span(0.5, 3.0), "A"), Turn(Span(2.0, 4.0), "B")]
     for stream in isolate(mixed(), turns, Oracle(rate)):
         inner = Span(2.05, 2.95)
-        assert np.allclose(stream.audio.crop(inner).samples, humming(mixed(), stream.speaker).crop(inner).samples, atol=2e-3)
+        assert np.allclose(
+            stream.audio.crop(inner).samples, humming(mixed(), stream.speaker).crop(inner).samples, atol=2e-3
+        )
 
 
 def test_streams_without_patches_are_views() -> None:
@@ -197,7 +217,9 @@ def test_streams_without_patches_are_views() -> None:
 def test_off_is_the_recording_everywhere() -> None:
     recording, turns = mixed(), [Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")]
     for streams in (isolate(recording, turns, None), isolate(recording, turns, Oracle(), cutting=RegionOptions("off"))):
-        assert all(not stream.patches and np.shares_memory(stream.audio.samples, recording.samples) for stream in streams)
+        assert all(
+            not stream.patches and np.shares_memory(stream.audio.samples, recording.samples) for stream in streams
+        )
 
 
 def test_everywhere_separates_single_speech_from_the_nearest_other() -> None:
@@ -314,7 +336,10 @@ def test_a_long_stretch_is_cut_at_its_longest_pause() -> None:
 
 def test_short_clips_get_context_but_never_from_others() -> None:
     clips = plan([Turn(Span(2, 2.2), "A"), Turn(Span(2.3, 4), "B")], Span(0, 6), cutting=RegionOptions()).clips
-    assert [(clip.speaker, round(clip.span.start, 3), clip.span.end) for clip in clips] == [("A", 1.6, 2.3), ("B", 2.2, 4.25)]
+    assert [(clip.speaker, round(clip.span.start, 3), clip.span.end) for clip in clips] == [
+        ("A", 1.6, 2.3),
+        ("B", 2.2, 4.25),
+    ]
 
 
 def test_it_is_lazy_and_tells_how_far_it_is() -> None:
@@ -341,7 +366,10 @@ def test_samples_that_are_no_numbers_are_told() -> None:
 def peak(minutes: int) -> int:
     """Bytes that isolating takes beyond the recording, for a meeting with 30 % overlap whose streams are let go."""
     recording = Audio(np.tile(mixed().samples, minutes * 10), RATE)
-    turns = [Turn(Span(at, at + 2.0 + 0.9), who) for at, who in zip(range(0, minutes * 60 - 3, 2), itertools.cycle("ABC"), strict=False)]
+    turns = [
+        Turn(Span(at, at + 2.0 + 0.9), who)
+        for at, who in zip(range(0, minutes * 60 - 3, 2), itertools.cycle("ABC"), strict=False)
+    ]
     halves = Returning(lambda mixture: Voice(mixture.replaced(mixture.samples / 2)))
     tracemalloc.start()
     for _ in isolate(recording, turns, halves):
@@ -378,7 +406,12 @@ def test_resampled_known_speech_is_kept_for_the_whole_meeting() -> None:
 
 
 def test_turns_and_overlaps_shorter_than_a_sample() -> None:
-    turns = [Turn(Span(0, 2), "A"), Turn(Span(2 - 1e-6, 3), "B"), Turn(Span(1, 1 + 1e-6), "C"), Turn(Span(6 - 1e-6, 9), "D")]
+    turns = [
+        Turn(Span(0, 2), "A"),
+        Turn(Span(2 - 1e-6, 3), "B"),
+        Turn(Span(1, 1 + 1e-6), "C"),
+        Turn(Span(6 - 1e-6, 9), "D"),
+    ]
     assert [(s.speaker, len(s.audio.samples)) for s in isolate(mixed(), turns, Oracle())] == [
         ("A", 2 * RATE),
         ("B", 1.25 * RATE),
@@ -403,7 +436,10 @@ def test_beyond_a_found_edge_inside_anothers_turn_the_voice_is_played_and_the_ot
 def test_beyond_an_edge_a_refused_voice_is_silent_and_not_the_other_person() -> None:
     turns = [Turn(Span(0, 3), "A"), Turn(Span(2, 5), "B")]
     first, _ = isolate(mixed(), turns, Oracle(doubted="A"), cutting=RegionOptions(padding=0.25, reach=0.15))
-    assert [(patch.span, patch.source) for patch in first.patches] == [(Span(2, 3), "mixture"), (Span(3, 3.15), "silent")]
+    assert [(patch.span, patch.source) for patch in first.patches] == [
+        (Span(2, 3), "mixture"),
+        (Span(3, 3.15), "silent"),
+    ]
     assert not first.audio.crop(Span(3.02, 3.15)).samples.any()
 
 

@@ -28,7 +28,9 @@ class Shown:
 
 
 def clock(text: str) -> int:
-    hours, minutes, seconds, thousandths = map(int, re.fullmatch(r"(\d\d+):([0-5]\d):([0-5]\d)[.,](\d{3})", text).groups())  # type: ignore[union-attr]
+    hours, minutes, seconds, thousandths = map(
+        int, re.fullmatch(r"(\d\d+):([0-5]\d):([0-5]\d)[.,](\d{3})", text).groups()
+    )  # type: ignore[union-attr]
     return ((hours * 60 + minutes) * 60 + seconds) * 1000 + thousandths
 
 
@@ -49,7 +51,10 @@ def parse_srt(text: str) -> list[Shown]:
                 blocks.append((opened[2], [line[opened.end() :]]))
             else:
                 blocks[-1][1].append(line)
-        assert all(line.startswith("- ") for line in rest if re.match("(- )?(Ann|Bo Li|SPEAKER_02):", line)) or len(blocks) == 1
+        assert (
+            all(line.startswith("- ") for line in rest if re.match("(- )?(Ann|Bo Li|SPEAKER_02):", line))
+            or len(blocks) == 1
+        )
         shown.append(Shown(clock(start), clock(end), tuple((who, tuple(said)) for who, said in blocks)))
     return shown
 
@@ -180,7 +185,11 @@ def test_people_who_speak_at_once_share_a_cue_with_dashes() -> None:
 
 
 def test_people_who_take_turns_do_not_share_a_cue() -> None:
-    shown = parse_srt(export(meeting((A, 1.0, "I would say two weeks."), (B, 2.6, "No way, it was never that long.")), "srt", Outputs()))
+    shown = parse_srt(
+        export(
+            meeting((A, 1.0, "I would say two weeks."), (B, 2.6, "No way, it was never that long.")), "srt", Outputs()
+        )
+    )
     assert [[who for who, _ in cue.blocks] for cue in shown] == [["Ann"], ["Bo Li"]]
 
 
@@ -196,7 +205,11 @@ def test_short_cues_linger_but_not_into_others_or_past_the_end() -> None:
     shown = parse_srt(export(meeting((A, 1.0, "Yes."), (B, 4.0, "Oh."), duration=4.5), "srt", Outputs()))
     assert [(cue.start, cue.end) for cue in shown] == [(1000, 2000), (4000, 4500)]
     flicker = parse_srt(
-        export(meeting((A, 1.0, "Yes it is."), (A, 2.1, "And then we went home again today.")), "srt", Outputs(max_line_width=34))
+        export(
+            meeting((A, 1.0, "Yes it is."), (A, 2.1, "And then we went home again today.")),
+            "srt",
+            Outputs(max_line_width=34),
+        )
     )
     assert all(before.end == after.start for before, after in itertools.pairwise(flicker))
 
@@ -208,7 +221,9 @@ def test_simultaneous_cues_stand_side_by_side_and_doubts_are_noted() -> None:
 
 
 def test_a_brief_touch_is_no_overlap() -> None:
-    shown, _ = parse_vtt(export(meeting((A, 1.0, "I would say two weeks."), (B, 2.45, "No way at all.")), "vtt", Outputs()))
+    shown, _ = parse_vtt(
+        export(meeting((A, 1.0, "I would say two weeks."), (B, 2.45, "No way at all.")), "vtt", Outputs())
+    )
     assert [cue.place for cue in shown] == ["", ""]
     assert shown[0].end == shown[1].start
 

@@ -30,7 +30,10 @@ from meetsplit.pipeline.settings import Outputs
 
 ROOT = Path(__file__).parents[1]
 NASTY = "a\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202egpj.\u2066x\rb\x08\x00\u2028c"
-CONTROLS = {chr(code) for code in (*range(9), *range(11, 32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+CONTROLS = {
+    chr(code)
+    for code in (*range(9), *range(11, 32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
 STYLED = {"\x1b"}
 """Rich's own, on a terminal."""
 
@@ -49,7 +52,9 @@ def table(*cells: str) -> Table:
     return made
 
 
-@pytest.mark.parametrize("thing", [NASTY, Text(NASTY), table(NASTY, "x"), Group(Text(NASTY), NASTY)], ids=["line", "text", "cell", "group"])
+@pytest.mark.parametrize(
+    "thing", [NASTY, Text(NASTY), table(NASTY, "x"), Group(Text(NASTY), NASTY)], ids=["line", "text", "cell", "group"]
+)
 def test_no_control_character_reaches_the_terminal(thing: object) -> None:
     out = printed(thing)
     assert not set(out) & CONTROLS
@@ -104,7 +109,11 @@ def test_file_names_in_errors_and_notes_are_written_out(tmp_path: Path) -> None:
     (tmp_path / "x.rttm").write_text("", "utf-8")
     (tmp_path / "x.stm").write_text("", "utf-8")
     own = ("--rttm", "x.rttm", "--script", "x.stm", "--separate", "off", "--no-cache", "-o", "out")
-    for arguments in (("run", name, f"b/{name}", *own), ("export", bad.name), ("cache", "show", "--cache-dir", f"{name}.d")):
+    for arguments in (
+        ("run", name, f"b/{name}", *own),
+        ("export", bad.name),
+        ("cache", "show", "--cache-dir", f"{name}.d"),
+    ):
         command = [sys.executable, "-m", "meetsplit.cli", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path, check=False)
         out = done.stdout + done.stderr
@@ -136,7 +145,12 @@ def test_json_says_the_same_without_control_characters(text: str) -> None:
 def said(text: str, name: str) -> Transcript:
     words = (Word(Span(0.0, 1.0), text),)
     return Transcript(
-        "call", 2.0, (Segment("SPEAKER_00", words),), (Turn(Span(0.0, 1.0), "SPEAKER_00"),), Provenance("0"), (("SPEAKER_00", name),)
+        "call",
+        2.0,
+        (Segment("SPEAKER_00", words),),
+        (Turn(Span(0.0, 1.0), "SPEAKER_00"),),
+        Provenance("0"),
+        (("SPEAKER_00", name),),
     )
 
 

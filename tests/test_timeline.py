@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from meetsplit.pipeline.data import Overlap, Span, Turn, timeline
 
 TICKS = 60
-slots = st.tuples(st.integers(0, TICKS), st.integers(0, TICKS)).map(lambda edges: Span(min(edges) / 20, max(edges) / 20))
+slots = st.tuples(st.integers(0, TICKS), st.integers(0, TICKS)).map(
+    lambda edges: Span(min(edges) / 20, max(edges) / 20)
+)
 spans = st.lists(slots, max_size=8)
 turns = st.lists(st.builds(Turn, slots, st.sampled_from("ABCDE")), max_size=10)
 
@@ -41,7 +43,9 @@ def test_sets_of_ticks(a: list[Span], b: list[Span], within: Span) -> None:
 def test_during_finds_what_shares_time(a: list[Span], within: Span) -> None:
     joined = timeline.support(a)
     if within.duration > 0:
-        assert tuple(timeline.during(joined, within)) == tuple(span for span in joined if timeline.intersection(span, within))
+        assert tuple(timeline.during(joined, within)) == tuple(
+            span for span in joined if timeline.intersection(span, within)
+        )
 
 
 @settings(deadline=None)

@@ -30,7 +30,10 @@ from meetsplit.speakers.tracks import FADE, TrackWriter
 RATE = 8000
 EDGE = round(FADE * RATE)
 turn = st.builds(
-    lambda who, at, ticks: Turn(Span(at / 20, (at + ticks) / 20), who), st.sampled_from("ABCDE"), st.integers(0, 125), st.integers(1, 130)
+    lambda who, at, ticks: Turn(Span(at / 20, (at + ticks) / 20), who),
+    st.sampled_from("ABCDE"),
+    st.integers(0, 125),
+    st.integers(1, 130),
 )
 Pcm = npt.NDArray[np.int16]
 
@@ -63,7 +66,8 @@ def laid(folder: Path, recording: Audio, streams: Sequence[Stream]) -> dict[str,
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.lists(turn, max_size=12), st.sampled_from([RegionOptions(), RegionOptions(longest=1.5), RegionOptions(padding=0.0, shortest=0.0)])
+    st.lists(turn, max_size=12),
+    st.sampled_from([RegionOptions(), RegionOptions(longest=1.5), RegionOptions(padding=0.0, shortest=0.0)]),
 )
 def test_any_meeting(turns: list[Turn], cutting: RegionOptions) -> None:
     recording, whole = sixteen_bit()
@@ -114,7 +118,9 @@ def test_a_turn_that_was_cut_goes_on_without_a_dent(tmp_path: Path) -> None:
 def test_stretches_that_only_touch_go_on_as_well(tmp_path: Path) -> None:
     recording, whole = sixteen_bit()
     halves = [Stream("A", recording.crop(Span(at, at + 1)), (Span(at, at + 1),)) for at in (1.0, 2.0)]
-    assert np.array_equal(laid(tmp_path, recording, halves)["A"][RATE + EDGE : 3 * RATE - EDGE], whole[RATE + EDGE : 3 * RATE - EDGE])
+    assert np.array_equal(
+        laid(tmp_path, recording, halves)["A"][RATE + EDGE : 3 * RATE - EDGE], whole[RATE + EDGE : 3 * RATE - EDGE]
+    )
 
 
 def test_from_the_first_sample_to_the_last_nothing_fades(tmp_path: Path) -> None:
@@ -193,7 +199,8 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     def used(seconds: int) -> int:
         recording = Audio(np.zeros(seconds * RATE, np.float32), RATE)
         streams = streams_of(
-            recording, [Turn(Span(at, at + 0.5), who) for at, who in zip(range(seconds), itertools.cycle("ABC"), strict=False)]
+            recording,
+            [Turn(Span(at, at + 0.5), who) for at, who in zip(range(seconds), itertools.cycle("ABC"), strict=False)],
         )
         tracemalloc.start()
         laid_to = TrackWriter(tmp_path, recording)
@@ -246,7 +253,9 @@ def test_ffmpeg_comes_from_the_wheel_where_the_system_has_none(monkeypatch: pyte
     assert Path(formats.ffmpeg()).name.startswith("ffmpeg")
 
 
-def test_finished_tracks_are_synced_before_and_after_their_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_tracks_are_synced_before_and_after_their_renames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[str] = []
 
     class Recorded(files.Disk):

@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "training.md").read_text("utf-8")
-CODE = "".join(path.read_text("utf-8") for room in ("training", "benchmarks", "console") for path in (ROOT / room).glob("*.py"))
+CODE = "".join(
+    path.read_text("utf-8") for room in ("training", "benchmarks", "console") for path in (ROOT / room).glob("*.py")
+)
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"--[a-z][a-z0-9-]+", PAGE)) - {"--help"}))

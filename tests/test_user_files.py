@@ -16,7 +16,10 @@ from meetsplit.cli import main
 from meetsplit.pipeline.formats import suffixes
 
 RATE = 16000
-FOREIGN = {"segments": [{"start": 0.5, "end": 2.0, "text": " Good morning.", "avg_logprob": -0.2, "tokens": [1, 2]}], "language": "en"}
+FOREIGN = {
+    "segments": [{"start": 0.5, "end": 2.0, "text": " Good morning.", "avg_logprob": -0.2, "tokens": [1, 2]}],
+    "language": "en",
+}
 
 
 class Ran(NamedTuple):
@@ -239,7 +242,19 @@ def test_fewer_speakers_or_another_format_leave_no_old_track(desk: Desk) -> None
     words = known(desk)[2:]
     desk.run("run", call, "--rttm", desk.turns("given/three.rttm", 3), *words, "-o", "out", "-f", "txt")
     assert {"call/SPEAKER_02.wav"} < desk.tree("out").keys()
-    desk.run("run", call, "--rttm", desk.turns("given/two.rttm", 2), *words, "-o", "out", "-f", "txt", "--track-format", "flac")
+    desk.run(
+        "run",
+        call,
+        "--rttm",
+        desk.turns("given/two.rttm", 2),
+        *words,
+        "-o",
+        "out",
+        "-f",
+        "txt",
+        "--track-format",
+        "flac",
+    )
     assert desk.tree("out").keys() == {"call.txt", "call/SPEAKER_00.flac", "call/SPEAKER_01.flac"}
 
 

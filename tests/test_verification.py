@@ -64,7 +64,9 @@ class Sure:
         self.opinions = margins
         self.asked: list[Mapping[Speaker, Audio]] = []
 
-    def margins(self, voices: Mapping[Speaker, Audio], enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, float | None]:
+    def margins(
+        self, voices: Mapping[Speaker, Audio], enrollment: Mapping[Speaker, Sequence[Audio]]
+    ) -> Mapping[Speaker, float | None]:
         self.asked.append(voices)
         return {speaker: self.opinions[speaker] for speaker in voices}
 
@@ -84,19 +86,32 @@ def test_two_voices_at_usual_levels_pass_every_gate() -> None:
 def test_a_voice_unlike_its_speaker_is_flagged_and_costs_the_other_nothing() -> None:
     gates = VerificationOptions(verifier=Sure(A=0.3, B=0.01), leakage=True)
     assert verdicts(noise(1), noise(2), gates) == {"A": ("separated", (), 0.3), "B": ("separated", (DOUBTED,), 0.01)}
-    assert verdicts(noise(1), noise(2), VerificationOptions(threshold=None, verifier=Sure(A=0.3, B=0.01)))["B"] == ("separated", (), 0.01)
+    assert verdicts(noise(1), noise(2), VerificationOptions(threshold=None, verifier=Sure(A=0.3, B=0.01)))["B"] == (
+        "separated",
+        (),
+        0.01,
+    )
 
 
 def test_voices_that_together_sound_like_nobody_leave_the_recording_to_all() -> None:
     alike = VerificationOptions(verifier=Sure(A=0.06, B=0.03))
-    assert verdicts(noise(1), noise(2), alike) == {"A": ("mixture", (DOUBTED,), 0.06), "B": ("mixture", (DOUBTED,), 0.03)}
+    assert verdicts(noise(1), noise(2), alike) == {
+        "A": ("mixture", (DOUBTED,), 0.06),
+        "B": ("mixture", (DOUBTED,), 0.03),
+    }
     one = VerificationOptions(verifier=Sure(A=None, B=0.2))
     assert {source for source, _, _ in verdicts(noise(1), noise(2), one).values()} == {"separated"}
 
 
 def test_a_name_that_the_separator_doubts_is_not_believed() -> None:
     a, b = noise(1), noise(2)
-    found = decide({"A": Voice(a, 0.3), "B": Voice(b, 0.01)}, mixture(a, b), PAIR, enrollment(), gates=VerificationOptions(verifier=Sure()))
+    found = decide(
+        {"A": Voice(a, 0.3), "B": Voice(b, 0.01)},
+        mixture(a, b),
+        PAIR,
+        enrollment(),
+        gates=VerificationOptions(verifier=Sure()),
+    )
     assert {who: (verdict.source, verdict.review) for who, verdict in found.items()} == {
         "A": ("separated", ()),
         "B": ("mixture", (DOUBTED,)),
@@ -115,7 +130,11 @@ def test_of_three_voices_two_stay_separated() -> None:
     clean = {**enrollment(), "C": (noise(12),)}
     said = {who: Voice(voice) for who, voice in voices.items()}
     found = decide(said, mixture(*voices.values()), region, clean, gates=VerificationOptions(leakage=True))
-    assert {who: verdict.source for who, verdict in found.items()} == {"A": "separated", "B": "silent", "C": "separated"}
+    assert {who: verdict.source for who, verdict in found.items()} == {
+        "A": "separated",
+        "B": "silent",
+        "C": "separated",
+    }
     assert all(verdict.review == (LEAK,) for verdict in found.values())
 
 
@@ -123,14 +142,20 @@ def test_three_voices_at_once_are_played_and_flagged() -> None:
     region = Region(WHERE, ("A", "B", "C"), Span(0.5, 3.5), ((WHERE, ("A", "B", "C")),))
     voices = {"A": noise(1), "B": noise(2), "C": noise(3)}
     found = decide(
-        {who: Voice(voice) for who, voice in voices.items()}, mixture(*voices.values()), region, enrollment(), gates=VerificationOptions()
+        {who: Voice(voice) for who, voice in voices.items()},
+        mixture(*voices.values()),
+        region,
+        enrollment(),
+        gates=VerificationOptions(),
     )
     assert {(verdict.source, verdict.review) for verdict in found.values()} == {("separated", (CROWD,))}
 
 
 def test_a_gate_that_would_silence_everybody_silences_nobody() -> None:
     a, b = noise(1, 0.001), noise(2, 0.001)
-    found = decide({"A": Voice(a), "B": Voice(b)}, noise(3), PAIR, enrollment(), gates=VerificationOptions(leakage=True))
+    found = decide(
+        {"A": Voice(a), "B": Voice(b)}, noise(3), PAIR, enrollment(), gates=VerificationOptions(leakage=True)
+    )
     assert {(verdict.source, verdict.review) for verdict in found.values()} == {("mixture", (UNRESOLVED,))}
 
 
@@ -153,7 +178,9 @@ def test_voices_are_verified_where_they_are_wanted_without_context() -> None:
 
 @settings(deadline=None)
 @given(st.floats(BESIDE + 0.01, 30), st.floats(-80, 30) | st.none(), st.floats(-2, 2) | st.none())
-def test_a_voice_that_is_heard_beside_the_other_is_never_residue(covered: float, faint: float | None, margin: float | None) -> None:
+def test_a_voice_that_is_heard_beside_the_other_is_never_residue(
+    covered: float, faint: float | None, margin: float | None
+) -> None:
     assert not is_leakage(Levels(covered, faint), margin)
 
 
@@ -194,7 +221,9 @@ def test_a_word_of_usual_loudness_is_never_hushed(seed: int, seconds: float) -> 
 def test_an_overlap_of_no_samples_is_nobodys_doubt() -> None:
     point = Span(1.0, 1.0 + 1e-9)
     region = Region(point, ("A", "B"), Span(0.5, 3.5), ((point, ("A", "B")),))
-    assert {source for source, _, _ in verdicts(noise(1), noise(2), VerificationOptions(leakage=True), region).values()} == {"separated"}
+    assert {
+        source for source, _, _ in verdicts(noise(1), noise(2), VerificationOptions(leakage=True), region).values()
+    } == {"separated"}
 
 
 def test_levels_are_those_of_the_wanted_stretch() -> None:
@@ -222,7 +251,8 @@ def test_a_silenced_voice_is_silent_in_the_stream_and_fades() -> None:
     recording = a.replaced(other + b.samples)
     turns = [Turn(Span(0.5, 4), "A"), Turn(Span(2, 3), "B"), Turn(Span(4.5, 6), "B")]
     streams = {
-        (stream.speaker, stream.turns): stream for stream in isolate(recording, turns, Ideal(), gates=VerificationOptions(leakage=True))
+        (stream.speaker, stream.turns): stream
+        for stream in isolate(recording, turns, Ideal(), gates=VerificationOptions(leakage=True))
     }
     silenced = streams["B", (Span(2, 3),)]
     assert [(patch.span, patch.source, patch.review) for patch in silenced.patches] == [(Span(2, 3), "silent", (LEAK,))]
@@ -287,7 +317,11 @@ def test_without_a_voice_encoder_nothing_is_verified_and_that_is_said(tmp_path: 
     assert preflight(asked, told.append).of("embedder") is None
     assert ["not verified" in event.text for event in told if isinstance(event, Notice)] == [True]
     told.clear()
-    for other in (replace(asked, gates="leakage,doubles"), replace(asked, separate="off"), replace(asked, separator="none")):
+    for other in (
+        replace(asked, gates="leakage,doubles"),
+        replace(asked, separate="off"),
+        replace(asked, separator="none"),
+    ):
         assert preflight(other, told.append).of("embedder") is None
     assert told == []
 

@@ -62,7 +62,11 @@ class Bomb:
 def checkpoint(path: Path, *, legacy: bool = False, **extra: Any) -> Path:
     table = torch.arange(12, dtype=torch.float32).reshape(3, 4)
     state = {"a": table, "transposed": table.t(), "shared": table[1], "count": torch.tensor(7)}
-    torch.save({"state": state, "facts": {"layers": 2, "dragged": Dragged()}, **extra}, path, _use_new_zipfile_serialization=not legacy)
+    torch.save(
+        {"state": state, "facts": {"layers": 2, "dragged": Dragged()}, **extra},
+        path,
+        _use_new_zipfile_serialization=not legacy,
+    )
     return path
 
 
@@ -75,13 +79,25 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
     with zipfile.ZipFile(place / "tinyvoice-1.0-py3-none-any.whl", "w") as archive:
         archive.writestr("tinyvoice/model.bin", content)
         archive.writestr("tinyvoice-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinyvoice\nVersion: 1.0\n")
-        archive.writestr("tinyvoice-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            "tinyvoice-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         archive.writestr("tinyvoice-1.0.dist-info/RECORD", "")
         archive.writestr("tinyvoice-1.0.dist-info/LICENSE", "Do what you like.")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(place))
-    return Wheel("tinyvoice", "1.0", "tinyvoice/model.bin", hashlib.sha256(content).hexdigest(), "MIT", "state", ("facts",), about="A test")
+    return Wheel(
+        "tinyvoice",
+        "1.0",
+        "tinyvoice/model.bin",
+        hashlib.sha256(content).hexdigest(),
+        "MIT",
+        "state",
+        ("facts",),
+        about="A test",
+    )
 
 
 def test_a_wheel_is_fetched_once_and_kept_with_its_licence(made: Wheel, tmp_path: Path) -> None:
@@ -120,7 +136,9 @@ def test_two_that_fetch_at_once_end_with_one_whole_model(made: Wheel, tmp_path: 
         ({"version": "9.9"}, "pip says: No matching distribution found for tinyvoice==9.9"),
     ],
 )
-def test_a_bad_wheel_is_a_sentence_and_leaves_nothing(made: Wheel, tmp_path: Path, change: dict[str, Any], says: str) -> None:
+def test_a_bad_wheel_is_a_sentence_and_leaves_nothing(
+    made: Wheel, tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
     with pytest.raises(MissingWeights, match="tinyvoice") as caught:
         fetch(replace(made, **change), tmp_path / "cache")
     assert says in str(caught.value)
@@ -377,9 +395,13 @@ def test_a_damaged_wheel_model_is_noticed_and_replaced(at_hand: Wheel, tmp_path:
     files = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     hurt(path)
     assert weights.locate(at_hand, cache=cache) is None
-    with pytest.raises(MissingWeights, match=r"is damaged on this machine .* and --offline forbids to fetch it; fetch it once"):
+    with pytest.raises(
+        MissingWeights, match=r"is damaged on this machine .* and --offline forbids to fetch it; fetch it once"
+    ):
         fetch(at_hand, cache, offline=True)
-    with pytest.raises(MissingWeights, match=r"is damaged on this machine .* replace it: meetsplit models fetch embedded"):
+    with pytest.raises(
+        MissingWeights, match=r"is damaged on this machine .* replace it: meetsplit models fetch embedded"
+    ):
         weights.require_whole(at_hand, stage="diarize", cache=cache)
     assert fetch(at_hand, cache, on_event=events.append) == path
     assert isinstance(events[0], Notice)
@@ -446,7 +468,10 @@ def test_bundled_weights_are_checked(tmp_path: Path) -> None:
     assert weights.REFINER.sha256 in path.with_suffix(".md").read_text()
     other = replace(weights.REFINER, sha256="0" * 64)
     assert weights.locate(other, cache=tmp_path) is None
-    for refuse in (lambda: fetch(other, tmp_path), lambda: weights.require_whole(other, stage="separate", cache=tmp_path)):
+    for refuse in (
+        lambda: fetch(other, tmp_path),
+        lambda: weights.require_whole(other, stage="separate", cache=tmp_path),
+    ):
         with pytest.raises(MissingWeights, match=r"is damaged on this machine .* install meetsplit again"):
             refuse()
 
@@ -525,7 +550,9 @@ def test_offline_never_asks_the_network(tmp_path: Path, monkeypatch: pytest.Monk
     for source in (weights.EMBEDDED_ENCODER, weights.COMMUNITY, WhisperFile("small")):
         assert not weights.reachable(source, offline=True)
         for refuse in (weights.check, lambda source, **how: fetch(source, tmp_path, **how)):
-            with pytest.raises(MissingWeights, match="--offline forbids to fetch it; fetch it once with a network: meetsplit models"):
+            with pytest.raises(
+                MissingWeights, match="--offline forbids to fetch it; fetch it once with a network: meetsplit models"
+            ):
                 refuse(source, stage="diarize", offline=True, token=None)
 
 

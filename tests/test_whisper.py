@@ -39,10 +39,14 @@ def german_file(tmp_path_factory: pytest.TempPathFactory, whisper_checkpoint: Ma
 
 @pytest.fixture(scope="module")
 def english_file(tmp_path_factory: pytest.TempPathFactory, whisper_checkpoint: Make) -> Path:
-    return whisper_checkpoint(tmp_path_factory.mktemp("whisper") / "english.en.pt", "Good morning everyone.", language=None)
+    return whisper_checkpoint(
+        tmp_path_factory.mktemp("whisper") / "english.en.pt", "Good morning everyone.", language=None
+    )
 
 
-def test_a_sentence_becomes_words_with_times_and_confidence(whisper_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_sentence_becomes_words_with_times_and_confidence(
+    whisper_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (answer,) = hear(loaded(whisper_file), speech(2.0, start=7.0))
     assert [word.text for word in answer.words] == ["Good", "morning", "everyone."]
     assert all(7.0 <= word.span.start < word.span.end <= 9.0 for word in answer.words)
@@ -75,7 +79,10 @@ def test_a_language_asked_for_is_believed(whisper_file: Path, asked: str) -> Non
 
 
 def test_where_nothing_was_audible_no_language_is_claimed(whisper_file: Path) -> None:
-    assert hear(loaded(whisper_file), Audio(np.zeros(48000, np.float32), 16000), speech(0.05)) == [ClipTranscript((), None)] * 2
+    assert (
+        hear(loaded(whisper_file), Audio(np.zeros(48000, np.float32), 16000), speech(0.05))
+        == [ClipTranscript((), None)] * 2
+    )
 
 
 def test_a_translation_is_english(german_file: Path) -> None:
@@ -94,7 +101,9 @@ def test_an_english_only_model_knows_english_only(english_file: Path) -> None:
         loaded(english_file, task="translate")
 
 
-@pytest.mark.parametrize(("asked", "says"), [("germna", "did you mean 'german'"), ("yue", "large-v3"), ("cantonese", "large-v3")])
+@pytest.mark.parametrize(
+    ("asked", "says"), [("germna", "did you mean 'german'"), ("yue", "large-v3"), ("cantonese", "large-v3")]
+)
 def test_a_language_nobody_knows(whisper_file: Path, asked: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         loaded(whisper_file, language=asked)
@@ -114,7 +123,10 @@ def test_a_clip_longer_than_one_window(whisper_file: Path) -> None:
 
 
 def test_a_prompt_reaches_the_decoder(whisper_file: Path) -> None:
-    plain, prompted = loaded(whisper_file, language="en"), loaded(whisper_file, language="en", initial_prompt="Quarterly")
+    plain, prompted = (
+        loaded(whisper_file, language="en"),
+        loaded(whisper_file, language="en", initial_prompt="Quarterly"),
+    )
     assert hear(prompted, speech(2.0)) != hear(plain, speech(2.0)), "this model counts positions, a prompt moves them"
 
 

@@ -54,7 +54,9 @@ def responses(room: Room, speakers: tuple[Speaker, ...], rate: int, rng: np.rand
         import pyroomacoustics
 
         absorption, order = pyroomacoustics.inverse_sabine(room.echo, room.sides)
-        box = pyroomacoustics.ShoeBox(room.sides, fs=rate, materials=pyroomacoustics.Material(absorption), max_order=min(order, 20))
+        box = pyroomacoustics.ShoeBox(
+            room.sides, fs=rate, materials=pyroomacoustics.Material(absorption), max_order=min(order, 20)
+        )
         microphone = np.array([*(side * rng.uniform(0.4, 0.6) for side in room.sides[:2]), 0.8])
         places = [_seat(room, microphone, rng) for _ in speakers]
         for place in places:

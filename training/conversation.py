@@ -59,14 +59,21 @@ def performed(lines: Sequence[Line], utterances: Iterable[Utterance]) -> Iterato
     for line, utterance in zip(lines, utterances, strict=True):
         clean = trimmed(utterance)
         if clean is None:
-            raise SettingsError(f"the voice {line.speaker!r} says nothing at {line.text!r}: use words that it can speak")
+            raise SettingsError(
+                f"the voice {line.speaker!r} says nothing at {line.text!r}: use words that it can speak"
+            )
         cue = Cue(clean, max(round(end + line.gap, 2), 0.0))
         end = max(end, cue.end)
         yield cue
 
 
 def conversation(
-    utterances: Iterable[Utterance], manners: Manners, duration: float, rng: np.random.Generator, *, steered: bool = False
+    utterances: Iterable[Utterance],
+    manners: Manners,
+    duration: float,
+    rng: np.random.Generator,
+    *,
+    steered: bool = False,
 ) -> tuple[Cue, ...]:
     """About ``duration`` seconds of talk, by start, among everybody who has something to say; nobody talks over themselves.
 
@@ -78,9 +85,13 @@ def conversation(
     queues = _queues(utterances, manners, rng)
     floor = Floor(np.zeros(round((duration + 60) / FRAME), np.int16))
     _warm_up(queues, floor, manners.warmup, rng)
-    while floor.end < duration or (steered and abs(floor.share() - manners.overlap) > NEAR and floor.end < duration + LONGER):
+    while floor.end < duration or (
+        steered and abs(floor.share() - manners.overlap) > NEAR and floor.end < duration + LONGER
+    ):
         behind = floor.share() < manners.overlap
-        speaker = _next_speaker(_still_talking(queues), floor, GOES_ON * (1 - 2 * manners.overlap) if behind else GOES_ON, rng)
+        speaker = _next_speaker(
+            _still_talking(queues), floor, GOES_ON * (1 - 2 * manners.overlap) if behind else GOES_ON, rng
+        )
         queue, change = queues[speaker], speaker != floor.last
         overlapping = change and behind
         if overlapping and not steered and rng.random() < manners.backchannels and _respond(queue, floor, rng):
@@ -89,7 +100,11 @@ def conversation(
         closing = floor.end > duration - CLOSING
         # Between interruptions the share only falls: until the end is near, a little more than asked for.
         wanted = manners.overlap if closing else min(1.1 * manners.overlap, manners.overlap + 0.01)
-        item = queue.take_best(partial(floor.distance, overlap=wanted, latest=soon)) if overlapping and steered else queue.take()
+        item = (
+            queue.take_best(partial(floor.distance, overlap=wanted, latest=soon))
+            if overlapping and steered
+            else queue.take()
+        )
         if item is None:
             continue
         if overlapping and (steered or closing or rng.random() < 0.3 + 2 * manners.overlap):
@@ -125,7 +140,9 @@ def _still_talking(queues: Mapping[Speaker, Queue]) -> list[Speaker]:
     left = [speaker for speaker in sorted(queues) if not queues[speaker].silent]
     if len(left) < min(2, len(queues)):
         total = sum(queue.total for queue in queues.values())
-        raise SettingsError(f"the speakers have only {total:.0f} s to say: give more utterances, ask for fewer minutes, or reuse them")
+        raise SettingsError(
+            f"the speakers have only {total:.0f} s to say: give more utterances, ask for fewer minutes, or reuse them"
+        )
     return left
 
 

@@ -124,7 +124,9 @@ def save(meeting: Meeting, folder: Path, name: str) -> tuple[Path, ...]:
         for ending, text in truths.items():
             (folder / f"{name}.{ending}").write_text(text, "utf-8")
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}; choose another folder or make room") from error
+        raise OutputError(
+            f"{folder}: cannot be written: {error.strerror or error}; choose another folder or make room"
+        ) from error
     for path, sound in sounds.items():
         write_wav(path, sound)
     return (*sounds, *(folder / f"{name}.{ending}" for ending in truths))

@@ -30,7 +30,8 @@ class Card:
         parts = {
             "What it is": self.what,
             "Trained on": self.data,
-            "Licences of the data": self.licence or "not told (`--about`): do not pass these weights on before it is known",
+            "Licences of the data": self.licence
+            or "not told (`--about`): do not pass these weights on before it is known",
             "Made by": f"`{self.command}`\n\n{made_with()}",
             "Measured": self.metrics,
             "Limits": self.limits,
@@ -52,7 +53,11 @@ def made_with() -> str:
     """This package's version, its commit where the code lies in a repository, and the versions of what it stands on."""
     git = shutil.which("git")
     asked = (
-        subprocess.run([git, "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False) if git else None
+        subprocess.run(
+            [git, "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+        )
+        if git
+        else None
     )
     commit = f", commit {asked.stdout.strip()}" if asked is not None and asked.returncode == 0 else ""
     others = ", ".join(f"{name} {number}" for name, number in versions.recorded())

@@ -43,7 +43,9 @@ LIMITS = (
 """What the card says of the weights' limits."""
 
 
-def split(speakers: Mapping[str, Sequence[Samples]]) -> tuple[dict[str, Sequence[Samples]], dict[str, Sequence[Samples]]]:
+def split(
+    speakers: Mapping[str, Sequence[Samples]],
+) -> tuple[dict[str, Sequence[Samples]], dict[str, Sequence[Samples]]]:
     """Speakers to learn from and held-out ones, by a digest of their names: the same whatever else is in the folder."""
 
     def held(name: str) -> bool:
@@ -104,7 +106,9 @@ def train(under_way: Course[Task], lessons: Lessons, held: Lessons, terms: Terms
         under_way.examined(examined(refiner, held))  # type: ignore[arg-type]
         return f"held-out voices: {under_way.marks[-1].value:.2f} dB"
 
-    attend(under_way, lambda step: task(lessons, step), terms, rate=lambda step: peak * slope(step, terms.steps), exam=exam)
+    attend(
+        under_way, lambda step: task(lessons, step), terms, rate=lambda step: peak * slope(step, terms.steps), exam=exam
+    )
     if not under_way.marks or under_way.marks[-1].step != under_way.step:
         print(exam(), flush=True)
         under_way.save(terms.state)
@@ -112,15 +116,21 @@ def train(under_way: Course[Task], lessons: Lessons, held: Lessons, terms: Terms
 
 def card(file: Path, *, data: str, licence: str, metrics: str) -> None:
     """Lay a card beside the weights."""
-    size = f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB, SHA-256 `{hashlib.sha256(file.read_bytes()).hexdigest()}`."
+    size = (
+        f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB, SHA-256 `{hashlib.sha256(file.read_bytes()).hexdigest()}`."
+    )
     what = f"A network that corrects the masks of the `dictionary` separator; the `adapted` separator starts from it.\n\n{size}"
-    Card("The refiner", what, data, licence, command("meetsplit.training.refiner"), metrics, LIMITS).write(file.with_suffix(".md"))
+    Card("The refiner", what, data, licence, command("meetsplit.training.refiner"), metrics, LIMITS).write(
+        file.with_suffix(".md")
+    )
 
 
 def _asked() -> argparse.Namespace:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, required=True, help="folder of single-speaker audio")
-    options.add_argument("--minutes", type=float, default=30.0, help="training time of this call; making lessons comes on top")
+    options.add_argument(
+        "--minutes", type=float, default=30.0, help="training time of this call; making lessons comes on top"
+    )
     options.add_argument("--steps", type=int, default=6000, help="length of the learning rate's way down")
     options.add_argument("--lessons", type=int, default=2000)
     options.add_argument("--exam", type=int, default=100, help="held-out lessons")
@@ -130,7 +140,9 @@ def _asked() -> argparse.Namespace:
     options.add_argument("--start", type=Path, metavar="FILE", help="weights to go on from instead of from nothing")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--about", default="", metavar="TEXT", help="what the data is and its licence, for the card")
-    options.add_argument("--cache", type=Path, default=Path("out/refiner"), help="lessons and the state of the training")
+    options.add_argument(
+        "--cache", type=Path, default=Path("out/refiner"), help="lessons and the state of the training"
+    )
     options.add_argument("-o", "--output", type=Path, default=Path("out/refiner/refiner.safetensors"))
     chosen = options.parse_args()
     if chosen.start is not None and not chosen.start.is_file():
@@ -150,7 +162,9 @@ def main() -> None:
             made[-1].append(path)
             print(f"{path}", flush=True)
     torch.manual_seed(chosen.seed)
-    refiner = Refiner(Shape(width=chosen.width, blocks=chosen.blocks)) if chosen.start is None else weights(chosen.start)
+    refiner = (
+        Refiner(Shape(width=chosen.width, blocks=chosen.blocks)) if chosen.start is None else weights(chosen.start)
+    )
     under_way, exam = course(refiner), opened(made[0])
     before = examined(refiner, exam)
     under_way.resume(chosen.cache / "state.pt")
@@ -162,9 +176,16 @@ def main() -> None:
     best = max(under_way.marks, key=lambda mark: mark.value)
     origin = "dictionaries alone" if chosen.start is None else "what it began with"
     score = f"{best.value:.2f} dB after {best.step} steps of {BATCH} mixtures, {origin} {before:.2f} dB"
-    print(f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB; held-out voices: {score}; {under_way.seconds / 60:.0f} minutes")
+    print(
+        f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB; held-out voices: {score}; {under_way.seconds / 60:.0f} minutes"
+    )
     data = f"{chosen.about or 'Not told'}; {len(learned)} people, {len(held)} more held out, {chosen.lessons} mixtures of {SECONDS:g} s."
-    card(chosen.output, data=data, licence=chosen.about, metrics=f"SNR on {len(exam)} mixtures of held-out people: {score}.")
+    card(
+        chosen.output,
+        data=data,
+        licence=chosen.about,
+        metrics=f"SNR on {len(exam)} mixtures of held-out people: {score}.",
+    )
 
 
 if __name__ == "__main__":

@@ -89,7 +89,10 @@ def _seats(rng: np.random.Generator) -> list[tuple[Samples, Samples]]:
 
 
 def _drawn(
-    speakers: Mapping[str, Sequence[Samples]], seats: Sequence[tuple[Samples, Samples]], rng: np.random.Generator, odds: Chances
+    speakers: Mapping[str, Sequence[Samples]],
+    seats: Sequence[tuple[Samples, Samples]],
+    rng: np.random.Generator,
+    odds: Chances,
 ) -> Lessons:
     """One mixture of two people, with dictionaries of what else they say; who has more utterances is drawn more often."""
     often = np.sqrt([len(speakers[name]) for name in sorted(speakers)])
@@ -98,15 +101,24 @@ def _drawn(
     phone = rng.random() < odds.telephone
     spoken: list[tuple[Samples, list[Samples]]] = []
     for index, name in enumerate(pair):
-        spoken.append(_cut([_heard(clip, room[index] if room else None, phone) for clip in _told(speakers[name], rng)], rng))
+        spoken.append(
+            _cut([_heard(clip, room[index] if room else None, phone) for clip in _told(speakers[name], rng)], rng)
+        )
     first, second = (segment for segment, _ in spoken)
-    second = second * np.float32(10 ** (rng.uniform(-5, 5) / 20) * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-6))
+    second = second * np.float32(
+        10 ** (rng.uniform(-5, 5) / 20) * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-6)
+    )
     voices = np.stack([first, second])
     mixture = voices.sum(axis=0)
     if rng.random() < odds.noise:
-        mixture = mixture + pink(len(mixture), RATE, rng) * np.float32(mixture.std() * 10 ** (-rng.uniform(12, 35) / 20))
+        mixture = mixture + pink(len(mixture), RATE, rng) * np.float32(
+            mixture.std() * 10 ** (-rng.uniform(12, 35) / 20)
+        )
     teacher = DictionarySeparator(seed=int(rng.integers(2**31)))
-    enrollment = [teacher.dictionary(name, [Audio(clip, RATE) for clip in clips]) for name, (_, clips) in zip(pair, spoken, strict=True)]
+    enrollment = [
+        teacher.dictionary(name, [Audio(clip, RATE) for clip in clips])
+        for name, (_, clips) in zip(pair, spoken, strict=True)
+    ]
     return lesson(teacher, mixture.astype(np.float32), voices, enrollment)
 
 

@@ -40,7 +40,9 @@ def written(path: Path) -> tuple[Line, ...]:
             speaker, gap, text = parts
             lines.append(Line(speaker, float(gap), text.strip()))
         except ValueError as error:
-            raise SettingsError(f"{path}, line {number}: a line is 'speaker gap text', the gap in seconds: {row!r}") from error
+            raise SettingsError(
+                f"{path}, line {number}: a line is 'speaker gap text', the gap in seconds: {row!r}"
+            ) from error
     return tuple(lines)
 
 

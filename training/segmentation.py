@@ -50,7 +50,9 @@ class Judge:
 
 def told(name: str, errors: TurnErrors) -> str:
     """One line about errors."""
-    missed, false, confused = (100 * part / errors.total for part in (errors.miss, errors.false_alarm, errors.confusion))
+    missed, false, confused = (
+        100 * part / errors.total for part in (errors.miss, errors.false_alarm, errors.confusion)
+    )
     rate = 100 * errors.errors / errors.total
     found = f"speakers found / true {errors.speakers[1]} / {errors.speakers[0]}"
     return f"{name}: DER {rate:.1f} % (missed {missed:.1f}, false alarm {false:.1f}, confused {confused:.1f}; {found})"
@@ -62,7 +64,15 @@ def evened(real: Sequence[Filed], made: Sequence[Filed]) -> tuple[Filed, ...]:
     return (*(tuple(real) * max(often, 1)), *made)
 
 
-def train(under_way: Course[Any], task: Windows, judge: Judge, dev: Sequence[Case], *, terms: Terms, chosen: argparse.Namespace) -> None:
+def train(
+    under_way: Course[Any],
+    task: Windows,
+    judge: Judge,
+    dev: Sequence[Case],
+    *,
+    terms: Terms,
+    chosen: argparse.Namespace,
+) -> None:
     """Learns until the steps or the minutes are at an end; every exam enters the curve."""
     candidate = chosen.cache / "candidate.safetensors"
 
@@ -84,7 +94,9 @@ def train(under_way: Course[Any], task: Windows, judge: Judge, dev: Sequence[Cas
         under_way.save(terms.state)
 
 
-def finish(under_way: Course[Any], task: Windows, judge: Judge, sets: Mapping[str, Sequence[Case]], chosen: argparse.Namespace) -> str:
+def finish(
+    under_way: Course[Any], task: Windows, judge: Judge, sets: Mapping[str, Sequence[Case]], chosen: argparse.Namespace
+) -> str:
     """Writes the best weights with their card, if they are better than the checkpoint on dev; what was measured before and after."""
     best = chosen.cache / "best.safetensors"
     kept(best, under_way.best or under_way.pupil.state_dict(), task, chosen.checkpoint)
@@ -94,13 +106,19 @@ def finish(under_way: Course[Any], task: Windows, judge: Judge, sets: Mapping[st
         rows += [told(f"{name}, before", before), told(f"{name}, after", after)]
         rates.append((before.errors, after.errors))
     if rates[0][1] >= rates[0][0]:
-        return "\n".join((*rows, "no step was better than the checkpoint on dev: nothing is written; more or other recordings may help"))
+        return "\n".join(
+            (
+                *rows,
+                "no step was better than the checkpoint on dev: nothing is written; more or other recordings may help",
+            )
+        )
     kept(chosen.output, under_way.best or {}, task, chosen.checkpoint)
     curve = "\n".join(f"| {mark.step} | {mark.seconds / 60:.1f} | {-mark.value:.1f} |" for mark in under_way.marks)
     Card(
         title="A fine-tuned PyanNet segmentation",
         what=f"`{chosen.checkpoint.name}` after {max(under_way.marks, key=lambda m: m.value).step} further steps, as a powerset.",
-        data=f"Recordings of `{chosen.data.name}`" + (f", meetings simulated with `{chosen.speech.name}`." if chosen.speech else "."),
+        data=f"Recordings of `{chosen.data.name}`"
+        + (f", meetings simulated with `{chosen.speech.name}`." if chosen.speech else "."),
         licence=chosen.about,
         command=command("meetsplit.training.segmentation"),
         metrics="Collar 0, overlap scored, pooled over seconds. `dev` chose the step and is therefore flattering.\n\n"
@@ -113,19 +131,30 @@ def finish(under_way: Course[Any], task: Windows, judge: Judge, sets: Mapping[st
 
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = argparse.ArgumentParser(prog="python -m meetsplit.training.segmentation", description=__doc__)
-    options.add_argument("--data", type=Path, required=True, help="recordings to learn from, an RTTM (and UEM) beside each")
+    options.add_argument(
+        "--data", type=Path, required=True, help="recordings to learn from, an RTTM (and UEM) beside each"
+    )
     options.add_argument("--dev", type=Path, required=True, help="other recordings, to choose by")
     options.add_argument("--test", type=Path, default=None, help="still other ones, measured before and after")
     options.add_argument("--call", action="store_true", help="also measure on the call that comes with pyannote.audio")
-    options.add_argument("--speech", type=Path, default=None, help="folder of single speakers to simulate meetings with")
+    options.add_argument(
+        "--speech", type=Path, default=None, help="folder of single speakers to simulate meetings with"
+    )
     options.add_argument("--simulated", type=int, default=60, help="how many meetings of 40 s are simulated")
-    options.add_argument("--checkpoint", type=Path, default=None, help="a PyanNet: .safetensors, .bin or .ckpt; default: embedded's")
+    options.add_argument(
+        "--checkpoint", type=Path, default=None, help="a PyanNet: .safetensors, .bin or .ckpt; default: embedded's"
+    )
     options.add_argument("--minutes", type=float, default=60.0, help="training time of this call")
     options.add_argument("--steps", type=int, default=1000, help="length of the learning rate's way down")
     options.add_argument("--batch", type=int, default=16, help="windows in a step")
     options.add_argument("--peak", type=float, default=1e-4, help="highest learning rate")
     options.add_argument("--exam-every", type=int, default=50, metavar="STEPS")
-    options.add_argument("--cache", type=Path, default=Path("out/segmentation"), help="where sound and the state of the training are kept")
+    options.add_argument(
+        "--cache",
+        type=Path,
+        default=Path("out/segmentation"),
+        help="where sound and the state of the training are kept",
+    )
     options.add_argument("-o", "--output", type=Path, default=Path("out/segmentation/segmentation.safetensors"))
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--device", default="auto")
@@ -134,7 +163,9 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _fetched(source: weights.WeightSource) -> Path:
-    return weights.fetch(source, stage="diarize", cache=weights.default_cache(), offline=False, token=None, on_event=ignore_events)
+    return weights.fetch(
+        source, stage="diarize", cache=weights.default_cache(), offline=False, token=None, on_event=ignore_events
+    )
 
 
 def _sets(chosen: argparse.Namespace) -> dict[str, Sequence[Case]]:
@@ -162,8 +193,13 @@ def _lessons(chosen: argparse.Namespace, sets: Mapping[str, Sequence[Case]]) -> 
     real = tuple(filed(cases, chosen.cache, window))
     if not any(one.turns for one in real):
         raise SettingsError(f"{chosen.data}: no recording with speech and {window:g} annotated seconds on end")
-    made = tuple(simulated(chosen.speech, chosen.cache, count=chosen.simulated, seed=chosen.seed)) if chosen.speech else ()
-    print(f"{len(real)} recordings of {sum(one.seconds for one in real) / 60:.1f} min, {len(made)} simulated meetings", flush=True)
+    made = (
+        tuple(simulated(chosen.speech, chosen.cache, count=chosen.simulated, seed=chosen.seed)) if chosen.speech else ()
+    )
+    print(
+        f"{len(real)} recordings of {sum(one.seconds for one in real) / 60:.1f} min, {len(made)} simulated meetings",
+        flush=True,
+    )
     return evened(real, made)
 
 
@@ -180,7 +216,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         optimizer = torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=0.01)
         under_way = Course(network, optimizer, mistakes(task, on))
         under_way.resume(chosen.cache / "state.pt")
-        terms = Terms(chosen.minutes, chosen.steps, chosen.cache / "state.pt", tell_every=10, exam_every=chosen.exam_every)
+        terms = Terms(
+            chosen.minutes, chosen.steps, chosen.cache / "state.pt", tell_every=10, exam_every=chosen.exam_every
+        )
         with quiet_pyannote():
             train(under_way, task, judge, sets["dev"], terms=terms, chosen=chosen)
             print(finish(under_way, task, judge, sets, chosen))

@@ -71,7 +71,9 @@ def annotated(folder: Path) -> Iterator[Case]:
     sounds = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND) if folder.is_dir() else []
     paths = [path for path in sounds if path.with_suffix(".rttm").is_file()]
     if not paths:
-        raise SettingsError(f"{folder}: no recording with its turns beside it; put call.rttm next to call.flac (or .wav, .m4a…)")
+        raise SettingsError(
+            f"{folder}: no recording with its turns beside it; put call.rttm next to call.flac (or .wav, .m4a…)"
+        )
     for path in paths:
         audio = read(path, RATE)
         speech = timeline.by_speaker(read_rttm(path.with_suffix(".rttm"), path.stem))
@@ -93,7 +95,9 @@ def filed(cases: Iterable[Case], cache: Path, shortest: float) -> Iterator[Filed
     """The recordings that have at least ``shortest`` seconds on end annotated, as the training reads them."""
     for case in cases:
         if audible(case.audio.samples) and max((span.duration for span in case.annotated), default=0.0) >= shortest:
-            yield Filed(case.name, _kept(cache / f"{case.name}-{case.digest}.npy", case.audio), case.turns, case.annotated)
+            yield Filed(
+                case.name, _kept(cache / f"{case.name}-{case.digest}.npy", case.audio), case.turns, case.annotated
+            )
 
 
 def simulated(speech: Path, cache: Path, *, count: int, seed: int) -> Iterator[Filed]:

@@ -118,7 +118,9 @@ def told(name: str, measured: Gains) -> str:
     return f"{name}: gain {measured.mean():.2f} dB (median {middle:.2f}, 10th percentile {low:.2f}, {len(measured)} voices)"
 
 
-def train(under_way: Course[Any], studios: tuple[Studio, Studio], plan: Plan, terms: Terms, *, count: int, on: str) -> None:
+def train(
+    under_way: Course[Any], studios: tuple[Studio, Studio], plan: Plan, terms: Terms, *, count: int, on: str
+) -> None:
     """Learns until the plan or the minutes are at an end; every exam enters the curve."""
     held, network = cases(studios[1], count, clean=True), under_way.pupil
 
@@ -141,7 +143,10 @@ def finish(under_way: Course[Any], folder: Path, held: Studio, chosen: argparse.
     network.load_state_dict(under_way.best or network.state_dict())
     kept(folder, network)  # type: ignore[arg-type]
     results = []
-    for clean, name in ((True, "clean mixtures at 0 and ±3 dB"), (False, "as trained on: rooms, noise, any level and speed")):
+    for clean, name in (
+        (True, "clean mixtures at 0 and ±3 dB"),
+        (False, "as trained on: rooms, noise, any level and speed"),
+    ):
         given = cases(held, chosen.mixtures, clean=clean)
         results.append(told(f"held-out people, {name}", gains(list(by_backend(folder, given, on)), given)))
     curve = "\n".join(f"| {mark.step} | {mark.seconds / 60:.1f} | {mark.value:.2f} |" for mark in under_way.marks)
@@ -158,17 +163,26 @@ def finish(under_way: Course[Any], folder: Path, held: Studio, chosen: argparse.
         limits=f"Hears {chosen.voices} voices, no more and no fewer; languages and rooms as in the data. "
         "Compare with `--separator dictionary` on your own meetings before you rely on it.",
     ).write(folder / "card.md")
-    return "\n".join((*results, f"{folder}: {size:.1f} MB after {under_way.step} steps, {under_way.seconds / 60:.0f} minutes"))
+    return "\n".join(
+        (*results, f"{folder}: {size:.1f} MB after {under_way.step} steps, {under_way.seconds / 60:.0f} minutes")
+    )
 
 
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = argparse.ArgumentParser(prog="python -m meetsplit.training.separation", description=__doc__)
     options.add_argument(
-        "--data", type=Path, required=True, help="folder of single speakers: LibriSpeech's layout, a folder each, speaker-….flac"
+        "--data",
+        type=Path,
+        required=True,
+        help="folder of single speakers: LibriSpeech's layout, a folder each, speaker-….flac",
     )
     options.add_argument("--minutes", type=float, default=60.0, help="training time of this call")
-    options.add_argument("--cache", type=Path, default=Path("out/separation"), help="where the state of the training is kept")
-    options.add_argument("-o", "--output", type=Path, default=Path("out/separation/sepformer"), help="folder of the finished weights")
+    options.add_argument(
+        "--cache", type=Path, default=Path("out/separation"), help="where the state of the training is kept"
+    )
+    options.add_argument(
+        "-o", "--output", type=Path, default=Path("out/separation/sepformer"), help="folder of the finished weights"
+    )
     options.add_argument("--size", choices=sorted(SIZES), default=None, help="medium on a GPU, small elsewhere")
     options.add_argument("--voices", type=int, default=2)
     options.add_argument("--steps", type=int, default=100_000, help="length of the learning rate's way down")
@@ -194,11 +208,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         casts = parted(chosen.data, chosen.held, chosen.voices)
         for cast, name in zip(casts, ("trained on", "held out"), strict=True):
             print(f"{name}: {len(cast.people)} people, {cast.files} utterances", flush=True)
-        train_, held = (Studio(cast, chosen.voices, rooms=chosen.rooms, seed=chosen.seed + n) for n, cast in enumerate(casts))
+        train_, held = (
+            Studio(cast, chosen.voices, rooms=chosen.rooms, seed=chosen.seed + n) for n, cast in enumerate(casts)
+        )
         plan = Plan(chosen.steps, chosen.peak, chosen.batch, chosen.seconds, chosen.seed)
         under_way = course(shape, plan, on)
         under_way.resume(chosen.cache / "state.pt")
-        terms = Terms(chosen.minutes, plan.steps, chosen.cache / "state.pt", exam_every=chosen.exam_every, losses="gain in dB")
+        terms = Terms(
+            chosen.minutes, plan.steps, chosen.cache / "state.pt", exam_every=chosen.exam_every, losses="gain in dB"
+        )
         train(under_way, (train_, held), plan, terms, count=chosen.mixtures, on=on)
         print(finish(under_way, chosen.output, held, chosen, on))
     except MeetsplitError as error:

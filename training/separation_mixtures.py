@@ -93,7 +93,9 @@ class Studio:
             stems = np.stack([acoustics.reverberated(stem, echo) for stem, echo in zip(stems, echoes, strict=True)])
         mixture = stems.sum(axis=0)
         if rng.random() < WITH_NOISE:
-            mixture = mixture + acoustics.pink(len(mixture), RATE, rng) * _rms(mixture) * np.float32(10 ** (-rng.uniform(*NOISE) / 20))
+            mixture = mixture + acoustics.pink(len(mixture), RATE, rng) * _rms(mixture) * np.float32(
+                10 ** (-rng.uniform(*NOISE) / 20)
+            )
         scale = np.float32(LEVEL / _rms(mixture))
         return mixture * scale, stems * scale
 
@@ -103,7 +105,9 @@ class Studio:
         scale = np.float32(LEVEL / _rms(stems.sum(axis=0)))
         return stems.sum(axis=0) * scale, stems * scale
 
-    def _stems(self, rng: np.random.Generator, seconds: float, speeds: Sequence[float], level: Callable[[], float]) -> Stems:
+    def _stems(
+        self, rng: np.random.Generator, seconds: float, speeds: Sequence[float], level: Callable[[], float]
+    ) -> Stems:
         """Different people at their levels, in dB of each other."""
         chosen = rng.choice(len(self.cast.people), self.voices, replace=False)
         rows = []

@@ -166,7 +166,10 @@ def best_order(found: Tensor, truth: Tensor) -> Tensor:
     """`si_sdr` of each true voice ``(batch, voices)`` under the order of the found ones whose mean is the greatest."""
     table = si_sdr(found[:, None], truth[:, :, None])
     count = truth.shape[1]
-    orders = [torch.stack([table[:, voice, order[voice]] for voice in range(count)], 1) for order in itertools.permutations(range(count))]
+    orders = [
+        torch.stack([table[:, voice, order[voice]] for voice in range(count)], 1)
+        for order in itertools.permutations(range(count))
+    ]
     every = torch.stack(orders, 1)
     chosen = every.mean(dim=2).argmax(dim=1)
     return every[torch.arange(len(every), device=every.device), chosen]
@@ -176,6 +179,9 @@ def kept(folder: Path, network: Sepformer) -> None:
     """Writes what `--separator sepformer --separator-model FOLDER` reads. Raises `OutputError`."""
     write(folder / "hyperparams.yaml", network.shape.hyperparams())
     for name in PARTS:
-        weights = {key: tensor.detach().float().cpu().contiguous() for key, tensor in getattr(network, name).state_dict().items()}
+        weights = {
+            key: tensor.detach().float().cpu().contiguous()
+            for key, tensor in getattr(network, name).state_dict().items()
+        }
         with replacing(folder / f"{name}.ckpt") as file:
             torch.save(weights, file)

@@ -100,7 +100,9 @@ def _talk(utterances: Sequence[Utterance], recipe: Recipe, rng: np.random.Genera
     """Conversations until one has the overlap that was asked for."""
     wanted = recipe.manners.overlap
     if wanted > 0 and len({utterance.speaker for utterance in utterances}) < 2:
-        raise SettingsError(f"--overlap {wanted}: nobody can talk over the only speaker; ask for 0 or for more speakers")
+        raise SettingsError(
+            f"--overlap {wanted}: nobody can talk over the only speaker; ask for 0 or for more speakers"
+        )
     shares = []
     for attempt in range(2 * TRIES):
         cues = conversation(utterances, recipe.manners, recipe.seconds, rng, steered=attempt >= TRIES)
@@ -135,7 +137,9 @@ def _active_rms(samples: Samples) -> float:
     return float(np.sqrt(np.mean(power[power >= power.max() * 1e-4])))
 
 
-def _in_a_room(dry: Mapping[Speaker, Samples], recipe: Recipe, rate: int, rng: np.random.Generator) -> dict[Speaker, Samples]:
+def _in_a_room(
+    dry: Mapping[Speaker, Samples], recipe: Recipe, rate: int, rng: np.random.Generator
+) -> dict[Speaker, Samples]:
     heard = responses(drawn(rng, recipe.distance), tuple(dry), rate, rng)
     return {speaker: reverberated(stem, heard[speaker]) for speaker, stem in dry.items()}
 
@@ -150,27 +154,45 @@ def _options() -> argparse.ArgumentParser:
         help="a folder of single-speaker utterances: LibriSpeech's layout, a folder each, or speaker-….wav",
     )
     source.add_argument("--flite", action="store_true", help="made-up sentences in flite's voices")
-    source.add_argument("--dialogue", type=Path, metavar="FILE", help="a written dialogue, 'voice gap text' a line, in flite's voices")
+    source.add_argument(
+        "--dialogue", type=Path, metavar="FILE", help="a written dialogue, 'voice gap text' a line, in flite's voices"
+    )
     options.add_argument("--speakers", type=int, default=3)
-    options.add_argument("--overlap", type=float, default=0.15, help="share of speech time with two or more voices, 0 to 0.5")
+    options.add_argument(
+        "--overlap", type=float, default=0.15, help="share of speech time with two or more voices, 0 to 0.5"
+    )
     options.add_argument("--minutes", type=float, default=2.0)
     options.add_argument(
-        "--backchannels", type=float, default=0.15, help="share of interruptions that are short and inside somebody's turn"
+        "--backchannels",
+        type=float,
+        default=0.15,
+        help="share of interruptions that are short and inside somebody's turn",
     )
-    options.add_argument("--warmup", type=float, default=0.0, metavar="SECONDS", help="everybody first speaks this long alone")
+    options.add_argument(
+        "--warmup", type=float, default=0.0, metavar="SECONDS", help="everybody first speaks this long alone"
+    )
     options.add_argument("--reuse", action="store_true", help="say utterances again when there are no more")
     options.add_argument("--levels", type=float, default=2.0, metavar="DB", help="spread of loudness between people")
     options.add_argument("--snr", type=float, default=30.0, metavar="DB", help="voices over noise; inf for none")
     options.add_argument("--room", action="store_true", help="echo and distance (needs pyroomacoustics)")
     options.add_argument(
-        "--distance", type=float, nargs=2, default=(0.5, 3.0), metavar=("LEAST", "MOST"), help="metres from the microphone"
+        "--distance",
+        type=float,
+        nargs=2,
+        default=(0.5, 3.0),
+        metavar=("LEAST", "MOST"),
+        help="metres from the microphone",
     )
     options.add_argument("--telephone", action="store_true", help="300 to 3400 Hz")
     options.add_argument("--codec", help="aac, mp3, opus or g711: the recording once encoded and decoded")
     options.add_argument("--rate", type=int, default=16000, metavar="HZ")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument(
-        "--cache", type=Path, default=Path.home() / ".cache" / "meetsplit" / "flite", metavar="DIR", help="where flite's sentences are kept"
+        "--cache",
+        type=Path,
+        default=Path.home() / ".cache" / "meetsplit" / "flite",
+        metavar="DIR",
+        help="where flite's sentences are kept",
     )
     options.add_argument("--name", help="of the files; made of speakers, overlap and seed where it is not given")
     options.add_argument("-o", "--output-dir", type=Path, required=True)
@@ -210,7 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MeetsplitError as error:
         print(f"simulate: {error}", file=sys.stderr)
         return error.exit_code
-    print(f"{paths[0]}: {meeting.mixture.duration:.1f} s, {len(meeting.stems)} speakers, {100 * overlap(meeting.turns):.1f} % overlapped")
+    print(
+        f"{paths[0]}: {meeting.mixture.duration:.1f} s, {len(meeting.stems)} speakers, {100 * overlap(meeting.turns):.1f} % overlapped"
+    )
     return 0
 
 

@@ -19,7 +19,9 @@ SPARE = 1.8
 """How much more each speaker has to say than an equal share of the meeting."""
 
 
-def from_folder(folder: Path, speakers: int, seconds: float, *, rate: int, rng: np.random.Generator) -> tuple[Utterance, ...]:
+def from_folder(
+    folder: Path, speakers: int, seconds: float, *, rate: int, rng: np.random.Generator
+) -> tuple[Utterance, ...]:
     """Utterances of ``speakers`` people drawn from a folder, enough for a meeting of ``seconds`` if they have as much.
 
     Only files that are needed are read. Speech without text is cut at its pauses. Raises `SettingsError`, `AudioError`.
@@ -41,7 +43,9 @@ def from_folder(folder: Path, speakers: int, seconds: float, *, rate: int, rng: 
     return tuple(found)
 
 
-def from_flite(speakers: int, seconds: float, cache: Path, *, rate: int, rng: np.random.Generator) -> tuple[Utterance, ...]:
+def from_flite(
+    speakers: int, seconds: float, cache: Path, *, rate: int, rng: np.random.Generator
+) -> tuple[Utterance, ...]:
     """Made-up remarks in the first ``speakers`` of flite's voices, enough for a meeting of ``seconds``."""
     _enough(speakers, len(VOICES), f"flite has {len(VOICES)} voices at 16 kHz")
     found: list[Utterance] = []
@@ -60,7 +64,10 @@ def from_dialogue(path: Path, cache: Path, rate: int) -> tuple[Cue, ...]:
     lines = written(path)
     if not lines:
         raise SettingsError(f"{path}: nobody says anything in it; a line is 'speaker gap text'")
-    spoken = (Utterance(line.speaker, resample(said_by_flite(line.speaker, line.text, cache), rate), line.text) for line in lines)
+    spoken = (
+        Utterance(line.speaker, resample(said_by_flite(line.speaker, line.text, cache), rate), line.text)
+        for line in lines
+    )
     return tuple(performed(lines, spoken))
 
 

@@ -73,7 +73,9 @@ def trimmed(utterance: Utterance) -> Utterance | None:
     if not spans:
         return None
     around = Span(max(spans[0].start - MARGIN, 0.0), spans[-1].end + MARGIN)
-    return Utterance(utterance.speaker, Audio(utterance.audio.crop(around).samples, utterance.audio.rate), utterance.text)
+    return Utterance(
+        utterance.speaker, Audio(utterance.audio.crop(around).samples, utterance.audio.rate), utterance.text
+    )
 
 
 def phrases(utterance: Utterance, pause: float = 0.3) -> tuple[Utterance, ...]:
@@ -110,7 +112,9 @@ def recorded(folder: Path) -> tuple[Recorded, ...]:
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND) if folder.is_dir() else []
     if not paths:
-        raise SettingsError(f"{folder}: no utterances in it; give a folder with {', '.join(sorted(SOUND))} files of single speakers")
+        raise SettingsError(
+            f"{folder}: no utterances in it; give a folder with {', '.join(sorted(SOUND))} files of single speakers"
+        )
     transcripts: dict[str, str] = {}
     for book in sorted(folder.rglob("*.trans.txt")):
         rows = (row.partition(" ") for row in book.read_text("utf-8").splitlines())
@@ -139,10 +143,14 @@ def said_by_flite(voice: str, text: str, cache: Path) -> Audio:
     if not path.exists():
         program = shutil.which("flite")
         if program is None:
-            raise MissingDependency("simulate", "the program flite speaks the dialogue and is not installed: apt install flite")
+            raise MissingDependency(
+                "simulate", "the program flite speaks the dialogue and is not installed: apt install flite"
+            )
         cache.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}.part")
         with blame("simulate", f"speaking {text!r} with flite"):
-            subprocess.run([program, "-voice", voice, "-t", f" {text}", "-o", str(fresh)], check=True, capture_output=True)
+            subprocess.run(
+                [program, "-voice", voice, "-t", f" {text}", "-o", str(fresh)], check=True, capture_output=True
+            )
             os.replace(fresh, path)
     return read(path, probe(path).rate)

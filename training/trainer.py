@@ -121,7 +121,9 @@ class Course(Generic[Lesson]):
             self.pupil.load_state_dict(state["pupil"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
-            raise SettingsError(f"{path} holds the state of another training; delete it, or give another --cache") from error
+            raise SettingsError(
+                f"{path} holds the state of another training; delete it, or give another --cache"
+            ) from error
         self.step, self.seconds = state["step"], state["seconds"]
         self.marks, self.best = tuple(Mark(*mark) for mark in state.get("marks", ())), state.get("best")
         print(f"going on at step {self.step}, {self.seconds / 60:.0f} minutes in", flush=True)
@@ -142,7 +144,12 @@ class Terms:
 
 
 def attend(
-    course: Course[Lesson], lesson: Callable[[int], Lesson], terms: Terms, *, rate: Callable[[int], float], exam: Callable[[], object]
+    course: Course[Lesson],
+    lesson: Callable[[int], Lesson],
+    terms: Terms,
+    *,
+    rate: Callable[[int], float],
+    exam: Callable[[], object],
 ) -> None:
     """Learns until the steps or the minutes are at an end; prints the losses, and now and then what ``exam`` says."""
     began = saved = time.monotonic()
@@ -153,7 +160,10 @@ def attend(
         course.seconds = before + time.monotonic() - began
         if course.step % terms.tell_every == 0:
             means = " ".join(f"{value:.3f}" for value in np.mean(recent, axis=0))
-            print(f"step {course.step} of {terms.steps}, {course.seconds / 60:.1f} min: {terms.losses} {means}", flush=True)
+            print(
+                f"step {course.step} of {terms.steps}, {course.seconds / 60:.1f} min: {terms.losses} {means}",
+                flush=True,
+            )
             recent = []
         if course.step % terms.exam_every == 0:
             print(exam(), flush=True)

@@ -147,7 +147,11 @@ class Floor:
         if self.latest is None:
             return latest, abs(self.share() - overlap)
         earliest = max(self.free.get(item.utterance.speaker, 0.0), self.latest.start + LEAD, self.end - item.duration)
-        starts = np.append(np.arange(latest, earliest, -STEP), max(earliest, 0.0)) if earliest < latest else np.array([latest])
+        starts = (
+            np.append(np.arange(latest, earliest, -STEP), max(earliest, 0.0))
+            if earliest < latest
+            else np.array([latest])
+        )
         speech, both = np.count_nonzero(self.voices), np.count_nonzero(self.voices > 1)
         frames = np.flatnonzero(item.heard)
         there = np.rint(starts / FRAME).astype(np.int64)[:, None] + frames

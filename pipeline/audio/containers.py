@@ -78,7 +78,10 @@ def opened(path: Path, content: Content | None = None) -> Iterator[tuple[Any, An
 
     With ``content``, also where the file does not hold that any more, or where it changes inside the block.
     """
-    with recording(path) as whole, nullcontext(_Lenient(whole)) if content is None else verified(whole, path, content) as file:
+    with (
+        recording(path) as whole,
+        nullcontext(_Lenient(whole)) if content is None else verified(whole, path, content) as file,
+    ):
         try:
             container = av.open(file, "r", io_open=_nothing_else, metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -87,8 +90,13 @@ def opened(path: Path, content: Content | None = None) -> Iterator[tuple[Any, An
             if container.format.name in LISTS:
                 raise AudioError(f"{path} is a list of other files: name the recording itself")
             if not container.streams.audio:
-                raise AudioError(f"{path} {TEXT if holds_text(path) else 'has no audio track: choose a file with sound'}")
-            stream = next((s for s in container.streams.audio if s.disposition & av.stream.Disposition.default), container.streams.audio[0])
+                raise AudioError(
+                    f"{path} {TEXT if holds_text(path) else 'has no audio track: choose a file with sound'}"
+                )
+            stream = next(
+                (s for s in container.streams.audio if s.disposition & av.stream.Disposition.default),
+                container.streams.audio[0],
+            )
             if stream.codec_context is None:
                 raise AudioError(
                     f"{path} holds sound in a form that FFmpeg cannot decode: convert it to WAV, FLAC, M4A or MP3 and try again"
@@ -101,9 +109,13 @@ def _check_form(path: Path, context: Any) -> None:
     """Raise `AudioError` for a rate or a number of channels that no recorder writes: a damaged header, or a made-up one."""
     rate, channels = context.sample_rate, context.layout.nb_channels
     if rate and not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise AudioError(f"{path} says it has {rate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz can be read: export the recording again")
+        raise AudioError(
+            f"{path} says it has {rate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz can be read: export the recording again"
+        )
     if channels > MOST_CHANNELS:
-        raise AudioError(f"{path} says it has {channels} channels; up to {MOST_CHANNELS} can be read: export those with people in them")
+        raise AudioError(
+            f"{path} says it has {channels} channels; up to {MOST_CHANNELS} can be read: export those with people in them"
+        )
 
 
 def describe(container: Any, stream: Any) -> SoundInfo:

@@ -104,7 +104,9 @@ class VerifiedFile:
         self._file.seek(at * BLOCK)
         block = _full_block(self._file, self._content.size - at * BLOCK)
         if hashlib.sha256(block).digest() != self._content.blocks[at]:
-            raise AudioError(f"{self._path}: has changed while it was being read; run again when nothing writes to it any more")
+            raise AudioError(
+                f"{self._path}: has changed while it was being read; run again when nothing writes to it any more"
+            )
         return block
 
 

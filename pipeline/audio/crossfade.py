@@ -58,7 +58,11 @@ def crossfade(base: Audio, inserts: Sequence[Insert]) -> Audio:
         length = min(fade, (last - first) // 2)
         samples[first:last] = inlay.voice.crop(inlay.span).samples
         if before is not None or (inlay.opens and first > 0):
-            under = base.samples[first : first + length] if before is None else _from(before.voice, inlay.span.start, length)
+            under = (
+                base.samples[first : first + length]
+                if before is None
+                else _from(before.voice, inlay.span.start, length)
+            )
             _blend(samples[first : first + len(under)], under, ramp(len(under)))
         if inlay.closes and last < len(samples) and not touched:
             _blend(samples[last - length : last], base.samples[last - length : last], ramp(length)[::-1])

@@ -95,20 +95,33 @@ class Listening:
     def report(self, path: Path, on_event: EventListener) -> None:
         """EventListener what a person should know about this pass; raise where no sample is a number."""
         if self._broken and self._broken == self._heard:
-            raise AudioError(f"{path}: none of its samples is a number (all are NaN or infinite): export the recording again")
+            raise AudioError(
+                f"{path}: none of its samples is a number (all are NaN or infinite): export the recording again"
+            )
         if self._broken:
             what = f"{self._broken} sample(s) that are not numbers, the first at {self._broken_at:.2f} s"
             on_event(Notice(f"{path} has {what}: silence is put in their place", "decode"))
         if self._damaged:
-            on_event(Notice(f"{path} is damaged: {self._damaged} packet(s) could not be decoded and were left out", "decode"))
+            on_event(
+                Notice(f"{path} is damaged: {self._damaged} packet(s) could not be decoded and were left out", "decode")
+            )
         end = self._position / self.rate
         if self._padded > TOLD_PAUSES * self.rate:
             silent = f"{self._padded / self.rate / 60:.0f} of its {end / 60:.0f} min"
-            on_event(Notice(f"{path}: {silent} are pauses in its timestamps, without sound; they are taken as silence", "decode"))
+            on_event(
+                Notice(
+                    f"{path}: {silent} are pauses in its timestamps, without sound; they are taken as silence", "decode"
+                )
+            )
         if self._stopped is not None or (self._trusted and self.declared is not None and self.declared - end > 1.0):
             whole = "" if self.declared is None else f" instead of {self.declared:.1f} s"
             because = f" ({self._stopped})" if self._stopped else ""
-            on_event(Notice(f"{path} is incomplete: its sound ends at {end:.1f} s{whole}{because}; what is there is used", "decode"))
+            on_event(
+                Notice(
+                    f"{path} is incomplete: its sound ends at {end:.1f} s{whole}{because}; what is there is used",
+                    "decode",
+                )
+            )
 
     def _mono(self, frame: Any) -> Samples:
         channels = floats(frame)
@@ -122,14 +135,18 @@ class Listening:
                 self._broken_at = (self._position + int(bad.argmax())) / self.rate
             self._broken += int(bad.sum())
             channels = np.where(good, channels, np.float32(0.0))
-        mono: Samples = channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float64).astype(np.float32)
+        mono: Samples = (
+            channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float64).astype(np.float32)
+        )
         return mono if frame.sample_rate == self.rate else resample(Audio(mono, frame.sample_rate), self.rate).samples
 
     def _check_rate(self, rate: int) -> None:
         """Raise `AudioError` for a rate that nobody records at, and for a change to one that has no simple ratio."""
         if not LOWEST_RATE <= rate <= HIGHEST_RATE or max(rate, self.rate) // math.gcd(rate, self.rate) > MOST_STEPS:
             was = f", after {self.rate} Hz" if rate != self.rate else ""
-            raise AudioError(f"{self._container.name}: its sound has {rate} Hz{was}, which no recorder writes: export the recording again")
+            raise AudioError(
+                f"{self._container.name}: its sound has {rate} Hz{was}, which no recorder writes: export the recording again"
+            )
 
     def _placed(self, frame: Any, samples: Samples) -> tuple[int, Samples]:
         """How much silence goes before these samples, and the part of them that is still to come.

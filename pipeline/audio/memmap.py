@@ -43,7 +43,9 @@ def to_memmap(blocks: Iterable[Samples], folder: Path, in_memory: int = 0) -> Sa
             return np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ), np.float32)
     except OSError as error:
         why = error.strerror or str(error)
-        raise OutputError(f"{folder}: the decoded sound cannot be put down there: {why}; make room, or choose another folder") from error
+        raise OutputError(
+            f"{folder}: the decoded sound cannot be put down there: {why}; make room, or choose another folder"
+        ) from error
 
 
 def _append(file: IO[bytes], block: Samples) -> None:

@@ -75,14 +75,21 @@ def open_cache(
         files.make_folder(runs, private=True)
         files.make_private(runs)
     except OSError as error:
-        raise OutputError(f"{runs}: cannot be made: {error.strerror or error}; choose another --cache-dir, or --no-cache") from error
-    with locked(folder / _LOCK, lambda: on_event(Notice(f"waiting for another meetsplit that works on the same recording: {path}"))):
+        raise OutputError(
+            f"{runs}: cannot be made: {error.strerror or error}; choose another --cache-dir, or --no-cache"
+        ) from error
+    with locked(
+        folder / _LOCK,
+        lambda: on_event(Notice(f"waiting for another meetsplit that works on the same recording: {path}")),
+    ):
         try:
             files.make_tree_private(folder)
             if (folder / _NAME).is_dir():
                 files.remove_tree(folder / _NAME)
         except OSError as error:
-            raise OutputError(f"{folder}: cannot be used: {error.strerror or error}; meetsplit cache clear removes it") from error
+            raise OutputError(
+                f"{folder}: cannot be used: {error.strerror or error}; meetsplit cache clear removes it"
+            ) from error
         write(folder / _NAME, path.name, private=True)
         _sweep(folder)
         yield StageCache(folder, on_event)
@@ -148,7 +155,9 @@ def _prune_after(runs: Path, own: Path, settings: Settings, on_event: EventListe
     for kept in done.gone:
         if kept.folder == own and size and kept.size > size:
             limit = f"more than --cache-size {settings.cache_size}"
-            on_event(Notice(f"finished stages of {kept.name} are not kept: they take {kept.size / 1e6:.0f} MB, {limit}"))
+            on_event(
+                Notice(f"finished stages of {kept.name} are not kept: they take {kept.size / 1e6:.0f} MB, {limit}")
+            )
 
 
 def size_on_disk(place: Path) -> int:

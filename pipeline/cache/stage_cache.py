@@ -23,7 +23,17 @@ from meetsplit.pipeline import files, versions
 from meetsplit.pipeline.audio.containers import recording
 from meetsplit.pipeline.audio.content import Content, content_of
 from meetsplit.pipeline.channels.recording import MultiFileRecording
-from meetsplit.pipeline.data import ClipTranscript, Diarization, OverlapResult, Source, Span, Speaker, StreamInfo, Turn, Word
+from meetsplit.pipeline.data import (
+    ClipTranscript,
+    Diarization,
+    OverlapResult,
+    Source,
+    Span,
+    Speaker,
+    StreamInfo,
+    Turn,
+    Word,
+)
 from meetsplit.pipeline.errors import AudioError, OutputError, SettingsError
 from meetsplit.pipeline.events import EventListener, Notice, ignore_events
 from meetsplit.pipeline.models.selection import BackendSelection, SelectedBackend
@@ -62,16 +72,26 @@ def keys(content: str, settings: Settings, plan: BackendSelection) -> CacheKeys:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     rttm, script = _given(settings.rttm), _given(settings.script)
-    diarize = key(content, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "recast", "seed"), rttm)
-    separate = key(diarize, ("separator", "embedder"), ("adapt_budget", "separate", "match_threshold", "verify", "leakage", "seed"))
+    diarize = key(
+        content, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "recast", "seed"), rttm
+    )
+    separate = key(
+        diarize, ("separator", "embedder"), ("adapt_budget", "separate", "match_threshold", "verify", "leakage", "seed")
+    )
     transcribe = key(separate, ("transcriber",), ("language", "task", "initial_prompt", "seed"), script)
     return CacheKeys(diarize, separate, transcribe, rttm, script)
 
 
 def _stamps(choice: SelectedBackend) -> list[tuple[str, int, int]]:
     """Size and time of every file of the models that the user named: weights trained anew under an old name are other weights."""
-    places = [choice.weights[role] for role, source in choice.sources.items() if isinstance(source, Local) and role in choice.weights]
-    files = [file for place in places for file in (sorted(place.rglob("*")) if place.is_dir() else [place]) if file.is_file()]
+    places = [
+        choice.weights[role]
+        for role, source in choice.sources.items()
+        if isinstance(source, Local) and role in choice.weights
+    ]
+    files = [
+        file for place in places for file in (sorted(place.rglob("*")) if place.is_dir() else [place]) if file.is_file()
+    ]
     return [(file.name, (about := file.stat()).st_size, about.st_mtime_ns) for file in files]
 
 
@@ -133,7 +153,11 @@ class StageCache:
     def keep_diarized(self, key: str, found: Diarization) -> None:
         """Keep who speaks when."""
         turns = [{"start": turn.span.start, "end": turn.span.end, "speaker": turn.speaker} for turn in found.turns]
-        self._keep("diarize", key, {"duration": found.duration, "turns": turns, "names": found.names, "channels": found.channels})
+        self._keep(
+            "diarize",
+            key,
+            {"duration": found.duration, "turns": turns, "names": found.names, "channels": found.channels},
+        )
 
     def outlines(self, key: str) -> tuple[StreamInfo, ...] | None:
         """The stretches of all streams, in order, once every track is known to be whole; None where they are still to be made."""
@@ -143,9 +167,14 @@ class StageCache:
     def keep_outlines(self, key: str, outlines: Sequence[StreamInfo]) -> None:
         """Keep the outlines and the checksums of the tracks, which are already in their folder."""
         try:
-            tracks = {path.stem: {"size": path.stat().st_size, "sha256": files.sha256(path)} for path in self._tracks_there(key)}
+            tracks = {
+                path.stem: {"size": path.stat().st_size, "sha256": files.sha256(path)}
+                for path in self._tracks_there(key)
+            }
         except OSError as error:
-            raise OutputError(f"{self.tracks(key)}: a track that was just written cannot be read: {_reason(error)}") from error
+            raise OutputError(
+                f"{self.tracks(key)}: a track that was just written cannot be read: {_reason(error)}"
+            ) from error
         content = {"stretches": [asdict(outline) for outline in outlines], "tracks": tracks}
         self._keep("separate", key, content)
         self._checked["separate", key] = _separated(json.loads(json.dumps(content)))
@@ -265,14 +294,20 @@ def _diarized(row: Any) -> Diarization:
 
 def _separated(row: Any) -> tuple[tuple[StreamInfo, ...], Mapping[Speaker, _Track]]:
     outlines = tuple(_outline(stretch) for stretch in _list(row["stretches"]))
-    tracks = {_text(speaker): _Track(_whole_number(track["size"]), _text(track["sha256"])) for speaker, track in row["tracks"].items()}
+    tracks = {
+        _text(speaker): _Track(_whole_number(track["size"]), _text(track["sha256"]))
+        for speaker, track in row["tracks"].items()
+    }
     if not {outline.speaker for outline in outlines} <= tracks.keys():
         raise ValueError("it has speakers without a track")
     return outlines, tracks
 
 
 def _outline(row: Any) -> StreamInfo:
-    turns, patches = tuple(_span(turn) for turn in _list(row["turns"])), tuple(_patch(patch) for patch in _list(row["patches"]))
+    turns, patches = (
+        tuple(_span(turn) for turn in _list(row["turns"])),
+        tuple(_patch(patch) for patch in _list(row["patches"])),
+    )
     return StreamInfo(_text(row["speaker"]), _span(row["span"]), turns, patches)
 
 
@@ -280,7 +315,10 @@ def _patch(row: Any) -> OverlapResult:
     source: Source = row["source"]
     if source not in get_args(Source):
         raise ValueError(f"it has a patch from {source!r}")
-    speakers, review = tuple(_text(speaker) for speaker in _list(row["speakers"])), tuple(_text(reason) for reason in _list(row["review"]))
+    speakers, review = (
+        tuple(_text(speaker) for speaker in _list(row["speakers"])),
+        tuple(_text(reason) for reason in _list(row["review"])),
+    )
     return OverlapResult(_span(row["span"]), speakers, source, _number_or_none(row["margin"]), review)
 
 
@@ -292,7 +330,10 @@ def _heard(row: Any, stretches: int) -> tuple[ClipTranscript, ...]:
 
 
 def _answer(row: Any) -> ClipTranscript:
-    words = tuple(Word(_span(word["span"]), _text(word["text"]), _number_or_none(word["confidence"])) for word in _list(row["words"]))
+    words = tuple(
+        Word(_span(word["span"]), _text(word["text"]), _number_or_none(word["confidence"]))
+        for word in _list(row["words"])
+    )
     return ClipTranscript(words, None if row["language"] is None else _text(row["language"]))
 
 

@@ -156,6 +156,9 @@ def _hysteresis(begins: npt.NDArray[np.bool_], goes_on: npt.NDArray[np.bool_]) -
 
 def _spans(speaking: npt.NDArray[np.bool_], start: float) -> tuple[Span, ...]:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], speaking.astype(np.int8), [0]])))
-    raw = [Span(start + HOP * int(first), start + HOP * (int(last) + 1)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
+    raw = [
+        Span(start + HOP * int(first), start + HOP * (int(last) + 1))
+        for first, last in zip(edges[::2], edges[1::2], strict=True)
+    ]
     bridged = timeline.support(raw, BRIDGE)
     return timeline.widened((span for span in bridged if span.duration >= SHORTEST), EDGE)

@@ -54,7 +54,9 @@ class _CrosstalkPath:
 
         The filter is fitted anew where there is enough to fit on, and follows the one before within `FADE` seconds.
         """
-        speaks = timeline.crop(timeline.support(Span(max(s.start - EARLIEST, 0.0), s.end + LATEST) for s in self._own), heard.span)
+        speaks = timeline.crop(
+            timeline.support(Span(max(s.start - EARLIEST, 0.0), s.end + LATEST) for s in self._own), heard.span
+        )
         tail, self._tail = self._tail, np.zeros(0, np.float32)
         if not speaks:
             return None
@@ -95,7 +97,9 @@ def _blocks(channels: Sequence[Audio], own: Sequence[Sequence[Span]], number: in
     target = channels[number]
     step, start = round(BLOCK * target.rate), round(target.start * target.rate)
     others = [other for other in range(len(channels)) if other != number and own[other]]
-    paths = [_CrosstalkPath(channels[other], own[other], timeline.subtract(own[other], own[number])) for other in others]
+    paths = [
+        _CrosstalkPath(channels[other], own[other], timeline.subtract(own[other], own[number])) for other in others
+    ]
     for at in range(0, len(target.samples), step):
         heard = Audio(target.samples[at : at + step], target.rate, (start + at) / target.rate)
         clean = heard.samples

@@ -93,7 +93,9 @@ def levels(channels: Sequence[Audio], within: Span) -> Levels:
             break
         best = int(np.argmax(np.where(owned, -np.inf, np.power(10, own[:, left] / 10).sum(axis=1))))
         owned[best], mine[best] = True, left
-    loud = np.array([_loudest(row[at]) if at.any() else SILENCE for row, at in zip(own, mine & owned[:, None], strict=True)])
+    loud = np.array(
+        [_loudest(row[at]) if at.any() else SILENCE for row, at in zip(own, mine & owned[:, None], strict=True)]
+    )
     raised = np.where(owned, np.minimum(loud.max() - loud, RAISED_AT_MOST), 0.0)
     return Levels(own, floor, raised[:, None].astype(np.float32), owned)
 

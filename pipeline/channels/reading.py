@@ -34,7 +34,11 @@ _BLOCK = 1 << 22
 
 
 def everybody(
-    source: Path | MultiFileRecording, rate: int, folder: Path, on_event: EventListener, contents: Mapping[Path, Content] | None = None
+    source: Path | MultiFileRecording,
+    rate: int,
+    folder: Path,
+    on_event: EventListener,
+    contents: Mapping[Path, Content] | None = None,
 ) -> Sound:
     """One person's sound each, at ``rate`` Hz on one clock.
 
@@ -44,7 +48,10 @@ def everybody(
     """
     once, held = _once(on_event), contents or {}
     if isinstance(source, MultiFileRecording):
-        sound = [(read(one.path, rate, folder=folder, content=held.get(one.path), on_event=once), one.offset) for one in source.microphones]
+        sound = [
+            (read(one.path, rate, folder=folder, content=held.get(one.path), on_event=once), one.offset)
+            for one in source.microphones
+        ]
         channels = tuple(Audio(audio.samples, rate, round(offset * rate) / rate) for audio, offset in sound)
     else:
         count = probe(source, held.get(source)).channels
@@ -53,14 +60,18 @@ def everybody(
                 f"{source} has one channel: it cannot hold a channel per person; drop --channels split to find the people in it"
             )
         channels = tuple(
-            read(source, rate, channel=number, folder=folder, content=held.get(source), on_event=once) for number in range(count)
+            read(source, rate, channel=number, folder=folder, content=held.get(source), on_event=once)
+            for number in range(count)
         )
         _check_different(source, channels)
     with blame("decode", f"comparing the channels of {source}"):
         owners = levels(channels, clock(channels).span).owners(OWN)
         if len(owners) and float(np.mean(owners >= 0)) < 0.5:
             on_event(
-                Notice(f"{source}: most speech is in several channels at once; without --channels split, voices are told apart", "decode")
+                Notice(
+                    f"{source}: most speech is in several channels at once; without --channels split, voices are told apart",
+                    "decode",
+                )
             )
     return channels
 
@@ -76,7 +87,9 @@ def suggestion(path: Path) -> str | None:
         if info.channels < 2 or not info.duration:
             return None
         starts = np.linspace(0.02, 0.9, LOOKS) * max(info.duration - LOOK, 0.0)
-        looks = [look for start in dict.fromkeys(starts.tolist()) if (look := _look(path, info.start + start)) is not None]
+        looks = [
+            look for start in dict.fromkeys(starts.tolist()) if (look := _look(path, info.start + start)) is not None
+        ]
     except (AudioError, av.error.FFmpegError, OSError, ValueError):
         return None  # whatever is wrong with the file is said when it is read
     if not looks:
@@ -120,7 +133,9 @@ def _check_different(path: Path, channels: Sequence[Audio]) -> None:
             release_pages(first)
             release_pages(other)
     if energy > 0 and differ <= SAME * energy:
-        raise AudioError(f"{path}: its {len(channels)} channels hold the same sound: drop --channels split to find the people in it")
+        raise AudioError(
+            f"{path}: its {len(channels)} channels hold the same sound: drop --channels split to find the people in it"
+        )
 
 
 def _once(on_event: EventListener) -> Callable[[Event], None]:

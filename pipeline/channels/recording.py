@@ -22,10 +22,14 @@ class SpeakerFile:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.offset) and self.offset >= 0):
-            raise SettingsError(f"{self.path}: begins at {self.offset} s: the file that begins first has 0, the others count from there")
+            raise SettingsError(
+                f"{self.path}: begins at {self.offset} s: the file that begins first has 0, the others count from there"
+            )
         if self.offset > LONGEST_MEETING:
             hours = f"{LONGEST_MEETING / 3600:.0f} h"
-            raise SettingsError(f"{self.path}: begins at {self.offset:g} s: a meeting lasts {hours} at most; the number is in seconds")
+            raise SettingsError(
+                f"{self.path}: begins at {self.offset:g} s: a meeting lasts {hours} at most; the number is in seconds"
+            )
 
     @classmethod
     def placed(cls, text: str) -> SpeakerFile:
@@ -40,7 +44,9 @@ class SpeakerFile:
         try:
             return cls(Path(name), float(offset))
         except ValueError:
-            raise SettingsError(f"{text}: {offset!r} is no number of seconds: write {name}@1.5, or the name of a file") from None
+            raise SettingsError(
+                f"{text}: {offset!r} is no number of seconds: write {name}@1.5, or the name of a file"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,9 @@ class MultiFileRecording:
         if self.stem in ("", ".", "..") or Path(self.stem).name != self.stem:
             raise SettingsError(f"--together {self.stem}: a name for the results is needed, without a folder")
         if len(self.microphones) < 2:
-            raise SettingsError(f"--together {self.stem}: one file is nobody's meeting: name everybody's, or drop --together")
+            raise SettingsError(
+                f"--together {self.stem}: one file is nobody's meeting: name everybody's, or drop --together"
+            )
 
     @property
     def name(self) -> str:

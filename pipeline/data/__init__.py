@@ -5,8 +5,26 @@ Every value holds only what its maker knows, and nothing is filled in later.
 """
 
 from meetsplit.pipeline.data.audio import LATEST, Audio, Samples, Sound, Span, decimal_sum
-from meetsplit.pipeline.data.diarization import Diarization, Overlap, OverlapResult, Source, Speaker, Stream, StreamInfo, Turn, Voice
-from meetsplit.pipeline.data.transcript import ClipTranscript, Provenance, Segment, StageRecord, Transcript, Word, join_words
+from meetsplit.pipeline.data.diarization import (
+    Diarization,
+    Overlap,
+    OverlapResult,
+    Source,
+    Speaker,
+    Stream,
+    StreamInfo,
+    Turn,
+    Voice,
+)
+from meetsplit.pipeline.data.transcript import (
+    ClipTranscript,
+    Provenance,
+    Segment,
+    StageRecord,
+    Transcript,
+    Word,
+    join_words,
+)
 
 __all__ = [
     "LATEST",

@@ -91,7 +91,9 @@ class StreamInfo:
     def silent(self) -> bool:
         """Whether nothing of the speaker is heard: every turn lies where the voice was silenced as somebody else's residue."""
         silenced = [patch.span for patch in self.patches if patch.source == "silent"]
-        return bool(silenced) and all(any(gag.start <= turn.start and turn.end <= gag.end for gag in silenced) for turn in self.turns)
+        return bool(silenced) and all(
+            any(gag.start <= turn.start and turn.end <= gag.end for gag in silenced) for turn in self.turns
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -91,7 +91,9 @@ def shared(spans: Iterable[Sequence[Span]]) -> tuple[Span, ...]:
     >>> shared([(Span(0, 3),), (Span(2, 5),), (Span(2.5, 3.5),)])
     (Span(start=2, end=3.5),)
     """
-    edges = sorted((time, change) for own in spans for span in own for time, change in ((span.start, 1), (span.end, -1)))
+    edges = sorted(
+        (time, change) for own in spans for span in own for time, change in ((span.start, 1), (span.end, -1))
+    )
     found: list[Span] = []
     active, since = 0, 0.0
     for time, change in edges:

@@ -97,7 +97,9 @@ def centroids(voices: Floats, seconds: Floats, windows: Ints, bounds: tuple[int,
     return found[:most]
 
 
-def _people(voices: Floats, seconds: Floats, joined: tuple[tuple[int, int, float], ...], *, everybody: bool = False) -> Floats:
+def _people(
+    voices: Floats, seconds: Floats, joined: tuple[tuple[int, int, float], ...], *, everybody: bool = False
+) -> Floats:
     """Weighted means of the groups, the one with most speech first, without the slight ones unless ``everybody``."""
     labels = groups(len(voices), joined)
     speech = np.bincount(labels, seconds)

@@ -89,7 +89,11 @@ class EmbeddedDiarizer:
         least, most = self._bounds
         with quiet_pyannote(), blame("diarize", "finding the speakers"):
             found = self._pipeline.apply(
-                {"samples": audio.samples, "gain": _gain(audio.samples, LEVEL), "voice gain": _gain(audio.samples, _VOICE_LEVEL)},
+                {
+                    "samples": audio.samples,
+                    "gain": _gain(audio.samples, LEVEL),
+                    "voice gain": _gain(audio.samples, _VOICE_LEVEL),
+                },
                 min_speakers=least,
                 max_speakers=most,
                 hook=progress_hook(on_event, audio.duration, _SHARES),
@@ -141,7 +145,9 @@ class Grouping(BaseClustering):  # type: ignore[misc]
         bounds = (min(min_clusters or 1, most), most)
         # Windows overlap, and not all take part: scaled, so that a second of the recording counts as one.
         weights = np.maximum(speech[ready], 0.05)
-        weights *= speech.sum() * segmentations.sliding_window.step / segmentations.sliding_window.duration / weights.sum()
+        weights *= (
+            speech.sum() * segmentations.sliding_window.step / segmentations.sliding_window.duration / weights.sum()
+        )
         people = centroids(unit(voices[ready]), weights, windows[ready], bounds, self.tuning.threshold)
         hard[windows, locals_] = assigned(voices, windows, people)
         return hard, None, people
@@ -160,7 +166,9 @@ class EmbeddedPipeline(Blockwise):
 
     def __init__(self, network: PyanNet, encoder: GE2E, tuning: Tuning = Tuning()) -> None:
         # A PLDA is asked for before it is known that this clustering needs none: an empty one satisfies.
-        super().__init__(segmentation=network, clustering="OracleClustering", plda=PLDA.__new__(PLDA), segmentation_batch_size=8)
+        super().__init__(
+            segmentation=network, clustering="OracleClustering", plda=PLDA.__new__(PLDA), segmentation_batch_size=8
+        )
         self.network = network
         self.encoder = encoder
         self.clustering = Grouping(tuning)
@@ -170,7 +178,11 @@ class EmbeddedPipeline(Blockwise):
         self.instantiate({"segmentation": {**onset, "min_duration_off": tuning.bridge}})
 
     def get_embeddings(
-        self, file: Any, binary_segmentations: Any, exclude_overlap: bool = False, hook: Callable[..., None] | None = None
+        self,
+        file: Any,
+        binary_segmentations: Any,
+        exclude_overlap: bool = False,
+        hook: Callable[..., None] | None = None,
     ) -> Any:
         """One row per window and local speaker, from the stretches where that one speaks alone; NaN where too short."""
         active, window = binary_segmentations.data, binary_segmentations.sliding_window
@@ -181,7 +193,9 @@ class EmbeddedPipeline(Blockwise):
             heard: list[tuple[tuple[int, int], torch.Tensor]] = []
             if part.any():
                 offsets = [round(window[first + n].start * RATE / HOP) for n in range(len(part))]
-                frames = mel_frames(file["samples"], offsets[0], offsets[-1] + length, file["voice gain"]).to(self.encoder.device)
+                frames = mel_frames(file["samples"], offsets[0], offsets[-1] + length, file["voice gain"]).to(
+                    self.encoder.device
+                )
                 release_pages(file["samples"])
                 heard = list(_heard(frames, part, [offset - offsets[0] for offset in offsets], length))
             if heard:
@@ -200,7 +214,9 @@ class _Dimension:
     dimension = DIMENSION
 
 
-def _heard(frames: torch.Tensor, active: Any, offsets: list[int], length: int) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
+def _heard(
+    frames: torch.Tensor, active: Any, offsets: list[int], length: int
+) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
     """Each (window, local speaker) with the mel frames to embed, cut into partials; windows begin at ``offsets``."""
     clean = active & (active.sum(axis=2, keepdims=True) < 2)
     places = (np.arange(length) * active.shape[1]) // length

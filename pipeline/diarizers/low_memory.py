@@ -53,7 +53,10 @@ class Blockwise(SpeakerDiarization):  # type: ignore[misc]
         if not count.data.any():
             return Annotation()
         hard, _, _ = self.clustering(
-            embeddings=self.get_embeddings(file, binary, hook=hook), segmentations=binary, min_clusters=least, max_clusters=most
+            embeddings=self.get_embeddings(file, binary, hook=hook),
+            segmentations=binary,
+            min_clusters=least,
+            max_clusters=most,
         )
         hard[~active.any(axis=1)] = -2
         discrete = self.reconstruct(scores, hard, count)

@@ -83,5 +83,7 @@ def _pickled(path: Path) -> tuple[Mapping[str, Any], dict[str, torch.Tensor]]:
     except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
         raise StageError("diarize", f"{path} is no checkpoint of pyannote.audio: {error}") from error
     state = content.get("state_dict", {})
-    tensors = {name: torch.from_numpy(np.array(value)) for name, value in state.items() if isinstance(value, np.ndarray)}
+    tensors = {
+        name: torch.from_numpy(np.array(value)) for name, value in state.items() if isinstance(value, np.ndarray)
+    }
     return {key: plain(content[key]) for key in FACTS if key in content}, tensors

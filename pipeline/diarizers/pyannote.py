@@ -45,12 +45,22 @@ class PyannoteDiarizer:
         place = weights["pipeline"]
         config = place / "config.yaml" if place.is_dir() else place
         if not config.is_file():
-            raise MissingWeights("diarize", f"{place}: no config.yaml, so this is no pyannote.audio pipeline; check --diarizer-model")
+            raise MissingWeights(
+                "diarize", f"{place}: no config.yaml, so this is no pyannote.audio pipeline; check --diarizer-model"
+            )
         no_telemetry()
         with quiet_pyannote(), blame("diarize", f"loading the pipeline {place}"):
-            pipeline: Any = _run_as_code(config, settings) if settings.trust_model_code else open_pipeline(config, _fetching(settings))
+            pipeline: Any = (
+                _run_as_code(config, settings)
+                if settings.trust_model_code
+                else open_pipeline(config, _fetching(settings))
+            )
             pipeline.to(torch.device(device))
-        asked = {"num_speakers": settings.num_speakers, "min_speakers": settings.min_speakers, "max_speakers": settings.max_speakers}
+        asked = {
+            "num_speakers": settings.num_speakers,
+            "min_speakers": settings.min_speakers,
+            "max_speakers": settings.max_speakers,
+        }
         return cls(pipeline, {name: count for name, count in asked.items() if count is not None})
 
     def diarize(self, audio: Audio, on_event: EventListener) -> tuple[Turn, ...]:
@@ -60,7 +70,9 @@ class PyannoteDiarizer:
         waveform = torch.from_numpy(audio.samples.copy())[None]
         hook = progress_hook(on_event, audio.duration, _SHARES)
         with quiet_pyannote(), blame("diarize", "finding the speakers"):
-            found = self._pipeline({"waveform": waveform, "sample_rate": audio.rate, "uri": "recording"}, hook=hook, **self._bounds)
+            found = self._pipeline(
+                {"waveform": waveform, "sample_rate": audio.rate, "uri": "recording"}, hook=hook, **self._bounds
+            )
         turns = turns_of(getattr(found, "speaker_diarization", found), audio)
         too_few(turns, self._bounds.get("num_speakers", self._bounds.get("min_speakers")), on_event)
         return turns
@@ -70,7 +82,9 @@ def _run_as_code(config: Path, settings: Settings) -> Any:
     """The pipeline as pyannote.audio itself opens it, which runs whatever its files ask for; see ``--trust-model-code``."""
     pipeline = Pipeline.from_pretrained(config, token=settings.hf_token)
     if pipeline is None:
-        raise MissingWeights("diarize", f"{config}: a model that it needs could not be fetched; accept its conditions on the hub")
+        raise MissingWeights(
+            "diarize", f"{config}: a model that it needs could not be fetched; accept its conditions on the hub"
+        )
     return pipeline
 
 
@@ -80,7 +94,12 @@ def _fetching(settings: Settings) -> FetchHub:
     def fetch_hub(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
         source = weights_of.Hub(repository, revision, patterns=files, gated=repository.startswith("pyannote/"))
         return weights_of.fetch(
-            source, stage="diarize", cache=cache, offline=settings.offline, token=settings.hf_token, on_event=ignore_events
+            source,
+            stage="diarize",
+            cache=cache,
+            offline=settings.offline,
+            token=settings.hf_token,
+            on_event=ignore_events,
         )
 
     return fetch_hub

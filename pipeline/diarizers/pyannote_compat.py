@@ -14,7 +14,9 @@ from meetsplit.pipeline.events import EventListener, Progressed
 @contextmanager
 def quiet_pyannote() -> Iterator[None]:
     """Inside: no warnings (torchcodec, TF32, lightning) and nothing below an error in lightning's log."""
-    loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning")]
+    loggers = [
+        logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning")
+    ]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -35,14 +37,18 @@ def no_telemetry() -> None:
     set_telemetry_metrics(False)
 
 
-def progress_hook(on_event: EventListener, seconds: float, shares: Mapping[str, tuple[float, float]]) -> Callable[..., None]:
+def progress_hook(
+    on_event: EventListener, seconds: float, shares: Mapping[str, tuple[float, float]]
+) -> Callable[..., None]:
     """pyannote's progress hook as events in seconds of audio.
 
     ``shares`` says where each step lies between 0 and 1; steps without a share tell nothing. What is told never falls.
     """
     furthest = [0.0]
 
-    def hook(step: str, artifact: Any = None, *, completed: int | None = None, total: int | None = None, **_: Any) -> None:
+    def hook(
+        step: str, artifact: Any = None, *, completed: int | None = None, total: int | None = None, **_: Any
+    ) -> None:
         if step not in shares or completed is None or not total:
             return
         first, last = shares[step]

@@ -50,7 +50,9 @@ NETWORKS: Mapping[str, type[Model]] = MappingProxyType(
 )
 """What a checkpoint may hold."""
 
-PIPELINES = frozenset({"pyannote.audio.pipelines.SpeakerDiarization", "pyannote.audio.pipelines.speaker_diarization.SpeakerDiarization"})
+PIPELINES = frozenset(
+    {"pyannote.audio.pipelines.SpeakerDiarization", "pyannote.audio.pipelines.speaker_diarization.SpeakerDiarization"}
+)
 CLUSTERINGS = frozenset({"VBxClustering", "AgglomerativeClustering", "KMeansClustering"})
 
 _KNOWN = frozenset({"version", "dependencies", "pipeline", "params"})
@@ -94,12 +96,18 @@ def open_network(path: Path) -> Model:
     architecture = about.get("architecture", {}) if isinstance(about, dict) else {}
     kind = str(architecture.get("class"))
     if kind not in NETWORKS or not str(architecture.get("module")).startswith("pyannote.audio.models."):
-        raise _refusal(path, f"it asks for the network {architecture.get('module')}.{kind}, which is none of {', '.join(NETWORKS)}")
+        raise _refusal(
+            path, f"it asks for the network {architecture.get('module')}.{kind}, which is none of {', '.join(NETWORKS)}"
+        )
     network = NETWORKS[kind](**_hyperparameters(path, kind, plain(content.get("hyper_parameters", {}))))
     network.specifications = _specifications(path, about.get("specifications"))
     network.setup()
     state = content.get("state_dict")
-    arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)} if isinstance(state, dict) else {}
+    arrays = (
+        {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+        if isinstance(state, dict)
+        else {}
+    )
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
     lacking = network.load_state_dict(tensors, strict=False).missing_keys
     needed = sorted(set(lacking) & {name for name, _ in network.named_parameters()})
@@ -115,7 +123,9 @@ def _refusal(file: Path, what: str) -> StageError:
 def _only(config: Path, said: Mapping[str, Any], known: frozenset[str] | set[str], where: str) -> None:
     for name, value in said.items():
         if name not in known and value not in (None, {}, []):
-            raise _refusal(config, f"{where}{name[:60]}, with {str(value)[:80]!r}, is none of {', '.join(sorted(known))}")
+            raise _refusal(
+                config, f"{where}{name[:60]}, with {str(value)[:80]!r}, is none of {', '.join(sorted(known))}"
+            )
 
 
 def _arguments(config: Path, given: Any, fetch_hub: FetchHub) -> dict[str, Any]:
@@ -137,14 +147,25 @@ def _arguments(config: Path, given: Any, fetch_hub: FetchHub) -> dict[str, Any]:
         place = _place(config, role, given.get(role), fetch_hub)
         networks[role] = open_network(place / _MODEL if place.is_dir() else place)
     # Only one kind of clustering has a use for a PLDA; for the others the class would fetch one all the same.
-    plda = _plda(_place(config, "plda", given.get("plda"), fetch_hub)) if clustering == "VBxClustering" else object.__new__(PLDA)
-    return {**{name: given[name] for name in (_NUMBERS | _FLAGS) & given.keys()}, **networks, "plda": plda, "clustering": clustering}
+    plda = (
+        _plda(_place(config, "plda", given.get("plda"), fetch_hub))
+        if clustering == "VBxClustering"
+        else object.__new__(PLDA)
+    )
+    return {
+        **{name: given[name] for name in (_NUMBERS | _FLAGS) & given.keys()},
+        **networks,
+        "plda": plda,
+        "clustering": clustering,
+    }
 
 
 def _plda(place: Path) -> PLDA:
     files = [place / name for name in _PLDA]
     for file in files:
-        if not zipfile.is_zipfile(file):  # numpy would take anything else for a pickle, and refuse that in words of its own
+        if not zipfile.is_zipfile(
+            file
+        ):  # numpy would take anything else for a pickle, and refuse that in words of its own
             raise StageError("diarize", f"{file} is no archive of arrays (.npz): fetch the whole folder")
     return PLDA(*files)
 
@@ -201,7 +222,9 @@ def _specifications(path: Path, said: Any) -> Specifications:
             min_duration=None if said.get("min_duration") is None else float(said["min_duration"]),
             warm_up=tuple(float(seconds) for seconds in said.get("warm_up") or (0.0, 0.0)),
             classes=None if said.get("classes") is None else [str(name) for name in said["classes"]],
-            powerset_max_classes=None if said.get("powerset_max_classes") is None else int(said["powerset_max_classes"]),
+            powerset_max_classes=None
+            if said.get("powerset_max_classes") is None
+            else int(said["powerset_max_classes"]),
             permutation_invariant=bool(said.get("permutation_invariant", False)),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -34,7 +34,9 @@ def loudness(samples: Samples, rate: int = 16000) -> float:
     if len(samples) == 0:
         return 0.0
     step = rate // _PIECES_PER_SECOND
-    power = np.sort(np.concatenate([_power(samples[at : at + _BLOCK * step], step) for at in range(0, len(samples), _BLOCK * step)]))
+    power = np.sort(
+        np.concatenate([_power(samples[at : at + _BLOCK * step], step) for at in range(0, len(samples), _BLOCK * step)])
+    )
     return float(np.sqrt(np.mean(power[len(power) // 2 :])))
 
 
@@ -57,4 +59,9 @@ def too_few(turns: Sequence[Turn], asked: int | None, on_event: EventListener) -
     """EventListener when fewer people were found than were asked for."""
     count = len({turn.speaker for turn in turns})
     if asked is not None and 0 < count < asked:
-        on_event(Notice(f"heard only {count} of the {asked} speakers asked for: the others speak too little to be told apart", "diarize"))
+        on_event(
+            Notice(
+                f"heard only {count} of the {asked} speakers asked for: the others speak too little to be told apart",
+                "diarize",
+            )
+        )

@@ -132,7 +132,9 @@ def _turn(fields: list[str], where: str) -> Turn:
     try:
         start, duration = float(fields[3]), float(fields[4])
     except ValueError:
-        raise SettingsError(f"{where}: start {fields[3]!r} and duration {fields[4]!r} should be numbers of seconds") from None
+        raise SettingsError(
+            f"{where}: start {fields[3]!r} and duration {fields[4]!r} should be numbers of seconds"
+        ) from None
     if not math.isfinite(start + duration) or start < 0 or duration < 0:
         raise SettingsError(f"{where}: a turn cannot start at {fields[3]} s and last {fields[4]} s")
     return Turn(Span(start, decimal_sum(start, duration)), fields[7])

@@ -47,7 +47,9 @@ class EcapaEmbedder:
         with blame("match", f"loading the ECAPA embedder in {folder}"):
             if settings.trust_model_code:
                 return cls(run_as_code(SpeakerRecognition, "match", folder, device))
-            found = open_folder("match", folder, ("compute_features", "mean_var_norm", "embedding_model"), ("sample_rate",))
+            found = open_folder(
+                "match", folder, ("compute_features", "mean_var_norm", "embedding_model"), ("sample_rate",)
+            )
             return cls(SpeakerRecognition(found.modules, dict(found.numbers), run_opts={"device": on(device)}))
 
     @torch.inference_mode()

@@ -58,7 +58,9 @@ class Encoder(nn.Module):
         return nn.functional.normalize(torch.relu(self.linear(hidden[-1])), dim=1)
 
 
-def mel_frames(samples: torch.Tensor | Samples, first: int = 0, last: int | None = None, gain: float = 1.0) -> torch.Tensor:
+def mel_frames(
+    samples: torch.Tensor | Samples, first: int = 0, last: int | None = None, gain: float = 1.0
+) -> torch.Tensor:
     """Power of 40 mel bands every 10 ms, shape ``(frames, 40)``: not logarithmic, windows of 25 ms, zeros around.
 
     There are ``1 + n // 160`` frames; only those from ``first`` to ``last`` are made, of sound ``gain`` times as loud. The
@@ -67,7 +69,10 @@ def mel_frames(samples: torch.Tensor | Samples, first: int = 0, last: int | None
     device = samples.device if isinstance(samples, torch.Tensor) else torch.device("cpu")
     window, filters = torch.hann_window(_WINDOW, device=device), _filters().to(device)
     count = 1 + len(samples) // HOP
-    edges = [*range(first, min(count if last is None else last, count), _BLOCK), min(count if last is None else last, count)]
+    edges = [
+        *range(first, min(count if last is None else last, count), _BLOCK),
+        min(count if last is None else last, count),
+    ]
     blocks = []
     for begin, end in itertools.pairwise(edges):
         start, stop = begin * HOP - _WINDOW // 2, (end - 1) * HOP + _WINDOW // 2

@@ -203,7 +203,12 @@ def install(source: Path, target: Path, *, overwrite: bool) -> None:
     try:
         disk.link(source, target)
     except OSError as error:
-        if isinstance(error, FileExistsError) or error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+        if isinstance(error, FileExistsError) or error.errno not in (
+            errno.EPERM,
+            errno.ENOTSUP,
+            errno.EMLINK,
+            errno.ENOSYS,
+        ):
             raise
         # No hard links on this disk (FAT, some shares): an empty file claims the name, then gives way to the real one.
         with disk.create(target, 0o666):

@@ -71,7 +71,15 @@ def spoken(transcript: Transcript) -> tuple[Spoken, ...]:
         for number, word in enumerate(segment.words, 1):
             if text := one_line(word.text):
                 start = max(milliseconds(word.span.start), words[-1].start if words else 0)
-                words.append(Spoken(start, max(milliseconds(word.span.end), start), text, segment.speaker, number == len(segment.words)))
+                words.append(
+                    Spoken(
+                        start,
+                        max(milliseconds(word.span.end), start),
+                        text,
+                        segment.speaker,
+                        number == len(segment.words),
+                    )
+                )
     return tuple(sorted((word for words in said.values() for word in _priced(words)), key=lambda word: word.start))
 
 
@@ -116,7 +124,10 @@ def _heads(words: Sequence[Spoken], layout: Layout) -> dict[Speaker, tuple[int, 
     """Columns that stand before each speaker's words, alone and in a shared cue; -1 for nothing."""
     speakers = {word.speaker for word in words}
     heads = {speaker: (layout.head(speaker, False), layout.head(speaker, True)) for speaker in speakers}
-    return {speaker: (width(alone) if alone else -1, width(shared) if shared else -1) for speaker, (alone, shared) in heads.items()}
+    return {
+        speaker: (width(alone) if alone else -1, width(shared) if shared else -1)
+        for speaker, (alone, shared) in heads.items()
+    }
 
 
 def _prices(  # noqa: C901, PLR0915 - the innermost loop, see below
@@ -201,7 +212,10 @@ def _filled(lines: int, used: int, glue: int, columns: int, room: int) -> tuple[
 def apart(found: Sequence[Cue]) -> tuple[Cue, ...]:
     """Cues that never overlap: each ends at the latest where the next one starts."""
     following = [cue.start for cue in found[1:]]
-    return (*(replace(cue, end=min(cue.end, start)) for cue, start in zip(found, following, strict=False)), *found[len(following) :])
+    return (
+        *(replace(cue, end=min(cue.end, start)) for cue, start in zip(found, following, strict=False)),
+        *found[len(following) :],
+    )
 
 
 def lingering(found: Sequence[Cue], duration: int) -> tuple[Cue, ...]:
@@ -215,7 +229,12 @@ def lingering(found: Sequence[Cue], duration: int) -> tuple[Cue, ...]:
         after = bisect_left(starts, max(cue.end, cue.start + 1))
         later = starts[after] if after < len(starts) else None
         letters = sum(len(word.text) + 1 for word in cue.words)
-        wanted = max(cue.end, min(cue.start + max(SHORTEST, letters * PER_LETTER), cue.end + LONGEST_LINGER, cue.start + LONGEST, duration))
+        wanted = max(
+            cue.end,
+            min(
+                cue.start + max(SHORTEST, letters * PER_LETTER), cue.end + LONGEST_LINGER, cue.start + LONGEST, duration
+            ),
+        )
         if later is not None:
             wanted = later if later - wanted < FLICKER else wanted
         longer.append(replace(cue, end=max(wanted, cue.start + 1)))

@@ -13,7 +13,15 @@ from meetsplit.pipeline.errors import SettingsError
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-_KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,9 @@ class Node:
 
     def wrong(self, what: str) -> NoReturn:
         """Complain about this value."""
-        raise SettingsError(f"{self.origin}: {self.path or 'the document'}: {what}; the file was changed or is no transcript")
+        raise SettingsError(
+            f"{self.origin}: {self.path or 'the document'}: {what}; the file was changed or is no transcript"
+        )
 
     def _of(self, kind: type, wanted: str) -> Any:
         if not isinstance(self.value, kind):
@@ -107,7 +117,9 @@ def parse(text: str, origin: str) -> Node:
         value = json.loads(text.removeprefix("\ufeff"))
         return Node(_encodable(value) if _SURROGATE.search(text) else value, origin)
     except json.JSONDecodeError as error:
-        raise SettingsError(f"{origin}: not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
+        raise SettingsError(
+            f"{origin}: not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        ) from error
     except (RecursionError, ValueError) as error:
         raise SettingsError(f"{origin}: not usable JSON: {' '.join(str(error).split())}") from error
 

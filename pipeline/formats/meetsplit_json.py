@@ -32,7 +32,12 @@ def native(transcript: Transcript, outputs: Outputs) -> str:
         ("language", _json(transcript.language)),
         ("speakers", _json({**names, **{speaker: None for speaker in transcript.speakers if speaker not in names}})),
         ("segments", _rows(segments)),
-        ("turns", _rows({"start": float(t.span.start), "end": float(t.span.end), "speaker": t.speaker} for t in transcript.turns)),
+        (
+            "turns",
+            _rows(
+                {"start": float(t.span.start), "end": float(t.span.end), "speaker": t.speaker} for t in transcript.turns
+            ),
+        ),
         ("word_segments", _rows(word for segment in segments for word in segment["words"])),
         ("made_by", _json(_made_by(transcript.made_by))),
     ]
@@ -61,9 +66,15 @@ def _word(word: Word, speaker: str) -> dict[str, Any]:
 
 def _made_by(made_by: Provenance) -> Mapping[str, Any]:
     stages = [
-        {"stage": s.stage, "backend": s.backend, "weights": list(s.weights), "device": s.device, "why": s.why} for s in made_by.stages
+        {"stage": s.stage, "backend": s.backend, "weights": list(s.weights), "device": s.device, "why": s.why}
+        for s in made_by.stages
     ]
-    return {"version": made_by.version, "stages": stages, "settings": dict(made_by.settings), "packages": dict(made_by.packages)}
+    return {
+        "version": made_by.version,
+        "stages": stages,
+        "settings": dict(made_by.settings),
+        "packages": dict(made_by.packages),
+    }
 
 
 def _number(value: float | None) -> float | None:

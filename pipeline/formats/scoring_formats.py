@@ -21,7 +21,9 @@ def rttm(transcript: Transcript, outputs: Outputs) -> str:
     for turn in sorted(transcript.turns):
         start, end = milliseconds(turn.span.start), milliseconds(turn.span.end)
         if start < end:
-            rows.append(f"SPEAKER {recording} 1 {decimal(start)} {decimal(end - start)} <NA> <NA> {people[turn.speaker]} <NA> <NA>\n")
+            rows.append(
+                f"SPEAKER {recording} 1 {decimal(start)} {decimal(end - start)} <NA> <NA> {people[turn.speaker]} <NA> <NA>\n"
+            )
     return "".join(rows)
 
 
@@ -41,7 +43,10 @@ def seglst(transcript: Transcript, outputs: Outputs) -> str:
     people, recording = identifiers(transcript), identifier(transcript.recording)
     rows = []
     for segment in transcript.segments:
-        times = {"start_time": milliseconds(segment.span.start) / 1000, "end_time": milliseconds(segment.span.end) / 1000}
+        times = {
+            "start_time": milliseconds(segment.span.start) / 1000,
+            "end_time": milliseconds(segment.span.end) / 1000,
+        }
         row = {"session_id": recording, "speaker": people[segment.speaker], **times, "words": one_line(segment.text)}
         rows.append(json_escaped(json.dumps(row, ensure_ascii=False)))
     return "[\n" + ",\n".join(f"  {row}" for row in rows) + "\n]\n" if rows else "[]\n"

@@ -26,7 +26,9 @@ def subrip(transcript: Transcript, outputs: Outputs) -> str:
     shown = lingering(apart(cues(spoken(transcript), layout)), milliseconds(transcript.duration))
     times = [f"{stamp(cue.start, ',')} --> {stamp(cue.end, ',')}" for cue in shown]
     texts = [_text(cue, order, layout) for cue, order in zip(shown, _orders(shown), strict=True)]
-    return "\n".join(f"{number}\n{time}\n{text}" for number, (time, text) in enumerate(zip(times, texts, strict=True), 1))
+    return "\n".join(
+        f"{number}\n{time}\n{text}" for number, (time, text) in enumerate(zip(times, texts, strict=True), 1)
+    )
 
 
 def _orders(shown: Sequence[Cue]) -> Iterator[tuple[Speaker, ...]]:

@@ -15,13 +15,27 @@ from meetsplit.pipeline.settings import Outputs
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("speaker", "name", "seconds", "share", "turns", "words", "words_per_minute", "overlapped_seconds", "interruptions")
+COLUMNS = (
+    "speaker",
+    "name",
+    "seconds",
+    "share",
+    "turns",
+    "words",
+    "words_per_minute",
+    "overlapped_seconds",
+    "interruptions",
+)
 
 
 def csv(transcript: Transcript, outputs: Outputs) -> str:
     """The table of `talk_time` as CSV, without formulas (see `cell`); only the header where nobody spoke."""
     table = talk_time(transcript)
-    return str(table.assign(speaker=table["speaker"].map(cell), name=table["name"].map(cell)).to_csv(index=False, lineterminator="\n"))
+    return str(
+        table.assign(speaker=table["speaker"].map(cell), name=table["name"].map(cell)).to_csv(
+            index=False, lineterminator="\n"
+        )
+    )
 
 
 def talk_time(transcript: Transcript) -> pd.DataFrame:
@@ -50,7 +64,9 @@ def talk_time(transcript: Transcript) -> pd.DataFrame:
         overlapped = round(total(part for span in own for part in crop(during(crowded, span), span)), 3)
         # Whoever has begun before and is not over yet is somebody else: a person's own stretches lie apart.
         interruptions = sum(bisect_left(begun, span.start) > bisect_right(over, span.start) for span in own)
-        rows.append((one_line(speaker), name, round(seconds, 3), share, len(own), words, pace, overlapped, interruptions))
+        rows.append(
+            (one_line(speaker), name, round(seconds, 3), share, len(own), words, pace, overlapped, interruptions)
+        )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -44,7 +44,9 @@ def name(transcript: Transcript, speaker: Speaker) -> str:
 def people(transcript: Transcript) -> dict[Speaker, str]:
     """The `name` of every speaker."""
     given = dict(transcript.names)
-    return {speaker: one_line(given.get(speaker, speaker)) or one_line(speaker) or "?" for speaker in transcript.speakers}
+    return {
+        speaker: one_line(given.get(speaker, speaker)) or one_line(speaker) or "?" for speaker in transcript.speakers
+    }
 
 
 def width(text: str) -> int:

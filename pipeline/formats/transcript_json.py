@@ -20,7 +20,9 @@ def read_transcript(text: str, origin: str = "transcript.json") -> Transcript:
     """
     document = parse(text, origin)
     if not isinstance(document.value, dict) or ("schema" not in document and "segments" not in document):
-        raise SettingsError(f"{origin}: no transcript: a JSON object with 'segments' is needed, from meetsplit, WhisperX or whisper")
+        raise SettingsError(
+            f"{origin}: no transcript: a JSON object with 'segments' is needed, from meetsplit, WhisperX or whisper"
+        )
     if "schema" not in document:
         return foreign(document)
     if document["schema"].text() != SCHEMA:
@@ -34,7 +36,9 @@ def read_transcript(text: str, origin: str = "transcript.json") -> Transcript:
         turns=tuple(Turn(node.span(), node["speaker"].text()) for node in document["turns"].items()),
         made_by=_made_by(document["made_by"]),
         names=tuple(
-            (label, node) for label in document["speakers"].fields() if (node := document["speakers"][label].text_or_none()) is not None
+            (label, node)
+            for label in document["speakers"].fields()
+            if (node := document["speakers"][label].text_or_none()) is not None
         ),
     )
 
@@ -47,7 +51,9 @@ def _file_name(node: Node) -> str:
 
 
 def _segment(node: Node) -> Segment:
-    words = tuple(Word(word.span(), word["word"].text(), word.get("score").number_or_none()) for word in node["words"].items())
+    words = tuple(
+        Word(word.span(), word["word"].text(), word.get("score").number_or_none()) for word in node["words"].items()
+    )
     if not words:
         node.wrong("a segment has at least one word")
     if node["source"].text() not in get_args(Source):

@@ -27,9 +27,12 @@ def webvtt(transcript: Transcript, outputs: Outputs) -> str:
     alone = sorted((cue for found in each for cue in found), key=lambda cue: (cue.start, cue.end))
     shown = lingering(_untouched(alone), milliseconds(transcript.duration))
     blocks = [
-        (cue.start, 1, _cue(names[cue.words[0].speaker], cue, place, layout)) for cue, place in zip(shown, _places(shown), strict=True)
+        (cue.start, 1, _cue(names[cue.words[0].speaker], cue, place, layout))
+        for cue, place in zip(shown, _places(shown), strict=True)
     ]
-    blocks += [(milliseconds(segment.span.start), 0, _note(segment)) for segment in transcript.segments if segment.review]
+    blocks += [
+        (milliseconds(segment.span.start), 0, _note(segment)) for segment in transcript.segments if segment.review
+    ]
     return "\n".join(["WEBVTT\n", *(text for _, _, text in sorted(blocks, key=lambda block: block[:2]))])
 
 

@@ -45,7 +45,9 @@ def _segments(node: Node, language: str | None) -> list[Segment]:
         texts = _split(node["text"].text())
         timed = _timed(texts, [None] * len(texts), whole)
         scores, labels = [None] * len(texts), [speaker] * len(texts)
-    spoken = [(label, Word(span, text, score)) for label, (text, span), score in zip(labels, timed, scores, strict=True)]
+    spoken = [
+        (label, Word(span, text, score)) for label, (text, span), score in zip(labels, timed, scores, strict=True)
+    ]
     runs: list[tuple[Speaker, tuple[Word, ...]]] = []
     for label, run in itertools.groupby(spoken, key=lambda pair: pair[0]):
         runs.append((label, tuple(word for _, word in run)))

@@ -43,16 +43,22 @@ def fetch_named(name: str, settings: Settings, on_event: EventListener) -> Itera
     elif name.count("/") == 1:
         wanted = (Hub(name, gated=name.startswith("pyannote/")),)
     else:
-        raise SettingsError(f"models fetch {name}: {nearest(name, table)}, or a hub id like {registry.SEPFORMER.repo_id}")
+        raise SettingsError(
+            f"models fetch {name}: {nearest(name, table)}, or a hub id like {registry.SEPFORMER.repo_id}"
+        )
     cache = settings.cache_dir or weights.default_cache()
     failed: list[MeetsplitError] = []
     for source in wanted:
         try:
-            path = weights.fetch(source, stage="fetch", cache=cache, offline=settings.offline, token=settings.hf_token, on_event=on_event)
+            path = weights.fetch(
+                source, stage="fetch", cache=cache, offline=settings.offline, token=settings.hf_token, on_event=on_event
+            )
         except MissingWeights as error:
             failed.append(error)
             on_event(Notice(str(error), "fetch"))
             continue
         yield weights.describe(source), path
     if failed:
-        raise MissingWeights("fetch", f"{len(failed)} of {len(wanted)} models of {name!r} could not be fetched: {failed[0]}")
+        raise MissingWeights(
+            "fetch", f"{len(failed)} of {len(wanted)} models of {name!r} could not be fetched: {failed[0]}"
+        )

@@ -34,10 +34,31 @@ _KINDS = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
-_PLAIN = {"dict": dict, "list": list, "set": set, "tuple": tuple, "int": int, "long": int, "float": float, "str": str, "bool": bool}
+_PLAIN = {
+    "dict": dict,
+    "list": list,
+    "set": set,
+    "tuple": tuple,
+    "int": int,
+    "long": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+}
 
 
-_DAMAGE = (AttributeError, LookupError, MemoryError, OSError, OverflowError, RuntimeError, TypeError, ValueError, struct.error, zlib.error)
+_DAMAGE = (
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 """What the readers of pickles and archives raise about a damaged file."""
 
 

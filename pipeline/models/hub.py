@@ -48,7 +48,11 @@ def damaged_in_hub(source: Hub) -> list[Path]:
         return []
     links = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file()]
     needed = source.patterns or ("*",)
-    found = [path for path in links if any(fnmatch.fnmatch(path.relative_to(folder).as_posix(), pattern) for pattern in needed)]
+    found = [
+        path
+        for path in links
+        if any(fnmatch.fnmatch(path.relative_to(folder).as_posix(), pattern) for pattern in needed)
+    ]
     return [path for path in found if not checksums.intact_blob(path)]
 
 
@@ -82,7 +86,9 @@ def fetch_hub(source: Hub, *, stage: str, token: str | None, on_event: EventList
         )
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
-        raise MissingWeights(stage, f"{source.repo_id} could not be fetched from {_endpoint()}: {said}{_or(instead)}") from error
+        raise MissingWeights(
+            stage, f"{source.repo_id} could not be fetched from {_endpoint()}: {said}{_or(instead)}"
+        ) from error
     return Path(folder)
 
 
@@ -145,9 +151,13 @@ def whisper_models() -> dict[str, str]:
     """Name → address of openai-whisper's models, read from its source: importing it would load torch."""
     spec = importlib.util.find_spec("whisper")
     if spec is None or spec.origin is None:
-        raise MissingDependency("transcribe", "Whisper models need the Python package openai-whisper: pip install openai-whisper")
+        raise MissingDependency(
+            "transcribe", "Whisper models need the Python package openai-whisper: pip install openai-whisper"
+        )
     for node in ast.parse(Path(spec.origin).read_text("utf-8")).body:
-        if isinstance(node, ast.Assign) and any(isinstance(name, ast.Name) and name.id == "_MODELS" for name in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(name, ast.Name) and name.id == "_MODELS" for name in node.targets
+        ):
             return dict(ast.literal_eval(node.value))
     raise MissingDependency("transcribe", "this openai-whisper lists no models: pip install --upgrade openai-whisper")
 
@@ -184,9 +194,16 @@ def fetch_whisper(name: str, *, stage: str, on_event: EventListener) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with scratch(target.parent, ".fetching-") as folder:
             fresh = folder / target.name
-            found = _stream(address, fresh, lambda done, total: on_event(Progressed("fetch", done / 1e6, total / 1e6 if total else None)))
+            found = _stream(
+                address,
+                fresh,
+                lambda done, total: on_event(Progressed("fetch", done / 1e6, total / 1e6 if total else None)),
+            )
             if found != whisper_sha256(name):
-                raise MissingWeights(stage, f"openai-whisper {name}: the download is damaged (wrong checksum); nothing was kept, try again")
+                raise MissingWeights(
+                    stage,
+                    f"openai-whisper {name}: the download is damaged (wrong checksum); nothing was kept, try again",
+                )
             fresh.replace(target)
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or error
@@ -218,7 +235,9 @@ def _stream(address: str, target: Path, progress: Callable[[int, int], None]) ->
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects, but carries a token only as far as its own server: same scheme, same host, same port."""
 
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> urllib.request.Request | None:
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         if following is not None and _origin(newurl) != _origin(req.full_url):
             following.remove_header("Authorization")
@@ -235,7 +254,9 @@ def _origin(address: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _ask(address: str, timeout: float, headers: dict[str, str] | None = None, *, method: str = "GET") -> tuple[int, str] | None:
+def _ask(
+    address: str, timeout: float, headers: dict[str, str] | None = None, *, method: str = "GET"
+) -> tuple[int, str] | None:
     """Status and the hub's error code of one request; None without an answer in time, the look-up of the name included."""
     answers: list[tuple[int, str]] = []
 

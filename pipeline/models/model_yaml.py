@@ -52,7 +52,9 @@ def document(file: Path, stage: str) -> yaml.MappingNode:
         with file.open("rb") as stream:
             content = stream.read(LARGEST + 1)
         if len(content) > LARGEST:
-            raise StageError(stage, f"{file} has more than {LARGEST // 1024} kB, which no model's description needs: not opened")
+            raise StageError(
+                stage, f"{file} has more than {LARGEST // 1024} kB, which no model's description needs: not opened"
+            )
         text = content.decode("utf-8")
         _shallow(text, file, stage)
         top = yaml.compose(text, Loader=_Loader)

@@ -37,14 +37,24 @@ _HOME = "meetsplit.pipeline"
 BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
     {
         "diarizer": {
-            "pyannote": Backend(f"{_HOME}.diarizers.pyannote:PyannoteDiarizer", "pyannote.audio pipeline", ("pyannote.audio",)),
-            "embedded": Backend(f"{_HOME}.diarizers.embedded:EmbeddedDiarizer", "PyanNet + GE2E, no token", ("pyannote.audio",)),
+            "pyannote": Backend(
+                f"{_HOME}.diarizers.pyannote:PyannoteDiarizer", "pyannote.audio pipeline", ("pyannote.audio",)
+            ),
+            "embedded": Backend(
+                f"{_HOME}.diarizers.embedded:EmbeddedDiarizer", "PyanNet + GE2E, no token", ("pyannote.audio",)
+            ),
             "rttm": Backend(f"{_HOME}.diarizers.rttm:RttmDiarizer", "your own turns", on_device=False),
         },
         "separator": {
-            "sepformer": Backend(f"{_HOME}.separators.sepformer:SepformerSeparator", "SpeechBrain SepFormer", ("speechbrain",)),
-            "adapted": Backend(f"{_HOME}.separators.adapted:AdaptedSeparator", "dictionary and a network, both taught here"),
-            "dictionary": Backend(f"{_HOME}.separators.dictionary:DictionarySeparator", "voices learned from this recording"),
+            "sepformer": Backend(
+                f"{_HOME}.separators.sepformer:SepformerSeparator", "SpeechBrain SepFormer", ("speechbrain",)
+            ),
+            "adapted": Backend(
+                f"{_HOME}.separators.adapted:AdaptedSeparator", "dictionary and a network, both taught here"
+            ),
+            "dictionary": Backend(
+                f"{_HOME}.separators.dictionary:DictionarySeparator", "voices learned from this recording"
+            ),
             "none": Backend(f"{_HOME}.separators.passthrough:NoSeparator", "the mixture itself", on_device=False),
         },
         "embedder": {
@@ -165,7 +175,8 @@ def require_packages(stage: str, name: str) -> None:
     package = missing_package(backend)
     if package is not None:
         raise MissingDependency(
-            stage, f"--{stage} {name} needs the Python package {package!r}: {backend.install or 'pip install ' + package}"
+            stage,
+            f"--{stage} {name} needs the Python package {package!r}: {backend.install or 'pip install ' + package}",
         )
 
 

@@ -15,7 +15,9 @@ from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.models.weights import WeightSource
 from meetsplit.pipeline.settings import Settings
 
-VERBS = MappingProxyType({"diarizer": "diarize", "separator": "separate", "embedder": "match", "transcriber": "transcribe"})
+VERBS = MappingProxyType(
+    {"diarizer": "diarize", "separator": "separate", "embedder": "match", "transcriber": "transcribe"}
+)
 """The stages that have backends, in order, and what each does."""
 
 CHANNELS = "channels"
@@ -100,7 +102,9 @@ def check_backends(settings: Settings) -> tuple[SelectedBackend | UnavailableBac
     return tuple(found)
 
 
-def _verifier(chosen: Sequence[SelectedBackend], settings: Settings, on: str, on_event: EventListener) -> tuple[SelectedBackend, ...]:
+def _verifier(
+    chosen: Sequence[SelectedBackend], settings: Settings, on: str, on_event: EventListener
+) -> tuple[SelectedBackend, ...]:
     """An embedder to verify separated voices with, where nothing else needs one and the settings want it.
 
     A run can do without, so it is taken only if its weights are here; otherwise that is noticed.
@@ -112,13 +116,17 @@ def _verifier(chosen: Sequence[SelectedBackend], settings: Settings, on: str, on
         choice = _choose("embedder", dataclasses.replace(settings, offline=True), on, on_event)
     except MissingWeights:
         how = "`meetsplit models fetch embedded` brings what is missing"
-        on_event(Notice(f"separated voices are not verified: there is no voice encoder on this machine; {how}", "separate"))
+        on_event(
+            Notice(f"separated voices are not verified: there is no voice encoder on this machine; {how}", "separate")
+        )
         return ()
     return (dataclasses.replace(choice, why="verifies separated voices; weights are here", better=()),)
 
 
 def _asked(stage: str, settings: Settings) -> str:
-    return {"diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}.get(stage, "auto")
+    return {"diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}.get(
+        stage, "auto"
+    )
 
 
 def _check_names(settings: Settings, on: str) -> None:
@@ -133,7 +141,12 @@ def _check_names(settings: Settings, on: str) -> None:
 def _choose(stage: str, settings: Settings, on: str, on_event: EventListener, *, fetch: bool = True) -> SelectedBackend:
     if stage == "diarizer" and settings.channels == "split":
         return SelectedBackend(
-            stage, CHANNELS, MappingProxyType({}), MappingProxyType({}), "cpu", "one channel per person: nobody has to be found"
+            stage,
+            CHANNELS,
+            MappingProxyType({}),
+            MappingProxyType({}),
+            "cpu",
+            "one channel per person: nobody has to be found",
         )
     asked = _asked(stage, settings)
     if asked != "auto":
@@ -155,10 +168,14 @@ def _explained(choice: SelectedBackend, passed: list[UnavailableBackend]) -> Sel
     if not passed:
         return dataclasses.replace(choice, why=f"first choice; {choice.why}")
     instead = " and ".join(refusal.backend for refusal in passed)
-    return dataclasses.replace(choice, why=f"{instead} not to be had; {choice.why}", better=tuple(str(refusal.error) for refusal in passed))
+    return dataclasses.replace(
+        choice, why=f"{instead} not to be had; {choice.why}", better=tuple(str(refusal.error) for refusal in passed)
+    )
 
 
-def _take(stage: str, name: str, settings: Settings, on: str, on_event: EventListener, *, fetch: bool) -> SelectedBackend:
+def _take(
+    stage: str, name: str, settings: Settings, on: str, on_event: EventListener, *, fetch: bool
+) -> SelectedBackend:
     registry.require_packages(stage, name)
     cache = settings.cache_dir or weights.default_cache()
     found: dict[str, Path] = {}
@@ -168,12 +185,19 @@ def _take(stage: str, name: str, settings: Settings, on: str, on_event: EventLis
         path = weights.locate(source, cache=cache)
         if path is None:
             if not fetch:
-                weights.check(source, stage=VERBS[stage], offline=settings.offline, token=settings.hf_token, cache=cache)
+                weights.check(
+                    source, stage=VERBS[stage], offline=settings.offline, token=settings.hf_token, cache=cache
+                )
                 damaged = damaged or weights.damage(source, cache=cache) is not None
                 fetched = True
                 continue
             path = weights.fetch(
-                source, stage=VERBS[stage], cache=cache, offline=settings.offline, token=settings.hf_token, on_event=on_event
+                source,
+                stage=VERBS[stage],
+                cache=cache,
+                offline=settings.offline,
+                token=settings.hf_token,
+                on_event=on_event,
             )
             fetched = True
         found[role] = path

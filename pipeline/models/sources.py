@@ -98,7 +98,10 @@ EMBEDDED_ENCODER = Wheel(
 )
 """What a voice looks like as 256 numbers."""
 
-REFINER = Bundled("pipeline/separators/weights/refiner.safetensors", "a5be850c516ee71b8b7f7abb7745c52ab52efdef0581bec1fdf64acd5c8fd134")
+REFINER = Bundled(
+    "pipeline/separators/weights/refiner.safetensors",
+    "a5be850c516ee71b8b7f7abb7745c52ab52efdef0581bec1fdf64acd5c8fd134",
+)
 """What `adapted` starts from; its card, which says the same checksum, lies beside it."""
 
 COMMUNITY = Hub(

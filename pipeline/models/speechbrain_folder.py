@@ -23,7 +23,17 @@ import torch
 import yaml
 
 from meetsplit.pipeline.errors import MissingWeights, StageError
-from meetsplit.pipeline.models.model_yaml import TRUST, Node, custom_tag, document, entries, is_number, is_word, refuse, scalar
+from meetsplit.pipeline.models.model_yaml import (
+    TRUST,
+    Node,
+    custom_tag,
+    document,
+    entries,
+    is_number,
+    is_word,
+    refuse,
+    scalar,
+)
 
 Kind: TypeAlias = Literal["number", "flag", "word", "numbers", "part", "activation"]
 
@@ -87,18 +97,28 @@ PARTS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
             word="filter_shape",
         ),
         "speechbrain.processing.features.InputNormalization": _arguments(
-            number="avg_factor length_dim update_until_epoch epsilon", flag="mean_norm std_norm avoid_padding_norm", word="norm_type"
+            number="avg_factor length_dim update_until_epoch epsilon",
+            flag="mean_norm std_norm avoid_padding_norm",
+            word="norm_type",
         ),
     }
 )
 """What may be built, and with which arguments."""
 
-ACTIVATIONS = frozenset({"torch.nn.ReLU", "torch.nn.LeakyReLU", "torch.nn.GELU", "torch.nn.PReLU", "torch.nn.Tanh", "torch.nn.Sigmoid"})
+ACTIVATIONS = frozenset(
+    {"torch.nn.ReLU", "torch.nn.LeakyReLU", "torch.nn.GELU", "torch.nn.PReLU", "torch.nn.Tanh", "torch.nn.Sigmoid"}
+)
 """Classes that an argument may name."""
 
 PRETRAINER = "speechbrain.utils.parameter_transfer.Pretrainer"
 SEEDS = frozenset(
-    {"torch.manual_seed", "torch.cuda.manual_seed_all", "numpy.random.seed", "random.seed", "speechbrain.utils.seed_everything"}
+    {
+        "torch.manual_seed",
+        "torch.cuda.manual_seed_all",
+        "numpy.random.seed",
+        "random.seed",
+        "speechbrain.utils.seed_everything",
+    }
 )
 """Calls that may stand in a file; they are not made."""
 
@@ -170,7 +190,9 @@ def open_folder(stage: str, folder: Path, modules: Sequence[str], numbers: Seque
         if name in places:
             _fill(stage, module, folder / places[name])
         elif any(True for _ in module.parameters()):
-            raise StageError(stage, f"{file} does not say where the weights of {name} are: its pretrainer has no such loadable")
+            raise StageError(
+                stage, f"{file} does not say where the weights of {name} are: its pretrainer has no such loadable"
+            )
     return Opened(found, {name: value for name in numbers if (value := reader.number(name)) is not None})
 
 
@@ -203,7 +225,9 @@ def described(stage: str, folder: Path) -> Path:
     """The folder's ``hyperparams.yaml``. Raises `MissingWeights` where there is none."""
     file = folder / "hyperparams.yaml"
     if not file.is_file():
-        raise MissingWeights(stage, f"{folder} is no SpeechBrain model: it has no hyperparams.yaml; fetch the whole hub folder")
+        raise MissingWeights(
+            stage, f"{folder} is no SpeechBrain model: it has no hyperparams.yaml; fetch the whole hub folder"
+        )
     return file
 
 
@@ -218,7 +242,9 @@ def _fill(stage: str, module: Any, path: Path) -> None:
             warnings.simplefilter("ignore")  # torch's advice about old pickles is no use to anyone here
             state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
-        raise StageError(stage, f"{path} is no file of weights, or asks for code beside them: not opened; {TRUST}") from error
+        raise StageError(
+            stage, f"{path} is no file of weights, or asks for code beside them: not opened; {TRUST}"
+        ) from error
     if not isinstance(state, dict):
         raise StageError(stage, f"{path} holds a {type(state).__name__}, not weights by name")
     if hasattr(module, "_load_statistics_dict"):
@@ -227,7 +253,10 @@ def _fill(stage: str, module: Any, path: Path) -> None:
     lacking = module.load_state_dict(hook_on_loading_state_dict_checkpoint(state), strict=False).missing_keys
     needed = sorted(set(lacking) & {name for name, _ in module.named_parameters()})
     if needed:
-        raise StageError(stage, f"{path} lacks {len(needed)} of the network's weights, {needed[0]} for one: it belongs to another network")
+        raise StageError(
+            stage,
+            f"{path} lacks {len(needed)} of the network's weights, {needed[0]} for one: it belongs to another network",
+        )
 
 
 class _Reader:
@@ -246,7 +275,9 @@ class _Reader:
         """The node behind ``modules: name:``."""
         modules = self._mapping("modules")
         if name not in modules:
-            raise StageError(self._stage, f"{self._file} has no {name} under modules: this is a model for something else")
+            raise StageError(
+                self._stage, f"{self._file} has no {name} under modules: this is a model for something else"
+            )
         return self._resolved(modules[name])
 
     def number(self, name: str) -> int | float | None:
@@ -332,7 +363,9 @@ class _Reader:
 
     def _named(self, node: Node, name: str) -> Node:
         if name not in self._top:
-            refuse(self._stage, self._file, node, f"a reference to {name[:60]!r}, which the file does not have at its top")
+            refuse(
+                self._stage, self._file, node, f"a reference to {name[:60]!r}, which the file does not have at its top"
+            )
         return self._top[name]
 
     def _value(self, node: Node) -> Any:
@@ -388,7 +421,12 @@ class _Reader:
             return _imported(behind.tag.removeprefix("!name:"))
         value = self._value(node)
         if value is not None and not self._fits(value, kind):
-            refuse(self._stage, self._file, node, f"{name} of {part} is no {'list of numbers' if kind == 'numbers' else kind} that fits")
+            refuse(
+                self._stage,
+                self._file,
+                node,
+                f"{name} of {part} is no {'list of numbers' if kind == 'numbers' else kind} that fits",
+            )
         return value
 
     @staticmethod
@@ -401,7 +439,9 @@ class _Reader:
             case "word":
                 return is_word(value)
             case "numbers":
-                return isinstance(value, list) and len(value) <= LONGEST and all(v is None or is_number(v) for v in value)
+                return (
+                    isinstance(value, list) and len(value) <= LONGEST and all(v is None or is_number(v) for v in value)
+                )
         return False
 
 

@@ -128,7 +128,9 @@ def require_whole(source: WeightSource, *, stage: str, cache: Path) -> None:
         raise MissingWeights(stage, f"{describe(source)} is damaged on this machine ({wrong}); {_again(source)}")
 
 
-def fetch(source: WeightSource, *, stage: str, cache: Path, offline: bool, token: str | None, on_event: EventListener) -> Path:
+def fetch(
+    source: WeightSource, *, stage: str, cache: Path, offline: bool, token: str | None, on_event: EventListener
+) -> Path:
     """The model's file or folder, fetched now if it is not here.
 
     ``stage`` is who needs it (``diarize``, ``separate``, ``transcribe``). Raises `MissingWeights`: what is missing, why, and
@@ -140,7 +142,11 @@ def fetch(source: WeightSource, *, stage: str, cache: Path, offline: bool, token
     if isinstance(source, Bundled | Local):
         raise MissingWeights(stage, _absent(source, wrong))
     _forbid(source, stage, offline, wrong)
-    on_event(Notice(f"fetching {describe(source)}" if wrong is None else f"fetching {describe(source)} again: {wrong}", stage))
+    on_event(
+        Notice(
+            f"fetching {describe(source)}" if wrong is None else f"fetching {describe(source)} again: {wrong}", stage
+        )
+    )
     on_event(Started("fetch", None, "MB"))
     began = time.monotonic()
     match source:
@@ -154,7 +160,15 @@ def fetch(source: WeightSource, *, stage: str, cache: Path, offline: bool, token
     return path
 
 
-def check(source: WeightSource, *, stage: str, offline: bool, token: str | None, timeout: float = 5.0, cache: Path | None = None) -> None:
+def check(
+    source: WeightSource,
+    *,
+    stage: str,
+    offline: bool,
+    token: str | None,
+    timeout: float = 5.0,
+    cache: Path | None = None,
+) -> None:
     """Raise what `fetch` would raise before its download: for a look at everything that is needed before any work.
 
     Only for a source that `locate` does not find.
@@ -173,7 +187,10 @@ def check(source: WeightSource, *, stage: str, offline: bool, token: str | None,
             _forbid(source, stage, offline, wrong)
             if not reachable(source, timeout=timeout):
                 place = "pip's package index" if isinstance(source, Wheel) else "openai-whisper's server"
-                raise MissingWeights(stage, f"{describe(source)} {_state(wrong)} and {place} does not offer it now; {_once(source, stage)}")
+                raise MissingWeights(
+                    stage,
+                    f"{describe(source)} {_state(wrong)} and {place} does not offer it now; {_once(source, stage)}",
+                )
 
 
 def reachable(source: WeightSource, *, offline: bool = False, token: str | None = None, timeout: float = 3.0) -> bool:
@@ -243,7 +260,9 @@ def _absent(source: Bundled | Local, wrong: str | None) -> str:
 
 def _forbid(source: Hub | Wheel | WhisperFile, stage: str, offline: bool, wrong: str | None) -> None:
     if offline:
-        raise MissingWeights(stage, f"{describe(source)} {_state(wrong)} and --offline forbids to fetch it; {_once(source, stage)}")
+        raise MissingWeights(
+            stage, f"{describe(source)} {_state(wrong)} and --offline forbids to fetch it; {_once(source, stage)}"
+        )
 
 
 def _once(source: Hub | Wheel | WhisperFile, stage: str) -> str:

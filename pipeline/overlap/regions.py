@@ -112,16 +112,22 @@ def plan(turns: Sequence[Turn], within: Span, *, cutting: RegionOptions, quiet: 
         for number, parts in enumerate(groups):
             free = Span(
                 middle(Span(groups[number - 1][-1][-1].end, parts[0][0].start)) if number else within.start,
-                middle(Span(parts[-1][-1].end, groups[number + 1][0][0].start)) if number + 1 < len(groups) else within.end,
+                middle(Span(parts[-1][-1].end, groups[number + 1][0][0].start))
+                if number + 1 < len(groups)
+                else within.end,
             )
             for part in parts:
                 span = _padded(part, everybody, own, free, cutting)
                 first, last = edges.get((speaker, part[0].start), span), edges.get((speaker, part[-1].end), span)
                 clips.append(Clip(Span(min(span.start, first.start), max(span.end, last.end)), speaker, part))
-    return Plan(tuple(sorted(clips, key=lambda clip: (clip.span.start, clip.speaker))), _regions(turns, within, cutting, edges))
+    return Plan(
+        tuple(sorted(clips, key=lambda clip: (clip.span.start, clip.speaker))), _regions(turns, within, cutting, edges)
+    )
 
 
-def _reached(activity: Sequence[tuple[Span, tuple[Speaker, ...]]], cutting: RegionOptions) -> dict[tuple[Speaker, float], Span]:
+def _reached(
+    activity: Sequence[tuple[Span, tuple[Speaker, ...]]], cutting: RegionOptions
+) -> dict[tuple[Speaker, float], Span]:
     """For edges of turns inside one other person's turn: how far the voice is wanted beyond, by speaker and moment of the edge.
 
     At most half of the time until the next change, so that nothing is wanted twice.
@@ -133,7 +139,11 @@ def _reached(activity: Sequence[tuple[Span, tuple[Speaker, ...]]], cutting: Regi
         edge = after[0].start
         (alone, one), (_, several) = (before, after) if len(before[1]) == 1 else (after, before)
         half = middle(alone)
-        span = Span(max(edge - cutting.reach, half), edge) if alone is before[0] else Span(edge, min(edge + cutting.reach, half))
+        span = (
+            Span(max(edge - cutting.reach, half), edge)
+            if alone is before[0]
+            else Span(edge, min(edge + cutting.reach, half))
+        )
         if span.duration > 0 and set(one) < set(several):
             found |= {(speaker, edge): span for speaker in several if speaker not in one}
     return found
@@ -144,7 +154,11 @@ def _joined(own: Sequence[Span], everybody: Sequence[Span], gap: float) -> list[
     groups: list[list[Span]] = []
     for span in own:
         last = groups[-1][-1] if groups else None
-        if last is not None and span.start - last.end <= gap and not timeline.during(everybody, Span(last.end, span.start)):
+        if (
+            last is not None
+            and span.start - last.end <= gap
+            and not timeline.during(everybody, Span(last.end, span.start))
+        ):
             groups[-1].append(span)
         else:
             groups.append([span])
@@ -163,7 +177,9 @@ def _capped(group: tuple[Span, ...], longest: float, quiet: Quiet) -> list[tuple
         start = head.start
         reach = Span(start + longest / 2, min(start + longest, max(end - 1.0, start + longest / 2)))
         near = (head, *group[first + 1 : bisect_right(group, reach.end, lo=first + 1, key=lambda span: span.start)])
-        pauses = [Span(a.end, b.start) for a, b in itertools.pairwise(near) if reach.start <= a.end and b.start <= reach.end]
+        pauses = [
+            Span(a.end, b.start) for a, b in itertools.pairwise(near) if reach.start <= a.end and b.start <= reach.end
+        ]
         if pauses:
             cut = max(pauses, key=lambda pause: (pause.duration, pause.start)).start
         else:
@@ -176,7 +192,9 @@ def _capped(group: tuple[Span, ...], longest: float, quiet: Quiet) -> list[tuple
     return [*parts, (head, *group[first + 1 :])]
 
 
-def _padded(part: tuple[Span, ...], everybody: Sequence[Span], own: Sequence[Span], free: Span, cutting: RegionOptions) -> Span:
+def _padded(
+    part: tuple[Span, ...], everybody: Sequence[Span], own: Sequence[Span], free: Span, cutting: RegionOptions
+) -> Span:
     """The part with its padding: inside ``free`` and never into where only others speak."""
     start, end = part[0].start, part[-1].end
     padding = max(cutting.padding, (cutting.shortest - (end - start)) / 2)
@@ -199,18 +217,24 @@ def _regions(
     if cutting.separate == "off":
         return ()
     everywhere = cutting.separate == "everywhere"
-    wanted = _neighbours(turns) if everywhere else [(*p, p[1] if len(p[1]) > 1 else ()) for p in timeline.activity(turns)]
+    wanted = (
+        _neighbours(turns) if everywhere else [(*p, p[1] if len(p[1]) > 1 else ()) for p in timeline.activity(turns)]
+    )
     runs: list[tuple[tuple[Speaker, ...], list[Piece]]] = []
     interrupted = False
     for span, active, company in wanted:
         if not company:
             interrupted = interrupted or not runs or not set(active) <= set(runs[-1][0])
-        elif runs and not interrupted and runs[-1][0] == company and span.start - runs[-1][1][-1][0].end <= cutting.near:
+        elif (
+            runs and not interrupted and runs[-1][0] == company and span.start - runs[-1][1][-1][0].end <= cutting.near
+        ):
             runs[-1][1].append((span, active))
         else:
             runs.append((company, [(span, active)]))
             interrupted = False
-    return tuple(region for speakers, pieces in runs for region in _windows(speakers, _reaching(pieces, edges), within, cutting))
+    return tuple(
+        region for speakers, pieces in runs for region in _windows(speakers, _reaching(pieces, edges), within, cutting)
+    )
 
 
 def _reaching(pieces: Sequence[Piece], edges: Mapping[tuple[Speaker, float], Span]) -> list[Piece]:
@@ -235,8 +259,14 @@ def _neighbours(turns: Sequence[Turn]) -> list[tuple[Span, tuple[Speaker, ...], 
         if len(active) == 1:
             earlier = pieces[before[number]] if before[number] >= 0 else None
             later = pieces[after[number]] if after[number] < len(pieces) else None
-            near = [(later[0].start - span.end, speaker) for speaker in later[1] if speaker not in active] if later else []
-            near += [(span.start - earlier[0].end, speaker) for speaker in earlier[1] if speaker not in active] if earlier else []
+            near = (
+                [(later[0].start - span.end, speaker) for speaker in later[1] if speaker not in active] if later else []
+            )
+            near += (
+                [(span.start - earlier[0].end, speaker) for speaker in earlier[1] if speaker not in active]
+                if earlier
+                else []
+            )
             company = tuple(sorted((*active, min(near)[1]))) if near else ()
         found.append((span, active, company))
     return found
@@ -254,7 +284,9 @@ def _others(active: Sequence[tuple[Speaker, ...]]) -> tuple[list[int], list[int]
     return before, after
 
 
-def _windows(speakers: tuple[Speaker, ...], pieces: Sequence[Piece], within: Span, cutting: RegionOptions) -> list[Region]:
+def _windows(
+    speakers: tuple[Speaker, ...], pieces: Sequence[Piece], within: Span, cutting: RegionOptions
+) -> list[Region]:
     """The run as one region, or as several of equal length where it is longer than the window."""
     start, end = pieces[0][0].start, pieces[-1][0].end
     count = math.ceil((end - start) / cutting.window)

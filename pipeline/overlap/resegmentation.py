@@ -80,7 +80,11 @@ def resegment(recording: Audio, turns: Sequence[Turn], listener: SpeakerActivity
     clean = {speaker: clean_speech(recording, turns, speaker, KNOWN_AT_MOST) for speaker in speech}
     enrollment = {speaker: tuple(resample(clip, listener.rate) for clip in clips) for speaker, clips in clean.items()}
     doubted = _doubted(pieces)
-    steps = [_Step(span, {people: 0.0}) for piece, people in pieces for span in timeline.gaps(timeline.during(doubted, piece), piece)]
+    steps = [
+        _Step(span, {people: 0.0})
+        for piece, people in pieces
+        for span in timeline.gaps(timeline.during(doubted, piece), piece)
+    ]
     for window in doubted:
         first = bisect_right(pieces, window.start, key=lambda piece: piece[0].end)
         near = pieces[first : bisect_left(pieces, window.end, lo=first, key=lambda piece: piece[0].start)]
@@ -88,7 +92,10 @@ def resegment(recording: Audio, turns: Sequence[Turn], listener: SpeakerActivity
         steps += _listened(recording, inside, speech, enrollment, listener)
     steps.sort(key=lambda step: step.span)
     heard = [
-        Turn(step.span, speaker) for run in _runs(steps) for step, people in zip(run, _likeliest(run), strict=True) for speaker in people
+        Turn(step.span, speaker)
+        for run in _runs(steps)
+        for step, people in zip(run, _likeliest(run), strict=True)
+        for speaker in people
     ]
     return tuple(sorted(Turn(span, speaker) for speaker, own in timeline.by_speaker(heard).items() for span in own))
 
@@ -108,7 +115,11 @@ def _cut(span: Span, longest: float) -> list[Span]:
 
 
 def _listened(
-    recording: Audio, pieces: Sequence[Piece], speech: Mapping[Speaker, Sequence[Span]], enrollment: Enrollment, listener: SpeakerActivity
+    recording: Audio,
+    pieces: Sequence[Piece],
+    speech: Mapping[Speaker, Sequence[Span]],
+    enrollment: Enrollment,
+    listener: SpeakerActivity,
 ) -> list[_Step]:
     """The steps of one window, from what the listener makes of it."""
     believed = [_Step(span, {people: 0.0}) for span, people in pieces]
@@ -122,7 +133,9 @@ def _listened(
     if not named or len(named) + len(others) < 2:
         return believed
     try:
-        likelihoods = listener.estimate(mixture, {speaker: enrollment[speaker] for speaker in (*sorted(named), *others)}, BLOCK)
+        likelihoods = listener.estimate(
+            mixture, {speaker: enrollment[speaker] for speaker in (*sorted(named), *others)}, BLOCK
+        )
     except Unseparated:  # somebody's clean speech is silence: nothing is known, and the diarizer is believed
         return believed
     return [

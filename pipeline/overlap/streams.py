@@ -51,10 +51,16 @@ def isolate(
     mixture itself or numbers that are none, the recording is played and the patch says so. Raises `BrokenPromise` for
     voices that are missing or of another span or rate.
     """
-    how = cutting if separator is not None else RegionOptions("off", cutting.join, cutting.longest, cutting.shortest, cutting.padding)
+    how = (
+        cutting
+        if separator is not None
+        else RegionOptions("off", cutting.join, cutting.longest, cutting.shortest, cutting.padding)
+    )
     planned = plan(turns, recording.span, cutting=how, quiet=lambda span: quietest(recording, span))
     clean = partial(clean_speech, recording, turns, guard=max(how.reach, LEAST_GUARD))
-    open_cache = _Bench(_Given(recording, timeline.by_speaker(turns), clean), planned, separator, gates=gates, on_event=on_event)
+    open_cache = _Bench(
+        _Given(recording, timeline.by_speaker(turns), clean), planned, separator, gates=gates, on_event=on_event
+    )
     for clip in planned.clips:
         if len(recording.crop(clip.span).samples):  # a turn shorter than a sample has no sound
             yield open_cache.stream(clip)
@@ -90,7 +96,13 @@ class _Bench:
     """Where regions are taken apart: keeps the voices that stretches still to come may need, and no others."""
 
     def __init__(
-        self, given: _Given, planned: Plan, separator: Separator | None, *, gates: VerificationOptions, on_event: EventListener
+        self,
+        given: _Given,
+        planned: Plan,
+        separator: Separator | None,
+        *,
+        gates: VerificationOptions,
+        on_event: EventListener,
     ) -> None:
         self._recording, self._speech, self._own_speech = given.recording, given.speech, given.clean
         self._separator = separator
@@ -120,7 +132,11 @@ class _Bench:
                 inside = bool(timeline.during(self._speech[clip.speaker], span))
                 if not inside:
                     verdict = self._beyond(verdict, region)
-                patches.append(OverlapResult(span, active if inside else region.speakers, verdict.source, verdict.margin, verdict.review))
+                patches.append(
+                    OverlapResult(
+                        span, active if inside else region.speakers, verdict.source, verdict.margin, verdict.review
+                    )
+                )
                 if verdict.audio is not None:
                     inserts.append(Insert(span, verdict.audio, span.start == piece.start, span.end == piece.end))
         return Stream(clip.speaker, crossfade(base, inserts), clip.turns, tuple(patches))
@@ -151,7 +167,8 @@ class _Bench:
             for region in self._regions:
                 overlap_seconds[region.speakers] = overlap_seconds.get(region.speakers, 0.0) + region.span.duration
             enrollment = {
-                speaker: self._clean(speaker, separator.rate) for speaker in sorted({one for group in overlap_seconds for one in group})
+                speaker: self._clean(speaker, separator.rate)
+                for speaker in sorted({one for group in overlap_seconds for one in group})
             }
             with blame("separate", "learning the voices of this recording"):
                 self._separator = as_separator(separator.adapt(overlap_seconds, enrollment, self._on_event))
@@ -189,7 +206,8 @@ def _keep_promises(voices: Mapping[Speaker, Voice], mixture: Audio, speakers: Se
     missing = [speaker for speaker in speakers if speaker not in voices]
     if missing:
         raise BrokenPromise(
-            "separate", f"separating {where}: no voice came back for {', '.join(missing)}; report this to the separator's maker"
+            "separate",
+            f"separating {where}: no voice came back for {', '.join(missing)}; report this to the separator's maker",
         )
     for speaker in speakers:
         audio = voices[speaker].audio
@@ -214,6 +232,7 @@ def _fitted(samples: Samples, length: int) -> Samples:
     """The samples at exactly ``length``, cut or continued with silence by the rounding of sample rates."""
     if abs(len(samples) - length) > ROUNDING:
         raise BrokenPromise(
-            "separate", f"a voice changed its length from {length} to {len(samples)} samples on the way back to the recording's rate"
+            "separate",
+            f"a voice changed its length from {length} to {len(samples)} samples on the way back to the recording's rate",
         )
     return np.pad(samples[:length], (0, max(length - len(samples), 0)))

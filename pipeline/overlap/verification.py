@@ -102,17 +102,26 @@ def decide(
         voice, wanted = voices[speaker].audio, _together(region, speaker)
         margin = margins[speaker]
         if not np.isfinite(voice.samples).all():
-            on_event(Notice(f"a voice at {mixture.start:.2f} s came back with samples that are no numbers: recording kept", "separate"))
+            on_event(
+                Notice(
+                    f"a voice at {mixture.start:.2f} s came back with samples that are no numbers: recording kept",
+                    "separate",
+                )
+            )
             verdicts[speaker] = VoiceDecision(None, margin, (UNRESOLVED,))
         elif _untouched(voice, mixture, wanted) or (_sounds(mixture, wanted) and not _sounds(voice, wanted)):
             verdicts[speaker] = VoiceDecision(None, margin, (UNRESOLVED,))
         elif gates.leakage and wanted and is_leakage(levels(voice, mixture, wanted, enrollment[speaker]), margin):
             verdicts[speaker] = VoiceDecision(voice.replaced(np.zeros_like(voice.samples)), margin, (LEAK,), "silent")
         elif speaker not in verified and _below(margin, gates.threshold):
-            verdicts[speaker] = VoiceDecision(None, margin, (UNRESOLVED if margin is not None and math.isnan(margin) else DOUBTED,))
+            verdicts[speaker] = VoiceDecision(
+                None, margin, (UNRESOLVED if margin is not None and math.isnan(margin) else DOUBTED,)
+            )
         else:
             played = mute_leakage(voice, mixture, enrollment[speaker]) if gates.leakage else voice
-            doubts = ((DOUBTED,) if _below(margin, gates.threshold) else ()) + ((CROWD,) if len(region.speakers) > 2 else ())
+            doubts = ((DOUBTED,) if _below(margin, gates.threshold) else ()) + (
+                (CROWD,) if len(region.speakers) > 2 else ()
+            )
             verdicts[speaker] = VoiceDecision(played, margin, doubts, "separated")
     return _settled(verdicts)
 
@@ -127,7 +136,9 @@ def levels(voice: Audio, mixture: Audio, wanted: Sequence[Piece], clean: Sequenc
     """How loud the voice is where it is wanted; -inf where it is silent, 0 where there is nothing to be heard at all."""
     own = _power([voice.crop(span) for span, _ in wanted])
     usual = _power(clean)
-    return Levels(_decibel(own, _power([mixture.crop(span) for span, _ in wanted])), _decibel(own, usual) if usual else None)
+    return Levels(
+        _decibel(own, _power([mixture.crop(span) for span, _ in wanted])), _decibel(own, usual) if usual else None
+    )
 
 
 def is_leakage(found: Levels, margin: float | None) -> bool:
@@ -174,7 +185,9 @@ def _settled(verdicts: dict[Speaker, VoiceDecision]) -> dict[Speaker, VoiceDecis
         return {speaker: VoiceDecision(None, verdict.margin, (UNRESOLVED,)) for speaker, verdict in verdicts.items()}
     alone = len(left) == 1
     marked = {
-        speaker: VoiceDecision(None if alone else verdict.audio, verdict.margin, (LEAK,), "mixture" if alone else verdict.source)
+        speaker: VoiceDecision(
+            None if alone else verdict.audio, verdict.margin, (LEAK,), "mixture" if alone else verdict.source
+        )
         for speaker, verdict in verdicts.items()
         if speaker in left
     }
@@ -182,7 +195,10 @@ def _settled(verdicts: dict[Speaker, VoiceDecision]) -> dict[Speaker, VoiceDecis
 
 
 def _verified(
-    voices: Mapping[Speaker, Voice], region: Region, enrollment: Mapping[Speaker, Sequence[Audio]], gates: VerificationOptions
+    voices: Mapping[Speaker, Voice],
+    region: Region,
+    enrollment: Mapping[Speaker, Sequence[Audio]],
+    gates: VerificationOptions,
 ) -> Mapping[Speaker, float | None]:
     """Margins of the voices that the separator named without one, where they are long enough to tell."""
     if gates.verifier is None:

@@ -34,7 +34,9 @@ def seconds_of_sound(recording: Path) -> float:
     return min(declared, LONGEST_RECORDING, size * 8 / LEAST_BITRATE)
 
 
-def check_disks(recording: Path | MultiFileRecording, settings: Settings, outputs: Outputs, open_cache: Path, *, elsewhere: str) -> None:
+def check_disks(
+    recording: Path | MultiFileRecording, settings: Settings, outputs: Outputs, open_cache: Path, *, elsewhere: str
+) -> None:
     """See that the tracks of ``recording`` fit on the disk of ``open_cache`` and the results on that of ``outputs.folder``.
 
     A track is as long as the recording; without a number of speakers from the settings, two people are assumed.

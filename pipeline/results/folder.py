@@ -35,7 +35,17 @@ from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError, SettingsError
 from meetsplit.pipeline.files.locks import locked, try_lock
 from meetsplit.pipeline.results.ownership import Owner, Wish
-from meetsplit.pipeline.results.stems import FAILED, TRACK, alternatives, claimed, fitted, folded, kinds, name_max, safe_stem
+from meetsplit.pipeline.results.stems import (
+    FAILED,
+    TRACK,
+    alternatives,
+    claimed,
+    fitted,
+    folded,
+    kinds,
+    name_max,
+    safe_stem,
+)
 
 HIDDEN = ".meetsplit"
 """The folder of manifests and staging within a results folder."""
@@ -149,8 +159,12 @@ class ResultsFolder:
         """The manifest of the set with that stem; None where there is none."""
         try:
             row = json.loads((self._hidden / f"{stem}.json").read_text("utf-8"))
-            listed = {str(name): tuple(map(str, sums)) for name, sums in row["files"].items() if _belongs(str(name), stem)}
-            return Manifest(Owner(str(row["recording"]), str(row["content"])), str(row["name"]), listed, row.get("staging"))
+            listed = {
+                str(name): tuple(map(str, sums)) for name, sums in row["files"].items() if _belongs(str(name), stem)
+            }
+            return Manifest(
+                Owner(str(row["recording"]), str(row["content"])), str(row["name"]), listed, row.get("staging")
+            )
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -167,7 +181,9 @@ class ResultsFolder:
                     return None
                 except FileExistsError as error:  # a file that appeared since the conflict was looked for
                     if not all(file.is_file() for file in new.values()):
-                        raise OutputError(f"{error.filename2 or error.filename}: appeared while results were written; try again") from error
+                        raise OutputError(
+                            f"{error.filename2 or error.filename}: appeared while results were written; try again"
+                        ) from error
             self._forget(place.stem, staging.name)
             other = self._choose(wish)
             self._hold(wish, other.stem, staging.name)
@@ -178,7 +194,11 @@ class ResultsFolder:
         before = self.manifest(stem) or Manifest(None)
         own = before.owner is not None and wish.owner.is_same(before.owner)
         tracks = any("/" in name for name in new)
-        obsolete = [name for name in before.known if name not in new and (not own or (tracks and "/" in name) or name == f"{stem}{FAILED}")]
+        obsolete = [
+            name
+            for name in before.known
+            if name not in new and (not own or (tracks and "/" in name) or name == f"{stem}{FAILED}")
+        ]
         sums = {name: (files.sha256(file),) for name, file in new.items()}
         passing = {name: (*found, _EMPTY) for name, found in sums.items()}
         both = {name: (*before.known.get(name, ()), *passing.get(name, ())) for name in {**before.known, **sums}}
@@ -191,7 +211,11 @@ class ResultsFolder:
             raise
         self._end(stem, {name: before.known[name] for name in obsolete})
         gone = {*new, *obsolete}
-        kept = {name: known for name, known in before.known.items() if name not in gone and os.path.lexists(self.folder / name)}
+        kept = {
+            name: known
+            for name, known in before.known.items()
+            if name not in gone and os.path.lexists(self.folder / name)
+        }
         self._write(stem, Manifest(wish.owner, wish.base, {**kept, **sums}))
 
     def _end(self, stem: str, obsolete: Mapping[str, tuple[str, ...]]) -> None:
@@ -257,7 +281,9 @@ class ResultsFolder:
             if wish.owner.recording == before.owner.recording and self._has_results(stem, before):
                 return  # to be replaced, once the new results are there
         same_path = before is not None and before.owner is not None and before.owner.recording == wish.owner.recording
-        self._write(stem, Manifest(wish.owner, wish.base, before.known if before is not None and same_path else {}, staging))
+        self._write(
+            stem, Manifest(wish.owner, wish.base, before.known if before is not None and same_path else {}, staging)
+        )
 
     def _release(self, made: Reservation) -> None:
         with suppress(OutputError), self._alone():  # what is left of a dead process's reservation keeps nobody away
@@ -279,7 +305,9 @@ class ResultsFolder:
 
         def place(stem: str) -> Place:
             apart = at_base is not None and at_base.kind != "file"
-            why = note if stem == base else at_base.why if at_base is not None else "earlier results of it have that name"
+            why = (
+                note if stem == base else at_base.why if at_base is not None else "earlier results of it have that name"
+            )
             return Place(stem, stem if apart and stem != base else wish.base, why)
 
         if not wish.overwrite:
@@ -290,8 +318,12 @@ class ResultsFolder:
         if at_first is None:
             return place(first)
         told = at_first.kind == "recording" and folded(Path(at_first.other).suffix) != folded(wish.extension)
-        others = alternatives(wish.base, wish.extension if told else "", wish.parent if at_first.kind == "recording" else "")
-        return place(next(stem for stem in (fitted(other, limit) for other in others) if self._conflict(stem, wish) is None))
+        others = alternatives(
+            wish.base, wish.extension if told else "", wish.parent if at_first.kind == "recording" else ""
+        )
+        return place(
+            next(stem for stem in (fitted(other, limit) for other in others) if self._conflict(stem, wish) is None)
+        )
 
     def _own(self, wish: Wish) -> Iterator[str]:
         """Stems of this recording's sets, the one wished for first."""
@@ -312,7 +344,12 @@ class ResultsFolder:
 
     def _owns(self, stem: str, wish: Wish) -> bool:
         found = self.manifest(stem)
-        return found is not None and found.owner is not None and found.name == wish.base and wish.owner.is_same(found.owner)
+        return (
+            found is not None
+            and found.owner is not None
+            and found.name == wish.base
+            and wish.owner.is_same(found.owner)
+        )
 
     def _conflict(self, stem: str, wish: Wish) -> _Conflict | None:
         """Why the set cannot have this stem; None where it can."""
@@ -322,7 +359,9 @@ class ResultsFolder:
             found = self.manifest(other)
             if found is None:
                 continue
-            if found.owner is not None and (wish.owner.is_same(found.owner) or wish.owner.recording == found.owner.recording):
+            if found.owner is not None and (
+                wish.owner.is_same(found.owner) or wish.owner.recording == found.owner.recording
+            ):
                 earlier = not wish.owner.is_same(found.owner)
                 if other == stem and not (earlier and self._has_results(other, found) and not wish.overwrite):
                     known, own = found.known, True
@@ -346,7 +385,11 @@ class ResultsFolder:
             place = self.folder / stem
             if place.is_symlink() or (os.path.lexists(place) and not place.is_dir()):
                 return _Conflict("file", f"{place} is there and is no folder")
-            names += [f"{stem}/{name}" for name in sorted(os.listdir(place) if place.is_dir() else ()) if TRACK.fullmatch(name)]
+            names += [
+                f"{stem}/{name}"
+                for name in sorted(os.listdir(place) if place.is_dir() else ())
+                if TRACK.fullmatch(name)
+            ]
         for name in names:
             target = self.folder / name
             status = _status(target, known.get(name, ()))
@@ -362,7 +405,10 @@ class ResultsFolder:
             if status == "other":
                 return _Conflict("file", f"{target} is there and is no file")
             if status == "foreign" and not wish.overwrite:
-                return _Conflict("file", f"{target} is there and is not what meetsplit wrote for this recording (--overwrite replaces it)")
+                return _Conflict(
+                    "file",
+                    f"{target} is there and is not what meetsplit wrote for this recording (--overwrite replaces it)",
+                )
         return None
 
     def _has_results(self, stem: str, found: Manifest) -> bool:
@@ -444,7 +490,11 @@ class ResultsFolder:
     def _sweep(self) -> None:
         files.sweep(self._hidden)
         for entry in list(os.scandir(self._hidden)):
-            if entry.name.endswith(_STAGING) and entry.is_dir(follow_symlinks=False) and not self._is_alive(Path(entry.path)):
+            if (
+                entry.name.endswith(_STAGING)
+                and entry.is_dir(follow_symlinks=False)
+                and not self._is_alive(Path(entry.path))
+            ):
                 with suppress(OSError):  # what cannot go stays hidden and is tried again next time
                     files.remove_tree(Path(entry.path))
 
@@ -452,7 +502,9 @@ class ResultsFolder:
 class Reservation:
     """A stem held for one set, and the private ``staging`` folder in which its files are made."""
 
-    def __init__(self, folder: ResultsFolder, wish: Wish, place: Place, staging: Path, before: Callable[[], None]) -> None:
+    def __init__(
+        self, folder: ResultsFolder, wish: Wish, place: Place, staging: Path, before: Callable[[], None]
+    ) -> None:
         self._folder, self._wish, self._before = folder, wish, before
         self.place, self.staging, self.published = place, staging, False
 
@@ -478,13 +530,18 @@ class Reservation:
             texts = self._staged(render(self.place.label), mode)
             self._before()
             stem = self.place.stem
-            new = {**{f"{stem}{kind}": file for kind, file in texts.items()}, **{f"{stem}/{file.name}": file for file in tracks}}
+            new = {
+                **{f"{stem}{kind}": file for kind, file in texts.items()},
+                **{f"{stem}/{file.name}": file for file in tracks},
+            }
             other = self._folder.install(self._wish, self.place, new, self.staging)
             if other is None:
                 self.published = True
                 return Published(self.place, tuple(self.folder / name for name in new))
             self.place = other
-        raise OutputError(f"{self.folder}: other programs write files of the same names all the time; choose another folder with -o")
+        raise OutputError(
+            f"{self.folder}: other programs write files of the same names all the time; choose another folder with -o"
+        )
 
     def discard(self, lock: BinaryIO | None) -> None:
         """Remove the staging folder and give its lock back."""
@@ -503,7 +560,9 @@ class Reservation:
                     file.write(text.encode("utf-8", "replace") if isinstance(text, str) else text)
                     files.disk.fsync(file)
             except OSError as error:
-                raise OutputError(f"{self.folder / self.place.stem}{kind}: cannot be written: {files.advice(error)}") from error
+                raise OutputError(
+                    f"{self.folder / self.place.stem}{kind}: cannot be written: {files.advice(error)}"
+                ) from error
             staged[kind] = path
         return staged
 

@@ -24,7 +24,9 @@ class Owner:
 
     def is_same(self, known: Owner) -> bool:
         """Whether ``known`` is this recording: the same content at the same path, or at a path where nothing is any more."""
-        return self.content == known.content and (self.recording == known.recording or not os.path.lexists(known.recording))
+        return self.content == known.content and (
+            self.recording == known.recording or not os.path.lexists(known.recording)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ def wish(source: Path | MultiFileRecording, outputs: Outputs, owner: Owner | Non
     base = safe_stem(source.stem)
     suffixes = tuple(formats.format_named(name).suffix for name in outputs.formats)
     note = None if base == source.stem else "its own name is not fit for files on every system"
-    plain = Wish(owner or owner_of(source), base, base, suffixes, outputs.tracks, overwrite=outputs.overwrite, note=note)
+    plain = Wish(
+        owner or owner_of(source), base, base, suffixes, outputs.tracks, overwrite=outputs.overwrite, note=note
+    )
     if isinstance(source, MultiFileRecording):
         return dataclasses.replace(plain, inputs=tuple(one.path for one in source.microphones))
     path = located(source)

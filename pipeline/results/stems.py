@@ -26,7 +26,9 @@ NAME_MAX = 255
 FALLBACK = "recording"
 """The stem of a recording whose name holds nothing that a file could be called."""
 
-_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))})
+_RESERVED = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+)
 _HASH = 8
 
 

@@ -56,7 +56,9 @@ def file_away(
     if outputs.tracks:
         place = reserved.staging / "tracks"
         try:
-            tracks = file_tracks(run.tracks, place, outputs.track_format, gate=outputs.track_gate, turns=transcript.turns)
+            tracks = file_tracks(
+                run.tracks, place, outputs.track_format, gate=outputs.track_gate, turns=transcript.turns
+            )
         except OutputError as error:
             raise OutputError(str(error).replace(str(place), str(reserved.folder / reserved.place.stem))) from error
 
@@ -69,7 +71,9 @@ def file_away(
     return Written(dataclasses.replace(transcript, recording=published.place.label), published.files, published.place)
 
 
-def file_alone(pipeline: Pipeline, path: Path, outputs: Outputs, *, open_cache: StageCache, on_event: EventListener) -> Written:
+def file_alone(
+    pipeline: Pipeline, path: Path, outputs: Outputs, *, open_cache: StageCache, on_event: EventListener
+) -> Written:
     """The same for one recording under its own name, in ``outputs.folder``."""
     with ResultsFolder(outputs.folder).reservation(wish(path, outputs)) as reserved:
         return file_away(pipeline, path, outputs, reserved, open_cache=open_cache, on_event=on_event)
@@ -89,7 +93,9 @@ def export_again(
         text = path.read_text("utf-8")
         mode = stat.S_IMODE(path.stat().st_mode) & 0o666
     except (OSError, UnicodeDecodeError) as error:
-        raise AudioError(f"{path}: cannot be read as a transcript: {getattr(error, 'strerror', None) or error}") from error
+        raise AudioError(
+            f"{path}: cannot be read as a transcript: {getattr(error, 'strerror', None) or error}"
+        ) from error
     transcript = named(formats.read_transcript(text, str(path)), outputs.names, on_event)
     stem = safe_stem(path.stem)
     beside = ResultsFolder(located(path).parent).manifest(path.stem)
@@ -104,7 +110,9 @@ def export_again(
         return reserved.publish(lambda label: rendered(transcript, outputs), mode=mode)
 
 
-def rendered(transcript: Transcript, outputs: Outputs, progress: Callable[[int], None] = lambda done: None) -> dict[str, str]:
+def rendered(
+    transcript: Transcript, outputs: Outputs, progress: Callable[[int], None] = lambda done: None
+) -> dict[str, str]:
     """The text of every format asked for, by suffix; ``progress`` is called with how many are done."""
     texts: dict[str, str] = {}
     for name in outputs.formats:
@@ -113,11 +121,15 @@ def rendered(transcript: Transcript, outputs: Outputs, progress: Callable[[int],
     return texts
 
 
-def named(transcript: Transcript, names: Sequence[tuple[Speaker, str]], on_event: EventListener = ignore_events) -> Transcript:
+def named(
+    transcript: Transcript, names: Sequence[tuple[Speaker, str]], on_event: EventListener = ignore_events
+) -> Transcript:
     """The transcript with people's names; a name for a label that it does not have is told and left out."""
     known = {label: person for label, person in names if label in transcript.speakers}
     for label, person in names:
         if label not in known:
             has = f"it has {', '.join(transcript.speakers)}" if transcript.speakers else "nobody speaks in it"
-            on_event(Notice(f"--name {label}={person} is not used: {transcript.recording} has no {label}; {has}", "write"))
+            on_event(
+                Notice(f"--name {label}={person} is not used: {transcript.recording} has no {label}; {has}", "write")
+            )
     return dataclasses.replace(transcript, names=tuple({**dict(transcript.names), **known}.items()))

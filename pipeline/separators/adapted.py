@@ -67,15 +67,22 @@ class AdaptedSeparator:
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> AdaptedSeparator:
         """``weights["refiner"]`` is a file that `adapted_refiner.kept` wrote; ``settings.adapt_budget`` are seconds."""
         base = DictionarySeparator(seed=settings.seed, device=device)
-        return cls(opened(weights["refiner"]).to(device), plan=Plan(settings.adapt_budget), seed=settings.seed, base=base)
+        return cls(
+            opened(weights["refiner"]).to(device), plan=Plan(settings.adapt_budget), seed=settings.seed, base=base
+        )
 
     def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """One voice per known speaker; a speaker alone gets the mixture as it is."""
         poor = any(_seconds(clips) < TRUSTED for clips in enrollment.values())
-        return self._base.separate(mixture, enrollment, masks=None if poor else partial(self._masks, frozenset(enrollment)))
+        return self._base.separate(
+            mixture, enrollment, masks=None if poor else partial(self._masks, frozenset(enrollment))
+        )
 
     def adapt(
-        self, overlap_seconds: Mapping[Group, float], enrollment: Mapping[Speaker, Sequence[Audio]], on_event: EventListener
+        self,
+        overlap_seconds: Mapping[Group, float],
+        enrollment: Mapping[Speaker, Sequence[Audio]],
+        on_event: EventListener,
     ) -> AdaptedSeparator:
         """The separator that has heard these people, within its budget."""
         for speaker in sorted({speaker for group in overlap_seconds for speaker in group}):
@@ -83,28 +90,45 @@ class AdaptedSeparator:
             if seconds < ENOUGH:
                 how = "by the dictionary alone" if seconds < TRUSTED else "without learning this voice further"
                 need = f"{ENOUGH:g} s are needed to learn from"
-                on_event(Notice(f"{speaker} speaks alone for only {seconds:.1f} s, {need}: overlaps are taken apart {how}", STAGE))
+                on_event(
+                    Notice(
+                        f"{speaker} speaks alone for only {seconds:.1f} s, {need}: overlaps are taken apart {how}",
+                        STAGE,
+                    )
+                )
         fit = {
-            group: s for group, s in overlap_seconds.items() if len(group) > 1 and all(_seconds(enrollment[one]) >= ENOUGH for one in group)
+            group: s
+            for group, s in overlap_seconds.items()
+            if len(group) > 1 and all(_seconds(enrollment[one]) >= ENOUGH for one in group)
         }
         if not fit or self._plan.budget <= 0.0:
             return self
         budget = min(self._plan.budget, WORTH * sum(fit.values()))
         plan, began = replace(self._plan, budget=budget), self._plan.clock()
         on_event(Started(STAGE, budget))
-        course = Course(self._base, plan, self._seed, lambda spent: on_event(Progressed(STAGE, min(spent, budget), budget)))
+        course = Course(
+            self._base, plan, self._seed, lambda spent: on_event(Progressed(STAGE, min(spent, budget), budget))
+        )
         refiner, report = course.teach(self._refiner, fit, enrollment)
         if report is not None and not report.whole:
             made = f"{report.mixtures} of {report.planned[0]} mixtures and {report.steps} of {report.planned[1]} steps"
             text = f"the budget of {budget:g} s was over after {made}"
-            on_event(Notice(f"{text}: this machine is slow or busy, and another run may give slightly other voices", STAGE))
-        gained = "" if report is None else f"{report.before:.1f} → {report.after:.1f} dB on held-out speech in {report.steps} steps"
+            on_event(
+                Notice(f"{text}: this machine is slow or busy, and another run may give slightly other voices", STAGE)
+            )
+        gained = (
+            ""
+            if report is None
+            else f"{report.before:.1f} → {report.after:.1f} dB on held-out speech in {report.steps} steps"
+        )
         on_event(Finished(STAGE, self._plan.clock() - began, gained))
         taught = None if refiner is None else (refiner, frozenset(speaker for group in fit for speaker in group))
         return AdaptedSeparator(self._refiner, plan=self._plan, seed=self._seed, base=self._base, taught=taught)
 
     @torch.inference_mode()
-    def _masks(self, group: frozenset[Speaker], magnitudes: Tensor, parts: Tensor, dictionaries: Sequence[Tensor]) -> Tensor:
+    def _masks(
+        self, group: frozenset[Speaker], magnitudes: Tensor, parts: Tensor, dictionaries: Sequence[Tensor]
+    ) -> Tensor:
         refiner = self._refiner if self._taught is None or not group <= self._taught[1] else self._taught[0]
         faces = torch.stack([face(dictionary) for dictionary in dictionaries])
         masks: Tensor = refiner(magnitudes[None], parts[None], faces[None])[0]

@@ -72,7 +72,11 @@ def missed(refiner: Refiner, given: Lessons, *, half: bool = False, colour: Tens
     waves = given.sounds.to(where).float()
     hann = torch.hann_window(FRAME, device=where)
     flat = torch.stft(waves.flatten(0, 1), FRAME, HOP, window=hann, pad_mode="constant", return_complex=True)
-    spectra, parts, faces = flat.view(*waves.shape[:2], *flat.shape[1:]), given.parts.to(where).float(), given.faces.to(where).float()
+    spectra, parts, faces = (
+        flat.view(*waves.shape[:2], *flat.shape[1:]),
+        given.parts.to(where).float(),
+        given.faces.to(where).float(),
+    )
     if colour is not None:
         spectra, parts = spectra * colour[:, None, :, None], parts * colour[:, None, :, None]
         faces = (faces.exp() * colour.unsqueeze(1)).log()

@@ -19,7 +19,16 @@ import torch
 from torch import Tensor
 
 from meetsplit.pipeline.data import Audio, Samples, Speaker
-from meetsplit.pipeline.separators.adapted_mixtures import Group, Lessons, joined, lesson, levelled, missed, shared_out, stretch
+from meetsplit.pipeline.separators.adapted_mixtures import (
+    Group,
+    Lessons,
+    joined,
+    lesson,
+    levelled,
+    missed,
+    shared_out,
+    stretch,
+)
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.separators.mask_refiner import Refiner
 
@@ -130,7 +139,11 @@ class Course:
         if mixtures == 0:
             return None, None
         speech = {speaker: _Speech.of(enrollment[speaker], self._teacher) for speaker in people}
-        overlap_seconds = {group: seconds for group, seconds in overlap_seconds.items() if all(speech[speaker].heard for speaker in group)}
+        overlap_seconds = {
+            group: seconds
+            for group, seconds in overlap_seconds.items()
+            if all(speech[speaker].heard for speaker in group)
+        }
         if not overlap_seconds:
             return None, None
         exam = list(self._lessons(overlap_seconds, speech, self._plan.exam, taught=False, until=self._plan.budget))
@@ -141,7 +154,13 @@ class Course:
         return learned, Report(before, after, len(taught), made, (mixtures, steps))
 
     def _lessons(
-        self, overlap_seconds: Mapping[Group, float], speech: Mapping[Speaker, _Speech], count: int, *, taught: bool, until: float
+        self,
+        overlap_seconds: Mapping[Group, float],
+        speech: Mapping[Speaker, _Speech],
+        count: int,
+        *,
+        taught: bool,
+        until: float,
     ) -> Iterator[Lessons]:
         """Mixtures of the speech that teaches, or of that which examines."""
         rng = np.random.default_rng((self._seed, int(taught)))
@@ -156,7 +175,9 @@ class Course:
                 first, part = (0, own.samples[:cut]) if taught else (cut, own.samples[cut:])
                 start, samples = stretch(part, length, rng)
                 voices.append(samples)
-                dictionaries.append(own.without((first + start) / rate, (first + start + min(length, len(part))) / rate))
+                dictionaries.append(
+                    own.without((first + start) / rate, (first + start + min(length, len(part))) / rate)
+                )
             rows = levelled(np.stack(voices), rng)
             yield lesson(self._teacher, rows.sum(axis=0), rows, dictionaries)
             self._progress(self._spent())

@@ -34,7 +34,9 @@ def windows(length: int, size: int, shared: int) -> tuple[slice, ...]:
     return tuple(slice(k * step, min(k * step + step + shared, length)) for k in range(count))
 
 
-def in_windows(samples: Samples, separate: Callable[[Samples], Samples], *, size: int, shared: int, anonymous: bool = False) -> Samples:
+def in_windows(
+    samples: Samples, separate: Callable[[Samples], Samples], *, size: int, shared: int, anonymous: bool = False
+) -> Samples:
     """``separate`` applied window by window and cross-faded into one array of voices.
 
     The cross-fade is linear, so where every window's voices add up to its mixture, the whole does. With ``anonymous``, a

@@ -99,7 +99,9 @@ class DictionarySeparator:
         if len(enrollment) < 2:
             return {speaker: Voice(mixture) for speaker in enrollment}
         dictionaries = [self.dictionary(speaker, clips) for speaker, clips in enrollment.items()]
-        loudness = float(np.sqrt(np.mean(np.square(mixture.samples, dtype=np.float64)))) if len(mixture.samples) else 0.0
+        loudness = (
+            float(np.sqrt(np.mean(np.square(mixture.samples, dtype=np.float64)))) if len(mixture.samples) else 0.0
+        )
         if loudness == 0.0:
             return {speaker: Voice(mixture) for speaker in enrollment}
         rows = in_windows(
@@ -108,17 +110,24 @@ class DictionarySeparator:
             size=round(WINDOW * self.rate),
             shared=round(SHARED * self.rate),
         )
-        return {speaker: Voice(mixture.replaced(row * np.float32(loudness))) for speaker, row in zip(enrollment, rows, strict=True)}
+        return {
+            speaker: Voice(mixture.replaced(row * np.float32(loudness)))
+            for speaker, row in zip(enrollment, rows, strict=True)
+        }
 
     def dictionary(self, speaker: Speaker, clips: Sequence[Audio]) -> torch.Tensor:
         """The spectra of one speaker, as columns that sum to one: ``(bins, exemplars)``. Raises `Unseparated` for too little speech."""
         seconds = sum(clip.duration for clip in clips)
         if seconds < self._recipe.least:
             need = f"{self._recipe.least:g} s are needed to learn a voice"
-            raise Unseparated("overlap-unresolved", f"{speaker} speaks alone for only {seconds:.1f} s in this recording; {need}")
+            raise Unseparated(
+                "overlap-unresolved", f"{speaker} speaks alone for only {seconds:.1f} s in this recording; {need}"
+            )
         dictionary = self._dictionaries(clips, self._learn)
         if dictionary.shape[1] == 0:
-            raise Unseparated("overlap-unresolved", f"{speaker}'s clean speech is silent: there is nothing to learn the voice from")
+            raise Unseparated(
+                "overlap-unresolved", f"{speaker}'s clean speech is silent: there is nothing to learn the voice from"
+            )
         return dictionary
 
     def _learn(self, clips: Sequence[Audio]) -> torch.Tensor:
@@ -129,9 +138,13 @@ class DictionarySeparator:
     def exemplars(self, clips: Sequence[Audio]) -> tuple[torch.Tensor, torch.Tensor]:
         """Spectra drawn from the louder frames, ``(bins, exemplars)``, and when on the recording's clock each was heard."""
         kept = _longest(clips, self._recipe.most)
-        heard = [(self.spectra(_played(clip, speed).samples).abs(), clip) for speed in self._recipe.warps for clip in kept]
+        heard = [
+            (self.spectra(_played(clip, speed).samples).abs(), clip) for speed in self._recipe.warps for clip in kept
+        ]
         frames = torch.cat([spectra for spectra, _ in heard], dim=1)
-        moments = torch.cat([torch.linspace(clip.span.start, clip.span.end, spectra.shape[1]) for spectra, clip in heard])
+        moments = torch.cat(
+            [torch.linspace(clip.span.start, clip.span.end, spectra.shape[1]) for spectra, clip in heard]
+        )
         power = frames.square().sum(dim=0)
         loud = torch.nonzero((power >= torch.quantile(power, self._recipe.quietest)) & (power > 0.0))[:, 0]
         if len(loud) > self._recipe.exemplars:
@@ -159,7 +172,9 @@ class DictionarySeparator:
         voices = torch.istft(masked, FRAME, HOP, window=hann, length=len(samples))
         return np.asarray(voices.cpu().numpy(), np.float32)
 
-    def by_amplitude(self, magnitudes: torch.Tensor, parts: torch.Tensor, dictionaries: Sequence[torch.Tensor]) -> torch.Tensor:
+    def by_amplitude(
+        self, magnitudes: torch.Tensor, parts: torch.Tensor, dictionaries: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
         """`Masks` that follow the parts' amplitudes."""
         weights = parts.pow(self._recipe.power) + 1e-9
         return weights / weights.sum(dim=0)
@@ -190,7 +205,8 @@ def _explained(spectra: torch.Tensor, dictionaries: Sequence[torch.Tensor], reci
     """
     joined = torch.cat(list(dictionaries), dim=1)
     owner = torch.repeat_interleave(
-        torch.arange(len(dictionaries), device=joined.device), torch.tensor([d.shape[1] for d in dictionaries], device=joined.device)
+        torch.arange(len(dictionaries), device=joined.device),
+        torch.tensor([d.shape[1] for d in dictionaries], device=joined.device),
     )
     total = spectra.sum(dim=0, keepdim=True)
     activations = (total / joined.shape[1]).expand(joined.shape[1], -1).clone()

@@ -34,13 +34,18 @@ class _Matched:
             raise Unseparated(reason, f"{len(enrollment)} people speak at once and this model takes apart {able}")
         strangers = [speaker for speaker, clips in enrollment.items() if not clips]
         if len(strangers) > 1:
-            raise Unseparated("overlap-unresolved", f"{', '.join(strangers)} never speak alone: their voices cannot be told apart")
+            raise Unseparated(
+                "overlap-unresolved", f"{', '.join(strangers)} never speak alone: their voices cannot be told apart"
+            )
         voices = self._blind.split(mixture, len(enrollment))
         named = dict(self._matcher.match(voices, {speaker: clips for speaker, clips in enrollment.items() if clips}))
         if strangers:
             taken = {id(voice.audio) for voice in named.values()}
             left = [voice for voice in voices if id(voice) not in taken]
             if len(left) != 1:
-                raise BrokenPromise("separate", f"the matcher answered with voices that are not among the {len(voices)} it was asked about")
+                raise BrokenPromise(
+                    "separate",
+                    f"the matcher answered with voices that are not among the {len(voices)} it was asked about",
+                )
             named[strangers[0]] = Voice(left[0])
         return {speaker: named[speaker] for speaker in enrollment}

@@ -62,7 +62,9 @@ class SepformerSeparator:
         if "separator_3" in weights:
             models.append(_loaded(weights["separator_3"], settings, device))
             if int(models[1].hparams.num_spks) != 3:
-                raise StageError("separate", f"{weights['separator_3']} takes apart {models[1].hparams.num_spks} voices, not 3")
+                raise StageError(
+                    "separate", f"{weights['separator_3']} takes apart {models[1].hparams.num_spks} voices, not 3"
+                )
         return cls(models)
 
     def split(self, mixture: Audio, count: int) -> Sequence[Audio]:

@@ -48,19 +48,29 @@ class DictionaryActivity:
         return cls(DictionarySeparator(seed=settings.seed, device=device, recipe=RECIPE))
 
     @torch.inference_mode()
-    def estimate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float) -> Mapping[Speaker, Samples]:
+    def estimate(
+        self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float
+    ) -> Mapping[Speaker, Samples]:
         """Energy of each person's masked spectra over the mixture's, one number per block begun; 0 for silence. Raises `Unseparated`."""
         count = max(int(np.ceil(mixture.duration / block - 1e-6)), 1)
-        loudness = float(np.sqrt(np.mean(np.square(mixture.samples, dtype=np.float64)))) if len(mixture.samples) else 0.0
+        loudness = (
+            float(np.sqrt(np.mean(np.square(mixture.samples, dtype=np.float64)))) if len(mixture.samples) else 0.0
+        )
         if loudness == 0.0:
             return {speaker: np.zeros(count, np.float32) for speaker in enrollment}
         dictionaries = [self._dictionary(speaker, clips, mixture.span) for speaker, clips in enrollment.items()]
         magnitudes = self._separator.spectra(mixture.samples / np.float32(loudness)).abs()[:BINS]
         parts = self._separator.parts(magnitudes, dictionaries)
         masks = parts / parts.sum(dim=0).clamp_min(1e-9)
-        energies = torch.cat([(masks * magnitudes).square().sum(dim=1), magnitudes.square().sum(dim=0, keepdim=True)]).cpu().numpy()
+        energies = (
+            torch.cat([(masks * magnitudes).square().sum(dim=1), magnitudes.square().sum(dim=0, keepdim=True)])
+            .cpu()
+            .numpy()
+        )
         at = np.minimum((np.arange(energies.shape[1]) * HOP / self.rate / block + 1e-6).astype(int), count - 1)
-        summed = np.stack([np.convolve(np.bincount(at, row, count), np.ones(2 * AROUND + 1))[AROUND:-AROUND] for row in energies])
+        summed = np.stack(
+            [np.convolve(np.bincount(at, row, count), np.ones(2 * AROUND + 1))[AROUND:-AROUND] for row in energies]
+        )
         found = (summed[:-1] / np.maximum(summed[-1], 1e-12)).astype(np.float32)
         return dict(zip(enrollment, found, strict=True))
 
@@ -68,7 +78,9 @@ class DictionaryActivity:
         exemplars, moments = self._exemplars(clips, self._learn)
         away = exemplars[:, (moments < where.start - AWAY) | (moments > where.end + AWAY)]
         if away.shape[1] < LEAST:
-            raise Unseparated("overlap-unresolved", f"too little of {speaker}'s speech is known away from {where.start:.1f} s")
+            raise Unseparated(
+                "overlap-unresolved", f"too little of {speaker}'s speech is known away from {where.start:.1f} s"
+            )
         return away
 
     def _learn(self, clips: Sequence[Audio]) -> Exemplars:

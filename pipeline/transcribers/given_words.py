@@ -98,7 +98,10 @@ class ScriptTranscriber:
         """The words whose middle lies inside each clip, in order, their times clamped to the clip."""
         for clip in clips:
             span = audible(clip).span
-            clamped = (Word(Span(max(w.span.start, span.start), min(w.span.end, span.end)), w.text, w.confidence) for w in self._said(span))
+            clamped = (
+                Word(Span(max(w.span.start, span.start), min(w.span.end, span.end)), w.text, w.confidence)
+                for w in self._said(span)
+            )
             # By time and text alone: a word with a confidence and the same one without cannot be compared.
             yield ClipTranscript(tuple(sorted(clamped, key=lambda word: (word.span, word.text))), self._language)
 
@@ -140,10 +143,14 @@ def _lines(content: bytes, path: Path) -> tuple[Line, ...]:
     if kind == ".json" or (kind not in {".stm", ".ctm"} and text.lstrip()[:1] in {"[", "{"}):
         return _seglst(text, path)
     lines = [
-        (f"{path}, line {n}", line.split()) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith(";;")
+        (f"{path}, line {n}", line.split())
+        for n, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.startswith(";;")
     ]
     _one_recording((fields[0] for _, fields in lines), path)
-    is_ctm = kind == ".ctm" or (kind != ".stm" and all(len(fields) in {5, 6} and _is_number(fields[2]) for _, fields in lines))
+    is_ctm = kind == ".ctm" or (
+        kind != ".stm" and all(len(fields) in {5, 6} and _is_number(fields[2]) for _, fields in lines)
+    )
     read = _ctm_line if is_ctm else _stm_line
     return tuple(read(fields, where) for where, fields in lines)
 
@@ -198,7 +205,9 @@ def _seglst(text: str, path: Path) -> tuple[Line, ...]:
 
 def _seglst_lines(entries: Any, path: Path) -> tuple[Line, ...]:
     needed = {"start_time", "end_time", "words"}
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) and needed <= entry.keys() for entry in entries):
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and needed <= entry.keys() for entry in entries
+    ):
         raise SettingsError(f"--script {path}: is not SegLST, a list of entries with start_time, end_time and words")
     _one_recording((str(entry.get("session_id", "")) for entry in entries), path)
     lines: list[Line] = []
@@ -211,7 +220,9 @@ def _seglst_lines(entries: Any, path: Path) -> tuple[Line, ...]:
 def _one_recording(names: Iterable[str], path: Path) -> None:
     found = sorted(set(names))
     if len(found) > 1:
-        raise SettingsError(f"--script {path}: holds the words of {len(found)} recordings ({', '.join(found[:5])}): keep one of them")
+        raise SettingsError(
+            f"--script {path}: holds the words of {len(found)} recordings ({', '.join(found[:5])}): keep one of them"
+        )
 
 
 def _span(start: object, end: object, where: str) -> Span:

@@ -60,7 +60,9 @@ class WhisperTranscriber:
         self._task, self._prompt = settings.task, settings.initial_prompt
         self._language = _language(settings.language, model)
         if self._task == "translate" and not model.is_multilingual:
-            raise SettingsError("--task translate needs a multilingual model, this one knows English only: drop the .en from --model")
+            raise SettingsError(
+                "--task translate needs a multilingual model, this one knows English only: drop the .en from --model"
+            )
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
@@ -75,7 +77,9 @@ class WhisperTranscriber:
                 model = whisper.load_model(str(path), device="cpu" if device == "mps" else device)
         except (KeyError, TypeError, RuntimeError, EOFError, OSError, ValueError, UnpicklingError) as error:
             # torch's own words would advise to load the file unsafely.
-            raise StageError("transcribe", f"{path} is no Whisper checkpoint in OpenAI's format: fetch it again") from error
+            raise StageError(
+                "transcribe", f"{path} is no Whisper checkpoint in OpenAI's format: fetch it again"
+            ) from error
         _set_alignment_heads(model, path.stem)
         return cls(model.eval(), settings)
 
@@ -115,7 +119,9 @@ class WhisperTranscriber:
             )
         kept = [segment for segment in result["segments"] if segment["compression_ratio"] <= REPETITIVE]
         words = (word for segment in kept for word in segment["words"])
-        return trustworthy((Claim(float(w["start"]), float(w["end"]), w["word"], float(w["probability"])) for w in words), clip)
+        return trustworthy(
+            (Claim(float(w["start"]), float(w["end"]), w["word"], float(w["probability"])) for w in words), clip
+        )
 
     def _detected(self, clips: Sequence[Audio]) -> str | None:
         """The language most probable over all clips, laid one after another and heard in windows of 30 s."""
@@ -162,7 +168,9 @@ def _language(asked: str | None, model: Any) -> str | None:
     if code in known:
         return code
     if not model.is_multilingual:
-        raise SettingsError(f"--language {asked}: this model knows English only: choose a --model without .en in its name")
+        raise SettingsError(
+            f"--language {asked}: this model knows English only: choose a --model without .en in its name"
+        )
     if code in LANGUAGES:
         raise SettingsError(f"--language {asked}: this model does not know it: choose --model large-v3 or turbo")
     raise SettingsError(f"--language {asked}: {nearest(asked, [*known, *(name for name in TO_LANGUAGE_CODE)])}")
@@ -171,7 +179,10 @@ def _language(asked: str | None, model: Any) -> str | None:
 def _set_alignment_heads(model: Any, name: str) -> None:
     """Those that the reference uses for its model of that name, unless this file only bears the name."""
     heads = whisper._ALIGNMENT_HEADS.get(name)
-    if heads is not None and len(gzip.decompress(base64.b85decode(heads))) == model.dims.n_text_layer * model.dims.n_text_head:
+    if (
+        heads is not None
+        and len(gzip.decompress(base64.b85decode(heads))) == model.dims.n_text_layer * model.dims.n_text_head
+    ):
         model.set_alignment_heads(heads)
 
 

@@ -34,7 +34,9 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
         from meetsplit.pipeline.diarizers.pyannote import PyannoteDiarizer
 
         folder: Path = request.getfixturevalue("tiny_pipeline")
-        return lambda settings: loaded(f"pyannote {settings}", lambda: PyannoteDiarizer.load(settings, {"pipeline": folder}, "cpu"))
+        return lambda settings: loaded(
+            f"pyannote {settings}", lambda: PyannoteDiarizer.load(settings, {"pipeline": folder}, "cpu")
+        )
     from meetsplit.pipeline.diarizers.embedded import EmbeddedDiarizer
 
     weights: dict[str, Path] = request.getfixturevalue("embedded_weights")
@@ -67,7 +69,10 @@ def check(turns: object, audio: Audio) -> None:
     """Sorted, inside, labelled in order of first speech, each speaker's own turns disjoint."""
     assert isinstance(turns, tuple)
     assert list(turns) == sorted(turns)
-    assert all(isinstance(turn, Turn) and audio.span.start <= turn.span.start < turn.span.end <= audio.span.end for turn in turns)
+    assert all(
+        isinstance(turn, Turn) and audio.span.start <= turn.span.start < turn.span.end <= audio.span.end
+        for turn in turns
+    )
     first_heard = list(dict.fromkeys(turn.speaker for turn in turns))
     assert first_heard == [f"SPEAKER_{n:02d}" for n in range(len(first_heard))]
     for speaker, spans in by_speaker(turns).items():
@@ -125,7 +130,9 @@ def test_same_sound_same_turns(make: Make) -> None:
     assert diarizer.diarize(audio, ignore_events) == diarizer.diarize(audio, ignore_events)
 
 
-@pytest.mark.parametrize("asked", [Settings(num_speakers=1), Settings(max_speakers=2), Settings(min_speakers=2, max_speakers=3)])
+@pytest.mark.parametrize(
+    "asked", [Settings(num_speakers=1), Settings(max_speakers=2), Settings(min_speakers=2, max_speakers=3)]
+)
 def test_speaker_bounds(make: Make, asked: Settings, request: pytest.FixtureRequest) -> None:
     if "rttm" in request.node.name:
         pytest.skip("rttm knows its speakers")
@@ -139,7 +146,9 @@ def test_progress_never_falls(make: Make) -> None:
     events: list[Event] = []
     make(Settings()).diarize(speechlike(12.0), events.append)
     told = [event for event in events if isinstance(event, Progressed)]
-    assert all(event.stage == "diarize" and event.total is not None and 0 <= event.done <= event.total + 1e-9 for event in told)
+    assert all(
+        event.stage == "diarize" and event.total is not None and 0 <= event.done <= event.total + 1e-9 for event in told
+    )
     assert [event.done for event in told] == sorted(event.done for event in told)
 
 
@@ -147,6 +156,10 @@ def test_within() -> None:
     """The check itself tells right from wrong."""
     audio = speechlike(2.0)
     check((Turn(Span(0, 1), "SPEAKER_00"), Turn(Span(0.5, 2), "SPEAKER_01")), audio)
-    for wrong in ((Turn(Span(0, 1), "SPEAKER_01"),), (Turn(Span(0, 3), "SPEAKER_00"),), [Turn(Span(0, 1), "SPEAKER_00")]):
+    for wrong in (
+        (Turn(Span(0, 1), "SPEAKER_01"),),
+        (Turn(Span(0, 3), "SPEAKER_00"),),
+        [Turn(Span(0, 1), "SPEAKER_00")],
+    ):
         with pytest.raises(AssertionError):
             check(wrong, audio)

@@ -47,7 +47,9 @@ class Spectra:
 
 
 @pytest.fixture(scope="module")
-def separators(sepformer_folder: Path, ecapa_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Separator]:
+def separators(
+    sepformer_folder: Path, ecapa_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Separator]:
     from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
     from meetsplit.pipeline.separators.adapted import AdaptedSeparator
     from meetsplit.pipeline.separators.dictionary import DictionarySeparator
@@ -68,7 +70,9 @@ def separators(sepformer_folder: Path, ecapa_folder: Path, tmp_path_factory: pyt
         "adapted": adapted,
         "adapted, learned": learned,
         "sepformer+spectra": matched(blind, EmbeddingMatcher(Spectra())),
-        "sepformer+ecapa": matched(blind, EmbeddingMatcher(EcapaEmbedder.load(settings, {"embedder": ecapa_folder}, "cpu"))),
+        "sepformer+ecapa": matched(
+            blind, EmbeddingMatcher(EcapaEmbedder.load(settings, {"embedder": ecapa_folder}, "cpu"))
+        ),
     }
 
 
@@ -104,7 +108,9 @@ def test_it_is_a_separator(separator: Separator) -> None:
     assert separator.rate == RATE
 
 
-def test_one_voice_per_speaker_on_the_mixtures_own_scale(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
+def test_one_voice_per_speaker_on_the_mixtures_own_scale(
+    separator: Separator, mixture: Audio, enrollment: Enrollment
+) -> None:
     voices = rows(separator, mixture, enrollment)
     peak = np.abs(mixture.samples).max()
     if np.array_equal(voices[0], mixture.samples):  # "none": everybody is the mixture
@@ -150,13 +156,17 @@ def test_later_on_the_clock_changes_nothing_else(separator: Separator, mixture: 
 
 
 @pytest.mark.parametrize("gain", [0.5, 1e-3])
-def test_half_as_loud_gives_voices_half_as_loud(separator: Separator, mixture: Audio, enrollment: Enrollment, gain: float) -> None:
+def test_half_as_loud_gives_voices_half_as_loud(
+    separator: Separator, mixture: Audio, enrollment: Enrollment, gain: float
+) -> None:
     quiet = Audio(mixture.samples * np.float32(gain), RATE, mixture.start)
     loud = rows(separator, mixture, enrollment)
     np.testing.assert_allclose(rows(separator, quiet, enrollment) / gain, loud, atol=1e-4 * np.abs(loud).max())
 
 
-def test_the_order_of_the_speakers_does_not_matter(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
+def test_the_order_of_the_speakers_does_not_matter(
+    separator: Separator, mixture: Audio, enrollment: Enrollment
+) -> None:
     turned = dict(reversed(list(enrollment.items())))
     loud = rows(separator, mixture, enrollment)
     np.testing.assert_allclose(rows(separator, mixture, turned)[::-1], loud, atol=1e-3 * np.abs(loud).max())
@@ -167,7 +177,9 @@ def test_a_speaker_alone_is_the_mixture(separator: Separator, mixture: Audio, en
     assert np.array_equal(alone[0], mixture.samples)
 
 
-def test_the_matcher_and_the_models_fit_their_promises(separators: Mapping[str, Separator], sepformer_folder: Path) -> None:
+def test_the_matcher_and_the_models_fit_their_promises(
+    separators: Mapping[str, Separator], sepformer_folder: Path
+) -> None:
     from meetsplit.pipeline.separators.sepformer import SepformerSeparator
 
     assert isinstance(SepformerSeparator.load(Settings(), {"separator": sepformer_folder}, "cpu"), BlindSeparator)

@@ -37,7 +37,9 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if request.param == "whisper":
         from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
 
-        whisper = WhisperTranscriber.load(Settings(language="en"), {"model": request.getfixturevalue("whisper_file")}, "cpu")
+        whisper = WhisperTranscriber.load(
+            Settings(language="en"), {"model": request.getfixturevalue("whisper_file")}, "cpu"
+        )
         return lambda later: whisper
     if request.param == "sphinx":
         pytest.importorskip("pocketsphinx", reason="the extra [offline] is not installed")
@@ -49,7 +51,15 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
     def script(later: float) -> Transcriber:
         path = folder / f"{later}.ctm"
-        said = (("good", 0.84), ("morning", 1.1), ("everyone", 1.7), ("let", 2.4), ("us", 2.7), ("start", 3.1), ("now", 9.0))
+        said = (
+            ("good", 0.84),
+            ("morning", 1.1),
+            ("everyone", 1.7),
+            ("let", 2.4),
+            ("us", 2.7),
+            ("start", 3.1),
+            ("now", 9.0),
+        )
         path.write_text("".join(f"standup 1 {start + later} 0.25 {word}\n" for word, start in said), "utf-8")
         return ScriptTranscriber.load(Settings(script=path), {}, "cpu")
 

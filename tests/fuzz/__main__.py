@@ -78,11 +78,26 @@ def begin(kinds: Sequence[str], seed: int, seconds: float, place: Path, findings
     """Start a process that tries inputs for so many seconds."""
     work = place / f"worker-{seed}"
     work.mkdir(parents=True)
-    command = [sys.executable, "-m", "fuzz.worker", *kinds, "--seed", str(seed), "--seconds", str(seconds), "--work", str(work)]
+    command = [
+        sys.executable,
+        "-m",
+        "fuzz.worker",
+        *kinds,
+        "--seed",
+        str(seed),
+        "--seconds",
+        str(seconds),
+        "--work",
+        str(work),
+    ]
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     with (work / "output").open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--findings", str(findings)], env={**os.environ, "PYTHONPATH": path}, stdout=output, stderr=output, cwd=work
+            [*command, "--findings", str(findings)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=output,
+            stderr=output,
+            cwd=work,
         )
     return Shift(process, work, seed)
 
@@ -96,7 +111,9 @@ def collect(shift: Shift, total: Total, findings: Path, why: str | None) -> None
     if why is not None or code not in (0, 1):
         name, _, data = current.read_bytes().partition(b"\n") if current.exists() else (b"none", b"", b"")
         output = (shift.work / "output").read_text("utf-8", "replace")[-3000:] + "\n".join(
-            (shift.work / "stderr").read_text("utf-8", "replace")[-3000:].splitlines() if (shift.work / "stderr").exists() else []
+            (shift.work / "stderr").read_text("utf-8", "replace")[-3000:].splitlines()
+            if (shift.work / "stderr").exists()
+            else []
         )
         kind = why or f"the process ended with {code}"
         total.findings.append(worker.keep(findings, name.decode(), kind, output, data, shift.seed))
@@ -123,7 +140,10 @@ def inputs(kinds: Sequence[str], minutes: float, processes: int, seed: int, find
                     collect(shift, total, findings, why)
             if time.monotonic() - said > 300:
                 said = time.monotonic()
-                say(f"… {sum(total.tried.values())} inputs, {len(total.findings)} findings, {(end - said) / 60:.0f} min to go", flush=True)
+                say(
+                    f"… {sum(total.tried.values())} inputs, {len(total.findings)} findings, {(end - said) / 60:.0f} min to go",
+                    flush=True,
+                )
             time.sleep(0.2)
     return total
 
@@ -169,7 +189,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("kinds", nargs="*", help=f"kinds of input, all by default: {', '.join(TARGETS)}")
     options.add_argument("--minutes", type=float, default=60.0, help="of inputs")
     options.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    options.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000 * 100, help="the default is another one each time")
+    options.add_argument(
+        "--seed", type=int, default=int(time.time()) % 1_000_000 * 100, help="the default is another one each time"
+    )
     options.add_argument("--kills", type=int, default=200, help="kill -9 over all commands; 0 for none")
     options.add_argument("--no-power", action="store_true", help="leave out faults at every operation on the disk")
     options.add_argument("--findings", type=Path, default=Path("findings"), metavar="DIR")

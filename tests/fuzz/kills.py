@@ -104,7 +104,11 @@ class Site:
     def outputs(self) -> dict[str, str]:
         """A digest of every file of the results."""
         found = power.files_below(self.root / "out") if (self.root / "out").is_dir() else {}
-        return {name: hashlib.sha256(content).hexdigest() for name, content in found.items() if not name.startswith(".meetsplit/")}
+        return {
+            name: hashlib.sha256(content).hexdigest()
+            for name, content in found.items()
+            if not name.startswith(".meetsplit/")
+        }
 
     def leftovers(self) -> list[str]:
         """Temporary files wherever they may be."""
@@ -176,7 +180,9 @@ def one_command(site: Site, wanted: int, length: float, rng: random.Random, tall
             kill(process)
             tally.findings.append(f"{site.kind}: did not end within {HANGING:g} s after {killed} kills")
         elif process.returncode:
-            tally.findings.append(f"{site.kind}: ended with {process.returncode} after {killed} kills: {site.said(process)[-500:]}")
+            tally.findings.append(
+                f"{site.kind}: ended with {process.returncode} after {killed} kills: {site.said(process)[-500:]}"
+            )
         return killed
 
 
@@ -206,7 +212,10 @@ def two_workers(site: Site, wanted: int, length: float, rng: random.Random, tall
 def round_of(kind: str, place: Path, wanted: int, rng: random.Random, tally: Tally, count: int = 3) -> int:
     """One folder from its first recording to its last result, with up to ``wanted`` kills; how many there were."""
     # Workers never end by themselves: what they make is what a batch makes.
-    undisturbed, site = Site(place / "undisturbed", "batch" if kind == "workers" else kind, count), Site(place / "killed", kind, count)
+    undisturbed, site = (
+        Site(place / "undisturbed", "batch" if kind == "workers" else kind, count),
+        Site(place / "killed", kind, count),
+    )
     began = time.monotonic()
     process = undisturbed.start(*undisturbed.command())
     code = process.wait(HANGING)
@@ -229,7 +238,11 @@ def run(kinds: Sequence[str], kills: int, seed: int, *, most: int = 4) -> Tally:
     """Kill each kind of command its share of ``kills`` times, at most ``most`` times in a folder: five in one stage set a job aside."""
     tally, began = Tally(), time.monotonic()
     for kind in kinds:
-        rng, wanted, empty = random.Random(f"{seed} {kind}"), kills // len(kinds) + (kind in kinds[: kills % len(kinds)]), 0
+        rng, wanted, empty = (
+            random.Random(f"{seed} {kind}"),
+            kills // len(kinds) + (kind in kinds[: kills % len(kinds)]),
+            0,
+        )
         while wanted > 0 and empty < 20:
             with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
                 killed = round_of(kind, Path(scratch).resolve(), min(wanted, most), rng, tally)
@@ -262,7 +275,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.error(f"no command {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
     tally = run(chosen.kinds or KINDS, chosen.kills, chosen.seed)
     if chosen.json is not None:
-        row: dict[str, Any] = {"kills": dict(tally.kills), "stages": dict(tally.stages), "rounds": tally.rounds, "findings": tally.findings}
+        row: dict[str, Any] = {
+            "kills": dict(tally.kills),
+            "stages": dict(tally.stages),
+            "rounds": tally.rounds,
+            "findings": tally.findings,
+        }
         chosen.json.write_text(json.dumps(row, indent=1), "utf-8")
     for finding in tally.findings:
         print(f"FOUND {finding}")

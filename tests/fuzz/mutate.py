@@ -8,7 +8,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 NUMBERS = (
-    *("0", "-1", "-0.0", "1e-320", "1e15", "1e300", "1e306", "1e308", "1e309", "-1e309", "nan", "inf", "-inf", "NaN", "Infinity"),
+    *(
+        "0",
+        "-1",
+        "-0.0",
+        "1e-320",
+        "1e15",
+        "1e300",
+        "1e306",
+        "1e308",
+        "1e309",
+        "-1e309",
+        "nan",
+        "inf",
+        "-inf",
+        "NaN",
+        "Infinity",
+    ),
     *(
         "9" * 400,
         "0x10",
@@ -80,7 +96,21 @@ TEXTS = (
         "&lt;",
         "]]>",
     ),
-    *("UNKNOWN", "SPEAKER_00", "SPEAKER_99", "<NA>", ";;", "SPEAKER", "null", "true", "[]", "{}", "x" * 3000, "é" * 200, "\ud800"),
+    *(
+        "UNKNOWN",
+        "SPEAKER_00",
+        "SPEAKER_99",
+        "<NA>",
+        ";;",
+        "SPEAKER",
+        "null",
+        "true",
+        "[]",
+        "{}",
+        "x" * 3000,
+        "é" * 200,
+        "\ud800",
+    ),
 )
 """Words that programs trip over."""
 
@@ -121,7 +151,9 @@ def _field(lines: list[str], rng: random.Random) -> list[str]:
     fields = lines[at].split(" ")
     which = rng.randrange(len(fields))
     kept = fields[which]
-    fields[which] = rng.choice((rng.choice(NUMBERS), rng.choice(TEXTS), kept + rng.choice(TEXTS), kept[: len(kept) // 2]))
+    fields[which] = rng.choice(
+        (rng.choice(NUMBERS), rng.choice(TEXTS), kept + rng.choice(TEXTS), kept[: len(kept) // 2])
+    )
     return [*lines[:at], " ".join(fields), *lines[at + 1 :]]
 
 
@@ -139,7 +171,16 @@ def _number(lines: list[str], rng: random.Random) -> list[str]:
     return [*lines[:at], line[:first] + rng.choice(NUMBERS) + line[last:], *lines[at + 1 :]]
 
 
-_LINES: tuple[Callable[[list[str], random.Random], list[str]], ...] = (_without, _twice, _swapped, _field, _field, _field, _number, _number)
+_LINES: tuple[Callable[[list[str], random.Random], list[str]], ...] = (
+    _without,
+    _twice,
+    _swapped,
+    _field,
+    _field,
+    _field,
+    _number,
+    _number,
+)
 
 
 def document(seed: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> bytes:
@@ -185,7 +226,25 @@ def _changed(root: Any, rng: random.Random) -> Any:
 
 def _value(old: Any, rng: random.Random) -> Any:
     simple = rng.choice(
-        (None, True, False, 0, -1, 1e300, 1e306, 1e308, float("nan"), float("inf"), 10**400, 1e-320, [], {}, "", [[]], [None])
+        (
+            None,
+            True,
+            False,
+            0,
+            -1,
+            1e300,
+            1e306,
+            1e308,
+            float("nan"),
+            float("inf"),
+            10**400,
+            1e-320,
+            [],
+            {},
+            "",
+            [[]],
+            [None],
+        )
     )
     options = [simple, rng.choice(TEXTS), rng.choice(NUMBERS), [old], {"start": old}, str(old)]
     if isinstance(old, int | float) and not isinstance(old, bool) and abs(old) < 1e300:
@@ -225,7 +284,9 @@ def _extreme(changed: bytearray, rng: random.Random) -> None:
     at = rng.randrange(max(min(len(changed), reach) - size + 1, 1))
     at -= at % rng.choice((1, size))
     top = 1 << (8 * size)
-    value = rng.choice((0, 1, 2, top - 1, top // 2, top // 2 - 1, top // 4, rng.randrange(top), 0xFFFFFF % top, 48_000 % top))
+    value = rng.choice(
+        (0, 1, 2, top - 1, top // 2, top // 2 - 1, top // 4, rng.randrange(top), 0xFFFFFF % top, 48_000 % top)
+    )
     changed[at : at + size] = value.to_bytes(size, rng.choice(("little", "big")))
 
 

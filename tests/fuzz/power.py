@@ -104,7 +104,11 @@ SCENARIOS = {
         Scenario("batch", _inputs, _run(*NONE, command="batch")),
         Scenario("batch-move", _inputs, _run(*OFF, "--move-done", "done", command="batch")),
         Scenario("export", _with_transcript, ("export", "out/call.json", "-f", "srt,tsv,csv", "-o", "exported")),
-        Scenario("export-again", _with_transcript, ("export", "out/call.json", "-f", "vtt,srt", "--name", "SPEAKER_00=Ann", "--overwrite")),
+        Scenario(
+            "export-again",
+            _with_transcript,
+            ("export", "out/call.json", "-f", "vtt,srt", "--name", "SPEAKER_00=Ann", "--overwrite"),
+        ),
     )
 }
 
@@ -120,7 +124,12 @@ class Tally:
 
     def to_json(self) -> dict[str, Any]:
         """For the process that asked."""
-        return {"operations": self.operations, "tried": dict(self.tried), "findings": self.findings, "seconds": round(self.seconds, 1)}
+        return {
+            "operations": self.operations,
+            "tried": dict(self.tried),
+            "findings": self.findings,
+            "seconds": round(self.seconds, 1),
+        }
 
 
 def undisturbed(root: Path, arguments: Sequence[str]) -> tuple[int, str]:
@@ -181,7 +190,9 @@ def _ended(pid: int) -> int:
 
 def files_below(folder: Path) -> Files:
     """Every file by relative path."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 def published(root: Path) -> Files:
@@ -190,13 +201,19 @@ def published(root: Path) -> Files:
     return {
         name: content
         for name, content in files_below(root).items()
-        if name.split("/")[0] not in inner and not name.endswith(".meetsplit/lock") and not re.search(r"\.meetsplit/[^/]+\.part/", name)
+        if name.split("/")[0] not in inner
+        and not name.endswith(".meetsplit/lock")
+        and not re.search(r"\.meetsplit/[^/]+\.part/", name)
     }
 
 
 def leftovers(root: Path) -> list[str]:
     """Temporary files and folders, wherever they are."""
-    hidden = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.name.endswith(".part") or ".meetsplit-" in path.name}
+    hidden = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.name.endswith(".part") or ".meetsplit-" in path.name
+    }
     scratch = {path.relative_to(root).as_posix() for path in (root / "tmp").rglob("*")}
     return sorted(hidden | scratch)
 
@@ -277,7 +294,15 @@ def grid(count: int, points: int, offset: int = 0) -> list[int]:
     return sorted({(round(at * count / points) + offset) % count for at in range(points)})
 
 
-def run(names: Sequence[str], faults: Sequence[str], points: int, place: Path, *, offset: int = 0, until: float = float("inf")) -> Tally:
+def run(
+    names: Sequence[str],
+    faults: Sequence[str],
+    points: int,
+    place: Path,
+    *,
+    offset: int = 0,
+    until: float = float("inf"),
+) -> Tally:
     """Try every scenario named; ``points`` operations of each (0 for all), stopping when the clock says ``until``."""
     tally, began = Tally(), time.monotonic()
     _load(queue=any(name.startswith("batch") for name in names))
@@ -291,7 +316,9 @@ def run(names: Sequence[str], faults: Sequence[str], points: int, place: Path, *
                 tally.tried[f"{name} {fault}"] += 1
                 operation = trial.operations[at]
                 for what in trial.tried(fault, at):
-                    tally.findings.append({"scenario": name, "fault": fault, "at": at, "operation": operation, "what": what})
+                    tally.findings.append(
+                        {"scenario": name, "fault": fault, "at": at, "operation": operation, "what": what}
+                    )
         shutil.rmtree(place / name, ignore_errors=True)
     tally.seconds = time.monotonic() - began
     return tally
@@ -324,7 +351,12 @@ def _load(*, queue: bool) -> None:
 
 def in_processes(names: Sequence[str], faults: Sequence[str], points: int, offset: int, processes: int) -> Tally:
     """The same as `run`, every scenario in a process of its own, so many of them at a time."""
-    total, began, waiting, running = Tally(), time.monotonic(), list(names), list[tuple[subprocess.Popen[bytes], Path, str]]()
+    total, began, waiting, running = (
+        Tally(),
+        time.monotonic(),
+        list(names),
+        list[tuple[subprocess.Popen[bytes], Path, str]](),
+    )
     with tempfile.TemporaryDirectory(prefix="power-") as scratch:
         while waiting or running:
             while waiting and len(running) < processes:
@@ -342,7 +374,9 @@ def in_processes(names: Sequence[str], faults: Sequence[str], points: int, offse
                     "--json",
                     str(answer),
                 ]
-                running.append((subprocess.Popen([*command, "--faults", *faults], stdout=subprocess.DEVNULL), answer, name))
+                running.append(
+                    (subprocess.Popen([*command, "--faults", *faults], stdout=subprocess.DEVNULL), answer, name)
+                )
             for process, answer, name in list(running):
                 if process.poll() is None:
                     continue
@@ -368,7 +402,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(prog="python -m fuzz.power", description=__doc__.splitlines()[0])
     options.add_argument("scenarios", nargs="*", help=f"the default is all: {', '.join(SCENARIOS)}")
     options.add_argument("--faults", nargs="+", choices=faulty.FAULTS, default=list(faulty.FAULTS))
-    options.add_argument("--points", type=int, default=0, help="operations tried in each scenario, evenly spread; 0 for all")
+    options.add_argument(
+        "--points", type=int, default=0, help="operations tried in each scenario, evenly spread; 0 for all"
+    )
     options.add_argument("--offset", type=int, default=0, help="operation that the spread begins with")
     options.add_argument("--processes", type=int, default=1)
     options.add_argument("--work", type=Path, help="a folder to work in; the default is a scratch folder")
@@ -381,11 +417,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tally = in_processes(names, chosen.faults, chosen.points, chosen.offset, chosen.processes)
     else:
         with tempfile.TemporaryDirectory(prefix="power-") as scratch:
-            tally = run(names, chosen.faults, chosen.points, (chosen.work or Path(scratch)).resolve(), offset=chosen.offset)
+            tally = run(
+                names, chosen.faults, chosen.points, (chosen.work or Path(scratch)).resolve(), offset=chosen.offset
+            )
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(tally.to_json(), indent=1), "utf-8")
     for finding in tally.findings:
-        print(f"FOUND {finding['scenario']}: {finding['fault']} at {finding['at']} ({finding['operation']}): {finding['what']}")
+        print(
+            f"FOUND {finding['scenario']}: {finding['fault']} at {finding['at']} ({finding['operation']}): {finding['what']}"
+        )
     total, operations = sum(tally.tried.values()), sum(tally.operations.values())
     per_scenario = ", ".join(f"{name} {count}" for name, count in tally.operations.items())
     print(

@@ -15,7 +15,9 @@ TURNS = (("A", 0.3, 1.2), ("B", 1.0, 1.9), ("A", 2.1, 2.8))
 def tone(path: Path, seconds: int, seed: int = 0) -> Path:
     """A tone with a little noise, 16 kHz mono; its content depends on the seed."""
     noise = np.random.default_rng(seed)
-    second = (0.3 * np.sin(2 * np.pi * (140 + seed % 40) * np.arange(16000) / 16000) + 0.02 * noise.standard_normal(16000)) * 32767
+    second = (
+        0.3 * np.sin(2 * np.pi * (140 + seed % 40) * np.arange(16000) / 16000) + 0.02 * noise.standard_normal(16000)
+    ) * 32767
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

@@ -108,7 +108,15 @@ WHISPER = json.dumps(
         "language": "en",
         "segments": [
             {
-                **{"id": 0, "seek": 0, "start": 0.3, "end": 1.2, "text": " Good morning.", "tokens": [1, 2], "avg_logprob": -0.2},
+                **{
+                    "id": 0,
+                    "seek": 0,
+                    "start": 0.3,
+                    "end": 1.2,
+                    "text": " Good morning.",
+                    "tokens": [1, 2],
+                    "avg_logprob": -0.2,
+                },
                 "words": [
                     {"word": " Good", "start": 0.3, "end": 0.6, "probability": 0.9},
                     {"word": " morning.", "start": 0.7, "end": 1.2, "probability": 0.8},
@@ -200,7 +208,11 @@ def checkpoints() -> dict[str, bytes]:
     """A small torch checkpoint in both layouts."""
     import torch
 
-    content = {"state_dict": {"a": torch.arange(12.0).reshape(3, 4), "b": torch.ones(5, dtype=torch.int64)}, "epoch": 3, "name": "x"}
+    content = {
+        "state_dict": {"a": torch.arange(12.0).reshape(3, 4), "b": torch.ones(5, dtype=torch.int64)},
+        "epoch": 3,
+        "name": "x",
+    }
     made = {}
     for layout, new in (("zip", True), ("sequence", False)):
         buffer = io.BytesIO()

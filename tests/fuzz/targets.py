@@ -241,7 +241,17 @@ def _names(data: bytes, folder: Path) -> None:
     (folder / "call.rttm").write_text("".join(turns), "utf-8", "replace")
     before = set(folder.rglob("*"))
     said = io.StringIO()
-    known = ["--rttm", str(folder / "call.rttm"), "--script", str(folder / "call.ctm"), "--separate", "off", "--device", "cpu", "--offline"]
+    known = [
+        "--rttm",
+        str(folder / "call.rttm"),
+        "--script",
+        str(folder / "call.ctm"),
+        "--separate",
+        "off",
+        "--device",
+        "cpu",
+        "--offline",
+    ]
     code: object = 0
     with redirect_stderr(said), redirect_stdout(said):
         try:
@@ -251,7 +261,11 @@ def _names(data: bytes, folder: Path) -> None:
     text = said.getvalue()
     if code not in (0, 1, 2, None) or "fault of meetsplit's own" in text:
         raise Broken(f"the command ended with {code}: {text[-500:]}")
-    strange = {letter for letter in text if not letter.isprintable() and letter not in "\n\r\t" and not "\udc80" <= letter <= "\udcff"}
+    strange = {
+        letter
+        for letter in text
+        if not letter.isprintable() and letter not in "\n\r\t" and not "\udc80" <= letter <= "\udcff"
+    }
     if strange - {"\u2028", "\u2029", "\u00a0", "\u3000"} and any(ord(letter) < 0xA0 for letter in strange):
         raise Broken(f"control characters reach the terminal: {sorted(strange)!r}")
     outside = {path for path in folder.rglob("*") if path not in before and folder / "out" not in (path, *path.parents)}
@@ -268,7 +282,11 @@ def _labels(lines: bytes) -> list[str]:
 
 
 def _name_seeds() -> list[bytes]:
-    return [f"{name}\nA\n{name}\nSPEAKER_01".encode("utf-8", "replace") for name in ("call", "..", *mutate.TEXTS) if "\n" not in name]
+    return [
+        f"{name}\nA\n{name}\nSPEAKER_01".encode("utf-8", "replace")
+        for name in ("call", "..", *mutate.TEXTS)
+        if "\n" not in name
+    ]
 
 
 def _weights_seeds() -> list[bytes]:
@@ -281,12 +299,22 @@ def _container_seeds(suffix: str) -> Callable[[], list[bytes]]:
 
 def _table() -> dict[str, Target]:
     targets = [
-        Target("transcript", lambda: [samples.transcript(), samples.WHISPER, samples.WHISPERX], mutate.document, _transcript),
+        Target(
+            "transcript",
+            lambda: [samples.transcript(), samples.WHISPER, samples.WHISPERX],
+            mutate.document,
+            _transcript,
+        ),
         Target("rttm", _text_seeds(samples.RTTM, samples.RTTM_TWO), mutate.text, _rttm),
         Target("stm", _text_seeds(samples.STM), mutate.text, functools.partial(_script, ".stm")),
         Target("ctm", _text_seeds(samples.CTM), mutate.text, functools.partial(_script, ".ctm")),
         Target("seglst", _text_seeds(samples.SEGLST), mutate.document, functools.partial(_script, ".json")),
-        Target("score-rttm", _text_seeds(samples.RTTM, samples.RTTM_TWO), mutate.text, functools.partial(_scored, "call.rttm")),
+        Target(
+            "score-rttm",
+            _text_seeds(samples.RTTM, samples.RTTM_TWO),
+            mutate.text,
+            functools.partial(_scored, "call.rttm"),
+        ),
         Target("score-stm", _text_seeds(samples.STM), mutate.text, functools.partial(_scored, "heard.stm")),
         Target(
             "score-json",
@@ -296,7 +324,9 @@ def _table() -> dict[str, Target]:
         ),
         Target("uem", _text_seeds(samples.UEM), mutate.text, functools.partial(_scored, "call.uem")),
         Target("toml", _text_seeds(samples.TOML), mutate.text, _toml),
-        Target("checkpoint", lambda: list(samples.checkpoints().values()), mutate.data, _checkpoint, _CHECKPOINT_ERRORS),
+        Target(
+            "checkpoint", lambda: list(samples.checkpoints().values()), mutate.data, _checkpoint, _CHECKPOINT_ERRORS
+        ),
         Target("weights", _weights_seeds, mutate.data, _weights_only),
         Target("names", _name_seeds, mutate.text, _names),
     ]

@@ -40,11 +40,26 @@ def tally(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a bounded process found: the corpus, then new inputs."""
     work = tmp_path_factory.mktemp("fuzz")
     kinds = [f"{name}:{count}" for name, count in ROUND.items()]
-    command = [sys.executable, "-m", "fuzz.worker", *kinds, "--seed", "12", "--corpus", str(CORPUS), "--work", str(work)]
-    done = subprocess.run(command, cwd=work, env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "fuzz.worker",
+        *kinds,
+        "--seed",
+        "12",
+        "--corpus",
+        str(CORPUS),
+        "--work",
+        str(work),
+    ]
+    done = subprocess.run(
+        command, cwd=work, env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True, text=True, check=False
+    )
     assert (work / "tally.json").exists(), done.stdout + done.stderr
     found: dict[str, Any] = json.loads((work / "tally.json").read_text("utf-8"))
-    assert not (work / "current").exists(), f"the process ended with {done.returncode} in an input: {(work / 'stderr').read_text()[-2000:]}"
+    assert not (work / "current").exists(), (
+        f"the process ended with {done.returncode} in an input: {(work / 'stderr').read_text()[-2000:]}"
+    )
     return found
 
 
@@ -137,7 +152,9 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(("start", "end", "words", "word", "text", "speaker", "segments", "turns", "x")), inner, max_size=5
+            st.sampled_from(("start", "end", "words", "word", "text", "speaker", "segments", "turns", "x")),
+            inner,
+            max_size=5,
         )
     ),
     max_leaves=12,
@@ -150,18 +167,24 @@ SEGMENT = st.fixed_dictionaries(
 
 @settings(max_examples=100, deadline=None)
 @given(
-    content=JSON | st.fixed_dictionaries({"segments": st.lists(SEGMENT, max_size=4)}), name=st.sampled_from(("transcript", "score-json"))
+    content=JSON | st.fixed_dictionaries({"segments": st.lists(SEGMENT, max_size=4)}),
+    name=st.sampled_from(("transcript", "score-json")),
 )
 def test_any_json(place: Path, content: Any, name: str) -> None:
     read_or_refused(name, json.dumps(content).encode("utf-8", "surrogatepass"), place)
 
 
-FIELD = st.sampled_from((*mutate.NUMBERS, *mutate.TEXTS[:40], "SPEAKER", "call", "1", "<NA>", "A")) | st.text(max_size=5)
+FIELD = st.sampled_from((*mutate.NUMBERS, *mutate.TEXTS[:40], "SPEAKER", "call", "1", "<NA>", "A")) | st.text(
+    max_size=5
+)
 LINE = st.lists(FIELD, max_size=11).map(" ".join)
 
 
 @settings(max_examples=150, deadline=None)
-@given(lines=st.lists(LINE, max_size=5), name=st.sampled_from(("rttm", "stm", "ctm", "score-rttm", "score-stm", "uem", "toml")))
+@given(
+    lines=st.lists(LINE, max_size=5),
+    name=st.sampled_from(("rttm", "stm", "ctm", "score-rttm", "score-stm", "uem", "toml")),
+)
 def test_any_lines(place: Path, lines: list[str], name: str) -> None:
     read_or_refused(name, "\n".join(lines).encode("utf-8", "surrogatepass"), place)
 

@@ -123,7 +123,9 @@ def findings(tmp_path: Path, *arguments: str) -> dict[str, Any]:
     """What a round of trials found, in a process that has no threads."""
     answer = tmp_path / "found.json"
     command = [sys.executable, "-m", "fuzz.power", *arguments, "--work", str(tmp_path / "work"), "--json", str(answer)]
-    done = subprocess.run(command, cwd=TESTS, env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=TESTS, env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True, text=True, check=False
+    )
     assert answer.exists(), done.stdout + done.stderr
     found: dict[str, Any] = json.loads(answer.read_text("utf-8"))
     return found

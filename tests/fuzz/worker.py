@@ -177,7 +177,15 @@ def load(names: Sequence[str]) -> dict[str, Any]:
     return chosen
 
 
-def run(counts: Mapping[str, int | None], seed: int, *, seconds: float, work: Path, findings: Path, kept: Sequence[Path] = ()) -> Tally:
+def run(
+    counts: Mapping[str, int | None],
+    seed: int,
+    *,
+    seconds: float,
+    work: Path,
+    findings: Path,
+    kept: Sequence[Path] = (),
+) -> Tally:
     """Try the ``kept`` inputs, then new ones until each kind had its count (None for no end) or ``seconds`` have passed.
 
     Kinds share the processor evenly.
@@ -226,7 +234,9 @@ def run(counts: Mapping[str, int | None], seed: int, *, seconds: float, work: Pa
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 1 where there are findings."""
     options = argparse.ArgumentParser(prog="python -m fuzz.worker", description=__doc__.splitlines()[0])
-    options.add_argument("kinds", nargs="*", help="kinds of input, with a number of inputs or without end; the default is all")
+    options.add_argument(
+        "kinds", nargs="*", help="kinds of input, with a number of inputs or without end; the default is all"
+    )
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--corpus", type=Path, help="try the inputs in this folder first")
     options.add_argument("--seconds", type=float, default=float("inf"))
@@ -238,14 +248,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     findings = (chosen.findings or work / "findings").resolve()
     from fuzz.targets import TARGETS
 
-    counts = {name: int(count) if count else None for name, _, count in (kind.partition(":") for kind in chosen.kinds or TARGETS)}
+    counts = {
+        name: int(count) if count else None
+        for name, _, count in (kind.partition(":") for kind in chosen.kinds or TARGETS)
+    }
     if unknown := counts.keys() - TARGETS.keys():
         options.error(f"no kind of input {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
     kept = sorted(path for path in chosen.corpus.glob("*/*") if path.is_file()) if chosen.corpus else ()
     tally = run(counts, chosen.seed, seconds=chosen.seconds, work=work, findings=findings, kept=kept)
     for finding in tally.findings:
         print(f"{finding['target']}: {finding['kind']}\n  {finding['input']}")
-    print(f"{sum(tally.tried.values())} inputs, {len(tally.findings)} findings, {tally.cpu:.0f} s of CPU, {tally.peak >> 20} MiB")
+    print(
+        f"{sum(tally.tried.values())} inputs, {len(tally.findings)} findings, {tally.cpu:.0f} s of CPU, {tally.peak >> 20} MiB"
+    )
     return int(bool(tally.findings))
 
 

@@ -86,7 +86,9 @@ class House:
         noise = np.random.default_rng(seed)
         path = self.calls / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        second = (0.3 * np.sin(2 * np.pi * (140 + seed % 40) * np.arange(16000) / 16000) + 0.02 * noise.standard_normal(16000)) * 32767
+        second = (
+            0.3 * np.sin(2 * np.pi * (140 + seed % 40) * np.arange(16000) / 16000) + 0.02 * noise.standard_normal(16000)
+        ) * 32767
         with wave.open(str(path), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
@@ -111,7 +113,9 @@ class House:
         """The command line in a process of its own."""
         command = [*more.pop("before", []), sys.executable, "-m", "meetsplit.cli", *map(str, arguments)]
         env = {**self.env, **more.pop("env", {})}
-        process = subprocess.Popen(command, env=env, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+        process = subprocess.Popen(
+            command, env=env, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+        )
         running = Running(process)
         self.started.append(running)
         return running
@@ -150,8 +154,14 @@ class House:
     def files(self, folder: Path | None = None) -> dict[str, bytes]:
         """Every file below a folder, hidden ones included, but for the lock and the manifests of results folders."""
         place = folder or self.out
-        found = {path.relative_to(place).as_posix(): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
-        return {name: content for name, content in found.items() if not re.search(r"(^|/)\.meetsplit/([^/]+\.json|lock)$", name)}
+        found = {
+            path.relative_to(place).as_posix(): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()
+        }
+        return {
+            name: content
+            for name, content in found.items()
+            if not re.search(r"(^|/)\.meetsplit/([^/]+\.json|lock)$", name)
+        }
 
     def job_folder(self) -> Path:
         """The folder of the only job."""

@@ -86,9 +86,16 @@ def test_a_bad_schedule_in_the_database_is_listed_paused_and_removable(opened: D
     assert "no such time zone" in str(problems["nowhere"])
     assert set(schedule.marks(opened)) == {"nightly"}
     sentences = schedule.isolate(opened)
-    assert [sentence.partition(":")[0] for sentence in sentences] == ["schedule never never runs", "schedule nowhere never runs"]
+    assert [sentence.partition(":")[0] for sentence in sentences] == [
+        "schedule never never runs",
+        "schedule nowhere never runs",
+    ]
     assert "`meetsplit schedule remove never` removes it" in sentences[0]
-    assert {table.name: table.paused for table in schedule.timetables(opened)} == {"never": True, "nowhere": True, "nightly": False}
+    assert {table.name: table.paused for table in schedule.timetables(opened)} == {
+        "never": True,
+        "nowhere": True,
+        "nightly": False,
+    }
     with pytest.raises(JobError, match="never runs"):
         schedule.resume(opened, "never")
     schedule.remove(opened, "never")
@@ -120,7 +127,19 @@ def test_worker_batch_and_list_go_on_with_bad_schedules_in_the_database(house: A
     house.recording("call.wav")
     assert "1 done" in "\n".join(house.run("batch", house.calls, *house.known(), "-o", house.out, *SMALL).lines)
     house.recording("second.wav", seed=2)
-    good = ("schedule", "add", "good", "--cron", "* * * * * *", "--folder", house.calls, "--timezone", "UTC", "-o", house.out)
+    good = (
+        "schedule",
+        "add",
+        "good",
+        "--cron",
+        "* * * * * *",
+        "--folder",
+        house.calls,
+        "--timezone",
+        "UTC",
+        "-o",
+        house.out,
+    )
     house.run(*good, *house.known(), *SMALL)
     worker = house.start("worker")
     worker.until("note: schedule never never runs")

@@ -150,7 +150,9 @@ def test_source_vanishes_in_the_middle(house: Any) -> None:
     assert house.files() == {}
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root reads everything, and setpriv is not here")
+@pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root reads everything, and setpriv is not here"
+)
 def test_folder_that_may_not_be_read(house: Any) -> None:
     house.recording("open/call.wav")
     house.recording("closed/call.wav")
@@ -160,7 +162,10 @@ def test_folder_that_may_not_be_read(house: Any) -> None:
     ended = running.end()
     (house.calls / "closed").chmod(0o700)
     assert ended == 0
-    assert any("closed: cannot be looked into: Permission denied; what lies there is left out" in line for line in running.lines)
+    assert any(
+        "closed: cannot be looked into: Permission denied; what lies there is left out" in line
+        for line in running.lines
+    )
     assert list(house.files()) == ["open/call.json"]
 
 
@@ -174,7 +179,9 @@ def test_nothing_there(house: Any) -> None:
 def test_a_missing_model_is_no_fault_of_the_recordings(house: Any) -> None:
     house.recording("call.wav")
     for command in (("batch",), ("watch", "--once", "--poll", "0.1")):
-        said = house.run(*command, house.calls, "-o", house.out, "--diarizer", "pyannote", "--offline", "--device", "cpu", code=1)
+        said = house.run(
+            *command, house.calls, "-o", house.out, "--diarizer", "pyannote", "--offline", "--device", "cpu", code=1
+        )
         assert "community-1" in "\n".join(said.lines)
     assert not (house.state / "jobs.sqlite").exists()
 
@@ -192,7 +199,9 @@ def test_cancel_and_retry(house: Any) -> None:
     house.recording("a.wav", seconds=600, seed=1)
     house.recording("b.wav", seconds=5, seed=2)
     house.run("batch", house.calls / "a.wav", *house.known(600), "-o", house.out, *SMALL, "--queue-only")
-    house.run("batch", house.calls / "b.wav", *house.known(), "-o", house.out, *SMALL, "--queue-only", "--priority", "low")
+    house.run(
+        "batch", house.calls / "b.wav", *house.known(), "-o", house.out, *SMALL, "--queue-only", "--priority", "low"
+    )
     waiting = {job["recording"][-5:]: job["job"] for job in house.jobs()}
     house.run("jobs", "cancel", waiting["b.wav"])
     worker = house.start("worker")

@@ -33,7 +33,9 @@ def stereo(path: Path) -> Path:
 
 
 def test_an_order_remembers_its_channels() -> None:
-    order = Order(Path("/in/call.wav"), "c0ffee", Settings(channels="split"), Outputs(Path("/out")), Path("/out"), "call")
+    order = Order(
+        Path("/in/call.wav"), "c0ffee", Settings(channels="split"), Outputs(Path("/out")), Path("/out"), "call"
+    )
     again = Order.from_json(json.loads(json.dumps(order.to_json())))
     assert again == order
     mixed = Order(Path("/in/call.wav"), "c0ffee", Settings(), Outputs(Path("/out")), Path("/out"), "call")
@@ -44,7 +46,9 @@ def test_a_batch_of_calls(house: Any) -> None:
     stereo(house.calls / "call.wav")
     words = house.root / "words.ctm"
     words.write_text("call 1 1.0 0.3 left 0.9\ncall 1 3.4 0.3 right 0.9\n")
-    house.run("batch", house.calls / "call.wav", "--channels", "split", "--script", words, "-o", house.out, "-f", "json")
+    house.run(
+        "batch", house.calls / "call.wav", "--channels", "split", "--script", words, "-o", house.out, "-f", "json"
+    )
     written = json.loads((house.out / "call.json").read_text("utf-8"))
     assert [(segment["speaker"], segment["text"].strip()) for segment in written["segments"]] == [
         ("SPEAKER_00", "left"),

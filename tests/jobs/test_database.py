@@ -16,11 +16,19 @@ from meetsplit.pipeline.errors import JobError, SettingsError
 
 
 @pytest.mark.parametrize(
-    "said", ["database disk image is malformed", "*** in database main ***\nPage 5: btreeInitPage() returns error code 11", "TREE 3 page 4"]
+    "said",
+    [
+        "database disk image is malformed",
+        "*** in database main ***\nPage 5: btreeInitPage() returns error code 11",
+        "TREE 3 page 4",
+    ],
 )
 def test_damage_is_said_with_advice(tmp_path: Path, said: str) -> None:
     store = Store(tmp_path)
-    with pytest.raises(JobError, match=r"is damaged .* move the database away"), explained(database(None, store), store):
+    with (
+        pytest.raises(JobError, match=r"is damaged .* move the database away"),
+        explained(database(None, store), store),
+    ):
         raise sqlite3.DatabaseError(said)
 
 
@@ -89,7 +97,9 @@ def test_what_a_server_says_is_shown_without_the_password(tmp_path: Path) -> Non
     base = database("postgresql://user:p%40ss%2Fword@127.0.0.1:9/name?options=-c%20a=b@c", store)
     with pytest.raises(JobError) as failed, explained(base, store):
         raise sqlite3.OperationalError("cannot connect with p@ss/word or p%40ss%2Fword")
-    assert str(failed.value) == "the queue at postgresql://127.0.0.1:9/name cannot be used: cannot connect with *** or ***"
+    assert (
+        str(failed.value) == "the queue at postgresql://127.0.0.1:9/name cannot be used: cannot connect with *** or ***"
+    )
     assert without_password("plain", "postgresql://host/name") == "plain"
 
 

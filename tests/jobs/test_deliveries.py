@@ -35,11 +35,24 @@ def test_a_failed_delivery_is_seen_everywhere_and_fails_no_job(house: Any) -> No
 
 def test_every_attempt_at_a_webhook_is_shown(house: Any) -> None:
     house.recording("call.wav")
-    house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--webhook", "http://127.0.0.1:9/", "--on-done", "true")
+    house.run(
+        "batch",
+        house.calls,
+        *house.known(),
+        "-o",
+        house.out,
+        *OPTIONS,
+        "--webhook",
+        "http://127.0.0.1:9/",
+        "--on-done",
+        "true",
+    )
     (job,) = house.jobs()
     assert job["delivery"] == "failed"
     told = json.loads("\n".join(house.run("jobs", "show", "--json", job["job"]).lines))["attempts"]
-    assert [(attempt["kind"], attempt["delivered"]) for attempt in told] == [("command", True)] + [("webhook", False)] * 5
+    assert [(attempt["kind"], attempt["delivered"]) for attempt in told] == [("command", True)] + [
+        ("webhook", False)
+    ] * 5
     assert all(attempt["at"] > 1e9 for attempt in told)
     assert "127.0.0.1" in told[-1]["answer"]
 
@@ -66,7 +79,9 @@ def test_deliveries_of_the_first_version_are_understood(house: Any) -> None:
     (job,) = house.jobs()
     for output, state in ((["true: done"], "delivered"), (["true: done", "--webhook h: answered 500"], "failed")):
         with closing(sqlite3.connect(house.state / "jobs.sqlite")) as opened, opened:
-            opened.execute("UPDATE workflow_output SET output = ? WHERE workflow_uuid LIKE '%.news'", (json.dumps(output),))
+            opened.execute(
+                "UPDATE workflow_output SET output = ? WHERE workflow_uuid LIKE '%.news'", (json.dumps(output),)
+            )
         assert [row["delivery"] for row in house.jobs()] == [state]
     store = Store(house.state)
     with client(database(None, store), store) as connected:

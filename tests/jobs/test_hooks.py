@@ -15,7 +15,14 @@ import pytest
 from meetsplit.jobs import hooks
 from meetsplit.pipeline.errors import JobError, SettingsError
 
-NEWS = {"job": "c0ffee.1", "recording": "/calls/a b.wav", "stem": "a b", "folder": "/out", "status": "failed", "error": "no sound"}
+NEWS = {
+    "job": "c0ffee.1",
+    "recording": "/calls/a b.wav",
+    "stem": "a b",
+    "folder": "/out",
+    "status": "failed",
+    "error": "no sound",
+}
 
 posix = pytest.mark.skipif(os.name == "nt", reason="process groups and sh are POSIX")
 
@@ -51,7 +58,9 @@ def test_a_command_ended_by_a_signal_says_which() -> None:
 
 def test_values_come_as_variables_arguments_and_json(tmp_path: Path) -> None:
     told = tmp_path / "told.json"
-    text = "import json,os,sys; json.dump([dict(os.environ), sys.argv[2:], json.load(sys.stdin)], open(sys.argv[1], 'w'))"
+    text = (
+        "import json,os,sys; json.dump([dict(os.environ), sys.argv[2:], json.load(sys.stdin)], open(sys.argv[1], 'w'))"
+    )
     hooks.run([*script(text), str(told), "{stem}", "{other}"], NEWS)
     variables, arguments, news = json.loads(told.read_text())
     assert {name: variables[f"MEETSPLIT_{name.upper()}"] for name in NEWS} == NEWS
@@ -141,7 +150,9 @@ def test_the_name_of_a_recording_runs_nothing(house: Any) -> None:
 def test_a_named_secret_reaches_the_command_and_not_the_disk(house: Any) -> None:
     house.recording("call.wav")
     asked = ("batch", house.calls, *house.known(), "-o", house.out, "-f", "json", "--no-tracks")
-    house.run(*asked, "--on-done", "sh -c 'echo $HF_TOKEN > note'", "--on-done-env", "HF_TOKEN", env={"HF_TOKEN": "hf_secret"})
+    house.run(
+        *asked, "--on-done", "sh -c 'echo $HF_TOKEN > note'", "--on-done-env", "HF_TOKEN", env={"HF_TOKEN": "hf_secret"}
+    )
     assert (house.root / "note").read_text() == "hf_secret\n"
     assert not [name for name, content in house.files(house.state).items() if b"hf_secret" in content]
 

@@ -11,7 +11,11 @@ HERE = Path(__file__).parent
 def test_every_promise_names_tests_that_exist() -> None:
     page = (HERE.parents[1] / "docs" / "jobs.md").read_text("utf-8")
     rows = [line for line in page.partition("## Which test shows it")[2].splitlines() if line.startswith("| ")][1:]
-    there = {name for file in HERE.glob("test_*.py") for name in re.findall(r"^def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)}
+    there = {
+        name
+        for file in HERE.glob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)
+    }
     assert len(rows) >= 20
     for row in rows:
         named = re.findall(r"`(test_\w+)`", row)

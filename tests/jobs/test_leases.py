@@ -20,13 +20,18 @@ def test_a_worker_removes_the_locks_of_killed_ones_and_no_others(tmp_path: Path)
     for path in killed:
         path.touch()
     with closing(FileLease(store, "host-7-def")) as living, closing(FileLease(store, "host-8-def")) as next_one:
-        assert sorted(path.name for path in (store.state / "workers").iterdir()) == ["host-7-def.lock", "host-8-def.lock"]
+        assert sorted(path.name for path in (store.state / "workers").iterdir()) == [
+            "host-7-def.lock",
+            "host-8-def.lock",
+        ]
         assert not next_one.dead("host-7-def")
         assert not living.dead("host-8-def")
     assert list((store.state / "workers").iterdir()) == []
 
 
-def test_a_lock_that_another_worker_removed_at_that_moment_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_another_worker_removed_at_that_moment_is_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another one looks for dead workers between the creation of our file and its locking."""
     store = Store(tmp_path).ready()
     take = locks._take

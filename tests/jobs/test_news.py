@@ -91,7 +91,9 @@ def test_command_that_hangs_fails_nothing(house: Any) -> None:
     house.recording("one.wav", seed=1)
     house.recording("two.wav", seed=2)
     hanging = f'{sys.executable} -c "import time; time.sleep(3000)"'
-    running = house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--on-done", hanging, "--on-done-timeout", "2")
+    running = house.run(
+        "batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--on-done", hanging, "--on-done-timeout", "2"
+    )
     assert "2 done" in "\n".join(running.lines)
     assert {job["state"] for job in house.jobs()} == {"done"}
 

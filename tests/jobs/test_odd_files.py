@@ -54,7 +54,14 @@ def request(house: Any) -> Request:
 def test_batch_refuses_each_odd_file_and_does_the_rest(house: Any) -> None:
     odd(house)
     batch = house.run(
-        "batch", house.calls, *house.known(), "-o", house.out, *SMALL, code=1, env={"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8"}
+        "batch",
+        house.calls,
+        *house.known(),
+        "-o",
+        house.out,
+        *SMALL,
+        code=1,
+        env={"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8"},
     )
     text = "\n".join(batch.lines)
     assert f"1 done, {len(SENTENCES)} failed" in text
@@ -71,7 +78,19 @@ def test_watch_and_schedule_say_each_odd_file_and_do_the_rest(house: Any) -> Non
         assert sum(name in line and sentence in line for line in watched.lines) == 1, name
     assert list(house.files()) == ["good.json"]
     house.recording("second.wav", seed=2)
-    add = ("schedule", "add", "calls", "--cron", "0 0 1 1 *", "--folder", house.calls, *house.known(), "-o", house.out, *SMALL)
+    add = (
+        "schedule",
+        "add",
+        "calls",
+        "--cron",
+        "0 0 1 1 *",
+        "--folder",
+        house.calls,
+        *house.known(),
+        "-o",
+        house.out,
+        *SMALL,
+    )
     house.run(*add)
     house.run("schedule", "run-now", "calls")
     worker = house.start("worker")
@@ -124,7 +143,9 @@ def test_a_file_whose_checksum_fails_refuses_only_itself(house: Any, monkeypatch
     assert (path, str(error)) == (bad, f"{bad}: cannot be queued: Symlink loop")
 
 
-def test_a_folder_that_may_not_be_read_is_said_and_the_rest_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_may_not_be_read_is_said_and_the_rest_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The test may run as root, who may read everything: the system's answer is simulated."""
     (tmp_path / "secret").mkdir()
     (tmp_path / "a.wav").touch()
@@ -138,10 +159,14 @@ def test_a_folder_that_may_not_be_read_is_said_and_the_rest_found(tmp_path: Path
     monkeypatch.setattr(os, "scandir", refusing)
     found = search([tmp_path], Patterns())
     assert [one.path.name for one in found.found] == ["a.wav"]
-    assert found.complaints == (f"{tmp_path / 'secret'}: cannot be looked into: Permission denied; what lies there is left out",)
+    assert found.complaints == (
+        f"{tmp_path / 'secret'}: cannot be looked into: Permission denied; what lies there is left out",
+    )
 
 
-def test_a_file_that_may_not_be_looked_at_is_said_and_one_that_is_gone_is_not(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_looked_at_is_said_and_one_that_is_gone_is_not(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder that may be listed but not entered; the test may run as root, so the system's answer is simulated."""
     secret, gone = house.recording("secret.wav"), house.recording("gone.wav", seed=2)
     look = Path.stat
@@ -177,7 +202,9 @@ def test_a_glob_that_goes_in_circles_finds_each_file_once(tmp_path: Path) -> Non
 
 def test_a_results_folder_that_is_not_utf8_is_asked_wrongly(house: Any) -> None:
     house.recording("call.wav")
-    said = house.run("batch", house.calls, *house.known(), "-o", os.fsdecode(os.fsencode(house.root) + b"/caf\xe9"), code=2)
+    said = house.run(
+        "batch", house.calls, *house.known(), "-o", os.fsdecode(os.fsencode(house.root) + b"/caf\xe9"), code=2
+    )
     assert "caf\\xe9: its name is not UTF-8" in "\n".join(said.lines)
 
 

@@ -110,7 +110,11 @@ def test_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.pt").touch()
     made = anchored(Settings(model="small.pt", rttm=Path("a.rttm"), diarizer_model="pyannote/some-pipeline"))
-    assert (made.model, made.rttm, made.diarizer_model) == (str(tmp_path / "small.pt"), tmp_path / "a.rttm", "pyannote/some-pipeline")
+    assert (made.model, made.rttm, made.diarizer_model) == (
+        str(tmp_path / "small.pt"),
+        tmp_path / "a.rttm",
+        "pyannote/some-pipeline",
+    )
 
 
 def test_requests_travel_whole() -> None:
@@ -185,7 +189,9 @@ def test_take_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     assert [(path.name, "is empty" in str(error)) for path, error in taken.refused] == [("empty.wav", True)]
 
 
-@pytest.mark.parametrize(("text", "expected"), [("8GB", 8 * 10**9), ("1GiB", 2**30), ("512 M", 512 * 10**6), ("2K", 2000), ("77", 77)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("8GB", 8 * 10**9), ("1GiB", 2**30), ("512 M", 512 * 10**6), ("2K", 2000), ("77", 77)]
+)
 def test_sizes(text: str, expected: int) -> None:
     assert size(text) == expected
 
@@ -204,7 +210,10 @@ def test_finished_recordings_never_replace_others(tmp_path: Path) -> None:
     for content in (b"one", b"two"):
         call.write_bytes(content)
         move_finished(order(recording=call, content=fingerprint(call)), tmp_path / "done" / "sub")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "done" / "sub").iterdir()} == {"call.wav": b"one", "call-2.wav": b"two"}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "done" / "sub").iterdir()} == {
+        "call.wav": b"one",
+        "call-2.wav": b"two",
+    }
 
 
 def test_another_recording_at_the_path_of_a_finished_one_is_not_moved(tmp_path: Path) -> None:
@@ -217,7 +226,9 @@ def test_another_recording_at_the_path_of_a_finished_one_is_not_moved(tmp_path: 
     assert not (tmp_path / "done").exists()
 
 
-def test_a_move_to_another_disk_that_dies_ends_with_one_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_move_to_another_disk_that_dies_ends_with_one_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Renames and links to the other disk are refused, then the process dies at each of the calls in turn."""
     call, done = tmp_path / "call.wav", tmp_path / "done"
     content = b"sound" * 1000

@@ -32,7 +32,9 @@ class Cluster:
 
     def call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         other = {"user": self.user, "group": self.user, "extra_groups": []} if os.geteuid() == 0 else {}
-        return subprocess.run([str(self.bin / program), *arguments], cwd=self.folder, capture_output=True, text=True, check=False, **other)  # type: ignore[call-overload, no-any-return]
+        return subprocess.run(
+            [str(self.bin / program), *arguments], cwd=self.folder, capture_output=True, text=True, check=False, **other
+        )  # type: ignore[call-overload, no-any-return]
 
     def url(self, name: str) -> str:
         return f"postgresql://{self.user}@127.0.0.1:{self.port}/{name}"
@@ -42,7 +44,11 @@ def programs() -> Path | None:
     found = shutil.which("initdb")
     places = [Path(found).parent] if found else []
     return next(
-        (place for place in [*places, *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)] if (place / "initdb").exists()),
+        (
+            place
+            for place in [*places, *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+            if (place / "initdb").exists()
+        ),
         None,
     )
 
@@ -102,7 +108,9 @@ def test_two_machines_one_killed(shared: Any) -> None:
     assert [job["state"] for job in shared.jobs()] == ["done"] * 6
     one = shared.run("run", shared.calls / "call3.wav", *shared.known(100), "-o", shared.root / "alone", "-q", *OPTIONS)
     assert one.process.returncode == 0
-    assert {name: content for name, content in shared.files().items() if name.startswith("call3")} == shared.files(shared.root / "alone")
+    assert {name: content for name, content in shared.files().items() if name.startswith("call3")} == shared.files(
+        shared.root / "alone"
+    )
 
 
 def test_the_same_batch_on_two_machines(shared: Any) -> None:
@@ -144,7 +152,9 @@ def test_a_machine_that_vanishes_and_comes_back(shared: Any, cluster: Cluster) -
 
 def test_the_server_is_not_there(house: Any) -> None:
     house.recording("call.wav")
-    said = house.run("batch", house.calls, *house.known(), "--database", "postgresql://nobody:secret@127.0.0.1:9/queue", code=1)
+    said = house.run(
+        "batch", house.calls, *house.known(), "--database", "postgresql://nobody:secret@127.0.0.1:9/queue", code=1
+    )
     text = "\n".join(said.lines)
     assert "the queue at postgresql://127.0.0.1:9/queue cannot be" in text
     assert "secret" not in text

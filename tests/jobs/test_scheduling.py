@@ -28,7 +28,9 @@ UNITS = Path(__file__).parents[2] / "docs" / "systemd"
 def runs(house: Any) -> list[datetime]:
     """The times for which runs were queued, those in the future left out."""
     with closing(sqlite3.connect(house.state / "jobs.sqlite")) as database:
-        rows = database.execute("SELECT workflow_uuid FROM workflow_status WHERE workflow_uuid LIKE 'sched-calls-%' ORDER BY workflow_uuid")
+        rows = database.execute(
+            "SELECT workflow_uuid FROM workflow_status WHERE workflow_uuid LIKE 'sched-calls-%' ORDER BY workflow_uuid"
+        )
         return [datetime.fromisoformat(name.removeprefix("sched-calls-")) for (name,) in rows]
 
 
@@ -82,7 +84,9 @@ def test_life_of_a_schedule(house: Any) -> None:
     assert "nightly runs next at" in "\n".join(said.lines)
     assert "there is one already" in "\n".join(house.run(*add, *house.known(), code=1).lines)
     listed = json.loads("\n".join(house.run("schedule", "list", "--json").lines))
-    assert [(row["name"], row["zone"], row["paused"], row["backfill"]) for row in listed] == [("nightly", "Europe/Berlin", False, True)]
+    assert [(row["name"], row["zone"], row["paused"], row["backfill"]) for row in listed] == [
+        ("nightly", "Europe/Berlin", False, True)
+    ]
     following = datetime.fromisoformat(listed[0]["next"])
     assert following.hour == 2
     assert following.utcoffset() in (timedelta(hours=1), timedelta(hours=2))
@@ -127,7 +131,9 @@ def test_a_pause_misses_its_runs_for_good(house: Any) -> None:
 )
 def test_wrong_schedules(house: Any, wrong: tuple[str, str], sentence: str) -> None:
     options = {"--cron": "0 2 * * *", "--folder": str(house.calls), "--timezone": "UTC"} | dict([wrong])
-    said = house.run("schedule", "add", "calls", *(part for pair in options.items() for part in pair), *house.known(), code=2)
+    said = house.run(
+        "schedule", "add", "calls", *(part for pair in options.items() for part in pair), *house.known(), code=2
+    )
     assert sentence in "\n".join(said.lines)
 
 

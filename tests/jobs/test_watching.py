@@ -40,7 +40,11 @@ def test_existing_then_new_then_growing(house: Any) -> None:
     assert transcript["duration"] == 30.0, "the file was taken when it was complete"
     assert not any(line.startswith("failed") for line in running.lines)
     assert (house.calls / "transcripts" / "monday" / "second.json").exists()
-    assert sorted(job["recording"].rpartition("/")[2] for job in house.jobs()) == ["first.wav", "second.wav", "third.wav"]
+    assert sorted(job["recording"].rpartition("/")[2] for job in house.jobs()) == [
+        "first.wav",
+        "second.wav",
+        "third.wav",
+    ]
 
     again = house.run("watch", house.calls, *house.known(), *OPTIONS, "--once")
     assert "diarize …" not in again.lines
@@ -116,10 +120,14 @@ def test_once_runs_once_at_a_time(house: Any) -> None:
     with lock:
         assert alone(store, house.calls / "." / "", house.calls / "transcripts") is None
         said = house.run("watch", house.calls, *house.known(), *OPTIONS, "--once")
-        assert said.lines == [f"note: another `meetsplit watch --once` is still at work on {house.calls}; this one ends"]
+        assert said.lines == [
+            f"note: another `meetsplit watch --once` is still at work on {house.calls}; this one ends"
+        ]
         other = house.run("watch", house.calls, *house.known(), *OPTIONS, "--once", "-o", house.out)
         assert any(line.startswith("done: ") for line in other.lines)
-    assert any(line.startswith("done: ") for line in house.run("watch", house.calls, *house.known(), *OPTIONS, "--once").lines)
+    assert any(
+        line.startswith("done: ") for line in house.run("watch", house.calls, *house.known(), *OPTIONS, "--once").lines
+    )
 
 
 def test_patterns_and_moving(house: Any) -> None:
@@ -150,7 +158,17 @@ def test_patterns_and_moving(house: Any) -> None:
 
 def test_a_later_recording_never_takes_the_place_of_an_earlier_ones_results(house: Any) -> None:
     """Of the same name with another ending, and of the same path: a recorder that begins again at 1, finished recordings moved."""
-    watch = ("watch", house.calls, *house.known(), *OPTIONS, "--once", "-o", house.out, "--move-done", house.root / "done")
+    watch = (
+        "watch",
+        house.calls,
+        *house.known(),
+        *OPTIONS,
+        "--once",
+        "-o",
+        house.out,
+        "--move-done",
+        house.root / "done",
+    )
     house.recording("call.wav", seed=1)
     house.run(*watch)
     first = (house.out / "call.json").read_bytes()

@@ -169,7 +169,9 @@ def test_a_name_service_that_hangs_ends_at_the_deadline(monkeypatch: pytest.Monk
         answered.set()
 
 
-def test_nothing_is_sent_over_a_connection_that_comes_about_after_the_deadline(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_sent_over_a_connection_that_comes_about_after_the_deadline(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = serve(says(b"HTTP/1.1 200 OK\r\n\r\n"))
     late = threading.Event()
     connect = socket.create_connection

@@ -111,7 +111,9 @@ class Studio:
             for _ in range(int(rng.integers(1, 1 + max(1, len(samples) // (4 * RATE))))):
                 spoken = self.corpus.spoken(self._any(rng))
                 put(other, spoken.samples, float(rng.uniform(-1, len(samples) / RATE)))
-            loudness = float(np.sqrt(np.mean(other[np.abs(other) > 1e-3] ** 2))) if np.any(np.abs(other) > 1e-3) else 1.0
+            loudness = (
+                float(np.sqrt(np.mean(other[np.abs(other) > 1e-3] ** 2))) if np.any(np.abs(other) > 1e-3) else 1.0
+            )
             other *= np.float32(level / loudness)
             if rng.random() < 0.45:
                 samples = parted(rng, samples, other * np.float32(10 ** (rng.uniform(-6, 5) / 20)))
@@ -172,7 +174,9 @@ def noises(seconds: int = 64) -> tuple[Samples, ...]:
     rng = np.random.default_rng(0)
     shaped = []
     for slope in np.linspace(0, 1, 9):
-        spectrum = rfft(rng.standard_normal(seconds * RATE)) / np.maximum(rfftfreq(seconds * RATE, 1 / RATE), 50.0) ** slope
+        spectrum = (
+            rfft(rng.standard_normal(seconds * RATE)) / np.maximum(rfftfreq(seconds * RATE, 1 / RATE), 50.0) ** slope
+        )
         sound = irfft(spectrum)
         shaped.append(np.asarray(sound / np.sqrt(np.mean(sound**2)), np.float32))
     return tuple(shaped)
@@ -182,7 +186,8 @@ def parted(rng: np.random.Generator, own: Samples, other: Samples) -> Samples:
     """What a separator by masks makes of a voice that another one covers: the Wiener mask of spectra that it only guesses."""
     spectra = [stft(voice, nperseg=1024, noverlap=768)[2] for voice in (own, other)]
     guesses = [
-        np.abs(spectrum) * np.exp(uniform_filter(rng.normal(0.0, rng.uniform(1.0, 4.0), spectrum.shape), (3, 5))) for spectrum in spectra
+        np.abs(spectrum) * np.exp(uniform_filter(rng.normal(0.0, rng.uniform(1.0, 4.0), spectrum.shape), (3, 5)))
+        for spectrum in spectra
     ]
     mine, theirs = (np.power(guess, rng.uniform(1.0, 2.0)) + 1e-9 for guess in guesses)
     found = istft((spectra[0] + spectra[1]) * mine / (mine + theirs), nperseg=1024, noverlap=768)[1]
@@ -193,7 +198,9 @@ def reverberated(rng: np.random.Generator, samples: Samples) -> Samples:
     """In a random room: the direct sound and an exponentially decaying tail."""
     decay = rng.uniform(0.1, 0.45)
     times = np.arange(int(decay * RATE), dtype=np.float32) / RATE
-    tail = rng.standard_normal(len(times), np.float32) * 10 ** (-3 * times / decay) * (times > rng.uniform(0.001, 0.008))
+    tail = (
+        rng.standard_normal(len(times), np.float32) * 10 ** (-3 * times / decay) * (times > rng.uniform(0.001, 0.008))
+    )
     tail *= 10 ** (rng.uniform(-12, -1) / 20) / (np.sqrt(np.sum(tail**2)) + 1e-9)
     tail[0] = 1.0
     return np.asarray(fftconvolve(samples, tail)[: len(samples)], np.float32)

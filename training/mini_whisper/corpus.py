@@ -119,6 +119,8 @@ def opened(folder: Path, sentences: int) -> Corpus:
         first = 0
         for row in json.loads(path.with_suffix(".json").read_text("utf-8")):
             words = tuple(Timed(*w) for w in row["words"])
-            places.append(Place(number, first, row["length"], row["voice"], words, tuple(Timed(*p) for p in row["phones"])))
+            places.append(
+                Place(number, first, row["length"], row["voice"], words, tuple(Timed(*p) for p in row["phones"]))
+            )
             first += row["length"]
     return Corpus(tuple(shards), tuple(places))

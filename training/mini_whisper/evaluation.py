@@ -28,7 +28,9 @@ class Marks:
     silent: tuple[int, int]
 
     def __str__(self) -> str:
-        times = f"{np.median(self.off):.3f} s median, {np.percentile(self.off, 90):.3f} s at 90 %" if self.off else "none"
+        times = (
+            f"{np.median(self.off):.3f} s median, {np.percentile(self.off, 90):.3f} s at 90 %" if self.off else "none"
+        )
         clean, rough = (100 * wrong / max(words, 1) for wrong, words in (self.clean, self.rough))
         return (
             f"held out: WER {clean:.1f} % of {self.clean[1]} words clean, {rough:.1f} % of {self.rough[1]} rough; "

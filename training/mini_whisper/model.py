@@ -108,15 +108,21 @@ def parted(x: Tensor, heads: int) -> Tensor:
 
 def attended(attention: MultiHeadAttention, x: Tensor) -> Tensor:
     """Self-attention of the encoder; in half precision on a CPU this is faster than torch's fused one."""
-    query, key, value = (parted(y, attention.n_head) for y in (attention.query(x), attention.key(x), attention.value(x)))
-    where = ((query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)).to(value.dtype).softmax(dim=-1, dtype=value.dtype)
+    query, key, value = (
+        parted(y, attention.n_head) for y in (attention.query(x), attention.key(x), attention.value(x))
+    )
+    where = (
+        ((query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)).to(value.dtype).softmax(dim=-1, dtype=value.dtype)
+    )
     out: Tensor = attention.out((where @ value).permute(0, 2, 1, 3).flatten(start_dim=2))
     return out
 
 
 def listen(attention: MultiHeadAttention, x: Tensor, sound: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-attention as openai-whisper does it, and the logarithm of its weights, (clips, heads, tokens, frames)."""
-    query, key, value = (parted(y, attention.n_head) for y in (attention.query(x), attention.key(sound), attention.value(sound)))
+    query, key, value = (
+        parted(y, attention.n_head) for y in (attention.query(x), attention.key(sound), attention.value(sound))
+    )
     where = ((query @ key.transpose(-1, -2)).float() * query.shape[-1] ** -0.5).log_softmax(dim=-1)
     seen = (where.exp().to(value.dtype) @ value).permute(0, 2, 1, 3).flatten(start_dim=2)
     out: Tensor = attention.out(seen)
@@ -145,8 +151,14 @@ def full(pupil: Whisper, book: Codebook, dims: ModelDimensions = DIMS) -> Whispe
 
 def kept(path: Path, pupil: Whisper, book: Codebook, dims: ModelDimensions = DIMS) -> None:
     """Writes the model with only its rows in use, in half precision."""
-    state = {name: value.half().contiguous() for name, value in pupil.state_dict().items() if name != "encoder.positional_embedding"}
-    save_file({**state, "tokens": torch.tensor(book.tokens, dtype=torch.int32)}, path, {"dims": json.dumps(asdict(dims))})
+    state = {
+        name: value.half().contiguous()
+        for name, value in pupil.state_dict().items()
+        if name != "encoder.positional_embedding"
+    }
+    save_file(
+        {**state, "tokens": torch.tensor(book.tokens, dtype=torch.int32)}, path, {"dims": json.dumps(asdict(dims))}
+    )
 
 
 def expanded(path: Path) -> dict[str, object]:

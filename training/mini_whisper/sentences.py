@@ -87,7 +87,10 @@ def phrasebook(dialogue: Path, vocabulary: Path | None = None) -> Phrasebook:
     for line in lines:
         for sentence in split(line.text):
             owners[sentence] = owners.get(sentence, frozenset()) | {line.speaker}
-            said = [word if word.rstrip(".,?!").lower() in NAMES else word.lower() for word in sentence.rstrip(".?!").split()]
+            said = [
+                word if word.rstrip(".,?!").lower() in NAMES else word.lower()
+                for word in sentence.rstrip(".?!").split()
+            ]
             for before, after in zip(["", *said], said, strict=False):
                 follow[before] = (*follow.get(before, ()), after)
     spoken = {word for line in lines for word in words(line.text)}

@@ -142,7 +142,9 @@ def spoken(book: Codebook, word: Timed) -> list[tuple[int, float, float]]:
     return [(row, word.start, word.end) for row in pieces] + [(row, word.end, word.end + 0.12) for row in points]
 
 
-def example(book: Codebook, clip: Clip, rng: np.random.Generator, offset: int) -> tuple[list[int], list[int], list[tuple[float, float]]]:
+def example(
+    book: Codebook, clip: Clip, rng: np.random.Generator, offset: int
+) -> tuple[list[int], list[int], list[tuple[float, float]]]:
     """Inputs, targets and the seconds where each target is heard; a prompt in front every fifth time."""
     start = [book.special(token) for token in book.tokenizer.sot_sequence]
     after = sequence(book, clip, rng, offset)
@@ -165,7 +167,9 @@ def labels(clip: Clip, frames: int) -> np.ndarray[tuple[int], np.dtype[np.int64]
     names = {name: index for index, name in enumerate(PHONES)}
     at = np.zeros(frames, np.int64)
     for name, start, end in clip.phones:
-        at[max(round(start * FRAMES), 0) : max(round(end * FRAMES), 0)] = IGNORE if name is None else names.get(name, IGNORE)
+        at[max(round(start * FRAMES), 0) : max(round(end * FRAMES), 0)] = (
+            IGNORE if name is None else names.get(name, IGNORE)
+        )
     return at
 
 

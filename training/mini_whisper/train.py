@@ -118,7 +118,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--dialogue", type=Path, default=Path("sample_data/standup.txt"))
     options.add_argument("--vocabulary", type=Path, default=None, help="further words, one on each line")
-    options.add_argument("--cache", type=Path, default=Path("out/mini-whisper"), help="synthesized speech and the state of the training")
+    options.add_argument(
+        "--cache", type=Path, default=Path("out/mini-whisper"), help="synthesized speech and the state of the training"
+    )
     options.add_argument("-o", "--output", type=Path, default=Path("tests/models/mini-whisper.safetensors"))
     options.add_argument("--minutes", type=float, default=60.0, help="training time of this call")
     options.add_argument("--steps", type=int, default=12000, help="length of the learning rate's way down")

@@ -135,7 +135,10 @@ class Flite:
         samples = np.asarray(np.ctypeslib.as_array(wave.samples, (wave.length,)) / 32768, np.float32)
         head = self.core.relation_head(self.core.utt_relation(utterance, b"Segment"))
         rows = [(self.core.item_feat_string(item, b"name").decode(), self._end(item)) for item in self._along(head)]
-        spans = [self._word(item) for item in self._along(self.core.relation_head(self.core.utt_relation(utterance, b"Token")))]
+        spans = [
+            self._word(item)
+            for item in self._along(self.core.relation_head(self.core.utt_relation(utterance, b"Token")))
+        ]
         self.core.delete_utterance(utterance)
         written = text.split()
         if len(spans) != len(written) or None in spans:
