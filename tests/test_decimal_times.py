@@ -15,7 +15,7 @@ from meetsplit.pipeline.diarizers.rttm import RttmDiarizer, read_rttm
 from meetsplit.pipeline.errors import ScoreError, SettingsError
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.overlap.regions import RegionOptions, plan
-from meetsplit.pipeline.transcribers.given_words import read_lines
+from meetsplit.pipeline.transcribers.given_words import read_entries
 from meetsplit.scoring.lines import read_rttm as read_scored_rttm
 
 PAIRS = 2000
@@ -67,7 +67,7 @@ def test_touching_turns_give_no_region_to_take_apart(tmp_path: Path) -> None:
 def test_touching_words_of_a_ctm_touch(tmp_path: Path) -> None:
     path = tmp_path / "call.ctm"
     path.write_text("".join(f"call 1 {a} {d} one\ncall 1 {a + d} 0.5 two\n" for a, d in pairs()), "utf-8")
-    lines = read_lines(path)
+    lines = read_entries(path)
     assert [first.span.end for first in lines[::2]] == [second.span.start for second in lines[1::2]]
 
 
@@ -80,4 +80,4 @@ def test_times_whose_sum_is_no_number_are_a_sentence(tmp_path: Path) -> None:
         read_scored_rttm(text, "x.rttm")
     (tmp_path / "x.ctm").write_text("x 1 1e308 1e308 word\n")
     with pytest.raises(SettingsError, match="line 1"):
-        read_lines(tmp_path / "x.ctm")
+        read_entries(tmp_path / "x.ctm")

@@ -97,7 +97,7 @@ BAD = {
     '{"segments": [{"start": 1, "end": "x"}]}': r"segments\[0\]\.end: a number is needed, not a text",
     '{"segments": [{"start": 2, "end": 1, "text": "x"}]}': r"segments\[0\]: it starts at 2.0 s and ends at 1.0 s",
     '{"segments": [{"start": 0, "end": NaN, "text": "x"}]}': r"segments\[0\]\.end: a finite number",
-    '{"segments": [{"start": 0, "end": 1, "words": [{"text": "x"}]}]}': r"segments\[0\]\.words\[0\]: the key 'word' is missing",
+    '{"segments": [{"start": 0, "end": 1, "words": [{"score": 1}]}]}': r"segments\[0\]\.words\[0\]: the key 'word' is missing",
     ours(schema="meetsplit/9"): "schema 'meetsplit/9': this meetsplit reads 'meetsplit/1'",
     ours(schema=1): "schema: a text is needed",
     ours(recording="../../etc/passwd"): "recording: a file name without a folder is needed",

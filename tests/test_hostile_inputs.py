@@ -19,7 +19,7 @@ from meetsplit.pipeline.errors import ScoreError, SettingsError
 from meetsplit.pipeline.formats import export, names, read_transcript
 from meetsplit.pipeline.results.writing import export_again
 from meetsplit.pipeline.settings import Outputs, Settings
-from meetsplit.pipeline.transcribers.given_words import read_lines
+from meetsplit.pipeline.transcribers.given_words import read_entries
 from meetsplit.scoring.pairing import pair_up, read_sessions
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.scores import score
@@ -85,7 +85,7 @@ def test_deeply_nested_json_is_a_sentence(tmp_path: Path, depth: int) -> None:
         with pytest.raises(SettingsError):
             read_transcript(text, str(path))
         with pytest.raises(SettingsError):
-            read_lines(path)
+            read_entries(path)
         with pytest.raises(ScoreError):
             read_sessions(path)
 
@@ -102,7 +102,7 @@ def test_times_of_references_that_no_recording_has_are_a_sentence(tmp_path: Path
         with pytest.raises(ScoreError, match=r"hyp\.json"):
             score(pair_up([tmp_path / "hyp.json"], [tmp_path / "ref.json"]).pairs, Protocol())
         with pytest.raises(SettingsError, match=r"hyp\.json"):
-            read_lines(tmp_path / "hyp.json")
+            read_entries(tmp_path / "hyp.json")
 
 
 # settings files

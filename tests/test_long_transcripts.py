@@ -31,8 +31,8 @@ from meetsplit.pipeline.data import (
     timeline,
 )
 from meetsplit.pipeline.formats import export, names, talk_time, vtt
-from meetsplit.pipeline.formats.cues import LONGEST, MOST_WORDS, SHORTEST, Cue, Spoken, cues, spoken
-from meetsplit.pipeline.formats.line_breaking import Layout, _pleasant, lines
+from meetsplit.pipeline.formats.cues import LONGEST, MOST_WORDS, SHORTEST, Cue, CueWord, cue_words, cues
+from meetsplit.pipeline.formats.line_breaking import Layout, _bonus, lines
 from meetsplit.pipeline.formats.text import width
 from meetsplit.pipeline.merge import merge
 from meetsplit.pipeline.overlap.regions import RegionOptions, plan
@@ -84,9 +84,9 @@ layouts = st.builds(
 class PlainCue:
     """What a cue of some words costs, from the definition."""
 
-    def __init__(self, layout: Layout, words: Sequence[Spoken]) -> None:
+    def __init__(self, layout: Layout, words: Sequence[CueWord]) -> None:
         self.start, self.end, self.pauses, self.changes = words[0].start, 0, 0.0, 0
-        self.latest: dict[Speaker, Spoken] = {}
+        self.latest: dict[Speaker, CueWord] = {}
         self.layout = layout
         filled: dict[tuple[Speaker, bool], tuple[int, int]] = {}
         for word in words:
@@ -124,7 +124,7 @@ class PlainCue:
         return price + 0.5 * max(1 - self.used / (self.layout.width * self.layout.count), 0) ** 2
 
 
-def plain_cues(words: Sequence[Spoken], layout: Layout) -> tuple[Cue, ...]:
+def plain_cues(words: Sequence[CueWord], layout: Layout) -> tuple[Cue, ...]:
     best, back = [0.0] + [float("inf")] * len(words), [0] * (len(words) + 1)
     for first in range(len(words)):
         reached = best[first] == float("inf")
@@ -159,7 +159,7 @@ def plain_lines(texts: Sequence[str], layout: Layout, head: str) -> tuple[str, .
                 break
             count, price, _ = fewest[first]
             options.append(
-                (count + 1, price + ((layout.width - used) / layout.width) ** 2 - _pleasant(tokens, first, head), first)
+                (count + 1, price + ((layout.width - used) / layout.width) ** 2 - _bonus(tokens, first, head), first)
             )
         fewest.append(min(options))
     broken, last = [], len(tokens)
@@ -169,7 +169,7 @@ def plain_lines(texts: Sequence[str], layout: Layout, head: str) -> tuple[str, .
     return tuple(reversed(broken))
 
 
-def plain_untouched(found: Sequence[Cue]) -> tuple[Cue, ...]:
+def plain_trimmed(found: Sequence[Cue]) -> tuple[Cue, ...]:
     trimmed = []
     for at, cue in enumerate(found):
         later = next((other for other in found[at + 1 :] if other.start > cue.start), None)
@@ -198,7 +198,7 @@ def plain_talk_time(given: Transcript) -> list[tuple[float, int, int, float, int
 @given(drawn, layouts)
 @hypothesis_settings(deadline=None, max_examples=60)
 def test_cues_are_those_of_the_plain_definition(given_: Transcript, layout: Layout) -> None:
-    words = spoken(given_)
+    words = cue_words(given_)
     assert cues(words, layout) == plain_cues(words, layout)
 
 
@@ -212,10 +212,10 @@ def test_lines_are_those_of_the_plain_definition(texts: list[str], layout: Layou
 @hypothesis_settings(deadline=None)
 def test_touching_cues_are_those_of_the_plain_definition(given_: Transcript) -> None:
     layout = Layout(42, 2, lambda speaker, shared: "")
-    words = spoken(given_)
+    words = cue_words(given_)
     each = [cues([word for word in words if word.speaker == who], layout) for who in given_.speakers]
     alone = sorted((cue for found in each for cue in found), key=lambda cue: (cue.start, cue.end))
-    assert vtt._untouched(alone) == plain_untouched(alone)
+    assert vtt._trim_touches(alone) == plain_trimmed(alone)
 
 
 @given(drawn)
@@ -327,9 +327,9 @@ class Sliced(list[Cue]):
 
 
 def test_touching_cues_are_found_without_copying_the_rest() -> None:
-    found = Sliced(cues(spoken(transcript(6, 300, 1)), Layout(42, 2, lambda speaker, shared: "")))
+    found = Sliced(cues(cue_words(transcript(6, 300, 1)), Layout(42, 2, lambda speaker, shared: "")))
     assert len(found) > 30
-    vtt._untouched(found)
+    vtt._trim_touches(found)
     assert found.copied <= len(found)
 
 
@@ -337,6 +337,6 @@ def test_no_cue_holds_a_wall_of_words() -> None:
     turns = [(f"SPEAKER_{number:02d}", number / 1000) for number in range(3 * MOST_WORDS)]
     segments = tuple(Segment(speaker, (Word(Span(start, start + 1), "yes"),)) for speaker, start in turns)
     crowd = Transcript("call", 10.0, segments, (), Provenance("0"))
-    found = cues(spoken(crowd), Layout(42, 2, lambda speaker, shared: ""))
+    found = cues(cue_words(crowd), Layout(42, 2, lambda speaker, shared: ""))
     assert sum(len(cue.words) for cue in found) == len(turns)
     assert max(len(cue.words) for cue in found) <= MOST_WORDS + 1

@@ -10,7 +10,7 @@ import pytest
 
 from meetsplit.pipeline.data import Provenance, Segment, Span, Transcript, Turn, Word
 from meetsplit.pipeline.errors import ScoreError, SettingsError
-from meetsplit.pipeline.formats.meetsplit_json import native
+from meetsplit.pipeline.formats import export
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.scoring.normalize import normalizer, spoken
 from meetsplit.scoring.pairing import pair_up, read_sessions
@@ -71,7 +71,7 @@ def test_every_format_tells_the_same_turns(name: str, text: str, tmp_path: Path)
 def test_our_own_json_is_read_with_its_turns_and_word_times(tmp_path: Path) -> None:
     words = (Word(Span(0.1, 0.5), "Hello,"), Word(Span(0.5, 1.9), "there."))
     transcript = Transcript("call", 9.0, (Segment("A", words, language="en"),), TURNS, Provenance("1"))
-    [session] = read_sessions(put(tmp_path, "other.json", native(transcript, Outputs())))
+    [session] = read_sessions(put(tmp_path, "other.json", export(transcript, "json", Outputs())))
     assert (session.recording, session.language, session.turns, session.timed) == ("call", "en", TURNS, True)
     assert session.utterances[0].words == words
     assert replace(from_transcript(transcript), source=session.source) == session

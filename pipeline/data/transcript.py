@@ -153,8 +153,12 @@ def join_words(words: Iterable[str]) -> str:
     >>> join_words(["今日", "は"])
     '今日は'
     """
+    texts = list(words)
+    blanks_everywhere = " ".join(texts)
+    if blanks_everywhere.isascii() and (not texts or texts[0]):  # the usual case, and the quick one
+        return blanks_everywhere
     text = ""
-    for word in words:
+    for word in texts:
         glue = "" if not text or (_unspaced(text[-1]) and _unspaced(word[:1])) else " "
         text += glue + word
     return text

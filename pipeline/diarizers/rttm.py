@@ -1,28 +1,25 @@
-"""Who spoke when, as somebody else already knows: the turns of an RTTM file.
-
-RTTM is NIST's Rich Transcription Time Marked format (RT-09 evaluation plan): one turn a line,
-``SPEAKER <recording> <channel> <start> <duration> <NA> <NA> <speaker> <NA> <NA>``.
-"""
+"""Diarizer that takes its turns from an RTTM file."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from meetsplit.pipeline.data import Audio, Span, Speaker, Turn, decimal_sum
+from meetsplit.pipeline.data import Audio, Span, Speaker, Turn
 from meetsplit.pipeline.data import labels as labelling
 from meetsplit.pipeline.data.timeline import by_speaker, crop
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import EventListener, Notice
+from meetsplit.pipeline.formats import rttm
+from meetsplit.pipeline.formats.fields import FormatError
 from meetsplit.pipeline.formats.text import identifier
 from meetsplit.pipeline.settings import Settings
 
 _SLACK = 0.05
-"""Seconds by which a turn may reach beyond the recording before anybody is told: rounding, and the edges of codecs."""
+"""Seconds by which a turn may reach beyond the recording without a notice: rounding, and the edges of codecs."""
 
 
 class RttmDiarizer:
@@ -50,7 +47,7 @@ class RttmDiarizer:
         return RttmDiarizer(self.path, self.rate, recording=recording)
 
     def diarize(self, audio: Audio, on_event: EventListener) -> tuple[Turn, ...]:
-        """The file's turns, at most up to the end of ``audio``; what lies beyond is cut off and told.
+        """The file's turns, at most up to the end of ``audio``; what lies beyond is cut off, with a notice.
 
         The file's times count from the recording's start, the clock of ``audio``. A speaker whom the file calls by a label
         such as ``SPEAKER_03`` keeps it; the others get the labels left, in order of first speech, and their names in
@@ -58,13 +55,13 @@ class RttmDiarizer:
         """
         content = _content(self.path)
         self.sha256 = hashlib.sha256(content).hexdigest()
-        own = _turns(content, self.path, self.recording)
+        turns = _turns(content, self.path, self.recording)
         within = Span(audio.span.start, max(audio.span.start, audio.span.end))
-        beyond = sum(turn.span.end > within.end + _SLACK or turn.span.start < within.start - _SLACK for turn in own)
+        beyond = sum(turn.span.end > within.end + _SLACK or turn.span.start < within.start - _SLACK for turn in turns)
         if beyond:
-            cut = f"{beyond} of {len(own)} turns reach beyond the recording's {audio.duration:.1f} s and were cut"
+            cut = f"{beyond} of {len(turns)} turns reach beyond the recording's {audio.duration:.1f} s and were cut"
             on_event(Notice(f"{self.path}: {cut}", "diarize"))
-        inside = [Turn(span, label) for label, spans in by_speaker(own).items() for span in crop(spans, within)]
+        inside = [Turn(span, speaker) for speaker, spans in by_speaker(turns).items() for span in crop(spans, within)]
         originals = tuple(dict.fromkeys(turn.speaker for turn in sorted(inside)))
         labels = dict(zip(originals, labelling.assigned(originals), strict=True))
         self.names = labelling.people({label: name for name, label in labels.items()})
@@ -90,29 +87,34 @@ def _content(path: Path) -> bytes:
 
 def _turns(content: bytes, path: Path, recording: str | None) -> tuple[Turn, ...]:
     try:
-        lines = content.decode("utf-8-sig").splitlines()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: not a text file; --rttm takes turns in the RTTM format") from error
-    found: dict[str, list[Turn]] = {}
-    for number, line in enumerate(lines, 1):
-        fields = line.split()
-        if fields and fields[0].upper() == "SPEAKER":
-            found.setdefault(fields[1] if len(fields) > 1 else "", []).append(_turn(fields, f"{path}, line {number}"))
-    if not found and any(line.strip() for line in lines):
-        raise SettingsError(f"{path}: no SPEAKER line inside; --rttm takes turns in the RTTM format")
-    if not found:  # what a recording without speech looks like, ours included
-        return ()
-    if len(found) == 1:
-        return tuple(sorted(next(iter(found.values()))))
-    meant = _meant(recording, list(found))
-    if meant is None:
-        about = ", ".join(sorted(found)[:5])
-        wanted = f"none of them {recording!r}" if recording else "and it is not said which one to take"
-        raise SettingsError(f"{path} is about {len(found)} recordings ({about}), {wanted}: keep the lines of one")
-    return tuple(sorted(found[meant]))
+    turns_by_recording: dict[str, list[Turn]] = {}
+    try:
+        for line in rttm.read(text):
+            if line.turn is not None:
+                turns_by_recording.setdefault(line.recording, []).append(line.turn)
+    except FormatError as error:
+        raise SettingsError(f"{path}, line {error.number}: {_complaint(error)}") from error
+    if not turns_by_recording:
+        if text.strip():
+            raise SettingsError(f"{path}: no SPEAKER line inside; --rttm takes turns in the RTTM format")
+        return ()  # what a recording without speech looks like, ours included
+    if len(turns_by_recording) == 1:
+        [turns] = turns_by_recording.values()
+        return tuple(sorted(turns))
+    name = _matching_recording(recording, list(turns_by_recording))
+    if name is None:
+        about = ", ".join(sorted(turns_by_recording)[:5])
+        reason = f"none of them {recording!r}" if recording else "and it is not said which one to take"
+        raise SettingsError(
+            f"{path} is about {len(turns_by_recording)} recordings ({about}), {reason}: keep the lines of one"
+        )
+    return tuple(sorted(turns_by_recording[name]))
 
 
-def _meant(recording: str | None, names: Sequence[str]) -> str | None:
+def _matching_recording(recording: str | None, names: Sequence[str]) -> str | None:
     """The one of ``names`` that stands for ``recording``: equal, or the only one with the same identifier; None for none."""
     if recording is None or recording in names:
         return recording
@@ -124,17 +126,21 @@ def _comparable(recording: str) -> str:
     return identifier(unicodedata.normalize("NFC", recording))
 
 
-def _turn(fields: list[str], where: str) -> Turn:
-    if len(fields) < 8:
-        raise SettingsError(
-            f"{where}: {len(fields)} fields instead of at least 8: SPEAKER recording channel start duration <NA> <NA> speaker"
-        )
+def _complaint(error: FormatError) -> str:
+    """The sentence about a SPEAKER line that is no turn."""
+    fields = error.entry
+    if error.problem == "fields":
+        layout = "SPEAKER recording channel start duration <NA> <NA> speaker"
+        return f"{len(fields)} fields instead of at least {rttm.LEAST_FIELDS}: {layout}"
+    start, duration = fields[3], fields[4]
+    if _is_float(start) and _is_float(duration):
+        return f"a turn cannot start at {start} s and last {duration} s"
+    return f"start {start!r} and duration {duration!r} should be numbers of seconds"
+
+
+def _is_float(text: str) -> bool:
     try:
-        start, duration = float(fields[3]), float(fields[4])
+        float(text)
     except ValueError:
-        raise SettingsError(
-            f"{where}: start {fields[3]!r} and duration {fields[4]!r} should be numbers of seconds"
-        ) from None
-    if not math.isfinite(start + duration) or start < 0 or duration < 0:
-        raise SettingsError(f"{where}: a turn cannot start at {fields[3]} s and last {fields[4]} s")
-    return Turn(Span(start, decimal_sum(start, duration)), fields[7])
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""From a transcript to text: one pure function per format, and this table of them.
+"""Formats of transcripts: one module each, with ``write(transcript, outputs) -> str`` and ``read`` where it is read.
 
 Rounding happens here and nowhere else. Every format takes an empty transcript.
 """
@@ -11,13 +11,21 @@ from typing import Final
 
 from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.errors import SettingsError, nearest
-from meetsplit.pipeline.formats.meetsplit_json import native
-from meetsplit.pipeline.formats.plain_text import audacity, tsv, txt
-from meetsplit.pipeline.formats.scoring_formats import rttm, seglst, stm
-from meetsplit.pipeline.formats.srt import subrip
-from meetsplit.pipeline.formats.talk_time import csv, talk_time
-from meetsplit.pipeline.formats.transcript_json import read_transcript
-from meetsplit.pipeline.formats.vtt import webvtt
+from meetsplit.pipeline.formats import (
+    audacity,
+    csv,
+    meetsplit_json,
+    rttm,
+    seglst,
+    srt,
+    stm,
+    tsv,
+    txt,
+    vtt,
+    whisperx_json,
+)
+from meetsplit.pipeline.formats.csv import talk_time
+from meetsplit.pipeline.formats.json_node import parse
 from meetsplit.pipeline.settings import Outputs
 
 __all__ = ["Format", "export", "format_named", "names", "read_transcript", "suffixes", "talk_time"]
@@ -25,23 +33,23 @@ __all__ = ["Format", "export", "format_named", "names", "read_transcript", "suff
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a transcript looks on disk: ``suffix`` follows the recording's stem, ``render`` makes the text."""
+    """A file format: ``suffix`` follows the recording's stem, ``write`` makes the text."""
 
     suffix: str
-    render: Callable[[Transcript, Outputs], str]
+    write: Callable[[Transcript, Outputs], str]
 
 
 FORMATS: Final = {
-    "srt": Format(".srt", subrip),
-    "vtt": Format(".vtt", webvtt),
-    "json": Format(".json", native),
-    "txt": Format(".txt", txt),
-    "tsv": Format(".tsv", tsv),
-    "rttm": Format(".rttm", rttm),
-    "stm": Format(".stm", stm),
-    "seglst": Format(".seglst.json", seglst),
-    "audacity": Format(".audacity.txt", audacity),
-    "csv": Format(".csv", csv),
+    "srt": Format(".srt", srt.write),
+    "vtt": Format(".vtt", vtt.write),
+    "json": Format(".json", meetsplit_json.write),
+    "txt": Format(".txt", txt.write),
+    "tsv": Format(".tsv", tsv.write),
+    "rttm": Format(".rttm", rttm.write),
+    "stm": Format(".stm", stm.write),
+    "seglst": Format(".seglst.json", seglst.write),
+    "audacity": Format(".audacity.txt", audacity.write),
+    "csv": Format(".csv", csv.write),
 }
 
 
@@ -51,8 +59,8 @@ def names() -> tuple[str, ...]:
 
 
 def suffixes() -> tuple[str, ...]:
-    """What follows the recording's stem, for all formats."""
-    return tuple(known.suffix for known in FORMATS.values())
+    """The suffixes of all formats, which follow the recording's stem."""
+    return tuple(file_format.suffix for file_format in FORMATS.values())
 
 
 def format_named(name: str) -> Format:
@@ -63,5 +71,19 @@ def format_named(name: str) -> Format:
 
 
 def export(transcript: Transcript, name: str, outputs: Outputs) -> str:
-    """The transcript in the format ``name``; `SettingsError` for a name that nobody knows."""
-    return format_named(name).render(transcript, outputs)
+    """The transcript in the format ``name``; `SettingsError` for an unknown name."""
+    return format_named(name).write(transcript, outputs)
+
+
+def read_transcript(text: str, origin: str = "transcript.json") -> Transcript:
+    """The transcript in a JSON text: our own exactly, WhisperX's and openai-whisper's as far as they go.
+
+    ``origin`` is the file's name for messages and, for JSON of other programs, the recording. Raises `SettingsError`, which
+    says the line of a JSON error or the address of a wrong key.
+    """
+    document = parse(text, origin)
+    if not isinstance(document.value, dict) or ("schema" not in document and "segments" not in document):
+        raise SettingsError(
+            f"{origin}: no transcript: a JSON object with 'segments' is needed, from meetsplit, WhisperX or whisper"
+        )
+    return meetsplit_json.read(document) if "schema" in document else whisperx_json.read(document)

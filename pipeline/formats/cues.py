@@ -1,4 +1,4 @@
-"""How words become subtitles: which words share a cue, and how long a cue stays.
+"""Subtitle cues: which words share a cue, and how long a cue stays.
 
 The words are cut into cues by dynamic programming over all cuts, like Knuth and Plass's paragraphs (Software: Practice
 and Experience 11, 1981): a cue that ends with a sentence costs nothing, one that ends in the middle of a phrase, spans
@@ -8,28 +8,64 @@ a pause, flashes by or mixes people who do not overlap costs more. All times her
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from meetsplit.pipeline.data import Speaker, Transcript
+from meetsplit.pipeline.data import Segment, Speaker, Transcript
 from meetsplit.pipeline.formats.line_breaking import Layout, blank, ends_clause, ends_sentence
 from meetsplit.pipeline.formats.text import milliseconds, one_line, width
 
 LONGEST = 7_000
-"""No cue lasts longer, unless a single word does."""
+"""Milliseconds that a cue lasts at most, unless a single word lasts longer."""
+
 SHORTEST = 1_000
-"""A cue lingers up to this long after its start, if nothing else is to be shown."""
+"""Milliseconds up to which a cue lingers, if nothing else is to be shown."""
+
+FLASH = SHORTEST - 200
+"""Milliseconds below which a cue flashes by."""
+
 FLICKER = 300
-"""Cues nearer than this follow each other without a gap."""
+"""Milliseconds below which the gap between two cues is closed."""
+
 PER_LETTER = 50
-"""Reading time of a letter: 20 a second, the usual rule for adults."""
+"""Milliseconds to read a letter: 20 a second, the usual rule for adults."""
+
 LONGEST_LINGER = 1_000
+"""Milliseconds that a cue stays after its last word at most."""
+
 MOST_WORDS = 200
 """No cue holds more words than about this, however many people speak at once: a wall of words is no subtitle."""
 
+PAUSE = 0.6
+"""Seconds of silence inside a cue that cost something."""
 
-@dataclass(frozen=True, slots=True)
-class Spoken:
+MOST_PAUSES = 12
+"""A cue whose pauses cost more grows no further."""
+
+CUE_PRICE = 1.0
+"""Of every cue: few cues are better than many."""
+
+PAUSE_PRICE = 2.0
+"""Per second of a pause."""
+
+CHANGE_PRICE = 3.0
+"""Per change of the speaker inside a cue where the speakers do not overlap."""
+
+EXCESS_PRICE = 10.0
+"""Per line more than the layout allows."""
+
+LATE_PRICE = 6.0
+"""Per second by which a cue reaches into the next one."""
+
+FLASH_PRICE = 8.0
+"""Of a cue that is shown for no time at all; it falls to nothing at `FLASH`."""
+
+EMPTY_PRICE = 0.5
+"""Of a cue without letters; it falls with the square of the room that is left."""
+
+
+class CueWord(NamedTuple):
     """A word on a clock of milliseconds.
 
     ``last`` says that its segment ends with it; ``breaks`` is the price of ending a cue behind it, 0 to 2; ``columns`` is
@@ -52,7 +88,7 @@ class Cue:
 
     start: int
     end: int
-    words: tuple[Spoken, ...]
+    words: tuple[CueWord, ...]
 
     @property
     def blocks(self) -> dict[Speaker, tuple[str, ...]]:
@@ -63,179 +99,205 @@ class Cue:
         return {speaker: tuple(texts) for speaker, texts in blocks.items()}
 
 
-def spoken(transcript: Transcript) -> tuple[Spoken, ...]:
-    """Every word that has text, by start. Each speaker's words keep the order of the transcript, whatever their times say."""
-    said: dict[Speaker, list[Spoken]] = {}
+def cue_words(transcript: Transcript) -> tuple[CueWord, ...]:
+    """Every word that has text, by start; each speaker's words keep the order of the transcript, whatever their times say."""
+    by_speaker: dict[Speaker, list[_TimedText]] = {}
     for segment in transcript.segments:
-        words = said.setdefault(segment.speaker, [])
-        for number, word in enumerate(segment.words, 1):
-            if text := one_line(word.text):
-                start = max(milliseconds(word.span.start), words[-1].start if words else 0)
-                words.append(
-                    Spoken(
-                        start,
-                        max(milliseconds(word.span.end), start),
-                        text,
-                        segment.speaker,
-                        number == len(segment.words),
-                    )
-                )
-    return tuple(sorted((word for words in said.values() for word in _priced(words)), key=lambda word: word.start))
+        _append_words(by_speaker.setdefault(segment.speaker, []), segment)
+    words = (word for speaker, texts in by_speaker.items() for word in _priced(texts, speaker))
+    return tuple(sorted(words, key=lambda word: word.start))
 
 
-def _priced(words: Sequence[Spoken]) -> list[Spoken]:
-    priced: list[Spoken] = []
-    for before, word, after in zip([None, *words], words, [*words[1:], None], strict=False):
-        glue = blank(before.text, word.text) if before else 1
-        priced.append(replace(word, breaks=_price(word, after), columns=width(word.text), glue=glue))
-    return priced
+class _TimedText(NamedTuple):
+    start: int
+    end: int
+    text: str
+    last: bool
 
 
-def _price(word: Spoken, after: Spoken | None) -> float:
+def _append_words(texts: list[_TimedText], segment: Segment) -> None:
+    """Append the segment's words to those of its speaker, none earlier than the one before it."""
+    for number, word in enumerate(segment.words, 1):
+        if text := one_line(word.text):
+            start = max(milliseconds(word.span.start), texts[-1].start if texts else 0)
+            end = max(milliseconds(word.span.end), start)
+            texts.append(_TimedText(start, end, text, number == len(segment.words)))
+
+
+def _priced(texts: Sequence[_TimedText], speaker: Speaker) -> list[CueWord]:
+    words: list[CueWord] = []
+    before = ""
+    for number, word in enumerate(texts, 1):
+        after = texts[number] if number < len(texts) else None
+        glue = blank(before, word.text) if before else 1
+        breaks = _break_price(word, after)
+        words.append(CueWord(word.start, word.end, word.text, speaker, word.last, breaks, width(word.text), glue))
+        before = word.text
+    return words
+
+
+def _break_price(word: _TimedText, after: _TimedText | None) -> float:
+    """The price of ending a cue between two words of one speaker."""
     if after is None or after.start - word.end >= 1_000 or ends_sentence(word.text):
         return 0.0
     if word.last or after.start - word.end >= 400:
         return 0.3
-    pause = max(after.start - word.end, 0) / 1000
-    return 0.6 if ends_clause(word.text) else 2.0 - 3.0 * pause
+    if ends_clause(word.text):
+        return 0.6
+    return 2.0 - 3.0 * (max(after.start - word.end, 0) / 1000)
 
 
-def cues(words: Sequence[Spoken], layout: Layout) -> tuple[Cue, ...]:
+def cues(words: Sequence[CueWord], layout: Layout) -> tuple[Cue, ...]:
     """The words, sorted by start, cut into cues that begin at different times and in order.
 
-    A cue ends with its last word, so cues may overlap where people do; `apart` ends that. A cue holds more lines than
-    the layout allows only where more people speak at once or words have no time between them.
+    A cue ends with its last word, so cues may overlap where people do; `without_overlap` ends that. A cue holds more
+    lines than the layout allows only where more people speak at once or words have no time between them.
     """
-    best, back = [0.0] + [float("inf")] * len(words), [0] * (len(words) + 1)
-    heads = _heads(words, layout)
-    for first in range(len(words)):
-        if best[first] < float("inf"):
-            for last, price in _prices(words, first, layout, heads):
-                if best[first] + price < best[last + 1]:
-                    best[last + 1], back[last + 1] = best[first] + price, first
     edges = [len(words)]
+    first_words = _cheapest_cuts(words, layout)
     while edges[-1] > 0:
-        edges.append(back[edges[-1]])
+        edges.append(first_words[edges[-1]])
     pairs = zip(edges[:0:-1], edges[-2::-1], strict=True)
     return tuple(Cue(words[a].start, max(w.end for w in words[a:b]), tuple(words[a:b])) for a, b in pairs)
 
 
-def _heads(words: Sequence[Spoken], layout: Layout) -> dict[Speaker, tuple[int, int]]:
-    """Columns that stand before each speaker's words, alone and in a shared cue; -1 for nothing."""
-    speakers = {word.speaker for word in words}
-    heads = {speaker: (layout.head(speaker, False), layout.head(speaker, True)) for speaker in speakers}
-    return {
-        speaker: (width(alone) if alone else -1, width(shared) if shared else -1)
-        for speaker, (alone, shared) in heads.items()
-    }
+def _cheapest_cuts(words: Sequence[CueWord], layout: Layout) -> list[int]:  # noqa: C901, PLR0915 - see the docstring
+    """For each number of words, the first word of the last cue when so many words are cut into the cheapest cues.
 
-
-def _prices(  # noqa: C901, PLR0915 - the innermost loop, see below
-    words: Sequence[Spoken], first: int, layout: Layout, heads: Mapping[Speaker, tuple[int, int]]
-) -> Iterator[tuple[int, float]]:
-    """The last word and the price of every cue that begins with the word ``first`` and is worth a look.
-
-    Each takes one word more than the one before, and what a price is made of is kept up in nearly constant time: this
-    is the innermost loop of everything written, so names are local and nothing is looked up twice.
+    A cue grows by one word at a time, and what its price is made of is kept up in nearly constant time: this is the
+    innermost loop of everything written, so it is one function, names are local and nothing is looked up twice.
+    `PlainCue` in tests/test_long_transcripts.py is the same price from its plain definition.
     """
-    room, most_lines, start, count = layout.width, layout.count, words[first].start, len(words)
-    several = len(heads) > 1
-    end, pauses, changes, reached = 0, 0.0, 0, False
-    previous = words[first]
-    order: dict[Speaker, int] = {}
-    breaks: dict[Speaker, float] = {}
-    alone: dict[Speaker, tuple[int, int]] = {}
-    shared: dict[Speaker, tuple[int, int]] = {}
-    lines_alone = lines_shared = columns = people = 0
-    for last in range(first, count):
-        word = words[last]
-        speaker = word.speaker
-        if people:
-            gap = (word.start - end) / 1000
-            if gap > 0.6:
-                pauses += 2.0 * gap
-            if gap >= 0 and previous.speaker != speaker:
-                changes += 1
-        if speaker in breaks:
-            lines, used = alone[speaker]
-            columns -= used + (lines - 1) * room
-            lines_alone -= lines
-            lines, used = _filled(lines, used, word.glue, word.columns, room)
-        else:
-            order[speaker] = people
-            people += 1
-            lines, used = _filled(1, heads[speaker][0], 1, word.columns, room)
-        alone[speaker] = lines, used
-        columns += used + (lines - 1) * room
-        lines_alone += lines
-        if several:
-            if speaker in breaks:
-                lines_shared -= shared[speaker][0]
-                shared[speaker] = _filled(*shared[speaker], word.glue, word.columns, room)
-            else:
-                shared[speaker] = _filled(1, heads[speaker][1], 1, word.columns, room)
-            lines_shared += shared[speaker][0]
-        breaks[speaker] = word.breaks
-        # Of those who began their latest word last, the one who began to speak first.
-        if word.start > previous.start or order[speaker] <= order[previous.speaker]:
-            previous = word
-        if word.end > end:
-            end = word.end
-        long = end - start
-        excess = lines_alone - most_lines if people == 1 else lines_shared - max(most_lines, people)
-        if reached and (excess > 1 or long > LONGEST or pauses > 12 or last - first >= MOST_WORDS):
-            return
-        available = words[last + 1].start - start if last + 1 < count else None
-        if available is not None and available <= 0:
+    numbers = {speaker: number for number, speaker in enumerate(dict.fromkeys(word.speaker for word in words))}
+    heads = [(_columns_of_head(speaker, layout, False), _columns_of_head(speaker, layout, True)) for speaker in numbers]
+    rows = [(w.start, w.end, numbers[w.speaker], w.breaks, w.columns, w.glue) for w in words]
+    starts = [*(word.start for word in words), float("inf")]
+    room, most_lines, count = layout.width, layout.count, len(words)
+    whole_room, several = room * most_lines, len(numbers) > 1
+    cheapest, first_words = [0.0] + [float("inf")] * count, [0] * (count + 1)
+    for first in range(count):
+        price_before = cheapest[first]
+        if price_before == float("inf"):
             continue
-        reached = True
-        price = 1.0 + pauses + 3.0 * changes + (10.0 * excess if excess > 0 else 0.0)
-        price += sum(breaks.values())
-        if available is not None:
-            if long > available:
-                price += 6.0 * (long - available) / 1000
-            shown = min(long if long > SHORTEST else SHORTEST, available)
-            if shown < SHORTEST - 200:
-                price += 8.0 * (SHORTEST - 200 - shown) / (SHORTEST - 200)
-        unused = 1 - columns / (room * most_lines)
-        yield last, price + 0.5 * unused**2 if unused > 0 else price
+        start = latest_start = words[first].start
+        latest_speaker, latest_order = -1, 0
+        end, pauses, changes, reached = start, 0.0, 0, False
+        # Per speaker, in order of the first word: the columns taken of the last line (-1: none) in a cue of one person
+        # and in a shared one, and the price of ending the cue behind the latest word.
+        orders: dict[int, int] = {}
+        alone: list[int] = []
+        shared: list[int] = []
+        breaks: list[float] = []
+        lines_alone = lines_shared = columns = people = 0
+        for last in range(first, count):
+            word_start, word_end, speaker, word_breaks, word_columns, glue = rows[last]
+
+            # pauses, and changes of the speaker without overlap
+            if people:
+                gap = (word_start - end) / 1000
+                if gap > PAUSE:
+                    pauses += PAUSE_PRICE * gap
+                if gap >= 0 and latest_speaker != speaker:
+                    changes += 1
+
+            # the speaker's lines with this word
+            if speaker in orders:
+                order = orders[speaker]
+                breaks[order] = word_breaks
+                used_alone, used_shared = alone[order], shared[order]
+            else:
+                order = orders[speaker] = people
+                used_alone, used_shared = heads[speaker]
+                alone.append(used_alone)
+                shared.append(used_shared)
+                breaks.append(word_breaks)
+                people += 1
+                lines_alone += 1
+                lines_shared += 1
+                if used_alone > 0:
+                    columns += used_alone
+                glue = 1
+            if used_alone < 0:
+                columns += word_columns
+                alone[order] = word_columns
+            elif used_alone + glue + word_columns <= room:
+                columns += glue + word_columns
+                alone[order] = used_alone + glue + word_columns
+            else:
+                columns += room - used_alone + word_columns
+                alone[order] = word_columns
+                lines_alone += 1
+            if several:
+                if used_shared < 0:
+                    shared[order] = word_columns
+                elif used_shared + glue + word_columns <= room:
+                    shared[order] = used_shared + glue + word_columns
+                else:
+                    shared[order] = word_columns
+                    lines_shared += 1
+
+            # of those who began their latest word last, the one who began to speak first
+            if word_start > latest_start or order <= latest_order:
+                latest_start, latest_speaker, latest_order = word_start, speaker, order
+            if word_end > end:
+                end = word_end
+
+            length = end - start
+            if people == 1:
+                excess = lines_alone - most_lines
+            else:
+                excess = lines_shared - (people if people > most_lines else most_lines)
+            if reached and (excess > 1 or length > LONGEST or pauses > MOST_PAUSES or last - first >= MOST_WORDS):
+                break
+            until_next = starts[last + 1] - start
+            if until_next <= 0:
+                continue
+            reached = True
+
+            price = CUE_PRICE + pauses + CHANGE_PRICE * changes
+            if excess > 0:
+                price += EXCESS_PRICE * excess
+            price += breaks[0] if people == 1 else sum(breaks)
+            if length > until_next:
+                price += LATE_PRICE * (length - until_next) / 1000
+            if until_next < FLASH:
+                price += FLASH_PRICE * (FLASH - until_next) / FLASH
+            unused = 1 - columns / whole_room
+            if unused > 0:
+                price += EMPTY_PRICE * unused**2
+            price += price_before
+            if price < cheapest[last + 1]:
+                cheapest[last + 1], first_words[last + 1] = price, first
+    return first_words
 
 
-def _filled(lines: int, used: int, glue: int, columns: int, room: int) -> tuple[int, int]:
-    """Lines, and columns of the last one, after one more word; ``used`` is -1 where nothing stands there yet."""
-    if used < 0:
-        return lines, columns
-    grown = used + glue + columns
-    return (lines, grown) if grown <= room else (lines + 1, columns)
+def _columns_of_head(speaker: Speaker, layout: Layout, shared: bool) -> int:
+    """Columns that stand before the speaker's words, alone or in a shared cue; -1 for none."""
+    head = layout.head(speaker, shared)
+    return width(head) if head else -1
 
 
-def apart(found: Sequence[Cue]) -> tuple[Cue, ...]:
-    """Cues that never overlap: each ends at the latest where the next one starts."""
-    following = [cue.start for cue in found[1:]]
-    return (
-        *(replace(cue, end=min(cue.end, start)) for cue, start in zip(found, following, strict=False)),
-        *found[len(following) :],
-    )
+def without_overlap(shown: Sequence[Cue]) -> tuple[Cue, ...]:
+    """The cues, sorted by start, each ending at the latest where the next one starts."""
+    starts = [cue.start for cue in shown[1:]]
+    trimmed = (replace(cue, end=min(cue.end, start)) for cue, start in zip(shown, starts, strict=False))
+    return (*trimmed, *shown[len(starts) :])
 
 
-def lingering(found: Sequence[Cue], duration: int) -> tuple[Cue, ...]:
-    """Cues that stay long enough to be read and do not flicker, yet never into the start of another cue.
+def linger(shown: Sequence[Cue], duration: int) -> tuple[Cue, ...]:
+    """The cues, sorted by start, each long enough to be read and without flicker, yet never into the start of another cue.
 
-    ``found`` is sorted by start; nothing lingers beyond ``duration``.
+    No cue lingers beyond ``duration``.
     """
-    longer: list[Cue] = []
-    starts = sorted({cue.start for cue in found})
-    for cue in found:
-        after = bisect_left(starts, max(cue.end, cue.start + 1))
-        later = starts[after] if after < len(starts) else None
-        letters = sum(len(word.text) + 1 for word in cue.words)
-        wanted = max(
-            cue.end,
-            min(
-                cue.start + max(SHORTEST, letters * PER_LETTER), cue.end + LONGEST_LINGER, cue.start + LONGEST, duration
-            ),
-        )
-        if later is not None:
-            wanted = later if later - wanted < FLICKER else wanted
-        longer.append(replace(cue, end=max(wanted, cue.start + 1)))
-    return tuple(longer)
+    starts = sorted({cue.start for cue in shown})
+    return tuple(replace(cue, end=max(_last_moment(cue, starts, duration), cue.start + 1)) for cue in shown)
+
+
+def _last_moment(cue: Cue, starts: Sequence[int], duration: int) -> int:
+    letters = sum(len(word.text) + 1 for word in cue.words)
+    read = cue.start + max(SHORTEST, letters * PER_LETTER)
+    end = max(cue.end, min(read, cue.end + LONGEST_LINGER, cue.start + LONGEST, duration))
+    after = bisect_left(starts, max(cue.end, cue.start + 1))
+    if after < len(starts) and starts[after] - end < FLICKER:
+        return starts[after]
+    return end

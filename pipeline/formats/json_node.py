@@ -1,4 +1,4 @@
-"""A JSON document that knows its own addresses, so that every complaint says which key is wrong and where."""
+"""A JSON document whose values know their addresses, so that every complaint says which key is wrong and where."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from meetsplit.pipeline.data import LATEST, Span
 from meetsplit.pipeline.errors import SettingsError
+from meetsplit.pipeline.formats.fields import is_number
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -22,6 +23,16 @@ _KINDS = {
     float: "a number",
     type(None): "null",
 }
+
+
+class NodeError(SettingsError):
+    """A value of another kind than its place in the document needs: ``node`` is the value, ``problem`` the complaint."""
+
+    def __init__(self, node: Node, problem: str) -> None:
+        place = node.path or "the document"
+        super().__init__(f"{node.origin}: {place}: {problem}; the file was changed or is no transcript")
+        self.node = node
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,7 @@ class Node:
         return isinstance(self.value, dict) and self.value.get(key) is not None
 
     def __getitem__(self, key: str) -> Node:
-        """The value under ``key``; `SettingsError` where it is missing."""
+        """The value under ``key``; `NodeError` where it is missing."""
         if key not in self.fields():
             self.wrong(f"the key {key!r} is missing")
         return self.get(key)
@@ -83,43 +94,47 @@ class Node:
         return None if self.value is None else self.number()
 
     def time(self) -> float:
-        """This time in seconds, at most `LATEST`."""
-        seconds = self.number()
+        """This time in seconds, at most `LATEST`; a number in a text counts as one."""
+        written = isinstance(self.value, str) and is_number(self.value)
+        seconds = float(self.value) if written else self.number()
         if not 0.0 <= seconds <= LATEST:
             self.wrong(f"a time from 0 to {LATEST:.0f} s is needed, not {seconds:g} s")
         return seconds
 
     def span(self) -> Span:
-        """The stretch from this object's ``start`` to its ``end``."""
+        """The span from this object's ``start`` to its ``end``."""
         start, end = self["start"].time(), self["end"].time()
-        if not 0.0 <= start <= end:
+        if start > end:
             self.wrong(f"it starts at {start} s and ends at {end} s")
         return Span(start, end)
 
-    def wrong(self, what: str) -> NoReturn:
-        """Complain about this value."""
-        raise SettingsError(
-            f"{self.origin}: {self.path or 'the document'}: {what}; the file was changed or is no transcript"
-        )
+    def wrong(self, problem: str) -> NoReturn:
+        """Raise `NodeError` about this value."""
+        raise NodeError(self, problem)
 
-    def _of(self, kind: type, wanted: str) -> Any:
+    def _of(self, kind: type, needed: str) -> Any:
         if not isinstance(self.value, kind):
-            self.wrong(f"{wanted} is needed, not {_KINDS[type(self.value)]}")
+            self.wrong(f"{needed} is needed, not {_KINDS[type(self.value)]}")
         return self.value
 
 
-def parse(text: str, origin: str) -> Node:
-    """The document in ``text``; `SettingsError` says in which line it is no JSON.
+def load(text: str) -> Any:
+    """The value of a JSON text, as `json.loads` gives it, with or without a byte order mark.
 
-    Halves of surrogate pairs, which no file and no file name can hold, become the replacement character.
+    Halves of surrogate pairs, which no file and no file name can hold, become the replacement character. Raises
+    `json.JSONDecodeError`, `ValueError` for a number of thousands of digits, `RecursionError` for deep nesting.
     """
+    value = json.loads(text.removeprefix("\ufeff"))
+    return _encodable(value) if _SURROGATE.search(text) else value
+
+
+def parse(text: str, origin: str) -> Node:
+    """The document in ``text``; `SettingsError` says in which line it is no JSON."""
     try:
-        value = json.loads(text.removeprefix("\ufeff"))
-        return Node(_encodable(value) if _SURROGATE.search(text) else value, origin)
+        return Node(load(text), origin)
     except json.JSONDecodeError as error:
-        raise SettingsError(
-            f"{origin}: not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}"
-        ) from error
+        place = f"line {error.lineno}, column {error.colno}"
+        raise SettingsError(f"{origin}: not valid JSON: {error.msg} in {place}") from error
     except (RecursionError, ValueError) as error:
         raise SettingsError(f"{origin}: not usable JSON: {' '.join(str(error).split())}") from error
 

@@ -1,26 +1,29 @@
-"""How a cue breaks into lines: as few as possible, of even length, at punctuation where that costs no line."""
+"""Line breaking of a cue: as few lines as possible, of even length, broken at punctuation where that costs no line.
+
+The breaks are found by dynamic programming over all of them.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from meetsplit.pipeline.data import Speaker, join_words
 from meetsplit.pipeline.formats.text import width
 
-_SENTENCE = ".!?…。！？؟۔।"
-_CLAUSE = ",;:—–、，；：،؛"
+_SENTENCE = frozenset(".!?…。！？؟۔।")
+_CLAUSE = frozenset(",;:—–、，；：،؛")
 _CLOSING = "\"'”’»)]」』"
 
 Head: TypeAlias = Callable[[Speaker, bool], str]
-"""What stands before a speaker's words, given the speaker and whether others share the cue; may be empty."""
+"""The text before a speaker's words, given the speaker and whether others share the cue; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The room for text: columns per line, lines per cue, and what stands before a speaker's words."""
+    """The room for text: columns per line, lines per cue, and the head before a speaker's words."""
 
     width: int
     count: int
@@ -29,16 +32,18 @@ class Layout:
 
 def ends_sentence(word: str) -> bool:
     """Whether a sentence ends with this word, quotes and brackets aside."""
-    return word.rstrip(_CLOSING)[-1:] in tuple(_SENTENCE)
+    return word.rstrip(_CLOSING)[-1:] in _SENTENCE
 
 
 def ends_clause(word: str) -> bool:
     """Whether a comma or the like follows the word."""
-    return word.rstrip(_CLOSING)[-1:] in tuple(_CLAUSE)
+    return word.rstrip(_CLOSING)[-1:] in _CLAUSE
 
 
 def blank(before: str, after: str) -> int:
     """Columns between two neighbouring words: 1, or 0 in scripts without blanks."""
+    if before[-1:].isascii() or after[:1].isascii():  # the usual case, and the quick one
+        return 1
     return len(join_words((before[-1:], after[:1]))) - 2
 
 
@@ -52,29 +57,38 @@ def lines(texts: Sequence[str], layout: Layout, head: str = "") -> tuple[str, ..
     glues = [blank(before, after) for before, after in itertools.pairwise(tokens)]
     if sum(columns) + sum(glues) <= layout.width:
         return (join_words(tokens),) if tokens else ()
-    pleasant = [_pleasant(tokens, first, head) for first in range(len(tokens))]
-    fewest = [(0, 0.0, 0)]
+    bonuses = [_bonus(tokens, first, head) for first in range(len(tokens))]
+    best = [_Break(0, 0.0, 0)]
     for last in range(1, len(tokens) + 1):
-        options: list[tuple[int, float, int]] = []
+        options: list[_Break] = []
         used = 0
         for first in range(last - 1, -1, -1):
             used += columns[first] + (glues[first] if first < last - 1 else 0)
             if used > layout.width and last - first > 1:
                 break
-            count, price, _ = fewest[first]
-            options.append((count + 1, price + ((layout.width - used) / layout.width) ** 2 - pleasant[first], first))
-        fewest.append(min(options))
+            unevenness = ((layout.width - used) / layout.width) ** 2
+            before = best[first]
+            options.append(_Break(before.lines + 1, before.price + unevenness - bonuses[first], first))
+        best.append(min(options))
     broken: list[str] = []
     last = len(tokens)
     while last > 0:
-        first = fewest[last][2]
+        first = best[last].first
         broken.append(join_words(tokens[first:last]))
         last = first
     return tuple(reversed(broken))
 
 
-def _pleasant(tokens: Sequence[str], first: int, head: str) -> float:
-    """How good a line break before token ``first`` is."""
+class _Break(NamedTuple):
+    """The best way to break the first tokens: lines, price, and the token that begins the last line; compared in this order."""
+
+    lines: int
+    price: float
+    first: int
+
+
+def _bonus(tokens: Sequence[str], first: int, head: str) -> float:
+    """What a line break before token ``first`` is worth, off the price."""
     if first == 0:
         return 0.0
     if first == 1 and head:

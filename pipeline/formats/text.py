@@ -1,4 +1,4 @@
-"""Letters and clocks: what every text format needs to know about one line of text and one moment in time."""
+"""One line of text and one moment in time, as the text formats write them: blanks, widths, names, clock times."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def one_line(text: str) -> str:
     """
     if text.isprintable() and "  " not in text and text == text.strip():  # the usual case, and the quick one
         return text
-    kept = " ".join("".join(c for c in part if unicodedata.category(c) != "Cc") for part in text.split())
-    return " ".join(kept.split())
+    printable = " ".join("".join(c for c in part if unicodedata.category(c) != "Cc") for part in text.split())
+    return " ".join(printable.split())
 
 
 def cell(text: str) -> str:
     """A text in a table: an apostrophe stands before what a spreadsheet would take for a formula.
 
-    The file may name anyone and quote anything, and a spreadsheet computes what begins with ``=``, ``+``, ``-`` or ``@``, of either
+    A transcript may quote anything, and a spreadsheet computes what begins with ``=``, ``+``, ``-`` or ``@``, of either
     width. In spreadsheets the apostrophe means text; other readers find it in the cell.
 
     >>> cell("=1+1"), cell("- Yes."), cell("Yes.")
@@ -33,19 +33,11 @@ def cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def name(transcript: Transcript, speaker: Speaker) -> str:
-    """The person's name on one line; the label where there is none or only blanks; ``?`` where that is blank too.
-
-    For many names see `people`.
-    """
-    return one_line(transcript.name_of(speaker)) or one_line(speaker) or "?"
-
-
-def people(transcript: Transcript) -> dict[Speaker, str]:
-    """The `name` of every speaker."""
-    given = dict(transcript.names)
+def speaker_names(transcript: Transcript) -> dict[Speaker, str]:
+    """Each speaker's name on one line; the label where the name is missing or blank, and ``?`` where that is blank too."""
+    names = dict(transcript.names)
     return {
-        speaker: one_line(given.get(speaker, speaker)) or one_line(speaker) or "?" for speaker in transcript.speakers
+        speaker: one_line(names.get(speaker, speaker)) or one_line(speaker) or "?" for speaker in transcript.speakers
     }
 
 
@@ -67,7 +59,7 @@ def _columns(letter: str) -> int:
 
 
 def milliseconds(seconds: float) -> int:
-    """Whole milliseconds: the only rounding of times in the text formats."""
+    """Seconds as whole milliseconds: the only rounding of times in the text formats."""
     return round(float(seconds) * 1000)
 
 
@@ -113,9 +105,12 @@ def identifiers(transcript: Transcript) -> dict[Speaker, str]:
 
     Where that would put two differently named people under one identifier, their labels are added.
     """
-    names = people(transcript)
+    names = speaker_names(transcript)
     short = {speaker: identifier(name) for speaker, name in names.items()}
-    called: dict[str, set[str]] = {}
-    for speaker, known in short.items():
-        called.setdefault(known, set()).add(names[speaker])
-    return {s: known if len(called[known]) == 1 else f"{known}_{identifier(s)}" for s, known in short.items()}
+    names_by_identifier: dict[str, set[str]] = {}
+    for speaker, text in short.items():
+        names_by_identifier.setdefault(text, set()).add(names[speaker])
+    return {
+        speaker: text if len(names_by_identifier[text]) == 1 else f"{text}_{identifier(speaker)}"
+        for speaker, text in short.items()
+    }

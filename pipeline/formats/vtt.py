@@ -8,69 +8,74 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from meetsplit.pipeline.data import Segment, Speaker, Transcript
-from meetsplit.pipeline.formats.cues import Cue, Spoken, apart, cues, lingering, spoken
+from meetsplit.pipeline.formats.cues import Cue, CueWord, cue_words, cues, linger, without_overlap
 from meetsplit.pipeline.formats.line_breaking import Layout, lines
-from meetsplit.pipeline.formats.text import clock, milliseconds, one_line, people, stamp
+from meetsplit.pipeline.formats.text import clock, milliseconds, one_line, speaker_names, stamp
 from meetsplit.pipeline.settings import Outputs
 
 TOUCH = 100
-"""Two people who speak at once for fewer milliseconds only touch: the first cue ends where the second starts."""
+"""Milliseconds of overlap below which two people only touch: the first cue ends where the second starts."""
 
 
-def webvtt(transcript: Transcript, outputs: Outputs) -> str:
+def write(transcript: Transcript, outputs: Outputs) -> str:
     """The transcript as WebVTT; only the header for an empty transcript."""
     layout = Layout(outputs.max_line_width, outputs.max_line_count, lambda speaker, shared: "")
-    names, said = people(transcript), dict[Speaker, list[Spoken]]()
-    for word in spoken(transcript):
-        said.setdefault(word.speaker, []).append(word)
-    each = [apart(cues(said[who], layout)) for who in sorted(said)]
-    alone = sorted((cue for found in each for cue in found), key=lambda cue: (cue.start, cue.end))
-    shown = lingering(_untouched(alone), milliseconds(transcript.duration))
+    names = speaker_names(transcript)
+    shown = linger(_trim_touches(_cues_by_start(transcript, layout)), milliseconds(transcript.duration))
     blocks = [
-        (cue.start, 1, _cue(names[cue.words[0].speaker], cue, place, layout))
-        for cue, place in zip(shown, _places(shown), strict=True)
+        (cue.start, 1, _cue(names[cue.words[0].speaker], cue, position, layout))
+        for cue, position in zip(shown, _positions(shown), strict=True)
     ]
-    blocks += [
-        (milliseconds(segment.span.start), 0, _note(segment)) for segment in transcript.segments if segment.review
-    ]
-    return "\n".join(["WEBVTT\n", *(text for _, _, text in sorted(blocks, key=lambda block: block[:2]))])
+    notes = [(milliseconds(segment.span.start), 0, _note(segment)) for segment in transcript.segments if segment.review]
+    ordered = sorted([*blocks, *notes], key=lambda block: block[:2])
+    return "\n".join(["WEBVTT\n", *(text for _, _, text in ordered)])
 
 
-def _untouched(found: Sequence[Cue]) -> tuple[Cue, ...]:
+def _cues_by_start(transcript: Transcript, layout: Layout) -> list[Cue]:
+    """Cues of one speaker each; a speaker's own do not overlap."""
+    words: dict[Speaker, list[CueWord]] = {}
+    for word in cue_words(transcript):
+        words.setdefault(word.speaker, []).append(word)
+    by_speaker = (without_overlap(cues(words[speaker], layout)) for speaker in sorted(words))
+    return sorted((cue for own in by_speaker for cue in own), key=lambda cue: (cue.start, cue.end))
+
+
+def _trim_touches(shown: Sequence[Cue]) -> tuple[Cue, ...]:
     trimmed: list[Cue] = []
-    starts = [cue.start for cue in found]
-    for cue in found:
+    starts = [cue.start for cue in shown]
+    for cue in shown:
         after = bisect_right(starts, cue.start)
-        later = found[after] if after < len(found) else None
+        later = shown[after] if after < len(shown) else None
         touches = later is not None and 0 < cue.end - later.start < TOUCH and later.end > cue.end
         trimmed.append(replace(cue, end=later.start) if touches and later is not None else cue)
     return tuple(trimmed)
 
 
-def _places(found: Sequence[Cue]) -> list[str]:
+def _positions(shown: Sequence[Cue]) -> list[str]:
     """The settings of each cue: a column per person within each stretch of cues that overlap one another."""
-    places: list[str] = []
+    positions: list[str] = []
     at = 0
-    while at < len(found):
-        last, end = at + 1, found[at].end
-        while last < len(found) and found[last].start < end:
-            end = max(end, found[last].end)
+    while at < len(shown):
+        last, end = at + 1, shown[at].end
+        while last < len(shown) and shown[last].start < end:
+            end = max(end, shown[last].end)
             last += 1
-        places += _columns(found[at:last])
+        positions += _columns(shown[at:last])
         at = last
-    return places
+    return positions
 
 
-def _columns(together: Sequence[Cue]) -> Iterable[str]:
-    places = {speaker: number for number, speaker in enumerate(sorted({cue.words[0].speaker for cue in together}))}
-    for cue in together:
-        left = 100 * places[cue.words[0].speaker] // len(places)
-        yield f" position:{left}% size:{100 // len(places)}% align:left" if len(places) > 1 else ""
+def _columns(overlapping: Sequence[Cue]) -> Iterable[str]:
+    speakers = sorted({cue.words[0].speaker for cue in overlapping})
+    columns = {speaker: number for number, speaker in enumerate(speakers)}
+    for cue in overlapping:
+        left = 100 * columns[cue.words[0].speaker] // len(columns)
+        yield f" position:{left}% size:{100 // len(columns)}% align:left" if len(columns) > 1 else ""
 
 
-def _cue(name: str, cue: Cue, place: str, layout: Layout) -> str:
+def _cue(name: str, cue: Cue, position: str, layout: Layout) -> str:
     text = "\n".join(_escaped(line) for line in lines([word.text for word in cue.words], layout))
-    return f"{stamp(cue.start)} --> {stamp(cue.end)}{place}\n<v {_escaped(name)}>{text}\n"
+    return f"{stamp(cue.start)} --> {stamp(cue.end)}{position}\n<v {_escaped(name)}>{text}\n"
 
 
 def _note(segment: Segment) -> str:
@@ -79,7 +84,7 @@ def _note(segment: Segment) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that holds no tag, no entity and no arrow.
+    """The text without tags, entities and arrows.
 
     >>> _escaped("a --> <b> & c")
     'a --&gt; &lt;b&gt; &amp; c'

@@ -1,28 +1,77 @@
-"""Transcripts that WhisperX and openai-whisper wrote, as values of ours.
+"""JSON of WhisperX and openai-whisper, read: ``segments[start, end, text, speaker, words[word, start, end, score, speaker]]``.
 
-What they leave out is filled in plainly: a word without times lies between its neighbours, in proportion to its
-letters; a segment without words gets its text's; a word without a speaker has its segment's, and a segment without one has
-``UNKNOWN``; a segment whose words have several speakers becomes one segment per run. Turns are where the segments are.
+meetsplit's own JSON is a superset and is read by the same `read_segments`. As a transcript (`read`), what these programs
+leave out is filled in: a word without times lies between its neighbours (`untimed_words`); a segment without words gets
+its text's; a word without a speaker has its segment's, and a segment without one has ``UNKNOWN``; a segment whose words
+have several speakers becomes one segment per run. Turns are where the segments are.
 """
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from pathlib import PurePath
 
 from meetsplit.pipeline.data import Provenance, Segment, Span, Speaker, Transcript, Turn, Word, join_words
 from meetsplit.pipeline.data.timeline import by_speaker
 from meetsplit.pipeline.formats.json_node import Node
+from meetsplit.pipeline.formats.untimed_words import fill_gaps
 
 UNKNOWN = "UNKNOWN"
-"""The speaker of what nobody attributed."""
+"""The speaker of segments without one."""
 
 
-def foreign(document: Node) -> Transcript:
-    """The transcript in JSON of WhisperX (``score``) or openai-whisper (``probability``). Raises `SettingsError` as `Node` does."""
+@dataclass(frozen=True, slots=True)
+class JsonWord:
+    """A word as written: ``span`` and ``speaker`` are None where the file gives none."""
+
+    node: Node
+    text: str
+    span: Span | None
+    speaker: Speaker | None
+
+    @property
+    def score(self) -> float | None:
+        """The confidence: WhisperX's ``score`` or openai-whisper's ``probability``. Raises `NodeError` for another kind."""
+        return self.node.get("score" if "score" in self.node else "probability").number_or_none()
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSegment:
+    """A segment as written: ``speaker`` and ``text`` are None where the file gives none."""
+
+    node: Node
+    span: Span
+    speaker: Speaker | None
+    text: str | None
+    words: tuple[JsonWord, ...]
+
+
+def read_segments(document: Node) -> list[JsonSegment]:
+    """The segments of a document in their order. Raises `NodeError` with the address of what is wrong."""
+    return [_segment(node) for node in document["segments"].items()]
+
+
+def _segment(node: Node) -> JsonSegment:
+    words = tuple(_word(word) for word in node["words"].items()) if "words" in node else ()
+    return JsonSegment(node, node.span(), _speaker(node), node.get("text").text_or_none(), words)
+
+
+def _word(node: Node) -> JsonWord:
+    text = node.get("text") if "text" in node and "word" not in node else node["word"]
+    span = node.span() if "start" in node and "end" in node else None
+    return JsonWord(node, text.text(), span, _speaker(node))
+
+
+def _speaker(node: Node) -> Speaker | None:
+    return str(node["speaker"].value) if "speaker" in node else None
+
+
+def read(document: Node) -> Transcript:
+    """The transcript in JSON of WhisperX or openai-whisper. Raises `NodeError`."""
     language = document.get("language").text_or_none()
-    found = [segment for node in document["segments"].items() for segment in _segments(node, language)]
-    segments = tuple(sorted(found, key=lambda segment: segment.span))
+    runs = [run for segment in read_segments(document) for run in _segments_by_speaker(segment, language)]
+    segments = tuple(sorted(runs, key=lambda segment: segment.span))
     turns = by_speaker(Turn(segment.span, segment.speaker) for segment in segments)
     return Transcript(
         recording=PurePath(document.origin).stem,
@@ -33,61 +82,31 @@ def foreign(document: Node) -> Transcript:
     )
 
 
-def _segments(node: Node, language: str | None) -> list[Segment]:
-    whole = node.span()
-    speaker = node["speaker"].text() if "speaker" in node else UNKNOWN
-    if "words" in node and node["words"].items():
-        words = [word for word in node["words"].items() if word["word"].text().strip()]
-        timed = _timed([word["word"].text().strip() for word in words], [_times(word) for word in words], whole)
-        scores = [word.get("score" if "score" in word else "probability").number_or_none() for word in words]
-        labels = [word["speaker"].text() if "speaker" in word else speaker for word in words]
+def _segments_by_speaker(segment: JsonSegment, language: str | None) -> list[Segment]:
+    """A segment per run of words of one speaker."""
+    speaker = segment.speaker if segment.speaker is not None else UNKNOWN
+    words = [word for word in segment.words if word.text.strip()]
+    if segment.words:
+        texts = [word.text.strip() for word in words]
+        timed = fill_gaps(texts, [word.span for word in words], segment.span)
+        scored = [Word(time.span, time.text, word.score) for time, word in zip(timed, words, strict=True)]
+        speakers = [word.speaker if word.speaker is not None else speaker for word in words]
     else:
-        texts = _split(node["text"].text())
-        timed = _timed(texts, [None] * len(texts), whole)
-        scores, labels = [None] * len(texts), [speaker] * len(texts)
-    spoken = [
-        (label, Word(span, text, score)) for label, (text, span), score in zip(labels, timed, scores, strict=True)
-    ]
-    runs: list[tuple[Speaker, tuple[Word, ...]]] = []
-    for label, run in itertools.groupby(spoken, key=lambda pair: pair[0]):
-        runs.append((label, tuple(word for _, word in run)))
-    return [Segment(label, run, language) for label, run in runs]
+        texts = split_words(segment.node["text"].text())
+        scored = list(fill_gaps(texts, [None] * len(texts), segment.span))
+        speakers = [speaker] * len(texts)
+    runs = itertools.groupby(zip(speakers, scored, strict=True), key=lambda pair: pair[0])
+    return [Segment(label, tuple(word for _, word in run), language) for label, run in runs]
 
 
-def _times(word: Node) -> Span | None:
-    return word.span() if "start" in word and "end" in word else None
-
-
-def _timed(texts: list[str], times: list[Span | None], whole: Span) -> list[tuple[str, Span]]:
-    """Every word with a span: known spans stay, runs without times fill the room between their neighbours."""
-    timed: list[tuple[str, Span]] = []
-    at = whole.start
-    for known, run in itertools.groupby(range(len(texts)), key=lambda index: times[index] is not None):
-        indices = list(run)
-        if known:
-            timed += [(texts[i], span) for i in indices if (span := times[i]) is not None]
-            at = max(at, timed[-1][1].end)
-            continue
-        following = times[indices[-1] + 1] if indices[-1] + 1 < len(texts) else None
-        timed += _filled([texts[i] for i in indices], Span(at, max(at, following.start if following else whole.end)))
-    return timed
-
-
-def _filled(texts: list[str], room: Span) -> list[tuple[str, Span]]:
-    letters = sum(len(text) for text in texts)
-    edges = [room.start + room.duration * part / letters for part in itertools.accumulate(map(len, texts), initial=0)]
-    edges = [min(edge, room.end) for edge in edges]
-    return [(text, Span(start, end)) for text, (start, end) in zip(texts, itertools.pairwise(edges), strict=True)]
-
-
-def _split(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """A text's words; in scripts without blanks, its letters.
 
-    >>> _split("今日は ok")
+    >>> split_words("今日は ok")
     ['今', '日', 'は', 'ok']
     """
     words: list[str] = []
     for part in text.split():
-        alone = len(join_words((part[:1], part[:1]))) == 2 and len(part) > 1
-        words += list(part) if alone else [part]
+        letters_stand_alone = len(part) > 1 and len(join_words((part[0], part[0]))) == 2
+        words += list(part) if letters_stand_alone else [part]
     return words

@@ -17,7 +17,7 @@ from meetsplit.pipeline.data import Audio, ClipTranscript, Span
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.protocols import Transcriber
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.transcribers.given_words import ScriptTranscriber
+from meetsplit.pipeline.transcribers.given_words import GivenWordsTranscriber
 
 SAMPLE = Path(__file__).parents[2] / "sample_data" / "standup.m4a"
 SENTENCE = Span(0.85, 3.2)
@@ -61,7 +61,7 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             ("now", 9.0),
         )
         path.write_text("".join(f"standup 1 {start + later} 0.25 {word}\n" for word, start in said), "utf-8")
-        return ScriptTranscriber.load(Settings(script=path), {}, "cpu")
+        return GivenWordsTranscriber.load(Settings(script=path), {}, "cpu")
 
     return script
 
