@@ -30,7 +30,7 @@ from meetsplit.pipeline.transcribers.sphinx import SphinxTranscriber
 from meetsplit.scoring.pairing import Pair, pair_up
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.scores import score
-from meetsplit.scoring.separation import SoundScores, pooled_sound
+from meetsplit.scoring.separation import SeparationScores, pool_separation
 from meetsplit.scoring.separation_files import score_stems
 
 BASE = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True)
@@ -98,7 +98,7 @@ def meetings(folders: Sequence[Path], seeds: int) -> list[Meeting]:
     return [meeting for _, same in groupby(found, lambda meeting: meeting.kind) for meeting in list(same)[:seeds]]
 
 
-def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tuple[Pair, SoundScores | None]:
+def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tuple[Pair, SeparationScores | None]:
     """One meeting's account beside the truth, and its tracks' scores where there are stems; without known words nothing is transcribed."""
     if turns == TRUTH:
         settings = replace(settings, diarizer="rttm", rttm=meeting.path.with_suffix(".rttm"))
@@ -137,13 +137,13 @@ def table(found: Sequence[Meeting], configurations: Sequence[tuple[str, str, Set
             yield f"| {kind} ({len(group)}) | {turns} | {name} | {_cells(results)} |"
 
 
-def _cells(results: Sequence[tuple[Pair, SoundScores | None]]) -> str:
+def _cells(results: Sequence[tuple[Pair, SeparationScores | None]]) -> str:
     pooled = score([pair for pair, _ in results], Protocol()).pooled
     words = [
         part.words["cpwer"].rate if pooled.has_words and "cpwer" in part.words else None
         for part in (pooled.total, pooled.overlap, pooled.clean)
     ]
-    sound = pooled_sound(sound for _, sound in results if sound is not None)
+    sound = pool_separation(sound for _, sound in results if sound is not None)
     rates = [*words, pooled.total.turns.der if pooled.total.turns is not None else None]
     decibels = [sound.overlap.gain if sound.overlap is not None else None, sound.leakage]
     shown = [*(None if rate is None else 100 * rate for rate in rates), *decibels]

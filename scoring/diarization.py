@@ -1,10 +1,11 @@
-"""Who spoke when, and how far off is it? Diarization and Jaccard error rates, by pyannote.metrics.
+"""Diarization error rate (DER) and Jaccard error rate (JER) by pyannote.metrics, in overlaps and elsewhere.
 
 Scored is the UEM where there is one, otherwise from the first to the last turn of reference or hypothesis
-(pyannote.metrics' and dscore's convention; md-eval alone ends with the reference and so forgives speech invented after it).
-The collar is cut away on *each* side of every reference edge, as md-eval and the papers count it; what pyannote.metrics
-calls ``collar`` is twice that. Heard speakers are paired with reference speakers once, over everything scored, and the
-pairing holds for the overlapped stretches and for the rest: their errors add up to the whole.
+(the convention of pyannote.metrics and dscore; md-eval alone ends with the reference and so forgives speech invented
+after it). The collar is cut away on *each* side of every reference edge, as md-eval and the papers count it; what
+pyannote.metrics calls ``collar`` is twice that. Hypothesis speakers are paired with reference speakers once, over
+everything scored, and the pairing holds for the overlapped stretches and for the rest: their errors add up to the
+whole.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from typing import Any
 
 from meetsplit.pipeline.data import Span, Speaker, Turn, timeline
 from meetsplit.pipeline.errors import blame
+from meetsplit.pipeline.interop import to_annotation
 
 
 @dataclass(frozen=True, slots=True)
 class TurnErrors:
-    """Errors of who spoke when: seconds of speaker time, and what the Jaccard error rate sums over speakers.
+    """Diarization errors: seconds of speaker time, and what the Jaccard error rate sums over speakers.
 
     ``total`` is the reference's speaker time (two people at once count twice). ``jaccard`` is the sum of
-    ``jaccard_speakers`` speakers' own error rates. ``count_error`` sums the recordings' differences in number of speakers.
+    ``jaccard_speakers`` speakers' own error rates. ``count_error`` sums the recordings' differences in number of
+    speakers; ``speakers`` are the numbers of reference and hypothesis speakers.
     """
 
     miss: float = 0.0
@@ -42,12 +45,12 @@ class TurnErrors:
 
     @property
     def der(self) -> float | None:
-        """Diarization error rate; None where nobody speaks in the reference."""
+        """Diarization error rate; None where the reference has no speech."""
         return self.errors / self.total if self.total > 0 else None
 
     @property
     def jer(self) -> float | None:
-        """Jaccard error rate (DIHARD II); None where nobody speaks in the reference."""
+        """Jaccard error rate (DIHARD II); None where the reference has no speech."""
         return self.jaccard / self.jaccard_speakers if self.jaccard_speakers else None
 
     def __add__(self, other: TurnErrors) -> TurnErrors:
@@ -83,12 +86,14 @@ def turn_errors(
     """Diarization errors of one recording; turns as in `Session` (a speaker's own never overlap or touch)."""
     overlapped = tuple(overlap.span for overlap in timeline.overlaps(reference))
     scored = scored_stretches(reference, hypothesis, uem=uem, collar=collar, skip_overlap=skip_overlap)
-    inside = common(scored, timeline.support(overlapped))
+    inside = intersect(scored, timeline.support(overlapped))
     outside = timeline.subtract(scored, overlapped)
     with blame("score", "scoring the turns"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        named = _renamed(reference, hypothesis, scored)
-        return TurnScores(*(_counted(reference, named, part) for part in (scored, inside, outside)))
+        references = _with_prefix(reference, "ref ")
+        hypotheses = _with_reference_names(references, _with_prefix(hypothesis, "hyp "), scored)
+        total, overlap, clean = (_count(references, hypotheses, part) for part in (scored, inside, outside))
+    return TurnScores(total, overlap, clean)
 
 
 def scored_stretches(
@@ -116,10 +121,10 @@ def scored_stretches(
     return timeline.subtract(whole, holes)
 
 
-def common(a: Sequence[Span], b: Sequence[Span]) -> tuple[Span, ...]:
-    """What two lists of sorted, disjoint spans share, in one pass.
+def intersect(a: Sequence[Span], b: Sequence[Span]) -> tuple[Span, ...]:
+    """The intersection of two lists of sorted, disjoint spans, in one pass.
 
-    >>> common([Span(0, 4), Span(6, 9)], [Span(3, 7)])
+    >>> intersect([Span(0, 4), Span(6, 9)], [Span(3, 7)])
     (Span(start=3, end=4), Span(start=6, end=7))
     """
     shared: list[Span] = []
@@ -135,13 +140,8 @@ def common(a: Sequence[Span], b: Sequence[Span]) -> tuple[Span, ...]:
     return tuple(shared)
 
 
-def _annotation(turns: Sequence[Turn], prefix: str = "") -> Any:
-    from pyannote.core import Annotation, Segment
-
-    made = Annotation()
-    for number, turn in enumerate(turns):
-        made[Segment(turn.span.start, turn.span.end), number] = prefix + turn.speaker
-    return made
+def _with_prefix(turns: Sequence[Turn], prefix: str) -> tuple[Turn, ...]:
+    return tuple(Turn(turn.span, prefix + turn.speaker) for turn in turns)
 
 
 def _timeline(spans: Sequence[Span]) -> Any:
@@ -150,44 +150,45 @@ def _timeline(spans: Sequence[Span]) -> Any:
     return Timeline([Segment(span.start, span.end) for span in spans])
 
 
-def _renamed(reference: Sequence[Turn], hypothesis: Sequence[Turn], scored: Sequence[Span]) -> tuple[Turn, ...]:
-    """The hypothesis under the reference's names where a speaker has a counterpart, otherwise under names of its own."""
+def _with_reference_names(
+    reference: Sequence[Turn], hypothesis: Sequence[Turn], scored: Sequence[Span]
+) -> tuple[Turn, ...]:
+    """The hypothesis under the reference's names where a speaker has a counterpart, otherwise under its own names."""
     from pyannote.metrics.diarization import DiarizationErrorRate
 
-    metric = DiarizationErrorRate()
     area = _timeline(scored)
-    spoken, heard = _annotation(reference, "ref ").crop(area), _annotation(hypothesis, "hyp ").crop(area)
-    names: Mapping[str, str] = metric.optimal_mapping(spoken, heard)
-    return tuple(Turn(turn.span, names.get(f"hyp {turn.speaker}", f"hyp {turn.speaker}")) for turn in hypothesis)
+    cropped = (to_annotation(turns).crop(area) for turns in (reference, hypothesis))
+    names: Mapping[str, str] = DiarizationErrorRate().optimal_mapping(*cropped)
+    return tuple(Turn(turn.span, names.get(turn.speaker, turn.speaker)) for turn in hypothesis)
 
 
-def _counted(reference: Sequence[Turn], named: Sequence[Turn], scored: Sequence[Span]) -> TurnErrors:
+def _count(reference: Sequence[Turn], hypothesis: Sequence[Turn], scored: Sequence[Span]) -> TurnErrors:
+    """The errors inside ``scored`` of a hypothesis under the reference's names."""
     from pyannote.metrics.identification import IdentificationErrorRate
 
-    area = _timeline(scored)
-    detail = IdentificationErrorRate()(_annotation(reference, "ref "), _annotation(named), uem=area, detailed=True)
-    spoken, heard = _cropped(reference, scored, "ref "), _cropped(named, scored)
-    rates = [_jaccard(spans, heard.get(speaker, ())) for speaker, spans in spoken.items()]
+    metric = IdentificationErrorRate()
+    detail = metric(to_annotation(reference), to_annotation(hypothesis), uem=_timeline(scored), detailed=True)
+    true, found = _cropped(reference, scored), _cropped(hypothesis, scored)
+    rates = [_jaccard_error(spans, found.get(speaker, ())) for speaker, spans in true.items()]
     return TurnErrors(
-        float(detail["missed detection"]),
-        float(detail["false alarm"]),
-        float(detail["confusion"]),
-        float(detail["total"]),
-        sum(rates),
-        len(rates),
-        abs(len(heard) - len(spoken)),
-        (len(spoken), len(heard)),
+        miss=float(detail["missed detection"]),
+        false_alarm=float(detail["false alarm"]),
+        confusion=float(detail["confusion"]),
+        total=float(detail["total"]),
+        jaccard=sum(rates),
+        jaccard_speakers=len(rates),
+        count_error=abs(len(found) - len(true)),
+        speakers=(len(true), len(found)),
     )
 
 
-def _cropped(turns: Sequence[Turn], scored: Sequence[Span], prefix: str = "") -> dict[Speaker, tuple[Span, ...]]:
-    speech = timeline.by_speaker(turns)
-    inside = {prefix + speaker: common(spans, scored) for speaker, spans in speech.items()}
+def _cropped(turns: Sequence[Turn], scored: Sequence[Span]) -> dict[Speaker, tuple[Span, ...]]:
+    inside = {speaker: intersect(spans, scored) for speaker, spans in timeline.by_speaker(turns).items()}
     return {speaker: spans for speaker, spans in inside.items() if spans}
 
 
-def _jaccard(spoken: Sequence[Span], heard: Sequence[Span]) -> float:
+def _jaccard_error(reference: Sequence[Span], hypothesis: Sequence[Span]) -> float:
     """One minus the time that both share over the time that either covers (Ryant et al., DIHARD II evaluation plan)."""
-    either = timeline.total((*spoken, *heard))
-    shared = timeline.total(spoken) + timeline.total(heard) - either
+    either = timeline.total((*reference, *hypothesis))
+    shared = timeline.total(reference) + timeline.total(hypothesis) - either
     return 1.0 - shared / either if either > 0 else 1.0

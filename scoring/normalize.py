@@ -1,4 +1,4 @@
-"""Which words are compared? Text normalised the same way on both sides, as tokens with times."""
+"""Text normalisation, the same on both sides, into tokens with times."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Literal, TypeAlias, get_args
 
 from meetsplit.pipeline.data import Span, Speaker
 from meetsplit.pipeline.errors import SettingsError, blame, nearest
+from meetsplit.pipeline.formats.untimed_words import edges_by_letters
 from meetsplit.scoring.sessions import Session, Utterance
 
 Normalizer: TypeAlias = Literal["english", "basic", "none"]
@@ -36,7 +38,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class NormalizedUtterance:
     """An utterance after normalisation: ``tokens`` may be empty; ``start`` and ``end`` are the utterance's own."""
 
     speaker: Speaker
@@ -57,66 +59,69 @@ def normalizer(name: str) -> Normalize:
     with blame("score", "normalising text"), warnings.catch_warnings():
         # whisper leaves the file of its spellings open to the garbage collector
         warnings.simplefilter("ignore", ResourceWarning)
-        made = _whisper_normalizers()
-        chosen = made.EnglishTextNormalizer() if name == "english" else made.BasicTextNormalizer()
-    normalize = cast(Normalize, chosen)
+        module = _whisper_normalizers()
+        normalize: Normalize = module.EnglishTextNormalizer() if name == "english" else module.BasicTextNormalizer()
     return lambda text: " ".join(normalize(text).split())
 
 
-def spoken(session: Session, normalize: Normalize) -> tuple[Spoken, ...]:
+def normalize_utterances(session: Session, normalize: Normalize) -> tuple[NormalizedUtterance, ...]:
     """The session's utterances in order, normalised.
 
     Where every word has a time (`Session.timed`), tokens have the times of the words that they come from; elsewhere
     they share the utterance's time by their number of characters, as meeteval's ``character_based`` does.
     """
     timed = session.timed
-    return tuple(_spoken(utterance, normalize, timed) for utterance in session.utterances)
+    return tuple(_normalized(utterance, normalize, timed) for utterance in session.utterances)
 
 
-def _spoken(utterance: Utterance, normalize: Normalize, timed: bool) -> Spoken:
+def _normalized(utterance: Utterance, normalize: Normalize, timed: bool) -> NormalizedUtterance:
     start, end = decimal(utterance.span.start), decimal(utterance.span.end)
     texts = normalize(utterance.text).split()
-    tokens = _by_word(texts, utterance, normalize) if timed and utterance.words else shared(texts, start, end)
-    return Spoken(utterance.speaker, start, end, tokens)
+    if timed and utterance.words:
+        tokens = _tokens_with_word_times(texts, utterance, normalize)
+    else:
+        tokens = tokens_by_letters(texts, start, end)
+    return NormalizedUtterance(utterance.speaker, start, end, tokens)
 
 
-def shared(texts: Sequence[str], start: Decimal, end: Decimal) -> tuple[Token, ...]:
-    """Words that divide a stretch among them by their number of characters.
+def tokens_by_letters(texts: Sequence[str], start: Decimal, end: Decimal) -> tuple[Token, ...]:
+    """Words that share a stretch of time in proportion to their letters.
 
-    >>> [str(token.end) for token in shared(["abc", "b"], Decimal(0), Decimal(4))]
+    >>> [str(token.end) for token in tokens_by_letters(["abc", "b"], Decimal(0), Decimal(4))]
     ['3', '4']
     """
-    if len(texts) == 1:
-        return (Token(texts[0], start, end),)
-    total, at = sum(map(len, texts)), 0
-    tokens: list[Token] = []
-    for text in texts:
-        each = (end - start) / total
-        tokens.append(Token(text, start + each * at, start + each * (at + len(text))))
-        at += len(text)
-    return tuple(tokens)
+    edges = pairwise(edges_by_letters(texts, start, end))
+    return tuple(Token(text, begins, ends) for text, (begins, ends) in zip(texts, edges, strict=True))
 
 
-def _by_word(texts: Sequence[str], utterance: Utterance, normalize: Normalize) -> tuple[Token, ...]:
+def _tokens_with_word_times(texts: Sequence[str], utterance: Utterance, normalize: Normalize) -> tuple[Token, ...]:
     # A normaliser sees whole sentences ("twenty five" -> "25"), times belong to words: words normalised one by one
     # are laid beside the sentence, and what differs shares the time of the words that it stands for.
-    alone = [(text, word.span) for word in utterance.words for text in normalize(word.text).split()]
+    timed = [_TimedText(text, word.span) for word in utterance.words for text in normalize(word.text).split()]
     tokens: list[Token] = []
-    matcher = difflib.SequenceMatcher(None, [text for text, _ in alone], list(texts), autojunk=False)
+    matcher = difflib.SequenceMatcher(None, [part.text for part in timed], list(texts), autojunk=False)
     for kind, first, last, begin, stop in matcher.get_opcodes():
         if kind == "equal":
-            tokens += [Token(text, decimal(span.start), decimal(span.end)) for text, span in alone[first:last]]
+            tokens += [Token(p.text, decimal(p.span.start), decimal(p.span.end)) for p in timed[first:last]]
         elif begin < stop:
-            stretch = _stretch(alone, first, last, utterance.span)
-            tokens += shared(texts[begin:stop], decimal(stretch.start), decimal(stretch.end))
+            room = _room(timed, first, last, utterance.span)
+            tokens += tokens_by_letters(texts[begin:stop], decimal(room.start), decimal(room.end))
     return tuple(tokens)
 
 
-def _stretch(alone: Sequence[tuple[str, Span]], first: int, last: int, within: Span) -> Span:
+@dataclass(frozen=True, slots=True)
+class _TimedText:
+    text: str
+    span: Span
+
+
+def _room(timed: Sequence[_TimedText], first: int, last: int, whole: Span) -> Span:
+    """The time of the words from ``first`` to ``last``; where there are none, the time between their neighbours."""
     if first < last:
-        return Span(min(span.start for _, span in alone[first:last]), max(span.end for _, span in alone[first:last]))
-    before = alone[first - 1][1].end if first > 0 else within.start
-    after = alone[last][1].start if last < len(alone) else within.end
+        spans = [part.span for part in timed[first:last]]
+        return Span(min(span.start for span in spans), max(span.end for span in spans))
+    before = timed[first - 1].span.end if first > 0 else whole.start
+    after = timed[last].span.start if last < len(timed) else whole.end
     return Span(min(before, after), max(before, after))
 
 

@@ -1,21 +1,21 @@
-"""Which files speak of which recording? Formats found out, accounts read, hypotheses paired with references."""
+"""Hypotheses paired with references by the recording that they are about."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meetsplit.pipeline.data import Span
 from meetsplit.pipeline.errors import ScoreError, SettingsError
-from meetsplit.scoring.documents import read_json
-from meetsplit.scoring.lines import looks_like, read_rttm, read_stm, read_uem
-from meetsplit.scoring.sessions import Session, silent, together
+from meetsplit.scoring.session_files import read_sessions, read_uem
+from meetsplit.scoring.sessions import Session, combine, empty_session
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A reference and what was heard in the same recording. ``uem`` is None where everything is scored."""
+    """A reference and the hypothesis of the same recording. ``uem`` is None where everything is scored."""
 
     recording: str
     reference: Session
@@ -25,52 +25,14 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
-    """Every recording of the references with its hypothesis, and what there is to say about the rest."""
+class Pairing:
+    """Every recording of the references with its hypothesis, and notices about the rest."""
 
     pairs: tuple[Pair, ...]
     notices: tuple[str, ...] = ()
 
 
-def read_sessions(path: Path) -> tuple[Session, ...]:
-    """Every session in one file: RTTM, STM, SegLST, or a transcript as meetsplit, WhisperX or whisper writes it.
-
-    The format is known by the extension ``.rttm`` or ``.stm``, otherwise by the content. A file with one recording may
-    call it otherwise than the file is called; `pair_up` tries both. Raises `ScoreError`.
-    """
-    try:
-        return _sessions(path)
-    except RecursionError as error:
-        raise ScoreError(f"{path}: no transcript: its lists and objects are nested too deeply") from error
-
-
-def _sessions(path: Path) -> tuple[Session, ...]:
-    text, source = _text(path), str(path)
-    if path.suffix.lower() == ".rttm":
-        found = read_rttm(text, source) or {path.stem: Session(path.stem, source, (), (), has_words=False)}
-    elif path.suffix.lower() == ".stm":
-        found = read_stm(text, source) or {path.stem: Session(path.stem, source, (), (), has_words=True)}
-    elif text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
-        found = read_json(text.lstrip("\ufeff"), source, path.stem) or {
-            path.stem: Session(path.stem, source, (), (), has_words=True)
-        }
-    else:
-        reader = looks_like(text)
-        if reader is None:
-            empty = "is empty" if not text.strip() else "has an unknown format"
-            raise ScoreError(
-                f"{source} {empty}: give RTTM, STM, SegLST or a transcript in JSON (meetsplit, WhisperX, whisper)"
-            )
-        found = reader(text, source)
-    return tuple(found.values())
-
-
-def read_stretches(path: Path) -> dict[str, tuple[Span, ...]]:
-    """The stretches to score from a UEM file, by recording. Raises `ScoreError`."""
-    return read_uem(_text(path), str(path))
-
-
-def pair_up(hypotheses: Sequence[Path], references: Sequence[Path], uem: Path | None = None) -> Paired:
+def pair_up(hypotheses: Sequence[Path], references: Sequence[Path], uem: Path | None = None) -> Pairing:
     """Hypotheses paired with references by the recording's name, in the order of the references.
 
     A recording may have two files on one side, one with words and one (RTTM) with turns. A recording without
@@ -79,78 +41,107 @@ def pair_up(hypotheses: Sequence[Path], references: Sequence[Path], uem: Path | 
     """
     if not hypotheses or not references:
         raise SettingsError("scoring needs at least one hypothesis and one --ref")
-    wanted, heard = _by_recording(references, "references"), _by_recording(hypotheses, "hypotheses")
-    heard = _renamed(heard, wanted)
-    missing, extra = [name for name in wanted if name not in heard], [name for name in heard if name not in wanted]
-    if len(missing) == len(wanted):
+    reference_by_name = _by_recording(_read(references), "references")
+    renamed, notices = _rename_after_references(_by_recording(_read(hypotheses), "hypotheses"), reference_by_name)
+    hypothesis_by_name = _by_recording(renamed, "hypotheses")
+    missing = [name for name in reference_by_name if name not in hypothesis_by_name]
+    if len(missing) == len(reference_by_name):
         raise ScoreError(
-            f"the hypotheses are about {_some(heard)}, the references about {_some(wanted)}: no recording has both; "
+            f"the hypotheses are about {_first_names(hypothesis_by_name)}, the references about "
+            f"{_first_names(reference_by_name)}: no recording has both; "
             "files go together by the recording named inside, or else by the file's name without extension"
         )
-    notices = [f"{heard[name].source}: no reference for {name!r}; it is not scored" for name in extra]
+    for name, session in hypothesis_by_name.items():
+        if name not in reference_by_name:
+            notices.append(f"{session.source}: no reference for {name!r}; it is not scored")
     notices += [f"{name}: no hypothesis; it is scored as if nothing had been heard" for name in missing]
-    stretches = read_stretches(uem) if uem is not None else {}
-    notices += [
-        f"{uem}: no stretch for {name!r}; all of it is scored"
-        for name in wanted
-        if uem is not None and name not in stretches
-    ]
-    gone = any(session.has_words for session in heard.values())
+    scored = read_uem(uem) if uem is not None else {}
+    if uem is not None:
+        without = (name for name in reference_by_name if name not in scored)
+        notices += [f"{uem}: no stretch for {name!r}; all of it is scored" for name in without]
+    has_words = any(session.has_words for session in hypothesis_by_name.values())
     pairs = tuple(
-        Pair(name, reference, heard.get(name, silent(name, gone)), stretches.get(name))
-        for name, reference in wanted.items()
+        Pair(name, reference, hypothesis_by_name.get(name, empty_session(name, has_words)), scored.get(name))
+        for name, reference in reference_by_name.items()
     )
-    return Paired(pairs, tuple(notices))
+    return Pairing(pairs, tuple(notices))
 
 
-def _by_recording(paths: Iterable[Path], side: str) -> dict[str, Session]:
-    found: dict[str, Session] = {}
-    for path in paths:
-        for session in read_sessions(path):
-            other = found.get(session.recording)
-            found[session.recording] = session if other is None else _joined(other, session, side)
-    return found
+def _read(paths: Iterable[Path]) -> Iterator[Session]:
+    return (session for path in paths for session in read_sessions(path))
 
 
-def _joined(a: Session, b: Session, side: str) -> Session:
+def _by_recording(sessions: Iterable[Session], side: str) -> dict[str, Session]:
+    """The sessions by recording, the words and the turns of one recording as one.
+
+    Raises `ScoreError` for two of a kind.
+    """
+    by_name: dict[str, Session] = {}
+    for session in sessions:
+        other = by_name.get(session.recording)
+        by_name[session.recording] = session if other is None else _words_and_turns(other, session, side)
+    return by_name
+
+
+def _words_and_turns(a: Session, b: Session, side: str) -> Session:
     if a.has_words == b.has_words:
-        what = "words" if a.has_words else "turns"
+        kind = "words" if a.has_words else "turns"
         raise ScoreError(
-            f"{a.source} and {b.source} both give the {what} of {a.recording!r} in the {side}: name one of them"
+            f"{a.source} and {b.source} both give the {kind} of {a.recording!r} in the {side}: name one of them"
         )
-    return together(a, b) if a.has_words else together(b, a)
+    return combine(a, b) if a.has_words else combine(b, a)
 
 
-def _renamed(heard: Mapping[str, Session], wanted: Mapping[str, Session]) -> dict[str, Session]:
-    """The hypotheses under the names of the references: where the names inside differ, files with equal names go together."""
-    stems = {Path(session.source.split(" + ")[0]).stem: name for name, session in wanted.items()}
-    sources = [session.source for session in heard.values()]
-    renamed: dict[str, Session] = {}
-    for name, session in heard.items():
-        stem = Path(session.source.split(" + ")[0]).stem
-        alone = sources.count(session.source) == 1
-        options = [name, *([stem, stems.get(stem, ""), stems.get(name, "")] if alone else [])]
-        fitting = next(
-            (
-                option
-                for option in options
-                if option in wanted and option not in renamed and (option == name or option not in heard)
-            ),
-            name,
-        )
-        renamed[fitting] = replace(session, recording=fitting)
-    return renamed
+def _rename_after_references(
+    hypotheses: Mapping[str, Session], references: Mapping[str, Session]
+) -> tuple[list[Session], list[str]]:
+    """The hypotheses under the names of their references, and notices of what is ambiguous.
+
+    A hypothesis whose recording is a reference's keeps its name. Another one that is alone in its file goes with the
+    reference that its file's name points to (`_candidates`), unless a hypothesis has that reference's name. The order
+    of the hypotheses does not matter: two that go with the same reference become one recording, see `_by_recording`.
+    """
+    recordings_in_file = Counter(session.file for session in hypotheses.values())
+    references_by_stem = _by_stem(references)
+    renamed: list[Session] = []
+    notices: list[str] = []
+    for name, session in hypotheses.items():
+        candidates: list[str] = []
+        if name not in references and recordings_in_file[session.file] == 1:
+            likely = _candidates(session, references, references_by_stem)
+            candidates = [candidate for candidate in likely if candidate not in hypotheses]
+        if len(candidates) > 1:
+            names = " and ".join(repr(candidate) for candidate in candidates)
+            notices.append(f"{session.source}: fits the references {names}; it is scored as {candidates[0]!r}")
+        renamed.append(replace(session, recording=candidates[0]) if candidates else session)
+    return renamed, notices
 
 
-def _some(accounts: Mapping[str, Session]) -> str:
-    names = [repr(name) for name in accounts]
+def _by_stem(references: Mapping[str, Session]) -> dict[str, list[str]]:
+    """The references that are alone in their file, by the file's name without extension."""
+    recordings_in_file = Counter(session.file for session in references.values())
+    by_stem: dict[str, list[str]] = {}
+    for name, session in references.items():
+        if recordings_in_file[session.file] == 1:
+            by_stem.setdefault(session.file.stem, []).append(name)
+    return by_stem
+
+
+def _candidates(
+    hypothesis: Session, references: Mapping[str, Session], references_by_stem: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """The references that a hypothesis under another name may belong to, the likeliest first.
+
+    They are: the reference named as the hypothesis's file; the one whose file is named as the hypothesis's file; the
+    one whose file is named as the hypothesis's recording.
+    """
+    stem = hypothesis.file.stem
+    likely = [stem] if stem in references else []
+    likely += references_by_stem.get(stem, ())
+    likely += references_by_stem.get(hypothesis.recording, ())
+    return list(dict.fromkeys(likely))
+
+
+def _first_names(sessions: Mapping[str, Session]) -> str:
+    names = [repr(name) for name in sessions]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise ScoreError(f"{path} is not text in UTF-8: give RTTM, STM, SegLST or a transcript in JSON") from error
-    except OSError as error:
-        raise ScoreError(f"{path} cannot be read: {error.strerror}") from error

@@ -1,13 +1,12 @@
-"""How was it scored? What must stand beside every number so that it means something."""
+"""The protocol of a scoring: the rules and versions that must stand beside every number."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from typing import get_args
 
 from meetsplit.pipeline.errors import SettingsError, nearest
-from meetsplit.scoring.bounded import Limits
+from meetsplit.pipeline.versions import version
 from meetsplit.scoring.normalize import Normalizer
 
 PACKAGES = ("meeteval", "pyannote.metrics", "openai-whisper")
@@ -17,11 +16,10 @@ PACKAGES = ("meeteval", "pyannote.metrics", "openai-whisper")
 class Protocol:
     """The rules of a scoring.
 
-    ``collar``: seconds forgiven on each side of every reference turn's edge; ``skip_overlap``: leave out of the turns' scores
-    where the reference overlaps; ``uem``: name of the file with the stretches to score, None for everything.
-    ``normalizer``: ``english``, ``basic`` or ``none``; ``word_collar``: seconds by which a heard word may lie off in the
-    time-constrained word metrics. ``limits``: what the unbounded metrics may cost per recording.
-    Raises `SettingsError` for values that make no sense.
+    ``collar``: seconds forgiven on each side of every reference turn's edge; ``skip_overlap``: leave out of the turns'
+    scores where the reference overlaps; ``uem``: name of the file with the stretches to score, None for everything.
+    ``normalizer``: ``english``, ``basic`` or ``none``; ``word_collar``: seconds by which a hypothesis word may lie
+    off in the time-constrained word error rate. Raises `SettingsError` for values that make no sense.
     """
 
     collar: float = 0.0
@@ -29,7 +27,6 @@ class Protocol:
     uem: str | None = None
     normalizer: str = "english"
     word_collar: float = 5.0
-    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if self.normalizer not in get_args(Normalizer):
@@ -42,27 +39,19 @@ class Protocol:
     @property
     def versions(self) -> tuple[tuple[str, str], ...]:
         """The packages that count, with their versions."""
-        return tuple((name, _version(name)) for name in PACKAGES)
+        return tuple((name, version(name) or "not installed") for name in PACKAGES)
 
     def lines(self) -> tuple[str, ...]:
         """The protocol for people, one rule a line."""
-        where = (
-            f"the stretches of {self.uem}" if self.uem else "from the first to the last turn of reference or hypothesis"
-        )
+        everything = "from the first to the last turn of reference or hypothesis"
+        scored = f"the stretches of {self.uem}" if self.uem else everything
         overlap = "skipped" if self.skip_overlap else "scored"
         return (
-            f"turns: collar {self.collar:g} s on each side of reference edges; overlap {overlap}; scored: {where}",
-            f"words: {self.normalizer} normaliser on both sides; tcpWER and tcORC-WER within {self.word_collar:g} s; DI-cpWER greedy",
+            f"turns: collar {self.collar:g} s on each side of reference edges; overlap {overlap}; scored: {scored}",
+            f"words: {self.normalizer} normaliser on both sides; tcpWER within {self.word_collar:g} s",
             "overlap: where two or more people speak at once in the reference; "
             "a missed or wrong word counts where it was said, an invented one where it was heard",
             "word times: the file's own where every word has one, otherwise by number of characters within the segment",
             "pooled: sums of errors over sums of lengths, never means of percentages",
             "versions: " + ", ".join(f"{name} {number}" for name, number in self.versions),
         )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

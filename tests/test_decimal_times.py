@@ -16,7 +16,7 @@ from meetsplit.pipeline.errors import ScoreError, SettingsError
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.overlap.regions import RegionOptions, plan
 from meetsplit.pipeline.transcribers.given_words import read_entries
-from meetsplit.scoring.lines import read_rttm as read_scored_rttm
+from meetsplit.scoring.session_files import read_sessions
 
 PAIRS = 2000
 
@@ -39,12 +39,12 @@ def test_touching_turns_of_an_rttm_do_not_overlap(tmp_path: Path) -> None:
         "".join(line(f"r{n}", a, d, "A") + line(f"r{n}", a + d, Decimal(1), "B") for n, (a, d) in enumerate(pairs())),
         "utf-8",
     )
-    scored = read_scored_rttm(path.read_text("utf-8"), str(path))
+    scored = read_sessions(path)
     for number, (start, length) in list(enumerate(pairs()))[:: PAIRS // 100]:
         turns = read_rttm(path, f"r{number}")
         assert turns == (Turn(Span(float(start), float(start + length)), "A"), Turn(turns[1].span, "B"))
     assert len(scored) == len(pairs())
-    assert not any(timeline.overlaps(session.turns) for session in scored.values())
+    assert not any(timeline.overlaps(session.turns) for session in scored)
 
 
 @given(st.integers(0, 360_000), st.integers(0, 100_000), st.integers(0, 4))
@@ -77,7 +77,7 @@ def test_times_whose_sum_is_no_number_are_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="line 1: a turn cannot start"):
         read_rttm(tmp_path / "x.rttm")
     with pytest.raises(ScoreError, match="line 1: ends at inf s"):
-        read_scored_rttm(text, "x.rttm")
+        read_sessions(tmp_path / "x.rttm")
     (tmp_path / "x.ctm").write_text("x 1 1e308 1e308 word\n")
     with pytest.raises(SettingsError, match="line 1"):
         read_entries(tmp_path / "x.ctm")

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from meetsplit.pipeline.data import Audio, Span, Word, timeline
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import ignore_events
-from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.formats.untimed_words import fill_gaps, spread
+from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.given_words import PAUSE, Entry, GivenWordsTranscriber, read_entries
 
 

@@ -20,9 +20,10 @@ from meetsplit.pipeline.formats import export, names, read_transcript
 from meetsplit.pipeline.results.writing import export_again
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.pipeline.transcribers.given_words import read_entries
-from meetsplit.scoring.pairing import pair_up, read_sessions
+from meetsplit.scoring.pairing import pair_up
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.scores import score
+from meetsplit.scoring.session_files import read_sessions
 
 WORDS = (Word(Span(0.0, 1.0), "good", 0.5), Word(Span(1.0, 2.0), "morning"))
 GOOD = export(

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,6 @@ from meetsplit.pipeline.errors import MissingWeights
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.models import hub, weights, wheels
 from meetsplit.pipeline.models.sources import Hub, Wheel
-from meetsplit.scoring.bounded import Bounded, Limits
-from meetsplit.scoring.normalize import Spoken, Token
 from meetsplit.speakers import formats
 
 TOKEN = "hf_SECRETSECRET"
@@ -144,14 +141,6 @@ def test_pip_downloads_into_a_relative_cache_all_the_same(tmp_path: Path, monkey
     command = asked[0]
     assert Path(command[command.index("--dest") + 1]).is_absolute()
     assert not list(Path("cache").rglob("tinyvoice*"))
-
-
-@pytest.mark.usefixtures("planted")
-def test_the_scoring_process_takes_no_code_from_the_current_folder() -> None:
-    zero, one = Decimal(0), Decimal(1)
-    said = [Spoken("ann", zero, one, (Token("hello", zero, one),))]
-    with Bounded(Limits()) as process:
-        assert process.greedy_dicpwer(said, said).errors == 0
 
 
 @pytest.mark.usefixtures("planted")

@@ -18,9 +18,10 @@ from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
-from meetsplit.scoring.pairing import Pair, read_sessions
+from meetsplit.scoring.pairing import Pair
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.scores import score
+from meetsplit.scoring.session_files import read_sessions
 from meetsplit.scoring.sessions import Utterance, make_session
 from meetsplit.training.mini_whisper.evaluation import errors
 from meetsplit.training.mini_whisper.model import expanded

@@ -10,11 +10,11 @@ import pytest
 from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio, Span, Turn
 from meetsplit.pipeline.errors import ScoreError
-from meetsplit.scoring.pairing import Paired, pair_up
+from meetsplit.scoring.pairing import Pairing, pair_up
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.report import as_data, as_table
 from meetsplit.scoring.scores import score
-from meetsplit.scoring.separation import score_sound, si_sdr
+from meetsplit.scoring.separation import score_separation, si_sdr
 from meetsplit.scoring.separation_files import score_stems
 
 RATE = 8000
@@ -51,7 +51,7 @@ def test_si_sdr_equals_torchmetrics() -> None:
 
 
 def test_gain_is_over_the_mixture_and_each_track_finds_its_voice() -> None:
-    scores = score_sound({"A": A, "B": B}, {"x": mixed((1.0, B), (0.1, A)), "y": mixed((0.5, A))}, TURNS)
+    scores = score_separation({"A": A, "B": B}, {"x": mixed((1.0, B), (0.1, A)), "y": mixed((0.5, A))}, TURNS)
     voices = {voice.speaker: voice for voice in scores.voices}
     assert {name: voice.track for name, voice in voices.items()} == {"A": "y", "B": "x"}
     perfect, leaky = voices["A"].overlaps[0], voices["B"].overlaps[0]
@@ -64,25 +64,25 @@ def test_gain_is_over_the_mixture_and_each_track_finds_its_voice() -> None:
 
 
 def test_leakage_is_the_energy_in_the_wrong_track_while_one_person_speaks_alone() -> None:
-    clean = score_sound({"A": A, "B": B}, {"A": A, "B": B}, TURNS)
+    clean = score_separation({"A": A, "B": B}, {"A": A, "B": B}, TURNS)
     assert clean.leakage == -100.0
-    leaky = score_sound({"A": A, "B": B}, {"A": mixed((1.0, A), (0.1, B)), "B": mixed((1.0, B), (0.1, A))}, TURNS)
+    leaky = score_separation({"A": A, "B": B}, {"A": mixed((1.0, A), (0.1, B)), "B": mixed((1.0, B), (0.1, A))}, TURNS)
     assert leaky.leakage == pytest.approx(-20.0, abs=1e-3)
-    alone = score_sound({"A": A}, {"A": A}, TURNS[:1])
+    alone = score_separation({"A": A}, {"A": A}, TURNS[:1])
     assert alone.leakage is None
 
 
 def test_a_silent_or_missing_track_counts_as_the_worst() -> None:
     silent = Audio(np.zeros(5 * RATE, np.float32), RATE)
-    scores = score_sound({"A": A, "B": B}, {"A": A, "B": silent}, TURNS)
+    scores = score_separation({"A": A, "B": B}, {"A": A, "B": silent}, TURNS)
     assert [voice.track for voice in scores.voices] == ["A", None]
     assert scores.voices[1].total is not None
     assert scores.voices[1].total.si_sdr == -30.0
-    assert score_sound({"A": A, "B": B}, {"A": A}, TURNS).voices[1].total == scores.voices[1].total
+    assert score_separation({"A": A, "B": B}, {"A": A}, TURNS).voices[1].total == scores.voices[1].total
 
 
 @pytest.fixture
-def recorded(tmp_path: Path) -> tuple[Path, Paired]:
+def recorded(tmp_path: Path) -> tuple[Path, Pairing]:
     for name, audio in {
         "stems/call/A.wav": A,
         "stems/call/B.wav": B,
@@ -97,11 +97,11 @@ def recorded(tmp_path: Path) -> tuple[Path, Paired]:
     return tmp_path, pair_up([tmp_path / "out" / "call.stm"], [tmp_path / "call.stm"])
 
 
-def test_stems_and_tracks_are_found_beside_their_files(recorded: tuple[Path, Paired]) -> None:
+def test_stems_and_tracks_are_found_beside_their_files(recorded: tuple[Path, Pairing]) -> None:
     folder, paired = recorded
-    sounds, notices = score_stems(paired.pairs, folder / "stems")
+    separation, notices = score_stems(paired.pairs, folder / "stems")
     assert notices == ()
-    scores = score(paired.pairs, Protocol(), sounds=sounds)
+    scores = score(paired.pairs, Protocol(), separation=separation)
     data = as_data(scores)
     assert data["pooled"]["si_sdr"] > 50
     assert data["recordings"]["call"]["overlap"]["si_sdr_gain"] > 50
@@ -111,11 +111,11 @@ def test_stems_and_tracks_are_found_beside_their_files(recorded: tuple[Path, Pai
     write_wav(folder / "stems" / "call" / "mixture.wav", mixed((1.0, A), (1.0, B), (1.0, noise(9, (0, 5)))))
     noisy, _ = score_stems(paired.pairs, folder / "stems")
     assert noisy["call"].total is not None
-    assert sounds["call"].total is not None
-    assert noisy["call"].total.gain > sounds["call"].total.gain + 1  # there was more to gain
+    assert separation["call"].total is not None
+    assert noisy["call"].total.gain > separation["call"].total.gain + 1  # there was more to gain
 
 
-def test_stems_that_are_not_there_get_a_sentence(recorded: tuple[Path, Paired]) -> None:
+def test_stems_that_are_not_there_get_a_sentence(recorded: tuple[Path, Pairing]) -> None:
     folder, paired = recorded
     with pytest.raises(ScoreError, match="is not a folder: --stems is a folder with one WAV file per speaker"):
         score_stems(paired.pairs, folder / "nowhere")

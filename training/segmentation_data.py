@@ -21,7 +21,7 @@ from meetsplit.pipeline.diarizers.pyannote_turns import audible
 from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.files import replacing, write
-from meetsplit.scoring.pairing import read_stretches
+from meetsplit.scoring.session_files import read_uem
 from meetsplit.training.conversation import Manners
 from meetsplit.training.simulate import Recipe, simulate
 from meetsplit.training.sources import from_folder
@@ -79,7 +79,7 @@ def annotated(folder: Path) -> Iterator[Case]:
         speech = timeline.by_speaker(read_rttm(path.with_suffix(".rttm"), path.stem))
         inside = sorted(Turn(part, who) for who, spans in speech.items() for part in timeline.crop(spans, audio.span))
         uem = path.with_suffix(".uem")
-        stretches = read_stretches(uem).get(path.stem, ()) if uem.is_file() else (audio.span,)
+        stretches = read_uem(uem).get(path.stem, ()) if uem.is_file() else (audio.span,)
         yield Case(path.stem, audio, tuple(inside), timeline.crop(stretches, audio.span))
 
 

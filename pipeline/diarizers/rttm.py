@@ -49,9 +49,10 @@ class RttmDiarizer:
     def diarize(self, audio: Audio, on_event: EventListener) -> tuple[Turn, ...]:
         """The file's turns, at most up to the end of ``audio``; what lies beyond is cut off, with a notice.
 
-        The file's times count from the recording's start, the clock of ``audio``. A speaker whom the file calls by a label
-        such as ``SPEAKER_03`` keeps it; the others get the labels left, in order of first speech, and their names in
-        ``names``. Raises `SettingsError` for a file that cannot be read as RTTM or is about other recordings.
+        The file's times count from the recording's start, the clock of ``audio``. A speaker whom the file calls by a
+        label such as ``SPEAKER_03`` keeps it; the others get the labels left, in order of first speech, and their
+        names in ``names``. Raises `SettingsError` for a file that cannot be read as RTTM or is about other
+        recordings.
         """
         content = _content(self.path)
         self.sha256 = hashlib.sha256(content).hexdigest()
@@ -115,7 +116,10 @@ def _turns(content: bytes, path: Path, recording: str | None) -> tuple[Turn, ...
 
 
 def _matching_recording(recording: str | None, names: Sequence[str]) -> str | None:
-    """The one of ``names`` that stands for ``recording``: equal, or the only one with the same identifier; None for none."""
+    """The one of ``names`` that stands for ``recording``: equal, or the only one with the same identifier.
+
+    None for none.
+    """
     if recording is None or recording in names:
         return recording
     alike = [name for name in names if _comparable(name) == _comparable(recording)]

@@ -78,8 +78,8 @@ def export(transcript: Transcript, name: str, outputs: Outputs) -> str:
 def read_transcript(text: str, origin: str = "transcript.json") -> Transcript:
     """The transcript in a JSON text: our own exactly, WhisperX's and openai-whisper's as far as they go.
 
-    ``origin`` is the file's name for messages and, for JSON of other programs, the recording. Raises `SettingsError`, which
-    says the line of a JSON error or the address of a wrong key.
+    ``origin`` is the file's name for messages and, for JSON of other programs, the recording. Raises `SettingsError`,
+    which says the line of a JSON error or the address of a wrong key.
     """
     document = parse(text, origin)
     if not isinstance(document.value, dict) or ("schema" not in document and "segments" not in document):

@@ -39,8 +39,8 @@ def talk_time(transcript: Transcript) -> pd.DataFrame:
 
     ``seconds`` is how long the person speaks; ``share`` (0 to 1) is the part of all speakers' seconds; ``turns`` counts
     stretches of speech; ``words_per_minute`` is over the person's own seconds, empty where there are none;
-    ``overlapped_seconds`` is how much of it another person speaks too; ``interruptions`` counts the turns that begin while
-    another person is already speaking.
+    ``overlapped_seconds`` is how much of it another person speaks too; ``interruptions`` counts the turns that begin
+    while another person is already speaking.
     """
     import pandas as pd
 

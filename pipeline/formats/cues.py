@@ -68,8 +68,9 @@ EMPTY_PRICE = 0.5
 class CueWord(NamedTuple):
     """A word on a clock of milliseconds.
 
-    ``last`` says that its segment ends with it; ``breaks`` is the price of ending a cue behind it, 0 to 2; ``columns`` is
-    its width on the screen, ``glue`` that of the blank between it and the same speaker's word before it.
+    ``last`` says that its segment ends with it; ``breaks`` is the price of ending a cue behind it, 0 to 2;
+    ``columns`` is its width on the screen, ``glue`` that of the blank between it and the same speaker's word before
+    it.
     """
 
     start: int
@@ -100,7 +101,10 @@ class Cue:
 
 
 def cue_words(transcript: Transcript) -> tuple[CueWord, ...]:
-    """Every word that has text, by start; each speaker's words keep the order of the transcript, whatever their times say."""
+    """Every word that has text, by start.
+
+    Each speaker's words keep the order of the transcript, whatever their times say.
+    """
     by_speaker: dict[Speaker, list[_TimedText]] = {}
     for segment in transcript.segments:
         _append_words(by_speaker.setdefault(segment.speaker, []), segment)
@@ -285,9 +289,9 @@ def without_overlap(shown: Sequence[Cue]) -> tuple[Cue, ...]:
 
 
 def linger(shown: Sequence[Cue], duration: int) -> tuple[Cue, ...]:
-    """The cues, sorted by start, each long enough to be read and without flicker, yet never into the start of another cue.
+    """The cues, sorted by start, each long enough to be read and without flicker.
 
-    No cue lingers beyond ``duration``.
+    A cue lingers neither into the start of another one nor beyond ``duration``.
     """
     starts = sorted({cue.start for cue in shown})
     return tuple(replace(cue, end=max(_last_moment(cue, starts, duration), cue.start + 1)) for cue in shown)

@@ -1,4 +1,4 @@
-"""Times in the lines of RTTM, STM, CTM and UEM files and in the entries of SegLST files, and what can be wrong with them."""
+"""Times in the lines of RTTM, STM, CTM and UEM files and in the entries of SegLST files, and the error for wrong ones."""
 
 from __future__ import annotations
 
@@ -74,7 +74,10 @@ def seconds(number: int, entry: Any, name: str, value: object) -> float:
 
 
 def span(number: int, entry: Any, start: float, end: float) -> Span:
-    """The span from ``start`` to ``end``. Raises `FormatError` where it runs backwards or lies outside 0 to `LATEST`."""
+    """The span from ``start`` to ``end``.
+
+    Raises `FormatError` where it runs backwards or lies outside 0 to `LATEST`.
+    """
     if not 0.0 <= start <= end <= LATEST:
         raise FormatError(number, "order", entry, span=(start, end))
     return Span(start, end)

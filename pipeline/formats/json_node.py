@@ -26,13 +26,18 @@ _KINDS = {
 
 
 class NodeError(SettingsError):
-    """A value of another kind than its place in the document needs: ``node`` is the value, ``problem`` the complaint."""
+    """A value that its place in the document does not allow: ``node`` is the value, ``problem`` the complaint about it.
 
-    def __init__(self, node: Node, problem: str) -> None:
+    ``missing`` is the key that an object lacks; ``span`` is the start and the end of one that runs backwards.
+    """
+
+    def __init__(self, node: Node, problem: str, missing: str = "", span: tuple[float, float] | None = None) -> None:
         place = node.path or "the document"
         super().__init__(f"{node.origin}: {place}: {problem}; the file was changed or is no transcript")
         self.node = node
         self.problem = problem
+        self.missing = missing
+        self.span = span
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Node:
     def __getitem__(self, key: str) -> Node:
         """The value under ``key``; `NodeError` where it is missing."""
         if key not in self.fields():
-            self.wrong(f"the key {key!r} is missing")
+            raise NodeError(self, f"the key {key!r} is missing", missing=key)
         return self.get(key)
 
     def get(self, key: str) -> Node:
@@ -105,7 +110,7 @@ class Node:
         """The span from this object's ``start`` to its ``end``."""
         start, end = self["start"].time(), self["end"].time()
         if start > end:
-            self.wrong(f"it starts at {start} s and ends at {end} s")
+            raise NodeError(self, f"it starts at {start} s and ends at {end} s", span=(start, end))
         return Span(start, end)
 
     def wrong(self, problem: str) -> NoReturn:

@@ -80,7 +80,10 @@ def lines(texts: Sequence[str], layout: Layout, head: str = "") -> tuple[str, ..
 
 
 class _Break(NamedTuple):
-    """The best way to break the first tokens: lines, price, and the token that begins the last line; compared in this order."""
+    """The best way to break the first tokens: lines, price, and the token that begins the last line.
+
+    Compared in this order.
+    """
 
     lines: int
     price: float

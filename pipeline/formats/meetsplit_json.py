@@ -2,9 +2,9 @@
 
 Readers of WhisperX JSON find ``segments[start, end, text, speaker, words[word, start, end, score, speaker]]``,
 ``word_segments`` and ``language`` where they expect them. Beyond that, each segment has ``source``, ``overlap``,
-``language``, ``review`` and ``margin``, and the top level ``schema``, ``recording``, ``duration``, ``speakers`` (label to
-name, null where there is none), ``turns`` and ``made_by``. Segments are sorted by start and may overlap in time. Times are
-seconds, unrounded; null stands for what is not known.
+``language``, ``review`` and ``margin``, and the top level ``schema``, ``recording``, ``duration``, ``speakers``
+(label to name, null where there is none), ``turns`` and ``made_by``. Segments are sorted by start and may overlap in
+time. Times are seconds, unrounded; null stands for what is not known.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ LEAST_FIELDS = 8
 
 @dataclass(frozen=True, slots=True)
 class RttmLine:
-    """One line: its ``type`` in capitals, and for a SPEAKER line the turn and the recording that it belongs to."""
+    """One line: its ``type`` as written, and for a SPEAKER line (in any case) the turn and its recording."""
 
     number: int
     type: str
@@ -51,12 +51,14 @@ class RttmLine:
 
 
 def read(text: str) -> Iterator[RttmLine]:
-    """The lines of an RTTM file, lazily; comments are passed over. Raises `FormatError` for a SPEAKER line that is no turn."""
+    """The lines of an RTTM file, lazily; comments are passed over.
+
+    Raises `FormatError` for a SPEAKER line that is no turn.
+    """
     for number, line in data_lines(text):
         fields = line.split()
-        kind = fields[0].upper()
-        recording = fields[1] if len(fields) > 1 else ""
-        yield RttmLine(number, kind, recording, _turn(number, fields) if kind == "SPEAKER" else None)
+        turn = _turn(number, fields) if fields[0].upper() == "SPEAKER" else None
+        yield RttmLine(number, fields[0], fields[1] if len(fields) > 1 else "", turn)
 
 
 def _turn(number: int, fields: list[str]) -> Turn:

@@ -35,7 +35,10 @@ class SeglstSegment:
 
 
 def read(entries: Sequence[object], needed: Sequence[str] = KEYS) -> Iterator[SeglstSegment]:
-    """The segments of a SegLST document, lazily. Raises `FormatError`, for a segment without the ``needed`` keys, too."""
+    """The segments of a SegLST document, lazily.
+
+    Raises `FormatError`, for a segment without the ``needed`` keys, too.
+    """
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, Mapping) or any(key not in entry for key in needed):
             raise FormatError(number, "fields", entry)

@@ -32,7 +32,7 @@ def write(transcript: Transcript, outputs: Outputs) -> str:
 
 
 def _speaker_orders(shown: Sequence[Cue]) -> Iterator[tuple[Speaker, ...]]:
-    """Each cue's speakers from top to bottom: those in mid-sentence keep their places, the others follow as they begin."""
+    """Each cue's speakers from top to bottom: those in mid-sentence keep their places, others follow as they begin."""
     places: dict[Speaker, int] = {}
     for cue in shown:
         below = max(places.values(), default=0) + 1

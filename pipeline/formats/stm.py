@@ -54,7 +54,9 @@ def read(text: str) -> Iterator[StmLine]:
 
 
 def first_reading(text: str) -> list[str]:
-    """The words, of alternatives ``{ this / that }`` the first, without ``@`` (no word); empty where nothing was transcribed.
+    """The words, of alternatives ``{ this / that }`` the first, without ``@`` (no word).
+
+    Empty where nothing was transcribed.
 
     >>> first_reading("{ um / @ } it { is / was } fine"), first_reading(UNSCORED)
     (['um', 'it', 'is', 'fine'], [])

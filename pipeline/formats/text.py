@@ -34,7 +34,10 @@ def cell(text: str) -> str:
 
 
 def speaker_names(transcript: Transcript) -> dict[Speaker, str]:
-    """Each speaker's name on one line; the label where the name is missing or blank, and ``?`` where that is blank too."""
+    """Each speaker's name on one line.
+
+    The label where the name is missing or blank, and ``?`` where that is blank too.
+    """
     names = dict(transcript.names)
     return {
         speaker: one_line(names.get(speaker, speaker)) or one_line(speaker) or "?" for speaker in transcript.speakers

@@ -1,7 +1,7 @@
 """Words without times of their own: they share a stretch of time in proportion to their letters.
 
-The one rule for entries of STM and SegLST files, for words that WhisperX could not align, for transcripts of openai-whisper
-without word times, and for scoring (meeteval's ``character_based``).
+The one rule for entries of STM and SegLST files, for words that WhisperX could not align, for transcripts of
+openai-whisper without word times, and for scoring (meeteval's ``character_based``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""WebVTT (W3C Candidate Recommendation 2019): ``<v Name>``, people who speak at once side by side, reasons to check as notes."""
+"""WebVTT (W3C Candidate Recommendation 2019): ``<v Name>``, people who speak at once side by side.
+
+Reasons to listen again are notes.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""JSON of WhisperX and openai-whisper, read: ``segments[start, end, text, speaker, words[word, start, end, score, speaker]]``.
+"""JSON of WhisperX and openai-whisper, which is only read.
 
-meetsplit's own JSON is a superset and is read by the same `read_segments`. As a transcript (`read`), what these programs
-leave out is filled in: a word without times lies between its neighbours (`untimed_words`); a segment without words gets
-its text's; a word without a speaker has its segment's, and a segment without one has ``UNKNOWN``; a segment whose words
-have several speakers becomes one segment per run. Turns are where the segments are.
+    segments[start, end, text, speaker, words[word, start, end, score, speaker]]
+
+meetsplit's own JSON is a superset and is read by the same `read_segments`. As a transcript (`read`), what these
+programs leave out is filled in: a word without times lies between its neighbours (`untimed_words`); a segment without
+words gets its text's; a word without a speaker has its segment's, and a segment without one has ``UNKNOWN``; a
+segment whose words have several speakers becomes one segment per run. Turns are where the segments are.
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ class JsonWord:
 
     @property
     def score(self) -> float | None:
-        """The confidence: WhisperX's ``score`` or openai-whisper's ``probability``. Raises `NodeError` for another kind."""
+        """The confidence: WhisperX's ``score`` or openai-whisper's ``probability``.
+
+        Raises `NodeError` for another kind.
+        """
         return self.node.get("score" if "score" in self.node else "probability").number_or_none()
 
 

@@ -1,8 +1,8 @@
 """Transcriber that takes its words from an STM, CTM or SegLST file.
 
-Gives an existing transcript new speakers: a word goes to the clip that holds the middle of its time, whatever speaker the
-file gives. Where two people speak at once, clips of both hold it. A clip then takes the words of that speaker of the file
-whose speech fits it best in time, and of the others only what is said while that speaker is silent.
+Gives an existing transcript new speakers: a word goes to the clip that holds the middle of its time, whatever speaker
+the file gives. Where two people speak at once, clips of both hold it. A clip then takes the words of that speaker of
+the file whose speech fits it best in time, and of the others only what is said while that speaker is silent.
 """
 
 from __future__ import annotations

@@ -108,14 +108,15 @@ def _script(suffix: str, data: bytes, folder: Path) -> None:
 
 def _scored(name: str, data: bytes, folder: Path) -> None:
     """A hypothesis against itself and against the truth."""
-    from meetsplit.scoring.pairing import pair_up, read_sessions, read_stretches
+    from meetsplit.scoring.pairing import pair_up
     from meetsplit.scoring.protocol import Protocol
     from meetsplit.scoring.scores import score
+    from meetsplit.scoring.session_files import read_sessions, read_uem
 
     path, truth, words = folder / name, folder / "truth.rttm", folder / "call.stm"
     path.write_bytes(data)
     if path.suffix == ".uem":
-        read_stretches(path)
+        read_uem(path)
         return
     read_sessions(path)
     truth.write_bytes(samples.RTTM)
