@@ -255,7 +255,7 @@ def _value_complaint(error: NodeError, key: str, value: Any) -> str:
 
 
 def _bad_time(key: str, value: Any) -> str:
-    if not is_number(value):
+    if isinstance(value, str) or not is_number(value):
         return _no_number(key, value)
     verb, time = f"{key}s", float(value)
     if time < 0:

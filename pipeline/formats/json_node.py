@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 from meetsplit.pipeline.data import LATEST, Span
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.formats.fields import is_number
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -99,9 +98,8 @@ class Node:
         return None if self.value is None else self.number()
 
     def time(self) -> float:
-        """This time in seconds, at most `LATEST`; a number in a text counts as one."""
-        written = isinstance(self.value, str) and is_number(self.value)
-        seconds = float(self.value) if written else self.number()
+        """This time in seconds, at most `LATEST`."""
+        seconds = self.number()
         if not 0.0 <= seconds <= LATEST:
             self.wrong(f"a time from 0 to {LATEST:.0f} s is needed, not {seconds:g} s")
         return seconds
