@@ -26,7 +26,7 @@ from meetsplit.pipeline.diarizers.rttm import RttmDiarizer
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.models import registry
 from meetsplit.pipeline.models.selection import preflight
-from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import MIN_VERIFY_SECONDS_MARGINAL, VerificationOptions
 from meetsplit.pipeline.protocols import Embedder
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
@@ -77,7 +77,7 @@ def settings(embedder: Embedder) -> dict[str, VerificationOptions]:
         "verification": VerificationOptions(verifier=verifier),
         "leakage gate": VerificationOptions(threshold=None, leakage=True),
         "both": VerificationOptions(verifier=verifier, leakage=True),
-        "both, auto": VerificationOptions(verifier=verifier, leakage=True, telling=MIN_VERIFY_SECONDS_MARGINAL),
+        "both, auto": VerificationOptions(verifier=verifier, leakage=True, min_seconds=MIN_VERIFY_SECONDS_MARGINAL),
     }
 
 
@@ -97,7 +97,7 @@ def played(
     given = sorted((*turns, *invented(turns, round(false * recording.duration / 60), seed=len(turns))))
     separator = Apart(DictionarySeparator(), work)
     for name, gate in gates.items():
-        for stream in isolate(recording, given, separator, gates=gate):
+        for stream in speaker_streams(recording, given, separator, verification=gate):
             truth = stems[people[stream.speaker]]
             for patch in stream.patches:
                 if patch.span.duration < SHORTEST:

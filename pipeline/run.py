@@ -48,7 +48,7 @@ from meetsplit.pipeline.models.selection import VERBS, BackendSelection, preflig
 from meetsplit.pipeline.overlap.duplicates import drop_duplicate_words
 from meetsplit.pipeline.overlap.regions import RegionOptions
 from meetsplit.pipeline.overlap.resegmentation import resegment
-from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import MIN_VERIFY_SECONDS, MIN_VERIFY_SECONDS_MARGINAL, VerificationOptions
 from meetsplit.pipeline.protocols import (
     Diarizer,
@@ -313,10 +313,15 @@ class MixedRecording:
         separator = pipeline.separator if separate != "off" else None
         choice = pipeline.preflight().of("diarizer")
         predicted = choice is None or choice.backend != "rttm"
-        options = RegionOptions(separate, reach=BOUNDARY_EXTENSION if predicted else 0.0)
-        checks = self._overlap_checks()
-        yield from isolate(
-            recording, diarization.turns, separator, cutting=options, gates=checks, on_event=pipeline.on_event
+        options = RegionOptions(separate, boundary_extension=BOUNDARY_EXTENSION if predicted else 0.0)
+        verification = self._verification()
+        yield from speaker_streams(
+            recording,
+            diarization.turns,
+            separator,
+            options=options,
+            verification=verification,
+            on_event=pipeline.on_event,
         )
 
     def _speaker_activity(self) -> Any:
@@ -325,7 +330,7 @@ class MixedRecording:
         choice = self._pipeline.preflight().of("diarizer")
         return DictionaryActivity.load(self._pipeline.settings, {}, choice.device if choice is not None else "cpu")
 
-    def _overlap_checks(self) -> VerificationOptions:
+    def _verification(self) -> VerificationOptions:
         pipeline, settings = self._pipeline, self._pipeline.settings
         verify = settings.has_check("verify")
         embedder = verify and pipeline.preflight().of("embedder") is not None
@@ -333,7 +338,7 @@ class MixedRecording:
             threshold=settings.match_threshold if verify else None,
             verifier=EmbeddingVerifier(lambda: pipeline.backend("embedder")) if embedder else None,
             leakage=settings.has_check("leakage"),
-            telling=MIN_VERIFY_SECONDS_MARGINAL if settings.separate == "auto" else MIN_VERIFY_SECONDS,
+            min_seconds=MIN_VERIFY_SECONDS_MARGINAL if settings.separate == "auto" else MIN_VERIFY_SECONDS,
         )
 
 

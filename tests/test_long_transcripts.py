@@ -284,7 +284,7 @@ def test_the_work_of_writing_grows_with_the_transcript(name: str, shape: str) ->
 def test_the_work_between_turns_and_segments_grows_with_the_transcript(separate: Separate, shape: str) -> None:
     def planned(long: Transcript) -> object:
         within = Span(0.0, long.duration)
-        found = plan(long.turns, within, cutting=RegionOptions(separate))
+        found = plan(long.turns, within, options=RegionOptions(separate))
         heard = [
             (StreamInfo(clip.speaker, clip.span, clip.turns), ClipTranscript((Word(clip.span, "yes"),)))
             for clip in found.clips
@@ -307,7 +307,7 @@ class NeverAsked:
 
 @pytest.mark.parametrize("shape", ["in turn", "one person"])
 def test_the_work_of_correcting_turns_grows_with_the_transcript(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meetsplit.pipeline.overlap.resegmentation.ENOUGH", 1e9)
+    monkeypatch.setattr("meetsplit.pipeline.overlap.resegmentation.MIN_ENROLLMENT", 1e9)
 
     def corrected(long: Transcript) -> object:
         return resegment(Audio(np.zeros(round(long.duration * 8000), np.float32), 8000), long.turns, NeverAsked())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from meetsplit.pipeline.data import Audio, ClipTranscript, OverlapResult, Segment, Span, Stream, StreamInfo, Turn, Word
 from meetsplit.pipeline.merge import Reading, merge
 from meetsplit.pipeline.overlap.regions import RegionOptions
-from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.streams import speaker_streams
 
 RATE = 1000
 WHOLE = Span(0.0, 30.0)
@@ -77,10 +77,10 @@ def hear(stream: Stream, words: Sequence[Word], jitter: float) -> ClipTranscript
     st.sampled_from([0.0, 0.01, -0.015]),
 )
 def test_every_word_once_under_its_speaker(
-    script: tuple[list[Turn], dict[str, list[Word]]], cutting: RegionOptions, jitter: float
+    script: tuple[list[Turn], dict[str, list[Word]]], options: RegionOptions, jitter: float
 ) -> None:
     turns, words = script
-    streams = isolate(Audio(np.zeros(round(WHOLE.end * RATE), np.float32), RATE), turns, None, cutting=cutting)
+    streams = speaker_streams(Audio(np.zeros(round(WHOLE.end * RATE), np.float32), RATE), turns, None, options=options)
     # Every second clip is heard a little late or early, so that the two sides of a cut disagree.
     heard = [
         (stream, hear(stream, words.get(stream.speaker, []), jitter * (n % 2))) for n, stream in enumerate(streams)

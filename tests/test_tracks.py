@@ -22,7 +22,7 @@ from meetsplit.pipeline import files
 from meetsplit.pipeline.data import Audio, Span, Stream, Turn, timeline
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.overlap.regions import RegionOptions
-from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.separators.passthrough import NoSeparator
 from meetsplit.speakers import formats
 from meetsplit.speakers.tracks import FADE, TrackWriter
@@ -46,8 +46,8 @@ def sixteen_bit(seconds: float = 6.0) -> tuple[Audio, Pcm]:
     return Audio((whole / 32768).astype(np.float32), RATE), whole
 
 
-def streams_of(recording: Audio, turns: Sequence[Turn], cutting: RegionOptions = RegionOptions()) -> list[Stream]:  # noqa: B008 - frozen
-    return list(isolate(recording, turns, NoSeparator(), cutting=cutting))
+def streams_of(recording: Audio, turns: Sequence[Turn], options: RegionOptions = RegionOptions()) -> list[Stream]:  # noqa: B008 - frozen
+    return list(speaker_streams(recording, turns, NoSeparator(), options=options))
 
 
 def pcm_of(path: Path) -> Pcm:
@@ -69,9 +69,9 @@ def laid(folder: Path, recording: Audio, streams: Sequence[Stream]) -> dict[str,
     st.lists(turn, max_size=12),
     st.sampled_from([RegionOptions(), RegionOptions(longest=1.5), RegionOptions(padding=0.0, shortest=0.0)]),
 )
-def test_any_meeting(turns: list[Turn], cutting: RegionOptions) -> None:
+def test_any_meeting(turns: list[Turn], options: RegionOptions) -> None:
     recording, whole = sixteen_bit()
-    streams = streams_of(recording, turns, cutting)
+    streams = streams_of(recording, turns, options)
     with tempfile.TemporaryDirectory() as folder:
         tracks = laid(Path(folder), recording, streams)
         assert sorted(os.listdir(folder)) == [f"{speaker}.wav" for speaker in sorted(tracks)]
