@@ -65,7 +65,7 @@ def humming(like: Audio, speaker: Speaker) -> Audio:
 
 
 class Oracle:
-    """Returns every speaker's true hum; gives up on ``refused`` voices at once and doubts the speakers in ``doubted``."""
+    """Returns every speaker's true hum; gives up on ``refused`` voices at once, is unsure of those ``doubted``."""
 
     def __init__(self, rate: int = RATE, *, refused: int = 99, doubted: str = "") -> None:
         self.rate = rate
