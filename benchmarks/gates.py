@@ -87,7 +87,9 @@ def played(
     """Everything that streams play in patches, under each setting."""
     recording = read(meeting.path, RATE)
     stems = {path.stem: read(path, RATE) for path in meeting.path.with_suffix(".stems").glob("*.wav")}
-    diarizer = RttmDiarizer.load(Settings(rttm=meeting.path.with_suffix(".rttm")), {}, "cpu").about(meeting.path.stem)
+    diarizer = RttmDiarizer.load(Settings(rttm=meeting.path.with_suffix(".rttm")), {}, "cpu").for_recording(
+        meeting.path.stem
+    )
     turns = tuple(diarizer.diarize(recording, ignore_events))
     people = dict(diarizer.names) if isinstance(diarizer, RttmDiarizer) else {}
     spoken = timeline.by_speaker(turns)

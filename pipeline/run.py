@@ -52,13 +52,13 @@ from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import MIN_VERIFY_SECONDS, MIN_VERIFY_SECONDS_MARGINAL, VerificationOptions
 from meetsplit.pipeline.protocols import (
     Diarizer,
+    FileDiarizer,
     FromFile,
-    Informed,
     Separator,
     Transcriber,
     as_separator,
-    checked_turns,
-    checked_words,
+    validate_turns,
+    validate_words,
 )
 from meetsplit.pipeline.separators.matching import matched
 from meetsplit.pipeline.settings import Settings
@@ -231,7 +231,7 @@ class RecordingRun:
             TrackWriter(folder, clock(audio)) as tracks,
         ):
             for stream in self._route.streams(audio, diarization, folder.parent):
-                tracks.lay(stream)
+                tracks.write(stream)
                 clips.append(stream.outline)
                 for channel in audio:
                     release_pages(channel)
@@ -257,7 +257,7 @@ class RecordingRun:
             for speaker, numbers in sorted(by_speaker.items()):
                 sounds = (resample(stretch(tracks[speaker], clips[at].span), transcriber.rate) for at in numbers)
                 for at, answer in zip(numbers, transcriber.transcribe(sounds, pipeline.on_event), strict=True):
-                    answers[at] = checked_words(answer, clips[at].span)
+                    answers[at] = validate_words(answer, clips[at].span)
                     done += clips[at].span.duration
                     pipeline.on_event(Progressed("transcribe", done, total))
             say(f"{sum(len(answer.words) for answer in answers.values())} words")
@@ -298,13 +298,13 @@ class MixedRecording:
         """The diarizer's turns, resegmented around overlaps unless they were given."""
         pipeline, (recording,) = self._pipeline, audio
         diarizer: Diarizer = pipeline.backend("diarizer")
-        if isinstance(diarizer, Informed):
-            diarizer = diarizer.about(self._path.stem)
-        turns = checked_turns(diarizer.diarize(resample(recording, diarizer.rate), pipeline.on_event), recording)
+        if isinstance(diarizer, FileDiarizer):
+            diarizer = diarizer.for_recording(self._path.stem)
+        turns = validate_turns(diarizer.diarize(resample(recording, diarizer.rate), pipeline.on_event), recording)
         _check_unchanged(diarizer, pipeline.settings.rttm, sha256)
         if pipeline.settings.resegments:
             turns = timeline.relabelled(resegment(recording, turns, self._speaker_activity()))
-        return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, Informed) else ())
+        return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, FileDiarizer) else ())
 
     def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """The recording where one person speaks alone, the separated voice in overlaps."""
