@@ -31,10 +31,10 @@ class Settings:
 
     ``diarizer``, ``separator``, ``transcriber`` name a backend or ``auto``; ``*_model`` is a hub id, a folder or a
     file for that backend. ``rttm`` and ``script`` are files for the backends of these names. ``separate`` says where
-    voices are taken apart; ``auto`` is in overlaps, where short voices are verified as well.
+    voices are separated; ``auto`` is in overlaps, where short voices are verified as well.
     ``match_threshold`` is the least margin (cosine) at which a separated voice is believed.
     ``adapt_budget`` are the seconds in which `adapted` may learn a recording's voices.
-    ``channels`` says whether a file's channels are mixed down or hold one person each.
+    ``channels`` says whether a file's channels are mixed down or hold one speaker each.
     ``trust_model_code`` opens model folders by running what their files ask for; without it they are only data.
     ``overlap_checks`` are names of `OVERLAP_CHECKS` with commas between them, ``all`` or ``none``; ``gates`` is the
     option's earlier name, and the earlier words of both are understood.
@@ -140,7 +140,7 @@ class Settings:
 
     @property
     def resegments(self) -> bool:
-        """Whether turns are resegmented: where overlaps are separated, unless turns are from a file or from channels."""
+        """Whether turns are resegmented: where overlaps are separated, unless turns come from a file or channels."""
         predicted = self.diarizer != "rttm" and self.channels == "mix"
         return self.has_check("resegment") and self.separate != "off" and predicted
 
@@ -194,19 +194,19 @@ def from_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise SettingsError(f"{path}: its tables and lists are nested too deeply") from error
-    known = {f.name for kind in (Settings, Outputs) for f in dataclasses.fields(kind)} | {
+    names = {f.name for kind in (Settings, Outputs) for f in dataclasses.fields(kind)} | {
         "output_dir",
         "output_format",
         "name",
     }
     for name in options:
-        if name not in known:
-            raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, known)}")
+        if name not in names:
+            raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, names)}")
     return options
 
 
 def _flat(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The options in a table and the tables in it; a table of people's names is one option."""
+    """The options in a table and the tables in it; a table of speakers' names is one option."""
     flat: list[tuple[str, Any]] = []
     for name, value in table.items():
         is_group = isinstance(value, Mapping) and name not in ("name", "names")
@@ -255,7 +255,7 @@ def _checks(text: str) -> str:
 
 
 def _as_paths(settings: Settings | Outputs, *names: str) -> None:
-    """Callers may write a path as text; no system knows a path, nor a model, with a NUL in its name."""
+    """Turn paths given as text into paths; refuse names with a NUL character, which no system has."""
     for name in names:
         if isinstance(getattr(settings, name), str):
             object.__setattr__(settings, name, Path(getattr(settings, name)))
@@ -265,6 +265,6 @@ def _as_paths(settings: Settings | Outputs, *names: str) -> None:
             raise SettingsError(f"--{field_.name.replace('_', '-')} {str(value)!r}: no name holds a NUL character")
 
 
-def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise SettingsError(f"{option} {value}: {nearest(str(value), known)}")
+def _one_of(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingsError(f"{option} {value}: {nearest(str(value), choices)}")

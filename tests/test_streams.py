@@ -163,7 +163,7 @@ def test_each_overlap_is_patched_for_all_and_separated_once(turns: list[Turn], o
     streams = list(speaker_streams(recording, turns, oracle, options=options))
     inside = timeline.inside(turns, recording.span)
     regions = plan(turns, recording.span, options=options).regions
-    assert sorted(oracle.calls) == [(recording.crop(region.heard).span, region.speakers) for region in regions]
+    assert sorted(oracle.calls) == [(recording.crop(region.input_span).span, region.speakers) for region in regions]
     assert all(a.span.end <= b.span.start for a, b in itertools.pairwise(regions))
     assert all(region.span.duration <= options.window + 1e-9 for region in regions)
     for stream in streams:
@@ -248,7 +248,7 @@ def test_overlaps_of_the_same_people_close_by_are_one_region() -> None:
     near = [Turn(Span(0, 4), "A"), Turn(Span(1, 1.5), "B"), Turn(Span(1.7, 2), "B"), Turn(Span(2.5, 3), "B")]
     regions = plan(near, Span(0, 6), options=RegionOptions()).regions
     assert [(region.span, len(region.pieces)) for region in regions] == [(Span(1, 2), 2), (Span(2.5, 3), 1)]
-    assert regions[0].heard == Span(0.75, 2.25)
+    assert regions[0].input_span == Span(0.75, 2.25)
 
 
 def test_one_doubtful_voice_does_not_cost_the_other_its_own() -> None:

@@ -46,8 +46,8 @@ def sixteen_bit(seconds: float = 6.0) -> tuple[Audio, Pcm]:
     return Audio((whole / 32768).astype(np.float32), RATE), whole
 
 
-def streams_of(recording: Audio, turns: Sequence[Turn], options: RegionOptions = RegionOptions()) -> list[Stream]:  # noqa: B008 - frozen
-    return list(speaker_streams(recording, turns, NoSeparator(), options=options))
+def streams_of(recording: Audio, turns: Sequence[Turn], options: RegionOptions | None = None) -> list[Stream]:
+    return list(speaker_streams(recording, turns, NoSeparator(), options=options or RegionOptions()))
 
 
 def pcm_of(path: Path) -> Pcm:
@@ -139,7 +139,7 @@ def test_leaving_without_finish_leaves_nothing(tmp_path: Path) -> None:
     existing = tmp_path / "there before"
     existing.mkdir()
     for folder in (tmp_path / "new" / "deep", existing):
-        with pytest.raises(KeyboardInterrupt), TrackWriter(folder, recording) as tracks:  # noqa: PT012 - the block is what is tested
+        with pytest.raises(KeyboardInterrupt), TrackWriter(folder, recording) as tracks:  # noqa: PT012
             for stream in streams_of(recording, [Turn(Span(0, 2), "A"), Turn(Span(1, 3), "B")]):
                 tracks.write(stream)
             raise KeyboardInterrupt

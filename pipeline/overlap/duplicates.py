@@ -1,4 +1,4 @@
-"""Duplicate words: an utterance transcribed in two streams is kept once, told by sound and time, never by its text.
+"""Duplicate words: an utterance transcribed in two streams is kept once, decided by sound and time, never by its text.
 
 What a separator leaves of A in B's voice is A's sound, filtered: a few numbers per frequency make the one from the
 other. Two people who say the same thing at once do not: no filter makes one voice from another.

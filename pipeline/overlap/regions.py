@@ -5,7 +5,7 @@ B                    |-----|               |----|
 clip A  |---------------|~~~~~~                       ~ no padding: B speaks
                            clip A |------|            padding only where no other speaker is active
 region               |--|                             both speak: separated once, for A and for B
-heard               |----|                            the separator's input: context on both sides
+input               |----|                            the separator's input: context on both sides
 """
 
 from __future__ import annotations
@@ -79,13 +79,13 @@ class Clip:
 class Region:
     """A stretch to separate in one go into the voices of ``speakers`` (sorted).
 
-    ``heard`` is ``span`` with its context. ``pieces`` are the stretches whose voices are used, sorted, each with the
-    speakers whose voices they are.
+    ``input_span`` is ``span`` with its context, the separator's input. ``pieces`` are the stretches whose voices are
+    used, sorted, each with the speakers whose voices they are.
     """
 
     span: Span
     speakers: Speakers
-    heard: Span
+    input_span: Span
     pieces: tuple[Piece, ...]
 
     def pieces_of(self, speaker: Speaker) -> tuple[Piece, ...]:
@@ -385,6 +385,6 @@ def _windows(group: Speakers, pieces: Sequence[Piece], within: Span, options: Re
         if inside:
             span = Span(inside[0].span.start, inside[-1].span.end)
             start, end = span.start - options.context, span.end + options.context
-            heard = Span(max(start, within.start), min(end, within.end))
-            regions.append(Region(span, group, heard, inside))
+            input_span = Span(max(start, within.start), min(end, within.end))
+            regions.append(Region(span, group, input_span, inside))
     return regions

@@ -4,11 +4,11 @@ Two voices at once resemble neither, and a turn's first and last word is short: 
 another far more often than elsewhere. What each speaker's own speech from elsewhere explains of the sound tells them
 apart. A hidden Markov model over sets of speakers, decoded with Viterbi's algorithm (Viterbi, 1967):
 
-state        a set of speakers, as many as the diarizer found at that moment
-emission     the log of each of its speakers' activity (`SpeakerActivity`), more for those whom the diarizer found
+state        a set of speakers, as many as the diarizer has at that moment
+emission     the log of each of its speakers' activity (`SpeakerActivity`), more for those whom the diarizer has
 transition   `TRANSITION_COST` for every speaker who begins or ends
 
-found       A |=========|        C alone elsewhere
+turns       A |=========|        C alone elsewhere
             B      |============|
 activity    A .9 .8 .4 .0 .0 .0
             B .0 .0 .0 .0 .4 .9
@@ -52,7 +52,7 @@ FRAME = 0.1
 """Seconds of one frame of the decoder."""
 
 DIARIZER_WEIGHT = 2.7
-"""How many times the activity of a speaker whom the diarizer found another one's must be."""
+"""Factor on the activity of speakers whom the diarizer has: another one's must be that many times greater."""
 
 ACTIVITY_FLOOR = 0.01
 """Activity below is as good as none: how far below tells nothing."""
@@ -61,7 +61,7 @@ TRANSITION_COST = 3.0
 """What a speaker's beginning or end costs, as a fall in the log of an activity that lasts for a frame."""
 
 MAX_CANDIDATES = 4
-"""Speakers besides those whom the diarizer found in a window: those who speak nearest in time."""
+"""Speakers besides those whom the diarizer has in a window: those who speak nearest in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class _Frame:
     scores: Mapping[Speakers, float]
 
     @classmethod
-    def as_found(cls, span: Span, speakers: Speakers) -> _Frame:
+    def fixed(cls, span: Span, speakers: Speakers) -> _Frame:
         """A frame that is not corrected: one state, the diarizer's."""
         return cls(span, {speakers: 0.0})
 
@@ -104,7 +104,7 @@ def resegment(recording: Audio, turns: Sequence[Turn], estimator: SpeakerActivit
     speech = _Speech(own_turns, enrollment)
     pieces = [Piece(span, speakers) for span, speakers in timeline.activity(inside)]
     windows = _windows(pieces)
-    frames = _frames_as_found(pieces, windows)
+    frames = _fixed_frames(pieces, windows)
     for window in windows:
         frames += _frames_of_window(recording, _pieces_inside(pieces, window), speech, estimator)
     frames.sort(key=lambda frame: frame.span)
@@ -144,10 +144,10 @@ def _pieces_inside(pieces: Sequence[Piece], window: Span) -> list[Piece]:
 # Emission
 
 
-def _frames_as_found(pieces: Sequence[Piece], windows: Sequence[Span]) -> list[_Frame]:
+def _fixed_frames(pieces: Sequence[Piece], windows: Sequence[Span]) -> list[_Frame]:
     """The pieces outside of the windows: the diarizer is believed."""
     return [
-        _Frame.as_found(span, piece.speakers)
+        _Frame.fixed(span, piece.speakers)
         for piece in pieces
         for span in timeline.gaps(timeline.during(windows, piece.span), piece.span)
     ]
@@ -156,23 +156,23 @@ def _frames_as_found(pieces: Sequence[Piece], windows: Sequence[Span]) -> list[_
 def _frames_of_window(
     recording: Audio, pieces: Sequence[Piece], speech: _Speech, estimator: SpeakerActivity
 ) -> list[_Frame]:
-    """The frames of one window, with the speakers' activity in it; as found where that tells nothing."""
-    as_found = [_Frame.as_found(piece.span, piece.speakers) for piece in pieces]
+    """The frames of one window, with the speakers' activity in it; fixed where that tells nothing."""
+    fixed = [_Frame.fixed(piece.span, piece.speakers) for piece in pieces]
     if not pieces:
-        return as_found
+        return fixed
     window = Span(pieces[0].span.start, pieces[-1].span.end)
     context = Span(max(window.start - CONTEXT, 0.0), window.end + CONTEXT)
     mixture = resample(recording.crop(context), estimator.rate)
     enrolled = speech.enrolled(mixture.span)
-    found = {speaker for piece in pieces for speaker in piece.speakers} & enrolled
-    others = sorted(enrolled - found, key=lambda speaker: (_distance(speech.turns[speaker], window), speaker))
-    candidates = [*sorted(found), *others[:MAX_CANDIDATES]]
-    if not found or len(candidates) < 2:
-        return as_found
+    active = {speaker for piece in pieces for speaker in piece.speakers} & enrolled
+    others = sorted(enrolled - active, key=lambda speaker: (_distance(speech.turns[speaker], window), speaker))
+    candidates = [*sorted(active), *others[:MAX_CANDIDATES]]
+    if not active or len(candidates) < 2:
+        return fixed
     try:
         activity = estimator.estimate(mixture, {speaker: speech.enrollment[speaker] for speaker in candidates}, FRAME)
     except Unseparated:  # a speaker's clean speech is silence: nothing is known, and the diarizer is believed
-        return as_found
+        return fixed
     frames: list[_Frame] = []
     for piece in pieces:
         for span in _split(piece.span, FRAME):
@@ -180,20 +180,20 @@ def _frames_of_window(
                 at = int((span.start + span.end - 2 * mixture.start) / 2 / FRAME)
                 frames.append(_Frame(span, _emission(span.duration / FRAME, piece.speakers, activity, at)))
             else:
-                frames.append(_Frame.as_found(span, piece.speakers))
+                frames.append(_Frame.fixed(span, piece.speakers))
     return frames
 
 
-def _emission(weight: float, found: Speakers, activity: Mapping[Speaker, Samples], at: int) -> dict[Speakers, float]:
-    """The score of every set of as many speakers as the diarizer ``found``, from their activity in frame ``at``.
+def _emission(weight: float, active: Speakers, activity: Mapping[Speaker, Samples], at: int) -> dict[Speakers, float]:
+    """The score of every set of as many speakers as the diarizer has ``active``, from their activity in frame ``at``.
 
     ``weight`` is the length of the stretch in frames.
     """
     scores: dict[Speaker, float] = {}
     for speaker, row in activity.items():
         score = math.log(max(float(row[min(at, len(row) - 1)]), ACTIVITY_FLOOR))
-        scores[speaker] = score + (math.log(DIARIZER_WEIGHT) if speaker in found else 0.0)
-    states = itertools.combinations(sorted(scores), len(found))
+        scores[speaker] = score + (math.log(DIARIZER_WEIGHT) if speaker in active else 0.0)
+    states = itertools.combinations(sorted(scores), len(active))
     return {state: weight * sum(scores[speaker] for speaker in state) for state in states}
 
 

@@ -18,8 +18,8 @@ from meetsplit.pipeline.overlap.verification import VerificationOptions, VoiceDe
 from meetsplit.pipeline.protocols import Adaptable, Separator, Unseparated, as_separator
 
 GUARD, MIN_GUARD = 0.15, 0.05
-"""Seconds next to others' turns that do not count as clean speech: predicted boundaries are rarely exact, given ones
-are rounded."""
+"""Seconds next to others' turns that do not count as clean speech: predicted boundaries are rarely exact, those
+from a file are rounded."""
 
 MIN_CLEAN_CLIP = 0.3
 """Seconds below which a clip of clean speech says too little about a voice."""
@@ -147,9 +147,9 @@ class _Separation:
         separator = self._adapted_separator()
         if separator is None:
             return {speaker: VoiceDecision(None) for speaker in region.speakers}
-        heard = self._recording.crop(region.heard)
+        excerpt = self._recording.crop(region.input_span)
         where = f"{', '.join(region.speakers)} at {region.span.start:.2f}–{region.span.end:.2f} s"
-        mixture = resample(heard, separator.rate)
+        mixture = resample(excerpt, separator.rate)
         enrollment = self._enrollment.of(region.speakers, separator.rate)
         with blame("separate", f"separating {where}"):
             try:
@@ -158,7 +158,7 @@ class _Separation:
                 return {speaker: VoiceDecision(None, None, (refusal.reason,)) for speaker in region.speakers}
         _check_voices(voices, mixture, region.speakers, where)
         decisions = decide(voices, mixture, region, enrollment, options=self._verification, on_event=self._on_event)
-        return {speaker: _at_recording_rate(decision, heard) for speaker, decision in decisions.items()}
+        return {speaker: _at_recording_rate(decision, excerpt) for speaker, decision in decisions.items()}
 
     def _adapted_separator(self) -> Separator | None:
         """The separator, adapted to the voices of the recording before its first region where it can be."""
@@ -193,7 +193,7 @@ def _stream(recording: Audio, clip: Clip, speech: Sequence[Span], separation: _S
                 decision = separation.decision(region, clip.speaker)
                 inside = bool(timeline.during(speech, span))
                 if not inside and decision.audio is None:
-                    decision = _silence(decision, recording.crop(region.heard))
+                    decision = _silence(decision, recording.crop(region.input_span))
                 speakers = piece.speakers if inside else region.speakers
                 patches.append(_patch(span, piece, speakers, decision))
     inserts = [patch.insert for patch in patches if patch.insert is not None]
@@ -201,9 +201,9 @@ def _stream(recording: Audio, clip: Clip, speech: Sequence[Span], separation: _S
     return Stream(clip.speaker, audio, clip.turns, tuple(patch.result for patch in patches))
 
 
-def _silence(decision: VoiceDecision, heard: Audio) -> VoiceDecision:
+def _silence(decision: VoiceDecision, excerpt: Audio) -> VoiceDecision:
     """The decision with silence instead of the recording, which beyond the speaker's turn holds only others' voices."""
-    return replace(decision, audio=heard.replaced(np.zeros_like(heard.samples)), source="silent")
+    return replace(decision, audio=excerpt.replaced(np.zeros_like(excerpt.samples)), source="silent")
 
 
 def _patch(span: Span, piece: Piece, speakers: Speakers, decision: VoiceDecision) -> _Patch:
@@ -237,12 +237,12 @@ def _check_voices(voices: Mapping[Speaker, Voice], mixture: Audio, speakers: Seq
             )
 
 
-def _at_recording_rate(decision: VoiceDecision, heard: Audio) -> VoiceDecision:
-    """The decision with its voice at the recording's rate, exactly as long as ``heard``."""
+def _at_recording_rate(decision: VoiceDecision, excerpt: Audio) -> VoiceDecision:
+    """The decision with its voice at the recording's rate, exactly as long as ``excerpt``."""
     if decision.audio is None:
         return decision
-    samples = _with_length(resample(decision.audio, heard.rate).samples, len(heard.samples))
-    return replace(decision, audio=heard.replaced(samples))
+    samples = _with_length(resample(decision.audio, excerpt.rate).samples, len(excerpt.samples))
+    return replace(decision, audio=excerpt.replaced(samples))
 
 
 def _with_length(samples: Samples, length: int) -> Samples:
