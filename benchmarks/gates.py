@@ -73,9 +73,9 @@ def settings(embedder: Embedder) -> dict[str, VerificationOptions]:
     """What is compared."""
     verifier = EmbeddingVerifier(lambda: embedder)
     return {
-        "no gates": VerificationOptions(threshold=None),
+        "no checks": VerificationOptions(threshold=None),
         "verification": VerificationOptions(verifier=verifier),
-        "leakage gate": VerificationOptions(threshold=None, leakage=True),
+        "leakage check": VerificationOptions(threshold=None, leakage=True),
         "both": VerificationOptions(verifier=verifier, leakage=True),
         "both, auto": VerificationOptions(verifier=verifier, leakage=True, min_seconds=MIN_VERIFY_SECONDS_MARGINAL),
     }
@@ -122,7 +122,7 @@ def _power(clips: Sequence[Audio]) -> float:
 
 
 def tables(found: Mapping[str, Mapping[str, Sequence[Played]]]) -> Iterator[str]:
-    """One row per set and setting; then the gain without gates by the overlap's length."""
+    """One row per set and setting; then the gain without checks by the overlap's length."""
     counted = "voices | refused | silenced | SI-SDR gain, dB | ghosts | refused | silenced | left of ghosts, dB"
     yield f"| meetings | behind the separator | {counted} |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
@@ -137,10 +137,10 @@ def tables(found: Mapping[str, Mapping[str, Sequence[Played]]]) -> Iterator[str]
             )
             yield f"| {kind} | {name} | {len(there)} | {there_} | {gain:.1f} | {len(ghosts)} | {ghosts_} | {left:.1f} |"
     yield ""
-    yield "| meetings | overlap, s | voices | SI-SDR gain without gates, dB |"
+    yield "| meetings | overlap, s | voices | SI-SDR gain without checks, dB |"
     yield "|---|---|---|---|"
     for kind, settings_ in found.items():
-        plain = [row for row in settings_["no gates"] if row.there and row.patch.source == "separated"]
+        plain = [row for row in settings_["no checks"] if row.there and row.patch.source == "separated"]
         for least, most in BINS:
             gains = [row.gain for row in plain if row.gain is not None and least <= row.patch.span.duration < most]
             if gains:
