@@ -1,1 +1,1 @@
-"""Measuring: what was heard against what was said, with the protocol beside every number."""
+"""Scoring of transcripts, turns and separated tracks against references, with the protocol beside every number."""

@@ -168,8 +168,8 @@ def _count(reference: Sequence[Turn], hypothesis: Sequence[Turn], scored: Sequen
 
     metric = IdentificationErrorRate()
     detail = metric(to_annotation(reference), to_annotation(hypothesis), uem=_timeline(scored), detailed=True)
-    true, found = _cropped(reference, scored), _cropped(hypothesis, scored)
-    rates = [_jaccard_error(spans, found.get(speaker, ())) for speaker, spans in true.items()]
+    true, estimated = _cropped(reference, scored), _cropped(hypothesis, scored)
+    rates = [_jaccard_error(spans, estimated.get(speaker, ())) for speaker, spans in true.items()]
     return TurnErrors(
         miss=float(detail["missed detection"]),
         false_alarm=float(detail["false alarm"]),
@@ -177,8 +177,8 @@ def _count(reference: Sequence[Turn], hypothesis: Sequence[Turn], scored: Sequen
         total=float(detail["total"]),
         jaccard=sum(rates),
         jaccard_speakers=len(rates),
-        count_error=abs(len(found) - len(true)),
-        speakers=(len(true), len(found)),
+        count_error=abs(len(estimated) - len(true)),
+        speakers=(len(true), len(estimated)),
     )
 
 

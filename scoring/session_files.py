@@ -60,7 +60,7 @@ def read_uem(path: Path) -> dict[str, tuple[Span, ...]]:
     with _score_errors(source, "uem"):
         for line in uem.read(text):
             spans.setdefault(line.recording, []).append(line.span)
-    return {recording: tuple(sorted(own)) for recording, own in spans.items()}
+    return {recording: tuple(sorted(stretches)) for recording, stretches in spans.items()}
 
 
 def _text(path: Path) -> str:
@@ -99,17 +99,17 @@ def _rttm_sessions(text: str, source: str) -> tuple[Session, ...]:
                 )
             if line.turn is not None:
                 turns.setdefault(line.recording, []).append(line.turn)
-    return tuple(Session(name, source, (), merge_turns(own), has_words=False) for name, own in turns.items())
+    return tuple(Session(name, source, (), merge_turns(spoken), has_words=False) for name, spoken in turns.items())
 
 
 def _stm_sessions(text: str, source: str) -> tuple[Session, ...]:
     utterances: dict[str, list[Utterance]] = {}
     with _score_errors(source, "stm"):
         for line in stm.read(text):
-            own = utterances.setdefault(line.recording, [])
+            lines = utterances.setdefault(line.recording, [])
             if line.speaker != stm.GAP:
-                own.append(Utterance(line.span, line.speaker, line.text))
-    return tuple(make_session(name, source, own) for name, own in utterances.items())
+                lines.append(Utterance(line.span, line.speaker, line.text))
+    return tuple(make_session(name, source, spoken) for name, spoken in utterances.items())
 
 
 def _json_sessions(text: str, source: str, stem: str) -> tuple[Session, ...]:
@@ -147,7 +147,7 @@ def _seglst_sessions(entries: list[Any], source: str) -> tuple[Session, ...]:
             utterances.setdefault(str(segment.recording), []).append(utterance)
     except FormatError as error:
         raise ScoreError(f"{source}, segment {error.number}: {_entry_complaint(error)}") from error
-    return tuple(make_session(name, source, own) for name, own in utterances.items())
+    return tuple(make_session(name, source, spoken) for name, spoken in utterances.items())
 
 
 def _transcript_session(document: Node, stem: str) -> Session:

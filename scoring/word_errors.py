@@ -99,8 +99,8 @@ def locate_errors(streams: Streams, collar: float | None, overlapped: Sequence[S
     for reference, hypothesis in streams:
         for match in align(reference, hypothesis, collar):
             true = None if match.reference is None else reference[match.reference]
-            found = None if match.hypothesis is None else hypothesis[match.hypothesis]
-            word = true or found
+            recognized = None if match.hypothesis is None else hypothesis[match.hypothesis]
+            word = true or recognized
             if word is None:
                 continue
             counts = overlap if _contains(overlaps, float(word.middle)) else clean
@@ -108,9 +108,9 @@ def locate_errors(streams: Streams, collar: float | None, overlapped: Sequence[S
                 counts["insertions"] += 1
                 continue
             counts["length"] += 1
-            if found is None:
+            if recognized is None:
                 counts["deletions"] += 1
-            elif true.text != found.text:
+            elif true.text != recognized.text:
                 counts["substitutions"] += 1
     return LocatedErrors(WordErrors(**overlap), WordErrors(**clean))
 

@@ -1,4 +1,4 @@
-"""What holds for every format, whatever was said."""
+"""Properties of every format, for any transcript."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ stages = st.builds(StageRecord, texts, texts, st.lists(texts, max_size=2).map(tu
 
 
 def pairs(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.dictionaries(texts, values, max_size=3).map(lambda found: tuple(found.items()))
+    return st.dictionaries(texts, values, max_size=3).map(lambda entries: tuple(entries.items()))
 
 
 transcripts = st.builds(
@@ -66,7 +66,7 @@ transcripts = st.builds(
     st.lists(segments, max_size=5).map(lambda ss: tuple(sorted(ss, key=lambda s: s.span))),
     st.lists(st.builds(Turn, spans, labels), max_size=4).map(lambda ts: tuple(sorted(ts))),
     st.builds(Provenance, texts, st.lists(stages, max_size=2).map(tuple), pairs(scalars), pairs(texts)),
-    st.dictionaries(labels, texts, max_size=3).map(lambda found: tuple(found.items())),
+    st.dictionaries(labels, texts, max_size=3).map(lambda entries: tuple(entries.items())),
 )
 
 
@@ -163,9 +163,9 @@ def test_meeteval_reads_what_we_write(name: str, tmp_path: Path) -> None:
 def test_meeteval_scores_ours_against_ours_without_errors(tmp_path: Path) -> None:
     for name in ("stm", "seglst"):
         (tmp_path / f"x{format_named(name).suffix}").write_text(export(transcript(*ROW), name, Outputs()), "utf-8")
-    found = meeteval.wer.cpwer(str(tmp_path / "x.stm"), str(tmp_path / "x.seglst.json"))
-    assert found["call"].errors == 0
-    assert found["call"].length == 3
+    rates = meeteval.wer.cpwer(str(tmp_path / "x.stm"), str(tmp_path / "x.seglst.json"))
+    assert rates["call"].errors == 0
+    assert rates["call"].length == 3
 
 
 def test_talk_time_counts_what_it_says() -> None:

@@ -15,7 +15,7 @@ GOLDEN = Path(__file__).parent / "golden"
 ALICE, BORIS, CHLOE = "SPEAKER_00", "SPEAKER_01", "SPEAKER_02"
 
 
-def said(speaker: str, start: float, text: str, **extra: object) -> Segment:
+def segment(speaker: str, start: float, text: str, **extra: object) -> Segment:
     """A sentence spoken at an even pace: 60 ms a letter, a short pause after punctuation."""
     parts = text.split()
     lengths = [0.06 * len(part) + (0.35 if part[-1] in ".?!" else 0.05) for part in parts]
@@ -28,13 +28,13 @@ def said(speaker: str, start: float, text: str, **extra: object) -> Segment:
 
 def rich() -> Transcript:
     segments = (
-        said(
+        segment(
             ALICE,
             0.48,
             "Good morning. Where are we with the installer, and did the printer call about the boxes?",
             language="en",
         ),
-        said(
+        segment(
             BORIS,
             5.3,
             "Nearly done. It still hangs on older machines.",
@@ -43,7 +43,7 @@ def rich() -> Transcript:
             source="separated",
             margin=0.31,
         ),
-        said(
+        segment(
             CHLOE,
             5.9,
             "Mm-hm.",
@@ -52,10 +52,10 @@ def rich() -> Transcript:
             margin=0.02,
             review=("overlap-unresolved", "low-confidence"),
         ),
-        said(CHLOE, 9.4, "Ils ont dit « deux semaines », naïve que je suis…", language="fr"),
-        said(BORIS, 16.0, "If a <b> & b --> c, then 1 < 2.", language="en"),
-        said(ALICE, 19.0, "今日 は 会議 です。", language="ja"),
-        said(CHLOE, 3601.5, "صباح الخير جميعا", language="ar"),
+        segment(CHLOE, 9.4, "Ils ont dit « deux semaines », naïve que je suis…", language="fr"),
+        segment(BORIS, 16.0, "If a <b> & b --> c, then 1 < 2.", language="en"),
+        segment(ALICE, 19.0, "今日 は 会議 です。", language="ja"),
+        segment(CHLOE, 3601.5, "صباح الخير جميعا", language="ar"),
     )
     turns = tuple(Turn(Span(s.span.start - 0.05, s.span.end + 0.05), s.speaker) for s in segments)
     stage = StageRecord("diarize", "rttm", ("standup.rttm",), "cpu", "the turns were given")

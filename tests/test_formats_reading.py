@@ -1,4 +1,4 @@
-"""Reading transcripts: what other programs wrote, and what nobody should have written."""
+"""Transcripts read: of other programs, and damaged ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from meetsplit.pipeline.data import Provenance, Segment, Span, Transcript, Turn, Word
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.formats import export, read_transcript
+from meetsplit.pipeline.formats import export, read_transcript, rttm, seglst, stm
 from meetsplit.pipeline.settings import Outputs
 
 
@@ -97,7 +97,9 @@ BAD = {
     '{"segments": [{"start": 1, "end": "x"}]}': r"segments\[0\]\.end: a number is needed, not a text",
     '{"segments": [{"start": 2, "end": 1, "text": "x"}]}': r"segments\[0\]: it starts at 2.0 s and ends at 1.0 s",
     '{"segments": [{"start": 0, "end": NaN, "text": "x"}]}': r"segments\[0\]\.end: a finite number",
-    '{"segments": [{"start": 0, "end": 1, "words": [{"score": 1}]}]}': r"segments\[0\]\.words\[0\]: the key 'word' is missing",
+    '{"segments": [{"start": 0, "end": 1, "words": [{"score": 1}]}]}': (
+        r"segments\[0\]\.words\[0\]: the key 'word' is missing"
+    ),
     ours(schema="meetsplit/9"): "schema 'meetsplit/9': this meetsplit reads 'meetsplit/1'",
     ours(schema=1): "schema: a text is needed",
     ours(recording="../../etc/passwd"): "recording: a file name without a folder is needed",
@@ -125,3 +127,21 @@ def test_bad_json_says_what_and_where(text: str) -> None:
         read_transcript(text, "call.json")
     assert str(caught.value).startswith("call.json: ")
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_written_for_scoring_is_read_again() -> None:
+    words = (Word(Span(0.1, 0.5), "Hello,"), Word(Span(0.5, 1.9), "there."))
+    turns = (Turn(Span(0.1, 2.0), "A"), Turn(Span(0.3, 0.5), "B"))
+    made = Transcript("call", 9.0, (Segment("A", words),), turns, Provenance("1"))
+    assert [line.turn for line in rttm.read(export(made, "rttm", Outputs()))] == list(turns)
+    [utterance] = stm.read(export(made, "stm", Outputs()))
+    assert (utterance.recording, utterance.speaker, utterance.text) == ("call", "A", "Hello, there.")
+    [entry] = seglst.read(json.loads(export(made, "seglst", Outputs())))
+    assert (entry.recording, entry.speaker, entry.words) == ("call", "A", "Hello, there.")
+    assert entry.span == utterance.span == Span(0.1, 1.9)
+
+
+@pytest.mark.parametrize("text", ["call 1 anna 0 1 <o,f0,female> yes <b,c>", "call 1 anna 0 1 yes <b,c>"])
+def test_the_label_of_an_stm_stands_at_the_beginning(text: str) -> None:
+    [line] = stm.read(f"\ufeff;; comment\n{text}\n")
+    assert (line.number, line.text) == (2, "yes <b,c>")

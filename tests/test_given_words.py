@@ -49,7 +49,10 @@ def test_stm_words_are_spread_over_their_entry(tmp_path: Path) -> None:
 
 
 def test_stm_alternatives_and_unscored_stretches(tmp_path: Path) -> None:
-    stm = "call 1 anna 0 1 { um / @ } it { is / was } fine\ncall 1 anna 1 2 ignore_time_segment_in_scoring\ncall 1 anna 2 3\n"
+    stm = (
+        "call 1 anna 0 1 { um / @ } it { is / was } fine\n"
+        "call 1 anna 1 2 ignore_time_segment_in_scoring\ncall 1 anna 2 3\n"
+    )
     assert texts(written(tmp_path, "call.stm", stm)) == ["um", "it", "is", "fine"]
 
 
@@ -88,8 +91,8 @@ def test_a_clip_gets_the_words_whose_middle_it_holds_with_times_inside_it(tmp_pa
         tmp_path, "call.ctm", "call 1 0.0 1.0 one\ncall 1 1.0 1.0 two\ncall 1 2.0 1.0 three\ncall 1 3.0 1.0 four\n"
     )
     transcriber = GivenWordsTranscriber.load(Settings(script=path), {}, "cpu")
-    (heard,) = transcriber.transcribe([noise(2.0, start=1.4)], ignore_events)
-    assert [(word.text, word.span.start, word.span.end) for word in heard.words] == [
+    (transcript,) = transcriber.transcribe([noise(2.0, start=1.4)], ignore_events)
+    assert [(word.text, word.span.start, word.span.end) for word in transcript.words] == [
         ("two", pytest.approx(1.4), 2.0),
         ("three", 2.0, 3.0),
     ]
@@ -98,8 +101,8 @@ def test_a_clip_gets_the_words_whose_middle_it_holds_with_times_inside_it(tmp_pa
 def test_neighbouring_clips_share_no_word_and_lose_none(tmp_path: Path) -> None:
     path = written(tmp_path, "call.ctm", "".join(f"call 1 {n / 2} 0.5 w{n}\n" for n in range(20)))
     transcriber = GivenWordsTranscriber.load(Settings(script=path), {}, "cpu")
-    heard = transcriber.transcribe([noise(3.25), noise(0.5, start=3.25), noise(6.25, start=3.75)], ignore_events)
-    assert [word.text for answer in heard for word in answer.words] == [f"w{n}" for n in range(20)]
+    transcripts = transcriber.transcribe([noise(3.25), noise(0.5, start=3.25), noise(6.25, start=3.75)], ignore_events)
+    assert [word.text for transcript in transcripts for word in transcript.words] == [f"w{n}" for n in range(20)]
 
 
 @pytest.mark.parametrize(
@@ -133,14 +136,14 @@ def test_a_missing_or_binary_file_is_one_sentence(tmp_path: Path) -> None:
 
 
 @given(st.floats(0, 1e5), st.floats(0, 1e4), st.lists(st.text("abcdefgh", min_size=1, max_size=12), max_size=30))
-def test_spread_words_fill_their_entry(start: float, length: float, said: list[str]) -> None:
-    spread_words = spread(said, Span(start, start + length))
-    assert [word.text for word in spread_words] == said
+def test_spread_words_fill_their_entry(start: float, length: float, texts: list[str]) -> None:
+    spread_words = spread(texts, Span(start, start + length))
+    assert [word.text for word in spread_words] == texts
     assert all(a.span.end == b.span.start for a, b in itertools.pairwise(spread_words))
     if spread_words:
         assert spread_words[0].span.start == start
         assert spread_words[-1].span.end == start + length
-    assert fill_gaps(said, [None] * len(said), Span(start, start + length)) == spread_words
+    assert fill_gaps(texts, [None] * len(texts), Span(start, start + length)) == spread_words
 
 
 def test_where_two_speak_at_once_everybody_gets_their_own_words(tmp_path: Path) -> None:
@@ -154,8 +157,8 @@ def test_where_two_speak_at_once_everybody_gets_their_own_words(tmp_path: Path) 
 def test_a_wrong_speaker_in_the_file_loses_no_word(tmp_path: Path) -> None:
     stm = "call 1 anna 0.0 2.0 good morning\ncall 1 ben 2.5 3.5 thank you\n"
     transcriber = GivenWordsTranscriber.load(Settings(script=written(tmp_path, "call.stm", stm)), {}, "cpu")
-    (heard,) = transcriber.transcribe([noise(4.0)], ignore_events)
-    assert [word.text for word in heard.words] == ["good", "morning", "thank", "you"]
+    (transcript,) = transcriber.transcribe([noise(4.0)], ignore_events)
+    assert [word.text for word in transcript.words] == ["good", "morning", "thank", "you"]
 
 
 ticks = st.integers(0, 40).map(lambda tick: tick / 4)
@@ -166,8 +169,8 @@ def entries(draw: st.DrawFn) -> list[Entry]:
     drawn = []
     for start, length in draw(st.lists(st.tuples(ticks, st.integers(0, 12)), max_size=12)):
         span = Span(start, start + length / 4)
-        said = draw(st.lists(st.sampled_from(["yes", "no", "well"]), max_size=4))
-        drawn.append(Entry(span, draw(st.sampled_from("ABCD")), spread(said, span)))
+        texts = draw(st.lists(st.sampled_from(["yes", "no", "well"]), max_size=4))
+        drawn.append(Entry(span, draw(st.sampled_from("ABCD")), spread(texts, span)))
     return drawn
 
 
@@ -223,10 +226,10 @@ def test_the_work_grows_with_the_clips_not_with_clips_times_speakers() -> None:
         before = sys.getprofile()
         sys.setprofile(count_call)
         try:
-            heard = list(transcriber.transcribe(clips, ignore_events))
+            transcripts = list(transcriber.transcribe(clips, ignore_events))
         finally:
             sys.setprofile(before)
-        assert all(len(transcript.words) == 1 for transcript in heard)
+        assert all(len(transcript.words) == 1 for transcript in transcripts)
         return counted
 
     assert calls(400) < 5 * calls(100)

@@ -169,24 +169,24 @@ def plain_lines(texts: Sequence[str], layout: Layout, head: str) -> tuple[str, .
     return tuple(reversed(broken))
 
 
-def plain_trimmed(found: Sequence[Cue]) -> tuple[Cue, ...]:
+def plain_trimmed(shown: Sequence[Cue]) -> tuple[Cue, ...]:
     trimmed = []
-    for at, cue in enumerate(found):
-        later = next((other for other in found[at + 1 :] if other.start > cue.start), None)
+    for at, cue in enumerate(shown):
+        later = next((other for other in shown[at + 1 :] if other.start > cue.start), None)
         touches = later is not None and 0 < cue.end - later.start < vtt.TOUCH and later.end > cue.end
         trimmed.append(replace(cue, end=later.start) if touches and later is not None else cue)
     return tuple(trimmed)
 
 
-def plain_talk_time(given: Transcript) -> list[tuple[float, int, int, float, int]]:
+def plain_talk_time(transcript: Transcript) -> list[tuple[float, int, int, float, int]]:
     """Seconds, turns, words, overlapped seconds and interruptions of every speaker."""
-    spans = timeline.by_speaker(given.turns)
+    spans = timeline.by_speaker(transcript.turns)
     rows = []
-    for speaker in given.speakers:
+    for speaker in transcript.speakers:
         own = spans.get(speaker, ())
-        others = [span for other, found in spans.items() if other != speaker for span in found]
-        words = sum(len(segment.words) for segment in given.segments if segment.speaker == speaker)
-        overlapped = timeline.total(o.span for o in timeline.overlaps(given.turns) if speaker in o.speakers)
+        others = [span for other, theirs in spans.items() if other != speaker for span in theirs]
+        words = sum(len(segment.words) for segment in transcript.segments if segment.speaker == speaker)
+        overlapped = timeline.total(o.span for o in timeline.overlaps(transcript.turns) if speaker in o.speakers)
         interruptions = sum(any(other.start < span.start < other.end for other in others) for span in own)
         rows.append((round(timeline.total(own), 3), len(own), words, round(overlapped, 3), interruptions))
     return rows
@@ -197,8 +197,8 @@ def plain_talk_time(given: Transcript) -> list[tuple[float, int, int, float, int
 
 @given(drawn, layouts)
 @hypothesis_settings(deadline=None, max_examples=60)
-def test_cues_are_those_of_the_plain_definition(given_: Transcript, layout: Layout) -> None:
-    words = cue_words(given_)
+def test_cues_are_those_of_the_plain_definition(drawn_transcript: Transcript, layout: Layout) -> None:
+    words = cue_words(drawn_transcript)
     assert cues(words, layout) == plain_cues(words, layout)
 
 
@@ -210,29 +210,31 @@ def test_lines_are_those_of_the_plain_definition(texts: list[str], layout: Layou
 
 @given(drawn)
 @hypothesis_settings(deadline=None)
-def test_touching_cues_are_those_of_the_plain_definition(given_: Transcript) -> None:
+def test_touching_cues_are_those_of_the_plain_definition(drawn_transcript: Transcript) -> None:
     layout = Layout(42, 2, lambda speaker, shared: "")
-    words = cue_words(given_)
-    each = [cues([word for word in words if word.speaker == who], layout) for who in given_.speakers]
-    alone = sorted((cue for found in each for cue in found), key=lambda cue: (cue.start, cue.end))
+    words = cue_words(drawn_transcript)
+    each = [cues([word for word in words if word.speaker == who], layout) for who in drawn_transcript.speakers]
+    alone = sorted((cue for own in each for cue in own), key=lambda cue: (cue.start, cue.end))
     assert vtt._trim_touches(alone) == plain_trimmed(alone)
 
 
 @given(drawn)
 @hypothesis_settings(deadline=None)
-def test_talk_time_is_that_of_the_plain_definition(given_: Transcript) -> None:
-    table = talk_time(given_)
+def test_talk_time_is_that_of_the_plain_definition(drawn_transcript: Transcript) -> None:
+    table = talk_time(drawn_transcript)
     columns = ("seconds", "turns", "words", "overlapped_seconds", "interruptions")
-    assert [tuple(row) for row in zip(*(table[column] for column in columns), strict=True)] == plain_talk_time(given_)
+    assert [tuple(row) for row in zip(*(table[column] for column in columns), strict=True)] == plain_talk_time(
+        drawn_transcript
+    )
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=5), max_size=5))
-def test_shared_time_is_where_two_or_more_count(given_: list[list[tuple[int, int]]]) -> None:
-    people = [timeline.support(Span(min(pair), max(pair)) for pair in own) for own in given_]
-    heard = {tick for tick in range(30) if sum(any(s.start <= tick < s.end for s in own) for own in people) > 1}
-    found = timeline.shared(people)
-    assert {tick for span in found for tick in range(int(span.start), int(span.end))} == heard
-    assert found == timeline.support(found)
+def test_shared_time_is_where_two_or_more_count(drawn_transcript: list[list[tuple[int, int]]]) -> None:
+    people = [timeline.support(Span(min(pair), max(pair)) for pair in own) for own in drawn_transcript]
+    shared_ticks = {tick for tick in range(30) if sum(any(s.start <= tick < s.end for s in own) for own in people) > 1}
+    spans = timeline.shared(people)
+    assert {tick for span in spans for tick in range(int(span.start), int(span.end))} == shared_ticks
+    assert spans == timeline.support(spans)
 
 
 # the work
@@ -284,12 +286,12 @@ def test_the_work_of_writing_grows_with_the_transcript(name: str, shape: str) ->
 def test_the_work_between_turns_and_segments_grows_with_the_transcript(separate: Separate, shape: str) -> None:
     def planned(long: Transcript) -> object:
         within = Span(0.0, long.duration)
-        found = plan(long.turns, within, options=RegionOptions(separate))
-        heard = [
+        cut = plan(long.turns, within, options=RegionOptions(separate))
+        transcripts = [
             (StreamInfo(clip.speaker, clip.span, clip.turns), ClipTranscript((Word(clip.span, "yes"),)))
-            for clip in found.clips
+            for clip in cut.clips
         ]
-        return merge(heard, long.turns, within)
+        return merge(transcripts, long.turns, within)
 
     assert grows(planned, SHAPES[shape], 120) < 6
 

@@ -1,7 +1,7 @@
-"""Our numbers are the numbers of the tools that people trust, on generated meetings and on every sample.
+"""Our numbers are the numbers of the reference tools, on generated meetings and on every sample.
 
 Word error rates against the command ``meeteval-wer``; turns against pyannote.metrics, and against NIST's md-eval-22
-through meeteval. md-eval is Perl of NIST that no Python package carries: what it says about the same meetings is kept in
+through meeteval. md-eval is Perl of NIST that no Python package carries: its results for the same meetings are stored in
 ``score_md_eval.json`` (written by ``python tests/test_score_agrees.py`` with md-eval installed, Debian: sctk) and is
 asked again where it is installed.
 """
@@ -72,13 +72,13 @@ class Line:
     words: tuple[str, ...]
 
 
-def spoken(meeting: str, dice: random.Random) -> list[Line]:
-    """A conversation: people take turns, often before the other has finished; nobody overlaps themselves."""
-    people = [f"spk{n}" for n in range(dice.randint(1, 4))]
-    free = dict.fromkeys(people, 0.0)
+def conversation(meeting: str, dice: random.Random) -> list[Line]:
+    """A conversation: people take turns, often before the other has finished; a speaker never overlaps itself."""
+    speakers = [f"spk{n}" for n in range(dice.randint(1, 4))]
+    free = dict.fromkeys(speakers, 0.0)
     at, lines = dice.uniform(0, 3), []
     for _ in range(dice.randint(3, 25)):
-        speaker = dice.choice(people)
+        speaker = dice.choice(speakers)
         words = tuple(dice.choice(WORDS) for _ in range(dice.randint(1, 12)))
         start = round(max(at, free[speaker] + 0.2), 2)
         end = round(start + len(words) * dice.uniform(0.2, 0.5), 2)
@@ -88,11 +88,11 @@ def spoken(meeting: str, dice: random.Random) -> list[Line]:
     return sorted(lines, key=lambda line: line.start)
 
 
-def heard(lines: Iterable[Line], dice: random.Random) -> list[Line]:
-    """The conversation with words lost, wrong and invented, people heard late, lines lost or given to the wrong person."""
+def recognized(lines: Iterable[Line], dice: random.Random) -> list[Line]:
+    """The conversation with words lost, wrong and invented, speakers late, lines lost or of the wrong speaker."""
     late = {speaker: dice.choice((0.0, 0.0, 0.0, 7.0, 15.0)) for speaker in sorted({line.speaker for line in lines})}
     names = {speaker: f"SPEAKER_{n:02d}" for n, speaker in enumerate(sorted({line.speaker for line in lines}))}
-    found = []
+    hypothesis = []
     for line in lines:
         words = [dice.choice(WORDS) if dice.random() < 0.1 else word for word in line.words if dice.random() > 0.1]
         words += [dice.choice(WORDS)] if dice.random() < 0.2 else []
@@ -100,16 +100,16 @@ def heard(lines: Iterable[Line], dice: random.Random) -> list[Line]:
         start = round(max(0.0, line.start + late[line.speaker] + dice.uniform(-0.4, 0.4)), 2)
         end = round(max(start + 0.1, line.end + late[line.speaker] + dice.uniform(-0.4, 0.4)), 2)
         if words and dice.random() > 0.05:
-            found.append(Line(line.meeting, speaker, start, end, tuple(words)))
-    return sorted(found or [Line(line.meeting, "SPEAKER_00", 0.0, 1.0, ("yes",))], key=lambda line: line.start)
+            hypothesis.append(Line(line.meeting, speaker, start, end, tuple(words)))
+    return sorted(hypothesis or [Line(line.meeting, "SPEAKER_00", 0.0, 1.0, ("yes",))], key=lambda line: line.start)
 
 
 def meetings() -> list[tuple[list[Line], list[Line]]]:
     made = []
     for seed in range(COUNT):
         dice = random.Random(seed)
-        reference = spoken(f"m{seed:02d}", dice)
-        made.append((reference, heard(reference, dice)))
+        reference = conversation(f"m{seed:02d}", dice)
+        made.append((reference, recognized(reference, dice)))
     return made
 
 
@@ -163,8 +163,8 @@ def meeteval_wer(metric: str, reference: Path, hypothesis: Path, folder: Path) -
         check=True,
         capture_output=True,
     )
-    found: dict[str, dict[str, int]] = json.loads(out.read_text())
-    return found
+    rates: dict[str, dict[str, int]] = json.loads(out.read_text())
+    return rates
 
 
 def agree(scores: Scores, reference: Path, hypothesis: Path, folder: Path) -> None:
@@ -244,7 +244,7 @@ def test_words_equal_meeteval_on_the_samples(sample: Path, tmp_path: Path) -> No
     ]
     lines = [Line(f[0], f[2], float(f[3]), float(f[4]), tuple(f[5].split())) for f in truth if len(f) == 6]
     hypothesis = tmp_path / "hyp.stm"
-    hypothesis.write_text(stm(heard(lines, dice)))
+    hypothesis.write_text(stm(recognized(lines, dice)))
     clean = [tmp_path / "ref-normalised.stm", tmp_path / "hyp-normalised.stm"]
     for path, source in zip(clean, (sample, hypothesis), strict=True):
         path.write_text(normalised(source.read_text()))
@@ -292,11 +292,11 @@ def same(ours: TurnErrors, theirs: dict[str, float], tolerance: float) -> None:
 
 
 def test_turns_equal_what_md_eval_said() -> None:
-    said = json.loads((HERE / "score_md_eval.json").read_text())
-    assert len(said) == len(CONDITIONS)
+    recorded = json.loads((HERE / "score_md_eval.json").read_text())
+    assert len(recorded) == len(CONDITIONS)
     for collar, skip in CONDITIONS:
-        assert len(said[f"collar {collar}, skip {skip}"]) == COUNT
-        compare(said[f"collar {collar}, skip {skip}"], all_turns(), collar, skip)
+        assert len(recorded[f"collar {collar}, skip {skip}"]) == COUNT
+        compare(recorded[f"collar {collar}, skip {skip}"], all_turns(), collar, skip)
 
 
 @pytest.mark.skipif(
@@ -319,9 +319,9 @@ def precise(folder: Path) -> None:
     (folder / "md-eval-22.pl").chmod(0o755)
 
 
-def compare(said: dict[str, dict[str, float]], sides: tuple[Turns, Turns], collar: float, skip: bool) -> None:
-    assert set(said) == set(sides[0])
-    for name, theirs in said.items():
+def compare(recorded: dict[str, dict[str, float]], sides: tuple[Turns, Turns], collar: float, skip: bool) -> None:
+    assert set(recorded) == set(sides[0])
+    for name, theirs in recorded.items():
         ours = turn_errors(sides[0][name], sides[1][name], collar=collar, skip_overlap=skip).total
         if collar or skip:
             # md-eval pairs the speakers before it cuts collars and overlaps away, pyannote.metrics after: the latter's
@@ -337,12 +337,12 @@ def by_md_eval(sides: tuple[Turns, Turns], collar: float, skip: bool) -> dict[st
     from meeteval.io import RTTM
 
     def rttm(turns: Turns) -> object:
-        said = [(f"SPEAKER {name} 1 {turn.span.start:.3f}", turn) for name, found in turns.items() for turn in found]
+        heads = [(f"SPEAKER {name} 1 {turn.span.start:.3f}", turn) for name, own in turns.items() for turn in own]
         return RTTM.parse(
-            "\n".join(f"{head} {turn.span.duration:.3f} <NA> <NA> {turn.speaker} <NA> <NA>" for head, turn in said)
+            "\n".join(f"{head} {turn.span.duration:.3f} <NA> <NA> {turn.speaker} <NA> <NA>" for head, turn in heads)
         )
 
-    found = dscore_multifile(rttm(sides[0]), rttm(sides[1]), collar=collar, regions="nooverlap" if skip else "all")
+    rates = dscore_multifile(rttm(sides[0]), rttm(sides[1]), collar=collar, regions="nooverlap" if skip else "all")
     return {
         name: {
             "missed detection": float(rate.missed_speaker_time),
@@ -350,7 +350,7 @@ def by_md_eval(sides: tuple[Turns, Turns], collar: float, skip: bool) -> dict[st
             "confusion": float(rate.speaker_error_time),
             "total": float(rate.scored_speaker_time),
         }
-        for name, rate in sorted(found.items())
+        for name, rate in sorted(rates.items())
     }
 
 

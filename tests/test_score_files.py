@@ -77,14 +77,14 @@ def test_our_own_json_is_read_with_its_turns_and_word_times(tmp_path: Path) -> N
 
 
 def test_words_without_times_share_the_room_between_their_neighbours(tmp_path: Path) -> None:
-    given = [
+    words = [
         {"word": "a"},
         {"word": "b"},
         {"word": "c", "start": 2.0, "end": 2.5},
         {"word": "4"},
         {"word": "e", "start": 3.0, "end": 4.0},
     ]
-    segment = {"start": 1.0, "end": 4.0, "speaker": "A", "text": "a b c 4 e", "words": given}
+    segment = {"start": 1.0, "end": 4.0, "speaker": "A", "text": "a b c 4 e", "words": words}
     [session] = read_sessions(put(tmp_path, "call.json", json.dumps({"segments": [segment]})))
     assert [(w.text, w.span.start, w.span.end) for w in session.utterances[0].words] == [
         ("a", 1.0, 1.5),
@@ -98,14 +98,14 @@ def test_words_without_times_share_the_room_between_their_neighbours(tmp_path: P
 
 def test_normalised_words_keep_the_times_of_the_words_they_come_from(tmp_path: Path) -> None:
     texts = ["Um,", "I", "don't", "owe", "twenty", "five", "dollars."]
-    given = [{"word": text, "start": float(n), "end": n + 0.5} for n, text in enumerate(texts)]
-    segment = {"start": 0.0, "end": 7.0, "speaker": "A", "text": " ".join(texts), "words": given}
+    words = [{"word": text, "start": float(n), "end": n + 0.5} for n, text in enumerate(texts)]
+    segment = {"start": 0.0, "end": 7.0, "speaker": "A", "text": " ".join(texts), "words": words}
     [session] = read_sessions(put(tmp_path, "call.json", json.dumps({"segments": [segment]})))
     [utterance] = normalize_utterances(session, normalizer("english"))
-    found = [(token.text, float(token.start)) for token in utterance.tokens]
-    assert [text for text, _ in found] == ["i", "do", "not", "owe", "$25"]
-    assert [start for text, start in found if text in ("i", "do", "owe")] == [1.0, 2.0, 3.0]
-    assert found[-1][1] == pytest.approx(4.0)
+    tokens = [(token.text, float(token.start)) for token in utterance.tokens]
+    assert [text for text, _ in tokens] == ["i", "do", "not", "owe", "$25"]
+    assert [start for text, start in tokens if text in ("i", "do", "owe")] == [1.0, 2.0, 3.0]
+    assert tokens[-1][1] == pytest.approx(4.0)
 
 
 def test_words_and_turns_of_one_recording_may_come_from_two_files(tmp_path: Path) -> None:
@@ -123,6 +123,34 @@ def test_a_file_name_pairs_where_the_names_inside_differ(tmp_path: Path) -> None
     hypothesis = put(tmp_path, "out/monday.json", json.dumps({"segments": SEGMENTS}))
     reference = put(tmp_path, "monday.stm", STM)
     assert pair_up([hypothesis], [reference]).pairs[0].hypothesis.utterances
+
+
+def test_the_order_of_the_hypotheses_does_not_matter_and_ambiguity_is_said(tmp_path: Path) -> None:
+    reference = [put(tmp_path, "monday.stm", STM.replace("call", "one")), put(tmp_path, "tuesday.stm", STM)]
+    words = put(tmp_path, "out/monday.stm", STM.replace("call", "x"))
+    turns = put(tmp_path, "out/monday.rttm", RTTM.replace("call", "y").replace("0.0 2.0", "0.5 1.0"))
+    for files in ([words, turns], [turns, words]):
+        paired = pair_up(files, reference)
+        assert paired.pairs[0].hypothesis.utterances
+        assert paired.pairs[0].hypothesis.turns[0] == Turn(Span(0.5, 1.5), "A")
+        assert paired.notices == ("call: no hypothesis; it is scored as if nothing had been heard",)
+    again = put(tmp_path, "again/monday.stm", STM.replace("call", "z"))
+    for files in ([words, again], [again, words]):
+        with pytest.raises(ScoreError, match="both give the words of 'one' in the hypotheses: name one of them"):
+            pair_up(files, reference)
+    both = put(tmp_path, "out/tuesday.stm", STM.replace("call", "monday"))
+    paired = pair_up([both], reference)
+    assert f"{both}: fits the references 'call' and 'one'; it is scored as 'call'" in paired.notices
+    exact = put(tmp_path, "exact.stm", STM)
+    for files in ([both, exact], [exact, both]):
+        paired = pair_up(files, reference)
+        assert [pair.hypothesis.source for pair in paired.pairs] == [str(both), str(exact)]
+
+
+def test_a_file_of_several_recordings_is_not_known_by_its_name(tmp_path: Path) -> None:
+    reference = put(tmp_path, "week.stm", STM + STM.replace("call", "lunch"))
+    with pytest.raises(ScoreError, match="no recording has both"):
+        pair_up([put(tmp_path, "out/week.stm", STM.replace("call", "x"))], [reference])
 
 
 def test_missing_and_extra_recordings_are_defined_and_said(tmp_path: Path) -> None:
@@ -244,11 +272,13 @@ def test_unsorted_times_are_sorted_and_said(tmp_path: Path) -> None:
 def test_another_language_or_recording_is_suspected(tmp_path: Path) -> None:
     long = (
         "call 1 A 0.0 20.0 "
-        + "the budget is ready and we will send it to them on friday before lunch because they asked for it twice already\n"
+        + "the budget is ready and we will send it to them on friday before lunch "
+        + "because they asked for it twice already\n"
     )
     german = (
         "call 1 A 0.0 20.0 "
-        + "das angebot steht schon lange fest aber niemand hat es ihnen bis heute geschickt obwohl sie zweimal gefragt haben\n"
+        + "das angebot steht schon lange fest aber niemand hat es ihnen bis heute geschickt "
+        + "obwohl sie zweimal gefragt haben\n"
     )
     russian = "call 1 A 0.0 20.0 бюджет готов\n"
     reference = put(tmp_path, "call.stm", long)
@@ -258,8 +288,10 @@ def test_another_language_or_recording_is_suspected(tmp_path: Path) -> None:
     ):
         [row] = score(pair_up([put(tmp_path, "h/call.stm", text)], [reference]).pairs, Protocol()).recordings
         assert any(sentence in notice for notice in row.notices)
-    told = json.dumps({"language": "de", "segments": [{"start": 0, "end": 2, "speaker": "A", "text": "guten tag"}]})
-    [row] = score(pair_up([put(tmp_path, "h/call.json", told)], [reference]).pairs, Protocol()).recordings
+    german_json = json.dumps(
+        {"language": "de", "segments": [{"start": 0, "end": 2, "speaker": "A", "text": "guten tag"}]}
+    )
+    [row] = score(pair_up([put(tmp_path, "h/call.json", german_json)], [reference]).pairs, Protocol()).recordings
     assert any("--normalizer basic suits other languages" in notice for notice in row.notices)
 
 

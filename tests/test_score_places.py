@@ -37,11 +37,11 @@ def test_alignment_has_the_fewest_errors_and_keeps_both_orders(
     a: list[str], b: list[str], collar: float | None, step: float
 ) -> None:
     reference, hypothesis = tokens(a), tokens(b, step)
-    found = align(reference, hypothesis, collar)
-    assert [i for i, _ in found if i is not None] == list(range(len(a)))
-    assert [j for _, j in found if j is not None] == list(range(len(b)))
-    assert errors(found, reference, hypothesis) == distance(reference, hypothesis, collar)
-    for i, j in found:
+    matches = align(reference, hypothesis, collar)
+    assert [i for i, _ in matches if i is not None] == list(range(len(a)))
+    assert [j for _, j in matches if j is not None] == list(range(len(b)))
+    assert errors(matches, reference, hypothesis) == distance(reference, hypothesis, collar)
+    for i, j in matches:
         if collar is not None and i is not None and j is not None:
             assert hypothesis[j].middle - Decimal(str(collar)) < reference[i].end
             assert reference[i].start < hypothesis[j].middle + Decimal(str(collar))
@@ -69,18 +69,18 @@ def test_words_lie_where_their_middle_lies() -> None:
     reference = tokens_by_letters(["aa", "bb", "cc"], Decimal(0), Decimal(3))
     late = (Token("zz", Decimal("2.9"), Decimal("3.5")), Token("zz", Decimal(4), Decimal(5)))
     hypothesis = (*tokens_by_letters(["aa", "xx"], Decimal(0), Decimal(2)), *late)
-    found = locate_errors(((reference, hypothesis),), None, [Span(1.0, 2.0), Span(3.0, 3.3)])
-    assert (found.overlap.substitutions, found.overlap.insertions, found.overlap.length) == (1, 0, 1)
-    assert (found.total.errors, found.total.length) == (3, 3)
+    located = locate_errors(((reference, hypothesis),), None, [Span(1.0, 2.0), Span(3.0, 3.3)])
+    assert (located.overlap.substitutions, located.overlap.insertions, located.overlap.length) == (1, 0, 1)
+    assert (located.total.errors, located.total.length) == (3, 3)
 
 
-people = st.sampled_from("ABC")
+speakers = st.sampled_from("ABC")
 utterances = st.lists(
     st.builds(
         lambda speaker, start, length, text: Utterance(
             Span(start / 10, (start + length) / 10), speaker, " ".join(text)
         ),
-        people,
+        speakers,
         st.integers(0, 200),
         st.integers(1, 60),
         st.lists(st.sampled_from(["yes", "no", "maybe", "so"]), max_size=6),
@@ -114,9 +114,9 @@ def turns(row: RecordingScores, part: str):  # type: ignore[no-untyped-def]
 
 
 def test_a_perfect_hypothesis_has_no_errors_anywhere() -> None:
-    said = [Utterance(Span(0, 4), "A", "one two three four"), Utterance(Span(3, 6), "B", "five six seven")]
+    spoken = [Utterance(Span(0, 4), "A", "one two three four"), Utterance(Span(3, 6), "B", "five six seven")]
     [row] = score(
-        [Pair("m", make_session("m", "ref", said), make_session("m", "hyp", said))], Protocol(normalizer="none")
+        [Pair("m", make_session("m", "ref", spoken), make_session("m", "hyp", spoken))], Protocol(normalizer="none")
     ).recordings
     for part in (row.total, row.overlap, row.clean):
         assert {errors.rate for errors in part.words.values()} == {0.0}
@@ -126,11 +126,11 @@ def test_a_perfect_hypothesis_has_no_errors_anywhere() -> None:
 
 
 def test_twenty_five_speakers_are_paired() -> None:
-    said = [
+    spoken = [
         Utterance(Span(n * 0.5, n * 0.5 + 2.0), f"speaker {n % 25}", f"word{n} and word{n + 1}") for n in range(100)
     ]
     [row] = score(
-        [Pair("crowd", make_session("crowd", "ref", said), make_session("crowd", "hyp", said))],
+        [Pair("crowd", make_session("crowd", "ref", spoken), make_session("crowd", "hyp", spoken))],
         Protocol(normalizer="none"),
     ).recordings
     assert {errors.rate for errors in row.total.words.values()} == {0.0}

@@ -19,7 +19,8 @@ RATES = {"cpwer", "tcpwer", "der", "miss", "false_alarm", "confusion", "jer"}
 def scores(tmp_path_factory: pytest.TempPathFactory) -> Scores:
     folder: Path = tmp_path_factory.mktemp("score")
     (folder / "ref.stm").write_text(
-        "a 1 A 0 4 one of these words\na 1 B 3 6 and more of them\nb 1 A 0 10 a long and lonely speech about all of it\n"
+        "a 1 A 0 4 one of these words\na 1 B 3 6 and more of them\n"
+        "b 1 A 0 10 a long and lonely speech about all of it\n"
     )
     (folder / "hyp.stm").write_text(
         "a 1 x 0 4 one of those words\na 1 y 3 6 and more\nb 1 z 0 10 a long and lonely speech about all of it\n"
@@ -80,9 +81,9 @@ def test_the_table_has_a_row_for_every_recording_and_one_pooled(scores: Scores) 
 
 def test_a_skipped_overlap_has_no_turn_scores_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.stm").write_text("a 1 A 0 4 one\na 1 B 3 6 two\n")
-    found = score(pair_up([tmp_path / "a.stm"], [tmp_path / "a.stm"]).pairs, Protocol(skip_overlap=True, collar=0.25))
-    data = as_data(found)
+    scores = score(pair_up([tmp_path / "a.stm"], [tmp_path / "a.stm"]).pairs, Protocol(skip_overlap=True, collar=0.25))
+    data = as_data(scores)
     assert data["pooled"]["overlap"]["der"] is None
     assert data["pooled"]["der"] == 0.0
-    assert "overlap skipped" in as_table(found)
-    assert "note: overlap is skipped" in as_table(found)
+    assert "overlap skipped" in as_table(scores)
+    assert "note: overlap is skipped" in as_table(scores)

@@ -1,4 +1,4 @@
-"""Subtitles: every word once, nobody under another's name, lines that fit, cues that do not collide."""
+"""Subtitles: every word once, under the name of its speaker, lines that fit, cues that do not collide."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def parse_srt(text: str) -> list[Shown]:
             all(line.startswith("- ") for line in rest if re.match("(- )?(Ann|Bo Li|SPEAKER_02):", line))
             or len(blocks) == 1
         )
-        shown.append(Shown(clock(start), clock(end), tuple((who, tuple(said)) for who, said in blocks)))
+        shown.append(Shown(clock(start), clock(end), tuple((who, tuple(text)) for who, text in blocks)))
     return shown
 
 
@@ -76,8 +76,8 @@ def parse_vtt(text: str) -> tuple[list[Shown], list[str]]:
         voice = re.fullmatch(r"<v ([^\n<>]+)>([^<>]+)", body)
         assert voice, body
         assert not re.search(r"&(?!(amp|lt|gt);)", body)
-        said = tuple(html.unescape(voice[2]).split("\n"))
-        shown.append(Shown(clock(times[1]), clock(times[2]), ((html.unescape(voice[1]), said),), times[3].strip()))
+        text = tuple(html.unescape(voice[2]).split("\n"))
+        shown.append(Shown(clock(times[1]), clock(times[2]), ((html.unescape(voice[1]), text),), times[3].strip()))
     return shown, notes
 
 
@@ -107,20 +107,20 @@ layouts = st.builds(Outputs, max_line_width=st.sampled_from([12, 20, 42]), max_l
 
 def expected(transcript: Transcript) -> dict[str, str]:
     """Each person's letters in the order of the transcript, without blanks."""
-    said: dict[str, str] = {}
+    letters_by_name: dict[str, str] = {}
     for segment in transcript.segments:
         for word in segment.words:
             name = transcript.name_of(segment.speaker)
-            said[name] = said.get(name, "") + one_line(word.text).replace(" ", "")
-    return said
+            letters_by_name[name] = letters_by_name.get(name, "") + one_line(word.text).replace(" ", "")
+    return letters_by_name
 
 
 def seen(shown: list[Shown]) -> dict[str, str]:
-    said: dict[str, str] = {}
+    letters_by_name: dict[str, str] = {}
     for cue in shown:
         for who, text in cue.blocks:
-            said[who] = said.get(who, "") + "".join(text).replace(" ", "")
-    return said
+            letters_by_name[who] = letters_by_name.get(who, "") + "".join(text).replace(" ", "")
+    return letters_by_name
 
 
 def fits(line: str, limit: int) -> bool:
@@ -159,18 +159,20 @@ def test_vtt_holds_every_word_once_in_order(transcript: Transcript, outputs: Out
 @given(meetings())
 @settings(deadline=None, max_examples=60)
 def test_txt_holds_every_word_once_in_order(transcript: Transcript) -> None:
-    said: dict[str, str] = {}
+    letters_by_name: dict[str, str] = {}
     for paragraph in export(transcript, "txt", Outputs()).split("\n\n"):
         if paragraph:
             head = re.match(r"\[\d\d:\d\d:\d\d\] ([^:]+): ", paragraph)
             assert head
-            said[head[1]] = said.get(head[1], "") + paragraph[head.end() :].strip().replace(" ", "")
-    assert said == expected(transcript)
+            letters_by_name[head[1]] = letters_by_name.get(head[1], "") + paragraph[head.end() :].strip().replace(
+                " ", ""
+            )
+    assert letters_by_name == expected(transcript)
 
 
-def meeting(*said: tuple[str, float, str], pace: float = 0.3, duration: float = 60.0) -> Transcript:
+def meeting(*sentences: tuple[str, float, str], pace: float = 0.3, duration: float = 60.0) -> Transcript:
     segments = []
-    for speaker, start, text in said:
+    for speaker, start, text in sentences:
         words = [Word(Span(start + pace * at, start + pace * (at + 1)), word) for at, word in enumerate(text.split())]
         segments.append(Segment(speaker, tuple(words), review=("overlap-unresolved",) if "mm" in text else ()))
     return Transcript("call", duration, tuple(segments), (), Provenance("0"), tuple(NAMES.items())[:2])

@@ -1,4 +1,4 @@
-"""Times in the lines of RTTM, STM, CTM and UEM files and in the entries of SegLST files, and the error for wrong ones."""
+"""Times in the lines of RTTM, STM, CTM and UEM files and in the entries of SegLST files, and their errors."""
 
 from __future__ import annotations
 
