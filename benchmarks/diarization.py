@@ -23,46 +23,36 @@ from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.settings import Settings
+from meetsplit.scoring.diarization import TurnErrors, turn_errors
+from meetsplit.scoring.sessions import merge_turns
 
 PROTOCOL = "pyannote.metrics, collar 0, overlap scored, the whole recording; pooled over seconds, never averaged over recordings"
 _SOUND = (".flac", ".wav", ".m4a", ".mp3", ".ogg")
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """Seconds of each error, of speech, of sound and of work, and how many speakers too many (or too few)."""
+class Result:
+    """The errors of one diarizer on one recording, with the seconds of audio and of work."""
 
     name: str
-    missed: float
-    false: float
-    confused: float
-    speech: float
-    sound: float
+    errors: TurnErrors
+    audio: float
     work: float
-    true_speakers: int
-    found_speakers: int
 
     @property
     def row(self) -> str:
         """A line of the table."""
-        rate = 100.0 * (self.missed + self.false + self.confused) / self.speech
-        parts = " | ".join(f"{100.0 * part / self.speech:.1f}" for part in (self.missed, self.false, self.confused))
-        return f"| {self.name} | {rate:.1f} | {parts} | {self.found_speakers} / {self.true_speakers} | {self.work / self.sound:.3f} |"
+        errors = self.errors
+        seconds = (errors.errors, errors.miss, errors.false_alarm, errors.confusion)
+        rates = " | ".join(f"{100.0 * part / errors.total:.1f}" for part in seconds)
+        speakers = f"{errors.speakers[1]} / {errors.speakers[0]}"
+        return f"| {self.name} | {rates} | {speakers} | {self.work / self.audio:.3f} |"
 
 
-def pooled(scores: Sequence[Score], name: str) -> Score:
+def pooled(results: Sequence[Result], name: str) -> Result:
     """All recordings as one: seconds add up, and so do the speakers."""
-    return Score(
-        name,
-        missed=sum(score.missed for score in scores),
-        false=sum(score.false for score in scores),
-        confused=sum(score.confused for score in scores),
-        speech=sum(score.speech for score in scores),
-        sound=sum(score.sound for score in scores),
-        work=sum(score.work for score in scores),
-        true_speakers=sum(score.true_speakers for score in scores),
-        found_speakers=sum(score.found_speakers for score in scores),
-    )
+    errors = sum((result.errors for result in results), TurnErrors())
+    return Result(name, errors, sum(result.audio for result in results), sum(result.work for result in results))
 
 
 def recordings(folder: Path | None, only: str, *, call: bool) -> Iterator[tuple[str, Audio, tuple[Turn, ...]]]:
@@ -83,33 +73,13 @@ def recordings(folder: Path | None, only: str, *, call: bool) -> Iterator[tuple[
         yield path.stem, sound.read(path, 16000), read_rttm(path.with_suffix(".rttm"), path.stem)
 
 
-def measure(name: str, audio: Audio, truth: Sequence[Turn], diarize: Callable[[Audio], Sequence[Turn]]) -> Score:
+def measure(name: str, audio: Audio, truth: Sequence[Turn], diarize: Callable[[Audio], Sequence[Turn]]) -> Result:
     """Diarize once, with a stopwatch, and compare."""
-    from pyannote.metrics.diarization import DiarizationErrorRate
-
     began = time.monotonic()
-    found = diarize(audio)
+    turns = diarize(audio)
     work = time.monotonic() - began
-    parts = DiarizationErrorRate(collar=0.0, skip_overlap=False)(
-        _annotation(truth), _annotation(found), detailed=True, uem=_whole(audio)
-    )
-    errors = (parts["missed detection"], parts["false alarm"], parts["confusion"], parts["total"])
-    return Score(name, *errors, audio.duration, work, len({t.speaker for t in truth}), len({t.speaker for t in found}))
-
-
-def _annotation(turns: Sequence[Turn]) -> Any:
-    from pyannote.core import Annotation, Segment
-
-    annotation = Annotation()
-    for number, turn in enumerate(turns):
-        annotation[Segment(turn.span.start, turn.span.end), number] = turn.speaker
-    return annotation
-
-
-def _whole(audio: Audio) -> Any:
-    from pyannote.core import Segment, Timeline
-
-    return Timeline([Segment(audio.span.start, audio.span.end)])
+    errors = turn_errors(merge_turns(truth), merge_turns(turns), uem=(audio.span,)).total
+    return Result(name, errors, audio.duration, work)
 
 
 def loaded(settings: Settings) -> Any:
@@ -130,12 +100,12 @@ def loaded(settings: Settings) -> Any:
     return registry.load("diarizer", settings.diarizer, settings, found, on)
 
 
-def table(scores: Sequence[Score]) -> str:
+def table(results: Sequence[Result]) -> str:
     """Every recording, then all of them pooled, as markdown with its protocol."""
     head = "| recording | DER % | missed | false alarm | confused | speakers found / true | real-time factor |\n|---|---|---|---|---|---|---|"
-    wrong = sum(abs(score.found_speakers - score.true_speakers) for score in scores)
-    foot = f"Protocol: {PROTOCOL}. Sum of |speakers found - true| over the recordings: {wrong}."
-    return "\n".join([head, *(score.row for score in scores), pooled(scores, f"pooled ({len(scores)})").row, "", foot])
+    total = pooled(results, f"pooled ({len(results)})")
+    foot = f"Protocol: {PROTOCOL}. Sum of |speakers found - true| over the recordings: {total.errors.count_error}."
+    return "\n".join([head, *(result.row for result in results), total.row, "", foot])
 
 
 def tune(settings: Settings, cases: Sequence[tuple[str, Audio, tuple[Turn, ...]]]) -> Iterator[str]:
@@ -146,12 +116,12 @@ def tune(settings: Settings, cases: Sequence[tuple[str, Audio, tuple[Turn, ...]]
     for threshold in (0.55, 0.6, 0.63, 0.66, 0.69, 0.72, 0.75):
         for enough in (0.5, 0.8, 1.2):
             tried = diarizer.tuned(Tuning(threshold=threshold, enough=enough))
-            scores = [
+            results = [
                 measure(name, audio, truth, partial(tried.diarize, on_event=ignore_events))
                 for name, audio, truth in cases
             ]
-            wrong = sum(abs(score.found_speakers - score.true_speakers) for score in scores)
-            yield f"{pooled(scores, f'threshold {threshold}, enough {enough} s').row} {wrong} |"
+            total = pooled(results, f"threshold {threshold}, enough {enough} s")
+            yield f"{total.row} {total.errors.count_error} |"
 
 
 def main() -> None:
@@ -174,11 +144,10 @@ def main() -> None:
             print(line, flush=True)
         return
     diarizer = loaded(settings)
-    scores = [
-        measure(name, audio, truth, lambda heard: diarizer.diarize(heard, ignore_events))
-        for name, audio, truth in cases
+    results = [
+        measure(name, audio, truth, partial(diarizer.diarize, on_event=ignore_events)) for name, audio, truth in cases
     ]
-    publish("diarization", table(scores), command("diarization"), into_page=args.write)
+    publish("diarization", table(results), command("diarization"), into_page=args.write)
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ def cosines(kernel: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
 
 
 def si_sdr(found: Tensor, truth: Tensor) -> Tensor:
-    """Scale-invariant signal-to-distortion ratio in dB along the last axis: `scoring.sound.si_sdr`, to learn from (not clamped)."""
+    """Scale-invariant signal-to-distortion ratio in dB along the last axis: `scoring.separation.si_sdr`, to learn from (not clamped)."""
     found, truth = found.float(), truth.float()
     part = (found * truth).sum(dim=-1, keepdim=True) / (truth.square().sum(dim=-1, keepdim=True) + 1e-8) * truth
     return 10 * torch.log10((part.square().sum(dim=-1) + 1e-8) / ((found - part).square().sum(dim=-1) + 1e-8))
