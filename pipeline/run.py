@@ -60,7 +60,7 @@ from meetsplit.pipeline.protocols import (
     checked_turns,
     checked_words,
 )
-from meetsplit.pipeline.separators.matching import matched
+from meetsplit.pipeline.separators.matching import MatchingSeparator
 from meetsplit.pipeline.settings import Settings
 from meetsplit.speakers.match import EmbeddingMatcher
 from meetsplit.speakers.tracks import TrackWriter
@@ -141,7 +141,7 @@ class Pipeline:
         separator = self.backend("separator")
         choice = self.preflight().of("separator")
         if choice is not None and choice.backend in registry.BLIND:
-            separator = matched(separator, EmbeddingMatcher(self.backend("embedder")))
+            separator = MatchingSeparator(separator, EmbeddingMatcher(self.backend("embedder")))
         return as_separator(separator)
 
     @contextmanager

@@ -23,7 +23,7 @@ from meetsplit.pipeline.data import Audio, Span, Stream, Turn, timeline
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.overlap.regions import RegionOptions
 from meetsplit.pipeline.overlap.streams import isolate
-from meetsplit.pipeline.separators.passthrough import NoSeparator
+from meetsplit.pipeline.separators.passthrough import PassthroughSeparator
 from meetsplit.speakers import formats
 from meetsplit.speakers.tracks import FADE, TrackWriter
 
@@ -47,7 +47,7 @@ def sixteen_bit(seconds: float = 6.0) -> tuple[Audio, Pcm]:
 
 
 def streams_of(recording: Audio, turns: Sequence[Turn], cutting: RegionOptions = RegionOptions()) -> list[Stream]:  # noqa: B008 - frozen
-    return list(isolate(recording, turns, NoSeparator(), cutting=cutting))
+    return list(isolate(recording, turns, PassthroughSeparator(), cutting=cutting))
 
 
 def pcm_of(path: Path) -> Pcm:

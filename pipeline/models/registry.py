@@ -55,7 +55,7 @@ BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
             "dictionary": Backend(
                 f"{_HOME}.separators.dictionary:DictionarySeparator", "voices learned from this recording"
             ),
-            "none": Backend(f"{_HOME}.separators.passthrough:NoSeparator", "the mixture itself", on_device=False),
+            "none": Backend(f"{_HOME}.separators.passthrough:PassthroughSeparator", "the mixture itself", on_device=False),
         },
         "embedder": {
             "ecapa": Backend(f"{_HOME}.embedders.ecapa:EcapaEmbedder", "SpeechBrain ECAPA-TDNN", ("speechbrain",)),

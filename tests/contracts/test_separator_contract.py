@@ -53,8 +53,8 @@ def separators(
     from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
     from meetsplit.pipeline.separators.adapted import AdaptedSeparator
     from meetsplit.pipeline.separators.dictionary import DictionarySeparator
-    from meetsplit.pipeline.separators.matching import matched
-    from meetsplit.pipeline.separators.passthrough import NoSeparator
+    from meetsplit.pipeline.separators.matching import MatchingSeparator
+    from meetsplit.pipeline.separators.passthrough import PassthroughSeparator
     from meetsplit.pipeline.separators.sepformer import SepformerSeparator
 
     settings = Settings(adapt_budget=9.0)
@@ -62,15 +62,15 @@ def separators(
     assert refiner is not None
     adapted = AdaptedSeparator.load(settings, {"refiner": refiner}, "cpu")
     clean = {"SPEAKER_00": [Audio(babble(110, 9, 7), RATE)], "SPEAKER_01": [Audio(babble(190, 9, 8), RATE)]}
-    learned = adapted.learned({tuple(clean): 5.0}, clean, ignore_events)
+    learned = adapted.adapt({tuple(clean): 5.0}, clean, ignore_events)
     blind = SepformerSeparator.load(settings, {"separator": sepformer_folder}, "cpu")
     return {
-        "none": NoSeparator.load(settings, {}, "cpu"),
+        "none": PassthroughSeparator.load(settings, {}, "cpu"),
         "dictionary": DictionarySeparator.load(settings, {}, "cpu"),
         "adapted": adapted,
         "adapted, learned": learned,
-        "sepformer+spectra": matched(blind, EmbeddingMatcher(Spectra())),
-        "sepformer+ecapa": matched(
+        "sepformer+spectra": MatchingSeparator(blind, EmbeddingMatcher(Spectra())),
+        "sepformer+ecapa": MatchingSeparator(
             blind, EmbeddingMatcher(EcapaEmbedder.load(settings, {"embedder": ecapa_folder}, "cpu"))
         ),
     }
