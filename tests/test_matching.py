@@ -1,4 +1,4 @@
-"""Whose voice is this: the best joint assignment, its margins, elimination and refusals."""
+"""Matching of voices to speakers: the best joint assignment, its margins, elimination and refusals."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
         },
         "embedder": {
             "ecapa": Backend(f"{_HOME}.embedders.ecapa:EcapaEmbedder", "SpeechBrain ECAPA-TDNN", ("speechbrain",)),
-            "ge2e": Backend(f"{_HOME}.embedders.ge2e:GE2E", "GE2E voice encoder"),
+            "ge2e": Backend(f"{_HOME}.embedders.ge2e:GE2EEmbedder", "GE2E voice encoder"),
         },
         "transcriber": {
             "whisper": Backend(f"{_HOME}.transcribers.whisper:WhisperTranscriber", "openai-whisper", ("whisper",)),
