@@ -178,7 +178,7 @@ def test_bad_rttm_is_a_sentence(tmp_path: Path, content: str, says: str) -> None
 
 def test_one_recording_of_a_file_about_several(tmp_path: Path) -> None:
     path = rttm(tmp_path, line("0", "1", "A") + "\n" + line("0", "2", "B").replace("SPEAKER x", "SPEAKER two"))
-    diarizer = RttmDiarizer.load(Settings(rttm=path), {}, "cpu").about("two")
+    diarizer = RttmDiarizer.load(Settings(rttm=path), {}, "cpu").for_recording("two")
     assert diarizer.diarize(Audio(np.zeros(160000, np.float32), 16000), ignore_events) == (
         Turn(Span(0, 2), "SPEAKER_00"),
     )
