@@ -1,4 +1,4 @@
-"""What was asked for: frozen, complete, checked once. A TOML file and the command line both end here."""
+"""Settings and outputs of a run: frozen, complete, checked once; from the command line and a TOML file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a recording becomes a transcript. Everything here may change the words; nothing in `Outputs` does.
+    """Options of the stages. Everything here may change the words of the transcript; nothing in `Outputs` does.
 
     ``diarizer``, ``separator``, ``transcriber`` name a backend or ``auto``; ``*_model`` is a hub id, a folder or a
     file for that backend. ``rttm`` and ``script`` are files for the backends of these names. ``separate`` says where
@@ -32,8 +32,8 @@ class Settings:
     ``channels`` says whether a file's channels are mixed down or hold one person each.
     ``trust_model_code`` opens model folders by running what their files ask for; without it they are only data.
     ``gates`` are names of `GATES` with commas between them, ``all`` or ``none``.
-    ``cache_size`` and ``cache_age`` are how much of earlier runs is kept under ``cache_dir``: a size such as "5GB" and a number
-    of days, 0 for nothing, "none" for no limit; they change no words.
+    ``cache_size`` and ``cache_age`` are how much of earlier runs is kept under ``cache_dir``: a size such as "5GB" and a
+    number of days, 0 for nothing, "none" for no limit; they change no words.
 
     Raises `SettingsError` for values that make no sense, alone or together.
     """
@@ -69,9 +69,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         _as_paths(self, "rttm", "script", "cache_dir")
-        _one_of("--separate", self.separate, get_args(Separate))
-        _one_of("--task", self.task, get_args(Task))
-        _one_of("--channels", self.channels, get_args(Channels))
+        _check_choice("--separate", self.separate, get_args(Separate))
+        _check_choice("--task", self.task, get_args(Task))
+        _check_choice("--channels", self.channels, get_args(Channels))
         self._check_channels()
         if not 0.0 <= self.adapt_budget < float("inf"):
             raise SettingsError(f"--adapt-budget {self.adapt_budget:g}: seconds, 0 (learn nothing) or more")
@@ -133,21 +133,21 @@ class Settings:
 
     @property
     def resegments(self) -> bool:
-        """Whether found turns are corrected in overlaps: only where those are taken apart, and never turns that somebody brought."""
+        """Whether the diarizer's turns are corrected around overlaps: where those are separated and the turns not given."""
         return self.has("recast") and self.separate != "off" and self.diarizer != "rttm" and self.channels == "mix"
 
     def recorded(self) -> tuple[tuple[str, Scalar], ...]:
-        """The settings for `made_by`: never the token, nor folders of this machine, nor what changes no result."""
+        """The settings for `made_by`, without the token, folders of this machine and what changes no result."""
         skip = {"hf_token", "cache_dir", "cache_size", "cache_age", "trust_model_code"}
-        found = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skip)
-        return tuple((name, value.name if isinstance(value, Path) else value) for name, value in found)
+        values = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skip)
+        return tuple((name, value.name if isinstance(value, Path) else value) for name, value in values)
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What is written, where and how it looks.
+    """Options of the files that are written.
 
-    ``formats`` are names of exporters; ``tracks`` asks for one sound file per speaker in ``track_format``,
+    ``formats`` are names of `formats`; ``tracks`` asks for one audio file per speaker in ``track_format``,
     quieter ("soft") or silent ("hard") where ``track_gate`` finds that the speaker does not speak;
     ``max_line_width`` is in characters, ``max_line_count`` in lines per subtitle. ``names`` maps labels to people.
     ``overwrite`` lets results replace files that meetsplit did not write; see `results`.
@@ -169,14 +169,14 @@ class Outputs:
             raise SettingsError(f"--max-line-width {self.max_line_width}: subtitles need at least 10 characters a line")
         if self.max_line_count < 1:
             raise SettingsError(f"--max-line-count {self.max_line_count}: subtitles need at least 1 line")
-        _one_of("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
-        _one_of("--track-gate", self.track_gate, ("soft", "hard", "off"))
+        _check_choice("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
+        _check_choice("--track-gate", self.track_gate, ("soft", "hard", "off"))
 
 
 def from_toml(path: Path) -> dict[str, Any]:
     """The options in a TOML file by the names of the command line, ``-`` or ``_``; tables group them freely.
 
-    Raises `SettingsError` for a file that cannot be read or parsed and for options that nobody knows.
+    Raises `SettingsError` for a file that cannot be read or parsed and for unknown options.
     """
     try:
         options = dict(_flat(tomllib.loads(path.read_text("utf-8"))))
@@ -186,14 +186,11 @@ def from_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise SettingsError(f"{path}: its tables and lists are nested too deeply") from error
-    known = {f.name for kind in (Settings, Outputs) for f in dataclasses.fields(kind)} | {
-        "output_dir",
-        "output_format",
-        "name",
-    }
+    fields = {f.name for kind in (Settings, Outputs) for f in dataclasses.fields(kind)}
+    names = fields | {"output_dir", "output_format", "name"}
     for name in options:
-        if name not in known:
-            raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, known)}")
+        if name not in names:
+            raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, names)}")
     return options
 
 
@@ -210,12 +207,12 @@ def _gates(asked: str) -> str:
     """The gates in their own order, so that equal wishes have equal names; "none" for no gate."""
     names = [name.strip() for name in asked.split(",") if name.strip()]
     for name in names:
-        _one_of("--gates", name, (*GATES, "all", "none"))
+        _check_choice("--gates", name, (*GATES, "all", "none"))
     return ",".join(gate for gate in GATES if gate in names or "all" in names) or "none"
 
 
 def _as_paths(settings: Settings | Outputs, *names: str) -> None:
-    """Callers may write a path as text; no system knows a path, nor a model, with a NUL in its name."""
+    """Turn paths given as text into `Path`. Raises `SettingsError` for a NUL in a name, which no file system has."""
     for name in names:
         if isinstance(getattr(settings, name), str):
             object.__setattr__(settings, name, Path(getattr(settings, name)))
@@ -225,6 +222,6 @@ def _as_paths(settings: Settings | Outputs, *names: str) -> None:
             raise SettingsError(f"--{field_.name.replace('_', '-')} {str(value)!r}: no name holds a NUL character")
 
 
-def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise SettingsError(f"{option} {value}: {nearest(str(value), known)}")
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingsError(f"{option} {value}: {nearest(str(value), choices)}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from meetsplit.pipeline.data import Span, Speaker, Turn, timeline
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.files import blocks_of, replacing, write_sparse
+from meetsplit.pipeline.files import read_blocks, replacing, write_sparse
 from meetsplit.speakers.gating import gated
 
 WAV_LIMIT = 2**32 - 1
@@ -79,7 +79,7 @@ def file_track(wav: Path, target: Path) -> Path:
     with replacing(target) as file:
         if target.suffix == ".wav":
             with wav.open("rb") as whole:
-                write_sparse(file, blocks_of(whole))
+                write_sparse(file, read_blocks(whole))
         else:
             convert(wav, Path(file.name), target.suffix[1:])
     return target

@@ -14,7 +14,7 @@ from meetsplit.pipeline.cache import run_cache
 from meetsplit.pipeline.data.units import DAY, size
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.files.locks import try_lock
-from meetsplit.pipeline.models.hub import user_cache, whisper_at
+from meetsplit.pipeline.models.hub import user_cache_folder, whisper_path
 from meetsplit.pipeline.models.weights import default_cache
 from meetsplit.pipeline.settings import Settings
 
@@ -47,13 +47,13 @@ def runs(tmp_path: Path) -> Path:
 
 def test_what_was_used_longest_ago_goes_first(runs: Path) -> None:
     done = run_cache.prune(runs, size=3_300_000, age=None)
-    assert [kept.name for kept in done.gone] == ["a.wav", "b.wav"]
+    assert [kept.name for kept in done.removed] == ["a.wav", "b.wav"]
     assert names(runs) == ["c", "d", "e"]
     assert run_cache.prune(runs, size=3_300_000, age=None) == run_cache.ClearResult()
 
 
 def test_what_is_too_old_goes(runs: Path) -> None:
-    assert [kept.name for kept in run_cache.prune(runs, size=None, age=3.5 * DAY).gone] == ["a.wav", "b.wav"]
+    assert [kept.name for kept in run_cache.prune(runs, size=None, age=3.5 * DAY).removed] == ["a.wav", "b.wav"]
     assert names(runs) == ["c", "d", "e"]
 
 
@@ -67,8 +67,8 @@ def test_what_is_in_use_stays_and_counts(runs: Path) -> None:
     assert held is not None
     with held:
         done = run_cache.prune(runs, size=2_200_000, age=4.5 * DAY)
-    assert [kept.name for kept in done.busy] == ["a.wav"]
-    assert [kept.name for kept in done.gone] == ["b.wav", "c.wav", "d.wav"]
+    assert [kept.name for kept in done.in_use] == ["a.wav"]
+    assert [kept.name for kept in done.removed] == ["b.wav", "c.wav", "d.wav"]
     assert names(runs) == ["a", "e"]
 
 
@@ -201,9 +201,9 @@ def test_the_users_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("", tmp_path / "home" / ".cache"),
     ]:
         monkeypatch.setenv("XDG_CACHE_HOME", given)
-        assert user_cache() == expected
+        assert user_cache_folder() == expected
         assert default_cache() == expected / "meetsplit"
-        assert run_cache.runs_folder(Settings()) == expected / "meetsplit" / "runs"
-        assert whisper_at("tiny") == expected / "whisper" / "tiny.pt"
+        assert run_cache.cached_runs_folder(Settings()) == expected / "meetsplit" / "runs"
+        assert whisper_path("tiny") == expected / "whisper" / "tiny.pt"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert user_cache() == tmp_path / "home" / ".cache"
+    assert user_cache_folder() == tmp_path / "home" / ".cache"

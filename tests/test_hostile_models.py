@@ -19,7 +19,7 @@ import torch
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
 from meetsplit.pipeline.errors import MissingWeights, StageError
-from meetsplit.pipeline.models.model_yaml import LARGEST, document
+from meetsplit.pipeline.models.model_yaml import MAX_BYTES, read_mapping
 from meetsplit.pipeline.models.speechbrain_folder import open_folder
 from meetsplit.pipeline.separators.sepformer import SepformerSeparator
 from meetsplit.pipeline.settings import Settings
@@ -166,7 +166,7 @@ BOMBS = {
     + "\nnum_spks: !ref <a59>",
     "depth": "x: " + "[" * 5000,
     "cycle": "x: &x [*x]\nnum_spks: !ref <x>",
-    "size": "# " + "x" * LARGEST,
+    "size": "# " + "x" * MAX_BYTES,
 }
 
 
@@ -188,7 +188,7 @@ def test_a_file_that_is_no_yaml_or_no_text_is_a_sentence(tmp_path: Path) -> None
     for content in (b"a: [", b"\xff\xfe", b"- a list", b""):
         (tmp_path / "x.yaml").write_bytes(content)
         with pytest.raises(StageError, match=r"x\.yaml"):
-            document(tmp_path / "x.yaml", "separate")
+            read_mapping(tmp_path / "x.yaml", "separate")
 
 
 @pytest.mark.parametrize("content", ["pickle", "zip", "beside-weights"])

@@ -58,7 +58,7 @@ def server(onward: str | None = None) -> Iterator[tuple[int, list[tuple[str, str
 def test_a_token_does_not_follow_a_redirect_to_another_server(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with server() as (port, strange), server(f"http://{host}:{port}") as (first, own):
         monkeypatch.setattr(hub, "_endpoint", lambda: f"http://127.0.0.1:{first}")
-        assert hub.hub_refusal(Hub("some/thing"), TOKEN, 5.0) is not None
+        assert hub.hub_access_problem(Hub("some/thing"), TOKEN, 5.0) is not None
     assert [token for _, token in own] == [f"Bearer {TOKEN}"]
     assert [token for _, token in strange] == [None]
 
@@ -81,7 +81,7 @@ def test_a_token_follows_a_redirect_on_its_own_server(monkeypatch: pytest.Monkey
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Renamed) as made:
         threading.Thread(target=made.serve_forever, daemon=True).start()
         monkeypatch.setattr(hub, "_endpoint", lambda: f"http://127.0.0.1:{made.server_address[1]}")
-        assert hub.hub_refusal(Hub("some/old"), TOKEN, 5.0) is None
+        assert hub.hub_access_problem(Hub("some/old"), TOKEN, 5.0) is None
         made.shutdown()
     assert heard == [f"Bearer {TOKEN}"] * 2
 

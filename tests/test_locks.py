@@ -13,7 +13,7 @@ from meetsplit.jobs.job_store import Store
 from meetsplit.pipeline.cache import run_cache
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.files import locks
-from meetsplit.pipeline.files.locks import locked, remove_locked, try_lock
+from meetsplit.pipeline.files.locks import hold_lock, remove_locked, try_lock
 
 
 def waiting_for(path: Path) -> tuple[threading.Thread, threading.Event, threading.Event]:
@@ -21,7 +21,7 @@ def waiting_for(path: Path) -> tuple[threading.Thread, threading.Event, threadin
     has, go, waits = threading.Event(), threading.Event(), threading.Event()
 
     def hold() -> None:
-        with locked(path, waits.set):
+        with hold_lock(path, waits.set):
             has.set()
             go.wait(60)
 
@@ -108,7 +108,7 @@ def test_a_folder_that_another_process_took_again_stays(tmp_path: Path, monkeypa
 
 def test_a_lock_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OutputError, match="cannot be written"), locked(tmp_path / "file" / "lock"):
+    with pytest.raises(OutputError, match="cannot be written"), hold_lock(tmp_path / "file" / "lock"):
         pass
     with pytest.raises(OutputError, match="cannot be written"):
         try_lock(tmp_path / "file" / "lock")
@@ -116,7 +116,7 @@ def test_a_lock_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
 
 def test_waiting_for_another_run_of_the_same_recording_is_said(call: Any) -> None:
     call.run()
-    (folder,) = run_cache.runs_folder(call.settings).iterdir()
+    (folder,) = run_cache.cached_runs_folder(call.settings).iterdir()
     held = try_lock(folder / "lock")
     assert held is not None
     heard: list[Any] = []

@@ -253,7 +253,7 @@ def test_leftovers_of_a_killed_process_go_at_the_next_start(call: Any, temporary
     elif command == "run without cache":
         Pipeline(call.settings).run(call.path)
     else:
-        with scratch.scratch():
+        with scratch.scratch_folder():
             pass
     assert list(temporary.iterdir()) == []
 
@@ -289,7 +289,7 @@ def test_what_only_looks_like_ours_stays(temporary: Path) -> None:
 def test_an_empty_folder_of_a_killed_process_goes(temporary: Path) -> None:
     """It was killed between the folder and its lock file."""
     (temporary / "meetsplit-abcdefgh").mkdir(mode=0o700)
-    with scratch.scratch() as folder:
+    with scratch.scratch_folder() as folder:
         assert list(temporary.iterdir()) == [folder]
     assert list(temporary.iterdir()) == []
 
@@ -306,7 +306,7 @@ def test_a_new_folder_that_is_swept_before_it_is_locked(temporary: Path, monkeyp
         return try_lock(path)
 
     monkeypatch.setattr(scratch, "try_lock", swept_first)
-    with scratch.scratch() as folder:
+    with scratch.scratch_folder() as folder:
         assert folder != seen[0]
         assert folder.stat().st_mode & 0o777 == 0o700
         assert not seen[0].exists()
@@ -314,7 +314,7 @@ def test_a_new_folder_that_is_swept_before_it_is_locked(temporary: Path, monkeyp
 
 def test_scratch_without_locks_still_works(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scratch, "try_lock", lambda path: None)
-    with scratch.scratch() as folder:
+    with scratch.scratch_folder() as folder:
         assert list(temporary.iterdir()) == [folder]
     assert list(temporary.iterdir()) == []
 
@@ -331,7 +331,7 @@ def test_a_sweeper_that_is_faster_than_the_lock(temporary: Path, monkeypatch: py
     (temporary / "meetsplit-deaddead").mkdir()
     (temporary / "meetsplit-deaddead" / scratch.LOCK).write_text("")
     monkeypatch.setattr(scratch, "try_lock", swept)
-    with scratch.scratch() as folder:
+    with scratch.scratch_folder() as folder:
         assert list(temporary.iterdir()) == [folder]
     assert list(temporary.iterdir()) == []
 

@@ -16,13 +16,13 @@ import pytest
 
 from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError, SettingsError
-from meetsplit.pipeline.results.folder import Place, Published, ResultsFolder
-from meetsplit.pipeline.results.ownership import Owner, Wish
+from meetsplit.pipeline.results.folder import Placement, PublishedResults, ResultsFolder
+from meetsplit.pipeline.results.ownership import Owner, ResultRequest
 
 Tree = dict[str, str]
 
 
-def wished(recording: Path, content: str, **changes: Any) -> Wish:
+def wished(recording: Path, content: str, **changes: Any) -> ResultRequest:
     base = changes.pop("base", recording.stem)
     plain = {
         "suffixes": (".srt", ".json"),
@@ -30,17 +30,17 @@ def wished(recording: Path, content: str, **changes: Any) -> Wish:
         "extension": recording.suffix,
         "parent": recording.parent.name,
     }
-    return Wish(Owner(str(recording), content), base, **{"first": base, **plain, **changes})
+    return ResultRequest(Owner(str(recording), content), base, **{"preferred": base, **plain, **changes})
 
 
-def publish(folder: Path, wish: Wish, tag: str, people: int = 2) -> Published:
+def publish(folder: Path, result_request: ResultRequest, tag: str, people: int = 2) -> PublishedResults:
     """Publish a set whose files all say ``tag``."""
-    with ResultsFolder(folder).reservation(wish) as reserved:
+    with ResultsFolder(folder).reservation(result_request) as reserved:
         tracks = []
-        for number in range(people if wish.tracks else 0):
+        for number in range(people if result_request.tracks else 0):
             files.write(reserved.staging / "tracks" / f"SPEAKER_{number:02d}.wav", f"{tag} {number}")
             tracks.append(reserved.staging / "tracks" / f"SPEAKER_{number:02d}.wav")
-        return reserved.publish(lambda label: {suffix: f"{tag} {suffix}" for suffix in wish.suffixes}, tracks)
+        return reserved.publish(lambda label: {suffix: f"{tag} {suffix}" for suffix in result_request.suffixes}, tracks)
 
 
 def tree(folder: Path) -> Tree:
@@ -70,7 +70,7 @@ def call(tmp_path: Path) -> Path:
 def test_a_later_run_replaces_the_recordings_own_results(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     publish(out, wished(call, "c1"), "one")
-    assert publish(out, wished(call, "c1"), "two").place == Place("call", "call")
+    assert publish(out, wished(call, "c1"), "two").placement == Placement("call", "call")
     assert tree(out) == made("two")
     assert hidden(out) == ["call.json", "lock"]
     manifest = json.loads((out / ".meetsplit" / "call.json").read_text())
@@ -82,10 +82,10 @@ def test_a_later_recording_of_the_same_path_gets_another_name(call: Path, tmp_pa
     out = tmp_path / "out"
     publish(out, wished(call, "c1"), "one")
     published = publish(out, wished(call, "c2"), "two")
-    assert published.place.stem == "call-2"
-    assert "earlier recording at the same path" in str(published.place.why)
+    assert published.placement.stem == "call-2"
+    assert "earlier recording at the same path" in str(published.placement.reason)
     assert tree(out) == made("one") | made("two", "call-2")
-    assert publish(out, wished(call, "c2"), "three").place.stem == "call-2", "and keeps it"
+    assert publish(out, wished(call, "c2"), "three").placement.stem == "call-2", "and keeps it"
     assert tree(out) == made("one") | made("three", "call-2")
 
 
@@ -98,15 +98,15 @@ def test_recordings_of_one_name_get_their_extension_folder_or_number(call: Path,
         publish(out, wished(call.parent / name, name), name)
         for name in ("call.wav", "call.m4a", "may/call.wav", "june/may/call.wav")
     ]
-    assert [published.place.stem for published in places] == ["call", "call-m4a", "call-may", "call-2"]
-    assert [published.place.label for published in places] == ["call", "call-m4a", "call-may", "call-2"]
+    assert [published.placement.stem for published in places] == ["call", "call-m4a", "call-may", "call-2"]
+    assert [published.placement.label for published in places] == ["call", "call-m4a", "call-may", "call-2"]
 
 
 def test_a_recording_that_was_moved_keeps_its_results(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     publish(out, wished(call, "c1"), "one")
     moved = call.rename(tmp_path / "call.wav")
-    assert publish(out, wished(moved, "c1"), "two").place.stem == "call"
+    assert publish(out, wished(moved, "c1"), "two").placement.stem == "call"
     assert tree(out) == made("two")
 
 
@@ -115,8 +115,8 @@ def test_foreign_files_are_never_replaced(call: Path, tmp_path: Path, name: str)
     out = tmp_path / "out"
     files.write(out / name, "my own")
     published = publish(out, wished(call, "c1"), "one")
-    assert (published.place.stem, published.place.label) == ("call-2", "call")
-    assert str(out / name) in str(published.place.why)
+    assert (published.placement.stem, published.placement.label) == ("call-2", "call")
+    assert str(out / name) in str(published.placement.reason)
     assert tree(out) == {name: "my own"} | made("one", "call-2")
 
 
@@ -124,21 +124,21 @@ def test_results_corrected_by_hand_are_foreign(call: Path, tmp_path: Path) -> No
     out = tmp_path / "out"
     publish(out, wished(call, "c1"), "one")
     (out / "call.srt").write_text("corrected")
-    assert publish(out, wished(call, "c1"), "two").place.stem == "call-2"
+    assert publish(out, wished(call, "c1"), "two").placement.stem == "call-2"
     assert tree(out) == made("one") | {"call.srt": "corrected"} | made("two", "call-2")
-    assert publish(out, wished(call, "c1"), "three").place.stem == "call-2"
+    assert publish(out, wished(call, "c1"), "three").placement.stem == "call-2"
 
 
 def test_overwrite_replaces_foreign_files_but_no_other_recordings(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     files.write(out / "call.srt", "my own")
     files.write(out / "call.txt", "notes")
-    assert publish(out, wished(call, "c1", overwrite=True), "one").place.stem == "call"
+    assert publish(out, wished(call, "c1", overwrite=True), "one").placement.stem == "call"
     assert tree(out) == made("one") | {"call.txt": "notes"}
     other = tmp_path / "b" / "call.wav"
-    assert publish(out, wished(other, "c2", overwrite=True), "two").place.stem == "call-b"
+    assert publish(out, wished(other, "c2", overwrite=True), "two").placement.stem == "call-b"
     assert tree(out) == made("one") | {"call.txt": "notes"} | made("two", "call-b")
-    assert publish(out, wished(call, "c3", overwrite=True), "three", people=1).place.stem == "call"
+    assert publish(out, wished(call, "c3", overwrite=True), "three", people=1).placement.stem == "call"
     assert tree(out) == made("three", people=1) | {"call.txt": "notes"} | made("two", "call-b")
 
 
@@ -146,7 +146,7 @@ def test_inputs_are_never_outputs(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     publish(out, wished(call, "c1"), "one")
     inputs = (out / "call.json",)
-    assert publish(out, wished(call, "c1", inputs=inputs), "two").place.stem == "call-2"
+    assert publish(out, wished(call, "c1", inputs=inputs), "two").placement.stem == "call-2"
     assert tree(out) == made("one") | made("two", "call-2")
     with pytest.raises(SettingsError, match="is an input of this command and is never written over") as caught:
         publish(out, wished(call, "c1", inputs=inputs, overwrite=True), "three")
@@ -171,8 +171,8 @@ def test_planted_links_are_not_followed(call: Path, tmp_path: Path) -> None:
     out.mkdir()
     (out / "call.srt").symlink_to(victim / "file")
     (out / "call-2").symlink_to(victim / "folder")
-    assert publish(out, wished(call, "c1"), "one").place.stem == "call-3"
-    assert publish(out, wished(call, "c1", overwrite=True), "two").place.stem == "call"
+    assert publish(out, wished(call, "c1"), "one").placement.stem == "call-3"
+    assert publish(out, wished(call, "c1", overwrite=True), "two").placement.stem == "call"
     assert not (out / "call.srt").is_symlink(), "the link itself was replaced"
     assert tree(victim) == {"file": "private"}
     shutil.rmtree(out)
@@ -218,14 +218,14 @@ def test_results_that_were_removed_leave_their_name(call: Path, tmp_path: Path) 
     publish(out, wished(call, "c1", tracks=False), "one")
     for path in (out / "call.srt", out / "call.json"):
         path.unlink()
-    assert publish(out, wished(tmp_path / "b" / "call.wav", "c2"), "two").place.stem == "call"
+    assert publish(out, wished(tmp_path / "b" / "call.wav", "c2"), "two").placement.stem == "call"
 
 
 def test_a_damaged_manifest_protects_its_files(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     publish(out, wished(call, "c1"), "one")
     (out / ".meetsplit" / "call.json").write_text('{"recording": ')
-    assert publish(out, wished(call, "c1"), "two").place.stem == "call-2"
+    assert publish(out, wished(call, "c1"), "two").placement.stem == "call-2"
     assert tree(out) == made("one") | made("two", "call-2")
 
 
@@ -234,18 +234,18 @@ def test_two_at_once_never_take_one_stem(call: Path, tmp_path: Path) -> None:
     other = tmp_path / "b" / "call.wav"
     with ResultsFolder(out).reservation(wished(call, "c1")) as first:
         with ResultsFolder(out).reservation(wished(other, "c2")) as second:
-            assert (first.place.stem, second.place.stem) == ("call", "call-b")
-        assert publish(out, wished(other, "c2"), "two").place.stem == "call-b"
+            assert (first.placement.stem, second.placement.stem) == ("call", "call-b")
+        assert publish(out, wished(other, "c2"), "two").placement.stem == "call-b"
     assert hidden(out) == ["call-b.json", "lock"], "nothing was published: nothing is left of the reservation"
-    assert publish(out, wished(call.parent / "x" / "call.wav", "c3"), "three").place.stem == "call"
+    assert publish(out, wished(call.parent / "x" / "call.wav", "c3"), "three").placement.stem == "call"
 
 
 def test_a_dead_process_keeps_no_stem_and_its_staging_is_swept(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = (
-        "import os, sys; from pathlib import Path; from meetsplit.pipeline.results.ownership import Owner, Wish; "
+        "import os, sys; from pathlib import Path; from meetsplit.pipeline.results.ownership import Owner, ResultRequest; "
         "from meetsplit.pipeline.results.folder import ResultsFolder\n"
-        "wish = Wish(Owner(sys.argv[2], 'c1'), 'call', 'call', ('.srt',), True)\n"
+        "wish = ResultRequest(Owner(sys.argv[2], 'c1'), 'call', 'call', ('.srt',), True)\n"
         "with ResultsFolder(Path(sys.argv[1])).reservation(wish) as reserved:\n"
         "    (reserved.staging / 'SPEAKER_00.wav').write_bytes(b'speech')\n"
         "    os._exit(0)"
@@ -254,7 +254,7 @@ def test_a_dead_process_keeps_no_stem_and_its_staging_is_swept(call: Path, tmp_p
         [sys.executable, "-c", code, str(out), str(call)], check=True
     )  # dies without a word, as after kill -9
     assert len(hidden(out)) == 3
-    assert publish(out, wished(tmp_path / "b" / "call.wav", "c2"), "two").place.stem == "call"
+    assert publish(out, wished(tmp_path / "b" / "call.wav", "c2"), "two").placement.stem == "call"
     assert hidden(out) == ["call.json", "lock"]
 
 
@@ -268,8 +268,8 @@ def test_a_file_that_appears_meanwhile_is_kept(call: Path, tmp_path: Path) -> No
     with ResultsFolder(out).reservation(wished(call, "c1", tracks=False)) as reserved:
         files.write(out / "call.json", "by another program")
         published = reserved.publish(lambda label: {".srt": f"{label} .srt", ".json": f"{label} .json"})
-    assert published.place.stem == "call-2"
-    assert "call.json is there and is not what meetsplit wrote" in str(published.place.why)
+    assert published.placement.stem == "call-2"
+    assert "call.json is there and is not what meetsplit wrote" in str(published.placement.reason)
     assert tree(out) == {"call.json": "by another program", "call-2.srt": "call .srt", "call-2.json": "call .json"}
     assert hidden(out) == ["call-2.json", "lock"]
 
@@ -287,7 +287,7 @@ def test_a_file_that_appears_in_the_last_moment_is_kept(
             super().link(source, target)
 
     monkeypatch.setattr(files, "disk", Disk())
-    assert publish(out, wished(call, "c1"), "one").place.stem == "call-2"
+    assert publish(out, wished(call, "c1"), "one").placement.stem == "call-2"
     assert tree(out) == {"call.json": "by another program"} | made("one", "call-2")
     assert hidden(out) == ["call-2.json", "lock"]
 
@@ -498,8 +498,8 @@ def test_renames_are_durable_before_the_last_manifest(
 def test_an_impossible_folder_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another folder"):
-        ResultsFolder(tmp_path / "file" / "out").check()
-    ResultsFolder(tmp_path / "made" / "deep").check()
+        ResultsFolder(tmp_path / "file" / "out").check_writable()
+    ResultsFolder(tmp_path / "made" / "deep").check_writable()
     assert list((tmp_path / "made" / "deep").iterdir()) == [tmp_path / "made" / "deep" / ".meetsplit"]
     assert hidden(tmp_path / "made" / "deep") == ["lock"]
 
@@ -509,19 +509,19 @@ def test_reservations_for_later_work(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     other = tmp_path / "b" / "call.wav"
     places = ResultsFolder(out).reserve([wished(call, "c1"), wished(other, "c2")])
-    assert [place.stem for place in places if isinstance(place, Place)] == ["call", "call-b"]
-    assert publish(out, wished(tmp_path / "c" / "call.wav", "c3"), "three").place.stem == "call-c"
+    assert [place.stem for place in places if isinstance(place, Placement)] == ["call", "call-b"]
+    assert publish(out, wished(tmp_path / "c" / "call.wav", "c3"), "three").placement.stem == "call-c"
     assert ResultsFolder(out).reserve([wished(call, "c1"), wished(call, "c4")]) == [
-        Place("call", "call"),
-        Place("call", "call"),
+        Placement("call", "call"),
+        Placement("call", "call"),
     ]
-    assert publish(out, wished(call, "c4"), "four").place.stem == "call"
-    assert publish(out, wished(other, "c2"), "two").place.stem == "call-b"
+    assert publish(out, wished(call, "c4"), "four").placement.stem == "call"
+    assert publish(out, wished(other, "c2"), "two").placement.stem == "call-b"
 
 
 def reason(call: Path, out: Path, content: str) -> Mapping[str, str]:
-    wish = wished(call, content, suffixes=(".failed.txt",), tracks=False)
-    with ResultsFolder(out).reservation(wish) as reserved:
+    result_request = wished(call, content, suffixes=(".failed.txt",), tracks=False)
+    with ResultsFolder(out).reservation(result_request) as reserved:
         reserved.publish(lambda label: {".failed.txt": f"{content} failed"})
     return tree(out)
 

@@ -17,7 +17,7 @@ from meetsplit.pipeline.events import Event, Started
 from meetsplit.pipeline.files.locks import try_lock
 from meetsplit.pipeline.formats import read_transcript
 from meetsplit.pipeline.rediarize import pair, script, spoken
-from meetsplit.pipeline.results.writing import file_alone
+from meetsplit.pipeline.results.writing import run_and_write
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
 
@@ -56,7 +56,9 @@ def stages(call: Path, asked: Settings, outputs: Outputs, *, keep: bool = True) 
     """Run the call; which stages were done."""
     heard: list[Event] = []
     with run_cache.open_cache(call, asked, keep=keep) as open_cache:
-        file_alone(Pipeline(asked, on_event=heard.append), call, outputs, open_cache=open_cache, on_event=heard.append)
+        run_and_write(
+            Pipeline(asked, on_event=heard.append), call, outputs, open_cache=open_cache, on_event=heard.append
+        )
     return list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))
 
 
@@ -105,7 +107,7 @@ def test_broken_leftovers(call: Path) -> None:
 def test_show_and_clear(call: Path) -> None:
     asked = settings(call)
     stages(call, asked, Outputs(call.parent / "out", formats=("json",)))
-    folder = run_cache.runs_folder(asked)
+    folder = run_cache.cached_runs_folder(asked)
     (kept,) = run_cache.cached_runs(folder)
     assert (kept.name, kept.age < 60) == ("call.wav", True)
     assert kept.size > 100_000
@@ -116,9 +118,9 @@ def test_show_and_clear(call: Path) -> None:
     assert lock is not None
     with lock:
         done = run_cache.clear(folder)
-        assert (done.gone, [one.name for one in done.busy]) == ((), ["call.wav"])
+        assert (done.removed, [one.name for one in done.in_use]) == ((), ["call.wav"])
     done = run_cache.clear(folder, older_than=2 * 86400)
-    assert ([one.name for one in done.gone], done.busy, done.failed) == (["call.wav"], (), ())
+    assert ([one.name for one in done.removed], done.in_use, done.failed) == (["call.wav"], (), ())
     assert run_cache.cached_runs(folder) == ()
     assert run_cache.cached_runs(call.parent / "nowhere") == ()
 

@@ -28,7 +28,7 @@ from safetensors.numpy import load_file
 from meetsplit.pipeline.errors import MissingWeights
 from meetsplit.pipeline.events import Event, Finished, Notice, Started, ignore_events
 from meetsplit.pipeline.models import checksums, hub, weights, wheels
-from meetsplit.pipeline.models.checkpoints import Inert, plain, read_checkpoint
+from meetsplit.pipeline.models.checkpoints import StubObject, json_value, read_checkpoint
 from meetsplit.pipeline.models.selection import BackendSelection, SelectedBackend, UnavailableBackend, check_backends
 from meetsplit.pipeline.models.weights import Bundled, Hub, Local, WeightSource, Wheel, WhisperFile
 from meetsplit.pipeline.run import Pipeline
@@ -186,15 +186,15 @@ def test_both_layouts_are_read_as_torch_reads_them(tmp_path: Path, legacy: bool)
     found, expected = read_checkpoint(path), torch.load(path, weights_only=False)
     for name, tensor in expected["state"].items():
         assert np.array_equal(found["state"][name], tensor.numpy())
-    assert isinstance(found["facts"]["dragged"], Inert)
-    assert plain(found["facts"]) == {"layers": 2, "dragged": {"inside": [1, 2]}}
+    assert isinstance(found["facts"]["dragged"], StubObject)
+    assert json_value(found["facts"]) == {"layers": 2, "dragged": {"inside": [1, 2]}}
 
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_checkpoint_runs_nothing(tmp_path: Path, legacy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = read_checkpoint(checkpoint(tmp_path / "model.bin", legacy=legacy, bomb=Bomb()))
-    assert isinstance(found["bomb"], Inert)
+    assert isinstance(found["bomb"], StubObject)
     assert not (tmp_path / "exploded").exists()
 
 
@@ -391,7 +391,7 @@ def a_file_in_the_way(path: Path) -> None:
 def test_a_damaged_wheel_model_is_noticed_and_replaced(at_hand: Wheel, tmp_path: Path, hurt: Any) -> None:
     cache, events = tmp_path / "cache", list[Event]()
     path = fetch(at_hand, cache)
-    assert (weights.locate(at_hand, cache=cache), weights.damage(at_hand, cache=cache)) == (path, None)
+    assert (weights.locate(at_hand, cache=cache), weights.find_damage(at_hand, cache=cache)) == (path, None)
     files = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     hurt(path)
     assert weights.locate(at_hand, cache=cache) is None
@@ -402,14 +402,14 @@ def test_a_damaged_wheel_model_is_noticed_and_replaced(at_hand: Wheel, tmp_path:
     with pytest.raises(
         MissingWeights, match=r"is damaged on this machine .* replace it: meetsplit models fetch embedded"
     ):
-        weights.require_whole(at_hand, stage="diarize", cache=cache)
+        weights.require_intact(at_hand, stage="diarize", cache=cache)
     assert fetch(at_hand, cache, on_event=events.append) == path
     assert isinstance(events[0], Notice)
     assert "again: " in events[0].text
     again = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     assert again.keys() == files.keys()
     assert np.array_equal(load_file(path)["a"], np.arange(12, dtype=np.float32).reshape(3, 4))
-    assert (weights.locate(at_hand, cache=cache), weights.damage(at_hand, cache=cache)) == (path, None)
+    assert (weights.locate(at_hand, cache=cache), weights.find_damage(at_hand, cache=cache)) == (path, None)
     assert [entry.name for entry in (cache / "wheels").iterdir()] == ["tinyvoice-1.0"]
 
 
@@ -451,7 +451,7 @@ def test_a_model_that_is_damaged_after_the_preflight_is_not_loaded(at_hand: Whee
 
 def test_doctor_sees_truncated_weights(tmp_path: Path) -> None:
     for source in (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER):
-        path = wheels.kept_at(source, tmp_path)
+        path = wheels.converted_path(source, tmp_path)
         path.parent.mkdir(parents=True)
         path.write_bytes(b"half")
         checksums.sidecar(path).write_text(f"{hashlib.sha256(b'whole').hexdigest()}  {path.name}\n")
@@ -470,7 +470,7 @@ def test_bundled_weights_are_checked(tmp_path: Path) -> None:
     assert weights.locate(other, cache=tmp_path) is None
     for refuse in (
         lambda: fetch(other, tmp_path),
-        lambda: weights.require_whole(other, stage="separate", cache=tmp_path),
+        lambda: weights.require_intact(other, stage="separate", cache=tmp_path),
     ):
         with pytest.raises(MissingWeights, match=r"is damaged on this machine .* install meetsplit again"):
             refuse()
@@ -498,7 +498,7 @@ def test_a_damaged_file_in_the_hubs_cache_is_noticed_and_replaced(
     with pytest.raises(MissingWeights, match="is damaged on this machine"):
         fetch(REPOSITORY, tmp_path, offline=True)
     with pytest.raises(MissingWeights, match="replace it: meetsplit models fetch somebody/something"):
-        weights.require_whole(REPOSITORY, stage="diarize", cache=tmp_path)
+        weights.require_intact(REPOSITORY, stage="diarize", cache=tmp_path)
     real = huggingface_hub.snapshot_download
 
     def download(repository: str, **how: Any) -> str:
@@ -528,9 +528,9 @@ def test_a_rotten_whisper_file_is_replaced(tmp_path: Path, monkeypatch: pytest.M
     path = fetch(WhisperFile("tiny"), tmp_path)
     rotten(path)
     with pytest.raises(MissingWeights, match=r"is damaged on this machine .* meetsplit models fetch tiny"):
-        weights.require_whole(WhisperFile("tiny"), stage="transcribe", cache=tmp_path)
+        weights.require_intact(WhisperFile("tiny"), stage="transcribe", cache=tmp_path)
     assert fetch(WhisperFile("tiny"), tmp_path) == path
-    weights.require_whole(WhisperFile("tiny"), stage="transcribe", cache=tmp_path)
+    weights.require_intact(WhisperFile("tiny"), stage="transcribe", cache=tmp_path)
     assert path.read_bytes() == buffer.getvalue()
 
 

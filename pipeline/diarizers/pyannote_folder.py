@@ -26,9 +26,8 @@ import torch
 
 from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote
 from meetsplit.pipeline.errors import MissingWeights, StageError
-from meetsplit.pipeline.models.checkpoints import plain, read_checkpoint
-from meetsplit.pipeline.models.model_yaml import TRUST, document, is_number, is_word
-from meetsplit.pipeline.models.model_yaml import plain as plain_yaml
+from meetsplit.pipeline.models.checkpoints import json_value, read_checkpoint
+from meetsplit.pipeline.models.model_yaml import TRUST, is_number, is_word, plain_value, read_mapping
 
 with quiet_pyannote():
     from pyannote.audio.core.model import Model
@@ -72,7 +71,7 @@ def open_pipeline(config: Path, fetch_hub: FetchHub) -> SpeakerDiarization:
 
     Raises `StageError` for a file that asks for anything else than a diarization pipeline of known parts.
     """
-    said = plain_yaml("diarize", config, document(config, "diarize"))
+    said = plain_value("diarize", config, read_mapping(config, "diarize"))
     _only(config, said, _KNOWN, "")
     about = said.get("pipeline")
     if not isinstance(about, dict) or about.get("name") not in PIPELINES:
@@ -92,14 +91,14 @@ def open_network(path: Path) -> Model:
         content = read_checkpoint(path)
     except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
         raise StageError("diarize", f"{path} is no checkpoint of pyannote.audio: {error}") from error
-    about = plain(content.get("pyannote.audio", {}))
+    about = json_value(content.get("pyannote.audio", {}))
     architecture = about.get("architecture", {}) if isinstance(about, dict) else {}
     kind = str(architecture.get("class"))
     if kind not in NETWORKS or not str(architecture.get("module")).startswith("pyannote.audio.models."):
         raise _refusal(
             path, f"it asks for the network {architecture.get('module')}.{kind}, which is none of {', '.join(NETWORKS)}"
         )
-    network = NETWORKS[kind](**_hyperparameters(path, kind, plain(content.get("hyper_parameters", {}))))
+    network = NETWORKS[kind](**_hyperparameters(path, kind, json_value(content.get("hyper_parameters", {}))))
     network.specifications = _specifications(path, about.get("specifications"))
     network.setup()
     state = content.get("state_dict")
@@ -211,7 +210,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _specifications(path: Path, said: Any) -> Specifications:
-    """What the network answers. Enumerations come from `plain` as lists of their one value."""
+    """What the network answers. Enumerations come from `json_value` as lists of their one value."""
     if not isinstance(said, dict):
         raise StageError("diarize", f"{path} does not say what its network answers")
     try:

@@ -16,7 +16,7 @@ from speechbrain.inference.speaker import SpeakerRecognition
 
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import blame
-from meetsplit.pipeline.models.speechbrain_folder import on, open_folder, run_as_code
+from meetsplit.pipeline.models.speechbrain_folder import open_as_code, open_folder, speechbrain_device
 from meetsplit.pipeline.settings import Settings
 
 SHORTEST = 0.25
@@ -46,11 +46,13 @@ class EcapaEmbedder:
         folder = weights["embedder"]
         with blame("match", f"loading the ECAPA embedder in {folder}"):
             if settings.trust_model_code:
-                return cls(run_as_code(SpeakerRecognition, "match", folder, device))
+                return cls(open_as_code(SpeakerRecognition, "match", folder, device))
             found = open_folder(
                 "match", folder, ("compute_features", "mean_var_norm", "embedding_model"), ("sample_rate",)
             )
-            return cls(SpeakerRecognition(found.modules, dict(found.numbers), run_opts={"device": on(device)}))
+            return cls(
+                SpeakerRecognition(found.modules, dict(found.numbers), run_opts={"device": speechbrain_device(device)})
+            )
 
     @torch.inference_mode()
     def embed(self, clips: Sequence[Audio]) -> npt.NDArray[np.float32]:
