@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meetsplit.pipeline import formats
+from meetsplit.pipeline.cache.content import hash_recording
 from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.errors import AudioError, OutputError
@@ -72,8 +73,10 @@ def run_and_write(
     pipeline: Pipeline, recording: Path, outputs: Outputs, *, open_cache: StageCache, on_event: EventListener
 ) -> WrittenResults:
     """Run one recording and publish its results under its own name in ``outputs.folder``. Raises as `write_results`."""
-    with ResultsFolder(outputs.folder).reservation(result_request(recording, outputs)) as reservation:
-        return write_results(pipeline.open(recording, open_cache), outputs, reservation, on_event)
+    content = hash_recording(recording)
+    request = result_request(recording, outputs, sha256=content.sha256)
+    with ResultsFolder(outputs.folder).reservation(request) as reservation:
+        return write_results(pipeline.open(recording, open_cache, content), outputs, reservation, on_event)
 
 
 def export_transcript(
