@@ -371,7 +371,7 @@ def at_every_call(
     work: Callable[[], Any],
     links: bool,
 ) -> Iterator[tuple[int, bool]]:
-    """Do ``work`` after ``prepare`` with the disk failing at the n-th call, for each n: n, and whether it ended well."""
+    """Do ``work`` after ``prepare`` with the disk failing at the n-th call, for each n: n, and whether it went well."""
     number = 0
     while True:
         number += 1

@@ -132,6 +132,7 @@ def test_a_worker_hashes_a_recording_once_for_its_stages(call: Path, hashed: lis
     )
     hashed.clear()
     workshop = Workshop(store.ready(), {})
+    store.keep("key", "job", order.to_json())
     for stage in STAGES:
         workshop.step(stage, order, "key.1")
     assert hashed == ["call.wav"]
