@@ -32,7 +32,7 @@ class Settings:
     ``channels`` says whether a file's channels are mixed down or hold one person each.
     ``trust_model_code`` opens model folders by running what their files ask for; without it they are only data.
     ``gates`` are names of `GATES` with commas between them, ``all`` or ``none``.
-    ``cache_size`` and ``cache_age`` are how much of earlier runs is kept under ``cache_dir``: a size such as "5GB" and a
+    ``cache_size`` and ``cache_age`` limit what is kept of earlier runs under ``cache_dir``: a size such as "5GB" and a
     number of days, 0 for nothing, "none" for no limit; they change no words.
 
     Raises `SettingsError` for values that make no sense, alone or together.
@@ -133,7 +133,7 @@ class Settings:
 
     @property
     def resegments(self) -> bool:
-        """Whether the diarizer's turns are corrected around overlaps: where those are separated and the turns not given."""
+        """Whether the diarizer's turns are corrected around overlaps: where those are separated, if not given."""
         return self.has("recast") and self.separate != "off" and self.diarizer != "rttm" and self.channels == "mix"
 
     def recorded(self) -> tuple[tuple[str, Scalar], ...]:

@@ -98,19 +98,19 @@ def test_a_recording_that_is_put_back_before_decoding_ends(tmp_path: Path) -> No
 
 def test_a_recording_that_grows_is_read_as_far_as_it_was_hashed(call: Any) -> None:
     expected = reading.read(call.path)
-    held = hash_recording(call.path)
+    content = hash_recording(call.path).files[call.path]
     with call.path.open("ab") as file:
         file.write(bytes(5 * BLOCK))
-    found = reading.read(call.path, content=held[call.path])
+    found = reading.read(call.path, content=content)
     assert np.array_equal(found.samples, expected.samples)
 
 
 def test_a_changing_file_is_not_said_to_be_incomplete(call: Any) -> None:
     notices: list[Event] = []
-    held = hash_recording(call.path)
+    content = hash_recording(call.path).files[call.path]
     cut(call.path)
     with pytest.raises(AudioError, match=CHANGED):
-        reading.read(call.path, content=held[call.path], on_event=notices.append)
+        reading.read(call.path, content=content, on_event=notices.append)
     assert [event for event in notices if isinstance(event, Notice)] == []
 
 
@@ -129,10 +129,10 @@ def test_a_signal_inside_the_reader_is_not_lost(call: Any, monkeypatch: pytest.M
     def interrupted(self: VerifiedFile, block: int) -> bytes:
         raise KeyboardInterrupt
 
-    held = hash_recording(call.path)
+    content = hash_recording(call.path).files[call.path]
     monkeypatch.setattr(VerifiedFile, "_read_block", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        reading.read(call.path, content=held[call.path])
+        reading.read(call.path, content=content)
 
 
 @pytest.fixture

@@ -342,7 +342,7 @@ def sha256(path: Path) -> str:
 
 
 def _mode_of_replaced(path: Path, target: Path) -> int | None:
-    """The permissions of the file to be replaced, None for a new one; `OSError` or `OutputError` for what is no file."""
+    """The permissions of the file to be replaced, None for a new one; an error for what is no file."""
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """Locks on files that the system itself releases when their process ends, however it ends.
 
-A lock file may be removed by its holder only: a process that waited for it then finds that the file at its path is another
-one, or none, and begins anew. So two processes never hold the lock at the same path.
+A lock file may be removed by its holder only: a process that waited for it then finds that the file at its path is
+another one, or none, and begins anew. So two processes never hold the lock at the same path.
 """
 
 from __future__ import annotations
