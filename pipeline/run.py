@@ -56,17 +56,17 @@ from meetsplit.pipeline.models.selection import (
 from meetsplit.pipeline.overlap.duplicates import drop_duplicate_words
 from meetsplit.pipeline.overlap.regions import RegionOptions
 from meetsplit.pipeline.overlap.resegmentation import resegment
-from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import MIN_VERIFY_SECONDS, MIN_VERIFY_SECONDS_MARGINAL, VerificationOptions
 from meetsplit.pipeline.protocols import (
     Diarizer,
+    FileDiarizer,
     FromFile,
-    Informed,
     Separator,
     Transcriber,
     as_separator,
-    checked_turns,
-    checked_words,
+    validate_turns,
+    validate_words,
 )
 from meetsplit.pipeline.separators.matching import matched
 from meetsplit.pipeline.settings import Settings
@@ -264,7 +264,7 @@ class RecordingRun:
         """The words of all streams merged into one transcript; each utterance in one stream only."""
         diarization, clips, words = self.diarize(), self.separate(), self.transcribe()
         pipeline = self._pipeline
-        if pipeline.settings.has("doubles"):
+        if pipeline.settings.has_check("duplicates"):
             tracks = self.tracks
             words = drop_duplicate_words(
                 list(zip(clips, words, strict=True)), lambda who, span: stretch(tracks[who], span)
@@ -288,7 +288,7 @@ class RecordingRun:
             TrackWriter(folder, clock(audio)) as tracks,
         ):
             for stream in self._route.streams(audio, diarization, folder.parent):
-                tracks.lay(stream)
+                tracks.write(stream)
                 clips.append(stream.outline)
                 for channel in audio:
                     release_pages(channel)
@@ -314,7 +314,7 @@ class RecordingRun:
             for speaker, numbers in sorted(by_speaker.items()):
                 audio = (resample(stretch(tracks[speaker], clips[number].span), transcriber.rate) for number in numbers)
                 for number, answer in zip(numbers, transcriber.transcribe(audio, pipeline.on_event), strict=True):
-                    answers[number] = checked_words(answer, clips[number].span)
+                    answers[number] = validate_words(answer, clips[number].span)
                     done += clips[number].span.duration
                     pipeline.on_event(Progressed("transcribe", done, total))
             add_to_summary(f"{sum(len(answer.words) for answer in answers.values())} words")
@@ -358,13 +358,13 @@ class MixedRecording:
         """The diarizer's turns, resegmented around overlaps unless they were given."""
         pipeline, (recording,) = self._pipeline, audio
         diarizer: Diarizer = pipeline.backend("diarizer")
-        if isinstance(diarizer, Informed):
-            diarizer = diarizer.about(self._path.stem)
-        turns = checked_turns(diarizer.diarize(resample(recording, diarizer.rate), pipeline.on_event), recording)
+        if isinstance(diarizer, FileDiarizer):
+            diarizer = diarizer.for_recording(self._path.stem)
+        turns = validate_turns(diarizer.diarize(resample(recording, diarizer.rate), pipeline.on_event), recording)
         _check_unchanged(diarizer, pipeline.settings.rttm, sha256)
         if pipeline.settings.resegments:
             turns = timeline.relabelled(resegment(recording, turns, self._speaker_activity()))
-        return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, Informed) else ())
+        return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, FileDiarizer) else ())
 
     def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """The recording where one person speaks alone, the separated voice in overlaps."""
@@ -373,10 +373,15 @@ class MixedRecording:
         separator = pipeline.load_separator() if separate != "off" else None
         diarizer = pipeline.preflight().of("diarizer")
         predicted = diarizer is None or diarizer.backend != "rttm"
-        options = RegionOptions(separate, reach=BOUNDARY_EXTENSION if predicted else 0.0)
-        checks = self._overlap_checks()
-        yield from isolate(
-            recording, diarization.turns, separator, cutting=options, gates=checks, on_event=pipeline.on_event
+        options = RegionOptions(separate, boundary_extension=BOUNDARY_EXTENSION if predicted else 0.0)
+        verification = self._verification()
+        yield from speaker_streams(
+            recording,
+            diarization.turns,
+            separator,
+            options=options,
+            verification=verification,
+            on_event=pipeline.on_event,
         )
 
     def _speaker_activity(self) -> Any:
@@ -385,15 +390,15 @@ class MixedRecording:
         diarizer = self._pipeline.preflight().of("diarizer")
         return DictionaryActivity.load(self._pipeline.settings, {}, diarizer.device if diarizer is not None else "cpu")
 
-    def _overlap_checks(self) -> VerificationOptions:
+    def _verification(self) -> VerificationOptions:
         pipeline, settings = self._pipeline, self._pipeline.settings
-        verify = settings.has("verify")
+        verify = settings.has_check("verify")
         has_embedder = pipeline.preflight().of("embedder") is not None
         return VerificationOptions(
             threshold=settings.match_threshold if verify else None,
             verifier=EmbeddingVerifier(lambda: pipeline.backend("embedder")) if verify and has_embedder else None,
-            leakage=settings.has("leakage"),
-            telling=MIN_VERIFY_SECONDS_MARGINAL if settings.separate == "auto" else MIN_VERIFY_SECONDS,
+            leakage=settings.has_check("leakage"),
+            min_seconds=MIN_VERIFY_SECONDS_MARGINAL if settings.separate == "auto" else MIN_VERIFY_SECONDS,
         )
 
 

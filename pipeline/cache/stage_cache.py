@@ -34,7 +34,7 @@ from meetsplit.pipeline.data import (
 from meetsplit.pipeline.errors import OutputError, SettingsError
 from meetsplit.pipeline.events import EventListener, Notice, ignore_events
 from meetsplit.pipeline.models.selection import BackendSelection
-from meetsplit.pipeline.settings import GATES, Settings
+from meetsplit.pipeline.settings import OVERLAP_CHECKS, Settings
 
 _T = TypeVar("_T")
 
@@ -64,7 +64,8 @@ def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> 
 
     Raises `SettingsError` where a file of given turns or words cannot be read.
     """
-    values = dict(settings.recorded()) | {gate: settings.has(gate) for gate in GATES} | {"recast": settings.resegments}
+    checks = {check: settings.has_check(check) for check in OVERLAP_CHECKS} | {"resegment": settings.resegments}
+    values = dict(settings.recorded()) | checks
     software = [CACHE_VERSION, versions.meetsplit(), versions.recorded()]
 
     def key(previous: str, stages: Sequence[str], options: Sequence[str], *inputs: str | None) -> str:
@@ -78,7 +79,7 @@ def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> 
 
     rttm, script = _input_sha256(settings.rttm), _input_sha256(settings.script)
     diarize = key(
-        sha256, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "recast", "seed"), rttm
+        sha256, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "resegment", "seed"), rttm
     )
     separate = key(
         diarize, ("separator", "embedder"), ("adapt_budget", "separate", "match_threshold", "verify", "leakage", "seed")

@@ -137,7 +137,7 @@ def _select_verifier(
     A run can do without, so it is selected only if its weights are here; otherwise there is a notice.
     """
     separates = any(row.stage == "separator" and row.backend != "none" for row in selected)
-    if not separates or not settings.has("verify"):
+    if not separates or not settings.has_check("verify"):
         return ()
     try:
         embedder = _select("embedder", dataclasses.replace(settings, offline=True), on_event)

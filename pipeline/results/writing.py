@@ -22,7 +22,7 @@ from meetsplit.pipeline.results.ownership import Owner, ResultRequest, result_re
 from meetsplit.pipeline.results.stems import absolute_path, safe_stem
 from meetsplit.pipeline.run import Pipeline, RecordingRun
 from meetsplit.pipeline.settings import Outputs
-from meetsplit.speakers.formats import file_tracks
+from meetsplit.speakers.formats import write_tracks
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def _stage_tracks(
     """The track files, in the reservation's staging folder. Errors name the folder that they were to go to."""
     folder = reservation.staging / "tracks"
     try:
-        return file_tracks(run.tracks, folder, outputs.track_format, gate=outputs.track_gate, turns=transcript.turns)
+        return write_tracks(run.tracks, folder, outputs.track_format, gate=outputs.track_gate, turns=transcript.turns)
     except OutputError as error:
         final = reservation.folder / reservation.placement.stem
         raise OutputError(str(error).replace(str(folder), str(final))) from error
