@@ -125,7 +125,7 @@ def loaded(settings: Settings) -> Any:
             token=settings.hf_token,
             on_event=ignore_events,
         )
-        for role, source in registry.sources("diarizer", settings.diarizer, settings).items()
+        for role, source in registry.weight_sources("diarizer", settings.diarizer, settings).items()
     }
     return registry.load("diarizer", settings.diarizer, settings, found, on)
 

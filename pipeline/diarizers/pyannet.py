@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote
 from meetsplit.pipeline.errors import StageError, blame
-from meetsplit.pipeline.models.checkpoints import plain, read_checkpoint
+from meetsplit.pipeline.models.checkpoints import json_value, read_checkpoint
 
 with quiet_pyannote():
     from pyannote.audio.core.task import Problem, Resolution, Specifications
@@ -91,4 +91,4 @@ def _read_checkpoint(path: Path) -> tuple[Mapping[str, Any], dict[str, torch.Ten
     tensors = {
         name: torch.from_numpy(np.array(value)) for name, value in state.items() if isinstance(value, np.ndarray)
     }
-    return {key: plain(content[key]) for key in METADATA if key in content}, tensors
+    return {key: json_value(content[key]) for key in METADATA if key in content}, tensors

@@ -27,9 +27,8 @@ import torch
 
 from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote
 from meetsplit.pipeline.errors import MissingWeights, StageError
-from meetsplit.pipeline.models.checkpoints import plain, read_checkpoint
-from meetsplit.pipeline.models.model_yaml import TRUST, document, is_number, is_word
-from meetsplit.pipeline.models.model_yaml import plain as plain_yaml
+from meetsplit.pipeline.models.checkpoints import json_value, read_checkpoint
+from meetsplit.pipeline.models.model_yaml import TRUST, is_number, is_word, plain_value, read_mapping
 
 with quiet_pyannote():
     from pyannote.audio.core.model import Model
@@ -75,7 +74,7 @@ def open_pipeline(config: Path, fetch_hub: FetchHub) -> SpeakerDiarization:
 
     Raises `StageError` for a file that asks for anything but a diarization pipeline of the parts listed here.
     """
-    content = plain_yaml("diarize", config, document(config, "diarize"))
+    content = plain_value("diarize", config, read_mapping(config, "diarize"))
     _check_keys(config, content, _CONFIG_KEYS, "")
     pipeline_node = content.get("pipeline")
     if not isinstance(pipeline_node, dict) or pipeline_node.get("name") not in PIPELINES:
@@ -98,14 +97,14 @@ def open_network(path: Path) -> Model:
         content = read_checkpoint(path)
     except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
         raise StageError("diarize", f"{path} is no checkpoint of pyannote.audio: {error}") from error
-    metadata = plain(content.get("pyannote.audio", {}))
+    metadata = json_value(content.get("pyannote.audio", {}))
     architecture = metadata.get("architecture", {}) if isinstance(metadata, dict) else {}
     kind = str(architecture.get("class"))
     if kind not in NETWORKS or not str(architecture.get("module")).startswith("pyannote.audio.models."):
         raise _refusal(
             path, f"it asks for the network {architecture.get('module')}.{kind}, which is none of {', '.join(NETWORKS)}"
         )
-    network = NETWORKS[kind](**_hyperparameters(path, kind, plain(content.get("hyper_parameters", {}))))
+    network = NETWORKS[kind](**_hyperparameters(path, kind, json_value(content.get("hyper_parameters", {}))))
     network.specifications = _specifications(path, metadata.get("specifications"))
     network.setup()
     state = content.get("state_dict")
@@ -220,7 +219,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _specifications(path: Path, stored: Any) -> Specifications:
-    """pyannote's specifications of the network's output. Enumerations come from `plain` as lists of their one value."""
+    """pyannote's specifications of the network's output. Enumerations come from `json_value` as lists of their one value."""
     if not isinstance(stored, dict):
         raise StageError("diarize", f"{path} does not say what its network answers")
     min_duration, classes = stored.get("min_duration"), stored.get("classes")

@@ -17,7 +17,7 @@ from speechbrain.inference.speaker import SpeakerRecognition
 from meetsplit.pipeline.audio.level import rms
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import blame
-from meetsplit.pipeline.models.speechbrain_folder import on, open_folder, run_as_code
+from meetsplit.pipeline.models.speechbrain_folder import open_as_code, open_folder, speechbrain_device
 from meetsplit.pipeline.settings import Settings
 
 MIN_SECONDS = 0.25
@@ -48,10 +48,14 @@ class EcapaEmbedder:
         folder = weights["embedder"]
         with blame("match", f"loading the ECAPA embedder in {folder}"):
             if settings.trust_model_code:
-                return cls(run_as_code(SpeakerRecognition, "match", folder, device))
+                return cls(open_as_code(SpeakerRecognition, "match", folder, device))
             modules = ("compute_features", "mean_var_norm", "embedding_model")
             content = open_folder("match", folder, modules, ("sample_rate",))
-            return cls(SpeakerRecognition(content.modules, dict(content.numbers), run_opts={"device": on(device)}))
+            return cls(
+                SpeakerRecognition(
+                    content.modules, dict(content.numbers), run_opts={"device": speechbrain_device(device)}
+                )
+            )
 
     @torch.inference_mode()
     def embed(self, clips: Sequence[Audio]) -> npt.NDArray[np.float32]:

@@ -17,7 +17,7 @@ from meetsplit.pipeline.audio.level import rms
 from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import StageError, blame
-from meetsplit.pipeline.models.speechbrain_folder import on, open_folder, run_as_code
+from meetsplit.pipeline.models.speechbrain_folder import open_as_code, open_folder, speechbrain_device
 from meetsplit.pipeline.protocols import Unseparated
 from meetsplit.pipeline.separators.chunking import consistent_with_mixture, overlap_add
 from meetsplit.pipeline.settings import Settings
@@ -116,10 +116,12 @@ def _load_model(folder: Path, settings: Settings, device: str) -> SepformerSepar
     required = ("num_spks", "sample_rate")
     with blame("separate", f"loading the SepFormer in {folder}"):
         if settings.trust_model_code:
-            model: Any = run_as_code(SepformerSeparation, "separate", folder, device)
+            model: Any = open_as_code(SepformerSeparation, "separate", folder, device)
         else:
             content = open_folder("separate", folder, SepformerSeparation.MODULES_NEEDED, required)
-            model = SepformerSeparation(content.modules, dict(content.numbers), run_opts={"device": on(device)})
+            model = SepformerSeparation(
+                content.modules, dict(content.numbers), run_opts={"device": speechbrain_device(device)}
+            )
     missing = [name for name in required if not hasattr(model.hparams, name)]
     if missing:
         raise StageError("separate", f"{folder / 'hyperparams.yaml'} does not say {' and '.join(missing)}")
