@@ -23,7 +23,7 @@ _SLACK = 0.05
 
 
 class RttmDiarizer:
-    """Turns from a file. ``names`` holds, after `diarize`, the file's own names of our speakers, where it has any.
+    """A `Diarizer` that reads its turns. ``names`` holds, after `diarize`, the file's names of speakers by label.
 
     ``recording`` is the name to look for in a file about several recordings, by default the file's own.
     """
@@ -37,7 +37,7 @@ class RttmDiarizer:
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
-        """Take ``settings.rttm``. Raises `SettingsError` where none was given."""
+        """From ``settings.rttm``. Raises `SettingsError` where none was given."""
         if settings.rttm is None:
             raise SettingsError("--diarizer rttm needs the turns: add --rttm FILE")
         return cls(settings.rttm)
@@ -70,11 +70,11 @@ class RttmDiarizer:
 
 
 def read_rttm(path: Path, recording: str | None = None) -> tuple[Turn, ...]:
-    """The turns in the file at ``path`` with its own labels, sorted.
+    """The turns in the file at ``path`` with the file's labels, sorted.
 
-    Of a file about several recordings, those of ``recording``; of a file about one, all, whatever it calls it. A
-    recording is also found under the identifier that our own RTTM gives it, and however its letters are composed. Lines
-    of other types and comments are passed over. Raises `SettingsError` with the line's number.
+    Of a file about several recordings, those of ``recording``; of a file about one, all, by any name. A recording is
+    also found under the identifier that our own RTTM gives it, and in any Unicode composition. Lines of other types and
+    comments are skipped. Raises `SettingsError` with the line's number.
     """
     return _turns(_content(path), path, recording)
 
@@ -87,6 +87,7 @@ def _content(path: Path) -> bytes:
 
 
 def _turns(content: bytes, path: Path, recording: str | None) -> tuple[Turn, ...]:
+    """See `read_rttm`; ``path`` is for error messages."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -122,8 +123,8 @@ def _matching_recording(recording: str | None, names: Sequence[str]) -> str | No
     """
     if recording is None or recording in names:
         return recording
-    alike = [name for name in names if _comparable(name) == _comparable(recording)]
-    return alike[0] if len(alike) == 1 else None
+    matches = [name for name in names if _comparable(name) == _comparable(recording)]
+    return matches[0] if len(matches) == 1 else None
 
 
 def _comparable(recording: str) -> str:

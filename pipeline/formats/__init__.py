@@ -13,7 +13,6 @@ from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.errors import SettingsError, nearest
 from meetsplit.pipeline.formats import (
     audacity,
-    csv,
     meetsplit_json,
     rttm,
     seglst,
@@ -24,8 +23,8 @@ from meetsplit.pipeline.formats import (
     vtt,
     whisperx_json,
 )
-from meetsplit.pipeline.formats.csv import talk_time
 from meetsplit.pipeline.formats.json_node import parse
+from meetsplit.pipeline.formats.talk_time import talk_time, talk_time_csv
 from meetsplit.pipeline.settings import Outputs
 
 __all__ = ["Format", "export", "format_named", "names", "read_transcript", "suffixes", "talk_time"]
@@ -49,7 +48,7 @@ FORMATS: Final = {
     "stm": Format(".stm", stm.write),
     "seglst": Format(".seglst.json", seglst.write),
     "audacity": Format(".audacity.txt", audacity.write),
-    "csv": Format(".csv", csv.write),
+    "csv": Format(".csv", talk_time_csv),
 }
 
 

@@ -27,7 +27,7 @@ COLUMNS = (
 )
 
 
-def write(transcript: Transcript, outputs: Outputs) -> str:
+def talk_time_csv(transcript: Transcript, outputs: Outputs) -> str:
     """The table of `talk_time` as CSV, without formulas (see `cell`); only the header for an empty transcript."""
     table = talk_time(transcript)
     safe = table.assign(speaker=table["speaker"].map(cell), name=table["name"].map(cell))
