@@ -94,7 +94,7 @@ def impulse_responses(
 
 
 def _from_direct_sound(response: Samples, direct: int, metres: float) -> Samples:
-    """The response from 8 samples before its direct sound on, which becomes 1 / distance whatever the library's scale is."""
+    """The response from 8 samples before its direct sound on, which becomes 1 / distance at any scale."""
     peak = float(np.abs(response[max(direct - 1, 0) : direct + 2]).max())
     return np.asarray(response[max(direct - 8, 0) :] / (peak * metres), np.float32)
 
@@ -124,7 +124,7 @@ def pink_noise(length: int, rate: int, rng: np.random.Generator) -> Samples:
 
 
 def telephone_band(samples: Samples, rate: int) -> Samples:
-    """The samples limited to the telephone band, with edges of 100 Hz; linear, so that stems still sum to their mixture."""
+    """The samples in the telephone band, with edges of 100 Hz; linear, so that stems still sum to their mixture."""
     size = _fft_size(len(samples))
     frequency = np.fft.rfftfreq(size, 1 / rate)
     low, high = TELEPHONE_BAND

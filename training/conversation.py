@@ -1,10 +1,10 @@
 """Turn-taking of a simulated meeting: when each utterance starts.
 
-Turn-taking follows what is measured in conversations. The next speaker starts about 0.2 s after the last one ends, with a
-long tail, and four changes in ten overlap (Heldner and Edlund, "Pauses, gaps and overlaps in conversations", 2010; Levinson
-and Torreira, "Timing in turn-taking", 2015). Pauses inside a speaker's own speech are longer, and log-normal (Campione and
-Véronis, "A large-scale multilingual study of silent pause duration", 2002). The share of overlap is steered: each
-interruption starts where the share of overlapped speech so far comes closest to the target.
+Turn-taking follows what is measured in conversations. The next speaker starts about 0.2 s after the last one ends,
+with a long tail, and four changes in ten overlap (Heldner and Edlund, "Pauses, gaps and overlaps in conversations",
+2010; Levinson and Torreira, "Timing in turn-taking", 2015). Pauses inside a speaker's own speech are longer, and
+log-normal (Campione and Véronis, "A large-scale multilingual study of silent pause duration", 2002). The share of
+overlap is steered: each interruption starts where the share of overlapped speech so far comes closest to the target.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ STEERED_EXTRA = 8.0
 class TurnTaking:
     """Options of a conversation: ``overlap`` is a share of speech time, ``backchannels`` a share of interruptions.
 
-    Each speaker first speaks ``warmup`` seconds without being interrupted. ``reuse`` lets utterances be said again once a
-    speaker's are used up.
+    Each speaker first speaks ``warmup`` seconds without being interrupted. ``reuse`` lets utterances be said again
+    once a speaker's are used up.
     """
 
     overlap: float = 0.15
@@ -99,10 +99,10 @@ def generate_conversation(
 ) -> tuple[PlacedUtterance, ...]:
     """About ``duration`` seconds of conversation between all speakers, sorted by start; no speaker overlaps themselves.
 
-    A speaker whose utterances are used up falls silent. ``steered`` is for shares of overlap that chance does not reach:
-    every interruption is then the one of the speaker's utterances that brings the share closest, none is a back-channel,
-    and the conversation goes on for up to `STEERED_EXTRA` seconds until the share is within `STEERED_TOLERANCE`.
-    Raises `SettingsError` where too little is left for a conversation.
+    A speaker whose utterances are used up falls silent. ``steered`` is for shares of overlap that chance does not
+    reach: every interruption is then the one of the speaker's utterances that brings the share closest, none is a
+    back-channel, and the conversation goes on for up to `STEERED_EXTRA` seconds until the share is within
+    `STEERED_TOLERANCE`. Raises `SettingsError` where too little is left for a conversation.
     """
     queues = _queues(utterances, options, rng)
     state = ConversationState(np.zeros(round((duration + 60) / FRAME), np.int16))
@@ -171,8 +171,7 @@ def _remaining_speakers(queues: Mapping[Speaker, UtteranceQueue]) -> list[Speake
     if len(remaining) < min(2, len(queues)):
         total = sum(queue.seconds for queue in queues.values())
         raise SettingsError(
-            f"the speakers have only {total:.0f} s to say: "
-            "give more utterances, ask for fewer minutes, or reuse them"
+            f"the speakers have only {total:.0f} s to say: give more utterances, ask for fewer minutes, or reuse them"
         )
     return remaining
 
@@ -192,7 +191,7 @@ def _next_speaker(
 def _next_utterance(
     queue: UtteranceQueue, state: ConversationState, target: float, latest_start: float, *, by_overlap: bool
 ) -> TrimmedUtterance:
-    """The queue's next utterance; with ``by_overlap``, the one that brings the share of overlap closest to ``target``."""
+    """The queue's next utterance; with ``by_overlap``, the one that brings the overlap closest to ``target``."""
 
     def overlap_error(item: TrimmedUtterance) -> float:
         return state.best_interruption(item, target, latest_start).error

@@ -1,4 +1,4 @@
-"""A simulated meeting with its exact reference: utterances placed on the clock, stems, turns, texts, and their files."""
+"""A simulated meeting with its exact reference: placed utterances, stems, turns, texts, and their files."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ class TimedText:
 class SimulatedMeeting:
     """A recording with its reference.
 
-    ``stems`` (one per speaker, of the recording's length and rate) and ``noise`` sum to ``mixture``, unless a codec or a
-    telephone came between. ``turns`` are where each speaker is audible; ``texts`` is empty where no transcript exists.
+    ``stems`` (one per speaker, of the recording's length and rate) and ``noise`` sum to ``mixture``, unless a codec
+    or a telephone came between. ``turns`` are where each speaker is audible; ``texts`` is empty where no transcript
+    exists.
     """
 
     mixture: Audio

@@ -45,9 +45,7 @@ class ModelCard:
 
 def command_line(module: str) -> str:
     """The command line as a reader would type it, absolute paths shortened to their last name."""
-    arguments = [
-        argument if not argument.startswith("/") else Path(argument).name.upper() for argument in sys.argv[1:]
-    ]
+    arguments = [argument if not argument.startswith("/") else Path(argument).name.upper() for argument in sys.argv[1:]]
     quoted = [f'"{argument}"' if " " in argument else argument for argument in arguments]
     return " ".join(["python", "-m", module, *quoted])
 

@@ -2,10 +2,10 @@
 
     python -m meetsplit.training.refiner --data DIR --minutes 30 [--lessons 2000] [--steps 6000] [--cache DIR] [-o FILE]
 
-``DIR`` is any folder of single-speaker audio (see `meetsplit.training.speech.find_utterances` for layouts; LibriSpeech's
-own is one). One speaker in sixteen is held out for validation. First the training mixtures are made (with their
-dictionaries, about a quarter of a second each), then the network is trained for ``--minutes``, at most ``--steps`` in all.
-Both are kept in ``--cache`` and resumed. The weights with the best validation score are written.
+``DIR`` is any folder of single-speaker audio (see `meetsplit.training.speech.find_utterances` for layouts;
+LibriSpeech's own is one). One speaker in sixteen is held out for validation. First the training mixtures are made
+(with their dictionaries, about a quarter of a second each), then the network is trained for ``--minutes``, at most
+``--steps`` in all. Both are kept in ``--cache`` and resumed. The weights with the best validation score are written.
 """
 
 from __future__ import annotations
@@ -167,16 +167,16 @@ def _parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--steps", type=int, default=6000, help="length of the learning rate's way down")
     parser.add_argument("--lessons", dest="mixtures", metavar="LESSONS", type=int, default=2000)
-    parser.add_argument("--exam", dest="validation_mixtures", metavar="EXAM", type=int, default=100, help="held-out lessons")
+    parser.add_argument(
+        "--exam", dest="validation_mixtures", metavar="EXAM", type=int, default=100, help="held-out lessons"
+    )
     parser.add_argument("--peak", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--width", type=int, default=Shape().width)
     parser.add_argument("--blocks", type=int, default=Shape().blocks)
     parser.add_argument("--start", type=Path, metavar="FILE", help="weights to go on from instead of from nothing")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--about", default="", metavar="TEXT", help="what the data is and its licence, for the card")
-    parser.add_argument(
-        "--cache", type=Path, default=Path("out/refiner"), help="lessons and the state of the training"
-    )
+    parser.add_argument("--cache", type=Path, default=Path("out/refiner"), help="lessons and the state of the training")
     parser.add_argument("-o", "--output", type=Path, default=Path("out/refiner/refiner.safetensors"))
     args = parser.parse_args()
     if args.start is not None and not args.start.is_file():
@@ -184,9 +184,7 @@ def _parse_arguments() -> argparse.Namespace:
     return args
 
 
-def _prepare_mixtures(
-    speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int
-) -> Lessons:
+def _prepare_mixtures(speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int) -> Lessons:
     """The mixtures in the folder, made first where they are missing; prints each file."""
 
     def printed() -> Iterator[Path]:

@@ -56,7 +56,7 @@ PROBABILITIES = AugmentationProbabilities()
 
 
 def read_speakers(folder: Path) -> dict[Speaker, list[Samples]]:
-    """Utterances by speaker without long pauses; speakers with too little for a mixture and a dictionary are left out."""
+    """Utterances by speaker without long pauses; only speakers with enough for a mixture and a dictionary."""
     speakers: dict[Speaker, list[Samples]] = {}
     for file in find_utterances(folder):
         audio = file.read(RATE).audio
@@ -74,9 +74,7 @@ def _has_enough(clips: Sequence[Samples]) -> bool:
     return longest >= SECONDS * RATE * MAX_SPEED_UP and total >= min_total
 
 
-def make_shards(
-    speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int
-) -> Iterator[Path]:
+def make_shards(speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int) -> Iterator[Path]:
     """Files of `SHARD_SIZE` mixtures each, ``count`` in all; files that exist are not made again."""
     folder.mkdir(parents=True, exist_ok=True)
     rooms: list[RoomResponses] = []

@@ -1,9 +1,12 @@
-"""Fine-tunes the segmentation of the ``embedded`` diarizer: ``python -m meetsplit.training.segmentation --data DIR --dev DIR``.
+"""Fine-tunes the segmentation of the ``embedded`` diarizer.
+
+    python -m meetsplit.training.segmentation --data DIR --dev DIR
 
 Training data are recordings with an RTTM beside each and meetings simulated with ``--speech``; the training is
-pyannote.audio's own task. At each validation the whole diarizer runs on the recordings of ``--dev``; the weights with the
-lowest diarization error rate are written, if it is lower than the checkpoint's. Every two minutes the state is saved; the
-same command resumes it. ``meetsplit run --diarizer embedded --diarizer-model FILE`` uses the written weights.
+pyannote.audio's own task. At each validation the whole diarizer runs on the recordings of ``--dev``; the weights with
+the lowest diarization error rate are written, if it is lower than the checkpoint's. Every two minutes the state is
+saved; the same command resumes it. ``meetsplit run --diarizer embedded --diarizer-model FILE`` uses the written
+weights.
 """
 
 from __future__ import annotations
@@ -126,7 +129,7 @@ def train(training: Training, options: TrainerOptions, args: argparse.Namespace)
 
 
 def write_results(training: Training, args: argparse.Namespace) -> str:
-    """Write the best weights and their card if they are better than the checkpoint on dev; the errors before and after."""
+    """Write the best weights and their card if they beat the checkpoint on dev; the errors before and after."""
     best = args.cache / "best.safetensors"
     best_weights = training.state.best_weights()
     save(best, best_weights, training.task, training.checkpoint)
@@ -139,7 +142,9 @@ def write_results(training: Training, args: argparse.Namespace) -> str:
         if name == "dev":
             is_better = after.errors < before.errors
     if not is_better:
-        sentence = "no step was better than the checkpoint on dev: nothing is written; more or other recordings may help"
+        sentence = (
+            "no step was better than the checkpoint on dev: nothing is written; more or other recordings may help"
+        )
         return "\n".join((*rows, sentence))
     save(args.output, best_weights, training.task, training.checkpoint)
     _model_card(training, rows, args).write(args.output.with_suffix(".md"))
@@ -174,9 +179,7 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dev", type=Path, required=True, help="other recordings, to choose by")
     parser.add_argument("--test", type=Path, default=None, help="still other ones, measured before and after")
     parser.add_argument("--call", action="store_true", help="also measure on the call that comes with pyannote.audio")
-    parser.add_argument(
-        "--speech", type=Path, default=None, help="folder of single speakers to simulate meetings with"
-    )
+    parser.add_argument("--speech", type=Path, default=None, help="folder of single speakers to simulate meetings with")
     parser.add_argument("--simulated", type=int, default=60, help="how many meetings of 40 s are simulated")
     parser.add_argument(
         "--checkpoint", type=Path, default=None, help="a PyanNet: .safetensors, .bin or .ckpt; default: embedded's"
@@ -224,9 +227,7 @@ def _training_recordings(
     """The real and simulated training recordings. Raises `SettingsError` for one that is also in an evaluation set."""
     recordings = tuple(read_annotated(args.data))
     window = load_segmentation(checkpoint).specifications.duration
-    set_by_digest = {
-        recording.digest: name for name, evaluated in evaluation_sets.items() for recording in evaluated
-    }
+    set_by_digest = {recording.digest: name for name, evaluated in evaluation_sets.items() for recording in evaluated}
     for recording in recordings:
         if recording.digest in set_by_digest:
             raise SettingsError(
@@ -257,9 +258,7 @@ def _run(args: argparse.Namespace) -> None:
     state: TrainState[Any] = TrainState(model, optimizer, loss_function(task, device))
     state_path = args.cache / "state.pt"
     state.resume(state_path)
-    options = TrainerOptions(
-        args.minutes, args.steps, state_path, log_every=10, validate_every=args.validate_every
-    )
+    options = TrainerOptions(args.minutes, args.steps, state_path, log_every=10, validate_every=args.validate_every)
     training = Training(task, state, evaluator, evaluation_sets, checkpoint)
     with quiet_pyannote():
         train(training, options, args)

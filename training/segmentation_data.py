@@ -1,6 +1,7 @@
 """Training data for segmentation: a folder of recordings with an RTTM beside each, and simulated meetings.
 
-A recording ``call.flac`` has its turns in ``call.rttm``; ``call.uem``, where there is one, gives the annotated stretches.
+A recording ``call.flac`` has its turns in ``call.rttm``; ``call.uem``, where there is one, gives the annotated
+stretches.
 """
 
 from __future__ import annotations
@@ -92,9 +93,7 @@ def sample_call_folder() -> Path:
     return Path(package.origin).parent / "sample"
 
 
-def prepare(
-    recordings: Iterable[AnnotatedRecording], cache: Path, min_seconds: float
-) -> Iterator[TrainingRecording]:
+def prepare(recordings: Iterable[AnnotatedRecording], cache: Path, min_seconds: float) -> Iterator[TrainingRecording]:
     """The recordings with at least ``min_seconds`` of annotation on end, their samples written to ``cache``."""
     for recording in recordings:
         longest = max((span.duration for span in recording.annotated), default=0.0)
@@ -105,7 +104,7 @@ def prepare(
 
 
 def simulated(speech: Path, cache: Path, *, count: int, seed: int) -> Iterator[TrainingRecording]:
-    """Meetings of two to four speakers of the folder ``speech``, in rooms, with noise; made once and cached in ``cache``."""
+    """Meetings of two to four speakers of the folder ``speech``, in rooms, with noise; kept in ``cache``."""
     source = f"{zlib.crc32(str(speech.resolve()).encode()):08x}"
     for number in range(count):
         path = cache / f"simulated-{source}-{seed}-{number}.npy"

@@ -1,8 +1,8 @@
 """Segmentation training by pyannote.audio's own task, `SpeakerDiarization`, on recordings in memory-mapped files.
 
 The task cuts windows, finds the order of the speakers and computes the powerset loss (Plaquet and Bredin, "Powerset
-multi-class cross entropy loss for neural speaker diarization", 2023). It needs a protocol and a recording per file: both are
-made here, without a configuration file of pyannote.database and without torchcodec.
+multi-class cross entropy loss for neural speaker diarization", 2023). It needs a protocol and a recording per file:
+both are made here, without a configuration file of pyannote.database and without torchcodec.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class SegmentationTask(SpeakerDiarization):  # type: ignore[misc]
 def to_powerset(model: PyanNet, max_simultaneous: int = MAX_SIMULTANEOUS) -> None:
     """Turn a multi-label model into a powerset model of at most ``max_simultaneous`` speakers at once, in place.
 
-    The score of a set is the sum of its speakers' scores. Its probability is then that of independent speakers, given that
-    no more speak at once: before training, the model answers as it did.
+    The score of a set is the sum of its speakers' scores. Its probability is then that of independent speakers, given
+    that no more speak at once: before training, the model answers as it did.
     """
     if model.specifications.powerset:
         return
@@ -120,8 +120,8 @@ def make_batch(task: SegmentationTask, seed: int, step: int) -> dict[str, Tensor
     chunks = task.train__iter__helper(random.Random(f"{seed} {step}"))
     usable = (chunk for chunk in chunks if len(chunk["y"].labels) <= task.max_speakers_per_chunk)
     chosen = list(itertools.islice(usable, task.batch_size))
-    # Without the task's augmentation: it is none, but draws from torch's random numbers, here in another thread than the
-    # training.
+    # Without the task's augmentation: it is none, but draws from torch's random numbers, here in another thread than
+    # the training.
     return {"X": task.collate_X(chosen), "y": task.collate_y(chosen)}
 
 
@@ -138,7 +138,7 @@ def loss_function(
 
 
 def save(path: Path, weights: Mapping[str, Tensor], task: SegmentationTask, checkpoint: Path) -> None:
-    """Write the file that ``--diarizer embedded --diarizer-model FILE`` reads: tensors, with their metadata in the header."""
+    """Write the file that ``--diarizer embedded --diarizer-model FILE`` reads: tensors with metadata in the header."""
     specifications = task.specifications
     pyannote = {
         "architecture": {"class": "PyanNet", "module": "pyannote.audio.models.segmentation.PyanNet"},

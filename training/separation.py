@@ -1,4 +1,6 @@
-"""Trains a small SepFormer on any folder of single speakers: ``python -m meetsplit.training.separation --data DIR --minutes 60``.
+"""Trains a small SepFormer on any folder of single speakers.
+
+    python -m meetsplit.training.separation --data DIR --minutes 60
 
 Mixtures are made anew in every step. Every two minutes the state is saved; the same command resumes it. At the end the
 weights with the best validation result on held-out speakers lie in a folder that
@@ -56,7 +58,7 @@ MAX_SI_SDR = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """``steps`` in all of ``batch_size`` mixtures of ``seconds``, the learning rate's peak, the seed of all random numbers."""
+    """Training length, learning rate's peak, ``batch_size`` mixtures of ``seconds``, seed of all random numbers."""
 
     steps: int
     peak_rate: float
@@ -78,7 +80,7 @@ def make_batch(generator: MixtureGenerator, hyperparameters: Hyperparameters, st
 
 
 def loss_function(model: Sepformer, device: str) -> Callable[[Batch], tuple[Tensor, Sequence[Tensor]]]:
-    """The negative permutation-invariant SI-SDR; printed is the gain over the mixture. bfloat16 on GPUs that support it."""
+    """The negative permutation-invariant SI-SDR, computed in bfloat16 on GPUs that have it; printed is the gain."""
     use_bfloat16 = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
 
     def loss_fn(batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:

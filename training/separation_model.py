@@ -1,8 +1,8 @@
 """A SepFormer made of SpeechBrain's modules: configuration, initialisation, loss, and its files.
 
-Subakan et al., "Attention is all you need in speech separation", 2021. Encoder and decoder are initialised as a windowed
-cosine transform and its inverse and the masks near one half, so that before the first step every voice is the mixture
-itself and no step is spent on learning a transform.
+Subakan et al., "Attention is all you need in speech separation", 2021. Encoder and decoder are initialised as a
+windowed cosine transform and its inverse and the masks near one half, so that before the first step every voice is
+the mixture itself and no step is spent on learning a transform.
 """
 
 from __future__ import annotations
@@ -150,7 +150,10 @@ class Sepformer(nn.Module):
 
 
 def cosine_basis(kernel: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """The rows of a cosine transform of ``kernel`` samples under a sine window: frames half a kernel apart add up to the signal."""
+    """The rows of a cosine transform of ``kernel`` samples under a sine window.
+
+    Transformed and inverted, frames half a kernel apart add up to the signal.
+    """
     n = np.arange(kernel)
     rows = np.cos(np.pi / kernel * (n[None] + 0.5) * n[:, None]) * np.sqrt(2 / kernel)
     rows[0] /= np.sqrt(2)

@@ -39,17 +39,17 @@ OVERLAP_TOLERANCE = 0.02
 """Greatest distance of the share of overlap from its target."""
 
 ATTEMPTS = 8
-"""Conversations with random interruptions that are tried, and then as many steered ones, to reach a share of overlap."""
+"""Conversations with random interruptions that are tried for a share of overlap, then as many steered ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationOptions:
     """What is simulated. Random numbers are drawn from the seed in this order: conversation, levels, room, noise.
 
-    ``seconds`` is the approximate length of the conversation. ``levels`` is the standard deviation in dB between speakers.
-    ``room`` adds reverberation of a random room with speakers at ``distance`` metres (least, most) from the microphone.
-    ``snr`` is the level of the voices over the noise in dB, None for no noise. ``telephone`` keeps 300 to 3400 Hz;
-    ``codec`` (aac, mp3, opus, g711) is applied to the recording alone.
+    ``seconds`` is the approximate length of the conversation. ``levels`` is the standard deviation in dB between
+    speakers. ``room`` adds reverberation of a random room with speakers at ``distance`` metres (least, most) from the
+    microphone. ``snr`` is the level of the voices over the noise in dB, None for no noise. ``telephone`` keeps 300 to
+    3400 Hz; ``codec`` (aac, mp3, opus, g711) is applied to the recording alone.
     """
 
     turn_taking: TurnTaking = field(default_factory=TurnTaking)

@@ -21,7 +21,7 @@ SURPLUS = 1.8
 def from_folder(
     folder: Path, speakers: int, seconds: float, *, rate: int, rng: np.random.Generator
 ) -> tuple[Utterance, ...]:
-    """Utterances of ``speakers`` speakers drawn from a folder, enough for a meeting of ``seconds`` if they have as much.
+    """Utterances of ``speakers`` random speakers of a folder, enough for a meeting of ``seconds`` if there are as many.
 
     Only files that are needed are read. Speech without text is cut at its pauses. Raises `SettingsError`, `AudioError`.
     """
@@ -62,8 +62,7 @@ def from_dialogue(path: Path, cache: Path, rate: int) -> tuple[PlacedUtterance, 
     if not lines:
         raise SettingsError(f"{path}: nobody says anything in it; a line is 'speaker gap text'")
     utterances = (
-        Utterance(line.speaker, resample(synthesize(line.speaker, line.text, cache), rate), line.text)
-        for line in lines
+        Utterance(line.speaker, resample(synthesize(line.speaker, line.text, cache), rate), line.text) for line in lines
     )
     return tuple(place_dialogue(lines, utterances))
 

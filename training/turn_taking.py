@@ -1,4 +1,4 @@
-"""The state of a conversation while it is generated: speech placed so far, overlap, and each speaker's utterance queue."""
+"""The state of a conversation while it is generated: placed speech, overlap, and each speaker's utterances."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class UtteranceQueue:
         return self.remaining.pop(0)
 
     def pop_short(self, max_seconds: float) -> TrimmedUtterance | None:
-        """The next utterance of at most ``max_seconds``; None where none is left. Raises `SettingsError` as `pop` does."""
+        """The next utterance of at most ``max_seconds``, or None. Raises `SettingsError` as `pop` does."""
         self._refill()
         for index, item in enumerate(self.remaining):
             if item.duration <= max_seconds:

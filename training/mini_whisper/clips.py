@@ -229,9 +229,7 @@ def make_noises(seconds: int = 64) -> tuple[Samples, ...]:
 
 def separate_imperfectly(rng: np.random.Generator, target: Samples, interference: Samples) -> Samples:
     """The target as a mask-based separator estimates it: by the Wiener mask of randomly distorted spectra."""
-    target_spectrum, other_spectrum = (
-        stft(voice, nperseg=1024, noverlap=768)[2] for voice in (target, interference)
-    )
+    target_spectrum, other_spectrum = (stft(voice, nperseg=1024, noverlap=768)[2] for voice in (target, interference))
     estimates = []
     for spectrum in (target_spectrum, other_spectrum):
         error = rng.normal(0.0, rng.uniform(1.0, 4.0), spectrum.shape)

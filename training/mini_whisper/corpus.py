@@ -118,9 +118,7 @@ def synthesize(folder: Path, generator: SentenceGenerator, *, sentences: int, se
     Each shard depends on the seed and its own number alone, so an interrupted synthesis is resumed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [
-        (number, path) for number, path in enumerate(_shard_paths(folder, sentences)) if not path.exists()
-    ]
+    missing = [(number, path) for number, path in enumerate(_shard_paths(folder, sentences)) if not path.exists()]
     if not missing:
         return
     flite, espeak = Flite(), Espeak()

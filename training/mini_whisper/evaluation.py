@@ -37,7 +37,7 @@ class WordErrors:
 
 @dataclass(slots=True)
 class EvaluationResult:
-    """Word errors of clean and augmented clips, errors of word starts in seconds, and hallucinations in silent clips."""
+    """Word errors of clean and augmented clips, errors of word starts in seconds, words in clips without speech."""
 
     clean: WordErrors = field(default_factory=WordErrors)
     augmented: WordErrors = field(default_factory=WordErrors)

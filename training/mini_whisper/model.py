@@ -54,17 +54,16 @@ class Losses:
     @property
     def total(self) -> Tensor:
         """The weighted sum."""
-        return (
-            self.tokens + PHONE_WEIGHT * self.phones + WORD_WEIGHT * self.words + ATTENTION_WEIGHT * self.attention
-        )
+        return self.tokens + PHONE_WEIGHT * self.phones + WORD_WEIGHT * self.words + ATTENTION_WEIGHT * self.attention
 
 
 class TrainableWhisper(nn.Module):
     """A Whisper with a reduced vocabulary and auxiliary losses.
 
-    Beside the next token it predicts, at each encoder frame, the phone and the word, and, at each token, attends to where
-    in the sound the token is: all heads of the last decoder layer, which openai-whisper takes for word times, to the next
-    token; one head of the first layer to the one before. ``phones`` and ``words`` are the heads of the frame labels.
+    Beside the next token it predicts, at each encoder frame, the phone and the word, and, at each token, attends to
+    where in the sound the token is: all heads of the last decoder layer, which openai-whisper takes for word times,
+    to the next token; one head of the first layer to the one before. ``phones`` and ``words`` are the heads of the
+    frame labels.
     """
 
     def __init__(self, vocabulary: ReducedVocabulary, dimensions: ModelDimensions = DIMENSIONS) -> None:
@@ -164,7 +163,7 @@ def cross_attention(attention: MultiHeadAttention, x: Tensor, encoded: Tensor) -
 
 
 def alignment_loss(log_weights: Tensor, spans: Tensor) -> Tensor:
-    """Minus the logarithm of the attention inside ``spans``, the mean over tokens; tokens with empty spans do not count."""
+    """Minus the logarithm of the attention inside ``spans``: the mean over tokens whose span is not empty."""
     frames = torch.arange(log_weights.shape[-1])
     inside = (frames >= spans[..., :1]) & (frames < spans[..., 1:])
     has_span = inside.any(dim=-1)
@@ -185,9 +184,7 @@ def with_full_vocabulary(
     return model.eval()
 
 
-def save(
-    path: Path, whisper: Whisper, vocabulary: ReducedVocabulary, dimensions: ModelDimensions = DIMENSIONS
-) -> None:
+def save(path: Path, whisper: Whisper, vocabulary: ReducedVocabulary, dimensions: ModelDimensions = DIMENSIONS) -> None:
     """Write the model with only its rows in use, in half precision."""
     state = {
         name: value.half().contiguous()
@@ -199,7 +196,10 @@ def save(
 
 
 def to_openai_checkpoint(path: Path) -> dict[str, object]:
-    """The content of an openai-whisper ``.pt`` file, from a file of `save`; ``whisper.load_model`` reads it after ``torch.save``."""
+    """The content of an openai-whisper ``.pt`` file, from a file of `save`.
+
+    Written with ``torch.save``, it is read by ``whisper.load_model``.
+    """
     with safe_open(path, framework="pt") as file:
         dimensions = ModelDimensions(**json.loads(file.metadata()["dims"]))
         state = {name: file.get_tensor(name).float() for name in file.keys() if name != "tokens"}  # noqa: SIM118

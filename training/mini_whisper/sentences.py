@@ -16,7 +16,7 @@ CAPITALIZED = frozenset({"i", "friday", "wednesday", "monday", "tuesday", "thurs
 
 KINDS = ("written", "walk", "loose", "short")
 KIND_SHARES = (0.22, 0.40, 0.28, 0.10)
-"""How often a sentence is one of the dialogue's own, a walk along its word pairs, random words, or two or three of them."""
+"""Shares of the dialogue's own sentences, walks along its word pairs, random words, and up to three of them."""
 
 QUESTION_SHARE = 0.1
 
@@ -25,8 +25,9 @@ QUESTION_SHARE = 0.1
 class SentenceGenerator:
     """The sentences and word pairs of a written dialogue, and random sentences made of them.
 
-    ``followers`` maps each word, as written, with its comma, to the words after it; ``""`` maps to the words that begin a
-    sentence. ``vocabulary`` is in lower case; ``speakers`` maps each sentence of the dialogue to those who say it there.
+    ``followers`` maps each word, as written, with its comma, to the words after it; ``""`` maps to the words that
+    begin a sentence. ``vocabulary`` is in lower case; ``speakers`` maps each sentence of the dialogue to those who
+    say it there.
     """
 
     sentences: tuple[str, ...]

@@ -34,8 +34,8 @@ Labels = np.ndarray[tuple[int], np.dtype[np.int64]]
 class ReducedVocabulary:
     """The tokens in use, each with its row in the small embedding; all other tokens share one more row, the last.
 
-    ``tokens`` are ids of openai-whisper's multilingual tokenizer, ascending, so the 1501 timestamps lie together at the end.
-    ``word_numbers`` numbers the words from 1, in lower case; 0 is silence.
+    ``tokens`` are ids of openai-whisper's multilingual tokenizer, ascending, so the 1501 timestamps lie together at
+    the end. ``word_numbers`` numbers the words from 1, in lower case; 0 is silence.
     """
 
     tokens: tuple[int, ...]
@@ -85,7 +85,7 @@ def english_tokenizer() -> Tokenizer:
 
 
 def reduced_vocabulary(words: Iterable[str]) -> ReducedVocabulary:
-    """The tokens of some words, each in lower case and with a capital letter, of punctuation, specials and timestamps."""
+    """The tokens of words (in lower case and with a capital letter), punctuation, specials and timestamps."""
     vocabulary = tuple(words)
     tokenizer = english_tokenizer()
     first_timestamp = tokenizer.timestamp_begin
@@ -104,10 +104,10 @@ def reduced_vocabulary(words: Iterable[str]) -> ReducedVocabulary:
 class Batch:
     """Clips as tensors, all windows equally long.
 
-    ``mel`` (clips, 80, 2 × frames); ``inputs`` and ``targets`` (clips, tokens), rows of the vocabulary, targets `IGNORE`
-    where there is no loss; ``spans`` (clips, tokens, 2), the encoder frames where the target is heard, empty where it is
-    not; ``phones`` and ``words`` (clips, frames), the labels of each frame, `IGNORE` where unknown; ``offset``: the place
-    of the first frame in the full window.
+    ``mel`` (clips, 80, 2 × frames); ``inputs`` and ``targets`` (clips, tokens), rows of the vocabulary, targets
+    `IGNORE` where there is no loss; ``spans`` (clips, tokens, 2), the encoder frames where the target is heard, empty
+    where it is not; ``phones`` and ``words`` (clips, frames), the labels of each frame, `IGNORE` where unknown;
+    ``offset``: the place of the first frame in the full window.
     """
 
     mel: Tensor
@@ -130,7 +130,7 @@ class TimedToken:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """The decoder's inputs and targets for one clip, and for each target the start and end where it is heard in seconds."""
+    """The decoder's inputs and targets for one clip, and the seconds from start to end where each target is heard."""
 
     inputs: list[int]
     targets: list[int]

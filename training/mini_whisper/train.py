@@ -1,8 +1,8 @@
 """Trains the miniature Whisper of the test suite: ``python -m meetsplit.training.mini_whisper.train --minutes 60``.
 
-The speech is synthesized first (flite and espeak-ng, a few minutes), then a small model is trained on it; a processor is
-enough. Every two minutes the state is saved; the same command resumes it. A batch depends on the seed and the step's
-number alone.
+The speech is synthesized first (flite and espeak-ng, a few minutes), then a small model is trained on it; a processor
+is enough. Every two minutes the state is saved; the same command resumes it. A batch depends on the seed and the
+step's number alone.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Hyperparameters:
         return self.peak_rate * warmup_cosine(step, self.steps)
 
     def full_window_share(self, step: int) -> float:
-        """The probability of a batch of full windows: low at first, as they cost three times as much, a half at the end."""
+        """The probability of full windows: low at first, as they cost three times as much, a half at the end."""
         progress = step / self.steps
         if progress < 0.5:
             return 0.03
@@ -129,11 +129,12 @@ def write_card(weights: Path, sentences: int, metrics: str) -> None:
     size = f"`{weights.name}`, {len(data) / 1e6:.1f} MB, SHA-256 `{hashlib.sha256(data).hexdigest()}`."
     ModelCard(
         title="A miniature Whisper",
-        description="A model in openai-whisper's own format, small enough for a test suite, that understands the sample "
-        "meeting's synthetic voices over a closed vocabulary. It is no speech recogniser: no human voice was heard.\n\n"
+        description="A model in openai-whisper's own format, small enough for a test suite, that understands the "
+        "sample meeting's synthetic voices over a closed vocabulary. It is no speech recogniser: no human voice was "
+        "heard.\n\n"
         f"{size}",
-        data=f"{sentences} sentences spoken by flite (awb, rms, slt, kal16) and espeak-ng; no recordings. Sentences of the "
-        "sample meeting were heard in other voices than those that speak them there.",
+        data=f"{sentences} sentences spoken by flite (awb, rms, slt, kal16) and espeak-ng; no recordings. Sentences of "
+        "the sample meeting were heard in other voices than those that speak them there.",
         licence="flite and its voices: BSD-like (Carnegie Mellon University); "
         "espeak-ng: GPL 3.0 or later, for the program only.",
         command=command_line("meetsplit.training.mini_whisper.train"),

@@ -22,9 +22,9 @@ from meetsplit.training.speech import FLITE_VOICES
 RATE = 16000
 """Sample rate in Hz of all synthesized speech."""
 
-PHONES = tuple(
-    "pau aa ae ah ao aw ax ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w y z zh".split()
-)
+_PHONES = "pau aa ae ah ao aw ax ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w y z zh"
+
+PHONES = tuple(_PHONES.split(" "))
 """Flite's American English phones; the first is silence."""
 
 ESPEAK_VOICES = ("en-us", "en-gb", "en-gb-scotland", "en-us+f3", "en-us+m3", "en-gb+f2")
@@ -36,7 +36,7 @@ POINTER = ctypes.c_void_p
 
 @dataclass(frozen=True, slots=True)
 class TimedLabel:
-    """A word as written (with its comma or full stop), or the name of a phone, with start and end in seconds of the sound."""
+    """A word as written (with its punctuation), or the name of a phone, from ``start`` to ``end`` in seconds."""
 
     text: str
     start: float
@@ -131,7 +131,7 @@ class Flite:
         return (self._end(before) if before else 0.0), self._end(phones[-1])
 
     def synthesize(self, voice: str, text: str, stretch: float = 1.0) -> SynthesizedSentence:
-        """One sentence; ``stretch`` 1.2 is a fifth slower. Raises `SettingsError` if its words are not spoken one by one."""
+        """One sentence; ``stretch`` 1.2 is a fifth slower. Raises `SettingsError` where a word has no times."""
         handle = self.voices[voice]
         features = ctypes.cast(handle, ctypes.POINTER(_Voice)).contents.features
         self.core.feat_set_float(features, b"duration_stretch", stretch)
@@ -157,8 +157,7 @@ class Flite:
         )
         starts = [0.0, *(end for _, end in phones)]
         timed_phones = tuple(
-            TimedLabel(name, start * scale, end * scale)
-            for start, (name, end) in zip(starts, phones, strict=False)
+            TimedLabel(name, start * scale, end * scale) for start, (name, end) in zip(starts, phones, strict=False)
         )
         return SynthesizedSentence(voice, samples, words, timed_phones)
 
