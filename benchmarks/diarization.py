@@ -25,7 +25,10 @@ from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.settings import Settings
 from meetsplit.training.segmentation_data import sample_call_folder
 
-PROTOCOL = "pyannote.metrics, collar 0, overlap scored, the whole recording; pooled over seconds, never averaged over recordings"
+PROTOCOL = (
+    "pyannote.metrics, collar 0, overlap scored, the whole recording; "
+    "pooled over seconds, never averaged over recordings"
+)
 _SOUND = (".flac", ".wav", ".m4a", ".mp3", ".ogg")
 
 

@@ -182,7 +182,8 @@ def listing(count: int) -> str:
         command = median_cost([run_cli("jobs", "list", "--json", env=env) for _ in range(REPEATS)])
     return (
         f"{len(jobs)} waiting jobs are listed in {statistics.median(seconds):.2f} s; "
-        f"`meetsplit jobs list --json` takes {command.wall:.1f} s for them, Python's start included (medians of {REPEATS})."
+        f"`meetsplit jobs list --json` takes {command.wall:.1f} s for them, "
+        f"Python's start included (medians of {REPEATS})."
     )
 
 

@@ -159,7 +159,8 @@ def write_card(weights: Path, *, data: str, licence: str, metrics: str) -> None:
     ).write(weights.with_suffix(".md"))
 
 
-def _parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of single-speaker audio")
     parser.add_argument(
@@ -178,7 +179,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--about", default="", metavar="TEXT", help="what the data is and its licence, for the card")
     parser.add_argument("--cache", type=Path, default=Path("out/refiner"), help="lessons and the state of the training")
     parser.add_argument("-o", "--output", type=Path, default=Path("out/refiner/refiner.safetensors"))
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.start is not None and not args.start.is_file():
         parser.error(f"--start {args.start}: no such file")
     return args
@@ -202,9 +203,9 @@ def _new_refiner(args: argparse.Namespace) -> Refiner:
     return Refiner(Shape(width=args.width, blocks=args.blocks))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Make the mixtures, train, validate, write weights and card."""
-    args = _parse_arguments()
+    args = parse_arguments(arguments)
     training_speakers, held_out_speakers = split_speakers(read_speakers(args.data))
     print(f"{len(training_speakers)} people to learn from, {len(held_out_speakers)} held out", flush=True)
     held_out = _prepare_mixtures(held_out_speakers, args.cache / "exam", args.validation_mixtures, args.seed)

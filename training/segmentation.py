@@ -171,7 +171,8 @@ def _model_card(training: Training, rows: Sequence[str], args: argparse.Namespac
     )
 
 
-def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m meetsplit.training.segmentation", description=__doc__)
     parser.add_argument(
         "--data", type=Path, required=True, help="recordings to learn from, an RTTM (and UEM) beside each"
@@ -267,7 +268,7 @@ def _run(args: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prepare, train, validate and write a segmentation; the exit code."""
-    args = _parse_arguments(arguments)
+    args = parse_arguments(arguments)
     try:
         _run(args)
     except MeetsplitError as error:

@@ -225,7 +225,8 @@ def _model_card(
     )
 
 
-def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m meetsplit.training.separation", description=__doc__)
     parser.add_argument(
         "--data",
@@ -280,7 +281,7 @@ def _run(args: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, validate and write a SepFormer; the exit code."""
-    args = _parse_arguments(arguments)
+    args = parse_arguments(arguments)
     try:
         _run(args)
     except MeetsplitError as error:

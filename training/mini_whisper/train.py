@@ -143,7 +143,8 @@ def write_card(weights: Path, sentences: int, metrics: str) -> None:
     ).write(weights.with_suffix(".md"))
 
 
-def _parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dialogue", type=Path, default=Path("sample_data/standup.txt"))
     parser.add_argument("--vocabulary", type=Path, default=None, help="further words, one on each line")
@@ -157,12 +158,12 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--peak", type=float, default=1.2e-3, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clips", type=int, default=60, help="held-out clips in the last exam")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Synthesize the corpus, train, evaluate, write model and card."""
-    args = _parse_arguments()
+    args = parse_arguments(arguments)
     sentences = sentence_generator(args.dialogue, args.vocabulary)
     corpus_folder = args.cache / "speech"
     for count in synthesize(corpus_folder, sentences, sentences=args.sentences, seed=args.seed):
