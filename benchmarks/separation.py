@@ -228,8 +228,11 @@ def _separators(args: argparse.Namespace) -> dict[str, Callable[[], AnySeparator
     """The separators that are measured with every length of enrollment, by name."""
     separators: dict[str, Callable[[], AnySeparator]] = {"dictionary": DictionarySeparator}
     if args.sweep:
-        return separators | dictionary_variants()
-    return separators | {f"adapted {budget:g} s": partial(adapted, args.refiner, budget) for budget in args.budgets}
+        separators.update(dictionary_variants())
+        return separators
+    for budget in args.budgets:
+        separators[f"adapted {budget:g} s"] = partial(adapted, args.refiner, budget)
+    return separators
 
 
 def _additional_separators(args: argparse.Namespace) -> dict[str, Callable[[], AnySeparator]]:

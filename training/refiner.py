@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -187,13 +187,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def _prepare_mixtures(speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int) -> Lessons:
     """The mixtures in the folder, made first where they are missing; prints each file."""
-
-    def printed() -> Iterator[Path]:
-        for path in make_shards(speakers, folder, count, seed):
-            print(f"{path}", flush=True)
-            yield path
-
-    return load(list(printed()))
+    paths = []
+    for path in make_shards(speakers, folder, count, seed):
+        print(f"{path}", flush=True)
+        paths.append(path)
+    return load(paths)
 
 
 def _new_refiner(args: argparse.Namespace) -> Refiner:
