@@ -124,7 +124,7 @@ def load_diarizer(settings: Settings) -> Any:
             token=settings.hf_token,
             on_event=ignore_events,
         )
-        for role, source in registry.sources("diarizer", settings.diarizer, settings, on).items()
+        for role, source in registry.sources("diarizer", settings.diarizer, settings).items()
     }
     return registry.load("diarizer", settings.diarizer, settings, paths, on)
 

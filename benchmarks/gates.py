@@ -26,7 +26,7 @@ from meetsplit.pipeline.diarizers.rttm import RttmDiarizer
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.models import registry
 from meetsplit.pipeline.models.selection import preflight
-from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import MIN_VERIFY_SECONDS_MARGINAL, VerificationOptions
 from meetsplit.pipeline.protocols import Embedder
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
@@ -48,7 +48,7 @@ PRESENT = -15.0
 ABSENT = -40.0
 """Level of a stem in dB of its speaker's usual level, from which on a speaker is present and up to which absent."""
 
-NO_CHECKS = "no gates"
+NO_CHECKS = "no checks"
 
 LENGTH_BINS = ((0.0, 0.4), (0.4, 0.7), (0.7, 1.0), (1.0, 1.5), (1.5, 2.5), (2.5, 60.0))
 """Seconds of an overlap, for the gain by length."""
@@ -93,9 +93,9 @@ def verification_options(embedder: Embedder) -> dict[str, VerificationOptions]:
     return {
         NO_CHECKS: VerificationOptions(threshold=None),
         "verification": VerificationOptions(verifier=verifier),
-        "leakage gate": VerificationOptions(threshold=None, leakage=True),
+        "leakage check": VerificationOptions(threshold=None, leakage=True),
         "both": VerificationOptions(verifier=verifier, leakage=True),
-        "both, auto": VerificationOptions(verifier=verifier, leakage=True, telling=MIN_VERIFY_SECONDS_MARGINAL),
+        "both, auto": VerificationOptions(verifier=verifier, leakage=True, min_seconds=MIN_VERIFY_SECONDS_MARGINAL),
     }
 
 
@@ -105,7 +105,8 @@ def measure_overlaps(
     """Measurements of all streams in all overlaps under each of the options, with their name."""
     recording = read(meeting.path, RATE)
     stems = {path.stem: read(path, RATE) for path in meeting.path.with_suffix(".stems").glob("*.wav")}
-    diarizer = RttmDiarizer.load(Settings(rttm=meeting.path.with_suffix(".rttm")), {}, "cpu").about(meeting.path.stem)
+    rttm = Settings(rttm=meeting.path.with_suffix(".rttm"))
+    diarizer = RttmDiarizer.load(rttm, {}, "cpu").for_recording(meeting.path.stem)
     turns = tuple(diarizer.diarize(recording, ignore_events))
     names = dict(diarizer.names) if isinstance(diarizer, RttmDiarizer) else {}
     usual_power = {
@@ -113,9 +114,10 @@ def measure_overlaps(
         for speaker, spans in timeline.by_speaker(turns).items()
     }
     false = false_turns(turns, round(false_per_minute * recording.duration / 60), seed=len(turns))
+    all_turns = sorted((*turns, *false))
     separator = CachedSeparator(DictionarySeparator(), work)
     for name, verification in options.items():
-        for stream in isolate(recording, sorted((*turns, *false)), separator, gates=verification):
+        for stream in speaker_streams(recording, all_turns, separator, verification=verification):
             stem = stems[names[stream.speaker]]
             for result in stream.patches:
                 if result.span.duration < SHORTEST:
@@ -151,7 +153,7 @@ def tables(measurements: Measurements) -> Iterator[str]:
         for name, rows in by_name.items():
             yield f"| {kind} | {name} | {_cells(rows)} |"
     yield ""
-    yield "| meetings | overlap, s | voices | SI-SDR gain without gates, dB |"
+    yield "| meetings | overlap, s | voices | SI-SDR gain without checks, dB |"
     yield "|---|---|---|---|"
     for kind, by_name in measurements.items():
         separated = [row for row in by_name[NO_CHECKS] if row.present and row.result.source == "separated"]
@@ -184,7 +186,9 @@ def main() -> None:
     parser.add_argument("--false", type=float, default=2.0, help="invented turns a minute")
     parser.add_argument("--seeds", type=int, default=1, help="meetings of each kind")
     args = parser.parse_args()
-    settings = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True, gates="verify")
+    settings = Settings(
+        diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True, overlap_checks="verify"
+    )
     selected = preflight(settings).of("embedder")
     if selected is None:
         raise SystemExit("there is no voice encoder on this machine: meetsplit models fetch embedded")

@@ -40,13 +40,13 @@ TRUTH = "truth"
 """Turns of the diarizer, or of the reference."""
 
 CHECKS = (
-    ("no gates", "none"),
-    ("recast", "recast"),
+    ("no checks", "none"),
+    ("resegmentation", "resegment"),
     ("verification", "verify"),
-    ("leakage gate", "leakage"),
-    ("doubled words", "doubles"),
+    ("leakage check", "leakage"),
+    ("doubled words", "duplicates"),
 )
-"""Each check after separation alone, by its name in the table."""
+"""Each overlap check alone, by its name in the table; by default all of them are on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ CONFIGURATIONS: Mapping[str, tuple[Configuration, ...]] = {
         ("in overlaps, adapted", replace(BASE, separator="adapted")),
     ),
     "gating": _with_both_turns(
-        *((name, replace(BASE, gates=checks)) for name, checks in CHECKS),
-        ("all gates", BASE),
+        *((name, replace(BASE, overlap_checks=checks)) for name, checks in CHECKS),
+        ("all checks", BASE),
     ),
     "quality": _with_both_turns(
         ("none", replace(BASE, separator="none")),
