@@ -142,12 +142,12 @@ def table(scores: Sequence[Score]) -> str:
 
 def tune(settings: Settings, cases: Sequence[tuple[str, Audio, tuple[Turn, ...]]]) -> Iterator[str]:
     """One line per clustering threshold and least seconds of speech of the embedded diarizer."""
-    from meetsplit.pipeline.diarizers.embedded import Tuning
+    from meetsplit.pipeline.diarizers.embedded import Hyperparameters
 
     diarizer = load_diarizer(settings)
     for threshold in (0.55, 0.6, 0.63, 0.66, 0.69, 0.72, 0.75):
         for enough in (0.5, 0.8, 1.2):
-            tried = diarizer.tuned(Tuning(threshold=threshold, enough=enough))
+            tried = diarizer.with_hyperparameters(Hyperparameters(threshold=threshold, min_alone_seconds=enough))
             scores = [
                 measure(name, audio, truth, partial(tried.diarize, on_event=ignore_events))
                 for name, audio, truth in cases

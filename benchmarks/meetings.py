@@ -20,10 +20,11 @@ from pathlib import Path
 
 from meetsplit.benchmarks.cached_backends import CachedSeparator, CachedTranscriber
 from meetsplit.benchmarks.report_page import argument_parser, command_line, publish
-from meetsplit.pipeline.cache.stage_cache import StageCache, fingerprint
+from meetsplit.pipeline.cache.content import recording_sha256
+from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.files import write
-from meetsplit.pipeline.results.writing import file_alone
+from meetsplit.pipeline.results.writing import run_and_write
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.settings import Outputs, Settings
@@ -129,11 +130,11 @@ class MeetingResult:
 def run_meeting(meeting: MeetingFiles, configuration: Configuration, work: Path) -> MeetingResult:
     """Run and score one meeting; without a reference of its words nothing is transcribed."""
     settings = _settings_for(meeting, configuration, work)
-    cache = StageCache(work / fingerprint(meeting.path)[:16])
+    cache = StageCache(work / recording_sha256(meeting.path)[:16])
     with tempfile.TemporaryDirectory() as folder:
         outputs = Outputs(folder=Path(folder), formats=("json",))
         pipeline = Pipeline(settings, loaded=_cached_backends(settings, work))
-        file_alone(pipeline, meeting.path, outputs, open_cache=cache, on_event=ignore_events)
+        run_and_write(pipeline, meeting.path, outputs, open_cache=cache, on_event=ignore_events)
         (pair,) = pair_up([Path(folder) / f"{meeting.path.stem}.json"], meeting.references).pairs
         if not meeting.stems.is_dir():
             return MeetingResult(pair, None)

@@ -26,7 +26,7 @@ from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.events import Event, Finished
 from meetsplit.pipeline.files import write
-from meetsplit.pipeline.results.writing import file_alone
+from meetsplit.pipeline.results.writing import run_and_write
 from meetsplit.pipeline.run import RATE, Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
 
@@ -69,7 +69,7 @@ def _run_pipeline(recording: Path, settings: Settings, *, words: bool) -> dict[s
             no_words = folder / "no-words.stm"
             write(no_words, "")
             settings = replace(settings, transcriber="script", script=no_words)
-        file_alone(
+        run_and_write(
             Pipeline(settings, on_event=on_event),
             recording,
             Outputs(folder=folder / "out"),

@@ -42,9 +42,9 @@ def register(app: typer.Typer) -> None:
 @asking("cache_dir")
 def show(*, asked: Mapping[str, Any]) -> None:
     """List the recordings whose stages are kept, with the room they take and when they were last used."""
-    from meetsplit.pipeline.cache.run_cache import cached_runs, runs_folder
+    from meetsplit.pipeline.cache.run_cache import cached_runs, cached_runs_folder
 
-    folder = runs_folder(settle(asked, ())[0])
+    folder = cached_runs_folder(settle(asked, ())[0])
     found = cached_runs(folder)
     console = wide()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -73,7 +73,7 @@ def clear(
     """Remove kept stages and tracks; transcripts and results that were written elsewhere stay."""
     from meetsplit.pipeline.cache import run_cache
 
-    tell_cleared(run_cache.clear(run_cache.runs_folder(settle(asked, ())[0]), older_than=older_than * 86400))
+    tell_cleared(run_cache.clear(run_cache.cached_runs_folder(settle(asked, ())[0]), older_than=older_than * 86400))
 
 
 @cache_app.command("prune")
@@ -94,19 +94,21 @@ def prune(
     age = days_or_none(settings.cache_age if older_than is None else older_than, "--older-than")
     tell_cleared(
         run_cache.prune(
-            run_cache.runs_folder(settings), size=size_or_none(settings.cache_size, "--cache-size"), age=age
+            run_cache.cached_runs_folder(settings), size=size_or_none(settings.cache_size, "--cache-size"), age=age
         )
     )
 
 
-def tell_cleared(done: ClearResult) -> None:
+def tell_cleared(result: ClearResult) -> None:
     """Say what went and what stayed; exit code 1 where something could not be removed."""
-    print_line(f"{len(done.gone)} recordings cleared, {megabytes(sum(kept.size for kept in done.gone))} freed")
-    for kept in done.busy:
+    print_line(
+        f"{len(result.removed)} recordings cleared, {megabytes(sum(kept.size for kept in result.removed))} freed"
+    )
+    for kept in result.in_use:
         print_line(f"{kept.name} is being worked on and was left alone")
-    for kept, why in done.failed:
+    for kept, why in result.failed:
         print_line(f"{kept.name}: {kept.folder} could not be removed: {why}")
-    if done.failed:
+    if result.failed:
         raise typer.Exit(1)
 
 
@@ -131,13 +133,14 @@ def rediarize(
     from meetsplit.console.progress import Reporter
     from meetsplit.console.tables import summary
     from meetsplit.pipeline import rediarize
+    from meetsplit.pipeline.cache.content import hash_recording
     from meetsplit.pipeline.cache.run_cache import open_cache
     from meetsplit.pipeline.errors import SettingsError
     from meetsplit.pipeline.formats import names
     from meetsplit.pipeline.results.folder import ResultsFolder
-    from meetsplit.pipeline.results.ownership import wish
+    from meetsplit.pipeline.results.ownership import result_request
     from meetsplit.pipeline.results.stems import safe_stem
-    from meetsplit.pipeline.results.writing import file_away
+    from meetsplit.pipeline.results.writing import write_results
     from meetsplit.pipeline.run import Pipeline
 
     if audio is not None and len(source) > 1:
@@ -155,26 +158,22 @@ def rediarize(
                 own = {**({"language": language} if language else {}), **wanted, "script": script, "output_dir": folder}
                 settings, outputs = settle(own, names())
                 stem = safe_stem(f"{transcript.stem}-rediarized")
-                plain = wish(recording, outputs)
-                inputs = (*plain.inputs, transcript, *given_files(asked, source))
-                wished = dataclasses.replace(
-                    plain, base=stem, first=stem, extension="", parent="", inputs=inputs, note=None
+                content = hash_recording(recording)
+                request = result_request(recording, outputs, sha256=content.sha256)
+                inputs = (*request.inputs, transcript, *given_files(asked, source))
+                request = dataclasses.replace(
+                    request, base=stem, preferred=stem, extension="", parent="", inputs=inputs, note=None
                 )
                 with (
-                    ResultsFolder(outputs.folder).reservation(wished) as reserved,
-                    open_cache(recording, settings, on_event=on_event) as kept,
+                    ResultsFolder(outputs.folder).reservation(request) as reservation,
+                    open_cache(recording, settings, sha256=content.sha256, on_event=on_event) as stage_cache,
                 ):
-                    written = file_away(
-                        Pipeline(settings, on_event=on_event),
-                        recording,
-                        outputs,
-                        reserved,
-                        open_cache=kept,
-                        on_event=on_event,
-                    )
+                    recording_run = Pipeline(settings, on_event=on_event).open(recording, stage_cache, content)
+                    written = write_results(recording_run, outputs, reservation, on_event)
             summary(Terminal(), recording, written)
-            if written.place.why is not None:
-                print_line(f"  written as {written.place.stem}.*, because {written.place.why}")
+            placement = written.placement
+            if placement.reason is not None:
+                print_line(f"  written as {placement.stem}.*, because {placement.reason}")
 
 
 def megabytes(size: float) -> str:

@@ -167,9 +167,10 @@ class Interrupted:
 
 @contextmanager
 def interruptible(engine: Engine, say: Callable[[str], None], *, terminated: int = 143) -> Iterator[Interrupted]:
-    """Inside the block, Ctrl-C and SIGTERM ask the engine to stop; nine seconds later the process ends, whatever it does.
+    """Inside the block, Ctrl-C, SIGTERM and SIGHUP ask the engine to stop; after nine seconds the process ends anyway.
 
-    ``terminated`` is the exit code after SIGTERM, with which services are ended as a matter of course.
+    ``terminated`` is the exit code after SIGTERM, with which services are ended as a matter of course. SIGHUP stays
+    ignored where it was, as under ``nohup``.
     """
     interrupted = Interrupted(threading.Event(), [])
 
@@ -185,7 +186,11 @@ def interruptible(engine: Engine, say: Callable[[str], None], *, terminated: int
         last.start()
         say("stopping: finished stages are kept, the running one is begun again next time")
 
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:
+        numbers.append(hang_up)
+    before = {number: signal.signal(number, hear) for number in numbers}
     try:
         yield interrupted
     finally:

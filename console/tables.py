@@ -14,7 +14,7 @@ from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.models import catalog, weights
 from meetsplit.pipeline.models.selection import SelectedBackend, UnavailableBackend
-from meetsplit.pipeline.results.writing import Written
+from meetsplit.pipeline.results.writing import WrittenResults
 from meetsplit.pipeline.settings import Settings
 
 _SHOWN = 5
@@ -32,8 +32,8 @@ def plan_table(rows: Sequence[SelectedBackend | UnavailableBackend]) -> Group:
             notes.append(Text(f"no {row.stage}: {row.error}", style="red"))
             continue
         described = ", ".join(weights.describe(source) for source in row.sources.values()) or "–"
-        table.add_row(row.stage, row.backend, described, row.device, row.why)
-        notes += [Text(f"for a better {row.stage}: {sentence}", style="dim") for sentence in row.better]
+        table.add_row(row.stage, row.backend, described, row.device, row.reason)
+        notes += [Text(f"for a better {row.stage}: {sentence}", style="dim") for sentence in row.passed_over]
     return Group(table, *notes)
 
 
@@ -60,7 +60,7 @@ def to_check(transcript: Transcript) -> str | None:
     return f"{len(doubtful)} {stretches} to check: {shown}{more}"
 
 
-def summary(console: Console, source: Path | MultiFileRecording, written: Written) -> None:
+def summary(console: Console, source: Path | MultiFileRecording, written: WrittenResults) -> None:
     """What came out of one recording."""
     transcript = written.transcript
     people, words = len(transcript.speakers), sum(len(segment.words) for segment in transcript.segments)
@@ -82,7 +82,7 @@ def models_table(settings: Settings) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("name", "model", "here"):
         table.add_column(heading, overflow="fold")
-    for name, sources in catalog.known().items():
+    for name, sources in catalog.named_models().items():
         for source in sources if name != "default" else ():
             place = weights.locate(source, cache=cache)
             table.add_row(name, weights.describe(source), str(place) if place else "no")

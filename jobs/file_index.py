@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from meetsplit.jobs.discovery import signature
-from meetsplit.pipeline.cache.stage_cache import fingerprint
+from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.errors import AudioError
 from meetsplit.pipeline.files import sweep, write
-from meetsplit.pipeline.files.locks import locked
+from meetsplit.pipeline.files.locks import hold_lock
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Ledger:
         known = self.contents.get(str(path))
         if known is not None and before is not None and known[0] == list(before):
             return known[1]
-        content = fingerprint(path)
+        content = recording_sha256(path)
         if before is None or signature(path) != before:
             raise AudioError(f"{path}: is being written to, or is empty: wait until it is complete")
         self.contents[str(path)] = (list(before), content)
@@ -47,7 +47,7 @@ class Ledger:
 
     def save(self) -> None:
         """Write it, together with what another process has written meanwhile."""
-        with locked(self.path.with_suffix(".lock")):
+        with hold_lock(self.path.with_suffix(".lock")):
             contents = dict(self.contents)
             self._read()
             self.contents |= contents

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from meetsplit.jobs.job import Order
 from meetsplit.pipeline import files
-from meetsplit.pipeline.cache.stage_cache import fingerprint
+from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.errors import OutputError
 
 
@@ -20,7 +20,7 @@ def move_finished(order: Order, folder: Path) -> Path | None:
     already is not moved again. Raises `OutputError`, and `AudioError` for a recording that cannot be read.
     """
     recording = order.recording
-    if not os.path.lexists(recording) or fingerprint(recording) != order.content:
+    if not os.path.lexists(recording) or recording_sha256(recording) != order.content:
         return None  # moved before the crash; what lies there now is another recording
     number = 1
     target = folder / recording.name

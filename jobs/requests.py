@@ -14,7 +14,7 @@ from meetsplit.jobs.job import Afterwards, Order
 from meetsplit.pipeline.errors import AudioError, MeetsplitError
 from meetsplit.pipeline.formats.control_characters import shown
 from meetsplit.pipeline.results.folder import ResultsFolder
-from meetsplit.pipeline.results.stems import claims, unique_stems
+from meetsplit.pipeline.results.stems import claimed_names, unique_stems
 from meetsplit.pipeline.settings import Outputs, Settings
 
 
@@ -85,9 +85,11 @@ def take(found: Iterable[Found], request: Request, ledger: Ledger) -> Taken:
             except _FAULTS as error:
                 refused.append((one.path, _refusal(one.path, error)))
         stems = unique_stems([one.path for one in contents])
-        peers, inputs = claims(stems.values()), tuple(stems)
+        peers, inputs = claimed_names(stems.values()), tuple(stems)
         named = [request.order(one, content, stems[one.path]) for one, content in contents.items()]
-        wishes = [dataclasses.replace(order.wish(), peers=peers, inputs=(*order.inputs, *inputs)) for order in named]
+        wishes = [
+            dataclasses.replace(order.result_request(), peers=peers, inputs=(*order.inputs, *inputs)) for order in named
+        ]
         places = ResultsFolder(request.outputs.folder / below).reserve(wishes) if wishes else []
         for order, place in zip(named, places, strict=True):
             if isinstance(place, MeetsplitError):

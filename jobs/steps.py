@@ -12,14 +12,15 @@ from typing import Any
 from meetsplit.jobs.job import Order
 from meetsplit.jobs.job_store import Store
 from meetsplit.jobs.moving import move_finished
-from meetsplit.pipeline.cache.stage_cache import StageCache, fingerprint
+from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
+from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.errors import AudioError, JobError, OutputError
 from meetsplit.pipeline.events import Event, EventListener, Progressed, Started, ignore_events
 from meetsplit.pipeline.formats.control_characters import shown
 from meetsplit.pipeline.results.disk_space import check_disks
 from meetsplit.pipeline.results.folder import ResultsFolder
 from meetsplit.pipeline.results.stems import FAILED
-from meetsplit.pipeline.results.writing import file_away
+from meetsplit.pipeline.results.writing import write_results
 from meetsplit.pipeline.run import STAGES, Pipeline, RecordingRun
 from meetsplit.pipeline.settings import Settings
 
@@ -110,16 +111,17 @@ class Workshop:
 
     def _begin(self, order: Order, job: str) -> RecordingRun:
         """Check the recording and open its run."""
-        key = job.partition(".")[0]
-        _same(order)
+        folder = self._store.folder(job.partition(".")[0])
+        content = _same(order)
+        run = self._loaded(order.settings).open(order.recording, StageCache(folder, self._relay), content)
         check_disks(
             order.recording,
             order.settings,
             order.outputs,
-            self._store.folder(key),
+            folder,
             elsewhere="--output-dir or --state-dir",
+            stages=run.remaining_stages(),
         )
-        run = self._loaded(order.settings).open(order.recording, StageCache(self._store.folder(key), self._relay))
         self._run = job, run
         return run
 
@@ -148,16 +150,21 @@ class Workshop:
         return result
 
     def _filed(self, order: Order, key: str, on_event: EventListener) -> dict[str, Any]:
-        _same(order)
-        pipeline, open_cache = self._loaded(order.settings), StageCache(self._store.folder(key), on_event)
-        with ResultsFolder(order.outputs.folder).reservation(order.wish(), before=lambda: _same(order)) as reserved:
-            written = file_away(
-                pipeline, order.recording, order.outputs, reserved, open_cache=open_cache, on_event=on_event
-            )
-        transcript, place = written.transcript, written.place
+        content = _same(order)
+        stage_cache = StageCache(self._store.folder(key), on_event)
+        run = self._loaded(order.settings).open(order.recording, stage_cache, content)
+        with ResultsFolder(order.outputs.folder).reservation(
+            order.result_request(), before=lambda: _same(order)
+        ) as reserved:
+            written = write_results(run, order.outputs, reserved, on_event)
+        transcript, placement = written.transcript, written.placement
         return {
-            "stem": place.stem,
-            "note": f"results are called {place.stem}.*, because {place.why}" if place.why is not None else None,
+            "stem": placement.stem,
+            "note": (
+                f"results are called {placement.stem}.*, because {placement.reason}"
+                if placement.reason is not None
+                else None
+            ),
             "files": [str(file) for file in written.files],
             "duration": transcript.duration,
             "people": len(transcript.speakers),
@@ -172,7 +179,7 @@ def set_aside(order: Order, job: str, sentence: str, times: int) -> str | None:
         f"{order.recording}\n\nwas tried {times} {'time' if times == 1 else 'times'} and set aside:\n\n{sentence}\n\n"
         f"The recording was neither moved nor changed. When the cause is gone: meetsplit jobs retry {job}\n"
     )
-    wanted = dataclasses.replace(order.wish(), suffixes=(FAILED,), tracks=False, overwrite=False)
+    wanted = dataclasses.replace(order.result_request(), suffixes=(FAILED,), tracks=False, overwrite=False)
     try:
         with ResultsFolder(order.outputs.folder).reservation(wanted) as reserved:
             reserved.publish(lambda label: {FAILED: shown(text)})
@@ -181,16 +188,17 @@ def set_aside(order: Order, job: str, sentence: str, times: int) -> str | None:
     return None
 
 
-def _same(order: Order) -> None:
-    """Raise `AudioError` where the recording is gone or is not the one that was queued."""
+def _same(order: Order) -> RecordingContent:
+    """The recording's content. Raises `AudioError` where it is gone or is not the one that was queued."""
     try:
-        content = fingerprint(order.recording)
+        content = hash_recording(order.recording)
     except AudioError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno == errno.ENOENT:
             raise AudioError(f"{order.recording}: is no longer there; put it back, or cancel the job") from error
         raise
-    if content != order.content:
+    if content.sha256 != order.content:
         raise AudioError(
             f"{order.recording}: has changed since it was queued; queue it again when nothing writes to it any more"
         )
+    return content

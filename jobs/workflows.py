@@ -22,7 +22,7 @@ from meetsplit.jobs.job import Order
 from meetsplit.jobs.job_store import Store
 from meetsplit.jobs.steps import STEPS, Workshop, set_aside
 from meetsplit.jobs.submission import WORKFLOW, attempt, number, options
-from meetsplit.pipeline.files.locks import locked
+from meetsplit.pipeline.files.locks import hold_lock
 
 SECRET = "MEETSPLIT_WEBHOOK_SECRET"
 """The environment variable with the secret that webhooks are signed with; only workers need it."""
@@ -108,7 +108,7 @@ class Flow:
         self.working_on = job
         self._mind_memory()
         try:
-            with locked(self._store.lock(key)):
+            with hold_lock(self._store.lock(key)):
                 for name in STEPS:
                     self.gate.pass_through()
                     result = DBOS.run_step({"name": name}, self._stage, name, order, job)

@@ -10,7 +10,7 @@ from pathlib import Path
 from meetsplit.pipeline.audio.media_types import MEDIA
 from meetsplit.pipeline.data import Transcript, Word
 from meetsplit.pipeline.errors import AudioError, SettingsError
-from meetsplit.pipeline.files.scratch import scratch
+from meetsplit.pipeline.files.scratch import scratch_folder
 from meetsplit.pipeline.formats import read_transcript
 
 
@@ -56,7 +56,7 @@ def words_as_ctm(path: Path) -> Iterator[tuple[Path, str | None]]:
     words = unique_words(transcript)
     if not words:
         raise SettingsError(f"{path}: holds no words to give new speakers to")
-    with scratch() as folder:
+    with scratch_folder() as folder:
         file = folder / f"{path.stem}.ctm"
         file.write_text("".join(_ctm_lines(word) for word in words), "utf-8")
         yield file, transcript.language

@@ -76,9 +76,9 @@ class Settings:
 
     def __post_init__(self, gates: str | None) -> None:
         _as_paths(self, "rttm", "script", "cache_dir")
-        _one_of("--separate", self.separate, get_args(Separate))
-        _one_of("--task", self.task, get_args(Task))
-        _one_of("--channels", self.channels, get_args(Channels))
+        _check_choice("--separate", self.separate, get_args(Separate))
+        _check_choice("--task", self.task, get_args(Task))
+        _check_choice("--channels", self.channels, get_args(Channels))
         self._check_channels()
         if not 0.0 <= self.adapt_budget < float("inf"):
             raise SettingsError(f"--adapt-budget {self.adapt_budget:g}: seconds, 0 (learn nothing) or more")
@@ -177,8 +177,8 @@ class Outputs:
             raise SettingsError(f"--max-line-width {self.max_line_width}: subtitles need at least 10 characters a line")
         if self.max_line_count < 1:
             raise SettingsError(f"--max-line-count {self.max_line_count}: subtitles need at least 1 line")
-        _one_of("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
-        _one_of("--track-gate", self.track_gate, ("soft", "hard", "off"))
+        _check_choice("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
+        _check_choice("--track-gate", self.track_gate, ("soft", "hard", "off"))
 
 
 def from_toml(path: Path) -> dict[str, Any]:
@@ -250,7 +250,7 @@ def _checks(text: str) -> str:
     written = [name.strip() for name in text.split(",") if name.strip()]
     names = [_EARLIER_CHECKS.get(name, name) for name in written]
     for name in names:
-        _one_of("--overlap-checks", name, (*OVERLAP_CHECKS, "all", "none"))
+        _check_choice("--overlap-checks", name, (*OVERLAP_CHECKS, "all", "none"))
     return ",".join(check for check in OVERLAP_CHECKS if check in names or "all" in names) or "none"
 
 
@@ -265,6 +265,6 @@ def _as_paths(settings: Settings | Outputs, *names: str) -> None:
             raise SettingsError(f"--{field_.name.replace('_', '-')} {str(value)!r}: no name holds a NUL character")
 
 
-def _one_of(option: str, value: str, choices: tuple[str, ...]) -> None:
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise SettingsError(f"{option} {value}: {nearest(str(value), choices)}")

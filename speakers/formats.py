@@ -12,7 +12,7 @@ from pathlib import Path
 
 from meetsplit.pipeline.data import Span, Speaker, Turn, timeline
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.files import blocks_of, replacing, write_sparse
+from meetsplit.pipeline.files import read_blocks, replacing, write_sparse
 from meetsplit.speakers.gating import apply_gate
 
 WAV_LIMIT = 2**32 - 1
@@ -82,7 +82,7 @@ def write_track(wav: Path, target: Path) -> Path:
     with replacing(target) as file:
         if target.suffix == ".wav":
             with wav.open("rb") as source:
-                write_sparse(file, blocks_of(source))
+                write_sparse(file, read_blocks(source))
         else:
             encode(wav, Path(file.name), target.suffix[1:])
     return target

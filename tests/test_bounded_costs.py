@@ -283,6 +283,9 @@ def test_room_is_asked_for_what_a_file_can_hold_and_not_for_what_it_claims(
     disk_space.check_disks(small, Settings(), outputs, tmp_path, elsewhere="-o")
     with pytest.raises(OutputError, match=r"silence.wav needs about .* MB there"):
         disk_space.check_disks(large, Settings(), outputs, tmp_path, elsewhere="-o")
+    disk_space.check_disks(large, Settings(), Outputs(tracks=False), tmp_path, elsewhere="-o", stages=("transcribe",))
+    with pytest.raises(OutputError, match=r"needs about 1219 MB there"):  # the tracks alone
+        disk_space.check_disks(large, Settings(), outputs, tmp_path, elsewhere="-o", stages=())
     with pytest.raises(OutputError, match=r"talk needs about .* MB there \(tracks of 2 people, 300 min\)"):
         disk_space.check_disks(
             together("talk", [large, small]), Settings(channels="split"), outputs, tmp_path, elsewhere="-o"

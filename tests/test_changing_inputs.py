@@ -15,7 +15,7 @@ from meetsplit.jobs.job_store import Store
 from meetsplit.jobs.steps import Workshop
 from meetsplit.pipeline.audio import reading
 from meetsplit.pipeline.audio.content import BLOCK, VerifiedFile, content_of
-from meetsplit.pipeline.cache.stage_cache import contents, fingerprint
+from meetsplit.pipeline.cache.content import hash_recording, recording_sha256
 from meetsplit.pipeline.channels.recording import MultiFileRecording, SpeakerFile
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.events import Event, Finished, Notice, Started
@@ -98,19 +98,19 @@ def test_a_recording_that_is_put_back_before_decoding_ends(tmp_path: Path) -> No
 
 def test_a_recording_that_grows_is_read_as_far_as_it_was_hashed(call: Any) -> None:
     expected = reading.read(call.path)
-    held = contents(call.path)
+    content = hash_recording(call.path).files[call.path]
     with call.path.open("ab") as file:
         file.write(bytes(5 * BLOCK))
-    found = reading.read(call.path, content=held[call.path])
+    found = reading.read(call.path, content=content)
     assert np.array_equal(found.samples, expected.samples)
 
 
 def test_a_changing_file_is_not_said_to_be_incomplete(call: Any) -> None:
     notices: list[Event] = []
-    held = contents(call.path)
+    content = hash_recording(call.path).files[call.path]
     cut(call.path)
     with pytest.raises(AudioError, match=CHANGED):
-        reading.read(call.path, content=held[call.path], on_event=notices.append)
+        reading.read(call.path, content=content, on_event=notices.append)
     assert [event for event in notices if isinstance(event, Notice)] == []
 
 
@@ -120,7 +120,7 @@ def test_what_is_read_through_checksums_is_the_same(call: Any) -> None:
             content = content_of(file)
         assert reading.probe(path, content) == reading.probe(path)
         assert np.array_equal(reading.read(path, content=content).samples, reading.read(path).samples)
-        assert content.sha256 == fingerprint(path)
+        assert content.sha256 == recording_sha256(path)
 
 
 def test_a_signal_inside_the_reader_is_not_lost(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,10 +129,10 @@ def test_a_signal_inside_the_reader_is_not_lost(call: Any, monkeypatch: pytest.M
     def interrupted(self: VerifiedFile, block: int) -> bytes:
         raise KeyboardInterrupt
 
-    held = contents(call.path)
+    content = hash_recording(call.path).files[call.path]
     monkeypatch.setattr(VerifiedFile, "_read_block", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        reading.read(call.path, content=held[call.path])
+        reading.read(call.path, content=content)
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_words_that_changed_since_the_recording_before(call: Any) -> None:
 
 def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_path: Path) -> None:
     store = Store(tmp_path / "state").ready()
-    order = Order(call.path, fingerprint(call.path), call.settings, Outputs(call.out), call.out, "call")
+    order = Order(call.path, recording_sha256(call.path), call.settings, Outputs(call.out), call.out, "call")
     store.keep(order.key, "job", order.to_json())
     whole = call.path.read_bytes()
     heard: list[Event] = []

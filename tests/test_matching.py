@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from meetsplit.pipeline.data import Audio, Speaker, Voice
 from meetsplit.pipeline.errors import BrokenPromise
 from meetsplit.pipeline.protocols import Unseparated
-from meetsplit.pipeline.separators.matching import matched
+from meetsplit.pipeline.separators.matching import MatchingSeparator
 from meetsplit.speakers.embed import MAX_PIECE, MAX_SECONDS, voiceprint
 from meetsplit.speakers.match import EmbeddingMatcher
 
@@ -161,7 +161,9 @@ class Copying:
 
 def test_one_speaker_without_enrollment_is_matched_by_elimination() -> None:
     mixture = clip(1, 1, 0)
-    matches = matched(Halves(), EmbeddingMatcher(Spelled())).separate(mixture, {"A": [], "B": [clip(1, 0, 0)]})
+    matches = MatchingSeparator(Halves(), EmbeddingMatcher(Spelled())).separate(
+        mixture, {"A": [], "B": [clip(1, 0, 0)]}
+    )
     assert list(matches) == ["A", "B"]
     assert matches["A"].margin is None
     assert matches["A"].audio is not matches["B"].audio
@@ -169,13 +171,13 @@ def test_one_speaker_without_enrollment_is_matched_by_elimination() -> None:
 
 def test_two_speakers_without_enrollment_are_refused() -> None:
     with pytest.raises(Unseparated, match="A, B never speak alone") as refused:
-        matched(Halves(), EmbeddingMatcher(Spelled())).separate(clip(1, 1, 0), {"A": [], "B": []})
+        MatchingSeparator(Halves(), EmbeddingMatcher(Spelled())).separate(clip(1, 1, 0), {"A": [], "B": []})
     assert refused.value.reason == "overlap-unresolved"
 
 
 def test_more_voices_than_the_model_has_are_refused() -> None:
     with pytest.raises(Unseparated, match="3 people speak at once and this model takes apart 2") as refused:
-        matched(Halves(), EmbeddingMatcher(Spelled())).separate(
+        MatchingSeparator(Halves(), EmbeddingMatcher(Spelled())).separate(
             clip(1, 1, 0), {name: [clip(1, 0, 0)] for name in "ABC"}
         )
     assert refused.value.reason == "three-voices"
@@ -183,4 +185,4 @@ def test_more_voices_than_the_model_has_are_refused() -> None:
 
 def test_a_matcher_that_returns_other_voices_is_named() -> None:
     with pytest.raises(BrokenPromise, match="not among the 2"):
-        matched(Halves(), Copying()).separate(clip(1, 1, 0), {"A": [], "B": [clip(1, 0, 0)]})
+        MatchingSeparator(Halves(), Copying()).separate(clip(1, 1, 0), {"A": [], "B": [clip(1, 0, 0)]})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, timeline
 from meetsplit.pipeline.overlap.resegmentation import CONTEXT, WINDOW, resegment
 from meetsplit.pipeline.protocols import Unseparated
-from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
+from meetsplit.pipeline.separators.dictionary import DictionarySeparator, NmfOptions
 from meetsplit.pipeline.separators.speaker_activity import DictionaryActivity
 
 RATE = 16000
@@ -200,7 +200,7 @@ def voice(pitch: float, seconds: float, seed: int) -> Samples:
 
 @pytest.fixture(scope="module")
 def estimator() -> DictionaryActivity:
-    return DictionaryActivity(DictionarySeparator(recipe=Recipe(exemplars=400, updates=10)))
+    return DictionaryActivity(DictionarySeparator(options=NmfOptions(exemplars=400, updates=10)))
 
 
 def test_dictionaries_tell_which_speaker_is_active_when(estimator: DictionaryActivity) -> None:

@@ -23,7 +23,7 @@ from meetsplit.pipeline.data import Audio, Span, Stream, Turn, timeline
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.overlap.regions import RegionOptions
 from meetsplit.pipeline.overlap.streams import speaker_streams
-from meetsplit.pipeline.separators.passthrough import NoSeparator
+from meetsplit.pipeline.separators.passthrough import PassthroughSeparator
 from meetsplit.speakers import formats
 from meetsplit.speakers.tracks import FADE, TrackWriter
 
@@ -47,7 +47,7 @@ def sixteen_bit(seconds: float = 6.0) -> tuple[Audio, Pcm]:
 
 
 def streams_of(recording: Audio, turns: Sequence[Turn], options: RegionOptions | None = None) -> list[Stream]:
-    return list(speaker_streams(recording, turns, NoSeparator(), options=options or RegionOptions()))
+    return list(speaker_streams(recording, turns, PassthroughSeparator(), options=options or RegionOptions()))
 
 
 def pcm_of(path: Path) -> Pcm:

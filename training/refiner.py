@@ -22,8 +22,8 @@ from torch import Tensor
 
 from meetsplit.pipeline.data import Samples, Speaker
 from meetsplit.pipeline.separators import mask_refiner
-from meetsplit.pipeline.separators.adapted_mixtures import Lessons, missed
-from meetsplit.pipeline.separators.mask_refiner import Refiner, Shape
+from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, refiner_loss
+from meetsplit.pipeline.separators.mask_refiner import Config, Refiner
 from meetsplit.training.model_card import ModelCard, command_line
 from meetsplit.training.refiner_mixtures import SECONDS, load, make_shards, read_speakers
 from meetsplit.training.trainer import TrainerOptions, TrainState, fit, warmup_cosine
@@ -68,27 +68,27 @@ def split_speakers(
 class Batch:
     """The mixtures of one step, and the gains of a random equalization for each, ``(mixtures, bins)``."""
 
-    mixtures: Lessons
+    mixtures: MixtureBatch
     equalization: Tensor
 
 
-def make_batch(mixtures: Lessons, step: int) -> Batch:
+def make_batch(mixtures: MixtureBatch, step: int) -> Batch:
     """The batch of a step: it depends on the step's number alone."""
     rng = np.random.default_rng((7, step))
-    chosen = mixtures.of(rng.choice(len(mixtures), BATCH_SIZE, replace=False).tolist())
+    chosen = mixtures.select(rng.choice(len(mixtures), BATCH_SIZE, replace=False).tolist())
     return Batch(chosen, _random_equalization(chosen, step))
 
 
-def _random_equalization(mixtures: Lessons, step: int) -> Tensor:
+def _random_equalization(mixtures: MixtureBatch, step: int) -> Tensor:
     """A smooth random frequency response for each mixture, as of another microphone, that keeps its level."""
     rng = np.random.default_rng((11, step))
-    count, bins = len(mixtures), mixtures.parts.shape[2]
+    count, bins = len(mixtures), mixtures.estimates.shape[2]
     decibels = rng.normal(0.0, EQUALIZATION_SPREAD, (count, EQUALIZATION_POINTS))
     points = np.linspace(0.0, 1.0, EQUALIZATION_POINTS) ** 2 * (bins - 1)
     curves = np.stack([np.interp(np.arange(bins), points, row) for row in decibels])
     curves = curves * (rng.random((count, 1)) < EQUALIZATION_PROBABILITY)
     gains = torch.from_numpy(10 ** (curves / 20)).float()
-    power = mixtures.parts.float().sum(dim=1).square().mean(dim=2)
+    power = mixtures.estimates.float().sum(dim=1).square().mean(dim=2)
     level = torch.sqrt(power.sum(dim=1) / (power * gains.square()).sum(dim=1))
     return gains * level.unsqueeze(1)
 
@@ -97,19 +97,19 @@ def new_state(refiner: Refiner) -> TrainState[Batch]:
     """The state of a new training; the printed loss is the mean SNR in dB."""
 
     def loss_fn(batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
-        loss = missed(refiner, batch.mixtures, half=True, colour=batch.equalization).mean()
+        loss = refiner_loss(refiner, batch.mixtures, bfloat16=True, equalizer=batch.equalization).mean()
         return loss, (-loss.detach(),)
 
     return TrainState(refiner, torch.optim.AdamW(refiner.parameters(), lr=0.0, weight_decay=0.01), loss_fn)
 
 
 @torch.inference_mode()
-def evaluate(refiner: Refiner, mixtures: Lessons) -> float:
+def evaluate(refiner: Refiner, mixtures: MixtureBatch) -> float:
     """Mean SNR of the separated voices in dB."""
     scores = []
     for first in range(0, len(mixtures), BATCH_SIZE):
-        batch = mixtures.of(range(first, min(first + BATCH_SIZE, len(mixtures))))
-        scores.append(missed(refiner, batch))
+        batch = mixtures.select(range(first, min(first + BATCH_SIZE, len(mixtures))))
+        scores.append(refiner_loss(refiner, batch))
     return -float(torch.cat(scores).mean())
 
 
@@ -119,8 +119,8 @@ class Training:
 
     refiner: Refiner
     state: TrainState[Batch]
-    mixtures: Lessons
-    held_out: Lessons
+    mixtures: MixtureBatch
+    held_out: MixtureBatch
 
 
 def train(training: Training, options: TrainerOptions, *, peak_rate: float) -> None:
@@ -172,8 +172,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--exam", dest="validation_mixtures", metavar="EXAM", type=int, default=100, help="held-out lessons"
     )
     parser.add_argument("--peak", type=float, default=1e-3, help="highest learning rate")
-    parser.add_argument("--width", type=int, default=Shape().width)
-    parser.add_argument("--blocks", type=int, default=Shape().blocks)
+    parser.add_argument("--width", type=int, default=Config().width)
+    parser.add_argument("--blocks", type=int, default=Config().blocks)
     parser.add_argument("--start", type=Path, metavar="FILE", help="weights to go on from instead of from nothing")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--about", default="", metavar="TEXT", help="what the data is and its licence, for the card")
@@ -185,7 +185,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     return args
 
 
-def _prepare_mixtures(speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int) -> Lessons:
+def _prepare_mixtures(
+    speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int
+) -> MixtureBatch:
     """The mixtures in the folder, made first where they are missing; prints each file."""
     paths = []
     for path in make_shards(speakers, folder, count, seed):
@@ -197,8 +199,8 @@ def _prepare_mixtures(speakers: Mapping[Speaker, Sequence[Samples]], folder: Pat
 def _new_refiner(args: argparse.Namespace) -> Refiner:
     torch.manual_seed(args.seed)
     if args.start is not None:
-        return mask_refiner.opened(args.start)
-    return Refiner(Shape(width=args.width, blocks=args.blocks))
+        return mask_refiner.load(args.start)
+    return Refiner(Config(width=args.width, blocks=args.blocks))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -212,12 +214,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     score_before = evaluate(refiner, held_out)
     state = new_state(refiner)
     state_path = args.cache / "state.pt"
-    state.resume(state_path)
+    state.resume(state_path, mask_refiner.current_name)
     options = TrainerOptions(args.minutes, args.steps, state_path, validate_every=VALIDATE_EVERY, losses="dB")
     train(Training(refiner, state, mixtures, held_out), options, peak_rate=args.peak)
     refiner.load_state_dict(state.best_weights())
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    mask_refiner.kept(args.output, refiner)
+    mask_refiner.save(args.output, refiner)
     best = max(state.evaluations, key=lambda evaluation: evaluation.score)
     origin = "dictionaries alone" if args.start is None else "what it began with"
     score = f"{best.score:.2f} dB after {best.step} steps of {BATCH_SIZE} mixtures, {origin} {score_before:.2f} dB"

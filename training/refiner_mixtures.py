@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples, Speaker
-from meetsplit.pipeline.separators.adapted_mixtures import Lessons, joined, lesson
+from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, concatenate, make_mixture
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.training.acoustics import impulse_responses, pink_noise, random_room, reverberate, telephone_band
 from meetsplit.training.speech import detect_speech, find_utterances
@@ -83,17 +84,25 @@ def make_shards(speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, cou
         if not path.exists():
             rooms = rooms or _random_rooms(np.random.default_rng(seed))
             rng = np.random.default_rng((seed, number))
-            mixtures = joined([_random_mixture(speakers, rooms, rng) for _ in range(SHARD_SIZE)])
+            mixtures = concatenate([_random_mixture(speakers, rooms, rng) for _ in range(SHARD_SIZE)])
             part = path.with_suffix(f".{os.getpid()}.part")
-            save_file({"sounds": mixtures.sounds, "parts": mixtures.parts, "faces": mixtures.faces}, part)
+            save_file(_to_tensors(mixtures), part)
             os.replace(part, path)
         yield path
 
 
-def load(paths: Sequence[Path]) -> Lessons:
+def load(paths: Sequence[Path]) -> MixtureBatch:
     """The mixtures in files of `make_shards`."""
-    tensors = [load_file(path) for path in paths]
-    return joined([Lessons(shard["sounds"], shard["parts"], shard["faces"]) for shard in tensors])
+    return concatenate([_from_tensors(load_file(path)) for path in paths])
+
+
+def _to_tensors(mixtures: MixtureBatch) -> dict[str, Tensor]:
+    """The content of a shard; its names are those of version 0.1.0."""
+    return {"sounds": mixtures.waveforms, "parts": mixtures.estimates, "faces": mixtures.profiles}
+
+
+def _from_tensors(tensors: Mapping[str, Tensor]) -> MixtureBatch:
+    return MixtureBatch(tensors["sounds"], tensors["parts"], tensors["faces"])
 
 
 def _random_rooms(rng: np.random.Generator) -> list[RoomResponses]:
@@ -116,7 +125,7 @@ def _random_mixture(
     speakers: Mapping[Speaker, Sequence[Samples]],
     rooms: Sequence[RoomResponses],
     rng: np.random.Generator,
-) -> Lessons:
+) -> MixtureBatch:
     """One mixture of two speakers with their dictionaries; speakers with more utterances are drawn more often."""
     names = sorted(speakers)
     weights = np.sqrt([len(speakers[name]) for name in names])
@@ -141,7 +150,7 @@ def _random_mixture(
         separator.dictionary(name, [Audio(clip, RATE) for clip in voice.enrollment])
         for name, voice in zip(pair, voices, strict=True)
     ]
-    return lesson(separator, mixture.astype(np.float32), stems, dictionaries)
+    return make_mixture(separator, mixture.astype(np.float32), stems, dictionaries)
 
 
 def _pick_utterances(clips: Sequence[Samples], rng: np.random.Generator) -> list[Samples]:

@@ -17,8 +17,8 @@ import numpy as np
 
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, Span, Turn, timeline
-from meetsplit.pipeline.diarizers.embedded import LEVEL, levelled
-from meetsplit.pipeline.diarizers.pyannote_turns import audible
+from meetsplit.pipeline.diarizers.embedded import SEGMENTATION_LEVEL, normalize_loudness
+from meetsplit.pipeline.diarizers.pyannote_turns import has_sound
 from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.files import replacing, write
@@ -97,7 +97,7 @@ def prepare(recordings: Iterable[AnnotatedRecording], cache: Path, min_seconds: 
     """The recordings with at least ``min_seconds`` of annotation on end, their samples written to ``cache``."""
     for recording in recordings:
         longest = max((span.duration for span in recording.annotated), default=0.0)
-        if audible(recording.audio.samples) and longest >= min_seconds:
+        if has_sound(recording.audio.samples) and longest >= min_seconds:
             path = cache / f"{recording.name}-{recording.digest}.npy"
             _write_samples(path, recording.audio)
             yield TrainingRecording(recording.name, path, recording.turns, recording.annotated)
@@ -149,6 +149,6 @@ def _simulate_once(speech: Path, rng: np.random.Generator) -> SimulatedMeeting:
 def _write_samples(path: Path, audio: Audio) -> None:
     if path.exists():
         return
-    samples = np.append(levelled(audio.samples, LEVEL), np.zeros(round(TAIL * RATE), np.float32))
+    samples = np.append(normalize_loudness(audio.samples, SEGMENTATION_LEVEL), np.zeros(round(TAIL * RATE), np.float32))
     with replacing(path) as file:
         np.save(file, samples)

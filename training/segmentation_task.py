@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from meetsplit.pipeline.diarizers.pyannet import facts_of, load_segmentation
+from meetsplit.pipeline.diarizers.pyannet import load_segmentation, read_metadata
 from meetsplit.pipeline.diarizers.pyannote_compat import no_telemetry, quiet_pyannote
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.files import write
@@ -91,7 +91,7 @@ def prepare_task(
     """The checkpoint's model as a powerset, and the task that trains it. Raises `StageError`."""
     no_telemetry()
     model = load_segmentation(checkpoint)
-    model.lstm.dropout = facts_of(checkpoint)["hyper_parameters"]["lstm"].get("dropout", 0.0)
+    model.lstm.dropout = read_metadata(checkpoint)["hyper_parameters"]["lstm"].get("dropout", 0.0)
     specifications = model.specifications
     cache.mkdir(parents=True, exist_ok=True)
     prepared = cache / "protocol.npz"
@@ -149,7 +149,7 @@ def save(path: Path, weights: Mapping[str, Tensor], task: SegmentationTask, chec
             "warm_up": [0.0, 0.0],
         },
     }
-    facts = {"hyper_parameters": facts_of(checkpoint)["hyper_parameters"], "pyannote.audio": pyannote}
+    facts = {"hyper_parameters": read_metadata(checkpoint)["hyper_parameters"], "pyannote.audio": pyannote}
     header = {"source": f"fine-tuned from {checkpoint.name}", "facts": json.dumps(facts, sort_keys=True)}
     tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in weights.items()}
     write(path, safetensors.torch.save(tensors, header))

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.separators.sepformer import LEVEL
+from meetsplit.pipeline.separators.sepformer import INPUT_RMS
 from meetsplit.training import acoustics
 from meetsplit.training.separation_model import RATE
 from meetsplit.training.speech import UtteranceFile, utterances_by_speaker
@@ -108,14 +108,14 @@ class MixtureGenerator:
         if rng.random() < NOISE_PROBABILITY:
             noise = acoustics.pink_noise(len(mixture), RATE, rng)
             mixture = mixture + noise * _rms(mixture) * np.float32(10 ** (-rng.uniform(*SNR) / 20))
-        scale = np.float32(LEVEL / _rms(mixture))
+        scale = np.float32(INPUT_RMS / _rms(mixture))
         return mixture * scale, stems * scale
 
     def clean(self, rng: np.random.Generator, seconds: float) -> tuple[Samples, Stems]:
         """A mixture of unprocessed voices at 0 or ±3 dB, as in the benchmark of separators."""
         stems = self._stems(rng, seconds, (1.0,), lambda: float(rng.choice((-1.5, 0.0, 1.5))))
         mixture = stems.sum(axis=0)
-        scale = np.float32(LEVEL / _rms(mixture))
+        scale = np.float32(INPUT_RMS / _rms(mixture))
         return mixture * scale, stems * scale
 
     def _stems(

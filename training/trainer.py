@@ -38,6 +38,10 @@ _OLD_KEYS = {"pupil": "model", "marks": "evaluations"}
 """Keys of states saved by version 0.1.0, and today's."""
 
 
+def _current_key(key: str) -> str:
+    return _OLD_KEYS.get(key, key)
+
+
 def warmup_cosine(step: int, steps: int, warmup: int = 120) -> float:
     """The learning rate's share of its peak: a linear warm-up of ``warmup`` steps, then a cosine decay until ``steps``.
 
@@ -125,13 +129,16 @@ class TrainState(Generic[Batch]):
         with replacing(path) as file:
             torch.save(content, file)
 
-    def resume(self, path: Path) -> None:
-        """Load a saved state, if there is one. Raises `SettingsError` for the state of another training."""
+    def resume(self, path: Path, current_name: Callable[[str], str] = lambda name: name) -> None:
+        """Load a saved state, if there is one; ``current_name`` maps names of tensors that older versions saved.
+
+        Raises `SettingsError` for the state of another training.
+        """
         if not path.exists():
             return
         try:
-            content = _with_new_keys(torch.load(path, map_location="cpu", weights_only=True))
-            self.model.load_state_dict(content["model"])
+            content = _renamed(torch.load(path, map_location="cpu", weights_only=True), _current_key)
+            self.model.load_state_dict(_renamed(content["model"], current_name))
             self.optimizer.load_state_dict(content["optimizer"])
         except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise SettingsError(
@@ -140,12 +147,13 @@ class TrainState(Generic[Batch]):
         self.step = content["step"]
         self.seconds = content["seconds"]
         self.evaluations = tuple(Evaluation(*row) for row in content.get("evaluations", ()))
-        self.best = content.get("best")
+        best = content.get("best")
+        self.best = None if best is None else _renamed(best, current_name)
         print(f"going on at step {self.step}, {self.seconds / 60:.0f} minutes in", flush=True)
 
 
-def _with_new_keys(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {_OLD_KEYS.get(key, key): value for key, value in content.items()}
+def _renamed(content: Mapping[str, Any], current_name: Callable[[str], str]) -> dict[str, Any]:
+    return {current_name(name): value for name, value in content.items()}
 
 
 @dataclass(frozen=True, slots=True)

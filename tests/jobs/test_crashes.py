@@ -70,7 +70,7 @@ def test_two_workers_share_and_one_is_killed(house: Any) -> None:
     assert sorted(path.name for path in house.out.glob("*.json")) == [f"call{number}.json" for number in range(6)]
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_asked_to_stop(house: Any, undisturbed: Any, number: int, expected: int) -> None:
     long = house.recording("long.wav", seconds=LONG)
     command = ("batch", long, *undisturbed.known(LONG), "-o", house.out, *FORMATS)
