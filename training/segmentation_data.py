@@ -77,7 +77,7 @@ def read_annotated(folder: Path) -> Iterator[AnnotatedRecording]:
         )
     for path in paths:
         audio = read(path, RATE)
-        turns = timeline.merged(read_rttm(path.with_suffix(".rttm"), path.stem))
+        turns = timeline.merge_turns(read_rttm(path.with_suffix(".rttm"), path.stem))
         uem = path.with_suffix(".uem")
         stretches = read_stretches(uem).get(path.stem, ()) if uem.is_file() else (audio.span,)
         yield AnnotatedRecording(

@@ -147,10 +147,10 @@ def by_speaker(turns: Iterable[Turn]) -> dict[Speaker, tuple[Span, ...]]:
     return {speaker: support(spans[speaker]) for speaker in sorted(spans)}
 
 
-def merged(turns: Iterable[Turn]) -> tuple[Turn, ...]:
+def merge_turns(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     """The turns with each speaker's overlapping or touching ones merged, sorted; empty ones are dropped.
 
-    >>> merged([Turn(Span(1, 2), "A"), Turn(Span(0, 1), "A")])
+    >>> merge_turns([Turn(Span(1, 2), "A"), Turn(Span(0, 1), "A")])
     (Turn(span=Span(start=0, end=2), speaker='A'),)
     """
     return tuple(sorted(Turn(span, speaker) for speaker, spans in by_speaker(turns).items() for span in spans))
