@@ -25,12 +25,12 @@ from typing import TypeAlias
 import pytest
 
 from meetsplit.pipeline.data import Span, Turn
+from meetsplit.pipeline.data.timeline import merge_turns
 from meetsplit.scoring.diarization import TurnErrors, turn_errors
 from meetsplit.scoring.normalize import normalizer
 from meetsplit.scoring.pairing import pair_up
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.scores import Scores, score
-from meetsplit.scoring.sessions import merge_turns
 from meetsplit.scoring.word_errors import WORD_METRICS
 
 HERE = Path(__file__).parent

@@ -147,6 +147,15 @@ def by_speaker(turns: Iterable[Turn]) -> dict[Speaker, tuple[Span, ...]]:
     return {speaker: support(spans[speaker]) for speaker in sorted(spans)}
 
 
+def merge_turns(turns: Iterable[Turn]) -> tuple[Turn, ...]:
+    """The turns with each speaker's overlapping or touching ones merged, sorted; empty ones are dropped.
+
+    >>> merge_turns([Turn(Span(1, 2), "A"), Turn(Span(0, 1), "A")])
+    (Turn(span=Span(start=0, end=2), speaker='A'),)
+    """
+    return tuple(sorted(Turn(span, speaker) for speaker, spans in by_speaker(turns).items() for span in spans))
+
+
 def activity(turns: Iterable[Turn]) -> tuple[tuple[Span, tuple[Speaker, ...]], ...]:
     """The timeline cut at every edge: each piece with the speakers active in it (at least one), sorted.
 

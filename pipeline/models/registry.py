@@ -77,7 +77,9 @@ BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
                 "pip install 'meetsplit[offline]'",
                 on_device=False,
             ),
-            "script": Backend(f"{_HOME}.transcribers.given_words:GivenWordsTranscriber", "your own words", on_device=False),
+            "script": Backend(
+                f"{_HOME}.transcribers.given_words:GivenWordsTranscriber", "your own words", on_device=False
+            ),
         },
     }
 )

@@ -100,7 +100,9 @@ def _script(suffix: str, data: bytes, folder: Path) -> None:
     path.write_bytes(data)
     lines = read_entries(path)
     sound = np.full(24_000, 0.1, np.float32)
-    for heard in GivenWordsTranscriber(lines).transcribe([Audio(sound, 16_000), Audio(sound, 16_000, 1.5)], ignore_events):
+    for heard in GivenWordsTranscriber(lines).transcribe(
+        [Audio(sound, 16_000), Audio(sound, 16_000, 1.5)], ignore_events
+    ):
         for word in heard.words:
             if not 0 <= word.span.start <= word.span.end <= 3.0:
                 raise Broken(f"a word beyond its clip: {word}")
