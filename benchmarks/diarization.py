@@ -18,6 +18,7 @@ from typing import Any
 
 from meetsplit.benchmarks.report_page import command, options, publish
 from meetsplit.pipeline.audio import reading as sound
+from meetsplit.pipeline.audio.media_types import AUDIO_SUFFIXES
 from meetsplit.pipeline.data import Audio, Turn
 from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.events import ignore_events
@@ -25,7 +26,6 @@ from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.settings import Settings
 
 PROTOCOL = "pyannote.metrics, collar 0, overlap scored, the whole recording; pooled over seconds, never averaged over recordings"
-_SOUND = (".flac", ".wav", ".m4a", ".mp3", ".ogg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ def recordings(folder: Path | None, only: str, *, call: bool) -> Iterator[tuple[
     """Name, sound and true turns of each recording, at 16 kHz."""
     paths = (
         sorted(
-            path for path in folder.rglob(f"{only}*") if path.suffix in _SOUND and path.with_suffix(".rttm").is_file()
+            path
+            for path in folder.rglob(f"{only}*")
+            if path.suffix in AUDIO_SUFFIXES and path.with_suffix(".rttm").is_file()
         )
         if folder
         else []

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from meetsplit.pipeline.audio.media_types import AUDIO_SUFFIXES
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, Samples
-from meetsplit.training.speech import SOUND
 
 RATE = 16_000
 LEVELS = (-3.0, 0.0, 3.0)
@@ -31,7 +31,8 @@ def voices(data: Path) -> dict[str, list[Audio]]:
     """Utterances by speaker: the folders right below ``data``."""
     folders = sorted(folder for folder in data.iterdir() if folder.is_dir())
     found = {
-        f.name: [read(file, RATE) for file in sorted(f.rglob("*")) if file.suffix.lower() in SOUND] for f in folders
+        f.name: [read(file, RATE) for file in sorted(f.rglob("*")) if file.suffix.lower() in AUDIO_SUFFIXES]
+        for f in folders
     }
     return {speaker: utterances for speaker, utterances in found.items() if len(utterances) > 1}
 

@@ -74,7 +74,7 @@ def merge(
     """
     by_speaker: dict[Speaker, list[_Stretch]] = {}
     for stream, answer in heard:
-        outline = stream.outline if isinstance(stream, Stream) else stream
+        outline = stream.info if isinstance(stream, Stream) else stream
         by_speaker.setdefault(outline.speaker, []).append((outline, tuple(_held(outline, answer, within))))
     spans = timeline.by_speaker(turns)
     everybody = timeline.Counter(span for own in spans.values() for span in own)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from meetsplit.pipeline.audio.media_types import MEDIA
+from meetsplit.pipeline.audio.media_types import MEDIA_SUFFIXES
 from meetsplit.pipeline.data import Transcript, Word
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.files.scratch import scratch
@@ -27,7 +27,7 @@ def pair(given: Path, audio: Path | None = None) -> tuple[Path, Path]:
         beside = [
             path
             for path in sorted(given.parent.glob("*"))
-            if path.stem == stem and path.suffix.lower() in MEDIA and path.is_file()
+            if path.stem == stem and path.suffix.lower() in MEDIA_SUFFIXES and path.is_file()
         ]
         if len(beside) != 1:
             found = f"{len(beside)} recordings of that name lie" if beside else "no recording of that name lies"

@@ -23,16 +23,16 @@ from meetsplit.pipeline import versions
 from meetsplit.pipeline.audio.content import Content
 from meetsplit.pipeline.audio.memmap import release_pages
 from meetsplit.pipeline.audio.reading import read, resample
-from meetsplit.pipeline.audio.wav import stretch
+from meetsplit.pipeline.audio.wav import read_span
 from meetsplit.pipeline.cache.stage_cache import StageCache, contents, fingerprint, keys
 from meetsplit.pipeline.channels import activity, reading
-from meetsplit.pipeline.channels.activity import clock
+from meetsplit.pipeline.channels.activity import timebase
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import (
+    Channels,
     ClipTranscript,
     Diarization,
     Provenance,
-    Sound,
     Speaker,
     Stream,
     StreamInfo,
@@ -168,10 +168,10 @@ class RecordingRun:
         self._keys = keys(fingerprint(recording, self._contents), pipeline.settings, pipeline.preflight())
 
     @functools.cached_property
-    def _audio(self) -> Sound:
+    def _audio(self) -> Channels:
         with self._pipeline.stage("decode", f"decoding {self._recording}") as say:
             audio = self._route.read(self._cache.folder, self._contents)
-            say(f"{clock(audio).duration:.0f} s")
+            say(f"{timebase(audio).duration:.0f} s")
         return audio
 
     def diarize(self) -> Diarization:
@@ -181,7 +181,7 @@ class RecordingRun:
             audio = self._audio
             with self._pipeline.stage("diarize", f"finding who speaks when in {self._recording}") as say:
                 diarization = self._route.diarize(audio, self._keys.rttm)
-                say(activity.described(diarization) if len(audio) > 1 else _described(diarization))
+                say(activity.describe_channels(diarization) if len(audio) > 1 else _described(diarization))
             self._cache.keep_diarized(self._keys.diarize, diarization)
         return diarization
 
@@ -210,10 +210,10 @@ class RecordingRun:
         if pipeline.settings.has("doubles"):
             tracks = self.tracks
             words = drop_duplicate_words(
-                list(zip(clips, words, strict=True)), lambda who, span: stretch(tracks[who], span)
+                list(zip(clips, words, strict=True)), lambda who, span: read_span(tracks[who], span)
             )
         segments = merge(list(zip(clips, words, strict=True)), diarization.turns, diarization.span)
-        stages = tuple(activity.of_channels(record, diarization) for record in pipeline.preflight().records())
+        stages = tuple(activity.with_channel_owners(record, diarization) for record in pipeline.preflight().records())
         made_by = Provenance(versions.meetsplit(), stages, pipeline.settings.recorded(), versions.recorded())
         name, duration = self._recording.stem, diarization.duration
         return Transcript(name, duration, segments, diarization.turns, made_by, diarization.names)
@@ -223,16 +223,16 @@ class RecordingRun:
         """The 16-bit WAV track of every speaker in the stage cache, once `separate` is done."""
         return self._cache.voices(self._keys.separate)
 
-    def _write_tracks(self, audio: Sound, diarization: Diarization, folder: Path) -> tuple[StreamInfo, ...]:
+    def _write_tracks(self, audio: Channels, diarization: Diarization, folder: Path) -> tuple[StreamInfo, ...]:
         """Write each stretch of each stream into its speaker's track as it comes; only its description stays in memory."""
         clips: list[StreamInfo] = []
         with (
             self._pipeline.stage("separate", f"taking voices apart in {self._recording}") as say,
-            TrackWriter(folder, clock(audio)) as tracks,
+            TrackWriter(folder, timebase(audio)) as tracks,
         ):
             for stream in self._route.streams(audio, diarization, folder.parent):
                 tracks.lay(stream)
-                clips.append(stream.outline)
+                clips.append(stream.info)
                 for channel in audio:
                     release_pages(channel)
             tracks.finish()
@@ -255,7 +255,7 @@ class RecordingRun:
                 if at not in answers:
                     by_speaker.setdefault(clip.speaker, []).append(at)
             for speaker, numbers in sorted(by_speaker.items()):
-                sounds = (resample(stretch(tracks[speaker], clips[at].span), transcriber.rate) for at in numbers)
+                sounds = (resample(read_span(tracks[speaker], clips[at].span), transcriber.rate) for at in numbers)
                 for at, answer in zip(numbers, transcriber.transcribe(sounds, pipeline.on_event), strict=True):
                     answers[at] = checked_words(answer, clips[at].span)
                     done += clips[at].span.duration
@@ -267,13 +267,13 @@ class RecordingRun:
 class Route(Protocol):
     """How a recording is decoded, diarized and turned into one stream per speaker."""
 
-    def read(self, folder: Path, contents: Mapping[Path, Content]) -> Sound:
+    def read(self, folder: Path, contents: Mapping[Path, Content]) -> Channels:
         """The recording's channels on one clock; long ones are memory-mapped in ``folder``."""
 
-    def diarize(self, audio: Sound, sha256: str | None) -> Diarization:
+    def diarize(self, audio: Channels, sha256: str | None) -> Diarization:
         """Who speaks when. ``sha256`` is the checksum that a file of given turns must have."""
 
-    def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
+    def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """Every speaker's stream, stretch by stretch, sorted by start for each speaker."""
 
 
@@ -285,16 +285,16 @@ class MixedRecording:
             raise SettingsError(f"{recording}: a file per person is a channel per person: choose --channels split")
         self._pipeline, self._path = pipeline, recording
 
-    def read(self, folder: Path, contents: Mapping[Path, Content]) -> Sound:
+    def read(self, folder: Path, contents: Mapping[Path, Content]) -> Channels:
         """The recording, mixed down to mono; suggests ``--channels split`` where its channels hold different people."""
         pipeline = self._pipeline
-        hint = reading.suggestion(self._path) if pipeline.settings.rttm is None else None
+        hint = reading.suggest_split(self._path) if pipeline.settings.rttm is None else None
         if hint is not None:
             pipeline.on_event(Notice(hint, "decode"))
         content = contents.get(self._path)
         return (read(self._path, RATE, folder=folder, content=content, on_event=pipeline.on_event),)
 
-    def diarize(self, audio: Sound, sha256: str | None) -> Diarization:
+    def diarize(self, audio: Channels, sha256: str | None) -> Diarization:
         """The diarizer's turns, resegmented around overlaps unless they were given."""
         pipeline, (recording,) = self._pipeline, audio
         diarizer: Diarizer = pipeline.backend("diarizer")
@@ -306,7 +306,7 @@ class MixedRecording:
             turns = timeline.relabelled(resegment(recording, turns, self._speaker_activity()))
         return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, Informed) else ())
 
-    def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
+    def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """The recording where one person speaks alone, the separated voice in overlaps."""
         pipeline, (recording,) = self._pipeline, audio
         separate = pipeline.settings.separate
@@ -343,16 +343,16 @@ class ChannelPerSpeaker:
     def __init__(self, pipeline: Pipeline, recording: Path | MultiFileRecording) -> None:
         self._pipeline, self._recording = pipeline, recording
 
-    def read(self, folder: Path, contents: Mapping[Path, Content]) -> Sound:
+    def read(self, folder: Path, contents: Mapping[Path, Content]) -> Channels:
         """One channel per person."""
-        return reading.everybody(self._recording, RATE, folder, self._pipeline.on_event, contents)
+        return reading.read_channels(self._recording, RATE, folder, self._pipeline.on_event, contents)
 
-    def diarize(self, audio: Sound, sha256: str | None) -> Diarization:
+    def diarize(self, audio: Channels, sha256: str | None) -> Diarization:
         """Turns from each channel's own voice activity."""
-        people = self._recording.people if isinstance(self._recording, MultiFileRecording) else ()
-        return activity.diarized(audio, people)
+        names = self._recording.speaker_names if isinstance(self._recording, MultiFileRecording) else ()
+        return activity.diarize_channels(audio, names)
 
-    def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
+    def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """Each person's channel where that person speaks."""
         yield from activity.streams(audio, diarization, folder)
 

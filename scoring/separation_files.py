@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from meetsplit.pipeline.audio import reading
+from meetsplit.pipeline.audio.media_types import LOSSLESS_SUFFIXES
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import ScoreError
 from meetsplit.scoring.pairing import Pair
 from meetsplit.scoring.separation import SoundScores, score_sound
 
-KINDS = (".wav", ".flac")
 MIXTURE = "mixture"
 
 
@@ -64,4 +64,4 @@ def _scored(pair: Pair, stems: Path, tracks: Path) -> SoundScores:
 
 
 def _sounds(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in KINDS}
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in LOSSLESS_SUFFIXES}

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from meetsplit.benchmarks.bounds import HOUR, claim, mostly_silence, silence
 from meetsplit.cli import main
 from meetsplit.pipeline.audio import memmap
-from meetsplit.pipeline.audio.containers import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS, opened
-from meetsplit.pipeline.audio.decoding import LONGEST_RECORDING, Listening
+from meetsplit.pipeline.audio.containers import MAX_CHANNELS, MAX_RATE, MIN_RATE, open_container
+from meetsplit.pipeline.audio.decoding import LONGEST_RECORDING, StreamDecoder
 from meetsplit.pipeline.audio.reading import probe, read
 from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.channels.loudness import SILENCE, loudness
@@ -129,7 +129,7 @@ def test_silence_resampled_is_silence_of_the_right_length() -> None:
     )
 
 
-@pytest.mark.parametrize("rate", [1, 100, LOWEST_RATE - 1, HIGHEST_RATE + 1, 2**31 - 1])
+@pytest.mark.parametrize("rate", [1, 100, MIN_RATE - 1, MAX_RATE + 1, 2**31 - 1])
 def test_rates_that_nobody_records_at_are_a_sentence(tmp_path: Path, rate: int) -> None:
     path = wav(tmp_path / "odd.wav", rate)
     for look in (probe, read):
@@ -137,17 +137,15 @@ def test_rates_that_nobody_records_at_are_a_sentence(tmp_path: Path, rate: int) 
             look(path)
 
 
-@pytest.mark.parametrize("rate", [LOWEST_RATE, 8000, 11025, 384_000, HIGHEST_RATE])
+@pytest.mark.parametrize("rate", [MIN_RATE, 8000, 11025, 384_000, MAX_RATE])
 def test_rates_that_somebody_may_record_at_are_read(tmp_path: Path, rate: int) -> None:
     assert read(wav(tmp_path / "fine.wav", rate)).duration == pytest.approx(1600 / rate, abs=1 / RATE)
 
 
 def test_more_channels_than_any_recorder_has_are_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(
-        AudioError, match=f"says it has {MOST_CHANNELS + 1} channels; up to {MOST_CHANNELS} can be read"
-    ):
-        read(wav(tmp_path / "many.wav", RATE, MOST_CHANNELS + 1))
-    assert read(wav(tmp_path / "array.wav", RATE, MOST_CHANNELS)).duration == 0.1
+    with pytest.raises(AudioError, match=f"says it has {MAX_CHANNELS + 1} channels; up to {MAX_CHANNELS} can be read"):
+        read(wav(tmp_path / "many.wav", RATE, MAX_CHANNELS + 1))
+    assert read(wav(tmp_path / "array.wav", RATE, MAX_CHANNELS)).duration == 0.1
 
 
 def test_a_rate_that_changes_to_an_odd_one_is_a_sentence(tmp_path: Path) -> None:
@@ -156,21 +154,21 @@ def test_a_rate_that_changes_to_an_odd_one_is_a_sentence(tmp_path: Path) -> None
         made.sample_rate = rate
         return made
 
-    with opened(wav(tmp_path / "odd.wav", 48000)) as (container, stream):
-        doubled = list(Listening(container, stream, None).sound([frame(48000), frame(24000)]))
+    with open_container(wav(tmp_path / "odd.wav", 48000)) as (container, stream):
+        doubled = list(StreamDecoder(container, stream, None).samples([frame(48000), frame(24000)]))
         assert [len(part) for part in doubled] == [480, 960]
         with pytest.raises(AudioError, match="its sound has 47999 Hz, after 48000 Hz"):
-            list(Listening(container, stream, None).sound([frame(48000), frame(47999)]))
+            list(StreamDecoder(container, stream, None).samples([frame(48000), frame(47999)]))
 
 
 # meetings of several files
 
 
 def test_a_microphone_begins_within_a_day(tmp_path: Path) -> None:
-    assert SpeakerFile.placed(f"ben.wav@{LONGEST_MEETING}").offset == LONGEST_MEETING
+    assert SpeakerFile.parse(f"ben.wav@{LONGEST_MEETING}").offset == LONGEST_MEETING
     for late in ("1e5", "1e6", "1e300"):
         with pytest.raises(SettingsError, match="a meeting lasts 24 h at most"):
-            SpeakerFile.placed(f"ben.wav@{late}")
+            SpeakerFile.parse(f"ben.wav@{late}")
 
 
 def test_the_loudness_of_silence_is_no_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from meetsplit.jobs.job import Order
 from meetsplit.jobs.job_store import Store
 from meetsplit.jobs.steps import Workshop
 from meetsplit.pipeline.audio import reading
-from meetsplit.pipeline.audio.content import BLOCK, VerifiedFile, content_of
+from meetsplit.pipeline.audio.content import BLOCK, VerifiedFile, hash_content
 from meetsplit.pipeline.cache.stage_cache import contents, fingerprint
 from meetsplit.pipeline.channels.recording import MultiFileRecording, SpeakerFile
 from meetsplit.pipeline.errors import AudioError, SettingsError
@@ -85,7 +86,7 @@ def test_a_recording_that_is_put_back_before_decoding_ends(tmp_path: Path) -> No
     path.write_bytes(np.random.default_rng(0).bytes(3 * BLOCK))
     whole = path.read_bytes()
     with path.open("rb", buffering=0) as file:
-        content = content_of(file)
+        content = hash_content(file)
         source = VerifiedFile(file, path, content)
         assert source.read() == whole[:BLOCK]
         path.write_bytes(whole[:BLOCK] + bytes(BLOCK) + whole[2 * BLOCK :])
@@ -117,7 +118,7 @@ def test_a_changing_file_is_not_said_to_be_incomplete(call: Any) -> None:
 def test_what_is_read_through_checksums_is_the_same(call: Any) -> None:
     for path in (SAMPLE, call.path):
         with path.open("rb", buffering=0) as file:
-            content = content_of(file)
+            content = hash_content(file)
         assert reading.probe(path, content) == reading.probe(path)
         assert np.array_equal(reading.read(path, content=content).samples, reading.read(path).samples)
         assert content.sha256 == fingerprint(path)
@@ -155,15 +156,15 @@ def test_channels_of_a_recording_that_changes(rooms: Any, tmp_path: Path) -> Non
     """It is read once per channel: it changes before the second."""
     both = tmp_path / "both.wav"
     whole = both.read_bytes()
-    opened = iter(range(99))
+    openings = itertools.count()
 
-    def change(path: Path, *args: Any, real: Callable[..., Any] = reading.opened, **more: Any) -> Any:
-        if next(opened) == 2:  # the number of channels, the first channel, the second
+    def change(path: Path, *args: Any, real: Callable[..., Any] = reading.open_container, **more: Any) -> Any:
+        if next(openings) == 2:  # the number of channels, the first channel, the second
             overwritten(path)
         return real(path, *args, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "opened", change)
+        patch.setattr(reading, "open_container", change)
         with pytest.raises(AudioError, match=CHANGED):
             rooms.run(both)
     assert nothing_kept(rooms)

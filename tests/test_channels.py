@@ -16,8 +16,8 @@ from meetsplit.pipeline.audio.memmap import release_pages, to_memmap
 from meetsplit.pipeline.audio.reading import read, write_wav
 from meetsplit.pipeline.cache.stage_cache import StageCache, fingerprint, keys
 from meetsplit.pipeline.channels import reading
-from meetsplit.pipeline.channels.activity import clock, diarized, streams
-from meetsplit.pipeline.channels.crosstalk import cancel_crosstalk, fitted, through
+from meetsplit.pipeline.channels.activity import diarize_channels, streams, timebase
+from meetsplit.pipeline.channels.crosstalk import apply_fir, cancel_crosstalk, fit_fir
 from meetsplit.pipeline.channels.recording import MultiFileRecording, SpeakerFile, together
 from meetsplit.pipeline.data import Audio, Samples, Span, timeline
 from meetsplit.pipeline.errors import AudioError, OutputError, SettingsError
@@ -115,7 +115,7 @@ def decibels(samples: Samples) -> float:
     ids=str,
 )
 def test_bleed_is_nobodys_turn_and_speech_is(how: dict[str, object]) -> None:
-    found = diarized(tuple(call(**how)))  # type: ignore[arg-type]
+    found = diarize_channels(tuple(call(**how)))  # type: ignore[arg-type]
     turns = timeline.by_speaker(found.turns)
     owners = dict(found.channels)
     silent = how.get("silent")
@@ -131,9 +131,11 @@ def test_bleed_is_nobodys_turn_and_speech_is(how: dict[str, object]) -> None:
 def test_silence_and_noise_are_nobody() -> None:
     rng = np.random.default_rng(0)
     hiss = [Audio((0.01 * rng.standard_normal(20 * RATE)).astype(np.float32), RATE) for _ in range(2)]
-    assert diarized(tuple(hiss)).turns == ()
-    assert diarized((Audio(np.zeros(RATE, np.float32), RATE), Audio(np.zeros(RATE, np.float32), RATE))).turns == ()
-    assert diarized((Audio(np.zeros(0, np.float32), RATE), Audio(np.zeros(0, np.float32), RATE))).turns == ()
+    assert diarize_channels(tuple(hiss)).turns == ()
+    assert (
+        diarize_channels((Audio(np.zeros(RATE, np.float32), RATE), Audio(np.zeros(RATE, np.float32), RATE))).turns == ()
+    )
+    assert diarize_channels((Audio(np.zeros(0, np.float32), RATE), Audio(np.zeros(0, np.float32), RATE))).turns == ()
 
 
 def test_three_channels() -> None:
@@ -148,7 +150,7 @@ def test_three_channels() -> None:
         Audio((row + 0.1 * (own.sum(axis=0) - row) + hiss).astype(np.float32), RATE)
         for row, hiss in zip(own, noise, strict=True)
     )
-    found = diarized(sound)
+    found = diarize_channels(sound)
     assert dict(found.channels) == {"SPEAKER_00": 0, "SPEAKER_01": 1, "SPEAKER_02": 2}
     assert timeline.total(timeline.by_speaker(found.turns)["SPEAKER_02"]) == pytest.approx(6.5, abs=1.0)
 
@@ -162,11 +164,12 @@ def test_a_filter_is_found_and_foresees() -> None:
     said = rng.standard_normal(4 * RATE + 2 * reach).astype(np.float32)
     taps = np.array([0.0, 0.1, -0.05, 0.02])
     heard = np.convolve(said, taps)[reach - 800 :][: 4 * RATE].astype(np.float32)
-    found = fitted(said, heard, np.ones(len(heard), np.float32), reach)
+    found = fit_fir(said, heard, np.ones(len(heard), np.float32), reach)
     assert found is not None
-    assert decibels(heard - through(found, said, reach, len(heard))) < decibels(heard) - 30
+    assert decibels(heard - apply_fir(found, said, reach, len(heard))) < decibels(heard) - 30
     assert (
-        fitted(said, rng.standard_normal(len(heard)).astype(np.float32), np.ones(len(heard), np.float32), reach) is None
+        fit_fir(said, rng.standard_normal(len(heard)).astype(np.float32), np.ones(len(heard), np.float32), reach)
+        is None
     )
 
 
@@ -190,7 +193,7 @@ def test_bleed_goes_and_the_own_voice_stays(delay: int, tmp_path: Path) -> None:
 
 def test_streams_are_the_channels_own_sound(tmp_path: Path) -> None:
     sound = tuple(call())
-    found = diarized(sound)
+    found = diarize_channels(sound)
     laid = list(streams(sound, found, tmp_path))
     assert [(stream.audio.start, stream.speaker) for stream in laid] == sorted(
         (stream.audio.start, stream.speaker) for stream in laid
@@ -239,9 +242,9 @@ def test_what_cannot_be_split_is_a_sentence(tmp_path: Path) -> None:
     mono = tmp_path / "mono.wav"
     write_wav(mono, call()[0])
     with pytest.raises(AudioError, match="has one channel"):
-        reading.everybody(mono, RATE, tmp_path, ignore_events)
+        reading.read_channels(mono, RATE, tmp_path, ignore_events)
     with pytest.raises(AudioError, match="hold the same sound"):
-        reading.everybody(stereo(tmp_path / "twice.wav", [call()[0]] * 2), RATE, tmp_path, ignore_events)
+        reading.read_channels(stereo(tmp_path / "twice.wav", [call()[0]] * 2), RATE, tmp_path, ignore_events)
     with pytest.raises(SettingsError, match="channels are the number of speakers"):
         Settings(channels="split", num_speakers=2)
     with pytest.raises(SettingsError, match="who speaks: drop"):
@@ -254,7 +257,7 @@ def test_channels_that_share_most_speech_are_noticed(tmp_path: Path) -> None:
     both = sum(alone())
     rng, events = np.random.default_rng(0), list[Event]()
     room = [np.asarray(np.roll(both, shift) + 0.01 * rng.standard_normal(len(both)), np.float32) for shift in (0, 900)]
-    reading.everybody(
+    reading.read_channels(
         stereo(tmp_path / "room.wav", [Audio(samples, RATE) for samples in room]), RATE, tmp_path, events.append
     )
     assert [
@@ -284,31 +287,31 @@ def test_no_model_for_who_speaks_when(tmp_path: Path) -> None:
 
 
 def test_calls_are_suggested_to_be_split_and_rooms_are_not(tmp_path: Path) -> None:
-    said = reading.suggestion(stereo(tmp_path / "call.wav", call()))
+    said = reading.suggest_split(stereo(tmp_path / "call.wav", call()))
     assert said is not None
     assert "--channels split" in said
     both = sum(alone())
     room = [Audio(np.asarray(gain * np.roll(both, shift), np.float32), RATE) for gain, shift in ((1.0, 0), (0.8, 12))]
     dead = [call()[0], Audio(np.zeros(len(both), np.float32), RATE)]
     for name, sound in (("room", room), ("dead", dead), ("bleed", call(silent=1)), ("mono", call()[:1])):
-        assert reading.suggestion(stereo(tmp_path / f"{name}.wav", sound)) is None
+        assert reading.suggest_split(stereo(tmp_path / f"{name}.wav", sound)) is None
     (tmp_path / "text.wav").write_text("no sound")
-    assert reading.suggestion(tmp_path / "text.wav") is None
+    assert reading.suggest_split(tmp_path / "text.wav") is None
 
 
 # Several files
 
 
 def test_places_of_files() -> None:
-    assert SpeakerFile.placed("ben.wav@1.5") == SpeakerFile(Path("ben.wav"), 1.5)
-    assert SpeakerFile.placed("ben.wav") == SpeakerFile(Path("ben.wav"))
+    assert SpeakerFile.parse("ben.wav@1.5") == SpeakerFile(Path("ben.wav"), 1.5)
+    assert SpeakerFile.parse("ben.wav") == SpeakerFile(Path("ben.wav"))
     for text, says in (
         ("ben.wav@soon", "no number of seconds"),
         ("ben.wav@-1", "begins first has 0"),
         ("ben.wav@nan", "begins first"),
     ):
         with pytest.raises(SettingsError, match=says):
-            SpeakerFile.placed(text)
+            SpeakerFile.parse(text)
     with pytest.raises(SettingsError, match="one file is nobody's meeting"):
         together("standup", ["anna.wav"])
     with pytest.raises(SettingsError, match="without a folder"):
@@ -318,7 +321,7 @@ def test_places_of_files() -> None:
 def test_a_file_named_like_a_place_is_meant_as_it_is(tmp_path: Path) -> None:
     odd = tmp_path / "ben@2.wav"
     odd.write_bytes(b"x")
-    assert SpeakerFile.placed(str(odd)) == SpeakerFile(odd)
+    assert SpeakerFile.parse(str(odd)) == SpeakerFile(odd)
 
 
 def test_files_lie_on_one_clock(tmp_path: Path) -> None:
@@ -326,12 +329,12 @@ def test_files_lie_on_one_clock(tmp_path: Path) -> None:
     write_wav(tmp_path / "anna.wav", sound[0])
     write_wav(tmp_path / "ben.wav", sound[1].crop(Span(2.0, LENGTH)))
     meeting = together("standup", [tmp_path / "anna.wav", f"{tmp_path / 'ben.wav'}@2"])
-    channels = reading.everybody(meeting, RATE, tmp_path, ignore_events)
+    channels = reading.read_channels(meeting, RATE, tmp_path, ignore_events)
     assert [audio.start for audio in channels] == [0.0, 2.0]
-    assert clock(channels).span == Span(0.0, LENGTH)
-    found = diarized(channels, meeting.people)
+    assert timebase(channels).span == Span(0.0, LENGTH)
+    found = diarize_channels(channels, meeting.speaker_names)
     assert found.names == (("SPEAKER_00", "anna"), ("SPEAKER_01", "ben"))
-    shifted = diarized(tuple(sound))
+    shifted = diarize_channels(tuple(sound))
     assert [turn.speaker for turn in found.turns] == [turn.speaker for turn in shifted.turns]
     assert all(abs(a.span.start - b.span.start) < 0.05 for a, b in zip(found.turns, shifted.turns, strict=True))
     later = MultiFileRecording("standup", (meeting.microphones[0], SpeakerFile(tmp_path / "ben.wav", 2.5)))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.cache import run_cache
-from meetsplit.pipeline.channels.activity import diarized
+from meetsplit.pipeline.channels.activity import diarize_channels
 from meetsplit.pipeline.data import Audio, Span, Turn, labels
 from meetsplit.pipeline.diarizers.rttm import RttmDiarizer, read_rttm
 from meetsplit.pipeline.errors import SettingsError
@@ -41,18 +41,18 @@ def rttm(path: Path, *turns: tuple[float, float, str], recording: str = "call") 
 
 @given(st.lists(KINDS, max_size=12))
 def test_every_entry_has_a_label_of_its_own_and_labels_keep_theirs(names: list[str]) -> None:
-    found = labels.assigned(names)
+    found = labels.assign_labels(names)
     assert len(set(found)) == len(found) == len(names)
     assert all(labels.is_label(label) for label in found)
     assert {name for name in names if labels.is_label(name)} <= set(found)
     assert all(found[names.index(name)] == name for name in names if labels.is_label(name))
-    shown = dict(labels.people(dict(zip(found, names, strict=True))))
+    shown = dict(labels.person_names(dict(zip(found, names, strict=True))))
     assert not any(labels.is_label(name) for name in shown.values())
 
 
 def test_names_without_numbers_are_numbered_in_order() -> None:
-    assert labels.assigned(["Bob", "Ann", "Cy"]) == ("SPEAKER_00", "SPEAKER_01", "SPEAKER_02")
-    assert labels.assigned(["Bob", "SPEAKER_01", "Ann"]) == ("SPEAKER_00", "SPEAKER_01", "SPEAKER_02")
+    assert labels.assign_labels(["Bob", "Ann", "Cy"]) == ("SPEAKER_00", "SPEAKER_01", "SPEAKER_02")
+    assert labels.assign_labels(["Bob", "SPEAKER_01", "Ann"]) == ("SPEAKER_00", "SPEAKER_01", "SPEAKER_02")
 
 
 def test_labels_of_an_rttm_keep_their_numbers(tmp_path: Path) -> None:
@@ -117,12 +117,12 @@ def test_microphones_called_like_labels_keep_them() -> None:
     quiet = 1e-5 * np.random.default_rng(1).standard_normal(8 * RATE).astype(np.float32)
     first = Audio(quiet + np.concatenate([silence, speech, silence, silence]), RATE)
     second = Audio(quiet + np.concatenate([silence, silence, silence, speech]), RATE)
-    found = diarized((first, second), ("SPEAKER_01", "SPEAKER_00"))
+    found = diarize_channels((first, second), ("SPEAKER_01", "SPEAKER_00"))
     assert found.channels == (("SPEAKER_01", 0), ("SPEAKER_00", 1))
     assert found.names == ()
     assert found.turns[0].speaker == "SPEAKER_01"
-    assert diarized((first, second), ("ann", "SPEAKER_00")).names == (("SPEAKER_01", "ann"),)
-    assert diarized((first, second)).channels == (("SPEAKER_00", 0), ("SPEAKER_01", 1))
+    assert diarize_channels((first, second), ("ann", "SPEAKER_00")).names == (("SPEAKER_01", "ann"),)
+    assert diarize_channels((first, second)).channels == (("SPEAKER_00", 0), ("SPEAKER_01", 1))
 
 
 @pytest.mark.parametrize(

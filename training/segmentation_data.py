@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from meetsplit.pipeline.audio.media_types import AUDIO_SUFFIXES
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, Span, Turn, timeline
 from meetsplit.pipeline.diarizers.embedded import LEVEL, levelled
@@ -25,7 +26,6 @@ from meetsplit.scoring.pairing import read_stretches
 from meetsplit.training.conversation import Manners
 from meetsplit.training.simulate import Recipe, simulate
 from meetsplit.training.sources import from_folder
-from meetsplit.training.speech import SOUND
 
 RATE = 16_000
 TAIL = 0.1
@@ -68,7 +68,9 @@ class Filed:
 
 def annotated(folder: Path) -> Iterator[Case]:
     """Every recording in the folder that has an RTTM beside it. Raises `SettingsError` where there is none."""
-    sounds = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND) if folder.is_dir() else []
+    sounds = (
+        sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES) if folder.is_dir() else []
+    )
     paths = [path for path in sounds if path.with_suffix(".rttm").is_file()]
     if not paths:
         raise SettingsError(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from meetsplit.pipeline.audio.resampling import resample
-from meetsplit.pipeline.data import Audio, Samples, Speaker
+from meetsplit.pipeline.data import Audio, Samples, Speaker, rms
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.separators.sepformer import LEVEL
 from meetsplit.training import acoustics
@@ -93,16 +93,16 @@ class Studio:
             stems = np.stack([acoustics.reverberated(stem, echo) for stem, echo in zip(stems, echoes, strict=True)])
         mixture = stems.sum(axis=0)
         if rng.random() < WITH_NOISE:
-            mixture = mixture + acoustics.pink(len(mixture), RATE, rng) * _rms(mixture) * np.float32(
+            mixture = mixture + acoustics.pink(len(mixture), RATE, rng) * _level(mixture) * np.float32(
                 10 ** (-rng.uniform(*NOISE) / 20)
             )
-        scale = np.float32(LEVEL / _rms(mixture))
+        scale = np.float32(LEVEL / _level(mixture))
         return mixture * scale, stems * scale
 
     def clean(self, rng: np.random.Generator, seconds: float) -> tuple[Samples, Stems]:
         """A mixture of untouched voices at 0 or ±3 dB, as in the benchmark of separators."""
         stems = self._stems(rng, seconds, (1.0,), lambda: float(rng.choice((-1.5, 0.0, 1.5))))
-        scale = np.float32(LEVEL / _rms(stems.sum(axis=0)))
+        scale = np.float32(LEVEL / _level(stems.sum(axis=0)))
         return stems.sum(axis=0) * scale, stems * scale
 
     def _stems(
@@ -114,17 +114,17 @@ class Studio:
         for index in chosen:
             own = self.cast.people[index]
             row = self._piece(own[int(rng.integers(len(own)))], rng, round(seconds * RATE), float(rng.choice(speeds)))
-            rows.append(row * np.float32(10 ** (level() / 20) / _rms(row)))
+            rows.append(row * np.float32(10 ** (level() / 20) / _level(row)))
         return np.stack(rows)
 
     def _piece(self, one: Recorded, rng: np.random.Generator, length: int, speed: float) -> Samples:
         """``length`` samples of an utterance, not a pause of it; a shorter one somewhere in silence."""
         sound, wanted = self._sound(one), round(length * speed)
-        loud = _rms(sound)
+        loud = _level(sound)
         for _ in range(8):
             start = int(rng.integers(max(len(sound) - wanted, 0) + 1))
             piece = sound[start : start + wanted]
-            if _rms(piece) > 0.2 * loud:
+            if _level(piece) > 0.2 * loud:
                 break
         if speed != 1.0:
             piece = resample(Audio(piece, round(RATE * speed)), RATE).samples
@@ -140,5 +140,6 @@ def _room(voices: int, rng: np.random.Generator) -> Sequence[Samples]:
     return [found[name] for name in names]
 
 
-def _rms(samples: Samples) -> float:
-    return max(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))), 1e-6)
+def _level(samples: Samples) -> float:
+    """RMS of the samples, never 0."""
+    return max(rms(samples), 1e-6)

@@ -15,13 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from meetsplit.pipeline.audio.media_types import AUDIO_SUFFIXES
 from meetsplit.pipeline.audio.reading import probe, read
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker
 from meetsplit.pipeline.data.timeline import support
 from meetsplit.pipeline.errors import MissingDependency, SettingsError, blame
-
-SOUND = frozenset({".flac", ".wav", ".mp3", ".m4a", ".ogg", ".opus"})
-"""File names that count as utterances."""
 
 VOICES = ("awb", "rms", "slt", "kal16")
 """Flite's built-in voices at 16 kHz: a Scot, an American, an American woman, and an older diphone voice."""
@@ -110,10 +108,12 @@ def recorded(folder: Path) -> tuple[Recorded, ...]:
     or flat with the speaker before the first ``-`` or ``_`` of the file name. A text may also lie beside its sound as
     ``.txt``. Raises `SettingsError` where nothing is found.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND) if folder.is_dir() else []
+    paths = (
+        sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES) if folder.is_dir() else []
+    )
     if not paths:
         raise SettingsError(
-            f"{folder}: no utterances in it; give a folder with {', '.join(sorted(SOUND))} files of single speakers"
+            f"{folder}: no utterances in it; give a folder with {', '.join(sorted(AUDIO_SUFFIXES))} files of single speakers"
         )
     transcripts: dict[str, str] = {}
     for book in sorted(folder.rglob("*.trans.txt")):

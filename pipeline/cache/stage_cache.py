@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from meetsplit.pipeline import files, versions
-from meetsplit.pipeline.audio.containers import recording
-from meetsplit.pipeline.audio.content import Content, content_of
+from meetsplit.pipeline.audio.containers import open_recording
+from meetsplit.pipeline.audio.content import Content, hash_content
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import (
     ClipTranscript,
@@ -100,8 +100,8 @@ def contents(path: Path | MultiFileRecording) -> dict[Path, Content]:
     found: dict[Path, Content] = {}
     for file in (one.path for one in path.microphones) if isinstance(path, MultiFileRecording) else (path,):
         try:
-            with recording(file) as opened:
-                found[file] = content_of(opened)
+            with open_recording(file) as opened:
+                found[file] = hash_content(opened)
         except OSError as error:
             raise AudioError(f"{file}: cannot be read: {_reason(error)}") from error
     return found

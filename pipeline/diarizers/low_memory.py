@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from meetsplit.pipeline.audio.memmap import release_pages
-from meetsplit.pipeline.data import Samples
+from meetsplit.pipeline.data.audio import padded_slice
 from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote
 
 with quiet_pyannote():
@@ -77,7 +77,7 @@ class Blockwise(SpeakerDiarization):  # type: ignore[misc]
         scores: Any = None
         for first in [*range(0, whole, listen.batch_size), *range(whole, windows)]:
             last = min(first + listen.batch_size, whole) if first < whole else windows
-            heard = stretch(samples, first * step, (last - 1) * step + length) * gain
+            heard = padded_slice(samples, first * step, (last - 1) * step + length) * gain
             if scores is None or np.abs(heard).max(initial=0.0) > SILENT:
                 answer = listen.infer(torch.from_numpy(heard).unfold(0, length, step)[:, None])
                 scores = np.zeros((windows, *answer.shape[1:]), np.float32) if scores is None else scores
@@ -102,9 +102,3 @@ class Blockwise(SpeakerDiarization):  # type: ignore[misc]
         chosen = (np.arange(summed.shape[1]) < count.data).astype(np.float32)
         np.put_along_axis(binary, np.argsort(-summed, axis=-1), chosen, axis=-1)
         return SlidingWindowFeature(binary, field)
-
-
-def stretch(samples: Samples, first: int, last: int) -> Samples:
-    """The samples from ``first`` to ``last``, followed by silence where the recording has ended."""
-    there = samples[first:last]
-    return np.pad(there, (0, last - first - len(there)))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from speechbrain.inference.speaker import SpeakerRecognition
 
-from meetsplit.pipeline.data import Audio
+from meetsplit.pipeline.data import Audio, rms
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.models.speechbrain_folder import on, open_folder, run_as_code
 from meetsplit.pipeline.settings import Settings
@@ -64,7 +64,7 @@ class EcapaEmbedder:
         if clip.rate != self.rate:
             raise ValueError(f"ECAPA hears at {self.rate} Hz, not {clip.rate} Hz")
         samples = clip.samples[: round(LONGEST * self.rate)]
-        if len(samples) < SHORTEST * self.rate or not np.sqrt(np.mean(np.square(samples, dtype=np.float64))) > QUIETEST:
+        if len(samples) < SHORTEST * self.rate or not rms(samples) > QUIETEST:
             return None
         with blame("match", f"embedding {clip.duration:.1f} s at {clip.start:.1f} s"):
             row = self._model.encode_batch(torch.tensor(samples)[None])[0].flatten().float().cpu().numpy()

@@ -19,7 +19,7 @@ import torchaudio  # type: ignore[import-untyped]
 from safetensors.torch import load_file
 from torch import nn
 
-from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.pipeline.data import Audio, Samples, rms
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.settings import Settings
 
@@ -153,5 +153,5 @@ def load_encoder(path: Path, stage: str) -> Encoder:
 
 def raised(samples: Samples) -> Samples:
     """The same samples at -30 dBFS or louder: only quiet clips change, as in the encoder's training."""
-    level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+    level = rms(samples)
     return samples if level >= _LEVEL else np.asarray(samples * np.float32(_LEVEL / level), np.float32)

@@ -1,27 +1,28 @@
-"""On which device does a model run?"""
+"""Selection of the device on which models run."""
 
 from __future__ import annotations
 
 from meetsplit.pipeline.errors import SettingsError, nearest
 
 DEVICES = ("cpu", "cuda", "mps")
+"""Kinds of devices that ``--device`` takes."""
 
 
-def choose(asked: str) -> str:
-    """``cuda`` where a GPU answers, else ``mps`` on Apple machines, else ``cpu``; or exactly what was asked for.
+def choose(requested: str) -> str:
+    """The requested device; for ``auto`` it is ``cuda`` where there is a GPU, else ``mps`` on Apple machines, else ``cpu``.
 
-    Raises `SettingsError` for a device that nobody knows or that this machine does not have.
+    Raises `SettingsError` for an unknown device, and for one that this machine does not have.
     """
-    name = asked.partition(":")[0]
-    if asked != "auto" and name not in DEVICES:
-        raise SettingsError(f"--device {asked}: {nearest(asked, [*DEVICES, 'auto'])}")
+    name = requested.partition(":")[0]
+    if requested != "auto" and name not in DEVICES:
+        raise SettingsError(f"--device {requested}: {nearest(requested, [*DEVICES, 'auto'])}")
     if name == "cpu":
-        return asked
+        return requested
     import torch
 
-    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if asked == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if has[device])
-    if not has[name]:
-        raise SettingsError(f"--device {asked}: torch sees no such device here; use --device cpu")
-    return asked
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if requested == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if available[device])
+    if not available[name]:
+        raise SettingsError(f"--device {requested}: torch sees no such device here; use --device cpu")
+    return requested

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from meetsplit.pipeline.audio.crossfade import Insert, crossfade, quietest
+from meetsplit.pipeline.audio.crossfade import Insert, crossfade, quietest_time
 from meetsplit.pipeline.audio.reading import resample
 from meetsplit.pipeline.data import Audio, OverlapResult, Samples, Span, Speaker, Stream, Turn, Voice, timeline
 from meetsplit.pipeline.errors import BrokenPromise, blame
@@ -56,7 +56,7 @@ def isolate(
         if separator is not None
         else RegionOptions("off", cutting.join, cutting.longest, cutting.shortest, cutting.padding)
     )
-    planned = plan(turns, recording.span, cutting=how, quiet=lambda span: quietest(recording, span))
+    planned = plan(turns, recording.span, cutting=how, quiet=lambda span: quietest_time(recording, span))
     clean = partial(clean_speech, recording, turns, guard=max(how.reach, LEAST_GUARD))
     open_cache = _Bench(
         _Given(recording, timeline.by_speaker(turns), clean), planned, separator, gates=gates, on_event=on_event

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meetsplit.pipeline.data import Samples, Speaker
+from meetsplit.pipeline.data import Samples, Speaker, rms
 from meetsplit.pipeline.separators.dictionary import FRAME, HOP, DictionarySeparator
 from meetsplit.pipeline.separators.mask_refiner import Refiner, face
 
@@ -56,7 +56,7 @@ def joined(several: Sequence[Lessons]) -> Lessons:
 @torch.inference_mode()
 def lesson(teacher: DictionarySeparator, mixture: Samples, voices: Samples, dictionaries: Sequence[Tensor]) -> Lessons:
     """One lesson: ``mixture`` ``(samples,)`` of ``voices`` ``(voices, samples)``, explained by a dictionary for each."""
-    level = max(float(np.sqrt(np.mean(np.square(mixture, dtype=np.float64)))), 1e-9)
+    level = max(rms(mixture), 1e-9)
     sounds = (np.concatenate([mixture[None], voices]) / level).astype(np.float16)
     parts = teacher.parts(teacher.spectra(sounds[0].astype(np.float32)).abs(), dictionaries)
     faces = torch.stack([face(dictionary) for dictionary in dictionaries])

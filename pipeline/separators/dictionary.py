@@ -20,7 +20,7 @@ import torch
 
 from meetsplit.pipeline.audio.clip_cache import ClipCache
 from meetsplit.pipeline.audio.resampling import resample
-from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice
+from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice, rms
 from meetsplit.pipeline.protocols import Unseparated
 from meetsplit.pipeline.separators.chunking import in_windows
 from meetsplit.pipeline.settings import Settings
@@ -99,9 +99,7 @@ class DictionarySeparator:
         if len(enrollment) < 2:
             return {speaker: Voice(mixture) for speaker in enrollment}
         dictionaries = [self.dictionary(speaker, clips) for speaker, clips in enrollment.items()]
-        loudness = (
-            float(np.sqrt(np.mean(np.square(mixture.samples, dtype=np.float64)))) if len(mixture.samples) else 0.0
-        )
+        loudness = rms(mixture.samples)
         if loudness == 0.0:
             return {speaker: Voice(mixture) for speaker in enrollment}
         rows = in_windows(

@@ -14,7 +14,7 @@ import torch
 from speechbrain.inference.separation import SepformerSeparation
 
 from meetsplit.pipeline.audio.resampling import resample
-from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.pipeline.data import Audio, Samples, rms
 from meetsplit.pipeline.errors import StageError, blame
 from meetsplit.pipeline.models.speechbrain_folder import on, open_folder, run_as_code
 from meetsplit.pipeline.protocols import Unseparated
@@ -86,7 +86,7 @@ class SepformerSeparator:
 
     def _take_apart(self, samples: Samples, model: SepformerSeparation) -> Samples:
         """The voices of one window, in any order."""
-        loudness = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+        loudness = rms(samples)
         if loudness == 0.0:
             return np.zeros((int(model.hparams.num_spks), len(samples)), np.float32)
         level = np.float32(LEVEL / loudness)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from meetsplit.pipeline.audio.clip_cache import ClipCache
-from meetsplit.pipeline.data import Audio, Samples, Span, Speaker
+from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, rms
 from meetsplit.pipeline.protocols import Unseparated
 from meetsplit.pipeline.separators.dictionary import CACHE_SIZE, HOP, DictionarySeparator, Recipe
 from meetsplit.pipeline.settings import Settings
@@ -53,9 +53,7 @@ class DictionaryActivity:
     ) -> Mapping[Speaker, Samples]:
         """Energy of each person's masked spectra over the mixture's, one number per block begun; 0 for silence. Raises `Unseparated`."""
         count = max(int(np.ceil(mixture.duration / block - 1e-6)), 1)
-        loudness = (
-            float(np.sqrt(np.mean(np.square(mixture.samples, dtype=np.float64)))) if len(mixture.samples) else 0.0
-        )
+        loudness = rms(mixture.samples)
         if loudness == 0.0:
             return {speaker: np.zeros(count, np.float32) for speaker in enrollment}
         dictionaries = [self._dictionary(speaker, clips, mixture.span) for speaker, clips in enrollment.items()]
