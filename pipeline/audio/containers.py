@@ -110,7 +110,7 @@ def open_container(path: Path, content: Content | None = None) -> Iterator[tuple
 
 
 def _check_plausible(path: Path, context: Any) -> None:
-    """Raise `AudioError` for a rate or a number of channels that no recorder writes: the header is damaged or made up."""
+    """Raise `AudioError` for a rate or a number of channels that no recorder writes: the header is damaged."""
     rate, channels = context.sample_rate, context.layout.nb_channels
     if rate and not MIN_RATE <= rate <= MAX_RATE:
         raise AudioError(
@@ -118,7 +118,8 @@ def _check_plausible(path: Path, context: Any) -> None:
         )
     if channels > MAX_CHANNELS:
         raise AudioError(
-            f"{path} says it has {channels} channels; up to {MAX_CHANNELS} can be read: export those with people in them"
+            f"{path} says it has {channels} channels; up to {MAX_CHANNELS} can be read: "
+            "export those with people in them"
         )
 
 

@@ -1,8 +1,8 @@
 """Content of a file: its SHA-256 and that of every block, so that what is decoded is known to be what was hashed.
 
-A recording may be replaced or written to while it is worked on, and put back later. Everything that is cached under the
-checksum of its content must come from that content: `Content` is taken once, and a file opened with `verified_file` gives
-only blocks that are in it.
+A recording may be replaced or written to while it is worked on, and put back later. Everything that is cached under
+the checksum of its content must come from that content: `Content` is taken once, and a file opened with
+`verified_file` gives only blocks that are in it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def verified_file(file: IO[bytes], path: Path, content: Content) -> Iterator[Ver
 class VerifiedFile:
     """A file object for a decoder. A block that is not as it was hashed is never given: reading ends there.
 
-    FFmpeg loses most exceptions of the file that it reads, and Python's own that end a process: all are kept for `check`.
+    FFmpeg loses most exceptions of the file that it reads, and Python's own that end a process: all are kept for
+    `check`.
     """
 
     def __init__(self, file: IO[bytes], path: Path, content: Content) -> None:

@@ -20,8 +20,8 @@ FRAME = 0.05
 class Insert:
     """A ``voice`` that replaces the recording during ``span``; ``voice`` may reach further on both sides.
 
-    ``fade_in`` and ``fade_out`` say whether it is crossfaded with the recording at the span's start and end; without them
-    the clip itself is cut there.
+    ``fade_in`` and ``fade_out`` say whether it is crossfaded with the recording at the span's start and end; without
+    them the clip itself is cut there.
     """
 
     span: Span
@@ -44,8 +44,8 @@ def ramp(length: int) -> Samples:
 def crossfade(base: Audio, inserts: Sequence[Insert]) -> Audio:
     """``base`` with the inserts' voices in it; outside their spans every sample is the base's own.
 
-    Inserts are sorted and share no time, and have the base's rate. Where two touch, the later voice is faded in over the
-    earlier one, as far as that one reaches. Without inserts it is ``base`` itself, not a copy.
+    Inserts are sorted and share no time, and have the base's rate. Where two touch, the later voice is faded in over
+    the earlier one, as far as that one reaches. Without inserts it is ``base`` itself, not a copy.
     """
     if not inserts:
         return base

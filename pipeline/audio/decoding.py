@@ -34,7 +34,7 @@ NOTICED_PAUSES = 600.0
 """Seconds of pauses in a recording from which on there is a notice."""
 
 MAX_RATIO = 10_000
-"""The largest ratio of whole numbers between two sample rates within one recording: 44 100 to 48 000 Hz is 147 to 160."""
+"""The largest number in the ratio of two sample rates within one recording: 44 100 to 48 000 Hz is 147 to 160."""
 
 FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31}
 """The value of 1.0 in FFmpeg's integer sample formats; 24-bit audio is decoded as s32."""
@@ -49,7 +49,8 @@ _MAX_PADDING = 0.1
 class StreamDecoder:
     """One pass over an audio stream: its samples at its own rate from recording time 0 on, and what is wrong with them.
 
-    ``declared`` is the length in seconds that the container declares, or None; ``rate`` is that of the first frame, in Hz.
+    ``declared`` is the length in seconds that the container declares, or None; ``rate`` is that of the first frame, in
+    Hz.
     """
 
     def __init__(self, container: Any, stream: Any, channel: int | None) -> None:
@@ -171,11 +172,11 @@ class StreamDecoder:
             )
 
     def _offset(self, frame: Any) -> int:
-        """Samples from the current position to the frame's timestamp: a pause where positive, a repetition where negative.
+        """Samples from the current position to the frame's timestamp: a pause if positive, a repetition if negative.
 
-        0 where the frame follows directly, as far as its timestamp is exact. A timestamp that jumps far back, or beyond
-        any plausible end, is a fault of the clock and not a pause: from there on, timestamps are moved so that the frame
-        follows directly.
+        0 where the frame follows directly, as far as its timestamp is exact. A timestamp that jumps far back, or
+        beyond any plausible end, is a fault of the clock and not a pause: from there on, timestamps are moved so that
+        the frame follows directly.
         """
         if frame.pts is None:
             return 0

@@ -28,7 +28,7 @@ PROGRESS_INTERVAL = 30.0
 """Seconds of audio between two progress events."""
 
 MAX_RESERVED = 4 * 3600.0
-"""Seconds of audio for which memory is reserved because the container declares them; more is reserved as it is decoded."""
+"""Seconds of declared audio for which memory is reserved at once; for more, it is reserved while decoding."""
 
 IN_MEMORY = 300.0
 """Seconds up to which audio is held in memory instead of a memory map: 19 MB at 16 kHz."""
@@ -52,10 +52,10 @@ def read(
     """The file's audio at ``rate`` Hz, mono, from recording time 0 on; the file itself is never changed.
 
     Channels are averaged, or one is picked by ``channel`` (0 is the first). Samples that are not numbers become
-    silence and damaged packets are left out; both are noticed, as is a file that ends earlier than it declares. Decodes in
-    blocks into one buffer: the audio is never in memory twice. With a ``folder``, audio longer than `IN_MEMORY` is not
-    in memory at all, see `to_memmap`. Raises `AudioError` where nothing can be decoded, and where the file is not the
-    ``content`` that was hashed before.
+    silence and damaged packets are left out; both are noticed, as is a file that ends earlier than it declares.
+    Decodes in blocks into one buffer: the audio is never in memory twice. With a ``folder``, audio longer than
+    `IN_MEMORY` is not in memory at all, see `to_memmap`. Raises `AudioError` where nothing can be decoded, and where
+    the file is not the ``content`` that was hashed before.
     """
     with open_container(path, content) as (container, stream):
         info = describe(container, stream)

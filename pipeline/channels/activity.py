@@ -1,4 +1,4 @@
-"""Voice activity detection in recordings with a channel per speaker: speech in a channel is its speaker's, unless it is crosstalk.
+"""Voice activity detection with a channel per speaker: speech in a channel is its speaker's, unless it is crosstalk.
 
 channel 1   ▁▁▇▇▇▇▁▁▁▁▁▁▂▂▂▂▁▁▁      a turn, then crosstalk from channel 2
 channel 2   ▁▁▂▂▂▂▁▁▁▁▁▁▇▇▇▇▁▁▁      crosstalk from channel 1, then a turn
@@ -65,7 +65,7 @@ def detect_speech(levels: ChannelLevels, start: float) -> tuple[tuple[Span, ...]
 
 
 def diarize_channels(channels: Channels, speaker_names: Sequence[str] = ()) -> Diarization:
-    """Who speaks when on these channels, and which channel is whose; ``speaker_names`` by channel, where there are any."""
+    """Who speaks when, and which channel is whose; ``speaker_names`` are by channel, where there are any."""
     whole = timebase(channels).span
     speech = detect_speech(channel_levels(channels, whole), whole.start)
     by_channel = {

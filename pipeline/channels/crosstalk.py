@@ -1,8 +1,9 @@
 """Crosstalk cancellation: another speaker's voice in a channel is predicted by a FIR filter and subtracted.
 
-A microphone picks up its neighbour through the air, a line through its echo: later, softer and coloured, which is a short
-filter. It is fitted by least squares (the Wiener solution over the stretches in which only the source has a turn), anew
-every few seconds, because people move; a filter that explains too little of what it was fitted on is not used.
+A microphone picks up its neighbour through the air, a line through its echo: later, softer and coloured, which is a
+short filter. It is fitted by least squares (the Wiener solution over the stretches in which only the source has a
+turn), anew every few seconds, because people move; a filter that explains too little of what it was fitted on is not
+used.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class FirFilter:
 def cancel_crosstalk(channels: Sequence[Audio], turns: Sequence[Sequence[Span]], folder: Path) -> tuple[Audio, ...]:
     """The channels without crosstalk from one another, same spans and rate.
 
-    ``turns`` are those of each channel's own speaker, sorted and disjoint. A sample changes only while another channel has
-    a turn, or shortly after. Long channels are memory-mapped in ``folder``, and each is read one block at a time.
+    ``turns`` are those of each channel's own speaker, sorted and disjoint. A sample changes only while another channel
+    has a turn, or shortly after. Long channels are memory-mapped in ``folder``, and each is read one block at a time.
     """
     cleaned: list[Audio] = []
     for number, target in enumerate(channels):
@@ -149,7 +150,8 @@ def fit_fir(source: Samples, target: Samples, mask: Samples, margin: int) -> Fir
     delay = lag - TAPS_BEFORE_PEAK
 
     delayed = source[margin - lag : margin - lag + len(target)] * mask
-    autocorrelation = np.fft.irfft(np.square(np.abs(np.fft.rfft(delayed, size))), size)[:TAPS]
+    power = np.square(np.abs(np.fft.rfft(delayed, size)))
+    autocorrelation = np.fft.irfft(power, size)[:TAPS].astype(np.float64)
     energy = autocorrelation[0]
     if energy <= 0:
         return None

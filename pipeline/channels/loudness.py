@@ -62,9 +62,9 @@ _MIN_OWN_FRAMES = 25
 class ChannelLevels:
     """Loudness of every channel: ``level`` and ``noise_floor`` in dBFS, both of shape ``(channels, frames)``.
 
-    ``gain_db`` is added to each channel before it is compared with another, shape ``(channels, 1)``: microphones are set
-    differently. ``has_own_speech`` says which channels have a speaker, shape ``(channels,)``; the others hold crosstalk
-    from those only.
+    ``gain_db`` is added to each channel before it is compared with another, shape ``(channels, 1)``: microphones are
+    set differently. ``has_own_speech`` says which channels have a speaker, shape ``(channels,)``; the others hold
+    crosstalk from those only.
     """
 
     level: Decibels
@@ -90,7 +90,7 @@ class ChannelLevels:
 
 
 def channel_levels(channels: Sequence[Audio], within: Span) -> ChannelLevels:
-    """Measure the channels, which have one rate; frame ``n`` begins ``n * HOP`` seconds after the start of ``within``."""
+    """Measure channels of one rate; frame ``n`` begins ``n * HOP`` seconds after the start of ``within``."""
     level = np.stack([loudness(channel, within) for channel in channels])
     noise_floor = np.stack([_noise_floor(row) for row in level])
     active = level > noise_floor + ABOVE_FLOOR
@@ -160,7 +160,7 @@ def loudness(audio: Audio, within: Span) -> Decibels:
 
 
 def echo_envelope(level: Decibels) -> Decibels:
-    """How loud crosstalk from a channel may be at each frame: its maximum from `ECHO_LAG` before to `ECHO_LEAD` after."""
+    """How loud crosstalk from a channel may be at each frame: the maximum from `ECHO_LAG` before to `ECHO_LEAD` after."""
     return running_max(level, round(ECHO_LAG / HOP), round(ECHO_LEAD / HOP))
 
 

@@ -54,9 +54,9 @@ def read_channels(
 ) -> Channels:
     """One speaker's audio each, at ``rate`` Hz on one clock; long audio is memory-mapped in ``folder``.
 
-    Of a file these are its channels. Of a recording of several files, each file is a speaker's, and its channels are mixed
-    down. Raises `AudioError` for a file that cannot be read, has one channel only, or has the same sound in all of them, and
-    for one that does not hold its content of ``contents`` any more.
+    Of a file these are its channels. Of a recording of several files, each file is a speaker's, and its channels are
+    mixed down. Raises `AudioError` for a file that cannot be read, has one channel only, or has the same sound in all
+    of them, and for one that does not hold its content of ``contents`` any more.
     """
     notify_once, checksums = _without_repeated_notices(on_event), contents or {}
     if isinstance(source, MultiFileRecording):
@@ -87,8 +87,8 @@ def read_channels(
 def suggest_split(path: Path) -> str | None:
     """A sentence for a file that would better be split into its channels; None for all others.
 
-    Decodes a few excerpts: in most of their active frames one channel must be much louder than the others, and not always
-    the same one.
+    Decodes a few excerpts: in most of their active frames one channel must be much louder than the others, and not
+    always the same one.
     """
     try:
         info = probe(path)

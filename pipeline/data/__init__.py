@@ -1,7 +1,7 @@
 """Immutable values that the stages exchange: spans, audio, turns, streams, words, transcripts.
 
-Every time in these values is in seconds on the recording's clock, unless a docstring says otherwise. No field is filled in
-later.
+Every time in these values is in seconds on the recording's clock, unless a docstring says otherwise. No field is
+filled in later.
 """
 
 from meetsplit.pipeline.data.audio import LATEST, Audio, Channels, Samples, Span, decimal_sum, rms

@@ -14,7 +14,7 @@ Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono samples, shape ``(n,)``, nominally between -1 and 1."""
 
 LATEST = 1e9
-"""Seconds (30 years) beyond which a time in a file is a mistake: no recording is as long, and no format could write it."""
+"""Seconds (30 years) beyond which a time in a file is a mistake: no recording is as long, no format can write it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -54,8 +54,8 @@ class Overlap:
 class Voice:
     """One speaker's estimated audio from a mixture.
 
-    ``margin`` is the confidence of the assignment to a speaker: the cosine similarity of the voice to its own speaker minus that to the
-    best other candidate, about -1 to 1; None where nothing was compared.
+    ``margin`` is the confidence of the assignment to a speaker: the cosine similarity of the voice to its own speaker
+    minus that to the best other candidate, about -1 to 1; None where nothing was compared.
     """
 
     audio: Audio
@@ -66,9 +66,10 @@ class Voice:
 class OverlapResult:
     """The outcome of separation for one stream during ``span``.
 
-    ``speakers`` are those who speak during it, sorted. ``source`` says whether the stream plays a separated voice, or the
-    recording itself because the voice could not be had, was not believed or not needed, or silence because it was mere
-    leakage; the ``review`` reasons say why. ``margin`` is the voice's (see `Voice`), kept for refused voices as well.
+    ``speakers`` are those who speak during it, sorted. ``source`` says whether the stream plays a separated voice, or
+    the recording itself because the voice could not be had, was not believed or not needed, or silence because it was
+    mere leakage; the ``review`` reasons say why. ``margin`` is the voice's (see `Voice`), kept for refused voices as
+    well.
     """
 
     span: Span

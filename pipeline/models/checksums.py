@@ -23,8 +23,8 @@ def intact(path: Path, sha256: str) -> bool:
 def intact_blob(path: Path) -> bool:
     """Whether a file of the Hugging Face cache is the one that was downloaded, as far as its blob's name tells.
 
-    A blob is named by the server's ETag: SHA-256 of a large file, git's SHA-1 of a small one (a few mirrors give the plain
-    SHA-1). Any other name says nothing about the content.
+    A blob is named by the server's ETag: SHA-256 of a large file, git's SHA-1 of a small one (a few mirrors give the
+    plain SHA-1). Any other name says nothing about the content.
     """
     blob = path.resolve()
     try:

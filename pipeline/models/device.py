@@ -9,7 +9,7 @@ DEVICES = ("cpu", "cuda", "mps")
 
 
 def choose(requested: str) -> str:
-    """The requested device; for ``auto`` it is ``cuda`` where there is a GPU, else ``mps`` on Apple machines, else ``cpu``.
+    """The requested device; for ``auto``, ``cuda`` where there is a GPU, else ``mps`` on Apple machines, else ``cpu``.
 
     Raises `SettingsError` for an unknown device, and for one that this machine does not have.
     """
