@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meetsplit.pipeline.audio.clip_cache import fingerprint
+from meetsplit.pipeline.audio.clip_cache import clip_digest
 from meetsplit.pipeline.data import Audio, ClipTranscript, Span, Speaker, Voice, Word
 from meetsplit.pipeline.events import EventListener
 from meetsplit.pipeline.files import write
@@ -62,7 +62,7 @@ class Apart:
 
     def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """The voices; `Unseparated` is raised anew every time."""
-        parts = [fingerprint([mixture]), *(who.encode() + fingerprint(clips) for who, clips in enrollment.items())]
+        parts = [clip_digest([mixture]), *(who.encode() + clip_digest(clips) for who, clips in enrollment.items())]
         where = json.dumps([type(self._separator).__name__, mixture.start])
         path = self._folder / f"{hashlib.sha256(b'|'.join([*parts, where.encode()])).hexdigest()[:32]}.npy"
         if not path.is_file():

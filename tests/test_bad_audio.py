@@ -1,4 +1,4 @@
-"""Files that are no recording, or only part of one: an `AudioError` in one sentence, or the part that can be decoded."""
+"""Files that are no recording, or only part of one: an `AudioError` of one sentence, or what can be decoded."""
 
 from __future__ import annotations
 

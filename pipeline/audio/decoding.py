@@ -181,7 +181,7 @@ class StreamDecoder:
         if frame.pts is None:
             return 0
         seconds = frame.pts * frame.time_base.numerator / frame.time_base.denominator - self._origin
-        offset = round(seconds * self.rate) + self._clock_shift - self._position
+        offset: int = round(seconds * self.rate) + self._clock_shift - self._position
         at_start = self._position == 0
         jumps_back = offset < -self.rate and not at_start
         jumps_ahead = self._position + offset > self._latest_end() * self.rate

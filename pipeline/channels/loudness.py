@@ -95,7 +95,7 @@ def channel_levels(channels: Sequence[Audio], within: Span) -> ChannelLevels:
     noise_floor = np.stack([_noise_floor(row) for row in level])
     active = level > noise_floor + ABOVE_FLOOR
     own_speech = _own_speech(level, active)
-    has_own_speech = own_speech.any(axis=1)
+    has_own_speech = np.asarray(own_speech.any(axis=1))
     speech_level = np.full(len(level), SILENCE)
     for number in np.flatnonzero(has_own_speech):
         speech_level[number] = _loud_level(level[number, own_speech[number]])
@@ -126,7 +126,7 @@ def _own_speech(level: Decibels, active: Flags) -> Flags:
         best = int(np.argmax(np.where(has_own_speech, -np.inf, energy)))
         has_own_speech[best] = True
         own_speech[best] = unexplained
-    return own_speech & has_own_speech[:, None]
+    return np.asarray(own_speech & has_own_speech[:, None])
 
 
 def _loudest_other(envelope: Decibels) -> Decibels:
@@ -160,7 +160,7 @@ def loudness(audio: Audio, within: Span) -> Decibels:
 
 
 def echo_envelope(level: Decibels) -> Decibels:
-    """How loud crosstalk from a channel may be at each frame: the maximum from `ECHO_LAG` before to `ECHO_LEAD` after."""
+    """How loud crosstalk from a channel may be at each frame: its maximum over `ECHO_LAG` before and `ECHO_LEAD` after."""
     return running_max(level, round(ECHO_LAG / HOP), round(ECHO_LEAD / HOP))
 
 
