@@ -127,7 +127,7 @@ def loaded(settings: Settings) -> Any:
             token=settings.hf_token,
             on_event=ignore_events,
         )
-        for role, source in registry.sources("diarizer", settings.diarizer, settings, on).items()
+        for role, source in registry.sources("diarizer", settings.diarizer, settings).items()
     }
     return registry.load("diarizer", settings.diarizer, settings, found, on)
 

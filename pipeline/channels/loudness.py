@@ -160,7 +160,7 @@ def loudness(audio: Audio, within: Span) -> Decibels:
 
 
 def echo_envelope(level: Decibels) -> Decibels:
-    """How loud crosstalk from a channel may be at each frame: its maximum over `ECHO_LAG` before and `ECHO_LEAD` after."""
+    """How loud crosstalk from a channel may be at each frame: the maximum from `ECHO_LAG` before to `ECHO_LEAD` on."""
     return running_max(level, round(ECHO_LAG / HOP), round(ECHO_LEAD / HOP))
 
 

@@ -1,6 +1,8 @@
-"""Selection of the device on which models run."""
+"""Devices that models run on."""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 from meetsplit.pipeline.errors import SettingsError, nearest
 
@@ -8,21 +10,31 @@ DEVICES = ("cpu", "cuda", "mps")
 """Kinds of devices that ``--device`` takes."""
 
 
-def choose(requested: str) -> str:
-    """The requested device; for ``auto``, ``cuda`` where there is a GPU, else ``mps`` on Apple machines, else ``cpu``.
+def check(name: str) -> None:
+    """Raise `SettingsError` for a device that does not exist, or that was named and is not on this machine.
 
-    Raises `SettingsError` for an unknown device, and for one that this machine does not have.
+    ``auto`` and ``cpu`` are answered without loading torch, which takes seconds: a run without models does not need it.
     """
-    name = requested.partition(":")[0]
-    if requested != "auto" and name not in DEVICES:
-        raise SettingsError(f"--device {requested}: {nearest(requested, [*DEVICES, 'auto'])}")
-    if name == "cpu":
-        return requested
+    if name != "auto" and name.partition(":")[0] not in DEVICES:
+        raise SettingsError(f"--device {name}: {nearest(name, [*DEVICES, 'auto'])}")
+    if name != "auto":
+        choose(name)
+
+
+@lru_cache(maxsize=8)
+def choose(name: str) -> str:
+    """The device for a setting: for ``auto``, ``cuda`` where there is a GPU, else ``mps`` on Apple machines, else ``cpu``.
+
+    Raises `SettingsError` for a device that this machine does not have. Loads torch, except for ``cpu``.
+    """
+    kind = name.partition(":")[0]
+    if kind == "cpu":
+        return name
     import torch
 
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if requested == "auto":
+    if name == "auto":
         return next(device for device in ("cuda", "mps", "cpu") if available[device])
-    if not available[name]:
-        raise SettingsError(f"--device {requested}: torch sees no such device here; use --device cpu")
-    return requested
+    if not available[kind]:
+        raise SettingsError(f"--device {name}: torch sees no such device here; use --device cpu")
+    return name

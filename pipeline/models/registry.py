@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from meetsplit.pipeline.errors import MissingDependency, SettingsError, nearest
-from meetsplit.pipeline.models import weights
+from meetsplit.pipeline.models import device, weights
 from meetsplit.pipeline.models.hub import whisper_models
 from meetsplit.pipeline.models.weights import Hub, Local, WeightSource, WhisperFile
 from meetsplit.pipeline.settings import Settings
@@ -101,7 +101,7 @@ def named(stage: str, name: str) -> Backend:
         raise SettingsError(f"--{stage} {name}: {nearest(name, [*BACKENDS[stage], 'auto'])}") from None
 
 
-def sources(stage: str, name: str, settings: Settings, device: str) -> Mapping[str, WeightSource]:
+def sources(stage: str, name: str, settings: Settings) -> Mapping[str, WeightSource]:
     """Where the backend's weights come from under these settings, by role."""
     match stage, name:
         case "diarizer", "pyannote":
@@ -120,7 +120,7 @@ def sources(stage: str, name: str, settings: Settings, device: str) -> Mapping[s
         case "embedder", "ge2e":
             return {"embedder": weights.EMBEDDED_ENCODER}
         case "transcriber", "whisper":
-            return {"model": _whisper(settings.model, device)}
+            return {"model": _whisper(settings)}
     return {}
 
 
@@ -145,9 +145,10 @@ def _segmentation(settings: Settings) -> WeightSource:
     return Local(Path(settings.diarizer_model))
 
 
-def _whisper(asked: str | None, device: str) -> WeightSource:
+def _whisper(settings: Settings) -> WeightSource:
+    asked = settings.model
     if asked is None:
-        return WhisperFile("turbo" if device == "cuda" else "small")
+        return WhisperFile("turbo" if device.choose(settings.device) == "cuda" else "small")
     if asked.endswith(".pt") or Path(asked).is_file():
         if not Path(asked).is_file():
             raise SettingsError(f"--model {asked}: no such file")

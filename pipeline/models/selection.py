@@ -72,38 +72,38 @@ def preflight(settings: Settings, on_event: EventListener = ignore_events) -> Ba
     A backend named by the settings never falls back. ``auto`` takes the first of `backends.AUTO` whose weights are
     here or can be fetched now. Raises `SettingsError`, `MissingWeights` or `MissingDependency`.
     """
-    on = device.choose(settings.device)
-    _check_names(settings, on)
+    device.check(settings.device)
+    _check_names(settings)
     choices: list[SelectedBackend] = []
     for stage in VERBS:
         if stage == "separator" and (settings.separate == "off" or settings.channels == "split"):
             continue
         if stage == "embedder" and not any(choice.backend in registry.BLIND for choice in choices):
-            choices += _verifier(choices, settings, on, on_event)
+            choices += _verifier(choices, settings, on_event)
             continue
-        choices.append(_choose(stage, settings, on, on_event))
+        choices.append(_choose(stage, settings, on_event))
     return BackendSelection(tuple(choices))
 
 
 def check_backends(settings: Settings) -> tuple[SelectedBackend | UnavailableBackend, ...]:
     """Every stage as `preflight` would choose it, without fetching anything and without stopping at a refusal."""
-    on = device.choose(settings.device)
+    device.check(settings.device)
     found: list[SelectedBackend | UnavailableBackend] = []
     for stage in VERBS:
         if stage == "separator" and settings.channels == "split":
             continue
         if stage == "embedder" and not any(row.backend in registry.BLIND for row in found):
-            found += _verifier([row for row in found if isinstance(row, SelectedBackend)], settings, on, ignore_events)
+            found += _verifier([row for row in found if isinstance(row, SelectedBackend)], settings, ignore_events)
             continue
         try:
-            found.append(_choose(stage, settings, on, ignore_events, fetch=False))
+            found.append(_choose(stage, settings, ignore_events, fetch=False))
         except StageError as error:
             found.append(UnavailableBackend(stage, _asked(stage, settings), error))
     return tuple(found)
 
 
 def _verifier(
-    chosen: Sequence[SelectedBackend], settings: Settings, on: str, on_event: EventListener
+    chosen: Sequence[SelectedBackend], settings: Settings, on_event: EventListener
 ) -> tuple[SelectedBackend, ...]:
     """An embedder to verify separated voices with, where nothing else needs one and the settings want it.
 
@@ -113,7 +113,7 @@ def _verifier(
     if not separates or not settings.has("verify"):
         return ()
     try:
-        choice = _choose("embedder", dataclasses.replace(settings, offline=True), on, on_event)
+        choice = _choose("embedder", dataclasses.replace(settings, offline=True), on_event)
     except MissingWeights:
         how = "`meetsplit models fetch embedded` brings what is missing"
         on_event(
@@ -129,16 +129,16 @@ def _asked(stage: str, settings: Settings) -> str:
     )
 
 
-def _check_names(settings: Settings, on: str) -> None:
+def _check_names(settings: Settings) -> None:
     """Raise `SettingsError` for a backend or model that does not exist, before weights of any stage are looked for."""
     for stage in VERBS:
         asked = _asked(stage, settings)
         if asked != "auto":
             registry.named(stage, asked)
-            registry.sources(stage, asked, settings, on)
+            registry.sources(stage, asked, settings)
 
 
-def _choose(stage: str, settings: Settings, on: str, on_event: EventListener, *, fetch: bool = True) -> SelectedBackend:
+def _choose(stage: str, settings: Settings, on_event: EventListener, *, fetch: bool = True) -> SelectedBackend:
     if stage == "diarizer" and settings.channels == "split":
         return SelectedBackend(
             stage,
@@ -151,11 +151,11 @@ def _choose(stage: str, settings: Settings, on: str, on_event: EventListener, *,
     asked = _asked(stage, settings)
     if asked != "auto":
         registry.named(stage, asked)
-        return _take(stage, asked, settings, on, on_event, fetch=fetch)
+        return _take(stage, asked, settings, on_event, fetch=fetch)
     passed: list[UnavailableBackend] = []
     for name in registry.AUTO[stage]:
         try:
-            choice = _take(stage, name, settings, on, on_event, fetch=fetch)
+            choice = _take(stage, name, settings, on_event, fetch=fetch)
         except (MissingWeights, MissingDependency) as error:
             passed.append(UnavailableBackend(stage, name, error))
             continue
@@ -173,14 +173,12 @@ def _explained(choice: SelectedBackend, passed: list[UnavailableBackend]) -> Sel
     )
 
 
-def _take(
-    stage: str, name: str, settings: Settings, on: str, on_event: EventListener, *, fetch: bool
-) -> SelectedBackend:
+def _take(stage: str, name: str, settings: Settings, on_event: EventListener, *, fetch: bool) -> SelectedBackend:
     registry.require_packages(stage, name)
     cache = settings.cache_dir or weights.default_cache()
     found: dict[str, Path] = {}
     fetched = damaged = False
-    sources = registry.sources(stage, name, settings, on)
+    sources = registry.sources(stage, name, settings)
     for role, source in sources.items():
         path = weights.locate(source, cache=cache)
         if path is None:
@@ -204,4 +202,5 @@ def _take(
     why = "weights are here" if sources else "needs no weights"
     if fetched:
         why = "fetched now" if fetch else "weights are damaged, to be fetched again" if damaged else "to be fetched"
-    return SelectedBackend(stage, name, sources, found, on if registry.named(stage, name).on_device else "cpu", why)
+    chosen = device.choose(settings.device) if registry.named(stage, name).on_device else "cpu"
+    return SelectedBackend(stage, name, sources, found, chosen, why)
