@@ -203,8 +203,8 @@ def test_a_position_before_the_start_is_no_traceback(tmp_path: Path) -> None:
         plain.seek(-5)
     with pytest.raises(AudioError), open_container(path):
         pass
-    from meetsplit.pipeline.audio.containers import _Lenient
+    from meetsplit.pipeline.audio.containers import _ClampedSeek
 
     with open_recording(path) as plain:
-        assert _Lenient(plain).seek(-5) == 0
-        assert _Lenient(plain).seek(4) == 4
+        assert _ClampedSeek(plain).seek(-5) == 0
+        assert _ClampedSeek(plain).seek(4) == 4
