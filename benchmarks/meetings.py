@@ -37,13 +37,13 @@ BASE = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx
 FOUND, TRUTH = "found", "truth"
 
 GATED = (
-    ("no gates", "none"),
-    ("recast", "recast"),
+    ("no checks", "none"),
+    ("resegmentation", "resegment"),
     ("verification", "verify"),
-    ("leakage gate", "leakage"),
-    ("doubled words", "doubles"),
+    ("leakage check", "leakage"),
+    ("doubled words", "duplicates"),
 )
-"""Each gate alone; by default all of them are shut."""
+"""Each overlap check alone; by default all of them are on."""
 
 
 def _both(*settings: tuple[str, Settings]) -> tuple[tuple[str, str, Settings], ...]:
@@ -59,7 +59,7 @@ CONFIGURATIONS: Mapping[str, tuple[tuple[str, str, Settings], ...]] = {
         ("auto", replace(BASE, separate="auto")),
         ("in overlaps, adapted", replace(BASE, separator="adapted")),
     ),
-    "gating": _both(*((name, replace(BASE, gates=gates)) for name, gates in GATED), ("all gates", BASE)),
+    "gating": _both(*((name, replace(BASE, overlap_checks=checks)) for name, checks in GATED), ("all checks", BASE)),
     "quality": _both(
         ("none", replace(BASE, separator="none")),
         ("dictionary", BASE),

@@ -149,9 +149,9 @@ def rediarize(
     wanted = {"output_dir": Path(), "separate": "off"} | dict(asked)
     with Reporter(Terminal(stderr=True), quiet=quiet) as on_event:
         for given in source:
-            transcript, recording = rediarize.pair(given, audio)
+            transcript, recording = rediarize.find_pair(given, audio)
             folder = wanted["output_dir"] if "output_dir" in asked else transcript.parent
-            with rediarize.script(transcript) as (script, language):
+            with rediarize.words_as_ctm(transcript) as (script, language):
                 own = {**({"language": language} if language else {}), **wanted, "script": script, "output_dir": folder}
                 settings, outputs = settle(own, names())
                 stem = safe_stem(f"{transcript.stem}-rediarized")

@@ -17,7 +17,7 @@ from typing import Any
 from meetsplit.pipeline.cache.stage_cache import fingerprint
 from meetsplit.pipeline.errors import JobError, MeetsplitError
 from meetsplit.pipeline.results.ownership import Wish, owner_of, wish
-from meetsplit.pipeline.settings import Outputs, Settings
+from meetsplit.pipeline.settings import Outputs, Settings, current_options, stored_options
 
 OWN = ("hf_token", "cache_dir", "cache_size", "cache_age")
 """Settings that are the worker's own and never stored."""
@@ -69,7 +69,8 @@ class Order:
 
         Neither the recording's name nor its place: a copy is the same recording.
         """
-        settings = {name: value for name, value in _plain(self.settings).items() if name not in (*OWN, *_NEITHER)}
+        stored = stored_options(_plain(self.settings))
+        settings = {name: value for name, value in stored.items() if name not in (*OWN, *_NEITHER)}
         for name in ("rttm", "script"):
             given = getattr(self.settings, name)
             settings[name] = fingerprint(given) if given is not None else None
@@ -91,7 +92,7 @@ class Order:
         return {
             "recording": str(self.recording),
             "content": self.content,
-            "settings": {name: value for name, value in _plain(self.settings).items() if name not in OWN},
+            "settings": stored_options({n: value for n, value in _plain(self.settings).items() if n not in OWN}),
             "outputs": _plain(self.outputs),
             "root": str(self.root),
             "stem": self.stem,
@@ -106,7 +107,7 @@ class Order:
             return cls(
                 Path(row["recording"]),
                 row["content"],
-                _built(Settings, row["settings"]),
+                _built(Settings, current_options(row["settings"])),
                 _built(Outputs, row["outputs"]),
                 Path(row["root"]),
                 row["stem"],

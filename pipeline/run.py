@@ -48,17 +48,17 @@ from meetsplit.pipeline.models.selection import VERBS, BackendSelection, preflig
 from meetsplit.pipeline.overlap.duplicates import drop_duplicate_words
 from meetsplit.pipeline.overlap.regions import RegionOptions
 from meetsplit.pipeline.overlap.resegmentation import resegment
-from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import MIN_VERIFY_SECONDS, MIN_VERIFY_SECONDS_MARGINAL, VerificationOptions
 from meetsplit.pipeline.protocols import (
     Diarizer,
+    FileDiarizer,
     FromFile,
-    Informed,
     Separator,
     Transcriber,
     as_separator,
-    checked_turns,
-    checked_words,
+    validate_turns,
+    validate_words,
 )
 from meetsplit.pipeline.separators.matching import matched
 from meetsplit.pipeline.settings import Settings
@@ -207,7 +207,7 @@ class RecordingRun:
         """The words of all streams merged into one transcript; each utterance in one stream only."""
         diarization, clips, words = self.diarize(), self.separate(), self.transcribe()
         pipeline = self._pipeline
-        if pipeline.settings.has("doubles"):
+        if pipeline.settings.has_check("duplicates"):
             tracks = self.tracks
             words = drop_duplicate_words(
                 list(zip(clips, words, strict=True)), lambda who, span: read_span(tracks[who], span)
@@ -231,7 +231,7 @@ class RecordingRun:
             TrackWriter(folder, timebase(audio)) as tracks,
         ):
             for stream in self._route.streams(audio, diarization, folder.parent):
-                tracks.lay(stream)
+                tracks.write(stream)
                 clips.append(stream.info)
                 for channel in audio:
                     release_pages(channel)
@@ -257,7 +257,7 @@ class RecordingRun:
             for speaker, numbers in sorted(by_speaker.items()):
                 sounds = (resample(read_span(tracks[speaker], clips[at].span), transcriber.rate) for at in numbers)
                 for at, answer in zip(numbers, transcriber.transcribe(sounds, pipeline.on_event), strict=True):
-                    answers[at] = checked_words(answer, clips[at].span)
+                    answers[at] = validate_words(answer, clips[at].span)
                     done += clips[at].span.duration
                     pipeline.on_event(Progressed("transcribe", done, total))
             say(f"{sum(len(answer.words) for answer in answers.values())} words")
@@ -298,13 +298,13 @@ class MixedRecording:
         """The diarizer's turns, resegmented around overlaps unless they were given."""
         pipeline, (recording,) = self._pipeline, audio
         diarizer: Diarizer = pipeline.backend("diarizer")
-        if isinstance(diarizer, Informed):
-            diarizer = diarizer.about(self._path.stem)
-        turns = checked_turns(diarizer.diarize(resample(recording, diarizer.rate), pipeline.on_event), recording)
+        if isinstance(diarizer, FileDiarizer):
+            diarizer = diarizer.for_recording(self._path.stem)
+        turns = validate_turns(diarizer.diarize(resample(recording, diarizer.rate), pipeline.on_event), recording)
         _check_unchanged(diarizer, pipeline.settings.rttm, sha256)
         if pipeline.settings.resegments:
             turns = timeline.relabelled(resegment(recording, turns, self._speaker_activity()))
-        return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, Informed) else ())
+        return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, FileDiarizer) else ())
 
     def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """The recording where one person speaks alone, the separated voice in overlaps."""
@@ -313,10 +313,15 @@ class MixedRecording:
         separator = pipeline.separator if separate != "off" else None
         choice = pipeline.preflight().of("diarizer")
         predicted = choice is None or choice.backend != "rttm"
-        options = RegionOptions(separate, reach=BOUNDARY_EXTENSION if predicted else 0.0)
-        checks = self._overlap_checks()
-        yield from isolate(
-            recording, diarization.turns, separator, cutting=options, gates=checks, on_event=pipeline.on_event
+        options = RegionOptions(separate, boundary_extension=BOUNDARY_EXTENSION if predicted else 0.0)
+        verification = self._verification()
+        yield from speaker_streams(
+            recording,
+            diarization.turns,
+            separator,
+            options=options,
+            verification=verification,
+            on_event=pipeline.on_event,
         )
 
     def _speaker_activity(self) -> Any:
@@ -325,15 +330,15 @@ class MixedRecording:
         choice = self._pipeline.preflight().of("diarizer")
         return DictionaryActivity.load(self._pipeline.settings, {}, choice.device if choice is not None else "cpu")
 
-    def _overlap_checks(self) -> VerificationOptions:
+    def _verification(self) -> VerificationOptions:
         pipeline, settings = self._pipeline, self._pipeline.settings
-        verify = settings.has("verify")
+        verify = settings.has_check("verify")
         embedder = verify and pipeline.preflight().of("embedder") is not None
         return VerificationOptions(
             threshold=settings.match_threshold if verify else None,
             verifier=EmbeddingVerifier(lambda: pipeline.backend("embedder")) if embedder else None,
-            leakage=settings.has("leakage"),
-            telling=MIN_VERIFY_SECONDS_MARGINAL if settings.separate == "auto" else MIN_VERIFY_SECONDS,
+            leakage=settings.has_check("leakage"),
+            min_seconds=MIN_VERIFY_SECONDS_MARGINAL if settings.separate == "auto" else MIN_VERIFY_SECONDS,
         )
 
 

@@ -34,7 +34,7 @@ from meetsplit.pipeline.events import Event, Notice, ignore_events
 from meetsplit.pipeline.files import write_sparse
 from meetsplit.pipeline.results import disk_space
 from meetsplit.pipeline.settings import Outputs, Settings
-from meetsplit.speakers.formats import file_track, file_tracks
+from meetsplit.speakers.formats import write_track, write_tracks
 
 RATE = 16000
 
@@ -225,9 +225,9 @@ def test_silence_in_tracks_takes_no_disk_space(tmp_path: Path, gate: str) -> Non
         file.seek(44)
         file.write(b"\1\1" * RATE)
     if gate == "off":
-        target = file_track(track, tmp_path / "out" / "SPEAKER_00.wav")
+        target = write_track(track, tmp_path / "out" / "SPEAKER_00.wav")
     else:
-        (target,) = file_tracks({"SPEAKER_00": track}, tmp_path / "out", "wav", gate=gate)
+        (target,) = write_tracks({"SPEAKER_00": track}, tmp_path / "out", "wav", gate=gate)
     assert target.stat().st_size == track.stat().st_size
     assert on_disk(target) < 3e6
     if gate == "off":

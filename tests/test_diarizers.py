@@ -177,7 +177,7 @@ def test_bad_rttm_is_a_sentence(tmp_path: Path, content: str, says: str) -> None
 
 def test_a_file_about_several_recordings_is_asked_for_one(tmp_path: Path) -> None:
     path = rttm(tmp_path, line("0", "1", "A") + "\n" + line("0", "2", "B").replace("SPEAKER x", "SPEAKER two"))
-    told = RttmDiarizer.load(Settings(rttm=path), {}, "cpu").about("two")
+    told = RttmDiarizer.load(Settings(rttm=path), {}, "cpu").for_recording("two")
     assert told.diarize(Audio(np.zeros(160000, np.float32), 16000), ignore_events) == (Turn(Span(0, 2), "SPEAKER_00"),)
     assert told.names == (("SPEAKER_00", "B"),)
 

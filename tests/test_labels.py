@@ -1,4 +1,4 @@
-"""Labels keep their meaning: SPEAKER_01 of an RTTM is SPEAKER_01 in the text, in the tracks and for --name."""
+"""Labels keep their meaning: an RTTM's SPEAKER_01 is SPEAKER_01 in the text, in the tracks and for --name."""
 
 from __future__ import annotations
 

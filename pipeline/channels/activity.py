@@ -140,8 +140,8 @@ def _clips(speaker: Speaker, channel: Audio, diarization: Diarization) -> Iterat
     planned = plan(
         diarization.turns,
         diarization.span,
-        cutting=RegionOptions("off"),
-        quiet=lambda span: quietest_time(channel, span),
+        options=RegionOptions("off"),
+        cut_point=lambda span: quietest_time(channel, span),
     )
     yield from (clip for clip in planned.clips if clip.speaker == speaker)
 

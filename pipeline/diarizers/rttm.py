@@ -45,7 +45,7 @@ class RttmDiarizer:
             raise SettingsError("--diarizer rttm needs the turns: add --rttm FILE")
         return cls(settings.rttm)
 
-    def about(self, recording: str) -> RttmDiarizer:
+    def for_recording(self, recording: str) -> RttmDiarizer:
         """The same file for the recording of that name."""
         return RttmDiarizer(self.path, self.rate, recording=recording)
 

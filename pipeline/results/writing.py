@@ -22,7 +22,7 @@ from meetsplit.pipeline.results.ownership import Owner, Wish, wish
 from meetsplit.pipeline.results.stems import located, safe_stem
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs
-from meetsplit.speakers.formats import file_tracks
+from meetsplit.speakers.formats import write_tracks
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def file_away(
     if outputs.tracks:
         place = reserved.staging / "tracks"
         try:
-            tracks = file_tracks(
+            tracks = write_tracks(
                 run.tracks, place, outputs.track_format, gate=outputs.track_gate, turns=transcript.turns
             )
         except OutputError as error:
