@@ -210,8 +210,8 @@ def _patch(span: Span, piece: Piece, speakers: Speakers, decision: VoiceDecision
     result = OverlapResult(span, speakers, decision.source, decision.margin, decision.review)
     if decision.audio is None:
         return _Patch(result, None)
-    opens, closes = span.start == piece.span.start, span.end == piece.span.end
-    return _Patch(result, Insert(span, decision.audio, opens, closes))
+    fade_in, fade_out = span.start == piece.span.start, span.end == piece.span.end
+    return _Patch(result, Insert(span, decision.audio, fade_in, fade_out))
 
 
 def _check_voices(voices: Mapping[Speaker, Voice], mixture: Audio, speakers: Sequence[Speaker], where: str) -> None:
