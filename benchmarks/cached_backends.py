@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from meetsplit.pipeline.audio.clip_cache import fingerprint
+from meetsplit.pipeline.audio.clip_cache import clip_digest
 from meetsplit.pipeline.data import Audio, ClipTranscript, Span, Speaker, Voice, Word
 from meetsplit.pipeline.events import EventListener
 from meetsplit.pipeline.files import write
@@ -76,6 +76,6 @@ class CachedSeparator:
 
     def _key(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> str:
         context = json.dumps([type(self._separator).__name__, mixture.start])
-        speakers = [speaker.encode() + fingerprint(clips) for speaker, clips in enrollment.items()]
-        parts = [fingerprint([mixture]), *speakers, context.encode()]
+        speakers = [speaker.encode() + clip_digest(clips) for speaker, clips in enrollment.items()]
+        parts = [clip_digest([mixture]), *speakers, context.encode()]
         return hashlib.sha256(b"|".join(parts)).hexdigest()[:32]

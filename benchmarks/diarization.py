@@ -18,6 +18,7 @@ from typing import Any
 
 from meetsplit.benchmarks.report_page import argument_parser, command_line, publish
 from meetsplit.pipeline.audio import reading as sound
+from meetsplit.pipeline.audio.media_types import AUDIO_SUFFIXES
 from meetsplit.pipeline.data import Audio, Turn
 from meetsplit.pipeline.data.timeline import merge_turns
 from meetsplit.pipeline.diarizers.rttm import read_rttm
@@ -31,7 +32,6 @@ PROTOCOL = (
     "pyannote.metrics, collar 0, overlap scored, the whole recording; "
     "pooled over seconds, never averaged over recordings"
 )
-_SOUND = (".flac", ".wav", ".m4a", ".mp3", ".ogg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def recordings(folder: Path | None, only: str, *, call: bool) -> Iterator[tuple[
     paths = []
     if folder:
         candidates = sorted(folder.rglob(f"{only}*"))
-        paths = [path for path in candidates if path.suffix in _SOUND and path.with_suffix(".rttm").is_file()]
+        paths = [path for path in candidates if path.suffix in AUDIO_SUFFIXES and path.with_suffix(".rttm").is_file()]
     if call:
         paths.append(sample_call_folder() / "sample.wav")
     for path in paths:

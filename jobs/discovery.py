@@ -10,8 +10,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TypeAlias
 
-from meetsplit.pipeline.audio.containers import recording
-from meetsplit.pipeline.audio.media_types import MEDIA
+from meetsplit.pipeline.audio.containers import open_recording
+from meetsplit.pipeline.audio.media_types import MEDIA_SUFFIXES
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.formats.control_characters import shown
 
@@ -36,7 +36,7 @@ class Patterns:
         """Whether the file with this path below the folder counts."""
         if below.name.startswith(".") or fnmatch(below.name, _OWN_TRACK) or _like(below, self.exclude):
             return False
-        return _like(below, self.include) if self.include else below.suffix.lower() in MEDIA
+        return _like(below, self.include) if self.include else below.suffix.lower() in MEDIA_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def obstacle(path: Path) -> AudioError | None:
     if not is_text(path):
         return AudioError(f"{shown(str(path))}: its name is not UTF-8: rename it")
     try:
-        recording(path).close()
+        open_recording(path).close()
     except AudioError as error:
         return error
     return None

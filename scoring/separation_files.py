@@ -11,7 +11,6 @@ from meetsplit.pipeline.errors import ScoreError
 from meetsplit.scoring.pairing import Pair
 from meetsplit.scoring.separation import SeparationScores, score_separation
 
-AUDIO_SUFFIXES = (".wav", ".flac")
 MIXTURE = "mixture"
 
 
@@ -72,4 +71,4 @@ def _read(paths: dict[str, Path], rate: int) -> dict[str, Audio]:
 
 
 def _audio_files(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in AUDIO_SUFFIXES}
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in LOSSLESS_SUFFIXES}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.audio.reading import read, write_wav
-from meetsplit.pipeline.data import Audio, Samples, Span, Turn
+from meetsplit.pipeline.data import Audio, Samples, Span, Turn, rms
 from meetsplit.pipeline.data.timeline import activity, by_speaker, intersection, total
 from meetsplit.pipeline.errors import MissingDependency, SettingsError
 from meetsplit.training import meeting as meeting_module
@@ -74,10 +74,6 @@ def crowd() -> tuple[Utterance, ...]:
 def people(crowd: tuple[Utterance, ...], count: int) -> tuple[Utterance, ...]:
     names = sorted({utterance.speaker for utterance in crowd})[:count]
     return tuple(utterance for utterance in crowd if utterance.speaker in names)
-
-
-def level(samples: Samples) -> float:
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
@@ -192,8 +188,8 @@ def test_noise_has_the_given_snr(crowd: tuple[Utterance, ...]) -> None:
     meeting = simulate(crowd, SimulationOptions(TurnTaking(0.1), seconds=30, snr=20), 1)
     voices = meeting.mixture.samples - meeting.noise.samples
     speech = np.concatenate([voices[round(s.start * RATE) : round(s.end * RATE)] for s, _ in activity(meeting.turns)])
-    assert 20 * np.log10(level(speech) / level(meeting.noise.samples)) == pytest.approx(20, abs=1.5)
-    assert level(simulate(crowd, SimulationOptions(seconds=20, snr=None), 1).noise.samples) == 0
+    assert 20 * np.log10(rms(speech) / rms(meeting.noise.samples)) == pytest.approx(20, abs=1.5)
+    assert rms(simulate(crowd, SimulationOptions(seconds=20, snr=None), 1).noise.samples) == 0
 
 
 def test_levels_differ_between_people(crowd: tuple[Utterance, ...]) -> None:
@@ -216,7 +212,7 @@ def test_a_room_adds_echo_and_keeps_sums_and_times(crowd: tuple[Utterance, ...])
         spans = by_speaker(wet.turns)[speaker]
         ends = next(before.end for before, after in itertools.pairwise(spans) if after.start - before.end > 0.4)
         after = Span(ends + 0.08, ends + 0.3)
-        assert level(stem.crop(after).samples) > 3 * level(dry.stems[speaker].crop(after).samples)
+        assert rms(stem.crop(after).samples) > 3 * rms(dry.stems[speaker].crop(after).samples)
 
 
 @pytest.mark.parametrize("distance", [0.3, 1.0, 2.0])
@@ -228,7 +224,7 @@ def test_direct_sound_comes_at_once_and_fades_with_distance(distance: float) -> 
         far = np.hypot(distance, 0.4)
         assert np.abs(response[:24]).max() == pytest.approx(1 / far, rel=0.1)
         assert int(np.argmax(np.abs(response[:24]))) == pytest.approx(8, abs=1)
-        assert level(response[2000:]) > 0
+        assert rms(response[2000:]) > 0
 
 
 def test_a_telephone_keeps_only_its_band(crowd: tuple[Utterance, ...]) -> None:
@@ -253,7 +249,7 @@ def test_a_codec_changes_the_sound_but_not_its_time(codec: str) -> None:
     correlation = np.fft.irfft(np.fft.rfft(decoded.samples, n) * np.conj(np.fft.rfft(audio.samples, n)))
     lag = int(np.argmax(correlation))
     assert min(lag, n - lag) <= 0.002 * RATE
-    assert level(decoded.samples) == pytest.approx(level(audio.samples), rel=0.1)
+    assert rms(decoded.samples) == pytest.approx(rms(audio.samples), rel=0.1)
 
 
 def test_what_is_written_is_what_was_simulated(crowd: tuple[Utterance, ...], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from meetsplit.pipeline.audio.resampling import resample
-from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.pipeline.data import Audio, Samples, rms
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.separators.sepformer import INPUT_RMS
 from meetsplit.training import acoustics
@@ -107,15 +107,15 @@ class MixtureGenerator:
         mixture = stems.sum(axis=0)
         if rng.random() < NOISE_PROBABILITY:
             noise = acoustics.pink_noise(len(mixture), RATE, rng)
-            mixture = mixture + noise * _rms(mixture) * np.float32(10 ** (-rng.uniform(*SNR) / 20))
-        scale = np.float32(INPUT_RMS / _rms(mixture))
+            mixture = mixture + noise * _level(mixture) * np.float32(10 ** (-rng.uniform(*SNR) / 20))
+        scale = np.float32(INPUT_RMS / _level(mixture))
         return mixture * scale, stems * scale
 
     def clean(self, rng: np.random.Generator, seconds: float) -> tuple[Samples, Stems]:
         """A mixture of unprocessed voices at 0 or ±3 dB, as in the benchmark of separators."""
         stems = self._stems(rng, seconds, (1.0,), lambda: float(rng.choice((-1.5, 0.0, 1.5))))
         mixture = stems.sum(axis=0)
-        scale = np.float32(INPUT_RMS / _rms(mixture))
+        scale = np.float32(INPUT_RMS / _level(mixture))
         return mixture * scale, stems * scale
 
     def _stems(
@@ -127,18 +127,18 @@ class MixtureGenerator:
             files = self.speaker_set.speakers[index]
             file = files[int(rng.integers(len(files)))]
             excerpt = self._excerpt(file, rng, round(seconds * RATE), float(rng.choice(speeds)))
-            stems.append(excerpt * np.float32(10 ** (draw_level() / 20) / _rms(excerpt)))
+            stems.append(excerpt * np.float32(10 ** (draw_level() / 20) / _level(excerpt)))
         return np.stack(stems)
 
     def _excerpt(self, file: UtteranceFile, rng: np.random.Generator, length: int, speed: float) -> Samples:
         """``length`` samples of an utterance, not a pause of it; a shorter utterance at a random place in silence."""
         samples = self._samples(file)
         source_length = round(length * speed)
-        min_rms = MIN_EXCERPT_LEVEL * _rms(samples)
+        min_rms = MIN_EXCERPT_LEVEL * _level(samples)
         for _ in range(EXCERPT_ATTEMPTS):
             start = int(rng.integers(max(len(samples) - source_length, 0) + 1))
             excerpt = samples[start : start + source_length]
-            if _rms(excerpt) > min_rms:
+            if _level(excerpt) > min_rms:
                 break
         if speed != 1.0:
             excerpt = resample(Audio(excerpt, round(RATE * speed)), RATE).samples
@@ -155,5 +155,6 @@ def _impulse_responses(voices: int, rng: np.random.Generator) -> Sequence[Sample
     return [responses[name] for name in names]
 
 
-def _rms(samples: Samples) -> float:
-    return max(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))), 1e-6)
+def _level(samples: Samples) -> float:
+    """RMS of the samples, never 0."""
+    return max(rms(samples), 1e-6)

@@ -12,13 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from meetsplit.pipeline.audio.media_types import AUDIO_SUFFIXES
 from meetsplit.pipeline.audio.reading import probe, read
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker
 from meetsplit.pipeline.data.timeline import support
 from meetsplit.pipeline.errors import MissingDependency, SettingsError, blame
-
-AUDIO_SUFFIXES = frozenset({".flac", ".wav", ".mp3", ".m4a", ".ogg", ".opus"})
-"""Suffixes of utterance files."""
 
 FLITE_VOICES = ("awb", "rms", "slt", "kal16")
 """Flite's built-in voices at 16 kHz: a Scot, an American, an American woman, and an older diphone voice."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from meetsplit.pipeline.data import Audio, Span, Speaker, Turn, timeline
-from meetsplit.pipeline.data import labels as labelling
+from meetsplit.pipeline.data.labels import assign_labels, person_names
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import EventListener, Notice
 from meetsplit.pipeline.formats import rttm
@@ -63,8 +63,8 @@ class RttmDiarizer:
             on_event(Notice(f"{self.path}: {cut}", "diarize"))
         inside = timeline.inside(timeline.merge_turns(turns), within)
         originals = tuple(dict.fromkeys(turn.speaker for turn in inside))
-        labels = dict(zip(originals, labelling.assigned(originals), strict=True))
-        self.names = labelling.people({label: name for name, label in labels.items()})
+        labels = dict(zip(originals, assign_labels(originals), strict=True))
+        self.names = person_names({label: name for name, label in labels.items()})
         return tuple(sorted(Turn(turn.span, labels[turn.speaker]) for turn in inside))
 
 
