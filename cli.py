@@ -18,7 +18,7 @@ import typer
 
 from meetsplit import __version__
 from meetsplit.console import batch, cache
-from meetsplit.console.options import asking, given_files, settle
+from meetsplit.console.options import run_options, given_files, resolve_settings
 from meetsplit.console.scores import score
 from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.errors import MeetsplitError
@@ -70,7 +70,7 @@ def _top(
 
 
 @app.command()
-@asking()
+@run_options()
 def run(
     audio: Annotated[list[Path], typer.Argument(help="Recordings: any audio or video file.", show_default=False)],
     *,
@@ -95,7 +95,7 @@ def run(
     from meetsplit.pipeline.results.writing import file_away
     from meetsplit.pipeline.run import Pipeline
 
-    settings, outputs = settle(asked if together is None else {**asked, "channels": "split"}, names())
+    settings, outputs = resolve_settings(asked if together is None else {**asked, "channels": "split"}, names())
     sources = _sources(audio, together)
     results = ResultsFolder(outputs.folder)
     inputs = given_files(asked, audio)
@@ -175,7 +175,7 @@ def _note(path: Path | MultiFileRecording, place: Place) -> None:
 
 
 @app.command()
-@asking(
+@run_options(
     "diarizer",
     "diarizer_model",
     "separator",
@@ -194,7 +194,7 @@ def doctor(*, asked: Mapping[str, Any]) -> None:
     from meetsplit.pipeline.models.selection import UnavailableBackend, check_backends
     from meetsplit.pipeline.versions import installed
 
-    settings, _ = settle(asked, ())
+    settings, _ = resolve_settings(asked, ())
     rows = check_backends(settings)
     console = _out()
     console.print(plan_table(rows))
@@ -204,17 +204,17 @@ def doctor(*, asked: Mapping[str, Any]) -> None:
 
 
 @models.command("list")
-@asking("cache_dir")
+@run_options("cache_dir")
 def models_list(*, asked: Mapping[str, Any]) -> None:
     """List the models meetsplit knows and whether they are on this machine."""
     from meetsplit.console.tables import models_table
 
-    settings, _ = settle(asked, ())
+    settings, _ = resolve_settings(asked, ())
     _out().print(models_table(settings))
 
 
 @models.command("fetch")
-@asking("hf_token", "cache_dir", "offline")
+@run_options("hf_token", "cache_dir", "offline")
 def models_fetch(
     name: Annotated[
         str, typer.Argument(help="embedded, default, a name from `models list`, a hub id or a Whisper model.")
@@ -227,26 +227,27 @@ def models_fetch(
     from meetsplit.console.progress import Reporter
     from meetsplit.pipeline.models.catalog import fetch_named
 
-    settings, _ = settle(asked, ())
+    settings, _ = resolve_settings(asked, ())
     with Reporter(_err(), quiet=quiet) as on_event:
         for described, path in fetch_named(name, settings, on_event):
             _out().print(f"{described}: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
-@asking("output_dir", "output_format", "max_line_width", "max_line_count", "name", "overwrite")
+@run_options("output_dir", "output_format", "max_line_width", "max_line_count", "name", "overwrite")
 def export(
     transcript: Annotated[list[Path], typer.Argument(help="Transcripts: meetsplit's JSON files.", show_default=False)],
     *,
     asked: Mapping[str, Any],
 ) -> None:
-    """Write a finished transcript in other formats (without -f, in all but JSON), with other subtitle rules or names."""
+    """Write a finished transcript in other formats (without -f, in all but JSON), with other subtitle rules or names.
+    """
     from meetsplit.console.progress import Reporter
     from meetsplit.pipeline.formats import names
     from meetsplit.pipeline.results.writing import export_again
 
     folder_given = "output_dir" in asked
-    _, outputs = settle({"output_format": [name for name in names() if name != "json"], **asked}, names())
+    _, outputs = resolve_settings({"output_format": [name for name in names() if name != "json"], **asked}, names())
     with Reporter(_err()) as on_event:
         for path in transcript:
             folder = outputs.folder if folder_given else path.parent
@@ -300,9 +301,11 @@ def _terminable() -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; leaves with the exit code: 0 done, 1 something failed, 2 asked wrongly, 130 interrupted, 143 terminated."""
-    # Read when the numerics are loaded: threads that wait for each other leave the processor to others. On an idle machine that
-    # costs nothing, on a busy one spinning threads made a step of learning twice as long.
+    """Run the command line; leaves with the exit code: 0 done, 1 something failed, 2 asked wrongly, 130 interrupted,
+    143 terminated.
+    """
+    # Read when the numerics are loaded: threads that wait for each other leave the processor to others. On an idle
+    # machine that costs nothing, on a busy one spinning threads made a step of learning twice as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -2,9 +2,9 @@
 
     python -m meetsplit.benchmarks.jobs [--recordings 50] [--seconds 20] [--jobs 10000] [--repeats 1] [--write]
 
-The table is of the main job as it comes, offline models and all, on stretches of the sample meeting; everything between one stage
-and the next, from the first recording's first to the last one's last, counts as the queue's. Below it, turns and words are given
-and recordings last two seconds, so that next to nothing but the queue is left.
+The table is of the main job as it comes, offline models and all, on stretches of the sample meeting; everything between
+one stage and the next, from the first recording's first to the last one's last, counts as the queue's. Below it, turns
+and words are given and recordings last two seconds, so that next to nothing but the queue is left.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ import numpy as np
 from meetsplit.benchmarks.report_page import command, options, publish
 from meetsplit.benchmarks.speed import SAMPLE
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.job import Order
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.status import rows
-from meetsplit.jobs.submission import Desk
+from meetsplit.jobs.job import JobSpec
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.status import job_statuses
+from meetsplit.jobs.submission import JobQueue
 from meetsplit.pipeline.audio.reading import read, write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.settings import Outputs, Settings
@@ -131,13 +131,16 @@ def overhead(calls: Sequence[Path], given: Sequence[str], repeats: int) -> Itera
 
 
 def between(calls: Sequence[Path], seconds: int, given: Sequence[str]) -> Iterator[str]:
-    """One batch: how much of its time lies inside the stages of recordings, and how much between them. Lines of a table."""
+    """One batch: how much of its time lies inside the stages of recordings, and how much between them.
+
+    Lines of a table.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         env = {**os.environ, "MEETSPLIT_STATE": scratch}
         timed("batch", *calls, *given, "-o", Path(scratch) / "out", env=env)
-        store = Store(Path(scratch))
+        store = JobStore(Path(scratch))
         with client(database(None, store), store) as opened:
-            jobs = [opened.list_workflow_steps(row.job) for row in rows(opened, store)]
+            jobs = [opened.list_workflow_steps(row.job) for row in job_statuses(opened, store)]
     times = [
         (began / 1000, ended / 1000)
         for job in jobs
@@ -156,14 +159,14 @@ def between(calls: Sequence[Path], seconds: int, given: Sequence[str]) -> Iterat
 def listing(count: int) -> str:
     """How long a list of so many waiting jobs takes: a sentence."""
     with tempfile.TemporaryDirectory() as scratch:
-        store = Store(Path(scratch)).ready()
+        store = JobStore(Path(scratch)).ready()
         base = database(None, store)
         out = Path("/calls/transcripts")
         with client(base, store, make=True) as opened:
-            desk = Desk(opened, store)
+            desk = JobQueue(opened, store)
             for number in range(count):
                 desk.put(
-                    Order(
+                    JobSpec(
                         Path(f"/calls/call{number:05d}.m4a"),
                         f"{number:064x}",
                         Settings(),
@@ -176,7 +179,7 @@ def listing(count: int) -> str:
         for _ in range(REPEATS):
             with client(base, store) as opened:
                 began = time.perf_counter()
-                found = rows(opened, store)
+                found = job_statuses(opened, store)
                 taken.append(time.perf_counter() - began)
         env = {**os.environ, "MEETSPLIT_STATE": scratch}
         process = middle([timed("jobs", "list", "--json", env=env) for _ in range(REPEATS)]).wall

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meetsplit.console.cache import wide
-from meetsplit.console.job_options import be_nice, interruptible, place, queueing, request
+from meetsplit.console.job_options import be_nice, interruptible, place, queue_options, request
 from meetsplit.console.jobs import jobs_app
-from meetsplit.console.options import asking
+from meetsplit.console.options import run_options
 from meetsplit.console.schedules import schedule_app
 from meetsplit.console.worker_output import (
-    foresee,
+    check_models,
     left_over,
     news,
-    noted,
-    outcomes,
+    print_notes,
+    print_outcomes,
     pause,
     progress,
     say,
-    told,
+    worker_options,
     watch_on,
 )
 from meetsplit.pipeline.errors import AudioError, SettingsError
@@ -46,8 +46,8 @@ def register(app: typer.Typer) -> None:
     app.add_typer(schedule_app, name="schedule")
 
 
-@asking()
-@queueing()
+@run_options()
+@queue_options()
 def batch(
     paths: Annotated[
         list[str], typer.Argument(help="Recordings, folders with recordings, or globs.", show_default=False)
@@ -64,10 +64,10 @@ def batch(
     from meetsplit.jobs import database, requests
     from meetsplit.jobs.deliveries import failures
     from meetsplit.jobs.discovery import search
-    from meetsplit.jobs.file_index import Ledger
-    from meetsplit.jobs.outcomes import endings, wait
-    from meetsplit.jobs.submission import Desk
-    from meetsplit.jobs.worker import Engine
+    from meetsplit.jobs.file_index import FileIndex
+    from meetsplit.jobs.outcomes import outcomes, wait
+    from meetsplit.jobs.submission import JobQueue
+    from meetsplit.jobs.worker import Worker
 
     wanted = request(queue, asked, retries=0)
     base, store = place(queue)
@@ -76,38 +76,38 @@ def batch(
         say(f"note: {complaint}")
     if not found.found:
         raise AudioError(f"{', '.join(paths)}: no recordings there; --include says which files count")
-    taken = requests.take(found.found, wanted, Ledger.at(store.ready().state))
+    taken = requests.take(found.found, wanted, FileIndex.at(store.ready().state))
     repeat: Repeat = "always" if force else "failed"
     if queue_only:
         with database.client(base, store, make=True) as client:
-            slips = Desk(client, store).put_all(taken.orders, repeat=repeat)
+            slips = JobQueue(client, store).submit_all(taken.orders, repeat=repeat)
             say(f"{sum(slip.outcome == 'queued' for slip in slips)} of {len(slips)} recordings queued")
         return
     be_nice(queue["nice"] or 0)
     with progress(quiet) as on_event:
-        foresee(wanted, on_event)
+        check_models(wanted, on_event)
     with (
         progress(quiet) as on_event,
-        Engine(base, store, told(queue, asked, on_event, outcomes(len(taken.orders), quiet))) as engine,
+        Worker(base, store, worker_options(queue, asked, on_event, print_outcomes(len(taken.orders), quiet))) as worker,
     ):
-        slips = Desk(engine.client, store).put_all(taken.orders, repeat=repeat)
-        with interruptible(engine, say) as stopped:
-            newest = wait(Desk(engine.client, store), slips, pause(engine, stopped.asked.is_set))
-            news(engine, newest.values(), pause(engine, stopped.asked.is_set))
-        ended = endings(engine.client, slips, newest)
-        code = stopped.code or (FULL if engine.full else 0)
-        untold = failures(engine.client, newest.values())
+        slips = JobQueue(worker.client, store).submit_all(taken.orders, repeat=repeat)
+        with interruptible(worker, say) as stopped:
+            newest = wait(JobQueue(worker.client, store), slips, pause(worker, stopped.asked.is_set))
+            news(worker, newest.values(), pause(worker, stopped.asked.is_set))
+        ended = outcomes(worker.client, slips, newest)
+        code = stopped.code or (FULL if worker.full else 0)
+        untold = failures(worker.client, newest.values())
         undelivered = {job: untold[last] for job, last in newest.items() if last in untold}
         wide().print(table(ended, taken.refused, undelivered))
-        if engine.full:
+        if worker.full:
             say("--max-memory is reached: what is left waits in the queue; run the same command again")
         code = code or int(bool(taken.refused) or any(ending.failed for ending in ended))
-        engine.stop(code)
+        worker.stop(code)
     raise typer.Exit(code)
 
 
-@asking()
-@queueing()
+@run_options()
+@queue_options()
 def watch(
     folder: Annotated[Path, typer.Argument(help="The folder with the recordings, subfolders included.")],
     *,
@@ -119,16 +119,17 @@ def watch(
     queue: Mapping[str, Any],
     asked: Mapping[str, Any],
 ) -> None:
-    """Transcribe every recording in a folder and every new one; results go to FOLDER/transcripts unless -o says otherwise.
+    """Transcribe every recording in a folder and every new one; results go to FOLDER/transcripts unless -o says
+    otherwise.
 
     Recordings stay where they are and as they are. One that fails is tried again twice, then set aside with the reason
     beside the results.
     """
-    from meetsplit.jobs.file_index import Ledger
+    from meetsplit.jobs.file_index import FileIndex
     from meetsplit.jobs.outcomes import wait
-    from meetsplit.jobs.submission import Desk
-    from meetsplit.jobs.watch import REPEATS_WITHIN, Watch, alone
-    from meetsplit.jobs.worker import Engine
+    from meetsplit.jobs.submission import JobQueue
+    from meetsplit.jobs.watch import REPEATS_WITHIN, Watch, single_watch_lock
+    from meetsplit.jobs.worker import Worker
 
     wanted = request(queue, asked, retries=2, folder=folder / "transcripts")
     if wanted.outputs.folder == folder.absolute():
@@ -138,55 +139,55 @@ def watch(
     base, store = place(queue)
     with ExitStack() as held:
         if once:
-            lock = alone(store, folder, wanted.outputs.folder)
+            lock = single_watch_lock(store, folder, wanted.outputs.folder)
             if lock is None:
                 say(f"note: another `meetsplit watch --once` is still at work on {folder}; this one ends")
                 return
             held.enter_context(lock)
         be_nice(_NICE if queue["nice"] is None else queue["nice"])
         with progress(quiet) as on_event:
-            foresee(wanted, on_event)
+            check_models(wanted, on_event)
         failed: list[str] = []
         with (
             progress(quiet) as on_event,
-            Engine(base, store, told(queue, asked, on_event, outcomes(None, quiet, failed))) as engine,
+            Worker(base, store, worker_options(queue, asked, on_event, print_outcomes(None, quiet, failed))) as worker,
         ):
-            desk = Desk(engine.client, store)
-            watching = Watch(folder.absolute(), wanted, desk, Ledger.at(store.state))
-            with interruptible(engine, say, terminated=0) as stopped:
-                passing = pause(engine, stopped.asked.is_set, poll)
+            desk = JobQueue(worker.client, store)
+            watching = Watch(folder.absolute(), wanted, desk, FileIndex.at(store.state))
+            with interruptible(worker, say, terminated=0) as stopped:
+                passing = pause(worker, stopped.asked.is_set, poll)
                 if once:
                     look = watching.once(passing)
-                    noted(look.complaints, look.unsettled)
-                    newest = wait(desk, look.slips, pause(engine, stopped.asked.is_set), within=REPEATS_WITHIN)
-                    news(engine, newest.values(), pause(engine, stopped.asked.is_set))
+                    print_notes(look.complaints, look.unsettled)
+                    newest = wait(desk, look.slips, pause(worker, stopped.asked.is_set), within=REPEATS_WITHIN)
+                    news(worker, newest.values(), pause(worker, stopped.asked.is_set))
                     left_over(desk.delays(newest.values()))
                 else:
                     watch_on(watching.look, passing)
-            code = stopped.code or (FULL if engine.full else int(once and bool(failed) and not stopped.asked.is_set()))
-            engine.stop(code)
+            code = stopped.code or (FULL if worker.full else int(once and bool(failed) and not stopped.asked.is_set()))
+            worker.stop(code)
     raise typer.Exit(code)
 
 
-@asking("hf_token", "cache_dir", "offline", "device")
-@queueing("state_dir", "database", "max_memory", "nice")
+@run_options("hf_token", "cache_dir", "offline", "device")
+@queue_options("state_dir", "database", "max_memory", "nice")
 def worker(*, quiet: Quiet = False, queue: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Work on what is queued, one recording at a time, and keep schedules running, until it is stopped."""
-    from meetsplit.jobs.worker import Engine
+    from meetsplit.jobs.worker import Worker
 
     base, store = place(queue)
     be_nice(queue["nice"] or 0)
     with (
         progress(quiet) as on_event,
-        Engine(base, store, told(queue, asked, on_event, outcomes(None, quiet))) as engine,
+        Worker(base, store, worker_options(queue, asked, on_event, print_outcomes(None, quiet))) as worker,
     ):
         if not quiet:
             say(f"waiting for work in {base.place}")
-        with interruptible(engine, say, terminated=0) as stopped:
-            while not engine.full and not stopped.asked.wait(0.5):
+        with interruptible(worker, say, terminated=0) as stopped:
+            while not worker.full and not stopped.asked.wait(0.5):
                 pass
-        code = FULL if engine.full else stopped.code
-        if engine.full:
+        code = FULL if worker.full else stopped.code
+        if worker.full:
             say("--max-memory is reached: this worker ends, and a new one can go on")
-        engine.stop(code)
+        worker.stop(code)
     raise typer.Exit(code)

@@ -12,22 +12,22 @@ from rich.table import Table
 from rich.text import Text
 
 from meetsplit.console.tables import clock
-from meetsplit.jobs.outcomes import Ending
+from meetsplit.jobs.outcomes import JobOutcome
 from meetsplit.pipeline.formats.control_characters import shown
 
 _STYLES = {"failed": "red", "cancelled": "yellow", "unfinished": "yellow", "failed before": "red"}
 
 
 def table(
-    endings: Sequence[Ending], refused: Sequence[tuple[Path, Exception]], undelivered: Mapping[str, str]
+    outcomes: Sequence[JobOutcome], refused: Sequence[tuple[Path, Exception]], undelivered: Mapping[str, str]
 ) -> Group:
     """One row per recording, and the sums below. ``undelivered`` holds the failed deliveries by the name of the job."""
-    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    job_statuses = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("recording", "result", "length", "people", "words", "to check", "note"):
-        rows.add_column(heading, overflow="fold")
-    first: dict[str, Ending] = {}
+        job_statuses.add_column(heading, overflow="fold")
+    first: dict[str, JobOutcome] = {}
     counts: Counter[str] = Counter()
-    for ending in endings:
+    for ending in outcomes:
         state, note = ending.state, ending.error or str(ending.result.get("note") or "")
         if ending.slip.job in first:
             state, note = "same recording", f"as {first[ending.slip.job].slip.order.recording.name}"
@@ -43,11 +43,11 @@ def table(
             if result
             else ("",) * 4
         )
-        rows.add_row(str(ending.slip.order.recording), state, *facts, note, style=_STYLES.get(state))
+        job_statuses.add_row(str(ending.slip.order.recording), state, *facts, note, style=_STYLES.get(state))
     for path, error in refused:
         counts["failed"] += 1
-        rows.add_row(shown(str(path)), "failed", "", "", "", "", str(error), style="red")
+        job_statuses.add_row(shown(str(path)), "failed", "", "", "", "", str(error), style="red")
     sums = [f"{count} {state}" for state, count in counts.items()]
     if undelivered:
         sums.append("1 delivery failed" if len(undelivered) == 1 else f"{len(undelivered)} deliveries failed")
-    return Group(rows, Text(", ".join(sums)))
+    return Group(job_statuses, Text(", ".join(sums)))

@@ -10,7 +10,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from meetsplit.console.options import asking, given_files, settle
+from meetsplit.console.options import run_options, given_files, resolve_settings
 from meetsplit.console.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ def register(app: typer.Typer) -> None:
 
 
 @cache_app.command("show")
-@asking("cache_dir")
+@run_options("cache_dir")
 def show(*, asked: Mapping[str, Any]) -> None:
     """List the recordings whose stages are kept, with the room they take and when they were last used."""
     from meetsplit.pipeline.cache.run_cache import cached_runs, runs_folder
 
-    folder = runs_folder(settle(asked, ())[0])
+    folder = runs_folder(resolve_settings(asked, ())[0])
     found = cached_runs(folder)
     console = wide()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -62,7 +62,7 @@ def show(*, asked: Mapping[str, Any]) -> None:
 
 
 @cache_app.command("clear")
-@asking("cache_dir")
+@run_options("cache_dir")
 def clear(
     *,
     older_than: Annotated[
@@ -73,11 +73,11 @@ def clear(
     """Remove kept stages and tracks; transcripts and results that were written elsewhere stay."""
     from meetsplit.pipeline.cache import run_cache
 
-    tell_cleared(run_cache.clear(run_cache.runs_folder(settle(asked, ())[0]), older_than=older_than * 86400))
+    tell_cleared(run_cache.clear(run_cache.runs_folder(resolve_settings(asked, ())[0]), older_than=older_than * 86400))
 
 
 @cache_app.command("prune")
-@asking("cache_dir", "cache_size", "config")
+@run_options("cache_dir", "cache_size", "config")
 def prune(
     *,
     older_than: Annotated[
@@ -86,11 +86,13 @@ def prune(
     ] = None,
     asked: Mapping[str, Any],
 ) -> None:
-    """Hold the cache to its limits now, as every run does at its end: remove what is too old, then what was used longest ago."""
+    """Hold the cache to its limits now, as every run does at its end: remove what is too old, then what was used
+    longest ago.
+    """
     from meetsplit.pipeline.cache import run_cache
     from meetsplit.pipeline.data.units import days_or_none, size_or_none
 
-    settings, _ = settle(asked, ())
+    settings, _ = resolve_settings(asked, ())
     age = days_or_none(settings.cache_age if older_than is None else older_than, "--older-than")
     tell_cleared(
         run_cache.prune(
@@ -110,7 +112,7 @@ def tell_cleared(done: ClearResult) -> None:
         raise typer.Exit(1)
 
 
-@asking()
+@run_options()
 def rediarize(
     source: Annotated[
         list[Path], typer.Argument(help="Transcripts (JSON) or the recordings they belong to.", show_default=False)
@@ -122,7 +124,8 @@ def rediarize(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")] = False,
     asked: Mapping[str, Any],
 ) -> None:
-    """Find the speakers of a finished transcript again, with other settings, and keep its words: nothing is transcribed.
+    """Find the speakers of a finished transcript again, with other settings, and keep its words: nothing is
+    transcribed.
 
     The result is written beside the transcript as NAME-rediarized.*; the transcript itself stays as it is.
     """
@@ -153,7 +156,7 @@ def rediarize(
             folder = wanted["output_dir"] if "output_dir" in asked else transcript.parent
             with rediarize.script(transcript) as (script, language):
                 own = {**({"language": language} if language else {}), **wanted, "script": script, "output_dir": folder}
-                settings, outputs = settle(own, names())
+                settings, outputs = resolve_settings(own, names())
                 stem = safe_stem(f"{transcript.stem}-rediarized")
                 plain = wish(recording, outputs)
                 inputs = (*plain.inputs, transcript, *given_files(asked, source))

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meetsplit.console.options import grafted
+from meetsplit.console.options import add_options
 from meetsplit.pipeline.errors import SettingsError, nearest
 
 if TYPE_CHECKING:
     from meetsplit.jobs.database import Database
-    from meetsplit.jobs.job_store import Store
+    from meetsplit.jobs.job_store import JobStore
     from meetsplit.jobs.requests import Request
-    from meetsplit.jobs.worker import Engine
+    from meetsplit.jobs.worker import Worker
 
 _QUEUE, _AFTER, _WHICH = "The queue", "When a recording is done", "Which files"
 
@@ -102,20 +102,20 @@ def _options(  # noqa: PLR0913 - a table of options in the shape that typer read
     """Every option of the queue."""
 
 
-def queueing(*only: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def queue_options(*only: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options above (or ``only`` those); it receives them as one mapping ``queue``.
 
-    Stands below `options.asking` where both are used.
+    Stands below `options.run_options` where both are used.
     """
-    return grafted(_options, "queue", only)
+    return add_options(_options, "queue", only)
 
 
-def place(queue: Mapping[str, Any]) -> tuple[Database, Store]:
+def place(queue: Mapping[str, Any]) -> tuple[Database, JobStore]:
     """The queue's database and state folder."""
     from meetsplit.jobs.database import database
-    from meetsplit.jobs.job_store import Store, default_state
+    from meetsplit.jobs.job_store import JobStore, default_state
 
-    store = Store((queue["state_dir"] or default_state()).absolute())
+    store = JobStore((queue["state_dir"] or default_state()).absolute())
     return database(queue["database"], store), store
 
 
@@ -123,22 +123,22 @@ def request(queue: Mapping[str, Any], asked: Mapping[str, Any], *, retries: int,
     """How recordings are to be worked on. Results go to ``folder`` unless the settings say otherwise."""
     import dataclasses
 
-    from meetsplit.console.options import settle
+    from meetsplit.console.options import resolve_settings
     from meetsplit.jobs import hooks, webhooks
-    from meetsplit.jobs.discovery import Patterns, named_in_text
-    from meetsplit.jobs.job import Afterwards, anchored
+    from meetsplit.jobs.discovery import Patterns, require_utf8
+    from meetsplit.jobs.job import CompletionActions, with_absolute_paths
     from meetsplit.jobs.requests import Request
     from meetsplit.jobs.submission import PRIORITIES
     from meetsplit.pipeline.formats import names
 
-    settings, outputs = settle({**({"output_dir": folder} if folder is not None else {}), **asked}, names())
+    settings, outputs = resolve_settings({**({"output_dir": folder} if folder is not None else {}), **asked}, names())
     outputs = dataclasses.replace(outputs, folder=outputs.folder.absolute())
     if queue["priority"] not in PRIORITIES:
         raise SettingsError(f"--priority {queue['priority']}: {nearest(queue['priority'], PRIORITIES)}")
     moved = queue["move_done"].absolute() if queue["move_done"] else None
     for path in (outputs.folder, moved, settings.rttm, settings.script):
-        named_in_text(path)
-    afterwards = Afterwards(
+        require_utf8(path)
+    afterwards = CompletionActions(
         hooks.parse(queue["on_done"]) if queue["on_done"] else (),
         queue["on_done_timeout"],
         webhooks.address(queue["webhook"]) if queue["webhook"] else None,
@@ -149,7 +149,7 @@ def request(queue: Mapping[str, Any], asked: Mapping[str, Any], *, retries: int,
     )
     apart = tuple(place for place in (outputs.folder, moved) if place is not None)
     patterns = Patterns(tuple(queue["include"] or ()), tuple(queue["exclude"] or ()), apart)
-    return Request(anchored(settings), outputs, PRIORITIES[queue["priority"]], afterwards, patterns)
+    return Request(with_absolute_paths(settings), outputs, PRIORITIES[queue["priority"]], afterwards, patterns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +166,9 @@ class Interrupted:
 
 
 @contextmanager
-def interruptible(engine: Engine, say: Callable[[str], None], *, terminated: int = 143) -> Iterator[Interrupted]:
-    """Inside the block, Ctrl-C and SIGTERM ask the engine to stop; nine seconds later the process ends, whatever it does.
+def interruptible(worker: Worker, say: Callable[[str], None], *, terminated: int = 143) -> Iterator[Interrupted]:
+    """Inside the block, Ctrl-C and SIGTERM ask the engine to stop; nine seconds later the process ends, whatever it
+    does.
 
     ``terminated`` is the exit code after SIGTERM, with which services are ended as a matter of course.
     """
@@ -179,7 +180,7 @@ def interruptible(engine: Engine, say: Callable[[str], None], *, terminated: int
             os._exit(code)
         interrupted.codes.append(code)
         interrupted.asked.set()
-        engine.stop(code)
+        worker.stop(code)
         last = threading.Timer(9.0, os._exit, (code,))
         last.daemon = True
         last.start()

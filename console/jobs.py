@@ -14,12 +14,12 @@ from rich import box
 from rich.table import Table
 
 from meetsplit.console.cache import ago, print_line, wide
-from meetsplit.console.job_options import place, queueing
+from meetsplit.console.job_options import place, queue_options
 from meetsplit.pipeline.errors import JobError
 from meetsplit.pipeline.formats.control_characters import json_escaped
 
 if TYPE_CHECKING:
-    from meetsplit.jobs.status import Row
+    from meetsplit.jobs.status import JobStatus
 
 jobs_app = typer.Typer(no_args_is_help=True, help="What is queued, running, done and failed.")
 Names = Annotated[list[str] | None, typer.Argument(help="Jobs, by the beginning of their names.", show_default=False)]
@@ -27,7 +27,7 @@ Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 @jobs_app.command("list")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def list_jobs(
     *,
     state: Annotated[
@@ -39,14 +39,14 @@ def list_jobs(
 ) -> None:
     """List every job with its stage, how far it is, the time left, and why it failed."""
     from meetsplit.jobs.database import NoQueue, client
-    from meetsplit.jobs.liveness import lease
-    from meetsplit.jobs.status import rows
+    from meetsplit.jobs.liveness import worker_lock
+    from meetsplit.jobs.status import job_statuses
 
     base, store = place(queue)
-    found: list[Row] = []
+    found: list[JobStatus] = []
     try:
-        with client(base, store) as opened, closing(lease(base, store.ready())) as own:
-            found = [row for row in rows(opened, store, dead=own.dead) if state is None or row.state.startswith(state)]
+        with client(base, store) as opened, closing(worker_lock(base, store.ready())) as own:
+            found = [row for row in job_statuses(opened, store, is_free=own.is_free) if state is None or row.state.startswith(state)]
     except NoQueue as nothing:
         if not as_json:
             print_line(str(nothing))
@@ -72,7 +72,7 @@ def list_jobs(
 
 
 @jobs_app.command("show")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def show(
     name: Annotated[str, typer.Argument(help="The job, by the beginning of its name.")],
     *,
@@ -82,24 +82,24 @@ def show(
     """Show everything about one job."""
     from meetsplit.jobs.database import client
     from meetsplit.jobs.deliveries import attempts
-    from meetsplit.jobs.liveness import lease
-    from meetsplit.jobs.status import named
+    from meetsplit.jobs.liveness import worker_lock
+    from meetsplit.jobs.status import find_job
 
     base, store = place(queue)
-    with client(base, store) as opened, closing(lease(base, store.ready())) as own:
-        row = named(opened, store, name, dead=own.dead)
+    with client(base, store) as opened, closing(worker_lock(base, store.ready())) as own:
+        row = find_job(opened, store, name, is_free=own.is_free)
         steps = [step["function_name"] for step in opened.list_workflow_steps(row.job) if step["error"] is None]
-        told = [dataclasses.asdict(attempt) for attempt in attempts(opened, row.job)]
+        worker_options = [dataclasses.asdict(attempt) for attempt in attempts(opened, row.job)]
     facts = {
         **row.to_json(),
         "finished": steps,
-        "attempts": told,
+        "attempts": worker_options,
         "job_folder": str(store.folder(row.job.partition(".")[0])),
     }
     if as_json:
         print_json(facts)
         return
-    facts["attempts"] = [f"{_when(attempt['at'])} {attempt['kind']}: {attempt['answer']}" for attempt in told]
+    facts["attempts"] = [f"{_when(attempt['at'])} {attempt['kind']}: {attempt['answer']}" for attempt in worker_options]
     for label, value in facts.items():
         if label == "attempts":
             for line in value:
@@ -111,7 +111,7 @@ def show(
 
 
 @jobs_app.command("cancel")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def cancel(
     names: Names = None,
     *,
@@ -129,7 +129,7 @@ def cancel(
 
 
 @jobs_app.command("retry")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def retry(
     names: Names = None,
     *,
@@ -149,14 +149,17 @@ def retry(
 
 
 @jobs_app.command("clean")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def clean(
     *,
     older_than: Annotated[float, typer.Option(help="Only what ended more than this many days ago.", min=0)] = 30.0,
     keep_done: Annotated[bool, typer.Option("--keep-done", help="Forget only what failed or was cancelled.")] = False,
     queue: Mapping[str, Any],
 ) -> None:
-    """Forget old jobs and remove their folders. Transcripts stay; a forgotten recording is new to `batch` and `watch`."""
+    """Forget old jobs and remove their folders.
+
+    Transcripts stay; a forgotten recording is new to `batch` and `watch`.
+    """
     from meetsplit.jobs import status
     from meetsplit.jobs.database import client
 
@@ -170,12 +173,12 @@ def print_json(value: Any) -> None:
     typer.echo(json_escaped(json.dumps(value, ensure_ascii=False, indent=1)))
 
 
-def _chosen(opened: Any, store: Any, names: list[str] | None, *, everything: bool) -> list[Row]:
-    from meetsplit.jobs.status import named, rows
+def _chosen(opened: Any, store: Any, names: list[str] | None, *, everything: bool) -> list[JobStatus]:
+    from meetsplit.jobs.status import find_job, job_statuses
 
     if bool(names) == everything:
         raise JobError("name jobs, or ask for all of them: `meetsplit jobs list` shows them")
-    return list(rows(opened, store)) if everything else [named(opened, store, name) for name in names or ()]
+    return list(job_statuses(opened, store)) if everything else [find_job(opened, store, name) for name in names or ()]
 
 
 def _when(seconds: float) -> str:

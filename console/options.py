@@ -199,23 +199,25 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
 Command = Callable[..., None]
 
 
-def asking(*only: str) -> Callable[[Command], Command]:
+def run_options(*only: str) -> Callable[[Command], Command]:
     """Give a command every option above (or ``only`` those); it receives them as one mapping ``asked``.
 
     The command's own parameters stay as they are. Options that were not given are left out of the mapping.
     """
-    return grafted(
+    return add_options(
         _asked, "asked", only, lambda given: {name: value for name, value in given.items() if value is not None}
     )
 
 
-def grafted(
+def add_options(
     table: Callable[..., None],
     into: str,
     only: Sequence[str],
     settled: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> Callable[[Command], Command]:
-    """Give a command the parameters of ``table`` (or ``only`` those), gathered and ``settled`` as its one mapping ``into``."""
+    """Give a command the parameters of ``table`` (or ``only`` those), gathered and ``settled`` as its one mapping
+    ``into``.
+    """
     options = [p for p in inspect.signature(table, eval_str=True).parameters.values() if not only or p.name in only]
 
     def decorate(command: Command) -> Command:
@@ -234,7 +236,7 @@ def grafted(
     return decorate
 
 
-def settle(asked: Mapping[str, Any], known_formats: tuple[str, ...]) -> tuple[Settings, Outputs]:
+def resolve_settings(asked: Mapping[str, Any], known_formats: tuple[str, ...]) -> tuple[Settings, Outputs]:
     """The settings from a TOML file, if one is named, and the command line on top.
 
     Raises `SettingsError` for what nobody knows.
@@ -305,5 +307,5 @@ def _names(asked: object) -> tuple[tuple[str, str], ...]:
 def given_files(asked: Mapping[str, Any], recordings: Sequence[Path]) -> tuple[Path, ...]:
     """The files that a command reads and never writes over: recordings, turns, words and the settings file."""
     toml = from_toml(asked["config"]) if "config" in asked else {}
-    named = [toml.get("rttm"), toml.get("script"), *(asked.get(name) for name in ("rttm", "script", "config"))]
-    return (*recordings, *(Path(path) for path in named if path is not None))
+    find_job = [toml.get("rttm"), toml.get("script"), *(asked.get(name) for name in ("rttm", "script", "config"))]
+    return (*recordings, *(Path(path) for path in find_job if path is not None))

@@ -13,8 +13,8 @@ from rich import box
 from rich.table import Table
 
 from meetsplit.console.cache import print_line, wide
-from meetsplit.console.job_options import place, queueing, request
-from meetsplit.console.options import asking
+from meetsplit.console.job_options import place, queue_options, request
+from meetsplit.console.options import run_options
 
 schedule_app = typer.Typer(
     no_args_is_help=True, help="Look into folders at set times; `meetsplit worker` has to be running."
@@ -23,8 +23,8 @@ Name = Annotated[str, typer.Argument(help="The schedule's name.")]
 
 
 @schedule_app.command("add")
-@asking()
-@queueing()
+@run_options()
+@queue_options()
 def add(  # noqa: PLR0913 - a command's own options
     called: Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.")],
     *,
@@ -44,25 +44,25 @@ def add(  # noqa: PLR0913 - a command's own options
     wanted = request(queue, asked, retries=2, folder=folder / "transcripts")
     base, store = place(queue)
     with client(base, store.ready(), make=True) as opened:
-        schedule.add(opened, schedule.Entry(called, cron, folder, timezone, backfill), wanted)
-        following = next(table.next for table in schedule.timetables(opened) if table.name == called)
+        schedule.add(opened, schedule.ScheduleSpec(called, cron, folder, timezone, backfill), wanted)
+        following = next(table.next for table in schedule.list_schedules(opened) if table.name == called)
     print_line(f"{called} runs next at {_when(following)}, if `meetsplit worker` is running then")
 
 
 @schedule_app.command("list")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def list_schedules(
     *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False, queue: Mapping[str, Any]
 ) -> None:
     """List the schedules with their last run and their next."""
     from meetsplit.console.jobs import print_json
     from meetsplit.jobs.database import NoQueue, client
-    from meetsplit.jobs.schedule import timetables
+    from meetsplit.jobs.schedule import list_schedules
 
     base, store = place(queue)
     try:
         with client(base, store) as opened:
-            found = timetables(opened)
+            found = list_schedules(opened)
     except NoQueue:
         found = ()
     if as_json:
@@ -85,7 +85,7 @@ def list_schedules(
 
 
 @schedule_app.command("pause")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def pause(name: Name, *, queue: Mapping[str, Any]) -> None:
     """Run it no more until `resume`."""
     from meetsplit.jobs import schedule
@@ -95,7 +95,7 @@ def pause(name: Name, *, queue: Mapping[str, Any]) -> None:
 
 
 @schedule_app.command("resume")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def resume(name: Name, *, queue: Mapping[str, Any]) -> None:
     """Run it again from now on; what was missed in the pause stays missed."""
     from meetsplit.jobs import schedule
@@ -105,7 +105,7 @@ def resume(name: Name, *, queue: Mapping[str, Any]) -> None:
 
 
 @schedule_app.command("run-now")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def run_now(name: Name, *, queue: Mapping[str, Any]) -> None:
     """Run it once, beside the timetable."""
     from meetsplit.jobs import schedule
@@ -114,7 +114,7 @@ def run_now(name: Name, *, queue: Mapping[str, Any]) -> None:
 
 
 @schedule_app.command("remove")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def remove(name: Name, *, queue: Mapping[str, Any]) -> None:
     """Forget it; jobs that it queued stay."""
     from meetsplit.jobs import schedule

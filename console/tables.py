@@ -20,13 +20,13 @@ from meetsplit.pipeline.settings import Settings
 _SHOWN = 5
 
 
-def plan_table(rows: Sequence[SelectedBackend | UnavailableBackend]) -> Group:
+def plan_table(job_statuses: Sequence[SelectedBackend | UnavailableBackend]) -> Group:
     """The pre-flight: one row a stage, and below how to get the backends that were passed over."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("stage", "backend", "weights", "device", "why"):
         table.add_column(heading, overflow="fold")
     notes: list[Text] = []
-    for row in rows:
+    for row in job_statuses:
         if isinstance(row, UnavailableBackend):
             table.add_row(row.stage, row.backend, "–", "–", "cannot run, see below", style="red")
             notes.append(Text(f"no {row.stage}: {row.error}", style="red"))

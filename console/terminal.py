@@ -1,7 +1,7 @@
 """The terminal: every line, table and bar of the command line passes here.
 
-What is printed names files, labels and people, which other people chose: their control characters are written out (``\\x1b``), and
-brackets and colons in them are text, never Rich's markup or emoji.
+What is printed names files, labels and people, which other people chose: their control characters are written out
+(``\\x1b``), and brackets and colons in them are text, never Rich's markup or emoji.
 """
 
 from __future__ import annotations

@@ -14,30 +14,30 @@ if TYPE_CHECKING:
     from dbos import DBOSClient
 
     from meetsplit.console.progress import Reporter
-    from meetsplit.jobs.job import Order
+    from meetsplit.jobs.job import JobSpec
     from meetsplit.jobs.requests import Request
-    from meetsplit.jobs.worker import Engine, Worker
+    from meetsplit.jobs.worker import Worker, WorkerOptions
     from meetsplit.pipeline.events import EventListener
 
 
-def told(
+def worker_options(
     queue: Mapping[str, Any],
     asked: Mapping[str, Any],
     on_event: EventListener,
-    finished: Callable[[str, Order, str | None], None],
-) -> Worker:
+    finished: Callable[[str, JobSpec, str | None], None],
+) -> WorkerOptions:
     """What a worker of this process is told."""
-    from meetsplit.console.options import settle
+    from meetsplit.console.options import resolve_settings
     from meetsplit.jobs import schedule
-    from meetsplit.jobs.resources import Limits
-    from meetsplit.jobs.worker import Worker
+    from meetsplit.jobs.resources import MemoryLimit
+    from meetsplit.jobs.worker import WorkerOptions
     from meetsplit.jobs.workflows import Listeners
     from meetsplit.pipeline.data.units import size
 
-    settings, _ = settle({name: asked[name] for name in ("config", *_OWN) if name in asked}, _known_formats())
+    settings, _ = resolve_settings({name: asked[name] for name in ("config", *_OWN) if name in asked}, _known_formats())
     own = {name: getattr(settings, name) for name in _OWN if getattr(settings, name) not in (None, "auto", False)}
     _, store = place(queue)
-    limits = Limits(size(queue["max_memory"]) if queue["max_memory"] else None)
+    limits = MemoryLimit(size(queue["max_memory"]) if queue["max_memory"] else None)
 
     def scan(client: DBOSClient, context: Mapping[str, Any], run: str) -> dict[str, Any]:
         def breathe() -> bool:
@@ -50,10 +50,10 @@ def told(
             why = str(error) if isinstance(error, MeetsplitError) else f"{type(error).__name__}: {error}"
             say(f"failed: the look into {context.get('folder')} of {run}: {why}")
             raise
-        noted(found["complaints"], found["unsettled"])
+        print_notes(found["complaints"], found["unsettled"])
         return found
 
-    return Worker(own, limits, on_event, Listeners(finished, undelivered), scan)
+    return WorkerOptions(own, limits, on_event, Listeners(finished, undelivered), scan)
 
 
 def undelivered(job: str, recording: str, sentence: str) -> None:
@@ -71,7 +71,7 @@ def _known_formats() -> tuple[str, ...]:
     return names()
 
 
-def foresee(wanted: Request, on_event: EventListener) -> None:
+def check_models(wanted: Request, on_event: EventListener) -> None:
     """See that the models are here before anything is queued: a missing one is no fault of a recording.
 
     Raises as `preflight.preflight` does.
@@ -88,13 +88,13 @@ def progress(quiet: bool) -> Reporter:
     return Reporter(Terminal(stderr=True), quiet=quiet)
 
 
-def outcomes(
+def print_outcomes(
     total: int | None, quiet: bool, failed: list[str] | None = None
-) -> Callable[[str, Order, str | None], None]:
+) -> Callable[[str, JobSpec, str | None], None]:
     """Says how each job ended, and keeps the failed ones."""
     count: list[str] = []
 
-    def hear(job: str, order: Order, error: str | None) -> None:
+    def hear(job: str, order: JobSpec, error: str | None) -> None:
         count.append(job)
         if error is not None and failed is not None:
             failed.append(job)
@@ -108,23 +108,23 @@ def outcomes(
     return hear
 
 
-def pause(engine: Engine, stopped: Callable[[], bool], seconds: float = 0.5) -> Callable[[], bool]:
+def pause(worker: Worker, stopped: Callable[[], bool], seconds: float = 0.5) -> Callable[[], bool]:
     """A pause between two looks that ends early when the process is asked to stop; False then."""
 
     def pause() -> bool:
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not stopped() and not engine.full:
+        while time.monotonic() < end and not stopped() and not worker.full:
             time.sleep(min(0.05, seconds))
-        return not stopped() and not engine.full
+        return not stopped() and not worker.full
 
     return pause
 
 
-def news(engine: Engine, jobs: Iterable[str], pause: Callable[[], bool]) -> None:
+def news(worker: Worker, jobs: Iterable[str], pause: Callable[[], bool]) -> None:
     """Let commands and webhooks of these jobs be told before the process ends."""
     asked = [f"{job}.news" for job in jobs]
     while asked:
-        found = engine.client.list_workflows(
+        found = worker.client.list_workflows(
             workflow_ids=asked, status=["ENQUEUED", "PENDING"], load_input=False, load_output=False
         )
         asked = [workflow.workflow_id for workflow in found]
@@ -148,13 +148,13 @@ def watch_on(look: Callable[[], Any], pause: Callable[[], bool]) -> None:
     while True:
         seen = look()
         if seen.complaints != said:
-            noted([complaint for complaint in seen.complaints if complaint not in said], 0)
+            print_notes([complaint for complaint in seen.complaints if complaint not in said], 0)
             said = seen.complaints
         if not pause():
             return
 
 
-def noted(complaints: Sequence[str], unsettled: int) -> None:
+def print_notes(complaints: Sequence[str], unsettled: int) -> None:
     """Say what could not be looked at."""
     for complaint in complaints:
         say(f"note: {complaint}")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meetsplit.jobs.job import Order
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.steps import Workshop
+from meetsplit.jobs.job import JobSpec
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.steps import StepRunner
 from meetsplit.pipeline.audio import reading
 from meetsplit.pipeline.audio.content import BLOCK, VerifiedFile, content_of
 from meetsplit.pipeline.cache.stage_cache import contents, fingerprint
@@ -217,8 +217,8 @@ def test_words_that_changed_since_the_recording_before(call: Any) -> None:
 
 
 def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_path: Path) -> None:
-    store = Store(tmp_path / "state").ready()
-    order = Order(call.path, fingerprint(call.path), call.settings, Outputs(call.out), call.out, "call")
+    store = JobStore(tmp_path / "state").ready()
+    order = JobSpec(call.path, fingerprint(call.path), call.settings, Outputs(call.out), call.out, "call")
     store.keep(order.key, "job", order.to_json())
     whole = call.path.read_bytes()
     heard: list[Event] = []
@@ -228,16 +228,16 @@ def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_
         heard.append(event)
         change(event)
 
-    workshop = Workshop(store, {}, on_event)
+    step_runner = StepRunner(store, {}, on_event)
     with pytest.raises(AudioError, match=CHANGED):
-        workshop.step("diarize", order, f"{order.key}.1")
-    workshop.close(f"{order.key}.1")
+        step_runner.step("diarize", order, f"{order.key}.1")
+    step_runner.close(f"{order.key}.1")
     with pytest.raises(AudioError, match="has changed since it was queued"):
-        workshop.step("diarize", order, f"{order.key}.1")
+        step_runner.step("diarize", order, f"{order.key}.1")
     call.path.write_bytes(whole)
     heard.clear()
     for name in STAGES:
-        workshop.step(name, order, f"{order.key}.2")
+        step_runner.step(name, order, f"{order.key}.2")
     assert [event.stage for event in heard if isinstance(event, Finished)] == [
         "decode",
         "diarize",

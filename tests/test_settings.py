@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from meetsplit.console.options import settle
-from meetsplit.jobs.job import Order
+from meetsplit.console.options import resolve_settings
+from meetsplit.jobs.job import JobSpec
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.settings import Outputs, Settings, from_toml
 
@@ -52,7 +52,7 @@ def test_what_is_recorded_never_holds_the_token_or_a_folder() -> None:
 def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "meetsplit.toml"
     file.write_text('output-dir = "there"\n[speakers]\nnum_speakers = 3\n[words]\nlanguage = "de"\n[names]\n', "utf-8")
-    settings, outputs = settle({"config": file, "num_speakers": 2, "output_format": "srt, vtt"}, FORMATS)
+    settings, outputs = resolve_settings({"config": file, "num_speakers": 2, "output_format": "srt, vtt"}, FORMATS)
     assert (settings.num_speakers, settings.language) == (2, "de")
     assert (outputs.folder, outputs.formats) == (Path("there"), ("srt", "vtt"))
 
@@ -69,7 +69,7 @@ def test_a_wrong_file_is_named(tmp_path: Path, content: str, said: str) -> None:
     file = tmp_path / "meetsplit.toml"
     file.write_text(content, "utf-8")
     with pytest.raises(SettingsError, match=said):
-        settle({"config": file}, FORMATS)
+        resolve_settings({"config": file}, FORMATS)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -78,12 +78,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_formats_and_names_are_read_strictly() -> None:
-    assert settle({"output_format": "all"}, FORMATS)[1].formats == FORMATS
-    assert settle({"name": ["SPEAKER_00=Ann Lee"]}, FORMATS)[1].names == (("SPEAKER_00", "Ann Lee"),)
+    assert resolve_settings({"output_format": "all"}, FORMATS)[1].formats == FORMATS
+    assert resolve_settings({"name": ["SPEAKER_00=Ann Lee"]}, FORMATS)[1].names == (("SPEAKER_00", "Ann Lee"),)
     with pytest.raises(SettingsError, match="did you mean 'srt'"):
-        settle({"output_format": "strt"}, FORMATS)
+        resolve_settings({"output_format": "strt"}, FORMATS)
     with pytest.raises(SettingsError, match="SPEAKER_00=Alice"):
-        settle({"name": ["SPEAKER_00"]}, FORMATS)
+        resolve_settings({"name": ["SPEAKER_00"]}, FORMATS)
 
 
 def test_outputs_are_checked() -> None:
@@ -102,6 +102,6 @@ def test_trust_in_model_folders_is_a_setting_that_changes_no_result(tmp_path: Pa
     assert trusting.recorded() == Settings().recorded()
     place = (Outputs(), tmp_path, "call")
     assert (
-        Order(tmp_path / "call.wav", "0" * 64, trusting, *place).key
-        == Order(tmp_path / "call.wav", "0" * 64, Settings(), *place).key
+        JobSpec(tmp_path / "call.wav", "0" * 64, trusting, *place).key
+        == JobSpec(tmp_path / "call.wav", "0" * 64, Settings(), *place).key
     )

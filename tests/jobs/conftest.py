@@ -142,14 +142,14 @@ class House:
     def jobs(self) -> list[dict[str, Any]]:
         """What `meetsplit jobs list --json` says, without a process for it."""
         from meetsplit.jobs.database import client, database
-        from meetsplit.jobs.job_store import Store
-        from meetsplit.jobs.liveness import lease
-        from meetsplit.jobs.status import rows
+        from meetsplit.jobs.job_store import JobStore
+        from meetsplit.jobs.liveness import worker_lock
+        from meetsplit.jobs.status import job_statuses
 
-        store = Store(self.state).ready()
+        store = JobStore(self.state).ready()
         base = database(self.env.get("MEETSPLIT_DATABASE"), store)
-        with client(base, store) as opened, closing(lease(base, store)) as own:
-            return [row.to_json() for row in rows(opened, store, dead=own.dead)]
+        with client(base, store) as opened, closing(worker_lock(base, store)) as own:
+            return [row.to_json() for row in job_statuses(opened, store, is_free=own.is_free)]
 
     def files(self, folder: Path | None = None) -> dict[str, bytes]:
         """Every file below a folder, hidden ones included, but for the lock and the manifests of results folders."""

@@ -15,8 +15,8 @@ from dbos import DBOSClient
 
 from meetsplit.jobs import schedule
 from meetsplit.jobs.database import APPLICATION, SCANS, client, database
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.worker import Engine, Worker
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.worker import Worker, WorkerOptions
 from meetsplit.jobs.workflows import SCAN_WORKFLOW
 from meetsplit.pipeline.errors import JobError, SettingsError
 from meetsplit.pipeline.events import Notice
@@ -39,13 +39,13 @@ def stored(opened: DBOSClient, name: str, cron: str, zone: str = "UTC") -> None:
     )
     opened._sys_db.update_last_fired_at(name, datetime.now(UTC).isoformat())
     schedules = opened._sys_db.tables.workflow_schedules
-    with opened._sys_db.engine.begin() as connection:
+    with opened._sys_db.worker.begin() as connection:
         connection.execute(schedules.update().where(schedules.c.schedule_name == name).values(cron_timezone=zone))
 
 
 @pytest.fixture
 def opened(house: Any) -> Iterator[DBOSClient]:
-    store = Store(house.state).ready()
+    store = JobStore(house.state).ready()
     with client(database(None, store), store, make=True) as connected:
         yield connected
 
@@ -56,9 +56,9 @@ def test_a_cron_that_never_runs_is_refused_and_not_stored(house: Any, cron: str)
     said = "\n".join(house.run(*add, *house.known(), code=2).lines)
     assert f'--cron "{cron}"' in said
     assert "Traceback" not in said
-    store = Store(house.state).ready()
+    store = JobStore(house.state).ready()
     with client(database(None, store), store, make=True) as connected:
-        assert schedule.timetables(connected) == ()
+        assert schedule.list_schedules(connected) == ()
 
 
 @pytest.mark.parametrize("zone", ["Europe", "../UTC", "", "\0", "x" * 5000, "Mars/Olympus"])
@@ -80,18 +80,18 @@ def test_a_bad_schedule_in_the_database_is_listed_paused_and_removable(opened: D
     stored(opened, "never", "0 0 30 2 *")
     stored(opened, "nowhere", "0 2 * * *", "Europe")
     stored(opened, "nightly", "0 2 * * *")
-    problems = {table.name: table.problem for table in schedule.timetables(opened)}
+    problems = {table.name: table.problem for table in schedule.list_schedules(opened)}
     assert problems["nightly"] is None
     assert "no date matches it" in str(problems["never"])
     assert "no such time zone" in str(problems["nowhere"])
-    assert set(schedule.marks(opened)) == {"nightly"}
+    assert set(schedule.last_runs(opened)) == {"nightly"}
     sentences = schedule.isolate(opened)
     assert [sentence.partition(":")[0] for sentence in sentences] == [
         "schedule never never runs",
         "schedule nowhere never runs",
     ]
     assert "`meetsplit schedule remove never` removes it" in sentences[0]
-    assert {table.name: table.paused for table in schedule.timetables(opened)} == {
+    assert {table.name: table.paused for table in schedule.list_schedules(opened)} == {
         "never": True,
         "nowhere": True,
         "nightly": False,
@@ -99,7 +99,7 @@ def test_a_bad_schedule_in_the_database_is_listed_paused_and_removable(opened: D
     with pytest.raises(JobError, match="never runs"):
         schedule.resume(opened, "never")
     schedule.remove(opened, "never")
-    assert [table.name for table in schedule.timetables(opened)] == ["nightly", "nowhere"]
+    assert [table.name for table in schedule.list_schedules(opened)] == ["nightly", "nowhere"]
 
 
 def test_catching_up_goes_on_after_a_bad_schedule(opened: DBOSClient) -> None:
@@ -109,8 +109,8 @@ def test_catching_up_goes_on_after_a_bad_schedule(opened: DBOSClient) -> None:
     stored(opened, "a", "0 0 30 2 *")
     stored(opened, "b", "* * * * *")
     opened._sys_db.update_last_fired_at("b", before.isoformat())
-    caught_up = schedule.catch_up(opened, {"a": before, "b": before}, now)
-    assert list(caught_up.marks) == ["b"]
+    caught_up = schedule.backfill_missed(opened, {"a": before, "b": before}, now)
+    assert list(caught_up.last_runs) == ["b"]
     assert len(opened.list_workflows(schedule_name="b")) >= 8
 
 
@@ -122,8 +122,8 @@ def test_worker_batch_and_list_go_on_with_bad_schedules_in_the_database(house: A
     text = "\n".join(listed.lines)
     assert "never runs: " in text
     assert "meetsplit schedule remove never" in text
-    rows = json.loads("\n".join(house.run("schedule", "list", "--json").lines))
-    assert {row["name"]: row["problem"] is None for row in rows} == {"never": False, "nowhere": False, "twin": False}
+    job_statuses = json.loads("\n".join(house.run("schedule", "list", "--json").lines))
+    assert {row["name"]: row["problem"] is None for row in job_statuses} == {"never": False, "nowhere": False, "twin": False}
     house.recording("call.wav")
     assert "1 done" in "\n".join(house.run("batch", house.calls, *house.known(), "-o", house.out, *SMALL).lines)
     house.recording("second.wav", seed=2)
@@ -151,32 +151,32 @@ def test_worker_batch_and_list_go_on_with_bad_schedules_in_the_database(house: A
 
 def test_the_watching_thread_survives_any_error_of_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look that raises what nobody foresaw is said once, the other looks go on, and so does the thread."""
-    store = Store(tmp_path / "state").ready()
+    store = JobStore(tmp_path / "state").ready()
     said: list[str] = []
     looked = threading.Event()
     count: list[int] = []
     monkeypatch.setattr("meetsplit.jobs.worker.LOOK_EVERY", 0.01)
 
-    def broken(self: Engine) -> None:
+    def broken(self: Worker) -> None:
         raise ZeroDivisionError("not foreseen")
 
-    def counted(self: Engine) -> None:
+    def counted(self: Worker) -> None:
         count.append(1)
         if len(count) == 3:
             looked.set()
 
-    monkeypatch.setattr(Engine, "_hear_cancellation", broken)
-    monkeypatch.setattr(Engine, "_take_over", counted)
-    monkeypatch.setattr(Engine, "_catch_up", lambda self: None)
+    monkeypatch.setattr(Worker, "_hear_cancellation", broken)
+    monkeypatch.setattr(Worker, "_take_over", counted)
+    monkeypatch.setattr(Worker, "_catch_up", lambda self: None)
 
     def on_event(event: object) -> None:
         if isinstance(event, Notice):
             said.append(event.text)
 
-    engine = Engine(database(None, store), store, Worker(on_event=on_event))
-    engine._watching.start()
+    worker = Worker(database(None, store), store, WorkerOptions(on_event=on_event))
+    worker._watching.start()
     assert looked.wait(30)
-    engine._over.set()
-    engine._watching.join(30)
+    worker._over.set()
+    worker._watching.join(30)
     assert [sentence for sentence in said if "not foreseen" in sentence] == said
     assert len(said) == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from meetsplit.jobs.job import Order
+from meetsplit.jobs.job import JobSpec
 from meetsplit.pipeline.settings import Outputs, Settings
 
 RATE = 16000
@@ -33,12 +33,12 @@ def stereo(path: Path) -> Path:
 
 
 def test_an_order_remembers_its_channels() -> None:
-    order = Order(
+    order = JobSpec(
         Path("/in/call.wav"), "c0ffee", Settings(channels="split"), Outputs(Path("/out")), Path("/out"), "call"
     )
-    again = Order.from_json(json.loads(json.dumps(order.to_json())))
+    again = JobSpec.from_json(json.loads(json.dumps(order.to_json())))
     assert again == order
-    mixed = Order(Path("/in/call.wav"), "c0ffee", Settings(), Outputs(Path("/out")), Path("/out"), "call")
+    mixed = JobSpec(Path("/in/call.wav"), "c0ffee", Settings(), Outputs(Path("/out")), Path("/out"), "call")
     assert mixed.key != order.key
 
 

@@ -44,7 +44,7 @@ def test_killed_in_every_stage(house: Any, undisturbed: Any, stage: str) -> None
     assert (job["state"], job["attempt"]) == ("done", 1)
 
 
-def named(line: str) -> str:
+def find_job(line: str) -> str:
     """The recording that a line is about."""
     found = re.search(r"call\d", line)
     assert found is not None, line
@@ -58,9 +58,9 @@ def test_two_workers_share_and_one_is_killed(house: Any) -> None:
     workers = [house.start("worker"), house.start("worker")]
     workers[0].until("separate …")
     workers[0].kill()
-    done = [named(line) for line in workers[0].lines if line.startswith("done")]
+    done = [find_job(line) for line in workers[0].lines if line.startswith("done")]
     while len(set(done)) < 6:
-        done.append(named(workers[1].until("done: ")))
+        done.append(find_job(workers[1].until("done: ")))
     patience = time.monotonic() + 600
     while {job["state"] for job in house.jobs()} != {"done"} and time.monotonic() < patience:
         time.sleep(0.3)
@@ -121,6 +121,6 @@ def test_a_database_of_a_job_that_nobody_finished(house: Any) -> None:
     first.until("separate …")
     first.kill()
     with sqlite3.connect(house.state / "jobs.sqlite") as database:
-        rows = database.execute("SELECT status, application_version, application_name FROM workflow_status").fetchall()
+        job_statuses = database.execute("SELECT status, application_version, application_name FROM workflow_status").fetchall()
     database.close()
-    assert rows == [("PENDING", "jobs-1", "meetsplit")]
+    assert job_statuses == [("PENDING", "jobs-1", "meetsplit")]

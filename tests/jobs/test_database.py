@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from meetsplit.jobs.database import database, explained, quiet, without_password
-from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.job_store import JobStore
 from meetsplit.pipeline.errors import JobError, SettingsError
 
 
@@ -24,7 +24,7 @@ from meetsplit.pipeline.errors import JobError, SettingsError
     ],
 )
 def test_damage_is_said_with_advice(tmp_path: Path, said: str) -> None:
-    store = Store(tmp_path)
+    store = JobStore(tmp_path)
     with (
         pytest.raises(JobError, match=r"is damaged .* move the database away"),
         explained(database(None, store), store),
@@ -59,7 +59,7 @@ def dbos_log() -> Iterator[logging.Logger]:
 def test_a_log_without_its_folder_or_on_a_full_disk_prints_nothing(
     tmp_path: Path, dbos_log: logging.Logger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store(tmp_path / "not" / "yet")
+    store = JobStore(tmp_path / "not" / "yet")
     quiet(store)
     dbos_log.warning("it works")
     assert "it works" in (store.state / "log.txt").read_text()
@@ -87,13 +87,13 @@ def test_a_log_without_its_folder_or_on_a_full_disk_prints_nothing(
 )
 def test_no_part_of_a_password_is_in_a_refusal(tmp_path: Path, address: str) -> None:
     with pytest.raises(SettingsError, match="--database") as refused:
-        database(address, Store(tmp_path))
+        database(address, JobStore(tmp_path))
     assert "hun" not in str(refused.value)
     assert "ter2" not in str(refused.value)
 
 
 def test_what_a_server_says_is_shown_without_the_password(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = JobStore(tmp_path)
     base = database("postgresql://user:p%40ss%2Fword@127.0.0.1:9/name?options=-c%20a=b@c", store)
     with pytest.raises(JobError) as failed, explained(base, store):
         raise sqlite3.OperationalError("cannot connect with p@ss/word or p%40ss%2Fword")

@@ -10,7 +10,7 @@ from typing import Any
 
 from meetsplit.jobs import deliveries
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.job_store import JobStore
 
 OPTIONS = ("-f", "json", "--no-tracks")
 FAILING = "sh -c 'echo no such channel; exit 3'"
@@ -28,8 +28,8 @@ def test_a_failed_delivery_is_seen_everywhere_and_fails_no_job(house: Any) -> No
     assert "1 delivery failed: `meetsplit jobs show" in listed
     shown = "\n".join(house.run("jobs", "show", job["job"]).lines)
     assert "command: --on-done sh: failed with exit code 3: no such channel" in shown
-    told = json.loads("\n".join(house.run("jobs", "show", "--json", job["job"]).lines))["attempts"]
-    assert [(attempt["kind"], attempt["delivered"]) for attempt in told] == [("command", False)]
+    worker_options = json.loads("\n".join(house.run("jobs", "show", "--json", job["job"]).lines))["attempts"]
+    assert [(attempt["kind"], attempt["delivered"]) for attempt in worker_options] == [("command", False)]
     assert "not delivered" in (house.state / "log.txt").read_text()
 
 
@@ -49,12 +49,12 @@ def test_every_attempt_at_a_webhook_is_shown(house: Any) -> None:
     )
     (job,) = house.jobs()
     assert job["delivery"] == "failed"
-    told = json.loads("\n".join(house.run("jobs", "show", "--json", job["job"]).lines))["attempts"]
-    assert [(attempt["kind"], attempt["delivered"]) for attempt in told] == [("command", True)] + [
+    worker_options = json.loads("\n".join(house.run("jobs", "show", "--json", job["job"]).lines))["attempts"]
+    assert [(attempt["kind"], attempt["delivered"]) for attempt in worker_options] == [("command", True)] + [
         ("webhook", False)
     ] * 5
-    assert all(attempt["at"] > 1e9 for attempt in told)
-    assert "127.0.0.1" in told[-1]["answer"]
+    assert all(attempt["at"] > 1e9 for attempt in worker_options)
+    assert "127.0.0.1" in worker_options[-1]["answer"]
 
 
 def test_a_delivery_that_arrived_is_no_failure(house: Any) -> None:
@@ -83,6 +83,6 @@ def test_deliveries_of_the_first_version_are_understood(house: Any) -> None:
                 "UPDATE workflow_output SET output = ? WHERE workflow_uuid LIKE '%.news'", (json.dumps(output),)
             )
         assert [row["delivery"] for row in house.jobs()] == [state]
-    store = Store(house.state)
+    store = JobStore(house.state)
     with client(database(None, store), store) as connected:
         assert deliveries.failures(connected, [job["job"]]) == {job["job"]: "--webhook h: answered 500"}

@@ -57,22 +57,22 @@ def test_a_command_ended_by_a_signal_says_which() -> None:
 
 
 def test_values_come_as_variables_arguments_and_json(tmp_path: Path) -> None:
-    told = tmp_path / "told.json"
+    worker_options = tmp_path / "told.json"
     text = (
         "import json,os,sys; json.dump([dict(os.environ), sys.argv[2:], json.load(sys.stdin)], open(sys.argv[1], 'w'))"
     )
-    hooks.run([*script(text), str(told), "{stem}", "{other}"], NEWS)
-    variables, arguments, news = json.loads(told.read_text())
+    hooks.run([*script(text), str(worker_options), "{stem}", "{other}"], NEWS)
+    variables, arguments, news = json.loads(worker_options.read_text())
     assert {name: variables[f"MEETSPLIT_{name.upper()}"] for name in NEWS} == NEWS
     assert arguments == ["a b", "{other}"]
     assert news == NEWS
 
 
 def test_a_value_that_no_argument_can_hold_is_shortened(tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    worker_options = tmp_path / "told"
     text = "import os,sys; open(sys.argv[1], 'w').write(str(len(os.environ['MEETSPLIT_ERROR'])))"
-    hooks.run([*script(text), str(told)], NEWS | {"error": "x\0" * 1_000_000})
-    assert told.read_text() == "8192"
+    hooks.run([*script(text), str(worker_options)], NEWS | {"error": "x\0" * 1_000_000})
+    assert worker_options.read_text() == "8192"
 
 
 def test_no_secret_is_inherited_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,8 +83,8 @@ def test_no_secret_is_inherited_unless_named(monkeypatch: pytest.MonkeyPatch) ->
     assert "secret" not in kept.values()
     assert kept["MEETSPLIT_CACHE"] == "/cache"
     assert kept["PATH"] == os.environ["PATH"]
-    named = hooks.environment(NEWS, ("HF_TOKEN",))
-    assert [name for name, value in named.items() if value == "secret"] == ["HF_TOKEN"]
+    find_job = hooks.environment(NEWS, ("HF_TOKEN",))
+    assert [name for name, value in find_job.items() if value == "secret"] == ["HF_TOKEN"]
 
 
 def test_names_of_secrets_are_names() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from meetsplit.jobs.crashes import LIMIT, Crashes, WorkerKilled
-from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.crashes import LIMIT, CrashCounter, WorkerKilled
+from meetsplit.jobs.job_store import JobStore
 
 JOB = "0123456789abcdef.1"
 
@@ -34,7 +34,7 @@ class Killed(BaseException):
     """What stands for the end of a process here: nothing after it runs."""
 
 
-def killed(crashes: Crashes, store: Store, job: str = JOB, stage: str = "separate") -> None:
+def killed(crashes: CrashCounter, store: JobStore, job: str = JOB, stage: str = "separate") -> None:
     """Begin a stage and die in it: the file lies there as it did while the stage ran."""
     kept: list[dict[str, Any] | None] = []
 
@@ -49,56 +49,56 @@ def killed(crashes: Crashes, store: Store, job: str = JOB, stage: str = "separat
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "state").ready()
+def store(tmp_path: Path) -> JobStore:
+    return JobStore(tmp_path / "state").ready()
 
 
-def test_a_stage_that_ends_its_worker_again_and_again_is_not_begun_once_more(store: Store) -> None:
+def test_a_stage_that_ends_its_worker_again_and_again_is_not_begun_once_more(store: JobStore) -> None:
     for number in range(LIMIT):
-        assert Crashes(store).count(JOB) == number
-        killed(Crashes(store), store)
+        assert CrashCounter(store).count(JOB) == number
+        killed(CrashCounter(store), store)
     begun: list[int] = []
     with pytest.raises(WorkerKilled, match=f"the stage separate ended its worker {LIMIT} times in a row"):
-        Crashes(store).guarded(JOB, "separate", lambda: begun.append(1) or {})
+        CrashCounter(store).guarded(JOB, "separate", lambda: begun.append(1) or {})
     assert begun == []
 
 
-def test_progress_begins_the_count_anew(store: Store) -> None:
+def test_progress_begins_the_count_anew(store: JobStore) -> None:
     for _ in range(LIMIT - 1):
-        killed(Crashes(store), store, stage="diarize")
-    assert Crashes(store).guarded(JOB, "diarize", lambda: {"seconds": 1.0}) == {"seconds": 1.0}
-    assert Crashes(store).count(JOB) == 0
+        killed(CrashCounter(store), store, stage="diarize")
+    assert CrashCounter(store).guarded(JOB, "diarize", lambda: {"seconds": 1.0}) == {"seconds": 1.0}
+    assert CrashCounter(store).count(JOB) == 0
     for _ in range(LIMIT):
-        killed(Crashes(store), store, stage="separate")
+        killed(CrashCounter(store), store, stage="separate")
     with pytest.raises(WorkerKilled, match="the stage separate"):
-        Crashes(store).guarded(JOB, "separate", dict)
+        CrashCounter(store).guarded(JOB, "separate", dict)
 
 
-def test_another_stage_and_another_job_begin_the_count_anew(store: Store) -> None:
+def test_another_stage_and_another_job_begin_the_count_anew(store: JobStore) -> None:
     for _ in range(LIMIT):
-        killed(Crashes(store), store, stage="diarize")
-    assert Crashes(store).guarded(JOB, "separate", dict) == {}
+        killed(CrashCounter(store), store, stage="diarize")
+    assert CrashCounter(store).guarded(JOB, "separate", dict) == {}
     for _ in range(LIMIT):
-        killed(Crashes(store), store)
-    assert Crashes(store).guarded(JOB.replace(".1", ".2"), "separate", dict) == {}
+        killed(CrashCounter(store), store)
+    assert CrashCounter(store).guarded(JOB.replace(".1", ".2"), "separate", dict) == {}
 
 
-def test_a_stage_that_fails_is_no_crash(store: Store) -> None:
+def test_a_stage_that_fails_is_no_crash(store: JobStore) -> None:
     def fail() -> dict[str, Any]:
         raise ValueError("no sound")
 
     for _ in range(LIMIT + 1):
         with pytest.raises(ValueError, match="no sound"):
-            Crashes(store).guarded(JOB, "separate", fail)
-    assert Crashes(store).count(JOB) == 0
+            CrashCounter(store).guarded(JOB, "separate", fail)
+    assert CrashCounter(store).count(JOB) == 0
 
 
-def test_a_worker_that_is_stopped_in_a_stage_is_no_crash(store: Store) -> None:
-    killed(Crashes(store), store)
+def test_a_worker_that_is_stopped_in_a_stage_is_no_crash(store: JobStore) -> None:
+    killed(CrashCounter(store), store)
     for _ in range(LIMIT + 1):
-        crashes = Crashes(store)
+        crashes = CrashCounter(store)
 
-        def stopped(crashes: Crashes = crashes) -> dict[str, Any]:
+        def stopped(crashes: CrashCounter = crashes) -> dict[str, Any]:
             assert crashes.count(JOB) == 2
             crashes.stop()
             assert crashes.count(JOB) == 1, "the stop is not counted, what was before it still is"
@@ -109,11 +109,11 @@ def test_a_worker_that_is_stopped_in_a_stage_is_no_crash(store: Store) -> None:
         store.keep(JOB.partition(".")[0], "stage", {"job": JOB, "stage": "separate", "crashes": 1})
 
 
-def test_a_damaged_count_is_none(store: Store) -> None:
+def test_a_damaged_count_is_none(store: JobStore) -> None:
     for damage in ("", "[]", '{"job": 1}', json.dumps({"job": JOB, "stage": "separate", "crashes": "many"})):
         store.folder(JOB.partition(".")[0]).mkdir(parents=True, exist_ok=True)
         (store.folder(JOB.partition(".")[0]) / "stage.json").write_text(damage)
-        assert Crashes(store).count(JOB) == 0
+        assert CrashCounter(store).count(JOB) == 0
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills by signal")
@@ -142,8 +142,8 @@ def test_a_recording_that_kills_its_worker_is_set_aside_with_every_notice(house:
         signal.sigtimedwait([], 0.1)
     code, _ = last.signal(signal.SIGTERM)
     assert code == 0
-    (told,) = (house.root / "told").read_text().splitlines()
-    assert told.startswith(f"failed killer {sentence}")
+    (worker_options,) = (house.root / "told").read_text().splitlines()
+    assert worker_options.startswith(f"failed killer {sentence}")
     assert sentence in (house.out / "killer.failed.txt").read_text()
     assert f"was tried {LIMIT} times and set aside" in (house.out / "killer.failed.txt").read_text()
     assert sentence in (house.state / "jobs" / killer(house) / "failed.txt").read_text()

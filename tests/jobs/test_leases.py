@@ -9,23 +9,23 @@ from typing import Any, BinaryIO
 import pytest
 
 from meetsplit.jobs import liveness as leases
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.liveness import FileLease
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.liveness import FileWorkerLock
 from meetsplit.pipeline.files import locks
 
 
 def test_a_worker_removes_the_locks_of_killed_ones_and_no_others(tmp_path: Path) -> None:
-    store = Store(tmp_path).ready()
+    store = JobStore(tmp_path).ready()
     killed = [store.state / "workers" / f"host-{number}-abc.lock" for number in range(3)]
     for path in killed:
         path.touch()
-    with closing(FileLease(store, "host-7-def")) as living, closing(FileLease(store, "host-8-def")) as next_one:
+    with closing(FileWorkerLock(store, "host-7-def")) as living, closing(FileWorkerLock(store, "host-8-def")) as next_one:
         assert sorted(path.name for path in (store.state / "workers").iterdir()) == [
             "host-7-def.lock",
             "host-8-def.lock",
         ]
-        assert not next_one.dead("host-7-def")
-        assert not living.dead("host-8-def")
+        assert not next_one.is_free("host-7-def")
+        assert not living.is_free("host-8-def")
     assert list((store.state / "workers").iterdir()) == []
 
 
@@ -33,7 +33,7 @@ def test_a_lock_that_another_worker_removed_at_that_moment_is_taken_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another one looks for dead workers between the creation of our file and its locking."""
-    store = Store(tmp_path).ready()
+    store = JobStore(tmp_path).ready()
     take = locks._take
     taken: list[Path] = []
 
@@ -44,7 +44,7 @@ def test_a_lock_that_another_worker_removed_at_that_moment_is_taken_again(
         take(file, wait=wait)
 
     monkeypatch.setattr(locks, "_take", removed_first)
-    with closing(FileLease(store, "host-7-def")) as living:
+    with closing(FileWorkerLock(store, "host-7-def")) as living:
         monkeypatch.undo()
         assert len(taken) == 2
         assert (store.state / "workers" / "host-7-def.lock").exists()

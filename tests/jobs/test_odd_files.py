@@ -12,11 +12,11 @@ import pytest
 
 from meetsplit.jobs import hooks
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.discovery import Found, Patterns, search
-from meetsplit.jobs.file_index import Ledger
-from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.discovery import FoundRecording, Patterns, search
+from meetsplit.jobs.file_index import FileIndex
+from meetsplit.jobs.job_store import JobStore
 from meetsplit.jobs.requests import Request, take
-from meetsplit.jobs.submission import Desk
+from meetsplit.jobs.submission import JobQueue
 from meetsplit.jobs.watch import LOOKS, Watch
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.formats.control_characters import shown
@@ -116,9 +116,9 @@ def test_a_complaint_lasts_as_long_as_its_file(house: Any) -> None:
     loop = house.calls / "loop.wav"
     loop.symlink_to("loop.wav")
     (house.calls / "empty.wav").touch()
-    store = Store(house.state).ready()
+    store = JobStore(house.state).ready()
     with client(database(None, store), store, make=True) as opened:
-        watch = Watch(house.calls, request(house), Desk(opened, store), Ledger.at(store.state))
+        watch = Watch(house.calls, request(house), JobQueue(opened, store), FileIndex.at(store.state))
         for _ in range(LOOKS + 1):
             (complaint,) = watch.look().complaints
             assert "loop.wav" in complaint
@@ -129,15 +129,15 @@ def test_a_complaint_lasts_as_long_as_its_file(house: Any) -> None:
 def test_a_file_whose_checksum_fails_refuses_only_itself(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever reading one file raises."""
     good, bad = house.recording("good.wav"), house.recording("bad.wav", seed=2)
-    content = Ledger.content
+    content = FileIndex.content
 
-    def checked(self: Ledger, path: Path) -> str:
+    def checked(self: FileIndex, path: Path) -> str:
         if path == bad:
             raise RuntimeError("Symlink loop")
         return content(self, path)
 
-    monkeypatch.setattr(Ledger, "content", checked)
-    taken = take([Found(bad), Found(good)], request(house), Ledger.at(house.root))
+    monkeypatch.setattr(FileIndex, "content", checked)
+    taken = take([FoundRecording(bad), FoundRecording(good)], request(house), FileIndex.at(house.root))
     assert [order.recording for order in taken.orders] == [good]
     ((path, error),) = taken.refused
     assert (path, str(error)) == (bad, f"{bad}: cannot be queued: Symlink loop")
@@ -178,9 +178,9 @@ def test_a_file_that_may_not_be_looked_at_is_said_and_one_that_is_gone_is_not(
             raise FileNotFoundError(2, "No such file or directory", str(self))
         return look(self, **more)
 
-    store = Store(house.state).ready()
+    store = JobStore(house.state).ready()
     with client(database(None, store), store, make=True) as opened:
-        watch = Watch(house.calls, request(house), Desk(opened, store), Ledger.at(store.state))
+        watch = Watch(house.calls, request(house), JobQueue(opened, store), FileIndex.at(store.state))
         monkeypatch.setattr(Path, "stat", refusing)
         monkeypatch.setattr(Path, "is_symlink", lambda self: False)
         seen = watch.look()

@@ -18,7 +18,7 @@ import pytest
 
 from meetsplit.jobs import schedule
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.job_store import JobStore
 from meetsplit.jobs.requests import Request
 from meetsplit.pipeline.settings import Outputs, Settings
 
@@ -28,10 +28,10 @@ UNITS = Path(__file__).parents[2] / "docs" / "systemd"
 def runs(house: Any) -> list[datetime]:
     """The times for which runs were queued, those in the future left out."""
     with closing(sqlite3.connect(house.state / "jobs.sqlite")) as database:
-        rows = database.execute(
+        job_statuses = database.execute(
             "SELECT workflow_uuid FROM workflow_status WHERE workflow_uuid LIKE 'sched-calls-%' ORDER BY workflow_uuid"
         )
-        return [datetime.fromisoformat(name.removeprefix("sched-calls-")) for (name,) in rows]
+        return [datetime.fromisoformat(name.removeprefix("sched-calls-")) for (name,) in job_statuses]
 
 
 def test_a_day_in_seconds(house: Any) -> None:
@@ -104,18 +104,18 @@ def test_life_of_a_schedule(house: Any) -> None:
 
 def test_a_pause_misses_its_runs_for_good(house: Any) -> None:
     """Ten runs that a pause missed, and ten of a schedule that never catches up: none is queued afterwards."""
-    store = Store(house.state).ready()
+    store = JobStore(house.state).ready()
     request = Request(Settings(), Outputs(house.out))
     now = datetime.now(UTC)
     before = now - timedelta(minutes=10)
     with client(database(None, store), store, make=True) as opened:
         for name, backfill in (("paused", True), ("forgetful", False), ("careful", True)):
-            schedule.add(opened, schedule.Entry(name, "* * * * *", house.calls, "UTC", backfill), request)
+            schedule.add(opened, schedule.ScheduleSpec(name, "* * * * *", house.calls, "UTC", backfill), request)
             opened._sys_db.update_last_fired_at(name, before.isoformat())
         schedule.pause(opened, "paused")
-        assert set(schedule.marks(opened)) == {"careful"}
+        assert set(schedule.last_runs(opened)) == {"careful"}
         schedule.resume(opened, "paused")
-        schedule.catch_up(opened, schedule.marks(opened), now)
+        schedule.backfill_missed(opened, schedule.last_runs(opened), now)
         queued = {name: len(opened.list_workflows(schedule_name=name)) for name in ("paused", "forgetful", "careful")}
     assert queued["careful"] >= 9
     assert (queued["paused"], queued["forgetful"]) == (0, 0)

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.watch import alone
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.watch import single_watch_lock
 
 OPTIONS = ("-f", "json", "--no-tracks", "--poll", "0.2")
 
@@ -114,11 +114,11 @@ def test_once_leaves_a_late_retry_to_the_next_process(house: Any) -> None:
 def test_once_runs_once_at_a_time(house: Any) -> None:
     """A timer that starts the next watch while one is at work gets a note; another results folder is another watch."""
     house.recording("call.wav")
-    store = Store(house.state)
-    lock = alone(store, house.calls, house.calls / "transcripts")
+    store = JobStore(house.state)
+    lock = single_watch_lock(store, house.calls, house.calls / "transcripts")
     assert lock is not None
     with lock:
-        assert alone(store, house.calls / "." / "", house.calls / "transcripts") is None
+        assert single_watch_lock(store, house.calls / "." / "", house.calls / "transcripts") is None
         said = house.run("watch", house.calls, *house.known(), *OPTIONS, "--once")
         assert said.lines == [
             f"note: another `meetsplit watch --once` is still at work on {house.calls}; this one ends"
@@ -180,8 +180,8 @@ def test_a_later_recording_never_takes_the_place_of_an_earlier_ones_results(hous
     assert (house.out / "call.json").read_bytes() == first
     assert house.files(house.root / "done").keys() == {"call.wav", "call.aiff", "call-2.wav"}
     assert any(line.endswith(f"{house.out}/call-2.*") for line in third.lines), "it is said where the results are"
-    noted = {job["recording"].rpartition("/")[2]: job["note"] for job in house.jobs() if job["note"]}
-    assert "call-2.*, because call.* are the results of an earlier recording at the same path" in noted["call.wav"]
+    print_notes = {job["recording"].rpartition("/")[2]: job["note"] for job in house.jobs() if job["note"]}
+    assert "call-2.*, because call.* are the results of an earlier recording at the same path" in print_notes["call.wav"]
 
 
 def test_the_reason_of_a_failure_replaces_no_file_of_the_users(house: Any) -> None:
