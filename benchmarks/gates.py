@@ -153,7 +153,9 @@ def main() -> None:
     asked.add_argument("--seeds", type=int, default=1, help="meetings of each kind")
     chosen = asked.parse_args()
     plan = preflight(
-        Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True, gates="verify")
+        Settings(
+            diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True, overlap_checks="verify"
+        )
     )
     choice = plan.of("embedder")
     if choice is None:

@@ -38,10 +38,10 @@ FOUND, TRUTH = "found", "truth"
 
 GATED = (
     ("no gates", "none"),
-    ("recast", "recast"),
+    ("resegmentation", "resegment"),
     ("verification", "verify"),
     ("leakage gate", "leakage"),
-    ("doubled words", "doubles"),
+    ("doubled words", "duplicates"),
 )
 """Each gate alone; by default all of them are shut."""
 
@@ -59,7 +59,7 @@ CONFIGURATIONS: Mapping[str, tuple[tuple[str, str, Settings], ...]] = {
         ("auto", replace(BASE, separate="auto")),
         ("in overlaps, adapted", replace(BASE, separator="adapted")),
     ),
-    "gating": _both(*((name, replace(BASE, gates=gates)) for name, gates in GATED), ("all gates", BASE)),
+    "gating": _both(*((name, replace(BASE, overlap_checks=checks)) for name, checks in GATED), ("all gates", BASE)),
     "quality": _both(
         ("none", replace(BASE, separator="none")),
         ("dictionary", BASE),

@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from meetsplit.pipeline.errors import SettingsError, nearest
-from meetsplit.pipeline.settings import Outputs, Settings, from_toml
+from meetsplit.pipeline.settings import Outputs, Settings, current_options, from_toml
 
 _WHO, _OVERLAP, _WORDS, _FILES, _MACHINE = (
     "Who spoke when",
@@ -76,12 +76,14 @@ def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
         float | None,
         typer.Option(help="Least margin (cosine) at which a separated voice is believed.", rich_help_panel=_OVERLAP),
     ] = None,
-    gates: Annotated[
+    overlap_checks: Annotated[
         str | None,
         typer.Option(
-            help="recast, verify, leakage, doubles with commas; all (default) or none.", rich_help_panel=_OVERLAP
+            help="resegment, verify, leakage, duplicates with commas; all (default) or none.",
+            rich_help_panel=_OVERLAP,
         ),
     ] = None,
+    gates: Annotated[str | None, typer.Option(help="Earlier name of --overlap-checks.", hidden=True)] = None,
     transcriber: Annotated[
         str | None, typer.Option(help="auto, whisper, sphinx or script.", rich_help_panel=_WORDS)
     ] = None,
@@ -241,7 +243,7 @@ def resolve_settings(asked: Mapping[str, Any], known_formats: tuple[str, ...]) -
 
     Raises `SettingsError` for what nobody knows.
     """
-    given = dict(asked)
+    given = current_options(asked)
     file = given.pop("config", None)
     if file is not None:
         given = {**from_toml(file), **given}

@@ -17,7 +17,7 @@ from typing import Any
 from meetsplit.pipeline.cache.stage_cache import fingerprint
 from meetsplit.pipeline.errors import JobError, MeetsplitError
 from meetsplit.pipeline.results.ownership import Wish, owner_of, wish
-from meetsplit.pipeline.settings import Outputs, Settings
+from meetsplit.pipeline.settings import Outputs, Settings, current_options, stored_options
 
 WORKER_ONLY = ("hf_token", "cache_dir", "cache_size", "cache_age")
 """Settings that are the worker's own and never stored."""
@@ -84,9 +84,8 @@ class JobSpec:
         The recording's name and place are not part of it: a copy is the same recording. Stored as the first part of
         every job's id, so the hash of given values never changes.
         """
-        settings = {
-            name: value for name, value in _plain(self.settings).items() if name not in (*WORKER_ONLY, *_NOT_IN_KEY)
-        }
+        stored = stored_options(_plain(self.settings))
+        settings = {name: value for name, value in stored.items() if name not in (*WORKER_ONLY, *_NOT_IN_KEY)}
         for name in ("rttm", "script"):
             path = getattr(self.settings, name)
             settings[name] = fingerprint(path) if path is not None else None
@@ -108,7 +107,7 @@ class JobSpec:
         return {
             "recording": str(self.recording),
             "content": self.content,
-            "settings": {name: value for name, value in _plain(self.settings).items() if name not in WORKER_ONLY},
+            "settings": stored_options({n: value for n, value in _plain(self.settings).items() if n not in WORKER_ONLY}),
             "outputs": _plain(self.outputs),
             "root": str(self.root),
             "stem": self.stem,
@@ -126,7 +125,7 @@ class JobSpec:
             return cls(
                 Path(row["recording"]),
                 row["content"],
-                _from_plain(Settings, row["settings"]),
+                _from_plain(Settings, current_options(row["settings"])),
                 _from_plain(Outputs, row["outputs"]),
                 Path(row["root"]),
                 row["stem"],

@@ -207,7 +207,7 @@ class RecordingRun:
         """The words of all streams merged into one transcript; each utterance in one stream only."""
         diarization, clips, words = self.diarize(), self.separate(), self.transcribe()
         pipeline = self._pipeline
-        if pipeline.settings.has("doubles"):
+        if pipeline.settings.has_check("duplicates"):
             tracks = self.tracks
             words = drop_duplicate_words(
                 list(zip(clips, words, strict=True)), lambda who, span: stretch(tracks[who], span)
@@ -327,12 +327,12 @@ class MixedRecording:
 
     def _overlap_checks(self) -> VerificationOptions:
         pipeline, settings = self._pipeline, self._pipeline.settings
-        verify = settings.has("verify")
+        verify = settings.has_check("verify")
         embedder = verify and pipeline.preflight().of("embedder") is not None
         return VerificationOptions(
             threshold=settings.match_threshold if verify else None,
             verifier=EmbeddingVerifier(lambda: pipeline.backend("embedder")) if embedder else None,
-            leakage=settings.has("leakage"),
+            leakage=settings.has_check("leakage"),
             telling=MIN_VERIFY_SECONDS_MARGINAL if settings.separate == "auto" else MIN_VERIFY_SECONDS,
         )
 

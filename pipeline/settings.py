@@ -1,11 +1,11 @@
-"""What was asked for: frozen, complete, checked once. A TOML file and the command line both end here."""
+"""Settings and Outputs: the options of a run, frozen, complete, checked once. TOML and command line end here."""
 
 from __future__ import annotations
 
 import dataclasses
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -15,9 +15,14 @@ from meetsplit.pipeline.errors import SettingsError, nearest
 Separate: TypeAlias = Literal["auto", "overlaps", "everywhere", "off"]
 Channels: TypeAlias = Literal["mix", "split"]
 Task: TypeAlias = Literal["transcribe", "translate"]
-GATES = ("recast", "verify", "leakage", "doubles")
-"""What stands between a wrong guess about an overlap and the transcript; see `resegment`, `gates` and `doubles`."""
 Scalar: TypeAlias = str | int | float | bool | None
+
+OVERLAP_CHECKS = ("resegment", "verify", "leakage", "duplicates")
+"""Checks around overlaps, in the order of a run: turns are resegmented, separated voices verified, leakage muted, and
+words that were transcribed in two streams dropped from one; see `pipeline/overlap/`."""
+
+_EARLIER_CHECKS = {"recast": "resegment", "doubles": "duplicates"}
+"""Checks that had another name while the option was called ``gates``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,10 @@ class Settings:
     ``adapt_budget`` are the seconds in which `adapted` may learn a recording's voices.
     ``channels`` says whether a file's channels are mixed down or hold one person each.
     ``trust_model_code`` opens model folders by running what their files ask for; without it they are only data.
-    ``gates`` are names of `GATES` with commas between them, ``all`` or ``none``.
-    ``cache_size`` and ``cache_age`` are how much of earlier runs is kept under ``cache_dir``: a size such as "5GB" and a number
-    of days, 0 for nothing, "none" for no limit; they change no words.
+    ``overlap_checks`` are names of `OVERLAP_CHECKS` with commas between them, ``all`` or ``none``; ``gates`` is the
+    option's earlier name, and the earlier words of both are understood.
+    ``cache_size`` and ``cache_age`` are how much of earlier runs is kept under ``cache_dir``: a size such as "5GB" and
+    a number of days, 0 for nothing, "none" for no limit; they change no words.
 
     Raises `SettingsError` for values that make no sense, alone or together.
     """
@@ -51,7 +57,7 @@ class Settings:
     adapt_budget: float = 60.0
     separate: Separate = "overlaps"
     match_threshold: float = 0.05
-    gates: str = "all"
+    overlap_checks: str = "all"
     transcriber: str = "auto"
     model: str | None = None
     language: str | None = None
@@ -66,8 +72,9 @@ class Settings:
     cache_age: str | float = 90.0
     seed: int = 0
     trust_model_code: bool = False
+    gates: InitVar[str | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, gates: str | None) -> None:
         _as_paths(self, "rttm", "script", "cache_dir")
         _one_of("--separate", self.separate, get_args(Separate))
         _one_of("--task", self.task, get_args(Task))
@@ -78,7 +85,7 @@ class Settings:
         self._check_speakers()
         size_or_none(self.cache_size, "--cache-size")
         days_or_none(self.cache_age, "--cache-age")
-        object.__setattr__(self, "gates", _gates(self.gates))
+        object.__setattr__(self, "overlap_checks", _checks(self.overlap_checks if gates is None else gates))
         if self.rttm is not None and self.diarizer == "auto":
             object.__setattr__(self, "diarizer", "rttm")
         if self.diarizer == "auto" and str(self.diarizer_model).endswith(".safetensors"):
@@ -127,20 +134,21 @@ class Settings:
                 "--num-speakers is exact: drop --min-speakers and --max-speakers, or drop it and keep them"
             )
 
-    def has(self, gate: str) -> bool:
-        """Whether a gate of `GATES` is asked for."""
-        return gate in self.gates.split(",")
+    def has_check(self, check: str) -> bool:
+        """Whether a check of `OVERLAP_CHECKS` is switched on."""
+        return check in self.overlap_checks.split(",")
 
     @property
     def resegments(self) -> bool:
-        """Whether found turns are corrected in overlaps: only where those are taken apart, and never turns that somebody brought."""
-        return self.has("recast") and self.separate != "off" and self.diarizer != "rttm" and self.channels == "mix"
+        """Whether turns are resegmented: where overlaps are separated, unless turns are from a file or from channels."""
+        predicted = self.diarizer != "rttm" and self.channels == "mix"
+        return self.has_check("resegment") and self.separate != "off" and predicted
 
     def recorded(self) -> tuple[tuple[str, Scalar], ...]:
         """The settings for `made_by`: never the token, nor folders of this machine, nor what changes no result."""
         skip = {"hf_token", "cache_dir", "cache_size", "cache_age", "trust_model_code"}
-        found = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skip)
-        return tuple((name, value.name if isinstance(value, Path) else value) for name, value in found)
+        values = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skip)
+        return tuple((name, value.name if isinstance(value, Path) else value) for name, value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +184,10 @@ class Outputs:
 def from_toml(path: Path) -> dict[str, Any]:
     """The options in a TOML file by the names of the command line, ``-`` or ``_``; tables group them freely.
 
-    Raises `SettingsError` for a file that cannot be read or parsed and for options that nobody knows.
+    Raises `SettingsError` for a file that cannot be read or parsed and for unknown options.
     """
     try:
-        options = dict(_flat(tomllib.loads(path.read_text("utf-8"))))
+        options = current_options(dict(_flat(tomllib.loads(path.read_text("utf-8")))))
     except OSError as error:
         raise SettingsError(f"{path}: cannot read the settings: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, ValueError) as error:  # a file that is not UTF-8, a number of thousands of digits
@@ -206,12 +214,44 @@ def _flat(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return flat
 
 
-def _gates(asked: str) -> str:
-    """The gates in their own order, so that equal wishes have equal names; "none" for no gate."""
-    names = [name.strip() for name in asked.split(",") if name.strip()]
+def current_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of this or an earlier version under today's names: ``gates``, text or list, is ``overlap_checks``.
+
+    Raises `SettingsError` where both names are given.
+    """
+    renamed = dict(options)
+    if "gates" in renamed and "overlap_checks" in renamed:
+        raise SettingsError("--gates is the earlier name of --overlap-checks: give one of the two")
+    if "gates" in renamed:
+        renamed["overlap_checks"] = renamed.pop("gates")
+    checks = renamed.get("overlap_checks")
+    if isinstance(checks, list) and all(isinstance(check, str) for check in checks):
+        renamed["overlap_checks"] = ",".join(checks)
+    return renamed
+
+
+def stored_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, in order, under the names that stored jobs have in every version: ``overlap_checks`` is ``gates``.
+
+    A job's identity is a checksum of these, and workers of several versions may share a queue.
+    """
+    earlier = {current: name for name, current in _EARLIER_CHECKS.items()}
+    stored: dict[str, Any] = {}
+    for name, value in options.items():
+        if name == "overlap_checks":
+            stored["gates"] = ",".join(earlier.get(check, check) for check in value.split(","))
+        else:
+            stored[name] = value
+    return stored
+
+
+def _checks(text: str) -> str:
+    """The checks in the order of `OVERLAP_CHECKS`, so that equal settings have equal texts; "none" for no check."""
+    written = [name.strip() for name in text.split(",") if name.strip()]
+    names = [_EARLIER_CHECKS.get(name, name) for name in written]
     for name in names:
-        _one_of("--gates", name, (*GATES, "all", "none"))
-    return ",".join(gate for gate in GATES if gate in names or "all" in names) or "none"
+        _one_of("--overlap-checks", name, (*OVERLAP_CHECKS, "all", "none"))
+    return ",".join(check for check in OVERLAP_CHECKS if check in names or "all" in names) or "none"
 
 
 def _as_paths(settings: Settings | Outputs, *names: str) -> None:

@@ -1,15 +1,17 @@
-"""What was asked for: checked once, with the nearest name and a way out."""
+"""Settings and outputs: a wrong value is refused with the nearest right one; earlier names are understood."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from meetsplit.cli import main
 from meetsplit.console.options import resolve_settings
 from meetsplit.jobs.job import JobSpec
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.settings import Outputs, Settings, from_toml
+from meetsplit.pipeline.settings import Outputs, Settings, from_toml, stored_options
 
 FORMATS = ("srt", "vtt", "json")
 
@@ -105,3 +107,57 @@ def test_trust_in_model_folders_is_a_setting_that_changes_no_result(tmp_path: Pa
         JobSpec(tmp_path / "call.wav", "0" * 64, trusting, *place).key
         == JobSpec(tmp_path / "call.wav", "0" * 64, Settings(), *place).key
     )
+
+
+@pytest.mark.parametrize("name", ["gates", "overlap_checks"])
+@pytest.mark.parametrize(
+    "words", ["recast,leakage,doubles", "resegment,leakage,duplicates", "doubles, leakage,resegment"]
+)
+def test_overlap_checks_are_understood_under_their_earlier_name_and_words(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    options: dict[str, str] = {name: words}
+    expected = Settings(overlap_checks="resegment,leakage,duplicates")
+    assert Settings(**options) == expected  # type: ignore[arg-type]
+    assert resolve_settings(options, FORMATS)[0] == expected
+    file = tmp_path / "meetsplit.toml"
+    for value in (f'"{words}"', str([word.strip() for word in words.split(",")])):
+        file.write_text(f"[overlaps]\n{name.replace('_', '-')} = {value}\n", "utf-8")
+        assert resolve_settings({"config": file}, FORMATS)[0] == expected
+    assert resolve_settings({"config": file, "overlap_checks": "none"}, FORMATS)[0] == Settings(overlap_checks="none")
+    assert resolve_settings({"config": file, "gates": "verify"}, FORMATS)[0] == Settings(overlap_checks="verify")
+
+
+def test_the_earlier_name_of_overlap_checks_is_hidden_and_given_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SettingsError, match="--gates is the earlier name of --overlap-checks"):
+        resolve_settings({"gates": "all", "overlap_checks": "none"}, FORMATS)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "--overlap-checks" in shown
+    assert "--gates" not in shown
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "nowhere.wav", "--gates", "recast,leek"])
+    assert ended.value.code == 2
+    assert "--overlap-checks leek" in capsys.readouterr().err
+
+
+def test_settings_with_other_checks_than_before_are_made_by_either_name() -> None:
+    settings = Settings(overlap_checks="verify")
+    assert replace(settings, seed=1).overlap_checks == "verify"
+    assert replace(settings, overlap_checks="none").overlap_checks == "none"
+    assert replace(settings, gates="doubles").overlap_checks == "duplicates"
+
+
+def test_jobs_of_earlier_versions_keep_their_checks_and_their_identity(tmp_path: Path) -> None:
+    job = JobSpec(
+        tmp_path / "call.wav", "0" * 64, Settings(overlap_checks="resegment,duplicates"), Outputs(), tmp_path, "call"
+    )
+    row = job.to_json()
+    assert row["settings"]["gates"] == "recast,doubles"
+    assert "overlap_checks" not in row["settings"]
+    assert JobSpec.from_json(row) == job
+    assert dict(job.settings.recorded())["overlap_checks"] == "resegment,duplicates"
+    names = list(stored_options({"match_threshold": 0.05, "overlap_checks": "none", "transcriber": "auto"}))
+    assert names == ["match_threshold", "gates", "transcriber"], "a job's id is a checksum in this order"

@@ -36,7 +36,7 @@ from meetsplit.pipeline.overlap.verification import (
     levels,
     mute_leakage,
 )
-from meetsplit.pipeline.settings import GATES, Settings
+from meetsplit.pipeline.settings import OVERLAP_CHECKS, Settings
 from meetsplit.speakers.verify import EmbeddingVerifier
 
 RATE = 8000
@@ -312,13 +312,15 @@ def test_margins_are_against_the_nearest_other_and_none_where_nothing_is_told() 
 def test_without_a_voice_encoder_nothing_is_verified_and_that_is_said(tmp_path: Path) -> None:
     truth = tmp_path / "turns.rttm"
     truth.write_text("SPEAKER x 1 0.0 1.0 <NA> <NA> A <NA> <NA>\n", "utf-8")
-    asked = Settings(rttm=truth, script=truth, separator="dictionary", gates="verify", offline=True, cache_dir=tmp_path)
+    asked = Settings(
+        rttm=truth, script=truth, separator="dictionary", overlap_checks="verify", offline=True, cache_dir=tmp_path
+    )
     told: list[Event] = []
     assert preflight(asked, told.append).of("embedder") is None
     assert ["not verified" in event.text for event in told if isinstance(event, Notice)] == [True]
     told.clear()
     for other in (
-        replace(asked, gates="leakage,doubles"),
+        replace(asked, overlap_checks="leakage,duplicates"),
         replace(asked, separate="off"),
         replace(asked, separator="none"),
     ):
@@ -326,19 +328,21 @@ def test_without_a_voice_encoder_nothing_is_verified_and_that_is_said(tmp_path: 
     assert told == []
 
 
-def test_gates_have_one_spelling_and_change_only_what_they_gate(tmp_path: Path) -> None:
-    assert Settings(gates="doubles, verify").gates == "verify,doubles"
-    assert Settings(gates="all").gates == ",".join(GATES)
-    assert Settings(gates="none").gates == Settings(gates="").gates == "none"
-    with pytest.raises(SettingsError, match="--gates leek"):
-        Settings(gates="leek")
+def test_overlap_checks_have_one_spelling_and_change_only_the_stages_they_belong_to(tmp_path: Path) -> None:
+    assert Settings(overlap_checks="duplicates, verify").overlap_checks == "verify,duplicates"
+    assert Settings(overlap_checks="all").overlap_checks == ",".join(OVERLAP_CHECKS)
+    assert Settings(overlap_checks="none").overlap_checks == Settings(overlap_checks="").overlap_checks == "none"
+    with pytest.raises(SettingsError, match="--overlap-checks leek"):
+        Settings(overlap_checks="leek")
     truth = tmp_path / "turns.rttm"
     truth.write_text("", "utf-8")
-    asked = Settings(rttm=truth, script=truth, separator="dictionary", gates="none", offline=True, cache_dir=tmp_path)
-    plan = preflight(asked)
-    plain = keys("c0ffee", asked, plan)
-    assert keys("c0ffee", replace(asked, gates="doubles"), plan) == plain
-    leakage = keys("c0ffee", replace(asked, gates="leakage"), plan)
+    options = Settings(
+        rttm=truth, script=truth, separator="dictionary", overlap_checks="none", offline=True, cache_dir=tmp_path
+    )
+    selection = preflight(options)
+    plain = keys("c0ffee", options, selection)
+    assert keys("c0ffee", replace(options, overlap_checks="duplicates"), selection) == plain
+    leakage = keys("c0ffee", replace(options, overlap_checks="leakage"), selection)
     assert leakage.diarize == plain.diarize
     assert leakage.separate != plain.separate
     assert leakage.transcribe != plain.transcribe

@@ -38,7 +38,7 @@ from meetsplit.pipeline.errors import AudioError, OutputError, SettingsError
 from meetsplit.pipeline.events import EventListener, Notice, ignore_events
 from meetsplit.pipeline.models.selection import BackendSelection, SelectedBackend
 from meetsplit.pipeline.models.sources import Local
-from meetsplit.pipeline.settings import GATES, Settings
+from meetsplit.pipeline.settings import OVERLAP_CHECKS, Settings
 
 _T = TypeVar("_T")
 
@@ -62,7 +62,8 @@ class CacheKeys:
 
 def keys(content: str, settings: Settings, plan: BackendSelection) -> CacheKeys:
     """The keys of a recording whose `fingerprint` is ``content`` under these settings and choices."""
-    asked = dict(settings.recorded()) | {gate: settings.has(gate) for gate in GATES} | {"recast": settings.resegments}
+    checks = {check: settings.has_check(check) for check in OVERLAP_CHECKS} | {"resegment": settings.resegments}
+    asked = dict(settings.recorded()) | checks
     software = [CACHE_VERSION, versions.meetsplit(), versions.recorded()]
 
     def key(before: str, stages: Sequence[str], names: Sequence[str], *given: str | None) -> str:
@@ -73,7 +74,7 @@ def keys(content: str, settings: Settings, plan: BackendSelection) -> CacheKeys:
 
     rttm, script = _given(settings.rttm), _given(settings.script)
     diarize = key(
-        content, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "recast", "seed"), rttm
+        content, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "resegment", "seed"), rttm
     )
     separate = key(
         diarize, ("separator", "embedder"), ("adapt_budget", "separate", "match_threshold", "verify", "leakage", "seed")

@@ -110,7 +110,7 @@ def _verifier(
     A run can do without, so it is taken only if its weights are here; otherwise that is noticed.
     """
     separates = any(choice.stage == "separator" and choice.backend != "none" for choice in chosen)
-    if not separates or not settings.has("verify"):
+    if not separates or not settings.has_check("verify"):
         return ()
     try:
         choice = _choose("embedder", dataclasses.replace(settings, offline=True), on, on_event)
