@@ -1,4 +1,4 @@
-"""How a person asks: arguments, printing, exit codes; nothing else."""
+"""The command line: arguments, printing, exit codes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meetsplit import __version__
 from meetsplit.console import batch, cache
-from meetsplit.console.options import run_options, given_files, resolve_settings
+from meetsplit.console.options import GivenOptions, given_files, resolve_settings, run_options
+from meetsplit.console.rediarize import rediarize
 from meetsplit.console.scores import score
 from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.errors import MeetsplitError
@@ -40,7 +41,7 @@ app = typer.Typer(
 )
 models = typer.Typer(no_args_is_help=True, help="Models on this machine, and fetching them.")
 _NO_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF})
-"""How writing to a stream fails that leads to a full disk or to a program that has ended."""
+"""Error numbers of writing to a stream that leads to a full disk or to a program that has ended."""
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 
@@ -53,8 +54,8 @@ def _err() -> Terminal:
     return Terminal(stderr=True)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         print(f"meetsplit {__version__}")
         raise typer.Exit
 
@@ -78,12 +79,13 @@ def run(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The files are one meeting of this name, one person's microphone each; ben.wav@1.5 begins 1.5 s later.",
+            help="The files are one meeting of this name, one person's microphone each; "
+            "ben.wav@1.5 begins 1.5 s later.",
         ),
     ] = None,
     cache: cache.Cache = True,
     quiet: Quiet = False,
-    asked: Mapping[str, Any],
+    options: GivenOptions,
 ) -> None:
     """Turn recordings into transcripts and one audio file per person."""
     from meetsplit.console.progress import Reporter
@@ -95,10 +97,10 @@ def run(
     from meetsplit.pipeline.results.writing import file_away
     from meetsplit.pipeline.run import Pipeline
 
-    settings, outputs = resolve_settings(asked if together is None else {**asked, "channels": "split"}, names())
+    settings, outputs = resolve_settings(options if together is None else {**options, "channels": "split"}, names())
     sources = _sources(audio, together)
     results = ResultsFolder(outputs.folder)
-    inputs = given_files(asked, audio)
+    inputs = given_files(options, audio)
     failed: list[tuple[Path | MultiFileRecording, MeetsplitError]] = []
     with Reporter(_err(), quiet=quiet) as on_event:
         pipeline = Pipeline(settings, on_event=on_event)
@@ -111,12 +113,12 @@ def run(
                 wished = _wish(path, outputs, sources, inputs)
                 with (
                     results.reservation(wished) as reserved,
-                    open_cache(path, settings, keep=cache, on_event=on_event) as kept_stages,
+                    open_cache(path, settings, keep=cache, on_event=on_event) as stage_cache,
                 ):
                     _note(path, place := reserved.place)
                     elsewhere = "--output-dir or " + ("--cache-dir" if cache else "TMPDIR")
-                    check_disks(path, settings, outputs, kept_stages.folder, elsewhere=elsewhere)
-                    written = file_away(pipeline, path, outputs, reserved, open_cache=kept_stages, on_event=on_event)
+                    check_disks(path, settings, outputs, stage_cache.folder, elsewhere=elsewhere)
+                    written = file_away(pipeline, path, outputs, reserved, open_cache=stage_cache, on_event=on_event)
             except MeetsplitError as error:
                 failed.append((path, error))
                 _complain(error)
@@ -134,13 +136,13 @@ def run(
 
 
 def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | MultiFileRecording, str]:
-    """What is to be worked on, and under which stem each recording's results would lie beside the others'."""
+    """The recordings of the command, each with the stem that its results would have beside the others'."""
     from meetsplit.pipeline.channels.recording import together
     from meetsplit.pipeline.results.stems import safe_stem, unique_stems
 
     if meeting is not None:
-        whole = together(meeting, files)
-        return {whole: safe_stem(whole.stem)}
+        recording = together(meeting, files)
+        return {recording: safe_stem(recording.stem)}
     stems = unique_stems(files)
     return {path: stems[path] for path in files}
 
@@ -151,7 +153,7 @@ def _wish(
     sources: Mapping[Path | MultiFileRecording, str],
     inputs: tuple[Path, ...],
 ) -> Wish:
-    """The result set of one recording of this command, whose ``inputs`` are never written over."""
+    """The result set of one recording of this command, whose ``inputs`` are never overwritten."""
     import dataclasses
 
     from meetsplit.pipeline.results.ownership import wish
@@ -164,7 +166,7 @@ def _wish(
 
 
 def _note(path: Path | MultiFileRecording, place: Place) -> None:
-    """Say where results go that have another name than their recording."""
+    """Say which results have another name than their recording."""
     if place.why is not None:
         _err().print(
             f"note: {path} is written as {place.stem}.*, because {place.why}",
@@ -188,13 +190,13 @@ def _note(path: Path | MultiFileRecording, place: Place) -> None:
     "cache_dir",
     "config",
 )
-def doctor(*, asked: Mapping[str, Any]) -> None:
+def doctor(*, options: GivenOptions) -> None:
     """Say which backends would run here, why, and what is missing."""
     from meetsplit.console.tables import plan_table
     from meetsplit.pipeline.models.selection import UnavailableBackend, check_backends
     from meetsplit.pipeline.versions import installed
 
-    settings, _ = resolve_settings(asked, ())
+    settings, _ = resolve_settings(options, ())
     rows = check_backends(settings)
     console = _out()
     console.print(plan_table(rows))
@@ -205,11 +207,11 @@ def doctor(*, asked: Mapping[str, Any]) -> None:
 
 @models.command("list")
 @run_options("cache_dir")
-def models_list(*, asked: Mapping[str, Any]) -> None:
+def models_list(*, options: GivenOptions) -> None:
     """List the models meetsplit knows and whether they are on this machine."""
     from meetsplit.console.tables import models_table
 
-    settings, _ = resolve_settings(asked, ())
+    settings, _ = resolve_settings(options, ())
     _out().print(models_table(settings))
 
 
@@ -221,13 +223,13 @@ def models_fetch(
     ] = "default",
     *,
     quiet: Quiet = False,
-    asked: Mapping[str, Any],
+    options: GivenOptions,
 ) -> None:
     """Bring models to this machine, so that later runs need no network."""
     from meetsplit.console.progress import Reporter
     from meetsplit.pipeline.models.catalog import fetch_named
 
-    settings, _ = resolve_settings(asked, ())
+    settings, _ = resolve_settings(options, ())
     with Reporter(_err(), quiet=quiet) as on_event:
         for described, path in fetch_named(name, settings, on_event):
             _out().print(f"{described}: {path}", highlight=False, markup=False, soft_wrap=True)
@@ -238,19 +240,20 @@ def models_fetch(
 def export(
     transcript: Annotated[list[Path], typer.Argument(help="Transcripts: meetsplit's JSON files.", show_default=False)],
     *,
-    asked: Mapping[str, Any],
+    options: GivenOptions,
 ) -> None:
-    """Write a finished transcript in other formats (without -f, in all but JSON), with other subtitle rules or names.
+    """Write a finished transcript in other formats (without -f, in all but JSON),
+    with other subtitle rules or names.
     """
     from meetsplit.console.progress import Reporter
     from meetsplit.pipeline.formats import names
     from meetsplit.pipeline.results.writing import export_again
 
-    folder_given = "output_dir" in asked
-    _, outputs = resolve_settings({"output_format": [name for name in names() if name != "json"], **asked}, names())
+    all_but_json = [name for name in names() if name != "json"]
+    _, outputs = resolve_settings({"output_format": all_but_json, **options}, names())
     with Reporter(_err()) as on_event:
         for path in transcript:
-            folder = outputs.folder if folder_given else path.parent
+            folder = outputs.folder if "output_dir" in options else path.parent
             published = export_again(path, folder, outputs, transcript, on_event)
             if published.place.stem != path.stem:
                 _note(path, published.place)
@@ -261,6 +264,7 @@ def export(
 app.command()(score)
 app.add_typer(models, name="models")
 cache.register(app)
+app.command()(rediarize)
 batch.register(app)
 
 
@@ -269,7 +273,7 @@ def _complain(error: MeetsplitError | str) -> None:
 
 
 def _dashed(arguments: Sequence[str]) -> list[str]:
-    """Option names as we spell them: the whisper family writes ``--max_line_width``."""
+    """The arguments with hyphens in option names: the whisper family writes ``--max_line_width``."""
     spelt: list[str] = []
     for at, argument in enumerate(arguments):
         if argument == "--":
@@ -289,11 +293,11 @@ def _terminable() -> Iterator[None]:
         yield
         return
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def terminate(number: int, frame: FrameType | None) -> None:
         signal.signal(number, lambda number, frame: None)
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, hear)
+    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
@@ -310,10 +314,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name need not be UTF-8
-    given = _dashed(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"]
-    code = _exit_code(given, debug)
+    spelt = _dashed(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in spelt
+    code = _exit_code([argument for argument in spelt if argument != "--debug"], debug)
     try:
         if sys.stdout is not None and not sys.stdout.closed:
             sys.stdout.flush()
@@ -322,11 +325,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _exit_code(given: Sequence[str], debug: bool) -> str | int | None:
-    """Run the command line and say with which exit code it ends; with ``debug``, errors pass through."""
+def _exit_code(arguments: Sequence[str], debug: bool) -> str | int | None:
+    """Run the command line; returns its exit code. With ``debug``, errors pass through."""
     try:
         with _terminable():
-            app(given, prog_name="meetsplit")
+            app(arguments, prog_name="meetsplit")
     except SystemExit as ended:
         return ended.code
     except MeetsplitError as error:
@@ -348,10 +351,10 @@ def _exit_code(given: Sequence[str], debug: bool) -> str | int | None:
 
 
 def _without_output(error: OSError) -> int:
-    """Say why standard output cannot be written and give it up, so that nothing tries again; the exit code."""
+    """Say why standard output cannot be written and close it, so that nothing tries again; returns the exit code."""
     with open(os.devnull, "wb") as nowhere, suppress(OSError, ValueError):
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    if error.errno != errno.EPIPE:  # whoever reads no further, as `head`, wants to hear nothing
+    if error.errno != errno.EPIPE:  # a reader that stops early, such as `head`, needs no message
         with suppress(OSError):
             _complain(
                 f"standard output cannot be written: {error.strerror or error}; files that were written are whole"

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meetsplit.console.cache import wide
-from meetsplit.console.job_options import be_nice, interruptible, place, queue_options, request
+from meetsplit.console.job_options import QueueOptions, be_nice, interruptible, job_request, open_store, queue_options
 from meetsplit.console.jobs import jobs_app
-from meetsplit.console.options import run_options
+from meetsplit.console.options import GivenOptions, run_options
 from meetsplit.console.schedules import schedule_app
+from meetsplit.console.terminal import wide
 from meetsplit.console.worker_output import (
     check_models,
-    left_over,
-    news,
-    print_notes,
-    print_outcomes,
+    outcome_printer,
     pause,
+    print_late_retries,
+    print_notes,
     progress,
     say,
+    wait_for_notifications,
+    watch_forever,
     worker_options,
-    watch_on,
 )
 from meetsplit.pipeline.errors import AudioError, SettingsError
 
 if TYPE_CHECKING:
-    from meetsplit.jobs.submission import Repeat
+    from meetsplit.jobs.submission import Repeat, Submission
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 FULL = 75
 """Exit code of a worker that stopped because of --max-memory: start it again and it goes on."""
 
 _NICE = 10
+"""The niceness of `watch` unless --nice says otherwise."""
 
 
 def register(app: typer.Typer) -> None:
-    """Give the command line the commands of this room."""
+    """Add the commands of this file, of jobs and of schedules to the command line."""
     for command in (batch, watch, worker):
         app.command()(command)
     app.add_typer(jobs_app, name="jobs")
@@ -56,54 +57,62 @@ def batch(
     force: Annotated[bool, typer.Option("--force", help="Repeat what is done already.")] = False,
     queue_only: Annotated[bool, typer.Option("--queue-only", help="Leave the work to `meetsplit worker`.")] = False,
     quiet: Quiet = False,
-    queue: Mapping[str, Any],
-    asked: Mapping[str, Any],
+    queue: QueueOptions,
+    options: GivenOptions,
 ) -> None:
     """Work through many recordings, and pick up where it was when interrupted. What is done already is skipped."""
     from meetsplit.console.batch_table import table
-    from meetsplit.jobs import database, requests
+    from meetsplit.jobs import database
     from meetsplit.jobs.deliveries import failures
     from meetsplit.jobs.discovery import search
     from meetsplit.jobs.file_index import FileIndex
     from meetsplit.jobs.outcomes import outcomes, wait
+    from meetsplit.jobs.requests import build_jobs
     from meetsplit.jobs.submission import JobQueue
     from meetsplit.jobs.worker import Worker
 
-    wanted = request(queue, asked, retries=0)
-    base, store = place(queue)
-    found = search(paths, wanted.patterns)
+    request = job_request(queue, options, retries=0)
+    base, store = open_store(queue)
+    found = search(paths, request.patterns)
     for complaint in found.complaints:
         say(f"note: {complaint}")
-    if not found.found:
+    if not found.recordings:
         raise AudioError(f"{', '.join(paths)}: no recordings there; --include says which files count")
-    taken = requests.take(found.found, wanted, FileIndex.at(store.ready().state))
+    built = build_jobs(found.recordings, request, FileIndex.load(store.ready().state))
     repeat: Repeat = "always" if force else "failed"
     if queue_only:
         with database.client(base, store, make=True) as client:
-            slips = JobQueue(client, store).submit_all(taken.orders, repeat=repeat)
-            say(f"{sum(slip.outcome == 'queued' for slip in slips)} of {len(slips)} recordings queued")
+            _print_queued(JobQueue(client, store).submit_all(built.jobs, repeat=repeat))
         return
-    be_nice(queue["nice"] or 0)
+    be_nice(queue.nice or 0)
     with progress(quiet) as on_event:
-        check_models(wanted, on_event)
+        check_models(request, on_event)
     with (
         progress(quiet) as on_event,
-        Worker(base, store, worker_options(queue, asked, on_event, print_outcomes(len(taken.orders), quiet))) as worker,
+        Worker(
+            base, store, worker_options(queue, options, on_event, outcome_printer(len(built.jobs), quiet))
+        ) as running,
     ):
-        slips = JobQueue(worker.client, store).submit_all(taken.orders, repeat=repeat)
-        with interruptible(worker, say) as stopped:
-            newest = wait(JobQueue(worker.client, store), slips, pause(worker, stopped.asked.is_set))
-            news(worker, newest.values(), pause(worker, stopped.asked.is_set))
-        ended = outcomes(worker.client, slips, newest)
-        code = stopped.code or (FULL if worker.full else 0)
-        untold = failures(worker.client, newest.values())
-        undelivered = {job: untold[last] for job, last in newest.items() if last in untold}
-        wide().print(table(ended, taken.refused, undelivered))
-        if worker.full:
+        job_queue = JobQueue(running.client, store)
+        submissions = job_queue.submit_all(built.jobs, repeat=repeat)
+        with interruptible(running, say) as interruption:
+            newest = wait(job_queue, submissions, pause(running, interruption.requested.is_set))
+            wait_for_notifications(running, newest.values(), pause(running, interruption.requested.is_set))
+        ended = outcomes(running.client, submissions, newest)
+        answers = failures(running.client, newest.values())
+        undelivered = {job: answers[attempt] for job, attempt in newest.items() if attempt in answers}
+        wide().print(table(ended, built.refused, undelivered))
+        if running.full:
             say("--max-memory is reached: what is left waits in the queue; run the same command again")
-        code = code or int(bool(taken.refused) or any(ending.failed for ending in ended))
-        worker.stop(code)
+        some_failed = bool(built.refused) or any(outcome.failed for outcome in ended)
+        code = interruption.code or (FULL if running.full else int(some_failed))
+        running.stop(code)
     raise typer.Exit(code)
+
+
+def _print_queued(submissions: Sequence[Submission]) -> None:
+    queued = sum(submission.outcome == "queued" for submission in submissions)
+    say(f"{queued} of {len(submissions)} recordings queued")
 
 
 @run_options()
@@ -116,8 +125,8 @@ def watch(
         float, typer.Option(help="Seconds between two looks; a file is taken after three alike.", min=0.05)
     ] = 5.0,
     quiet: Quiet = False,
-    queue: Mapping[str, Any],
-    asked: Mapping[str, Any],
+    queue: QueueOptions,
+    options: GivenOptions,
 ) -> None:
     """Transcribe every recording in a folder and every new one; results go to FOLDER/transcripts unless -o says
     otherwise.
@@ -128,66 +137,69 @@ def watch(
     from meetsplit.jobs.file_index import FileIndex
     from meetsplit.jobs.outcomes import wait
     from meetsplit.jobs.submission import JobQueue
-    from meetsplit.jobs.watch import REPEATS_WITHIN, Watch, single_watch_lock
+    from meetsplit.jobs.watch import RETRY_WITHIN, FolderWatch, single_watch_lock
     from meetsplit.jobs.worker import Worker
 
-    wanted = request(queue, asked, retries=2, folder=folder / "transcripts")
-    if wanted.outputs.folder == folder.absolute():
+    request = job_request(queue, options, retries=2, folder=folder / "transcripts")
+    if request.outputs.folder == folder.absolute():
         raise SettingsError(
             f"-o {folder}: results cannot go to the watched folder itself: choose a folder below it or elsewhere"
         )
-    base, store = place(queue)
-    with ExitStack() as held:
+    base, store = open_store(queue)
+    with ExitStack() as resources:
         if once:
-            lock = single_watch_lock(store, folder, wanted.outputs.folder)
+            lock = single_watch_lock(store, folder, request.outputs.folder)
             if lock is None:
                 say(f"note: another `meetsplit watch --once` is still at work on {folder}; this one ends")
                 return
-            held.enter_context(lock)
-        be_nice(_NICE if queue["nice"] is None else queue["nice"])
+            resources.enter_context(lock)
+        be_nice(_NICE if queue.nice is None else queue.nice)
         with progress(quiet) as on_event:
-            check_models(wanted, on_event)
+            check_models(request, on_event)
         failed: list[str] = []
         with (
             progress(quiet) as on_event,
-            Worker(base, store, worker_options(queue, asked, on_event, print_outcomes(None, quiet, failed))) as worker,
+            Worker(
+                base, store, worker_options(queue, options, on_event, outcome_printer(None, quiet, failed))
+            ) as running,
         ):
-            desk = JobQueue(worker.client, store)
-            watching = Watch(folder.absolute(), wanted, desk, FileIndex.at(store.state))
-            with interruptible(worker, say, terminated=0) as stopped:
-                passing = pause(worker, stopped.asked.is_set, poll)
+            job_queue = JobQueue(running.client, store)
+            watched = FolderWatch(folder.absolute(), request, job_queue, FileIndex.load(store.state))
+            with interruptible(running, say, terminated=0) as interruption:
+                stop_requested = interruption.requested.is_set
                 if once:
-                    look = watching.once(passing)
-                    print_notes(look.complaints, look.unsettled)
-                    newest = wait(desk, look.slips, pause(worker, stopped.asked.is_set), within=REPEATS_WITHIN)
-                    news(worker, newest.values(), pause(worker, stopped.asked.is_set))
-                    left_over(desk.delays(newest.values()))
+                    result = watched.scan_until_stable(pause(running, stop_requested, poll))
+                    print_notes(result.complaints, result.unsettled)
+                    newest = wait(job_queue, result.submissions, pause(running, stop_requested), within=RETRY_WITHIN)
+                    wait_for_notifications(running, newest.values(), pause(running, stop_requested))
+                    print_late_retries(job_queue.delays(newest.values()))
                 else:
-                    watch_on(watching.look, passing)
-            code = stopped.code or (FULL if worker.full else int(once and bool(failed) and not stopped.asked.is_set()))
-            worker.stop(code)
+                    watch_forever(watched.scan, pause(running, stop_requested, poll))
+            some_failed = once and bool(failed) and not interruption.requested.is_set()
+            code = interruption.code or (FULL if running.full else int(some_failed))
+            running.stop(code)
     raise typer.Exit(code)
 
 
 @run_options("hf_token", "cache_dir", "offline", "device")
 @queue_options("state_dir", "database", "max_memory", "nice")
-def worker(*, quiet: Quiet = False, queue: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+def worker(*, quiet: Quiet = False, queue: QueueOptions, options: GivenOptions) -> None:
     """Work on what is queued, one recording at a time, and keep schedules running, until it is stopped."""
     from meetsplit.jobs.worker import Worker
 
-    base, store = place(queue)
-    be_nice(queue["nice"] or 0)
+    base, store = open_store(queue)
+    be_nice(queue.nice or 0)
     with (
         progress(quiet) as on_event,
-        Worker(base, store, worker_options(queue, asked, on_event, print_outcomes(None, quiet))) as worker,
+        Worker(base, store, worker_options(queue, options, on_event, outcome_printer(None, quiet))) as running,
     ):
         if not quiet:
             say(f"waiting for work in {base.place}")
-        with interruptible(worker, say, terminated=0) as stopped:
-            while not worker.full and not stopped.asked.wait(0.5):
+        with interruptible(running, say, terminated=0) as interruption:
+            while not running.full and not interruption.requested.wait(0.5):
                 pass
-        code = FULL if worker.full else stopped.code
-        if worker.full:
+        code = FULL if running.full else interruption.code
+        if running.full:
             say("--max-memory is reached: this worker ends, and a new one can go on")
-        worker.stop(code)
+        running.stop(code)
     raise typer.Exit(code)

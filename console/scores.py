@@ -1,4 +1,4 @@
-"""``meetsplit score``: how good was it?"""
+"""The command `score`: error rates of transcripts, and SI-SDR of tracks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from meetsplit.console.terminal import Terminal
-from meetsplit.pipeline.formats.control_characters import json_escaped
 
 
 def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer reads
@@ -31,6 +30,7 @@ def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer 
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
 ) -> None:
     """Compare transcripts with the truth: DER, JER, cpWER, tcpWER, tcORC-WER, DI-cpWER, and sound."""
+    from meetsplit.pipeline.formats.control_characters import json_escaped
     from meetsplit.scoring.pairing import pair_up
     from meetsplit.scoring.protocol import Protocol
     from meetsplit.scoring.report import as_data, as_table
@@ -39,7 +39,7 @@ def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer 
 
     protocol = Protocol(collar=collar, skip_overlap=skip_overlap, uem=uem.name if uem else None, normalizer=normalizer)
     paired = pair_up(hypotheses, ref, uem)
-    sounds, said = score_stems(paired.pairs, stems) if stems is not None else ({}, ())
-    scores = scored(paired.pairs, protocol, sounds=sounds, notices=(*paired.notices, *said))
+    sounds, notices = score_stems(paired.pairs, stems) if stems is not None else ({}, ())
+    scores = scored(paired.pairs, protocol, sounds=sounds, notices=(*paired.notices, *notices))
     text = json_escaped(json.dumps(as_data(scores), indent=2)) if as_json else as_table(scores)
     Terminal(soft_wrap=True).print(text, highlight=False, markup=False)

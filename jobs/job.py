@@ -107,7 +107,9 @@ class JobSpec:
         return {
             "recording": str(self.recording),
             "content": self.content,
-            "settings": stored_options({n: value for n, value in _plain(self.settings).items() if n not in WORKER_ONLY}),
+            "settings": stored_options(
+                {n: value for n, value in _plain(self.settings).items() if n not in WORKER_ONLY}
+            ),
             "outputs": _plain(self.outputs),
             "root": str(self.root),
             "stem": self.stem,

@@ -219,7 +219,7 @@ def test_words_that_changed_since_the_recording_before(call: Any) -> None:
 def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_path: Path) -> None:
     store = JobStore(tmp_path / "state").ready()
     order = JobSpec(call.path, fingerprint(call.path), call.settings, Outputs(call.out), call.out, "call")
-    store.keep(order.key, "job", order.to_json())
+    store.write(order.key, "job", order.to_json())
     whole = call.path.read_bytes()
     heard: list[Event] = []
     change = at(starting("decode"), call.path, overwritten)
@@ -230,14 +230,14 @@ def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_
 
     step_runner = StepRunner(store, {}, on_event)
     with pytest.raises(AudioError, match=CHANGED):
-        step_runner.step("diarize", order, f"{order.key}.1")
+        step_runner.run("diarize", order, f"{order.key}.1")
     step_runner.close(f"{order.key}.1")
     with pytest.raises(AudioError, match="has changed since it was queued"):
-        step_runner.step("diarize", order, f"{order.key}.1")
+        step_runner.run("diarize", order, f"{order.key}.1")
     call.path.write_bytes(whole)
     heard.clear()
     for name in STAGES:
-        step_runner.step(name, order, f"{order.key}.2")
+        step_runner.run(name, order, f"{order.key}.2")
     assert [event.stage for event in heard if isinstance(event, Finished)] == [
         "decode",
         "diarize",

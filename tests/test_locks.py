@@ -59,7 +59,7 @@ def test_a_removed_lock_file_never_lets_two_in(tmp_path: Path, remove: Callable[
 
 def test_a_job_is_forgotten_lock_last(tmp_path: Path) -> None:
     store = JobStore(tmp_path / "state").ready()
-    store.keep("key", "job", {})
+    store.write("key", "job", {})
     held = try_lock(store.lock("key"))
     assert held is not None
     thread, has, go = waiting_for(store.lock("key"))

@@ -70,7 +70,7 @@ def test_the_folder_of_jobs_is_private(tmp_path: Path) -> None:
     (state / "log.txt").write_text("")
     base = database.database(None, store)
     database.prepare(base, store)
-    store.keep("key", "job", {"webhook": "https://user:secret@host"})
+    store.write("key", "job", {"webhook": "https://user:secret@host"})
     store.fail("key", "why")
     handler = database._PrivateLog(state / "other.txt", delay=True)
     handler.emit(handler_record())

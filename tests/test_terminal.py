@@ -1,4 +1,6 @@
-"""What is printed and written holds other people's text: no control character of theirs reaches a terminal, no formula a spreadsheet."""
+"""What is printed and written holds other people's text: no control character of theirs reaches a terminal, no
+formula a spreadsheet.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ def test_no_control_character_reaches_the_terminal(thing: object) -> None:
 
 
 def test_brackets_and_colons_in_names_are_text() -> None:
-    """`rich` would take ``[/x]`` for a closing tag without an opening one, which is an error, and ``:smile:`` for a picture."""
+    """`rich` would take ``[/x]`` for a closing tag without an opening one, which is an error, and ``:smile:`` for a
+    picture.
+    """
     assert "[/x] [red]a[/red] :smile:" in printed("[/x] [red]a[/red] :smile:")
     assert "[/x] [red]a" in printed(table("[/x] [red]a", ""))
 
@@ -123,7 +127,7 @@ def test_file_names_in_errors_and_notes_are_written_out(tmp_path: Path) -> None:
 
 def test_log_lines_hold_no_control_character() -> None:
     record = logging.LogRecord("dbos", logging.ERROR, "", 1, "failed: %s", (NASTY,), None)
-    assert not set(database._Shown("%(message)s").format(record)) & CONTROLS
+    assert not set(database._PrintableLines("%(message)s").format(record)) & CONTROLS
 
 
 @given(st.text())

@@ -42,16 +42,25 @@ def test_an_order_remembers_its_channels() -> None:
     assert mixed.key != order.key
 
 
-def test_a_batch_of_calls(house: Any) -> None:
-    stereo(house.calls / "call.wav")
-    words = house.root / "words.ctm"
+def test_a_batch_of_calls(workspace: Any) -> None:
+    stereo(workspace.calls / "call.wav")
+    words = workspace.root / "words.ctm"
     words.write_text("call 1 1.0 0.3 left 0.9\ncall 1 3.4 0.3 right 0.9\n")
-    house.run(
-        "batch", house.calls / "call.wav", "--channels", "split", "--script", words, "-o", house.out, "-f", "json"
+    workspace.run(
+        "batch",
+        workspace.calls / "call.wav",
+        "--channels",
+        "split",
+        "--script",
+        words,
+        "-o",
+        workspace.out,
+        "-f",
+        "json",
     )
-    written = json.loads((house.out / "call.json").read_text("utf-8"))
+    written = json.loads((workspace.out / "call.json").read_text("utf-8"))
     assert [(segment["speaker"], segment["text"].strip()) for segment in written["segments"]] == [
         ("SPEAKER_00", "left"),
         ("SPEAKER_01", "right"),
     ]
-    assert (house.out / "call" / "SPEAKER_01.wav").is_file()
+    assert (workspace.out / "call" / "SPEAKER_01.wav").is_file()

@@ -19,7 +19,10 @@ def test_a_worker_removes_the_locks_of_killed_ones_and_no_others(tmp_path: Path)
     killed = [store.state / "workers" / f"host-{number}-abc.lock" for number in range(3)]
     for path in killed:
         path.touch()
-    with closing(FileWorkerLock(store, "host-7-def")) as living, closing(FileWorkerLock(store, "host-8-def")) as next_one:
+    with (
+        closing(FileWorkerLock(store, "host-7-def")) as living,
+        closing(FileWorkerLock(store, "host-8-def")) as next_one,
+    ):
         assert sorted(path.name for path in (store.state / "workers").iterdir()) == [
             "host-7-def.lock",
             "host-8-def.lock",
@@ -52,10 +55,10 @@ def test_a_lock_that_another_worker_removed_at_that_moment_is_taken_again(
         assert living.worker == "host-7-def"
 
 
-def test_a_worker_removes_what_a_killed_idle_worker_left(house: Any) -> None:
-    idle = house.start("worker")
+def test_a_worker_removes_what_a_killed_idle_worker_left(workspace: Any) -> None:
+    idle = workspace.start("worker")
     idle.until("waiting for work")
     idle.kill()
-    assert len(list((house.state / "workers").iterdir())) == 1
-    house.run("jobs", "list")
-    assert list((house.state / "workers").iterdir()) == []
+    assert len(list((workspace.state / "workers").iterdir())) == 1
+    workspace.run("jobs", "list")
+    assert list((workspace.state / "workers").iterdir()) == []
