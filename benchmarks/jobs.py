@@ -1,4 +1,4 @@
-"""What does the queue cost? Recordings with and without it, and a list of ten thousand jobs.
+"""Overhead of the queue: recordings with and without it, and a list of ten thousand jobs.
 
     python -m meetsplit.benchmarks.jobs [--recordings 50] [--seconds 20] [--jobs 10000] [--repeats 1] [--write]
 
@@ -37,7 +37,7 @@ from meetsplit.pipeline.settings import Outputs, Settings
 RATE = 16000
 
 REPEATS = 3
-"""Times are medians of so many."""
+"""Times are medians of at least this many repetitions."""
 
 
 def recordings(folder: Path, count: int, seconds: int) -> list[Path]:
@@ -69,8 +69,10 @@ def stretches(folder: Path, count: int, seconds: int) -> list[Path]:
     return made
 
 
-def known(folder: Path, seconds: int) -> list[str]:
-    """Turns and words for recordings of that length: two people, a tenth of the time at once, two words a second."""
+def model_free_options(folder: Path, seconds: int) -> list[str]:
+    """Options with turns and words for recordings of that length: two people, a tenth of the time at once, two words a
+    second.
+    """
     turns, words = folder / "turns.rttm", folder / "words.ctm"
     starts = range(0, seconds, 10)
     turns.write_text(
@@ -86,7 +88,7 @@ def known(folder: Path, seconds: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds by the clock on the wall, and of the processor's time, which other programs do not lengthen."""
+    """Wall-clock seconds, and seconds of processor time, which other programs do not lengthen."""
 
     wall: float
     processor: float
@@ -96,7 +98,7 @@ class Cost:
 
 
 def timed(*arguments: str | Path, env: Mapping[str, str]) -> Cost:
-    """What the command line costs."""
+    """The cost of one command line."""
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, "-m", "meetsplit.cli", *map(str, arguments)], env=env, check=True, stdout=subprocess.DEVNULL
@@ -110,37 +112,38 @@ def middle(costs: Sequence[Cost]) -> Cost:
     return Cost(statistics.median(cost.wall for cost in costs), statistics.median(cost.processor for cost in costs))
 
 
-def overhead(calls: Sequence[Path], given: Sequence[str], repeats: int) -> Iterator[str]:
+def overhead(calls: Sequence[Path], options: Sequence[str], repeats: int) -> Iterator[str]:
     """`meetsplit run` and `meetsplit batch` on the same recordings, starting up taken off both: a sentence."""
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         env = {**os.environ, "MEETSPLIT_STATE": str(place / "state")}
-        timed("run", calls[0], *given, "-o", place / "x", env=env)
+        timed("run", calls[0], *options, "-o", place / "x", env=env)
         plain, queued = [], []
         for turn in range(repeats):
-            started = timed("run", calls[0], *given, "-o", place / "x", env=env)
-            plain.append(timed("run", *calls, *given, "-o", place / f"plain{turn}", "--no-cache", env=env) - started)
-            whole = timed("batch", *calls, *given, "-o", place / f"queued{turn}", env=env)
-            queued.append(whole - timed("batch", *calls, *given, "-o", place / f"queued{turn}", env=env))
+            started = timed("run", calls[0], *options, "-o", place / "x", env=env)
+            plain.append(timed("run", *calls, *options, "-o", place / f"plain{turn}", "--no-cache", env=env) - started)
+            whole = timed("batch", *calls, *options, "-o", place / f"queued{turn}", env=env)
+            queued.append(whole - timed("batch", *calls, *options, "-o", place / f"queued{turn}", env=env))
     one, other = middle(plain), middle(queued)
     yield (
-        f"{len(calls)} recordings of 2 s whose words are given, so that next to nothing but the queue is left, starting up taken off both: "
-        f"{one.wall:.1f} s with `run`, {other.wall:.1f} s with `batch`, {1000 * (other.wall - one.wall) / len(calls):.0f} ms more for each "
-        f"recording; {1000 * (other.processor - one.processor) / len(calls):.0f} ms of them processor time (medians of {repeats})."
+        f"{len(calls)} recordings of 2 s whose words are given, so that next to nothing but the queue is left, "
+        f"starting up taken off both: {one.wall:.1f} s with `run`, {other.wall:.1f} s with `batch`, "
+        f"{1000 * (other.wall - one.wall) / len(calls):.0f} ms more for each recording; "
+        f"{1000 * (other.processor - one.processor) / len(calls):.0f} ms of them processor time (medians of {repeats})."
     )
 
 
-def between(calls: Sequence[Path], seconds: int, given: Sequence[str]) -> Iterator[str]:
+def between(calls: Sequence[Path], seconds: int, options: Sequence[str]) -> Iterator[str]:
     """One batch: how much of its time lies inside the stages of recordings, and how much between them.
 
     Lines of a table.
     """
     with tempfile.TemporaryDirectory() as scratch:
         env = {**os.environ, "MEETSPLIT_STATE": scratch}
-        timed("batch", *calls, *given, "-o", Path(scratch) / "out", env=env)
+        timed("batch", *calls, *options, "-o", Path(scratch) / "out", env=env)
         store = JobStore(Path(scratch))
-        with client(database(None, store), store) as opened:
-            jobs = [opened.list_workflow_steps(row.job) for row in job_statuses(opened, store)]
+        with client(database(None, store), store) as connection:
+            jobs = [connection.list_workflow_steps(job.job) for job in job_statuses(connection, store)]
     times = [
         (began / 1000, ended / 1000)
         for job in jobs
@@ -162,10 +165,10 @@ def listing(count: int) -> str:
         store = JobStore(Path(scratch)).ready()
         base = database(None, store)
         out = Path("/calls/transcripts")
-        with client(base, store, make=True) as opened:
-            desk = JobQueue(opened, store)
+        with client(base, store, make=True) as connection:
+            queue = JobQueue(connection, store)
             for number in range(count):
-                desk.put(
+                queue.submit(
                     JobSpec(
                         Path(f"/calls/call{number:05d}.m4a"),
                         f"{number:064x}",
@@ -175,35 +178,38 @@ def listing(count: int) -> str:
                         f"call{number:05d}",
                     )
                 )
-        taken = []
+        times = []
         for _ in range(REPEATS):
-            with client(base, store) as opened:
+            with client(base, store) as connection:
                 began = time.perf_counter()
-                found = job_statuses(opened, store)
-                taken.append(time.perf_counter() - began)
+                waiting = job_statuses(connection, store)
+                times.append(time.perf_counter() - began)
         env = {**os.environ, "MEETSPLIT_STATE": scratch}
         process = middle([timed("jobs", "list", "--json", env=env) for _ in range(REPEATS)]).wall
     return (
-        f"{len(found)} waiting jobs are listed in {statistics.median(taken):.2f} s; `meetsplit jobs list --json` takes {process:.1f} s "
-        f"for them, Python's start included (medians of {REPEATS})."
+        f"{len(waiting)} waiting jobs are listed in {statistics.median(times):.2f} s; "
+        f"`meetsplit jobs list --json` takes "
+        f"{process:.1f} s for them, Python's start included (medians of {REPEATS})."
     )
 
 
 def main() -> None:
     """Measure, print, and put into the page if asked."""
-    asked = options(__doc__)
-    asked.add_argument("--recordings", type=int, default=50)
-    asked.add_argument("--seconds", type=int, default=20)
-    asked.add_argument("--jobs", type=int, default=10000)
-    asked.add_argument("--repeats", type=int, default=1)
-    chosen = asked.parse_args()
+    parser = options(__doc__)
+    parser.add_argument("--recordings", type=int, default=50)
+    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=10000)
+    parser.add_argument("--repeats", type=int, default=1)
+    chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         offline = ["--offline", "--device", "cpu", "--quiet"]
         lines = list(between(stretches(place / "real", chosen.recordings, chosen.seconds), chosen.seconds, offline))
         lines.append("")
         lines += overhead(
-            recordings(place / "short", chosen.recordings, 2), known(place, 2), max(REPEATS, chosen.repeats)
+            recordings(place / "short", chosen.recordings, 2),
+            model_free_options(place, 2),
+            max(REPEATS, chosen.repeats),
         )
     publish("jobs", "\n".join([*lines, "", listing(chosen.jobs)]), command("jobs"), into_page=chosen.write)
 

@@ -16,7 +16,7 @@ from meetsplit.pipeline.errors import JobError, SettingsError
 
 
 @pytest.mark.parametrize(
-    "said",
+    "output",
     [
         "database disk image is malformed",
         "*** in database main ***\nPage 5: btreeInitPage() returns error code 11",
