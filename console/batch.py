@@ -73,12 +73,12 @@ def batch(
 
     request = job_request(queue, options, retries=0)
     base, store = open_store(queue)
-    found = search(paths, request.patterns)
-    for complaint in found.complaints:
+    search_result = search(paths, request.patterns)
+    for complaint in search_result.complaints:
         say(f"note: {complaint}")
-    if not found.recordings:
+    if not search_result.recordings:
         raise AudioError(f"{', '.join(paths)}: no recordings there; --include says which files count")
-    built = build_jobs(found.recordings, request, FileIndex.load(store.ready().state))
+    built = build_jobs(search_result.recordings, request, FileIndex.load(store.ready().state))
     repeat: Repeat = "always" if force else "failed"
     if queue_only:
         with database.client(base, store, make=True) as client:

@@ -74,10 +74,10 @@ def _typer_option(option: Option) -> Any:
 def run_options(*only: str) -> Callable[[Command], Command]:
     """Give a command every option of a run (or ``only`` those), as its one parameter ``options``: `GivenOptions`."""
 
-    def given(values: dict[str, Any]) -> GivenOptions:
+    def without_absent(values: dict[str, Any]) -> GivenOptions:
         return {name: value for name, value in values.items() if value is not None}
 
-    return add_options(_parameters(), "options", only, given)
+    return add_options(_parameters(), "options", only, without_absent)
 
 
 def add_options(
@@ -107,7 +107,9 @@ def add_options(
 
 
 def _help_text(command: Command) -> str:
-    """The docstring of a command with its paragraphs on one line each: typer keeps line breaks in its list of commands."""
+    """The docstring of a command with its paragraphs on one line each: typer keeps line breaks in its list of
+    commands.
+    """
     paragraphs = (inspect.getdoc(command) or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 

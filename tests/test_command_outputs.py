@@ -1,8 +1,8 @@
-"""Pinned outputs of the commands `rediarize`, `score`, `doctor` and `models list`, run as processes on the sample meeting.
+"""Pinned outputs of the commands `rediarize`, `score`, `doctor` and `models list`, as processes on the sample meeting.
 
 Turns and words are given, and the cache and the home folder are empty, so that neither models nor this machine matter;
-versions and paths are replaced by placeholders. `python tests/test_command_outputs.py` writes ``tests/golden/commands.json``
-anew.
+versions and paths are replaced by placeholders. `python tests/test_command_outputs.py` writes
+``tests/golden/commands.json`` anew.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Ran(NamedTuple):
     err: str
 
 
-class JobQueue:
+class Desk:
     """A folder with recordings, turns and words, in which commands are run."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,17 +71,17 @@ class JobQueue:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> JobQueue:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEETSPLIT_CACHE", str(tmp_path / "cache"))
-    return JobQueue(tmp_path, capsys)
+    return Desk(tmp_path, capsys)
 
 
-def known(desk: JobQueue, folder: str = "given") -> tuple[str | Path, ...]:
+def known(desk: Desk, folder: str = "given") -> tuple[str | Path, ...]:
     return ("--rttm", desk.turns(f"{folder}/turns.rttm"), "--script", desk.words(f"{folder}/words.stm"))
 
 
-def test_inputs_and_notes_beside_the_recording_stay(desk: JobQueue) -> None:
+def test_inputs_and_notes_beside_the_recording_stay(desk: Desk) -> None:
     """`-o` is "here" by default, and what was written by hand lies beside the recording under its name."""
     call, turns, words = desk.recording("call.wav"), desk.turns("call.rttm"), desk.words("call.stm")
     (desk.folder / "call.txt").write_text("my private notes")
@@ -99,7 +99,7 @@ def test_inputs_and_notes_beside_the_recording_stay(desk: JobQueue) -> None:
     assert desk.tree().keys() == before.keys() | after.keys(), "its own results are replaced"
 
 
-def test_overwrite_replaces_notes_and_never_inputs(desk: JobQueue) -> None:
+def test_overwrite_replaces_notes_and_never_inputs(desk: Desk) -> None:
     call, turns = desk.recording("call.wav"), desk.turns("call.rttm")
     (desk.folder / "call.txt").write_text("old notes")
     before = desk.tree()
@@ -114,7 +114,7 @@ def test_overwrite_replaces_notes_and_never_inputs(desk: JobQueue) -> None:
     assert (desk.folder / "call.rttm").read_bytes() == before["call.rttm"]
 
 
-def test_export_leaves_the_transcript_it_reads(desk: JobQueue) -> None:
+def test_export_leaves_the_transcript_it_reads(desk: Desk) -> None:
     (desk.folder / "meeting.json").write_text(json.dumps(FOREIGN))
     (desk.folder / "meeting.vtt").write_text("WEBVTT by whisper")
     before = desk.tree()
@@ -133,7 +133,7 @@ def test_export_leaves_the_transcript_it_reads(desk: JobQueue) -> None:
     assert (refused.code, json.loads((desk.folder / "meeting.json").read_text())) == (2, FOREIGN)
 
 
-def test_export_beside_our_transcript_replaces_its_set(desk: JobQueue) -> None:
+def test_export_beside_our_transcript_replaces_its_set(desk: Desk) -> None:
     call = desk.recording("call.wav")
     desk.run("run", call, *known(desk), "-o", "out", "-f", "json,srt")
     first = desk.tree("out")
@@ -153,7 +153,7 @@ def test_export_beside_our_transcript_replaces_its_set(desk: JobQueue) -> None:
     assert json.loads(Path("out/call.json").read_text()).keys() == transcript.keys()
 
 
-def test_corrected_words_are_exported_to_the_same_files(desk: JobQueue) -> None:
+def test_corrected_words_are_exported_to_the_same_files(desk: Desk) -> None:
     Path("meeting.json").write_text(json.dumps(FOREIGN))
     desk.run("export", "meeting.json", "-f", "srt")
     corrected = json.loads(json.dumps(FOREIGN).replace("Good morning", "Good evening"))
@@ -163,7 +163,7 @@ def test_corrected_words_are_exported_to_the_same_files(desk: JobQueue) -> None:
     assert not Path("meeting-2.srt").exists()
 
 
-def test_rediarize_keeps_what_was_corrected(desk: JobQueue) -> None:
+def test_rediarize_keeps_what_was_corrected(desk: Desk) -> None:
     call = desk.recording("call.wav")
     desk.run("run", call, *known(desk), "-o", ".", "-f", "json", "--no-tracks")
     one = desk.turns("given/one.rttm", people=1)
@@ -181,7 +181,7 @@ def test_rediarize_keeps_what_was_corrected(desk: JobQueue) -> None:
 
 
 @pytest.mark.parametrize("name", ["...m4a", "..m4a", ".hidden.m4a"])
-def test_no_name_leads_outside_the_results_folder(desk: JobQueue, name: str) -> None:
+def test_no_name_leads_outside_the_results_folder(desk: Desk, name: str) -> None:
     call = desk.recording(f"in/{name}")
     for place in (".", "out", "elsewhere"):
         (desk.folder / place).mkdir(exist_ok=True)
@@ -199,7 +199,7 @@ def test_no_name_leads_outside_the_results_folder(desk: JobQueue, name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/b"])
-def test_a_meeting_of_several_files_cannot_be_called_like_a_folder(desk: JobQueue, name: str) -> None:
+def test_a_meeting_of_several_files_cannot_be_called_like_a_folder(desk: Desk, name: str) -> None:
     files = [desk.recording("in/anna.wav"), desk.recording("in/ben.wav", 300.0)]
     options = known(desk)[2:]
     before = desk.tree()
@@ -210,7 +210,7 @@ def test_a_meeting_of_several_files_cannot_be_called_like_a_folder(desk: JobQueu
 
 
 @pytest.mark.parametrize("length", [242, 243, 251])
-def test_long_names_are_shortened_for_results(desk: JobQueue, length: int) -> None:
+def test_long_names_are_shortened_for_results(desk: Desk, length: int) -> None:
     call = desk.recording(f"in/{'n' * length}.m4a")
     done = desk.run("run", call, *known(desk), "-o", "out")
     assert done.code == 0, done.err
@@ -220,7 +220,7 @@ def test_long_names_are_shortened_for_results(desk: JobQueue, length: int) -> No
     assert all(name.startswith("n" * 200) for name in written)
 
 
-def test_results_of_a_link_are_named_after_the_link(desk: JobQueue) -> None:
+def test_results_of_a_link_are_named_after_the_link(desk: Desk) -> None:
     desk.recording("store/0a1b2c.wav")
     (desk.folder / "standup.wav").symlink_to("store/0a1b2c.wav")
     done = desk.run("run", "standup.wav", *known(desk), "-o", "out", "-f", "txt", "--no-tracks")
@@ -228,7 +228,7 @@ def test_results_of_a_link_are_named_after_the_link(desk: JobQueue) -> None:
     assert "note" not in done.err.replace("another device", "")
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_any_work(desk: JobQueue) -> None:
+def test_a_folder_that_cannot_be_written_is_said_before_any_work(desk: Desk) -> None:
     call = desk.recording("call.wav")
     (desk.folder / "file").touch()
     refused = desk.run("run", call, *known(desk), "-o", "file/out")
@@ -237,7 +237,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_any_work(desk: JobQueue)
     assert "decode" not in refused.err
 
 
-def test_fewer_speakers_or_another_format_leave_no_old_track(desk: JobQueue) -> None:
+def test_fewer_speakers_or_another_format_leave_no_old_track(desk: Desk) -> None:
     call = desk.recording("call.wav")
     words = known(desk)[2:]
     desk.run("run", call, "--rttm", desk.turns("given/three.rttm", 3), *words, "-o", "out", "-f", "txt")
@@ -258,7 +258,7 @@ def test_fewer_speakers_or_another_format_leave_no_old_track(desk: JobQueue) -> 
     assert desk.tree("out").keys() == {"call.txt", "call/SPEAKER_00.flac", "call/SPEAKER_01.flac"}
 
 
-def test_other_results_of_the_same_name_stay(desk: JobQueue) -> None:
+def test_other_results_of_the_same_name_stay(desk: Desk) -> None:
     """Another folder's recording, in a later command."""
     first, second = desk.recording("a/call.wav"), desk.recording("b/call.wav", 300.0)
     options = known(desk)

@@ -1,4 +1,4 @@
-"""Timetables: every run once, across crashes and pauses, in the time zone that was asked for."""
+"""Schedules: every run once, across crashes and pauses, in the right time zone."""
 
 from __future__ import annotations
 
@@ -112,6 +112,34 @@ def test_life_of_a_schedule(workspace: Any) -> None:
     worker.signal(signal.SIGTERM)
     workspace.run("schedule", "remove", "nightly")
     assert "no such schedule; there are: none" in "\n".join(workspace.run("schedule", "pause", "nightly", code=1).lines)
+
+
+def test_a_schedule_has_never_run_until_it_runs(workspace: Any) -> None:
+    """Neither adding nor resuming it is a run; a run by hand is, and so is one by timetable."""
+    store = JobStore(workspace.state).ready()
+    with client(database(None, store), store, make=True) as connection:
+        nightly = schedule.ScheduleSpec("nightly", "0 2 * * *", workspace.calls, "UTC", backfill=True)
+        schedule.add(connection, nightly, Request(Settings(), Outputs(workspace.out)))
+
+        def last_run() -> datetime | None:
+            (info,) = schedule.list_schedules(connection)
+            return info.last
+
+        assert last_run() is None
+        schedule.pause(connection, "nightly")
+        schedule.resume(connection, "nightly")
+        assert last_run() is None
+        assert set(schedule.last_runs(connection)) == {"nightly"}, "runs missed from now on are backfilled"
+        listed = workspace.run("schedule", "list").lines
+        assert any("nightly" in line and "never" in line for line in listed)
+        before = datetime.now(UTC)
+        schedule.run_now(connection, "nightly")
+        by_hand = last_run()
+        assert by_hand is not None
+        assert before <= by_hand <= datetime.now(UTC)
+        tomorrow = schedule.next_run("0 2 * * *", "UTC", before)
+        connection._sys_db.update_last_fired_at("nightly", tomorrow.isoformat())  # as DBOS's scheduler does
+        assert last_run() == tomorrow
 
 
 def test_a_pause_misses_its_runs_for_good(workspace: Any) -> None:
