@@ -107,11 +107,9 @@ def add_options(
 
 
 def _help_text(command: Command) -> str:
-    """The docstring of a command with its paragraphs on one line each: typer keeps line breaks in its list of
-    commands.
-    """
-    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    """The docstring of a command with its first paragraph on one line: typer keeps line breaks in its list of commands."""
+    first, *others = (inspect.getdoc(command) or "").split("\n\n")
+    return "\n\n".join([" ".join(first.split()), *others])
 
 
 def resolve_settings(options: GivenOptions, known_formats: tuple[str, ...]) -> tuple[Settings, Outputs]:
