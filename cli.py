@@ -26,8 +26,8 @@ from meetsplit.pipeline.errors import MeetsplitError
 
 if TYPE_CHECKING:
     from meetsplit.pipeline.channels.recording import MultiFileRecording
-    from meetsplit.pipeline.results.folder import Place
-    from meetsplit.pipeline.results.ownership import Wish
+    from meetsplit.pipeline.results.folder import Placement
+    from meetsplit.pipeline.results.ownership import ResultRequest
     from meetsplit.pipeline.settings import Outputs
 
 app = typer.Typer(
@@ -90,11 +90,12 @@ def run(
     """Turn recordings into transcripts and one audio file per person."""
     from meetsplit.console.progress import Reporter
     from meetsplit.console.tables import plan_table, summary
+    from meetsplit.pipeline.cache.content import hash_recording
     from meetsplit.pipeline.cache.run_cache import open_cache
     from meetsplit.pipeline.formats import names
     from meetsplit.pipeline.results.disk_space import check_disks
     from meetsplit.pipeline.results.folder import ResultsFolder
-    from meetsplit.pipeline.results.writing import file_away
+    from meetsplit.pipeline.results.writing import write_results
     from meetsplit.pipeline.run import Pipeline
 
     settings, outputs = resolve_settings(options if together is None else {**options, "channels": "split"}, names())
@@ -105,27 +106,35 @@ def run(
     with Reporter(_err(), quiet=quiet) as on_event:
         pipeline = Pipeline(settings, on_event=on_event)
         plan = pipeline.preflight()
-        results.check()
+        results.check_writable()
         if not quiet:
-            _err().print(plan_table(plan.choices))
+            _err().print(plan_table(plan.backends))
         for path in sources:
             try:
-                wished = _wish(path, outputs, sources, inputs)
+                content = hash_recording(path)
+                request = _result_request(path, content.sha256, outputs, sources, inputs)
                 with (
-                    results.reservation(wished) as reserved,
-                    open_cache(path, settings, keep=cache, on_event=on_event) as stage_cache,
+                    results.reservation(request) as reservation,
+                    open_cache(path, settings, keep=cache, sha256=content.sha256, on_event=on_event) as stage_cache,
                 ):
-                    _note(path, place := reserved.place)
-                    elsewhere = "--output-dir or " + ("--cache-dir" if cache else "TMPDIR")
-                    check_disks(path, settings, outputs, stage_cache.folder, elsewhere=elsewhere)
-                    written = file_away(pipeline, path, outputs, reserved, open_cache=stage_cache, on_event=on_event)
+                    _note(path, placement := reservation.placement)
+                    recording_run = pipeline.open(path, stage_cache, content)
+                    check_disks(
+                        path,
+                        settings,
+                        outputs,
+                        stage_cache.folder,
+                        elsewhere="--output-dir or " + ("--cache-dir" if cache else "TMPDIR"),
+                        stages=recording_run.remaining_stages(),
+                    )
+                    written = write_results(recording_run, outputs, reservation, on_event)
             except MeetsplitError as error:
                 failed.append((path, error))
                 _complain(error)
                 continue
             summary(_out(), path, written)
-            if written.place != place:
-                _note(path, written.place)
+            if written.placement != placement:
+                _note(path, written.placement)
     if failed:
         if len(sources) > 1:
             _err().print(
@@ -147,29 +156,30 @@ def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | Multi
     return {path: stems[path] for path in files}
 
 
-def _wish(
+def _result_request(
     path: Path | MultiFileRecording,
+    sha256: str,
     outputs: Outputs,
     sources: Mapping[Path | MultiFileRecording, str],
     inputs: tuple[Path, ...],
-) -> Wish:
+) -> ResultRequest:
     """The result set of one recording of this command, whose ``inputs`` are never overwritten."""
     import dataclasses
 
-    from meetsplit.pipeline.results.ownership import wish
-    from meetsplit.pipeline.results.stems import claims
+    from meetsplit.pipeline.results.ownership import result_request
+    from meetsplit.pipeline.results.stems import claimed_names
 
-    plain = wish(path, outputs)
+    request = result_request(path, outputs, sha256=sha256)
     return dataclasses.replace(
-        plain, first=sources[path], peers=claims(sources.values()), inputs=(*plain.inputs, *inputs)
+        request, preferred=sources[path], peers=claimed_names(sources.values()), inputs=(*request.inputs, *inputs)
     )
 
 
-def _note(path: Path | MultiFileRecording, place: Place) -> None:
+def _note(path: Path | MultiFileRecording, placement: Placement) -> None:
     """Say which results have another name than their recording."""
-    if place.why is not None:
+    if placement.reason is not None:
         _err().print(
-            f"note: {path} is written as {place.stem}.*, because {place.why}",
+            f"note: {path} is written as {placement.stem}.*, because {placement.reason}",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -247,16 +257,16 @@ def export(
     """
     from meetsplit.console.progress import Reporter
     from meetsplit.pipeline.formats import names
-    from meetsplit.pipeline.results.writing import export_again
+    from meetsplit.pipeline.results.writing import export_transcript
 
     all_but_json = [name for name in names() if name != "json"]
     _, outputs = resolve_settings({"output_format": all_but_json, **options}, names())
     with Reporter(_err()) as on_event:
         for path in transcript:
             folder = outputs.folder if "output_dir" in options else path.parent
-            published = export_again(path, folder, outputs, transcript, on_event)
-            if published.place.stem != path.stem:
-                _note(path, published.place)
+            published = export_transcript(path, folder, outputs, transcript, on_event)
+            if published.placement.stem != path.stem:
+                _note(path, published.placement)
             for file in published.files:
                 _out().print(str(file), highlight=False, markup=False, soft_wrap=True)
 
@@ -285,28 +295,36 @@ def _dashed(arguments: Sequence[str]) -> list[str]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Inside the block, SIGTERM raises `SystemExit` with code 143, so that temporary files go as they do after Ctrl-C.
+    """Inside the block, SIGTERM and SIGHUP raise `SystemExit`, so that temporary files are removed as after Ctrl-C.
 
-    A second SIGTERM does not end the cleaning. The commands that work on a queue replace this by handlers of their own.
+    The exit codes are 143 and 129. Further signals do not end the cleaning. A signal that is ignored, as SIGHUP is under
+    ``nohup``, stays ignored. The commands that work on a queue replace SIGTERM's handler by their own.
     """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    names = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    numbers = [number for name in names if (number := getattr(signal, name, None)) is not None]
+    handled = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, lambda number, frame: None)
+        for handled_number in handled:
+            signal.signal(handled_number, lambda number, frame: None)
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, terminate)
+    for number in handled:
+        signal.signal(number, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; leaves with the exit code: 0 done, 1 something failed, 2 asked wrongly, 130 interrupted,
-    143 terminated.
+    """Run the command line and exit: code 0 done, 1 something failed, 2 wrong usage, 130 interrupted.
+
+    After SIGTERM the code is 143, after SIGHUP 129.
     """
     # Read when the numerics are loaded: threads that wait for each other leave the processor to others. On an idle
     # machine that costs nothing, on a busy one spinning threads made a step of learning twice as long.

@@ -125,7 +125,7 @@ def loaded(settings: Settings) -> Any:
             token=settings.hf_token,
             on_event=ignore_events,
         )
-        for role, source in registry.sources("diarizer", settings.diarizer, settings, on).items()
+        for role, source in registry.weight_sources("diarizer", settings.diarizer, settings).items()
     }
     return registry.load("diarizer", settings.diarizer, settings, found, on)
 
@@ -140,12 +140,12 @@ def table(scores: Sequence[Score]) -> str:
 
 def tune(settings: Settings, cases: Sequence[tuple[str, Audio, tuple[Turn, ...]]]) -> Iterator[str]:
     """One line per setting of the embedded diarizer: the similarity of one person, and speech enough to take part."""
-    from meetsplit.pipeline.diarizers.embedded import Tuning
+    from meetsplit.pipeline.diarizers.embedded import Hyperparameters
 
     diarizer = loaded(settings)
     for threshold in (0.55, 0.6, 0.63, 0.66, 0.69, 0.72, 0.75):
         for enough in (0.5, 0.8, 1.2):
-            tried = diarizer.tuned(Tuning(threshold=threshold, enough=enough))
+            tried = diarizer.with_hyperparameters(Hyperparameters(threshold=threshold, min_alone_seconds=enough))
             scores = [
                 measure(name, audio, truth, partial(tried.diarize, on_event=ignore_events))
                 for name, audio, truth in cases

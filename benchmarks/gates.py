@@ -26,7 +26,7 @@ from meetsplit.pipeline.diarizers.rttm import RttmDiarizer
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.models import registry
 from meetsplit.pipeline.models.selection import preflight
-from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import MIN_VERIFY_SECONDS_MARGINAL, VerificationOptions
 from meetsplit.pipeline.protocols import Embedder
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
@@ -73,11 +73,11 @@ def settings(embedder: Embedder) -> dict[str, VerificationOptions]:
     """What is compared."""
     verifier = EmbeddingVerifier(lambda: embedder)
     return {
-        "no gates": VerificationOptions(threshold=None),
+        "no checks": VerificationOptions(threshold=None),
         "verification": VerificationOptions(verifier=verifier),
-        "leakage gate": VerificationOptions(threshold=None, leakage=True),
+        "leakage check": VerificationOptions(threshold=None, leakage=True),
         "both": VerificationOptions(verifier=verifier, leakage=True),
-        "both, auto": VerificationOptions(verifier=verifier, leakage=True, telling=MIN_VERIFY_SECONDS_MARGINAL),
+        "both, auto": VerificationOptions(verifier=verifier, leakage=True, min_seconds=MIN_VERIFY_SECONDS_MARGINAL),
     }
 
 
@@ -87,7 +87,9 @@ def played(
     """Everything that streams play in patches, under each setting."""
     recording = read(meeting.path, RATE)
     stems = {path.stem: read(path, RATE) for path in meeting.path.with_suffix(".stems").glob("*.wav")}
-    diarizer = RttmDiarizer.load(Settings(rttm=meeting.path.with_suffix(".rttm")), {}, "cpu").about(meeting.path.stem)
+    diarizer = RttmDiarizer.load(Settings(rttm=meeting.path.with_suffix(".rttm")), {}, "cpu").for_recording(
+        meeting.path.stem
+    )
     turns = tuple(diarizer.diarize(recording, ignore_events))
     people = dict(diarizer.names) if isinstance(diarizer, RttmDiarizer) else {}
     spoken = timeline.by_speaker(turns)
@@ -97,7 +99,7 @@ def played(
     given = sorted((*turns, *invented(turns, round(false * recording.duration / 60), seed=len(turns))))
     separator = Apart(DictionarySeparator(), work)
     for name, gate in gates.items():
-        for stream in isolate(recording, given, separator, gates=gate):
+        for stream in speaker_streams(recording, given, separator, verification=gate):
             truth = stems[people[stream.speaker]]
             for patch in stream.patches:
                 if patch.span.duration < SHORTEST:
@@ -120,7 +122,7 @@ def _power(clips: Sequence[Audio]) -> float:
 
 
 def tables(found: Mapping[str, Mapping[str, Sequence[Played]]]) -> Iterator[str]:
-    """One row per set and setting; then the gain without gates by the overlap's length."""
+    """One row per set and setting; then the gain without checks by the overlap's length."""
     counted = "voices | refused | silenced | SI-SDR gain, dB | ghosts | refused | silenced | left of ghosts, dB"
     yield f"| meetings | behind the separator | {counted} |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
@@ -135,10 +137,10 @@ def tables(found: Mapping[str, Mapping[str, Sequence[Played]]]) -> Iterator[str]
             )
             yield f"| {kind} | {name} | {len(there)} | {there_} | {gain:.1f} | {len(ghosts)} | {ghosts_} | {left:.1f} |"
     yield ""
-    yield "| meetings | overlap, s | voices | SI-SDR gain without gates, dB |"
+    yield "| meetings | overlap, s | voices | SI-SDR gain without checks, dB |"
     yield "|---|---|---|---|"
     for kind, settings_ in found.items():
-        plain = [row for row in settings_["no gates"] if row.there and row.patch.source == "separated"]
+        plain = [row for row in settings_["no checks"] if row.there and row.patch.source == "separated"]
         for least, most in BINS:
             gains = [row.gain for row in plain if row.gain is not None and least <= row.patch.span.duration < most]
             if gains:

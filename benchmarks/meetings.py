@@ -19,10 +19,11 @@ from pathlib import Path
 
 from meetsplit.benchmarks.cached_backends import Apart, Remembered
 from meetsplit.benchmarks.report_page import command, options, publish
-from meetsplit.pipeline.cache.stage_cache import StageCache, fingerprint
+from meetsplit.pipeline.cache.content import recording_sha256
+from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.files import write
-from meetsplit.pipeline.results.writing import file_alone
+from meetsplit.pipeline.results.writing import run_and_write
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.settings import Outputs, Settings
@@ -37,13 +38,13 @@ BASE = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx
 FOUND, TRUTH = "found", "truth"
 
 GATED = (
-    ("no gates", "none"),
+    ("no checks", "none"),
     ("resegmentation", "resegment"),
     ("verification", "verify"),
-    ("leakage gate", "leakage"),
+    ("leakage check", "leakage"),
     ("doubled words", "duplicates"),
 )
-"""Each gate alone; by default all of them are shut."""
+"""Each overlap check alone; by default all of them are on."""
 
 
 def _both(*settings: tuple[str, Settings]) -> tuple[tuple[str, str, Settings], ...]:
@@ -59,7 +60,7 @@ CONFIGURATIONS: Mapping[str, tuple[tuple[str, str, Settings], ...]] = {
         ("auto", replace(BASE, separate="auto")),
         ("in overlaps, adapted", replace(BASE, separator="adapted")),
     ),
-    "gating": _both(*((name, replace(BASE, overlap_checks=checks)) for name, checks in GATED), ("all gates", BASE)),
+    "gating": _both(*((name, replace(BASE, overlap_checks=checks)) for name, checks in GATED), ("all checks", BASE)),
     "quality": _both(
         ("none", replace(BASE, separator="none")),
         ("dictionary", BASE),
@@ -106,14 +107,14 @@ def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tu
         silent = work / "no-words.stm"
         write(silent, "")
         settings = replace(settings, transcriber="script", script=silent)
-    open_cache = StageCache(work / fingerprint(meeting.path)[:16])
+    open_cache = StageCache(work / recording_sha256(meeting.path)[:16])
     with tempfile.TemporaryDirectory() as out:
         outputs = Outputs(folder=Path(out), formats=("json",))
         transcriber = Remembered(SphinxTranscriber.load(settings, {}, "cpu"), work / "heard")
         loaded: dict[str, object] = {"transcriber": transcriber} if settings.transcriber == "sphinx" else {}
         if settings.separator == "dictionary":
             loaded["separator"] = Apart(DictionarySeparator.load(settings, {}, "cpu"), work / "apart")
-        file_alone(
+        run_and_write(
             Pipeline(settings, loaded=loaded), meeting.path, outputs, open_cache=open_cache, on_event=ignore_events
         )
         (pair,) = pair_up([Path(out) / f"{meeting.path.stem}.json"], meeting.truths).pairs

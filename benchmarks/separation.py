@@ -29,10 +29,11 @@ from meetsplit.benchmarks.pairs import RATE, Case, cases, some, voices
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice
 from meetsplit.pipeline.events import EventListener, ignore_events
 from meetsplit.pipeline.protocols import Adaptable, BlindSeparator, Separator, Unseparated
+from meetsplit.pipeline.separators import mask_refiner
 from meetsplit.pipeline.separators.adapted import AdaptedSeparator
-from meetsplit.pipeline.separators.adapted_training import Plan
-from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
-from meetsplit.pipeline.separators.mask_refiner import Refiner, opened
+from meetsplit.pipeline.separators.adapted_training import TrainingBudget
+from meetsplit.pipeline.separators.dictionary import DictionarySeparator, NmfOptions
+from meetsplit.pipeline.separators.mask_refiner import Refiner
 from meetsplit.pipeline.settings import Settings
 from meetsplit.scoring.separation import si_sdr
 
@@ -127,7 +128,9 @@ def sepformer(folder: Path) -> BlindSeparator:
 def adapted(refiner: Path | None, budget: float) -> AdaptedSeparator:
     """The separator that learns for ``budget`` seconds, from the weights in a file or from nothing."""
     torch.manual_seed(0)
-    return AdaptedSeparator(Refiner() if refiner is None else opened(refiner), plan=Plan(budget, still))
+    return AdaptedSeparator(
+        Refiner() if refiner is None else mask_refiner.load(refiner), budget=TrainingBudget(budget, still)
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -159,23 +162,23 @@ class Mean:
 
 def recipes() -> Mapping[str, Callable[[], Separator]]:
     """What the dictionary's defaults were chosen among."""
-    plain = Recipe()
+    plain = NmfOptions()
     varied = {
         "dictionary": plain,
-        "no warped copies": Recipe(warps=(1.0,)),
-        "more warped copies": Recipe(warps=(0.9, 0.95, 1.0, 1.05, 1.1), exemplars=2 * plain.exemplars),
-        "half the exemplars": Recipe(exemplars=plain.exemplars // 2),
-        "twice the exemplars": Recipe(exemplars=2 * plain.exemplars),
-        "power 2": Recipe(power=2.0),
-        "power 1": Recipe(power=1.0),
-        "half the updates": Recipe(updates=plain.updates // 2),
-        "twice the updates": Recipe(updates=2 * plain.updates),
-        "plain updates": Recipe(stride=1.0),
-        "no exemplars dropped": Recipe(kept=1.0),
-        "all frames": Recipe(quietest=0.0),
-        "loudest quarter": Recipe(quietest=0.75),
+        "no warped copies": NmfOptions(speeds=(1.0,)),
+        "more warped copies": NmfOptions(speeds=(0.9, 0.95, 1.0, 1.05, 1.1), exemplars=2 * plain.exemplars),
+        "half the exemplars": NmfOptions(exemplars=plain.exemplars // 2),
+        "twice the exemplars": NmfOptions(exemplars=2 * plain.exemplars),
+        "power 2": NmfOptions(mask_power=2.0),
+        "power 1": NmfOptions(mask_power=1.0),
+        "half the updates": NmfOptions(updates=plain.updates // 2),
+        "twice the updates": NmfOptions(updates=2 * plain.updates),
+        "plain updates": NmfOptions(relaxation=1.0),
+        "no exemplars dropped": NmfOptions(prune_to=1.0),
+        "all frames": NmfOptions(min_loudness=0.0),
+        "loudest quarter": NmfOptions(min_loudness=0.75),
     }
-    return {name: partial(DictionarySeparator, recipe=recipe) for name, recipe in varied.items()}
+    return {name: partial(DictionarySeparator, options=recipe) for name, recipe in varied.items()}
 
 
 def main() -> None:

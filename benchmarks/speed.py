@@ -26,7 +26,7 @@ from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.events import Event, Finished
 from meetsplit.pipeline.files import write
-from meetsplit.pipeline.results.writing import file_alone
+from meetsplit.pipeline.results.writing import run_and_write
 from meetsplit.pipeline.run import RATE, Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
 
@@ -60,7 +60,7 @@ def worker(recording: Path, separate: str, *, words: bool) -> None:
             write(script, "")
             settings = replace(settings, transcriber="script", script=script)
         outputs = Outputs(folder=Path(scratch) / "out")
-        file_alone(
+        run_and_write(
             Pipeline(settings, on_event=listen),
             recording,
             outputs,

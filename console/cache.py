@@ -40,9 +40,9 @@ def register(app: typer.Typer) -> None:
 @run_options("cache_dir")
 def show(*, options: GivenOptions) -> None:
     """List the recordings whose stages are kept, with the room they take and when they were last used."""
-    from meetsplit.pipeline.cache.run_cache import cached_runs, runs_folder
+    from meetsplit.pipeline.cache.run_cache import cached_runs, cached_runs_folder
 
-    folder = runs_folder(resolve_settings(options, ())[0])
+    folder = cached_runs_folder(resolve_settings(options, ())[0])
     runs = cached_runs(folder)
     console = wide()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -71,9 +71,8 @@ def clear(
     """Remove kept stages and tracks; transcripts and results that were written elsewhere stay."""
     from meetsplit.pipeline.cache import run_cache
 
-    print_cleared(
-        run_cache.clear(run_cache.runs_folder(resolve_settings(options, ())[0]), older_than=older_than * 86400)
-    )
+    settings, _ = resolve_settings(options, ())
+    print_cleared(run_cache.clear(run_cache.cached_runs_folder(settings), older_than=older_than * 86400))
 
 
 @cache_app.command("prune")
@@ -96,15 +95,15 @@ def prune(
     age = days_or_none(settings.cache_age if older_than is None else older_than, "--older-than")
     print_cleared(
         run_cache.prune(
-            run_cache.runs_folder(settings), size=size_or_none(settings.cache_size, "--cache-size"), age=age
+            run_cache.cached_runs_folder(settings), size=size_or_none(settings.cache_size, "--cache-size"), age=age
         )
     )
 
 
 def print_cleared(result: ClearResult) -> None:
     """Say what was removed and what was not; exit code 1 where something could not be removed."""
-    print_line(f"{len(result.gone)} recordings cleared, {megabytes(sum(run.size for run in result.gone))} freed")
-    for run in result.busy:
+    print_line(f"{len(result.removed)} recordings cleared, {megabytes(sum(run.size for run in result.removed))} freed")
+    for run in result.in_use:
         print_line(f"{run.name} is being worked on and was left alone")
     for run, why in result.failed:
         print_line(f"{run.name}: {run.folder} could not be removed: {why}")

@@ -178,9 +178,10 @@ class Interruption:
 
 @contextmanager
 def interruptible(worker: Worker, say: Callable[[str], None], *, terminated: int = 143) -> Iterator[Interruption]:
-    """Inside the block, Ctrl-C and SIGTERM stop the worker; nine seconds later the process ends, whatever it does.
+    """Inside the block, Ctrl-C, SIGTERM and SIGHUP stop the worker; after nine seconds the process ends anyway.
 
-    ``terminated`` is the exit code after SIGTERM, with which services are ended as a matter of course.
+    ``terminated`` is the exit code after SIGTERM, with which services are ended as a matter of course. SIGHUP stays
+    ignored where it was, as under ``nohup``.
     """
     interruption = Interruption(threading.Event(), [])
 
@@ -196,7 +197,11 @@ def interruptible(worker: Worker, say: Callable[[str], None], *, terminated: int
         deadline.start()
         say("stopping: finished stages are kept, the running one is begun again next time")
 
-    handlers = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:
+        numbers.append(hang_up)
+    handlers = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield interruption
     finally:

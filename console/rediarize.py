@@ -33,13 +33,14 @@ def rediarize(
     from meetsplit.console.progress import Reporter
     from meetsplit.console.tables import summary
     from meetsplit.pipeline import rediarize
+    from meetsplit.pipeline.cache.content import hash_recording
     from meetsplit.pipeline.cache.run_cache import open_cache
     from meetsplit.pipeline.errors import SettingsError
     from meetsplit.pipeline.formats import names
     from meetsplit.pipeline.results.folder import ResultsFolder
-    from meetsplit.pipeline.results.ownership import wish
+    from meetsplit.pipeline.results.ownership import result_request
     from meetsplit.pipeline.results.stems import safe_stem
-    from meetsplit.pipeline.results.writing import file_away
+    from meetsplit.pipeline.results.writing import write_results
     from meetsplit.pipeline.run import Pipeline
 
     if audio is not None and len(source) > 1:
@@ -50,26 +51,26 @@ def rediarize(
         )
     with Reporter(Terminal(stderr=True), quiet=quiet) as on_event:
         for path in source:
-            transcript, recording = rediarize.pair(path, audio)
-            with rediarize.script(transcript) as (script, language):
+            transcript, recording = rediarize.find_pair(path, audio)
+            with rediarize.words_as_ctm(transcript) as (script, language):
                 defaults: dict[str, Any] = {"separate": "off", "output_dir": transcript.parent}
                 if language:
                     defaults["language"] = language
                 settings, outputs = resolve_settings({**defaults, **options, "script": script}, names())
                 stem = safe_stem(f"{transcript.stem}-rediarized")
-                plain = wish(recording, outputs)
-                inputs = (*plain.inputs, transcript, *given_files(options, source))
-                wished = dataclasses.replace(
-                    plain, base=stem, first=stem, extension="", parent="", inputs=inputs, note=None
+                content = hash_recording(recording)
+                request = result_request(recording, outputs, sha256=content.sha256)
+                inputs = (*request.inputs, transcript, *given_files(options, source))
+                request = dataclasses.replace(
+                    request, base=stem, preferred=stem, extension="", parent="", inputs=inputs, note=None
                 )
                 with (
-                    ResultsFolder(outputs.folder).reservation(wished) as reserved,
-                    open_cache(recording, settings, on_event=on_event) as stage_cache,
+                    ResultsFolder(outputs.folder).reservation(request) as reservation,
+                    open_cache(recording, settings, sha256=content.sha256, on_event=on_event) as stage_cache,
                 ):
-                    pipeline = Pipeline(settings, on_event=on_event)
-                    written = file_away(
-                        pipeline, recording, outputs, reserved, open_cache=stage_cache, on_event=on_event
-                    )
+                    recording_run = Pipeline(settings, on_event=on_event).open(recording, stage_cache, content)
+                    written = write_results(recording_run, outputs, reservation, on_event)
             summary(Terminal(), recording, written)
-            if written.place.why is not None:
-                print_line(f"  written as {written.place.stem}.*, because {written.place.why}")
+            placement = written.placement
+            if placement.reason is not None:
+                print_line(f"  written as {placement.stem}.*, because {placement.reason}")

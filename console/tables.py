@@ -15,27 +15,27 @@ from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.formats.text import clock
 from meetsplit.pipeline.models import catalog, weights
 from meetsplit.pipeline.models.selection import SelectedBackend, UnavailableBackend
-from meetsplit.pipeline.results.writing import Written
+from meetsplit.pipeline.results.writing import WrittenResults
 from meetsplit.pipeline.settings import Settings
 
 _SHOWN = 5
 """Segments for review that a summary names."""
 
 
-def plan_table(job_statuses: Sequence[SelectedBackend | UnavailableBackend]) -> Group:
+def plan_table(rows: Sequence[SelectedBackend | UnavailableBackend]) -> Group:
     """The selected backends: a row per stage, and below how to get those that were passed over."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("stage", "backend", "weights", "device", "why"):
         table.add_column(heading, overflow="fold")
     notes: list[Text] = []
-    for row in job_statuses:
+    for row in rows:
         if isinstance(row, UnavailableBackend):
             table.add_row(row.stage, row.backend, "–", "–", "cannot run, see below", style="red")
             notes.append(Text(f"no {row.stage}: {row.error}", style="red"))
             continue
         described = ", ".join(weights.describe(source) for source in row.sources.values()) or "–"
-        table.add_row(row.stage, row.backend, described, row.device, row.why)
-        notes += [Text(f"for a better {row.stage}: {sentence}", style="dim") for sentence in row.better]
+        table.add_row(row.stage, row.backend, described, row.device, row.reason)
+        notes += [Text(f"for a better {row.stage}: {sentence}", style="dim") for sentence in row.passed_over]
     return Group(table, *notes)
 
 
@@ -53,7 +53,7 @@ def to_check(transcript: Transcript) -> str | None:
     return f"{len(for_review)} {stretches} to check: {shown}{more}"
 
 
-def summary(console: Console, source: Path | MultiFileRecording, written: Written) -> None:
+def summary(console: Console, source: Path | MultiFileRecording, written: WrittenResults) -> None:
     """Print what was written for one recording."""
     transcript = written.transcript
     length, count = clock(int(1000 * transcript.duration)), len(transcript.speakers)
@@ -76,7 +76,7 @@ def models_table(settings: Settings) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("name", "model", "here"):
         table.add_column(heading, overflow="fold")
-    for name, sources in catalog.known().items():
+    for name, sources in catalog.named_models().items():
         for source in sources if name != "default" else ():
             place = weights.locate(source, cache=cache)
             table.add_row(name, weights.describe(source), str(place) if place else "no")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from meetsplit.jobs.discovery import file_signature
-from meetsplit.pipeline.cache.stage_cache import fingerprint
+from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.errors import AudioError
 from meetsplit.pipeline.files import sweep, write
-from meetsplit.pipeline.files.locks import locked
+from meetsplit.pipeline.files.locks import hold_lock
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class FileIndex:
         entry = self.contents.get(str(path))
         if entry is not None and before is not None and entry[0] == list(before):
             return entry[1]
-        checksum = fingerprint(path)
+        checksum = recording_sha256(path)
         if before is None or file_signature(path) != before:
             raise AudioError(f"{path}: is being written to, or is empty: wait until it is complete")
         self.contents[str(path)] = (list(before), checksum)
@@ -48,7 +48,7 @@ class FileIndex:
 
     def save(self) -> None:
         """Write the index, merged with what another process has written meanwhile."""
-        with locked(self.path.with_suffix(".lock")):
+        with hold_lock(self.path.with_suffix(".lock")):
             contents = dict(self.contents)
             self._read()
             self.contents |= contents

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from meetsplit.pipeline.cache.stage_cache import fingerprint
+from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.errors import JobError, MeetsplitError
-from meetsplit.pipeline.results.ownership import Wish, owner_of, wish
+from meetsplit.pipeline.results.ownership import ResultRequest, result_request
 from meetsplit.pipeline.settings import Outputs, Settings, current_options, stored_options
 
 WORKER_ONLY = ("hf_token", "cache_dir", "cache_size", "cache_age")
@@ -88,7 +88,7 @@ class JobSpec:
         settings = {name: value for name, value in stored.items() if name not in (*WORKER_ONLY, *_NOT_IN_KEY)}
         for name in ("rttm", "script"):
             path = getattr(self.settings, name)
-            settings[name] = fingerprint(path) if path is not None else None
+            settings[name] = recording_sha256(path) if path is not None else None
         outputs = {name: value for name, value in _plain(self.outputs).items() if name not in ("folder", "overwrite")}
         return hashlib.sha256(json.dumps([self.content, settings, outputs, str(self.root)]).encode()).hexdigest()[:16]
 
@@ -97,10 +97,10 @@ class JobSpec:
         """The files that the job reads, which no result may replace."""
         return tuple(path for path in (self.recording, self.settings.rttm, self.settings.script) if path is not None)
 
-    def wish(self) -> Wish:
+    def result_request(self) -> ResultRequest:
         """The result set that the job writes."""
-        plain = wish(self.recording, self.outputs, owner_of(self.recording, self.content))
-        return dataclasses.replace(plain, first=self.stem or plain.base, inputs=self.inputs)
+        request = result_request(self.recording, self.outputs, sha256=self.content)
+        return dataclasses.replace(request, preferred=self.stem or request.base, inputs=self.inputs)
 
     def to_json(self) -> dict[str, Any]:
         """The specification for the database and for the job's folder."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from meetsplit.jobs.job import JobSpec
 from meetsplit.pipeline import files
-from meetsplit.pipeline.cache.stage_cache import fingerprint
+from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.errors import OutputError
 
 
@@ -21,7 +21,7 @@ def move_recording(job: JobSpec, folder: Path) -> Path | None:
     be read.
     """
     recording = job.recording
-    if not os.path.lexists(recording) or fingerprint(recording) != job.content:
+    if not os.path.lexists(recording) or recording_sha256(recording) != job.content:
         return None  # moved before the crash; what lies there now is another recording
     number = 1
     target = folder / recording.name

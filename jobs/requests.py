@@ -14,7 +14,7 @@ from meetsplit.jobs.job import CompletionActions, JobSpec
 from meetsplit.pipeline.errors import AudioError, MeetsplitError
 from meetsplit.pipeline.formats.control_characters import shown
 from meetsplit.pipeline.results.folder import ResultsFolder
-from meetsplit.pipeline.results.stems import claims, unique_stems
+from meetsplit.pipeline.results.stems import claimed_names, unique_stems
 from meetsplit.pipeline.settings import Outputs, Settings
 
 
@@ -121,14 +121,16 @@ def _with_reserved_stems(
     """
     if not jobs:
         return []
-    peers, recordings = claims(stems.values()), tuple(stems)
-    wishes = [dataclasses.replace(job.wish(), peers=peers, inputs=(*job.inputs, *recordings)) for job in jobs]
+    peers, recordings = claimed_names(stems.values()), tuple(stems)
+    requests = [
+        dataclasses.replace(job.result_request(), peers=peers, inputs=(*job.inputs, *recordings)) for job in jobs
+    ]
     named: list[JobSpec | tuple[Path, MeetsplitError]] = []
-    for job, place in zip(jobs, ResultsFolder(folder).reserve(wishes), strict=True):
-        if isinstance(place, MeetsplitError):
-            named.append((job.recording, place))
+    for job, placement in zip(jobs, ResultsFolder(folder).reserve(requests), strict=True):
+        if isinstance(placement, MeetsplitError):
+            named.append((job.recording, placement))
         else:
-            named.append(dataclasses.replace(job, stem=place.stem))
+            named.append(dataclasses.replace(job, stem=placement.stem))
     return named
 
 

@@ -16,14 +16,15 @@ from meetsplit.jobs.job import JobSpec
 from meetsplit.jobs.job_store import JobStore
 from meetsplit.jobs.moving import move_recording
 from meetsplit.jobs.submission import key_of
-from meetsplit.pipeline.cache.stage_cache import StageCache, fingerprint
+from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
+from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.errors import AudioError, JobError, OutputError
 from meetsplit.pipeline.events import Event, EventListener, Progressed, Started, ignore_events
 from meetsplit.pipeline.formats.control_characters import shown
 from meetsplit.pipeline.results.disk_space import check_disks
 from meetsplit.pipeline.results.folder import ResultsFolder
 from meetsplit.pipeline.results.stems import FAILED
-from meetsplit.pipeline.results.writing import file_away
+from meetsplit.pipeline.results.writing import write_results
 from meetsplit.pipeline.run import STAGES, Pipeline, RecordingRun
 from meetsplit.pipeline.settings import Settings
 
@@ -120,11 +121,22 @@ class StepRunner:
         if self._run is not None and self._run[0] == job:
             return self._run[1]
         folder = self._store.folder(key_of(job))
-        _check_unchanged(spec)
-        check_disks(spec.recording, spec.settings, spec.outputs, folder, elsewhere="--output-dir or --state-dir")
-        run = self._pipeline_for(spec.settings).open(spec.recording, StageCache(folder, self._relay))
+        run = self._open(spec, StageCache(folder, self._relay))
+        check_disks(
+            spec.recording,
+            spec.settings,
+            spec.outputs,
+            folder,
+            elsewhere="--output-dir or --state-dir",
+            stages=run.remaining_stages(),
+        )
         self._run = job, run
         return run
+
+    def _open(self, spec: JobSpec, stage_cache: StageCache) -> RecordingRun:
+        """A run of the job's recording, which has to be the one that was queued."""
+        content = _check_unchanged(spec)
+        return self._pipeline_for(spec.settings).open(spec.recording, stage_cache, content)
 
     def _pipeline_for(self, settings: Settings) -> Pipeline:
         """The pipeline with these settings; the one before is released when they differ."""
@@ -153,17 +165,17 @@ class StepRunner:
         return result
 
     def _publish_results(self, spec: JobSpec, key: str, on_event: EventListener) -> dict[str, Any]:
-        _check_unchanged(spec)
-        pipeline, open_cache = self._pipeline_for(spec.settings), StageCache(self._store.folder(key), on_event)
+        run = self._open(spec, StageCache(self._store.folder(key), on_event))
         folder = ResultsFolder(spec.outputs.folder)
-        with folder.reservation(spec.wish(), before=lambda: _check_unchanged(spec)) as reserved:
-            written = file_away(
-                pipeline, spec.recording, spec.outputs, reserved, open_cache=open_cache, on_event=on_event
-            )
-        transcript, place = written.transcript, written.place
+        with folder.reservation(spec.result_request(), before=lambda: _check_unchanged(spec)) as reservation:
+            written = write_results(run, spec.outputs, reservation, on_event)
+        transcript, placement = written.transcript, written.placement
+        note = None
+        if placement.reason is not None:
+            note = f"results are called {placement.stem}.*, because {placement.reason}"
         return {
-            "stem": place.stem,
-            "note": f"results are called {place.stem}.*, because {place.why}" if place.why is not None else None,
+            "stem": placement.stem,
+            "note": note,
             "files": [str(file) for file in written.files],
             "duration": transcript.duration,
             "people": len(transcript.speakers),
@@ -178,25 +190,26 @@ def mark_failed(spec: JobSpec, job: str, sentence: str, times: int) -> str | Non
         f"{spec.recording}\n\nwas tried {times} {'time' if times == 1 else 'times'} and set aside:\n\n{sentence}\n\n"
         f"The recording was neither moved nor changed. When the cause is gone: meetsplit jobs retry {job}\n"
     )
-    wish = dataclasses.replace(spec.wish(), suffixes=(FAILED,), tracks=False, overwrite=False)
+    request = dataclasses.replace(spec.result_request(), suffixes=(FAILED,), tracks=False, overwrite=False)
     try:
-        with ResultsFolder(spec.outputs.folder).reservation(wish) as reserved:
-            reserved.publish(lambda label: {FAILED: shown(text)})
+        with ResultsFolder(spec.outputs.folder).reservation(request) as reservation:
+            reservation.publish(lambda label: {FAILED: shown(text)})
     except OutputError as error:
         return str(error)
     return None
 
 
-def _check_unchanged(spec: JobSpec) -> None:
-    """Raise `AudioError` where the recording is gone or is not the one that was queued."""
+def _check_unchanged(spec: JobSpec) -> RecordingContent:
+    """The recording's content. Raises `AudioError` where it is gone or is not the one that was queued."""
     try:
-        content = fingerprint(spec.recording)
+        content = hash_recording(spec.recording)
     except AudioError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno == errno.ENOENT:
             raise AudioError(f"{spec.recording}: is no longer there; put it back, or cancel the job") from error
         raise
-    if content != spec.content:
+    if content.sha256 != spec.content:
         raise AudioError(
             f"{spec.recording}: has changed since it was queued; queue it again when nothing writes to it any more"
         )
+    return content

@@ -23,7 +23,7 @@ from meetsplit.jobs.job_store import JobStore
 from meetsplit.jobs.resources import MemoryLimit
 from meetsplit.jobs.steps import STEPS, StepRunner, mark_failed
 from meetsplit.jobs.submission import WORKFLOW, attempt_number, enqueue_options, job_id, key_of
-from meetsplit.pipeline.files.locks import locked
+from meetsplit.pipeline.files.locks import hold_lock
 
 SECRET = "MEETSPLIT_WEBHOOK_SECRET"
 """The environment variable with the secret that webhooks are signed with; only workers need it."""
@@ -125,7 +125,7 @@ class Workflows:
         self.running_job = job
         self._stop_if_memory_is_full()
         try:
-            with locked(self._store.lock(key_of(job))):
+            with hold_lock(self._store.lock(key_of(job))):
                 for name in STEPS:
                     self._gate.wait()
                     result = DBOS.run_step({"name": name}, self._run_step, name, spec, job)

@@ -1,11 +1,9 @@
-"""Who said what, in order: what was heard in everybody's streams becomes segments of one speaker each. Pure."""
+"""Merging: the words of all speakers' streams become segments of one speaker each, in order. Pure."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from meetsplit.pipeline.data import (
     ClipTranscript,
@@ -23,15 +21,15 @@ from meetsplit.pipeline.data import (
 SENTENCE_ENDS = frozenset(".!?…。！？؟।")
 """Last characters of a sentence."""
 
-SAME_MOMENT = 0.5
-"""Share of the shorter of two words that both must cover to be one spoken moment."""
+MIN_COMMON_SHARE = 0.5
+"""Share of the shorter of two words that both must cover to be the same moment."""
 
-SLIVER = 0.02
+TIMING_SLACK = 0.02
 """Seconds by which two words that follow each other may overlap because their times are not exact."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SegmentOptions:
     """Where one segment ends and the next begins, in seconds.
 
     After a silence longer than ``pause``; after the end of a sentence and a silence of at least ``breath``; and at the
@@ -44,168 +42,232 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Spoken:
-    """A word with what is known about the place where it was heard."""
+class _StreamWord:
+    """A word with the language of its clip and the patches of the stream that it touches."""
 
     word: Word
     language: str | None
     patches: tuple[OverlapResult, ...]
 
+    @property
+    def span(self) -> Span:
+        return self.word.span
 
-_Stretch: TypeAlias = tuple[StreamInfo, tuple[_Spoken, ...]]
+
+@dataclass(frozen=True, slots=True)
+class _Clip:
+    """A clip of a stream and its words, in order."""
+
+    info: StreamInfo
+    words: list[_StreamWord]
+
+
+@dataclass(frozen=True, slots=True)
+class _SharedStretch:
+    """Time that two neighbouring clips of one speaker share; words centred before ``cut`` are the earlier clip's."""
+
+    span: Span
+    cut: float
 
 
 def merge(
-    heard: Sequence[tuple[Stream | StreamInfo, ClipTranscript]],
+    transcripts: Sequence[tuple[Stream | StreamInfo, ClipTranscript]],
     turns: Sequence[Turn],
     within: Span,
     *,
-    reading: Reading = Reading(),
+    options: SegmentOptions = SegmentOptions(),
 ) -> tuple[Segment, ...]:
-    """Segments sorted by start, from what was heard in each stretch of a stream, in any order of stretches.
+    """Segments sorted by start, from the words of each clip of a stream; clips in any order.
 
-    Every word is kept once. Its times are held inside its stretch, that is its turns with their padding, and inside
-    ``within``; a word that lies outside of them altogether is nobody's and is left out. Where a long turn was cut,
-    two stretches share a moment and may both have heard the words in it: nobody says two words at once, so of words
-    that cover each other one set is kept, that of the stretch the moment belongs to.
+    Every word is kept once. Its times are held inside its clip, that is its turns with their padding, and inside
+    ``within``; a word that lies outside of them altogether is left out. Where a long turn was cut, two clips share a
+    moment and the words in it may have been transcribed in both: one speaker does not say two words at once, so of
+    words that cover each other one set is kept, that of the clip which the moment belongs to.
 
-    ``overlap`` is whether somebody else has a turn during the segment; ``source``, ``margin`` and ``review`` come from
-    the patches that its words touch.
+    ``overlap`` is whether another speaker has a turn during the segment; ``source``, ``margin`` and ``review`` come
+    from the patches that its words touch.
     """
-    by_speaker: dict[Speaker, list[_Stretch]] = {}
-    for stream, answer in heard:
-        outline = stream.outline if isinstance(stream, Stream) else stream
-        by_speaker.setdefault(outline.speaker, []).append((outline, tuple(_held(outline, answer, within))))
+    clips: dict[Speaker, list[_Clip]] = {}
+    for stream, transcript in transcripts:
+        info = stream.outline if isinstance(stream, Stream) else stream
+        clips.setdefault(info.speaker, []).append(_Clip(info, list(_words_inside(info, transcript, within))))
     spans = timeline.by_speaker(turns)
-    everybody = timeline.Counter(span for own in spans.values() for span in own)
+    all_turns = timeline.Counter(span for own in spans.values() for span in own)
     segments: list[Segment] = []
-    for speaker, stretches in by_speaker.items():
-        own = timeline.Counter(spans.get(speaker, ()))
-        said = _once(sorted(stretches, key=lambda stretch: stretch[0].span))
-        segments += [_segment(speaker, part, everybody, own) for part in _parts(said, reading)]
+    for speaker, own_clips in clips.items():
+        own_turns = timeline.Counter(spans.get(speaker, ()))
+        words = _join_clips(sorted(own_clips, key=lambda clip: clip.info.span))
+        segments += [_segment(speaker, part, all_turns, own_turns) for part in _split_into_segments(words, options)]
     return tuple(sorted(segments, key=lambda segment: (segment.span, segment.speaker)))
 
 
-def _held(outline: StreamInfo, answer: ClipTranscript, within: Span) -> Iterable[_Spoken]:
-    """The words with their times inside the stretch and the recording."""
-    first, last = max(outline.span.start, within.start), min(outline.span.end, within.end)
-    for word in answer.words:
+def _words_inside(info: StreamInfo, transcript: ClipTranscript, within: Span) -> Iterator[_StreamWord]:
+    """The words with their times held inside the clip and the recording."""
+    first, last = max(info.span.start, within.start), min(info.span.end, within.end)
+    for word in transcript.words:
         if word.span.end < first or word.span.start > last or not word.text:
             continue
         span = Span(max(word.span.start, first), min(word.span.end, last))
-        patches = tuple(patch for patch in outline.patches if _touch(span, patch.span))
-        yield _Spoken(Word(span, word.text, word.confidence), answer.language, patches)
+        patches = tuple(patch for patch in info.patches if _touches(span, patch.span))
+        yield _StreamWord(Word(span, word.text, word.confidence), transcript.language, patches)
 
 
-def _touch(word: Span, other: Span) -> bool:
+def _touches(word: Span, other: Span) -> bool:
     """Whether they share time, or a word without length lies inside."""
-    return (word.start < other.end and other.start < word.end) or (
-        word.start == word.end and other.start <= word.start < other.end
-    )
+    if word.start == word.end:
+        return other.start <= word.start < other.end
+    return word.start < other.end and other.start < word.end
 
 
-def _once(stretches: Sequence[_Stretch]) -> list[_Spoken]:
-    """All words of one speaker, those at cuts once, sorted by start."""
-    said: list[_Spoken] = []
-    before: StreamInfo | None = None
-    recent: list[_Spoken] = []
-    for outline, words in stretches:
-        kept = list(words)
-        if before is not None and before.span.end > outline.span.start:
-            shared = Span(outline.span.start, min(before.span.end, outline.span.end))
-            cut = (
-                (before.turns[-1].end + outline.turns[0].start) / 2 if before.turns and outline.turns else shared.start
-            )
-            recent, kept = _settled(recent, kept, shared, cut)
-        said += recent
-        before, recent = outline, kept
-    return sorted(said + recent, key=lambda spoken: spoken.word.span)
+# Words that two clips share
 
 
-def _settled(
-    earlier: list[_Spoken], later: list[_Spoken], shared: Span, cut: float
-) -> tuple[list[_Spoken], list[_Spoken]]:
-    """Both lists without doubles: words linked by covering the same moment form a knot, and one side of it goes.
+def _join_clips(clips: Sequence[_Clip]) -> list[_StreamWord]:
+    """All words of one speaker's sorted clips, those at cuts once, sorted by start."""
+    joined: list[_StreamWord] = []
+    earlier: _Clip | None = None
+    for clip in clips:
+        later = clip
+        if earlier is not None:
+            shared = _shared_stretch(earlier.info, clip.info)
+            earlier_words = earlier.words
+            if shared is not None:
+                earlier_words, later_words = _resolve_shared_words(earlier.words, clip.words, shared)
+                later = _Clip(clip.info, later_words)
+            joined += earlier_words
+        earlier = later
+    if earlier is not None:
+        joined += earlier.words
+    return sorted(joined, key=lambda word: word.span)
 
-    earlier   …|budget| |for| |ne        (its sound ends here)
-    later           |get| |for| |next|…
-    knots        \\1/      \\2/    \\3/     before the cut the earlier words stay, after it the later
+
+def _shared_stretch(earlier: StreamInfo, later: StreamInfo) -> _SharedStretch | None:
+    """The time that two clips share, if any; cut between the turns of the one and of the other."""
+    if earlier.span.end <= later.span.start:
+        return None
+    span = Span(later.span.start, min(earlier.span.end, later.span.end))
+    if earlier.turns and later.turns:
+        return _SharedStretch(span, (earlier.turns[-1].end + later.turns[0].start) / 2)
+    return _SharedStretch(span, span.start)
+
+
+def _resolve_shared_words(
+    earlier: list[_StreamWord], later: list[_StreamWord], shared: _SharedStretch
+) -> tuple[list[_StreamWord], list[_StreamWord]]:
+    """Both clips' words without those that were transcribed in both.
+
+    Words of the two clips that are the same moment are linked, and linked words form connected components. Of a
+    component centred before the cut the earlier clip's words stay, otherwise the later clip's.
+
+    earlier      …|budget| |for| |ne        (its sound ends here)
+    later              |get| |for| |next|…
+    components     \\1/      \\2/    \\3/
     """
-    knots: list[tuple[set[int], set[int]]] = []
-    left_at, right_at = (
-        [n for n, spoken in enumerate(words) if _touch(spoken.word.span, shared)] for words in (earlier, later)
-    )
-    for a, b in itertools.product(left_at, right_at):
-        if not _same_moment(earlier[a].word.span, later[b].word.span, shared):
-            continue
-        linked = [knot for knot in knots if a in knot[0] or b in knot[1]]
-        knots = [knot for knot in knots if knot not in linked]
-        knots.append(({a}.union(*(knot[0] for knot in linked)), {b}.union(*(knot[1] for knot in linked))))
-    gone_earlier: set[int] = set()
-    gone_later: set[int] = set()
-    for left, right in knots:
-        spans = [earlier[a].word.span for a in left] + [later[b].word.span for b in right]
+    words = [*earlier, *later]
+    left = [at for at, word in enumerate(earlier) if _touches(word.span, shared.span)]
+    right = [at for at, word in enumerate(later, len(earlier)) if _touches(word.span, shared.span)]
+    components = _DisjointSets(len(words))
+    for a in left:
+        for b in right:
+            if _same_moment(words[a].span, words[b].span, shared.span):
+                components.union(a, b)
+    dropped: set[int] = set()
+    for component in components.of_several():
+        spans = [words[at].span for at in component]
         centre = (min(span.start for span in spans) + max(span.end for span in spans)) / 2
-        (gone_later.update(right)) if centre < cut else (gone_earlier.update(left))
-    return [w for a, w in enumerate(earlier) if a not in gone_earlier], [
-        w for b, w in enumerate(later) if b not in gone_later
-    ]
+        keep_earlier = centre < shared.cut
+        dropped.update(at for at in component if (at < len(earlier)) != keep_earlier)
+    return (
+        [word for at, word in enumerate(earlier) if at not in dropped],
+        [word for at, word in enumerate(later, len(earlier)) if at not in dropped],
+    )
+
+
+class _DisjointSets:
+    """Union-find over the numbers below ``count`` (Galler and Fischer, 1964), with path halving."""
+
+    def __init__(self, count: int) -> None:
+        self._parents = list(range(count))
+
+    def union(self, a: int, b: int) -> None:
+        """Put the sets of two numbers together."""
+        self._parents[self._root(a)] = self._root(b)
+
+    def of_several(self) -> list[list[int]]:
+        """The sets of two and more numbers."""
+        sets: dict[int, list[int]] = {}
+        for number in range(len(self._parents)):
+            sets.setdefault(self._root(number), []).append(number)
+        return [members for members in sets.values() if len(members) > 1]
+
+    def _root(self, number: int) -> int:
+        while self._parents[number] != number:
+            self._parents[number] = self._parents[self._parents[number]]
+            number = self._parents[number]
+        return number
 
 
 def _same_moment(a: Span, b: Span, shared: Span) -> bool:
-    """Whether two words, as far as both stretches could hear them, cover each other by half of the shorter.
+    """Whether two words, as far as both clips hold them, cover each other by `MIN_COMMON_SHARE` of the shorter.
 
-    Neighbours may cover each other by as little as times are wrong; where a cut leaves only a sliver of a word, that is
-    more than half of it and still no reason to take two words for one.
+    Neighbours may cover each other by as little as times are wrong; where a cut leaves only a sliver of a word, that
+    is more than half of it and still no reason to take two words for one.
     """
     a_start, a_end = max(a.start, shared.start), min(a.end, shared.end)
     b_start, b_end = max(b.start, shared.start), min(b.end, shared.end)
     common = min(a_end, b_end) - max(a_start, b_start)
-    least = min(SLIVER, a.duration, b.duration)
-    return common >= least and common >= SAME_MOMENT * min(a_end - a_start, b_end - b_start)
+    least = min(TIMING_SLACK, a.duration, b.duration)
+    return common >= least and common >= MIN_COMMON_SHARE * min(a_end - a_start, b_end - b_start)
 
 
-def _parts(said: Sequence[_Spoken], reading: Reading) -> list[list[_Spoken]]:
+# Segments
+
+
+def _split_into_segments(words: Sequence[_StreamWord], options: SegmentOptions) -> list[list[_StreamWord]]:
     """The words of one speaker, one list per segment."""
-    parts: list[list[_Spoken]] = []
-    for spoken in said:
-        if parts and not _breaks(parts[-1], spoken, reading):
-            parts[-1].append(spoken)
+    segments: list[list[_StreamWord]] = []
+    for word in words:
+        if segments and not _begins_segment(word, segments[-1], options):
+            segments[-1].append(word)
         else:
-            parts.append([spoken])
-    return [short for part in parts for short in _shortened(part, reading.longest)]
+            segments.append([word])
+    return [part for segment in segments for part in _split_long(segment, options.longest)]
 
 
-def _breaks(part: Sequence[_Spoken], following: _Spoken, reading: Reading) -> bool:
-    silence = following.word.span.start - max(spoken.word.span.end for spoken in part[-8:])
-    ended = part[-1].word.text.rstrip("\"'”’»)")[-1:] in SENTENCE_ENDS
-    return silence > reading.pause or (ended and silence >= reading.breath) or part[-1].language != following.language
+def _begins_segment(word: _StreamWord, segment: Sequence[_StreamWord], options: SegmentOptions) -> bool:
+    """Whether a segment ends before ``word``."""
+    silence = word.span.start - max(earlier.span.end for earlier in segment[-8:])
+    sentence_ended = segment[-1].word.text.rstrip("\"'”’»)")[-1:] in SENTENCE_ENDS
+    language_changes = segment[-1].language != word.language
+    return language_changes or silence > options.pause or (sentence_ended and silence >= options.breath)
 
 
-def _shortened(part: list[_Spoken], longest: float) -> list[list[_Spoken]]:
-    """The part in parts of at most ``longest``, divided at the longest silence in the middle half, again and again."""
-    start, end = part[0].word.span.start, max(spoken.word.span.end for spoken in part)
-    if end - start <= longest or len(part) == 1:
-        return [part]
+def _split_long(segment: list[_StreamWord], longest: float) -> list[list[_StreamWord]]:
+    """The segment in parts of at most ``longest``, split at the longest silence in the middle half, recursively."""
+    start, end = segment[0].span.start, max(word.span.end for word in segment)
+    if end - start <= longest or len(segment) == 1:
+        return [segment]
     quarter = (end - start) / 4
-    inner = [n for n in range(1, len(part)) if start + quarter <= part[n].word.span.start <= end - quarter] or [
-        len(part) // 2
-    ]
-    at = max(inner, key=lambda n: part[n].word.span.start - part[n - 1].word.span.end)
-    return [*_shortened(part[:at], longest), *_shortened(part[at:], longest)]
+    middle = [at for at in range(1, len(segment)) if start + quarter <= segment[at].span.start <= end - quarter]
+    if not middle:
+        middle = [len(segment) // 2]
+    split = max(middle, key=lambda at: segment[at].span.start - segment[at - 1].span.end)
+    return [*_split_long(segment[:split], longest), *_split_long(segment[split:], longest)]
 
 
-def _segment(speaker: Speaker, part: Sequence[_Spoken], everybody: timeline.Counter, own: timeline.Counter) -> Segment:
-    words = tuple(spoken.word for spoken in part)
-    patches = {patch.span: patch for spoken in part for patch in spoken.patches}.values()
+def _segment(
+    speaker: Speaker, words: Sequence[_StreamWord], all_turns: timeline.Counter, own_turns: timeline.Counter
+) -> Segment:
+    """The segment of these words, with what is known of the patches that they touch."""
+    patches = {patch.span: patch for word in words for patch in word.patches}.values()
     voices = [patch for patch in patches if patch.source == "separated"]
-    during = Span(words[0].span.start, max(word.span.end for word in words))
+    span = Span(words[0].span.start, max(word.span.end for word in words))
     return Segment(
         speaker,
-        words,
-        part[0].language,
+        tuple(word.word for word in words),
+        words[0].language,
         source="separated" if voices else "mixture",
-        overlap=everybody.during(during) > own.during(during),
+        overlap=all_turns.during(span) > own_turns.during(span),
         margin=min((patch.margin for patch in voices if patch.margin is not None), default=None),
         review=tuple(dict.fromkeys(reason for patch in patches for reason in patch.review)),
     )

@@ -1,6 +1,6 @@
 """Protocols of the stages, and checks of what a backend returns. Backends inherit nothing.
 
-`tests/contracts/` holds one suite per promise and runs every backend through it.
+`tests/contracts/` holds one suite per protocol and runs every backend through it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from meetsplit.pipeline.events import EventListener
 
 @runtime_checkable
 class Diarizer(Protocol):
-    """Who spoke when."""
+    """Finds who speaks when."""
 
     rate: int
-    """Sample rate in Hz at which it wants to hear the recording."""
+    """Sample rate in Hz at which it takes the recording."""
 
     def diarize(self, audio: Audio, on_event: EventListener) -> Sequence[Turn]:
         """Turns sorted by start, inside the audio, at ``audio``'s clock; turns of different speakers may overlap.
@@ -32,13 +32,13 @@ class Diarizer(Protocol):
 
 
 @runtime_checkable
-class Informed(Protocol):
-    """A diarizer that does not listen and must be told which recording is meant; the turns it brings may have names."""
+class FileDiarizer(Protocol):
+    """A diarizer that looks turns up by the recording's name instead of finding them; its speakers may have names."""
 
     names: tuple[tuple[Speaker, str], ...]
     """People's names by label, once it has diarized."""
 
-    def about(self, recording: str) -> Diarizer:
+    def for_recording(self, recording: str) -> Diarizer:
         """The diarizer for the recording of that name (the file's, without folder and extension)."""
 
 
@@ -52,21 +52,21 @@ class FromFile(Protocol):
 
 @runtime_checkable
 class Separator(Protocol):
-    """One voice at a time, by name."""
+    """Separates a mixture into the voices of enrolled speakers (target-speaker extraction)."""
 
     rate: int
 
     def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
-        """One voice per known speaker: same span, rate and level scale as ``mixture``, finite.
+        """One voice per enrolled speaker: same span, rate and level scale as ``mixture``, finite.
 
         ``enrollment`` holds clean single-speaker speech of every speaker active in the mixture, at the mixture's rate;
-        it may be empty for a speaker who never speaks alone. Raises `Unseparated` where a voice cannot be had.
+        it may be empty for a speaker who never speaks alone. Raises `Unseparated` where it cannot separate a voice.
         """
 
 
 @runtime_checkable
 class Adaptable(Separator, Protocol):
-    """A separator that can learn the voices of one recording before it takes them apart; before, it does as well as it can."""
+    """A separator that can adapt to the voices of one recording before it separates; unadapted it works as well."""
 
     def adapt(
         self,
@@ -76,14 +76,14 @@ class Adaptable(Separator, Protocol):
     ) -> Separator:
         """The separator for this recording.
 
-        ``overlap_seconds`` says for how many seconds each group of people (sorted) is to be taken apart; ``enrollment`` holds the clean
-        speech of all of them, the very values that `Separator.separate` is given later.
+        ``overlap_seconds`` says how many seconds of each group of speakers (sorted) are to be separated;
+        ``enrollment`` holds the clean speech of all of them, the very values that `Separator.separate` is given later.
         """
 
 
 @runtime_checkable
 class BlindSeparator(Protocol):
-    """Anonymous voices."""
+    """Separates a mixture into anonymous voices (blind source separation)."""
 
     rate: int
     counts: frozenset[int]
@@ -95,80 +95,81 @@ class BlindSeparator(Protocol):
 
 @runtime_checkable
 class Embedder(Protocol):
-    """What a voice looks like as numbers."""
+    """Turns clips of speech into speaker embeddings."""
 
     rate: int
 
     def embed(self, clips: Sequence[Audio]) -> npt.NDArray[np.float32]:
-        """One unit-length row per clip, shape ``(len(clips), d)``; a clip too short or silent to tell is a row of NaN."""
+        """One unit-length row per clip, shape ``(len(clips), d)``; NaN for a clip too short or silent."""
 
 
 @runtime_checkable
 class Matcher(Protocol):
-    """Whose voice is this?"""
+    """Assigns anonymous voices to enrolled speakers."""
 
     def match(self, voices: Sequence[Audio], enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
-        """One distinct voice per known speaker, the best joint assignment, with each name's margin."""
+        """One distinct voice per enrolled speaker, the best joint assignment, with each name's margin."""
 
 
 @runtime_checkable
 class SpeakerActivity(Protocol):
-    """Whose voices are in a mixture?"""
+    """Estimates how active each enrolled speaker is in a mixture (target-speaker voice activity detection)."""
 
     rate: int
 
     def estimate(
         self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float
     ) -> Mapping[Speaker, Samples]:
-        """How much of the energy about each ``block`` seconds of the mixture sounds like each known speaker, 0 to 1.
+        """How much of the energy about each ``block`` seconds of the mixture sounds like each enrolled speaker, 0 to 1.
 
-        The rest sounds like several. What ``enrollment`` holds from the mixture's own time says nothing about it and is left
-        out. Raises `Unseparated` where nothing is left of somebody.
+        The rest sounds like several. What ``enrollment`` holds from the mixture's own time says nothing about it and is
+        left out. Raises `Unseparated` where nothing is left of a speaker.
         """
 
 
 @runtime_checkable
 class Verifier(Protocol):
-    """Does a voice sound like the person it is said to be?"""
+    """Verifies that a separated voice sounds like its speaker (speaker verification)."""
 
     def margins(
         self, voices: Mapping[Speaker, Audio], enrollment: Mapping[Speaker, Sequence[Audio]]
     ) -> Mapping[Speaker, float | None]:
         """The margin (see `Voice`) of each voice, by its speaker; None where the sound does not tell.
 
-        ``enrollment`` holds clean speech of these speakers and of everybody who speaks with them.
+        ``enrollment`` holds clean speech of these speakers and of all who speak with them.
         """
 
 
 @runtime_checkable
 class Transcriber(Protocol):
-    """What was said."""
+    """Recognizes the words of clips."""
 
     rate: int
 
     def transcribe(self, clips: Iterable[Audio], on_event: EventListener) -> Iterator[ClipTranscript]:
-        """One answer per clip, in order, lazily; the clips are stretches of one person's stream.
+        """One transcript per clip, in order, lazily; the clips are stretches of one speaker's stream.
 
         Word times are on the recording's clock and inside the clip; silence gives no words.
         """
 
 
 class Unseparated(Exception):
-    """A separator's honest refusal: this mixture cannot be taken apart. ``reason`` is a review reason."""
+    """Raised by a separator for a mixture that it cannot separate. ``reason`` is a review reason."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
 
-_SLACK = 0.05
+_TOLERANCE = 0.05
+"""Seconds by which turns and words may reach beyond the recording or their clip."""
 
 
-def checked_turns(turns: Sequence[Turn], recording: Audio) -> tuple[Turn, ...]:
-    """The turns, if they are sorted and inside the recording; otherwise `BrokenPromise`."""
+def validate_turns(turns: Sequence[Turn], recording: Audio) -> tuple[Turn, ...]:
+    """The turns, if they are sorted and inside the recording. Raises `BrokenPromise`."""
     if list(turns) != sorted(turns):
         raise BrokenPromise("diarize", "the diarizer's turns are not sorted by start")
-    late = next((turn for turn in turns if turn.span.end > recording.span.end + _SLACK), None)
+    late = next((turn for turn in turns if turn.span.end > recording.span.end + _TOLERANCE), None)
     if late is not None:
         raise BrokenPromise(
             "diarize",
@@ -177,21 +178,22 @@ def checked_turns(turns: Sequence[Turn], recording: Audio) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def checked_words(heard: ClipTranscript, clip: Span) -> ClipTranscript:
-    """The answer, if its words are in order and inside the clip; otherwise `BrokenPromise`."""
-    starts = [word.span.start for word in heard.words]
+def validate_words(transcript: ClipTranscript, clip: Span) -> ClipTranscript:
+    """The transcript, if its words are in order and inside the clip. Raises `BrokenPromise`."""
+    starts = [word.span.start for word in transcript.words]
     if starts != sorted(starts):
         raise BrokenPromise("transcribe", f"the words heard in the clip at {clip.start:.2f} s are not in order")
-    for word in heard.words:
-        if not word.text.strip() or word.span.start < clip.start - _SLACK or word.span.end > clip.end + _SLACK:
+    for word in transcript.words:
+        outside = word.span.start < clip.start - _TOLERANCE or word.span.end > clip.end + _TOLERANCE
+        if outside or not word.text.strip():
             raise BrokenPromise(
                 "transcribe", f"the word {word.text!r} at {word.span.start:.2f} s is empty or outside its clip"
             )
-    return heard
+    return transcript
 
 
 def as_separator(candidate: Any) -> Separator:
-    """The candidate, if it has what a separator has; otherwise `BrokenPromise`."""
+    """The candidate, if it has what a separator has. Raises `BrokenPromise`."""
     if not isinstance(candidate, Separator):
         raise BrokenPromise("separate", f"{type(candidate).__name__} is no separator: it lacks rate or separate()")
     return candidate

@@ -1,4 +1,4 @@
-"""How does a finished transcript lend its words to a new run? As a script in CTM, one word a line."""
+"""Rediarization: the words of a finished transcript as the given words (CTM) of a new run."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from pathlib import Path
 from meetsplit.pipeline.audio.media_types import MEDIA
 from meetsplit.pipeline.data import Transcript, Word
 from meetsplit.pipeline.errors import AudioError, SettingsError
-from meetsplit.pipeline.files.scratch import scratch
+from meetsplit.pipeline.files.scratch import scratch_folder
 from meetsplit.pipeline.formats import read_transcript
 
 
-def pair(given: Path, audio: Path | None = None) -> tuple[Path, Path]:
-    """The transcript and the recording that ``given`` (one of the two) belongs to; the other lies beside it under the same name.
+def find_pair(path: Path, audio: Path | None = None) -> tuple[Path, Path]:
+    """The transcript and the recording of which ``path`` is one; the other lies beside it under the same name.
 
     ``audio`` says where the recording of a transcript is. Raises `SettingsError` where the other one is not found, or
     where several could be meant.
     """
-    if given.suffix.lower() == ".json":
+    if path.suffix.lower() == ".json":
         if audio is not None:
-            return given, audio
-        stem = given.stem.removesuffix(".seglst")
+            return path, audio
+        stem = path.stem.removesuffix(".seglst")
         beside = [
-            path
-            for path in sorted(given.parent.glob("*"))
-            if path.stem == stem and path.suffix.lower() in MEDIA and path.is_file()
+            other
+            for other in sorted(path.parent.glob("*"))
+            if other.stem == stem and other.suffix.lower() in MEDIA and other.is_file()
         ]
         if len(beside) != 1:
-            found = f"{len(beside)} recordings of that name lie" if beside else "no recording of that name lies"
-            raise SettingsError(f"{given}: {found} beside the transcript; add --audio RECORDING")
-        return given, beside[0]
-    for transcript in (given.with_suffix(".json"), Path(f"{given.stem}.json")):
+            which = f"{len(beside)} recordings of that name lie" if beside else "no recording of that name lies"
+            raise SettingsError(f"{path}: {which} beside the transcript; add --audio RECORDING")
+        return path, beside[0]
+    for transcript in (path.with_suffix(".json"), Path(f"{path.stem}.json")):
         if transcript.is_file():
-            return transcript, given
+            return transcript, path
     raise SettingsError(
-        f"{given}: no transcript {given.stem}.json beside it or here; name the transcript and add --audio {given}"
+        f"{path}: no transcript {path.stem}.json beside it or here; name the transcript and add --audio {path}"
     )
 
 
 @contextmanager
-def script(path: Path) -> Iterator[tuple[Path, str | None]]:
-    """A CTM file with the words of the transcript at ``path``, there inside the block, and the transcript's language.
+def words_as_ctm(path: Path) -> Iterator[tuple[Path, str | None]]:
+    """A CTM file, inside the block, with the words of the transcript at ``path``; and the transcript's language.
 
     Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no words.
     """
@@ -53,26 +53,30 @@ def script(path: Path) -> Iterator[tuple[Path, str | None]]:
         raise AudioError(
             f"{path}: cannot be read as a transcript: {getattr(error, 'strerror', None) or error}"
         ) from error
-    words = spoken(transcript)
+    words = unique_words(transcript)
     if not words:
         raise SettingsError(f"{path}: holds no words to give new speakers to")
-    with scratch() as folder:
+    with scratch_folder() as folder:
         file = folder / f"{path.stem}.ctm"
-        file.write_text("".join(_line(word) for word in words), "utf-8")
+        file.write_text("".join(_ctm_lines(word) for word in words), "utf-8")
         yield file, transcript.language
 
 
-def spoken(transcript: Transcript) -> tuple[Word, ...]:
-    """Every word by time; one that both of two overlapping people were given, at the same moment, once."""
-    return tuple(
-        sorted({(word.span, word.text): word for segment in transcript.segments for word in segment.words}.values())
-    )
+def unique_words(transcript: Transcript) -> tuple[Word, ...]:
+    """Every word by time; one that two overlapping speakers have at the same moment, once."""
+    words = {(word.span, word.text): word for segment in transcript.segments for word in segment.words}
+    return tuple(sorted(words.values()))
 
 
-def _line(word: Word) -> str:
+def _ctm_lines(word: Word) -> str:
+    """A word as a line of a CTM file; a text with blanks as one line for each part, of equal lengths."""
     parts = word.text.split()
-    each = word.span.duration / len(parts)
-    sure = f" {word.confidence}" if word.confidence is not None and math.isfinite(word.confidence) else ""
-    return "".join(
-        f"transcript 1 {word.span.start + at * each!r} {each!r} {part}{sure}\n" for at, part in enumerate(parts)
-    )
+    length = word.span.duration / len(parts)
+    confidence = ""
+    if word.confidence is not None and math.isfinite(word.confidence):
+        confidence = f" {word.confidence}"
+    lines = [
+        f"transcript 1 {word.span.start + at * length!r} {length!r} {part}{confidence}\n"
+        for at, part in enumerate(parts)
+    ]
+    return "".join(lines)

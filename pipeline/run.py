@@ -6,8 +6,9 @@
         .transcribe()   words of every clip        kept as transcribe-<key>.json
         .transcript()   merged; not kept
 
-A stage asks for the ones before it. The recording is decoded at most once, and only if a stage needs its sound. How it is
-decoded, diarized and turned into streams is a route: `MixedRecording`, or `ChannelPerSpeaker` where everybody has a microphone.
+A stage calls the ones before it. The recording is decoded at most once, and only if a stage needs its sound. How it is
+decoded, diarized and turned into streams is a route: `MixedRecording`, or `ChannelPerSpeaker` with a microphone per
+speaker.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from meetsplit.pipeline import versions
-from meetsplit.pipeline.audio.content import Content
 from meetsplit.pipeline.audio.memmap import release_pages
 from meetsplit.pipeline.audio.reading import read, resample
 from meetsplit.pipeline.audio.wav import stretch
-from meetsplit.pipeline.cache.stage_cache import StageCache, contents, fingerprint, keys
+from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
+from meetsplit.pipeline.cache.stage_cache import StageCache, cache_keys
 from meetsplit.pipeline.channels import activity, reading
 from meetsplit.pipeline.channels.activity import clock
 from meetsplit.pipeline.channels.recording import MultiFileRecording
@@ -41,26 +43,32 @@ from meetsplit.pipeline.data import (
 )
 from meetsplit.pipeline.errors import SettingsError, blame
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
-from meetsplit.pipeline.files.scratch import scratch
+from meetsplit.pipeline.files.scratch import scratch_folder
 from meetsplit.pipeline.merge import merge
 from meetsplit.pipeline.models import registry, weights
-from meetsplit.pipeline.models.selection import VERBS, BackendSelection, preflight
+from meetsplit.pipeline.models.selection import (
+    STAGE_VERBS,
+    BackendSelection,
+    FileStamps,
+    SelectedBackend,
+    preflight,
+)
 from meetsplit.pipeline.overlap.duplicates import drop_duplicate_words
 from meetsplit.pipeline.overlap.regions import RegionOptions
 from meetsplit.pipeline.overlap.resegmentation import resegment
-from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import MIN_VERIFY_SECONDS, MIN_VERIFY_SECONDS_MARGINAL, VerificationOptions
 from meetsplit.pipeline.protocols import (
     Diarizer,
+    FileDiarizer,
     FromFile,
-    Informed,
     Separator,
     Transcriber,
     as_separator,
-    checked_turns,
-    checked_words,
+    validate_turns,
+    validate_words,
 )
-from meetsplit.pipeline.separators.matching import matched
+from meetsplit.pipeline.separators.matching import MatchingSeparator
 from meetsplit.pipeline.settings import Settings
 from meetsplit.speakers.match import EmbeddingMatcher
 from meetsplit.speakers.tracks import TrackWriter
@@ -73,14 +81,32 @@ STAGES = ("diarize", "separate", "transcribe")
 """The stages whose results are kept, in order. Decoding belongs to the first of them that needs the sound."""
 
 BOUNDARY_EXTENSION = 0.15
-"""Seconds by which a separated voice is extended past a predicted turn boundary that lies inside another speaker's turn.
-Not applied to boundaries given with ``--rttm``."""
+"""Seconds by which a separated voice is extended past a predicted turn boundary that lies inside another speaker's
+turn. Not applied to boundaries given with ``--rttm``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _LoadedBackend:
+    """A backend with the stamps of the user's own model files that it was loaded from.
+
+    None where the caller loaded it.
+    """
+
+    backend: Any
+    stamps: FileStamps | None
+
+    def is_current(self, stamps: FileStamps, sha256: str | None) -> bool:
+        """Whether its model files still have these stamps, and its file of turns or words this checksum."""
+        if isinstance(self.backend, FromFile) and sha256 is not None and self.backend.sha256 != sha256:
+            return False
+        return self.stamps is None or self.stamps == stamps
 
 
 class Pipeline:
     """Settings with the models they need, loaded once, when first needed; runs any number of recordings.
 
-    ``loaded`` are backends that the caller has loaded already, by stage ("diarizer", "separator", "embedder", "transcriber").
+    ``loaded`` are backends that the caller has loaded already, by stage ("diarizer", "separator", "embedder",
+    "transcriber").
 
     >>> Pipeline(Settings(diarizer="embedded", transcriber="sphinx")).settings.diarizer
     'embedded'
@@ -96,10 +122,10 @@ class Pipeline:
         self.settings = settings or Settings()
         self.on_event = on_event
         self._selection: BackendSelection | None = None
-        self._loaded = dict(loaded or {})
+        self._loaded = {stage: _LoadedBackend(backend, None) for stage, backend in (loaded or {}).items()}
 
     def preflight(self) -> BackendSelection:
-        """Which backend each stage gets and why; fetches what is missing. Raises as `selection.preflight` does."""
+        """Select a backend for each stage; fetches what is missing. Raises as `selection.preflight` does."""
         if self._selection is None:
             self._selection = preflight(self.settings, self.on_event)
         return self._selection
@@ -109,39 +135,51 @@ class Pipeline:
 
         Raises `AudioError` for a recording that cannot be read, `StageError` for a stage that fails.
         """
-        with scratch() as folder:
+        with scratch_folder() as folder:
             source = recording if isinstance(recording, MultiFileRecording) else Path(recording)
             return self.open(source, StageCache(folder, self.on_event)).transcript()
 
-    def open(self, recording: Path | MultiFileRecording, cache: StageCache) -> RecordingRun:
-        """One recording with its stage cache; no stage runs yet.
+    def open(
+        self, recording: Path | MultiFileRecording, cache: StageCache, content: RecordingContent | None = None
+    ) -> RecordingRun:
+        """One recording with its stage cache; no stage runs yet. ``content`` is its `hash_recording`, where that was
+        computed before; the run ends with an error where it reads anything else.
 
         Raises `AudioError`, `SettingsError` for several files without a channel per speaker, and as `preflight` does.
         """
-        return RecordingRun(self, recording, cache)
+        return RecordingRun(self, recording, cache, content)
 
     def backend(self, stage: str, sha256: str | None = None) -> Any:
-        """The stage's backend, loaded when first needed, and again where its file's checksum is no longer ``sha256``."""
-        choice = self.preflight().of(stage)
-        if choice is None:
-            raise ValueError(f"the settings leave out the {stage}")
-        if isinstance(loaded := self._loaded.get(stage), FromFile) and sha256 is not None and loaded.sha256 != sha256:
-            del self._loaded[stage]
-        if stage not in self._loaded:
-            cache = self.settings.cache_dir or weights.default_cache()
-            with blame(VERBS[stage], f"loading the {stage} {choice.backend}"):
-                for source in choice.sources.values():
-                    weights.require_whole(source, stage=VERBS[stage], cache=cache)
-                self._loaded[stage] = registry.load(stage, choice.backend, self.settings, choice.weights, choice.device)
-        return self._loaded[stage]
+        """The stage's backend, loaded when first needed.
 
-    @functools.cached_property
-    def separator(self) -> Separator:
+        It is loaded again where model files that the user named have changed since, and where the checksum of its file
+        of turns or words is no longer ``sha256``.
+        """
+        selected = self.preflight().of(stage)
+        if selected is None:
+            raise ValueError(f"the settings leave out the {stage}")
+        stamps = selected.local_file_stamps()
+        loaded = self._loaded.pop(stage, None)
+        if loaded is None or not loaded.is_current(stamps, sha256):
+            loaded = None  # an outdated model gives its memory back before the new one is loaded
+            loaded = _LoadedBackend(self._load(selected), stamps)
+        self._loaded[stage] = loaded
+        return loaded.backend
+
+    def _load(self, selected: SelectedBackend) -> Any:
+        cache = self.settings.cache_dir or weights.default_cache()
+        verb = STAGE_VERBS[selected.stage]
+        with blame(verb, f"loading the {selected.stage} {selected.backend}"):
+            for source in selected.sources.values():
+                weights.require_intact(source, stage=verb, cache=cache)
+            return registry.load(selected.stage, selected.backend, self.settings, selected.weights, selected.device)
+
+    def load_separator(self) -> Separator:
         """The separator; a blind one with the matcher that gives its voices to speakers."""
         separator = self.backend("separator")
-        choice = self.preflight().of("separator")
-        if choice is not None and choice.backend in registry.BLIND:
-            separator = matched(separator, EmbeddingMatcher(self.backend("embedder")))
+        selected = self.preflight().of("separator")
+        if selected is not None and selected.backend in registry.BLIND:
+            separator = MatchingSeparator(separator, EmbeddingMatcher(self.backend("embedder")))
         return as_separator(separator)
 
     @contextmanager
@@ -160,47 +198,66 @@ class RecordingRun:
     Every method raises what its stage raises, and `OutputError` where a result cannot be kept.
     """
 
-    def __init__(self, pipeline: Pipeline, recording: Path | MultiFileRecording, cache: StageCache) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        recording: Path | MultiFileRecording,
+        cache: StageCache,
+        content: RecordingContent | None = None,
+    ) -> None:
         self._pipeline, self._recording, self._cache = pipeline, recording, cache
-        split = pipeline.settings.channels == "split"
-        self._route: Route = ChannelPerSpeaker(pipeline, recording) if split else MixedRecording(pipeline, recording)
-        self._contents = contents(recording)
-        self._keys = keys(fingerprint(recording, self._contents), pipeline.settings, pipeline.preflight())
+        is_split = pipeline.settings.channels == "split"
+        self._route: Route = ChannelPerSpeaker(pipeline, recording) if is_split else MixedRecording(pipeline, recording)
+        self._content = hash_recording(recording) if content is None else content
+        self._keys = cache_keys(self._content.sha256, pipeline.settings, pipeline.preflight())
 
     @functools.cached_property
     def _audio(self) -> Sound:
-        with self._pipeline.stage("decode", f"decoding {self._recording}") as say:
-            audio = self._route.read(self._cache.folder, self._contents)
-            say(f"{clock(audio).duration:.0f} s")
+        with self._pipeline.stage("decode", f"decoding {self._recording}") as add_to_summary:
+            audio = self._route.read(self._cache.folder, self._content)
+            add_to_summary(f"{clock(audio).duration:.0f} s")
         return audio
 
+    def remaining_stages(self) -> tuple[str, ...]:
+        """The stages of `STAGES` whose results are not in the cache, in order."""
+        clips = self._cache.load_streams(self._keys.separate)
+        is_kept = {
+            "diarize": self._cache.load_diarization(self._keys.diarize) is not None,
+            "separate": clips is not None,
+            "transcribe": clips is not None
+            and self._cache.load_transcripts(self._keys.transcribe, len(clips)) is not None,
+        }
+        return tuple(stage for stage in STAGES if not is_kept[stage])
+
     def diarize(self) -> Diarization:
-        """Who speaks when."""
-        diarization = self._cache.diarized(self._keys.diarize)
+        """The turns of every speaker."""
+        diarization = self._cache.load_diarization(self._keys.diarize)
         if diarization is None:
             audio = self._audio
-            with self._pipeline.stage("diarize", f"finding who speaks when in {self._recording}") as say:
+            doing = f"finding who speaks when in {self._recording}"
+            with self._pipeline.stage("diarize", doing) as add_to_summary:
                 diarization = self._route.diarize(audio, self._keys.rttm)
-                say(activity.described(diarization) if len(audio) > 1 else _described(diarization))
-            self._cache.keep_diarized(self._keys.diarize, diarization)
+                add_to_summary(activity.described(diarization) if len(audio) > 1 else _summarize(diarization))
+            self._cache.save_diarization(self._keys.diarize, diarization)
         return diarization
 
     def separate(self) -> tuple[StreamInfo, ...]:
         """The clips of every speaker's stream, without their sound, which is in `tracks`."""
-        clips = self._cache.outlines(self._keys.separate)
+        clips = self._cache.load_streams(self._keys.separate)
         if clips is None:
             diarization = self.diarize()
-            clips = self._write_tracks(self._audio, diarization, self._cache.start_tracks(self._keys.separate))
-            self._cache.keep_outlines(self._keys.separate, clips)
+            track_folder = self._cache.start_track_folder(self._keys.separate)
+            clips = self._write_tracks(self._audio, diarization, track_folder)
+            self._cache.save_streams(self._keys.separate, clips)
         return clips
 
     def transcribe(self) -> tuple[ClipTranscript, ...]:
         """The words of each clip, in the order of `separate`."""
         clips = self.separate()
-        transcripts = self._cache.heard(self._keys.transcribe, len(clips))
+        transcripts = self._cache.load_transcripts(self._keys.transcribe, len(clips))
         if transcripts is None:
             transcripts = self._transcribe(clips)
-            self._cache.keep_heard(self._keys.transcribe, transcripts)
+            self._cache.save_transcripts(self._keys.transcribe, transcripts)
         return transcripts
 
     def transcript(self) -> Transcript:
@@ -221,17 +278,17 @@ class RecordingRun:
     @property
     def tracks(self) -> Mapping[Speaker, Path]:
         """The 16-bit WAV track of every speaker in the stage cache, once `separate` is done."""
-        return self._cache.voices(self._keys.separate)
+        return self._cache.track_paths(self._keys.separate)
 
     def _write_tracks(self, audio: Sound, diarization: Diarization, folder: Path) -> tuple[StreamInfo, ...]:
-        """Write each stretch of each stream into its speaker's track as it comes; only its description stays in memory."""
+        """Write each clip of each stream into its speaker's track as it comes; only its description stays in memory."""
         clips: list[StreamInfo] = []
         with (
-            self._pipeline.stage("separate", f"taking voices apart in {self._recording}") as say,
+            self._pipeline.stage("separate", f"taking voices apart in {self._recording}") as add_to_summary,
             TrackWriter(folder, clock(audio)) as tracks,
         ):
             for stream in self._route.streams(audio, diarization, folder.parent):
-                tracks.lay(stream)
+                tracks.write(stream)
                 clips.append(stream.outline)
                 for channel in audio:
                     release_pages(channel)
@@ -239,101 +296,109 @@ class RecordingRun:
             voices = [voice for clip in clips for voice in clip.patches]
             if voices:
                 separated = sum(voice.source == "separated" for voice in voices)
-                say(f"{separated} of {len(voices)} overlapped voices taken apart")
+                add_to_summary(f"{separated} of {len(voices)} overlapped voices taken apart")
         return tuple(clips)
 
     def _transcribe(self, clips: Sequence[StreamInfo]) -> tuple[ClipTranscript, ...]:
         """One answer per clip; each speaker's clips go to the transcriber together, muted clips are left out."""
         pipeline, tracks = self._pipeline, self.tracks
-        answers = {at: ClipTranscript(()) for at, clip in enumerate(clips) if clip.silent}
+        answers = {number: ClipTranscript(()) for number, clip in enumerate(clips) if clip.silent}
         total, done = sum(clip.span.duration for clip in clips), 0.0
-        with pipeline.stage("transcribe", f"transcribing {self._recording}") as say:
+        with pipeline.stage("transcribe", f"transcribing {self._recording}") as add_to_summary:
             transcriber: Transcriber = pipeline.backend("transcriber", self._keys.script)
             _check_unchanged(transcriber, pipeline.settings.script, self._keys.script)
             by_speaker: dict[Speaker, list[int]] = {}
-            for at, clip in enumerate(clips):
-                if at not in answers:
-                    by_speaker.setdefault(clip.speaker, []).append(at)
+            for number, clip in enumerate(clips):
+                if number not in answers:
+                    by_speaker.setdefault(clip.speaker, []).append(number)
             for speaker, numbers in sorted(by_speaker.items()):
-                sounds = (resample(stretch(tracks[speaker], clips[at].span), transcriber.rate) for at in numbers)
-                for at, answer in zip(numbers, transcriber.transcribe(sounds, pipeline.on_event), strict=True):
-                    answers[at] = checked_words(answer, clips[at].span)
-                    done += clips[at].span.duration
+                audio = (resample(stretch(tracks[speaker], clips[number].span), transcriber.rate) for number in numbers)
+                for number, answer in zip(numbers, transcriber.transcribe(audio, pipeline.on_event), strict=True):
+                    answers[number] = validate_words(answer, clips[number].span)
+                    done += clips[number].span.duration
                     pipeline.on_event(Progressed("transcribe", done, total))
-            say(f"{sum(len(answer.words) for answer in answers.values())} words")
-        return tuple(answers[at] for at in range(len(clips)))
+            add_to_summary(f"{sum(len(answer.words) for answer in answers.values())} words")
+        return tuple(answers[number] for number in range(len(clips)))
 
 
 class Route(Protocol):
     """How a recording is decoded, diarized and turned into one stream per speaker."""
 
-    def read(self, folder: Path, contents: Mapping[Path, Content]) -> Sound:
-        """The recording's channels on one clock; long ones are memory-mapped in ``folder``."""
+    def read(self, folder: Path, content: RecordingContent) -> Sound:
+        """The recording's channels on one clock; long ones are memory-mapped in ``folder``.
+
+        Only ``content`` is decoded.
+        """
 
     def diarize(self, audio: Sound, sha256: str | None) -> Diarization:
-        """Who speaks when. ``sha256`` is the checksum that a file of given turns must have."""
+        """The turns of every speaker. ``sha256`` is the checksum that a file of given turns must have."""
 
     def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
-        """Every speaker's stream, stretch by stretch, sorted by start for each speaker."""
+        """Every speaker's stream, clip by clip, sorted by start for each speaker."""
 
 
 class MixedRecording:
-    """Everybody in one channel: a diarizer finds the turns, a separator takes overlaps apart."""
+    """All speakers in one channel: a diarizer finds the turns, a separator takes overlaps apart."""
 
     def __init__(self, pipeline: Pipeline, recording: Path | MultiFileRecording) -> None:
         if isinstance(recording, MultiFileRecording):
             raise SettingsError(f"{recording}: a file per person is a channel per person: choose --channels split")
         self._pipeline, self._path = pipeline, recording
 
-    def read(self, folder: Path, contents: Mapping[Path, Content]) -> Sound:
+    def read(self, folder: Path, content: RecordingContent) -> Sound:
         """The recording, mixed down to mono; suggests ``--channels split`` where its channels hold different people."""
         pipeline = self._pipeline
         hint = reading.suggestion(self._path) if pipeline.settings.rttm is None else None
         if hint is not None:
             pipeline.on_event(Notice(hint, "decode"))
-        content = contents.get(self._path)
-        return (read(self._path, RATE, folder=folder, content=content, on_event=pipeline.on_event),)
+        file_content = content.files.get(self._path)
+        return (read(self._path, RATE, folder=folder, content=file_content, on_event=pipeline.on_event),)
 
     def diarize(self, audio: Sound, sha256: str | None) -> Diarization:
         """The diarizer's turns, resegmented around overlaps unless they were given."""
         pipeline, (recording,) = self._pipeline, audio
         diarizer: Diarizer = pipeline.backend("diarizer")
-        if isinstance(diarizer, Informed):
-            diarizer = diarizer.about(self._path.stem)
-        turns = checked_turns(diarizer.diarize(resample(recording, diarizer.rate), pipeline.on_event), recording)
+        if isinstance(diarizer, FileDiarizer):
+            diarizer = diarizer.for_recording(self._path.stem)
+        turns = validate_turns(diarizer.diarize(resample(recording, diarizer.rate), pipeline.on_event), recording)
         _check_unchanged(diarizer, pipeline.settings.rttm, sha256)
         if pipeline.settings.resegments:
             turns = timeline.relabelled(resegment(recording, turns, self._speaker_activity()))
-        return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, Informed) else ())
+        return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, FileDiarizer) else ())
 
     def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """The recording where one person speaks alone, the separated voice in overlaps."""
         pipeline, (recording,) = self._pipeline, audio
         separate = pipeline.settings.separate
-        separator = pipeline.separator if separate != "off" else None
-        choice = pipeline.preflight().of("diarizer")
-        predicted = choice is None or choice.backend != "rttm"
-        options = RegionOptions(separate, reach=BOUNDARY_EXTENSION if predicted else 0.0)
-        checks = self._overlap_checks()
-        yield from isolate(
-            recording, diarization.turns, separator, cutting=options, gates=checks, on_event=pipeline.on_event
+        separator = pipeline.load_separator() if separate != "off" else None
+        diarizer = pipeline.preflight().of("diarizer")
+        predicted = diarizer is None or diarizer.backend != "rttm"
+        options = RegionOptions(separate, boundary_extension=BOUNDARY_EXTENSION if predicted else 0.0)
+        verification = self._verification()
+        yield from speaker_streams(
+            recording,
+            diarization.turns,
+            separator,
+            options=options,
+            verification=verification,
+            on_event=pipeline.on_event,
         )
 
     def _speaker_activity(self) -> Any:
         from meetsplit.pipeline.separators.speaker_activity import DictionaryActivity
 
-        choice = self._pipeline.preflight().of("diarizer")
-        return DictionaryActivity.load(self._pipeline.settings, {}, choice.device if choice is not None else "cpu")
+        diarizer = self._pipeline.preflight().of("diarizer")
+        return DictionaryActivity.load(self._pipeline.settings, {}, diarizer.device if diarizer is not None else "cpu")
 
-    def _overlap_checks(self) -> VerificationOptions:
+    def _verification(self) -> VerificationOptions:
         pipeline, settings = self._pipeline, self._pipeline.settings
         verify = settings.has_check("verify")
-        embedder = verify and pipeline.preflight().of("embedder") is not None
+        has_embedder = pipeline.preflight().of("embedder") is not None
         return VerificationOptions(
             threshold=settings.match_threshold if verify else None,
-            verifier=EmbeddingVerifier(lambda: pipeline.backend("embedder")) if embedder else None,
+            verifier=EmbeddingVerifier(lambda: pipeline.backend("embedder")) if verify and has_embedder else None,
             leakage=settings.has_check("leakage"),
-            telling=MIN_VERIFY_SECONDS_MARGINAL if settings.separate == "auto" else MIN_VERIFY_SECONDS,
+            min_seconds=MIN_VERIFY_SECONDS_MARGINAL if settings.separate == "auto" else MIN_VERIFY_SECONDS,
         )
 
 
@@ -343,9 +408,9 @@ class ChannelPerSpeaker:
     def __init__(self, pipeline: Pipeline, recording: Path | MultiFileRecording) -> None:
         self._pipeline, self._recording = pipeline, recording
 
-    def read(self, folder: Path, contents: Mapping[Path, Content]) -> Sound:
+    def read(self, folder: Path, content: RecordingContent) -> Sound:
         """One channel per person."""
-        return reading.everybody(self._recording, RATE, folder, self._pipeline.on_event, contents)
+        return reading.everybody(self._recording, RATE, folder, self._pipeline.on_event, content.files)
 
     def diarize(self, audio: Sound, sha256: str | None) -> Diarization:
         """Turns from each channel's own voice activity."""
@@ -357,7 +422,7 @@ class ChannelPerSpeaker:
         yield from activity.streams(audio, diarization, folder)
 
 
-def _described(diarization: Diarization) -> str:
+def _summarize(diarization: Diarization) -> str:
     turns = diarization.turns
     return f"{len({turn.speaker for turn in turns})} speakers, {len(turns)} turns"
 

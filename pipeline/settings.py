@@ -159,9 +159,9 @@ class Settings:
 
     def __post_init__(self, gates: str | None) -> None:
         _as_paths(self, "rttm", "script", "cache_dir")
-        _one_of("--separate", self.separate, get_args(Separate))
-        _one_of("--task", self.task, get_args(Task))
-        _one_of("--channels", self.channels, get_args(Channels))
+        _check_choice("--separate", self.separate, get_args(Separate))
+        _check_choice("--task", self.task, get_args(Task))
+        _check_choice("--channels", self.channels, get_args(Channels))
         self._check_channels()
         if not 0.0 <= self.adapt_budget < float("inf"):
             raise SettingsError(f"--adapt-budget {self.adapt_budget:g}: seconds, 0 (learn nothing) or more")
@@ -292,8 +292,8 @@ class Outputs:
             raise SettingsError(f"--max-line-width {self.max_line_width}: subtitles need at least 10 characters a line")
         if self.max_line_count < 1:
             raise SettingsError(f"--max-line-count {self.max_line_count}: subtitles need at least 1 line")
-        _one_of("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
-        _one_of("--track-gate", self.track_gate, ("soft", "hard", "off"))
+        _check_choice("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
+        _check_choice("--track-gate", self.track_gate, ("soft", "hard", "off"))
 
 
 def fields_with_options() -> tuple[tuple[dataclasses.Field[Any], Option], ...]:
@@ -316,15 +316,15 @@ def from_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise SettingsError(f"{path}: its tables and lists are nested too deeply") from error
-    known = {name for field_, option in fields_with_options() for name in (field_.name, option.name) if name}
+    names = {name for field_, option in fields_with_options() for name in (field_.name, option.name) if name}
     for name in options:
-        if name not in known:
-            raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, known)}")
+        if name not in names:
+            raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, names)}")
     return options
 
 
 def _flat(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The options in a table and the tables in it; a table of people's names is one option."""
+    """The options in a table and the tables in it; a table of speakers' names is one option."""
     flat: list[tuple[str, Any]] = []
     for name, value in table.items():
         is_group = isinstance(value, Mapping) and name not in ("name", "names")
@@ -368,12 +368,12 @@ def _checks(text: str) -> str:
     written = [name.strip() for name in text.split(",") if name.strip()]
     names = [_EARLIER_CHECKS.get(name, name) for name in written]
     for name in names:
-        _one_of("--overlap-checks", name, (*OVERLAP_CHECKS, "all", "none"))
+        _check_choice("--overlap-checks", name, (*OVERLAP_CHECKS, "all", "none"))
     return ",".join(check for check in OVERLAP_CHECKS if check in names or "all" in names) or "none"
 
 
 def _as_paths(settings: Settings | Outputs, *names: str) -> None:
-    """Callers may write a path as text; no system knows a path, nor a model, with a NUL in its name."""
+    """Turn paths given as text into paths; refuse names with a NUL character, which no system has."""
     for name in names:
         if isinstance(getattr(settings, name), str):
             object.__setattr__(settings, name, Path(getattr(settings, name)))
@@ -383,6 +383,6 @@ def _as_paths(settings: Settings | Outputs, *names: str) -> None:
             raise SettingsError(f"--{field_.name.replace('_', '-')} {str(value)!r}: no name holds a NUL character")
 
 
-def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise SettingsError(f"{option} {value}: {nearest(str(value), known)}")
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingsError(f"{option} {value}: {nearest(str(value), choices)}")

@@ -1,1 +1,1 @@
-"""People: whose voice is whose, one track each, their names."""
+"""Speakers: embeddings, matching and verification of voices; one track per speaker."""

@@ -1,4 +1,4 @@
-"""How does a WAV file become a smaller one? Through pydub and ffmpeg, the system's or the one in `imageio-ffmpeg`."""
+"""Track files: wav, or encoded by pydub and ffmpeg, the system's or the one in `imageio-ffmpeg`."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from pathlib import Path
 
 from meetsplit.pipeline.data import Span, Speaker, Turn, timeline
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.pipeline.files import blocks_of, replacing, write_sparse
-from meetsplit.speakers.gating import gated
+from meetsplit.pipeline.files import read_blocks, replacing, write_sparse
+from meetsplit.speakers.gating import apply_gate
 
 WAV_LIMIT = 2**32 - 1
 """Bytes in the largest WAV file."""
 
-_ENCODED = {"flac": "flac", "mp3": "mp3", "m4a": "ipod"}
-"""Our name of a format and ffmpeg's."""
+_FFMPEG_NAMES = {"flac": "flac", "mp3": "mp3", "m4a": "ipod"}
+"""ffmpeg's names of the encoded formats."""
 
 
-def convert(wav: Path, target: Path, track_format: str) -> None:
+def encode(wav: Path, target: Path, track_format: str) -> None:
     """Write ``wav`` (44-byte header, 16-bit PCM mono) as ``target`` in ``track_format``: flac, mp3 or m4a.
 
     The samples are mapped from the disk, not read into memory. flac keeps every sample; mp3 and m4a are lossy, and
     their decoders may add a few hundredths of a second at the end. Raises `OutputError`.
     """
-    if track_format not in _ENCODED:
-        raise OutputError(f"{target}: tracks are wav, {', '.join(_ENCODED)}, not {track_format}")
+    if track_format not in _FFMPEG_NAMES:
+        raise OutputError(f"{target}: tracks are wav, {', '.join(_FFMPEG_NAMES)}, not {track_format}")
     with warnings.catch_warnings():
-        # pydub warns at its first import about audioop, about its own docstrings and about a missing ffmpeg that we have.
+        # pydub warns at its first import about audioop, its own docstrings and a missing ffmpeg, which is not missing.
         warnings.simplefilter("ignore")
         from pydub import AudioSegment
         from pydub.exceptions import CouldntEncodeError
@@ -46,21 +46,24 @@ def convert(wav: Path, target: Path, track_format: str) -> None:
             segment.converter = ffmpeg()
             try:
                 with target.open("wb+") as out:
-                    segment.export(out, format=_ENCODED[track_format])
+                    segment.export(out, format=_FFMPEG_NAMES[track_format])
             except CouldntEncodeError as error:
-                said = str(error).strip().splitlines()[-1]
+                reason = str(error).strip().splitlines()[-1]
                 raise OutputError(
-                    f"{target}: ffmpeg could not write {track_format}: {said}; use --track-format wav"
+                    f"{target}: ffmpeg could not write {track_format}: {reason}; use --track-format wav"
                 ) from error
             finally:
                 del segment
 
 
 def ffmpeg() -> str:
-    """The path of an ffmpeg program, never one in the current folder, where Windows looks first. Raises `OutputError` if none is here."""
-    found = shutil.which("ffmpeg")
-    if found is not None and Path(found).is_absolute():
-        return found
+    """The path of an ffmpeg program, never one in the current folder, where Windows looks first.
+
+    Raises `OutputError` where there is none.
+    """
+    program = shutil.which("ffmpeg")
+    if program is not None and Path(program).is_absolute():
+        return program
     try:
         import imageio_ffmpeg
 
@@ -71,30 +74,30 @@ def ffmpeg() -> str:
         ) from error
 
 
-def file_track(wav: Path, target: Path) -> Path:
-    """Put a finished track at ``target``, in the format of its suffix, whole or not at all; returns ``target``.
+def write_track(wav: Path, target: Path) -> Path:
+    """Write a finished track to ``target``, in the format of its suffix, atomically; returns ``target``.
 
     Raises `OutputError`.
     """
     with replacing(target) as file:
         if target.suffix == ".wav":
-            with wav.open("rb") as whole:
-                write_sparse(file, blocks_of(whole))
+            with wav.open("rb") as source:
+                write_sparse(file, read_blocks(source))
         else:
-            convert(wav, Path(file.name), target.suffix[1:])
+            encode(wav, Path(file.name), target.suffix[1:])
     return target
 
 
 @contextmanager
-def _behind(wav: Path, turns: Sequence[Span], gate: str) -> Iterator[Path]:
-    """The track itself, or a file beside it that holds it behind the gate and is gone afterwards."""
+def _gated_track(wav: Path, turns: Sequence[Span], gate: str) -> Iterator[Path]:
+    """The track itself, or a file beside it with the noise gate applied, removed after the block."""
     if gate == "off":
         yield wav
         return
     part = wav.with_name(f".{wav.stem}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
-            write_sparse(file, gated(wav, turns, gate))
+            write_sparse(file, apply_gate(wav, turns, gate))
         yield part
     except OSError as error:
         raise OutputError(
@@ -104,16 +107,16 @@ def _behind(wav: Path, turns: Sequence[Span], gate: str) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def file_tracks(
+def write_tracks(
     tracks: Mapping[Speaker, Path], folder: Path, track_format: str, *, gate: str = "off", turns: Sequence[Turn] = ()
 ) -> list[Path]:
-    """Put every speaker's track into ``folder``, behind a ``gate`` that the speaker's ``turns`` open (see `gating`); the files.
+    """Write every speaker's track into ``folder``, with a noise ``gate`` (see `gating`) opened by its ``turns``.
 
-    Raises `OutputError`.
+    Returns the files. Raises `OutputError`.
     """
-    own = timeline.by_speaker(turns)
-    filed: list[Path] = []
+    turns_of = timeline.by_speaker(turns)
+    paths: list[Path] = []
     for speaker, wav in tracks.items():
-        with _behind(wav, own.get(speaker, ()), gate) as sound:
-            filed.append(file_track(sound, folder / f"{speaker}.{track_format}"))
-    return filed
+        with _gated_track(wav, turns_of.get(speaker, ()), gate) as source:
+            paths.append(write_track(source, folder / f"{speaker}.{track_format}"))
+    return paths

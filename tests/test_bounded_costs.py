@@ -34,7 +34,7 @@ from meetsplit.pipeline.events import Event, Notice, ignore_events
 from meetsplit.pipeline.files import write_sparse
 from meetsplit.pipeline.results import disk_space
 from meetsplit.pipeline.settings import Outputs, Settings
-from meetsplit.speakers.formats import file_track, file_tracks
+from meetsplit.speakers.formats import write_track, write_tracks
 
 RATE = 16000
 
@@ -225,9 +225,9 @@ def test_silence_in_tracks_takes_no_room_in_the_results(tmp_path: Path, gate: st
         file.seek(44)
         file.write(b"\1\1" * RATE)
     if gate == "off":
-        target = file_track(track, tmp_path / "out" / "SPEAKER_00.wav")
+        target = write_track(track, tmp_path / "out" / "SPEAKER_00.wav")
     else:
-        (target,) = file_tracks({"SPEAKER_00": track}, tmp_path / "out", "wav", gate=gate)
+        (target,) = write_tracks({"SPEAKER_00": track}, tmp_path / "out", "wav", gate=gate)
     assert target.stat().st_size == track.stat().st_size
     assert on_disk(target) < 3e6
     if gate == "off":
@@ -283,6 +283,9 @@ def test_room_is_asked_for_what_a_file_can_hold_and_not_for_what_it_claims(
     disk_space.check_disks(small, Settings(), outputs, tmp_path, elsewhere="-o")
     with pytest.raises(OutputError, match=r"silence.wav needs about .* MB there"):
         disk_space.check_disks(large, Settings(), outputs, tmp_path, elsewhere="-o")
+    disk_space.check_disks(large, Settings(), Outputs(tracks=False), tmp_path, elsewhere="-o", stages=("transcribe",))
+    with pytest.raises(OutputError, match=r"needs about 1219 MB there"):  # the tracks alone
+        disk_space.check_disks(large, Settings(), outputs, tmp_path, elsewhere="-o", stages=())
     with pytest.raises(OutputError, match=r"talk needs about .* MB there \(tracks of 2 people, 300 min\)"):
         disk_space.check_disks(
             together("talk", [large, small]), Settings(channels="split"), outputs, tmp_path, elsewhere="-o"

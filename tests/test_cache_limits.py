@@ -14,7 +14,7 @@ from meetsplit.pipeline.cache import run_cache
 from meetsplit.pipeline.data.units import DAY, size
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.files.locks import try_lock
-from meetsplit.pipeline.models.hub import user_cache, whisper_at
+from meetsplit.pipeline.models.hub import user_cache_folder, whisper_path
 from meetsplit.pipeline.models.weights import default_cache
 from meetsplit.pipeline.settings import Settings
 
@@ -46,14 +46,14 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_what_was_used_longest_ago_goes_first(runs: Path) -> None:
-    done = run_cache.prune(runs, size=3_300_000, age=None)
-    assert [kept.name for kept in done.gone] == ["a.wav", "b.wav"]
+    result = run_cache.prune(runs, size=3_300_000, age=None)
+    assert [run.name for run in result.removed] == ["a.wav", "b.wav"]
     assert names(runs) == ["c", "d", "e"]
     assert run_cache.prune(runs, size=3_300_000, age=None) == run_cache.ClearResult()
 
 
 def test_what_is_too_old_goes(runs: Path) -> None:
-    assert [kept.name for kept in run_cache.prune(runs, size=None, age=3.5 * DAY).gone] == ["a.wav", "b.wav"]
+    assert [run.name for run in run_cache.prune(runs, size=None, age=3.5 * DAY).removed] == ["a.wav", "b.wav"]
     assert names(runs) == ["c", "d", "e"]
 
 
@@ -66,9 +66,9 @@ def test_what_is_in_use_stays_and_counts(runs: Path) -> None:
     held = try_lock(runs / "a" / "lock")
     assert held is not None
     with held:
-        done = run_cache.prune(runs, size=2_200_000, age=4.5 * DAY)
-    assert [kept.name for kept in done.busy] == ["a.wav"]
-    assert [kept.name for kept in done.gone] == ["b.wav", "c.wav", "d.wav"]
+        result = run_cache.prune(runs, size=2_200_000, age=4.5 * DAY)
+    assert [run.name for run in result.in_use] == ["a.wav"]
+    assert [run.name for run in result.removed] == ["b.wav", "c.wav", "d.wav"]
     assert names(runs) == ["a", "e"]
 
 
@@ -81,8 +81,8 @@ def test_what_cannot_be_removed_does_not_stop_the_rest(runs: Path, monkeypatch: 
         real(folder, lock)
 
     monkeypatch.setattr(run_cache, "remove_locked", refuse)
-    done = run_cache.prune(runs, size=0, age=None)
-    assert [(kept.name, why) for kept, why in done.failed] == [("a.wav", "Operation not permitted")]
+    result = run_cache.prune(runs, size=0, age=None)
+    assert [(run.name, reason) for run, reason in result.failed] == [("a.wav", "Operation not permitted")]
     assert names(runs) == ["a"]
 
 
@@ -174,7 +174,7 @@ def test_prune_on_the_command_line(runs: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "limits",
     [
         {"cache_size": "5 apples"},
         {"cache_size": "-1"},
@@ -183,9 +183,9 @@ def test_prune_on_the_command_line(runs: Path, tmp_path: Path, capsys: pytest.Ca
         {"cache_age": -1},
     ],
 )
-def test_limits_that_make_no_sense(asked: dict[str, Any]) -> None:
+def test_limits_that_make_no_sense(limits: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=r"^--cache-(size|age) "):
-        Settings(**asked)
+        Settings(**limits)
 
 
 def test_limits_are_no_part_of_a_transcript() -> None:
@@ -195,15 +195,15 @@ def test_limits_are_no_part_of_a_transcript() -> None:
 
 def test_the_users_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
-    for given, expected in [
+    for value, expected in [
         (str(tmp_path / "elsewhere"), tmp_path / "elsewhere"),
         ("relative", tmp_path / "home" / ".cache"),
         ("", tmp_path / "home" / ".cache"),
     ]:
-        monkeypatch.setenv("XDG_CACHE_HOME", given)
-        assert user_cache() == expected
+        monkeypatch.setenv("XDG_CACHE_HOME", value)
+        assert user_cache_folder() == expected
         assert default_cache() == expected / "meetsplit"
-        assert run_cache.runs_folder(Settings()) == expected / "meetsplit" / "runs"
-        assert whisper_at("tiny") == expected / "whisper" / "tiny.pt"
+        assert run_cache.cached_runs_folder(Settings()) == expected / "meetsplit" / "runs"
+        assert whisper_path("tiny") == expected / "whisper" / "tiny.pt"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert user_cache() == tmp_path / "home" / ".cache"
+    assert user_cache_folder() == tmp_path / "home" / ".cache"

@@ -15,7 +15,7 @@ from meetsplit.jobs.job_store import JobStore
 from meetsplit.jobs.steps import StepRunner
 from meetsplit.pipeline.audio import reading
 from meetsplit.pipeline.audio.content import BLOCK, VerifiedFile, content_of
-from meetsplit.pipeline.cache.stage_cache import contents, fingerprint
+from meetsplit.pipeline.cache.content import hash_recording, recording_sha256
 from meetsplit.pipeline.channels.recording import MultiFileRecording, SpeakerFile
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.events import Event, Finished, Notice, Started
@@ -98,19 +98,19 @@ def test_a_recording_that_is_put_back_before_decoding_ends(tmp_path: Path) -> No
 
 def test_a_recording_that_grows_is_read_as_far_as_it_was_hashed(call: Any) -> None:
     expected = reading.read(call.path)
-    held = contents(call.path)
+    content = hash_recording(call.path).files[call.path]
     with call.path.open("ab") as file:
         file.write(bytes(5 * BLOCK))
-    found = reading.read(call.path, content=held[call.path])
+    found = reading.read(call.path, content=content)
     assert np.array_equal(found.samples, expected.samples)
 
 
 def test_a_changing_file_is_not_said_to_be_incomplete(call: Any) -> None:
     notices: list[Event] = []
-    held = contents(call.path)
+    content = hash_recording(call.path).files[call.path]
     cut(call.path)
     with pytest.raises(AudioError, match=CHANGED):
-        reading.read(call.path, content=held[call.path], on_event=notices.append)
+        reading.read(call.path, content=content, on_event=notices.append)
     assert [event for event in notices if isinstance(event, Notice)] == []
 
 
@@ -120,7 +120,7 @@ def test_what_is_read_through_checksums_is_the_same(call: Any) -> None:
             content = content_of(file)
         assert reading.probe(path, content) == reading.probe(path)
         assert np.array_equal(reading.read(path, content=content).samples, reading.read(path).samples)
-        assert content.sha256 == fingerprint(path)
+        assert content.sha256 == recording_sha256(path)
 
 
 def test_a_signal_inside_the_reader_is_not_lost(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,10 +129,10 @@ def test_a_signal_inside_the_reader_is_not_lost(call: Any, monkeypatch: pytest.M
     def interrupted(self: VerifiedFile, block: int) -> bytes:
         raise KeyboardInterrupt
 
-    held = contents(call.path)
+    content = hash_recording(call.path).files[call.path]
     monkeypatch.setattr(VerifiedFile, "_read_block", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        reading.read(call.path, content=held[call.path])
+        reading.read(call.path, content=content)
 
 
 @pytest.fixture
@@ -218,8 +218,8 @@ def test_words_that_changed_since_the_recording_before(call: Any) -> None:
 
 def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_path: Path) -> None:
     store = JobStore(tmp_path / "state").ready()
-    order = JobSpec(call.path, fingerprint(call.path), call.settings, Outputs(call.out), call.out, "call")
-    store.write(order.key, "job", order.to_json())
+    spec = JobSpec(call.path, recording_sha256(call.path), call.settings, Outputs(call.out), call.out, "call")
+    store.write(spec.key, "job", spec.to_json())
     whole = call.path.read_bytes()
     heard: list[Event] = []
     change = at(starting("decode"), call.path, overwritten)
@@ -230,14 +230,14 @@ def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_
 
     step_runner = StepRunner(store, {}, on_event)
     with pytest.raises(AudioError, match=CHANGED):
-        step_runner.run("diarize", order, f"{order.key}.1")
-    step_runner.close(f"{order.key}.1")
+        step_runner.run("diarize", spec, f"{spec.key}.1")
+    step_runner.close(f"{spec.key}.1")
     with pytest.raises(AudioError, match="has changed since it was queued"):
-        step_runner.run("diarize", order, f"{order.key}.1")
+        step_runner.run("diarize", spec, f"{spec.key}.1")
     call.path.write_bytes(whole)
     heard.clear()
     for name in STAGES:
-        step_runner.run(name, order, f"{order.key}.2")
+        step_runner.run(name, spec, f"{spec.key}.2")
     assert [event.stage for event in heard if isinstance(event, Finished)] == [
         "decode",
         "diarize",
@@ -245,6 +245,6 @@ def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_
         "transcribe",
     ]
     call.run()
-    kept = {path.name: path.read_bytes() for path in store.folder(order.key).rglob("SPEAKER_*.wav")}
+    kept = {path.name: path.read_bytes() for path in store.folder(spec.key).rglob("SPEAKER_*.wav")}
     assert len(kept) == 2
     assert kept == {Path(name).name: content for name, content in call.results().items() if name.endswith(".wav")}

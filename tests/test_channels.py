@@ -14,7 +14,8 @@ import pytest
 from meetsplit.cli import main
 from meetsplit.pipeline.audio.memmap import release_pages, to_memmap
 from meetsplit.pipeline.audio.reading import read, write_wav
-from meetsplit.pipeline.cache.stage_cache import StageCache, fingerprint, keys
+from meetsplit.pipeline.cache.content import recording_sha256
+from meetsplit.pipeline.cache.stage_cache import StageCache, cache_keys
 from meetsplit.pipeline.channels import reading
 from meetsplit.pipeline.channels.activity import clock, diarized, streams
 from meetsplit.pipeline.channels.crosstalk import cancel_crosstalk, fitted, through
@@ -275,12 +276,12 @@ def test_no_model_for_who_speaks_when(tmp_path: Path) -> None:
     script.write_text("")
     asked = Settings(channels="split", script=script, cache_dir=tmp_path)
     plan = preflight(asked)
-    assert [(choice.stage, choice.backend) for choice in plan.choices] == [
+    assert [(choice.stage, choice.backend) for choice in plan.backends] == [
         ("diarizer", "channels"),
         ("transcriber", "script"),
     ]
     mixed = Settings(rttm=script, script=script, separator="none", cache_dir=tmp_path)
-    assert keys("c0ffee", asked, plan).diarize != keys("c0ffee", mixed, preflight(mixed)).diarize
+    assert cache_keys("c0ffee", asked, plan).diarize != cache_keys("c0ffee", mixed, preflight(mixed)).diarize
 
 
 def test_calls_are_suggested_to_be_split_and_rooms_are_not(tmp_path: Path) -> None:
@@ -335,7 +336,7 @@ def test_files_lie_on_one_clock(tmp_path: Path) -> None:
     assert [turn.speaker for turn in found.turns] == [turn.speaker for turn in shifted.turns]
     assert all(abs(a.span.start - b.span.start) < 0.05 for a, b in zip(found.turns, shifted.turns, strict=True))
     later = MultiFileRecording("standup", (meeting.microphones[0], SpeakerFile(tmp_path / "ben.wav", 2.5)))
-    assert len({fingerprint(meeting), fingerprint(later), fingerprint(tmp_path / "anna.wav")}) == 3
+    assert len({recording_sha256(meeting), recording_sha256(later), recording_sha256(tmp_path / "anna.wav")}) == 3
     with pytest.raises(SettingsError, match="choose --channels split"):
         Pipeline(Settings()).open(meeting, StageCache(tmp_path / "bench"))
 

@@ -61,7 +61,7 @@ def test_touching_turns_give_no_region_to_take_apart(tmp_path: Path) -> None:
     audio = Audio(np.zeros(32000, np.float32), 16000)
     turns = RttmDiarizer(path).diarize(audio, ignore_events)
     assert timeline.overlaps(turns) == ()
-    assert plan(turns, audio.span, cutting=RegionOptions("overlaps")).regions == ()
+    assert plan(turns, audio.span, options=RegionOptions("overlaps")).regions == ()
 
 
 def test_touching_words_of_a_ctm_touch(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""The diarizers' own rules: grouping of voices, RTTM files, pyannote's answers, and the real models on a real call."""
+"""Diarizers: constrained clustering, RTTM files, pyannote's output, and the real models on a real call."""
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,91 +16,91 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.data import Audio, Span, Turn
-from meetsplit.pipeline.diarizers.clustering import assigned, centroids, groups, joins, unit
+from meetsplit.pipeline.diarizers.clustering import UNASSIGNED, assign, centroids, flat_labels, linkage, normalize_rows
 from meetsplit.pipeline.diarizers.pyannote_compat import progress_hook, quiet_pyannote
-from meetsplit.pipeline.diarizers.pyannote_turns import audible, loudness
+from meetsplit.pipeline.diarizers.pyannote_turns import has_sound, loudness
 from meetsplit.pipeline.diarizers.rttm import RttmDiarizer, read_rttm
 from meetsplit.pipeline.errors import MissingWeights, SettingsError, StageError
 from meetsplit.pipeline.events import Event, Notice, Progressed, ignore_events
 from meetsplit.pipeline.settings import Settings
 
-# grouping
+# clustering
 
 
-def voices(people: int, each: int, spread: float, seed: int = 0) -> tuple[Any, Any]:
-    """Unit rows around ``people`` well-separated directions, and who each belongs to."""
+def embeddings(speakers: int, each: int, spread: float, seed: int = 0) -> tuple[Any, Any]:
+    """Unit rows around well-separated directions, ``each`` per speaker, and the speaker of each."""
     rng = np.random.default_rng(seed)
-    centres = np.eye(people, 16)
-    who = np.repeat(np.arange(people), each)
-    return unit(centres[who] + spread * rng.standard_normal((len(who), 16))), who
+    directions = np.eye(speakers, 16)
+    labels = np.repeat(np.arange(speakers), each)
+    return normalize_rows(directions[labels] + spread * rng.standard_normal((len(labels), 16))), labels
 
 
 def same_partition(labels: Any, truth: Any) -> bool:
     return len(set(zip(labels, truth, strict=True))) == len(set(labels)) == len(set(truth))
 
 
-@pytest.mark.parametrize("people", [1, 2, 5, 8])
-def test_clear_voices_are_told_apart(people: int) -> None:
-    rows, who = voices(people, 6, 0.08)
+@pytest.mark.parametrize("speakers", [1, 2, 5, 8])
+def test_clear_voices_are_separate_clusters(speakers: int) -> None:
+    rows, truth = embeddings(speakers, 6, 0.08)
     windows = np.arange(len(rows))
-    found = centroids(rows, np.ones(len(rows)), windows, (1, 10**6), 0.6)
-    assert len(found) == people
-    assert same_partition(assigned(rows, windows, found), who)
+    means = centroids(rows, np.ones(len(rows)), windows, (1, 10**6), 0.6)
+    assert len(means) == speakers
+    assert same_partition(assign(rows, windows, means), truth)
 
 
-def test_two_of_one_window_are_two_people_however_alike() -> None:
-    rows = unit(np.ones((6, 16)) + 0.01 * np.random.default_rng(0).standard_normal((6, 16)))
+def test_local_speakers_of_one_window_are_never_merged() -> None:
+    rows = normalize_rows(np.ones((6, 16)) + 0.01 * np.random.default_rng(0).standard_normal((6, 16)))
     windows = np.array([0, 0, 1, 1, 2, 2])
-    found = centroids(rows, np.ones(6), windows, (1, 10**6), 0.6)
-    assert len(found) == 2
-    labels = assigned(rows, windows, found)
+    means = centroids(rows, np.ones(6), windows, (1, 10**6), 0.6)
+    assert len(means) == 2
+    labels = assign(rows, windows, means)
     assert all(set(labels[windows == window]) == {0, 1} for window in range(3))
 
 
 @pytest.mark.parametrize(
     ("bounds", "expected"), [((1, 99), 4), ((1, 2), 2), ((3, 3), 3), ((6, 6), 6), ((6, 8), 6), ((1, 1), 1)]
 )
-def test_asked_numbers_are_kept(bounds: tuple[int, int], expected: int) -> None:
-    rows, _ = voices(4, 5, 0.1)
+def test_bounds_on_the_number_of_speakers(bounds: tuple[int, int], expected: int) -> None:
+    rows, _ = embeddings(4, 5, 0.1)
     assert len(centroids(rows, np.ones(20), np.arange(20), bounds, 0.5)) == expected
 
 
-def test_a_slight_voice_is_nobody_unless_there_is_room() -> None:
-    rows, _ = voices(2, 300, 0.05)
-    lonely = unit(np.eye(16)[[9]])
-    every, seconds = np.vstack([rows, lonely]), np.append(np.ones(600), 1.0)
-    assert len(centroids(every, seconds, np.arange(601), (1, 99), 0.6)) == 2
+def test_a_brief_cluster_is_no_speaker() -> None:
+    rows, _ = embeddings(2, 300, 0.05)
+    lonely = normalize_rows(np.eye(16)[[9]])
+    everything, seconds = np.vstack([rows, lonely]), np.append(np.ones(600), 1.0)
+    assert len(centroids(everything, seconds, np.arange(601), (1, 99), 0.6)) == 2
 
 
-def test_who_is_left_over_is_nobody() -> None:
-    rows, _ = voices(3, 1, 0.0)
-    assert sorted(assigned(rows, np.zeros(3, int), rows[:2])) == [-2, 0, 1]
+def test_local_speakers_beyond_the_clusters_are_unassigned() -> None:
+    rows, _ = embeddings(3, 1, 0.0)
+    assert sorted(assign(rows, np.zeros(3, int), rows[:2])) == [UNASSIGNED, 0, 1]
 
 
 @given(st.integers(0, 10**6), st.integers(1, 14), st.integers(1, 5))
 @hypothesis_settings(deadline=None, max_examples=40)
-def test_joins_are_those_of_plain_average_linkage(seed: int, count: int, windows: int) -> None:
-    """Against the definition: at every step the allowed pair of groups with the greatest weighted mean similarity."""
+def test_merges_are_those_of_plain_average_linkage(seed: int, count: int, windows: int) -> None:
+    """Against the definition: at every step the allowed pair of clusters with the greatest weighted mean similarity."""
     rng = np.random.default_rng(seed)
-    rows, seconds = unit(rng.standard_normal((count, 4))), rng.uniform(0.1, 2.0, count)
-    where = rng.integers(0, windows * 3, count)
-    members = [[n] for n in range(count)]
-    for keep, gone, similarity in joins(rows, seconds, where):
-        best = max(
-            (
-                sum(seconds[i] * seconds[j] * (rows[i] @ rows[j]) for i in a for j in b)
-                / (seconds[a].sum() * seconds[b].sum())
-                for n, a in enumerate(members)
-                for b in members[n + 1 :]
-                if not set(where[a]) & set(where[b])
-            ),
-        )
-        assert similarity == pytest.approx(best)
-        one, other = (next(group for group in members if n in group) for n in (keep, gone))
-        members = [group for group in members if group not in (one, other)] + [one + other]
-    assert not any(not set(where[a]) & set(where[b]) for n, a in enumerate(members) for b in members[n + 1 :])
-    labels = groups(count, joins(rows, seconds, where))
-    assert len(set(labels)) == len(members)
+    rows, seconds = normalize_rows(rng.standard_normal((count, 4))), rng.uniform(0.1, 2.0, count)
+    window = rng.integers(0, windows * 3, count)
+
+    def may_merge(a: list[int], b: list[int]) -> bool:
+        return not set(window[a]) & set(window[b])
+
+    def similarity(a: list[int], b: list[int]) -> float:
+        pairs = sum(seconds[i] * seconds[j] * (rows[i] @ rows[j]) for i in a for j in b)
+        return float(pairs / (seconds[a].sum() * seconds[b].sum()))
+
+    clusters = [[n] for n in range(count)]
+    merges = linkage(rows, seconds, window)
+    for merge in merges:
+        best = max(similarity(a, b) for a, b in itertools.combinations(clusters, 2) if may_merge(a, b))
+        assert merge.similarity == pytest.approx(best)
+        kept, absorbed = (next(c for c in clusters if n in c) for n in (merge.kept, merge.absorbed))
+        clusters = [c for c in clusters if c not in (kept, absorbed)] + [kept + absorbed]
+    assert not any(may_merge(a, b) for a, b in itertools.combinations(clusters, 2))
+    assert len(set(flat_labels(count, merges))) == len(clusters)
 
 
 # RTTM
@@ -135,13 +136,13 @@ def test_rttm_keeps_the_order_and_the_names(tmp_path: Path) -> None:
     assert diarizer.names == (("SPEAKER_00", "Åsa"), ("SPEAKER_01", "Bob"), ("SPEAKER_02", "Alice"))
 
 
-def test_rttm_beyond_the_end_is_cut_and_told(tmp_path: Path) -> None:
+def test_rttm_beyond_the_end_is_cut_with_a_notice(tmp_path: Path) -> None:
     path = rttm(tmp_path, line("0", "1", "A"), line("1.5", "9", "A"), line("7", "1", "B"), line("1", "1.03", "C"))
     events: list[Event] = []
     turns = RttmDiarizer(path).diarize(Audio(np.zeros(32000, np.float32), 16000), events.append)
     assert [turn.span for turn in turns] == [Span(0, 1), Span(1, 2), Span(1.5, 2)]
-    told = [event.text for event in events if isinstance(event, Notice)]
-    assert told == [f"{path}: 2 of 4 turns reach beyond the recording's 2.0 s and were cut"]
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert notices == [f"{path}: 2 of 4 turns reach beyond the recording's 2.0 s and were cut"]
 
 
 def test_rttm_of_several_recordings(tmp_path: Path) -> None:
@@ -175,11 +176,13 @@ def test_bad_rttm_is_a_sentence(tmp_path: Path, content: str, says: str) -> None
     assert str(path) in str(caught.value)
 
 
-def test_a_file_about_several_recordings_is_asked_for_one(tmp_path: Path) -> None:
+def test_one_recording_of_a_file_about_several(tmp_path: Path) -> None:
     path = rttm(tmp_path, line("0", "1", "A") + "\n" + line("0", "2", "B").replace("SPEAKER x", "SPEAKER two"))
-    told = RttmDiarizer.load(Settings(rttm=path), {}, "cpu").about("two")
-    assert told.diarize(Audio(np.zeros(160000, np.float32), 16000), ignore_events) == (Turn(Span(0, 2), "SPEAKER_00"),)
-    assert told.names == (("SPEAKER_00", "B"),)
+    diarizer = RttmDiarizer.load(Settings(rttm=path), {}, "cpu").for_recording("two")
+    assert diarizer.diarize(Audio(np.zeros(160000, np.float32), 16000), ignore_events) == (
+        Turn(Span(0, 2), "SPEAKER_00"),
+    )
+    assert diarizer.names == (("SPEAKER_00", "B"),)
 
 
 def test_unreadable_rttm_is_a_sentence(tmp_path: Path) -> None:
@@ -197,20 +200,19 @@ class Annotated:
     """A pipeline that answers with a plain annotation, as those before pyannote.audio 4 do."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, Any] = {}
-        self.noisy = False
+        self.bounds: dict[str, Any] = {}
 
-    def __call__(self, file: dict[str, Any], hook: Callable[..., None], **asked: Any) -> Any:
+    def __call__(self, file: dict[str, Any], hook: Callable[..., None], **bounds: Any) -> Any:
         from pyannote.core import Annotation, Segment
 
-        self.asked = asked
+        self.bounds = bounds
         hook("segmentation", None, file=file, completed=1, total=2)
         warnings.warn("library noise", UserWarning, stacklevel=1)
-        found = Annotation()
-        found[Segment(0.5, 1.5), 0] = "bob"
-        found[Segment(1.0, 9.0), 1] = "ann"
-        found[Segment(1.2, 1.4), 2] = "bob"
-        return found
+        annotation = Annotation()
+        annotation[Segment(0.5, 1.5), 0] = "bob"
+        annotation[Segment(1.0, 9.0), 1] = "ann"
+        annotation[Segment(1.2, 1.4), 2] = "bob"
+        return annotation
 
 
 def hiss(seconds: float) -> Audio:
@@ -225,7 +227,7 @@ def test_a_plain_annotation_is_understood() -> None:
     pipeline, events = Annotated(), list[Event]()
     turns = PyannoteDiarizer(pipeline, {"num_speakers": 3}).diarize(hiss(4.0), events.append)
     assert turns == (Turn(Span(0.5, 1.5), "SPEAKER_00"), Turn(Span(1.0, 4.0), "SPEAKER_01"))
-    assert pipeline.asked == {"num_speakers": 3}
+    assert pipeline.bounds == {"num_speakers": 3}
     assert isinstance(events[0], Progressed)
     assert events[0].done == pytest.approx(0.6)
     assert "only 2 of the 3 speakers" in getattr(events[1], "text", "")
@@ -246,8 +248,8 @@ def test_a_folder_without_a_pipeline_is_a_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(MissingWeights, match=r"no config\.yaml"):
         PyannoteDiarizer.load(Settings(), {"pipeline": tmp_path}, "cpu")
-    (tmp_path / "config.yaml").write_text("pipeline: {name: nothing.Enrollment}")
-    with pytest.raises(StageError, match=r"nothing\.Enrollment"):
+    (tmp_path / "config.yaml").write_text("pipeline: {name: nothing.Known}")
+    with pytest.raises(StageError, match=r"nothing\.Known"):
         PyannoteDiarizer.load(Settings(), {"pipeline": tmp_path}, "cpu")
 
 
@@ -278,7 +280,7 @@ def test_the_overlapping_view_is_taken_not_the_exclusive_one() -> None:
     )
 
 
-def test_hushed_hushes_and_then_no_more() -> None:
+def test_quiet_pyannote_suppresses_warnings_inside_only() -> None:
     with quiet_pyannote():
         warnings.warn("noise", UserWarning, stacklevel=1)
     with pytest.warns(UserWarning, match="signal"):
@@ -308,7 +310,7 @@ def test_loudness_scales_with_the_sound(gain: float) -> None:
     assert loudness((samples * np.float32(gain)).astype(np.float32)) == pytest.approx(
         gain * loudness(samples), rel=1e-4
     )
-    assert not audible(np.zeros(0, np.float32))
+    assert not has_sound(np.zeros(0, np.float32))
 
 
 # the real models
@@ -327,7 +329,7 @@ def call() -> tuple[Audio, tuple[Turn, ...]]:
     return Audio((samples / 32768).astype(np.float32), rate), read_rttm(folder / "sample.rttm", "sample")
 
 
-def error_rate(truth: tuple[Turn, ...], found: tuple[Turn, ...]) -> float:
+def error_rate(reference: tuple[Turn, ...], hypothesis: tuple[Turn, ...]) -> float:
     from pyannote.core import Annotation, Segment
     from pyannote.metrics.diarization import DiarizationErrorRate
 
@@ -338,7 +340,7 @@ def error_rate(truth: tuple[Turn, ...], found: tuple[Turn, ...]) -> float:
         return made
 
     with quiet_pyannote():
-        return float(DiarizationErrorRate(collar=0.0)(annotation(truth), annotation(found)))
+        return float(DiarizationErrorRate(collar=0.0)(annotation(reference), annotation(hypothesis)))
 
 
 def test_the_call_is_diarized_well(call: tuple[Audio, tuple[Turn, ...]], embedded_weights: dict[str, Path]) -> None:
@@ -352,15 +354,16 @@ def test_the_call_is_diarized_well(call: tuple[Audio, tuple[Turn, ...]], embedde
     assert error_rate(truth, turns) <= 0.08
 
 
-@pytest.mark.parametrize("people", [1, 2, 3])
-def test_asked_for_that_many_people(
-    call: tuple[Audio, tuple[Turn, ...]], embedded_weights: dict[str, Path], people: int
+@pytest.mark.parametrize("speakers", [1, 2, 3])
+def test_the_number_of_speakers_can_be_given(
+    call: tuple[Audio, tuple[Turn, ...]], embedded_weights: dict[str, Path], speakers: int
 ) -> None:
     from meetsplit.pipeline.diarizers.embedded import EmbeddedDiarizer
 
     audio = call[0].crop(Span(6.0, 20.0))
-    turns = EmbeddedDiarizer.load(Settings(num_speakers=people), embedded_weights, "cpu").diarize(audio, ignore_events)
-    assert len({turn.speaker for turn in turns}) == people
+    diarizer = EmbeddedDiarizer.load(Settings(num_speakers=speakers), embedded_weights, "cpu")
+    turns = diarizer.diarize(audio, ignore_events)
+    assert len({turn.speaker for turn in turns}) == speakers
 
 
 def test_damaged_weights_are_a_sentence(embedded_weights: dict[str, Path], tmp_path: Path) -> None:
@@ -373,14 +376,13 @@ def test_damaged_weights_are_a_sentence(embedded_weights: dict[str, Path], tmp_p
             EmbeddedDiarizer.load(Settings(), embedded_weights | {role: broken}, "cpu")
 
 
-@pytest.mark.parametrize(("seconds", "people"), [(4.0, 2), (6.0, 3)])
-def test_a_moment_that_sounds_like_nobody_is_no_person_in_a_short_recording(seconds: float, people: int) -> None:
-    voices = unit(np.eye(3)[[0] * 10 + [1] * 10 + [2]] + 0.01)
+@pytest.mark.parametrize(("seconds", "speakers"), [(4.0, 2), (6.0, 3)])
+def test_a_brief_odd_voice_is_no_speaker_in_a_short_recording(seconds: float, speakers: int) -> None:
+    rows = normalize_rows(np.eye(3)[[0] * 10 + [1] * 10 + [2]] + 0.01)
     speech = np.array([20.0] * 20 + [seconds])
-    found = centroids(voices, speech, np.arange(21), (1, 9), 0.66)
-    assert len(found) == people
+    assert len(centroids(rows, speech, np.arange(21), (1, 9), 0.66)) == speakers
 
 
-def test_nobody_is_too_brief_in_a_recording_of_a_few_seconds() -> None:
-    found = centroids(unit(np.eye(2)), np.array([3.0, 0.5]), np.arange(2), (1, 9), 0.66)
-    assert len(found) == 2
+def test_no_speaker_is_too_brief_in_a_recording_of_a_few_seconds() -> None:
+    means = centroids(normalize_rows(np.eye(2)), np.array([3.0, 0.5]), np.arange(2), (1, 9), 0.66)
+    assert len(means) == 2

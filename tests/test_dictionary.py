@@ -1,4 +1,4 @@
-"""Voices learned from the recording: what the dictionary separator refuses, remembers and gains."""
+"""The `dictionary` separator: SI-SDR gain, refusals, cached dictionaries, windows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from meetsplit.pipeline.data import Audio, Samples, Speaker
 from meetsplit.pipeline.protocols import Unseparated
-from meetsplit.pipeline.separators.dictionary import WINDOW, DictionarySeparator, Recipe
+from meetsplit.pipeline.separators.dictionary import WINDOW, DictionarySeparator, NmfOptions
 from meetsplit.pipeline.settings import Settings
 from meetsplit.scoring.separation import si_sdr
 
@@ -43,7 +43,7 @@ def truth() -> Mapping[Speaker, Samples]:
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_each_voice_comes_closer_to_the_truth_under_its_own_name(
+def test_each_voice_is_closer_to_its_own_truth_than_the_mixture(
     enrollment: Enrollment, truth: Mapping[Speaker, Samples], count: int
 ) -> None:
     names = sorted(enrollment)[:count]
@@ -63,13 +63,13 @@ def test_the_voices_add_up_to_the_mixture(enrollment: Enrollment, truth: Mapping
 @pytest.mark.parametrize(
     "clips", [[], [Audio(np.ones(8000, np.float32), RATE)], [Audio(np.zeros(5 * RATE, np.float32), RATE)]]
 )
-def test_too_little_to_learn_from_is_refused(
+def test_too_little_enrollment_is_refused(
     enrollment: Enrollment, truth: Mapping[Speaker, Samples], clips: list[Audio]
 ) -> None:
     mixture = Audio(truth["SPEAKER_00"], RATE)
-    with pytest.raises(Unseparated, match="SPEAKER_09") as refused:
+    with pytest.raises(Unseparated, match="SPEAKER_09") as error:
         DictionarySeparator().separate(mixture, {"SPEAKER_00": enrollment["SPEAKER_00"], "SPEAKER_09": clips})
-    assert refused.value.reason == "overlap-unresolved"
+    assert error.value.reason == "overlap-unresolved"
 
 
 def test_another_rate_is_refused(enrollment: Enrollment) -> None:
@@ -77,31 +77,31 @@ def test_another_rate_is_refused(enrollment: Enrollment) -> None:
         DictionarySeparator().separate(Audio(np.zeros(8000, np.float32), 8000), enrollment)
 
 
-def test_a_dictionary_is_learned_once_for_equal_clips(
+def test_a_dictionary_is_made_once_for_equal_clips(
     enrollment: Enrollment, truth: Mapping[Speaker, Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learned: list[float] = []
-    learn = DictionarySeparator._learn
+    made: list[float] = []
+    make_dictionary = DictionarySeparator._make_dictionary
 
     def counting(self: DictionarySeparator, clips: Sequence[Audio]) -> torch.Tensor:
-        learned.append(sum(clip.duration for clip in clips))
-        return learn(self, clips)
+        made.append(sum(clip.duration for clip in clips))
+        return make_dictionary(self, clips)
 
-    monkeypatch.setattr(DictionarySeparator, "_learn", counting)
+    monkeypatch.setattr(DictionarySeparator, "_make_dictionary", counting)
     separator = DictionarySeparator()
     mixture = Audio(truth["SPEAKER_00"], RATE)
     again = {name: [Audio(clip.samples.copy(), RATE, 77.0) for clip in clips] for name, clips in enrollment.items()}
     first, second = separator.separate(mixture, enrollment), separator.separate(mixture, again)
-    assert len(learned) == len(enrollment)
+    assert len(made) == len(enrollment)
     assert all(np.array_equal(first[name].audio.samples, second[name].audio.samples) for name in enrollment)
 
 
-def test_the_seed_decides(enrollment: Enrollment, truth: Mapping[Speaker, Samples]) -> None:
+def test_the_seed_draws_the_exemplars(enrollment: Enrollment, truth: Mapping[Speaker, Samples]) -> None:
     mixture = Audio(truth["SPEAKER_00"] + truth["SPEAKER_01"], RATE)
-    recipe = Recipe(exemplars=20)
+    options = NmfOptions(exemplars=20)
 
     def voice(seed: int) -> Samples:
-        return DictionarySeparator(seed=seed, recipe=recipe).separate(mixture, enrollment)["SPEAKER_00"].audio.samples
+        return DictionarySeparator(seed=seed, options=options).separate(mixture, enrollment)["SPEAKER_00"].audio.samples
 
     assert np.array_equal(voice(1), voice(1))
     assert not np.array_equal(voice(1), voice(2))
@@ -109,12 +109,12 @@ def test_the_seed_decides(enrollment: Enrollment, truth: Mapping[Speaker, Sample
 
 
 def test_windows_leave_no_seams(enrollment: Enrollment) -> None:
-    # every frame is explained on its own: cutting a long mixture changes nothing away from the cuts but the frames' grid
+    # Every frame is factorised on its own: away from the cuts, windows change nothing but the grid of the frames.
     seconds = WINDOW * 1.5
     mixture = Audio(hum(100, seconds, 21) + hum(170, seconds, 22), RATE)
     names = {name: enrollment[name] for name in ("SPEAKER_00", "SPEAKER_01")}
-    recipe = Recipe(exemplars=100, updates=10, kept=1.0)
-    separator = DictionarySeparator(recipe=recipe)
+    options = NmfOptions(exemplars=100, updates=10, prune_to=1.0)
+    separator = DictionarySeparator(options=options)
     whole = separator.separate(mixture, names)["SPEAKER_00"].audio
     middle = separator.separate(Audio(mixture.samples[: 12 * RATE], RATE), names)["SPEAKER_00"].audio
     assert si_sdr(whole.samples[: 11 * RATE], middle.samples[: 11 * RATE]) > 25.0

@@ -1,4 +1,4 @@
-"""One utterance in two streams is said once; two people who say the same at once are two. Told by sound alone."""
+"""Duplicate words: one utterance in two streams is kept once, two people who say the same at once twice."""
 
 from __future__ import annotations
 
@@ -35,65 +35,65 @@ def speech(seed: int, seconds: float = LENGTH) -> Samples:
     return np.concatenate(pieces).astype(np.float32)
 
 
-def is_leakage(of: Samples, decibels: float, delay: int = 0) -> Samples:
+def leakage(of: Samples, decibels: float, delay: int = 0) -> Samples:
     """What is left of a voice: fainter, dull and late."""
     dull = np.convolve(np.concatenate([np.zeros(delay), of])[: len(of)], [0.5, 0.3, 0.2])[: len(of)]
     dull *= np.linalg.norm(of) / np.linalg.norm(dull) * 10 ** (decibels / 20)
     return dull.astype(np.float32)
 
 
-def told(
+def remaining_words(
     tracks: dict[Speaker, Samples], words: dict[Speaker, list[tuple[str, float, float]]], source: Source = "separated"
 ) -> list[str]:
-    """The texts that stay, where everybody speaks all the time."""
-    people = tuple(sorted(tracks))
-    heard = [
+    """The texts that stay, where all speak all the time."""
+    speakers = tuple(sorted(tracks))
+    transcripts = [
         (
-            StreamInfo(who, WHOLE, (WHOLE,), (OverlapResult(WHOLE, people, source),)),
+            StreamInfo(who, WHOLE, (WHOLE,), (OverlapResult(WHOLE, speakers, source),)),
             ClipTranscript(tuple(Word(Span(start, end), text) for text, start, end in words.get(who, []))),
         )
-        for who in people
+        for who in speakers
     ]
-    single = drop_duplicate_words(heard, lambda who, span: Audio(tracks[who], RATE).crop(span))
-    return [word.text for answer in single for word in answer.words]
+    deduplicated = drop_duplicate_words(transcripts, lambda who, span: Audio(tracks[who], RATE).crop(span))
+    return [word.text for transcript in deduplicated for word in transcript.words]
 
 
-def test_what_a_voice_lets_through_of_another_is_said_once() -> None:
+def test_leakage_that_was_transcribed_is_dropped() -> None:
     loud = speech(1)
-    tracks = {"A": loud, "B": is_leakage(loud, -15, delay=20)}
+    tracks = {"A": loud, "B": leakage(loud, -15, delay=20)}
     words = {
         "A": [("budget", 1.0, 1.4), ("first", 2.0, 2.4)],
         "B": [("but", 1.0, 1.2), ("it", 1.2, 1.4), ("yes", 3.0, 3.3)],
     }
-    assert told(tracks, words) == ["budget", "first", "yes"]
+    assert remaining_words(tracks, words) == ["budget", "first", "yes"]
 
 
 def test_an_echo_by_another_person_stays() -> None:
     tracks = {"A": speech(1), "B": 0.2 * speech(2)}
-    assert told(tracks, {"A": [("yes", 1.0, 1.4)], "B": [("yes", 1.0, 1.4)]}) == ["yes", "yes"]
-    assert told(tracks, {"A": [("yes", 1.0, 1.4)], "B": [("yes", 1.5, 1.9)]}) == ["yes", "yes"]
+    assert remaining_words(tracks, {"A": [("yes", 1.0, 1.4)], "B": [("yes", 1.0, 1.4)]}) == ["yes", "yes"]
+    assert remaining_words(tracks, {"A": [("yes", 1.0, 1.4)], "B": [("yes", 1.5, 1.9)]}) == ["yes", "yes"]
 
 
-def test_where_both_hear_the_recording_nobody_knows_whose_the_word_is() -> None:
+def test_where_both_streams_are_the_recording_both_words_stay() -> None:
     loud = speech(1)
     words = {"A": [("yes", 1.0, 1.4)], "B": [("yes", 1.0, 1.4)]}
-    assert told({"A": loud, "B": loud}, words, "mixture") == ["yes", "yes"]
+    assert remaining_words({"A": loud, "B": loud}, words, "mixture") == ["yes", "yes"]
 
 
-def test_a_soft_person_over_residue_stays() -> None:
+def test_a_soft_speaker_over_leakage_stays() -> None:
     loud = speech(1)
-    tracks = {"A": loud, "B": is_leakage(loud, -25) + is_leakage(speech(2), -12)}
-    assert told(tracks, {"A": [("budget", 1.0, 1.6)], "B": [("right", 1.0, 1.6)]}) == ["budget", "right"]
+    tracks = {"A": loud, "B": leakage(loud, -25) + leakage(speech(2), -12)}
+    assert remaining_words(tracks, {"A": [("budget", 1.0, 1.6)], "B": [("right", 1.0, 1.6)]}) == ["budget", "right"]
 
 
 def test_outside_patches_nothing_is_looked_at() -> None:
     words = (Word(Span(1, 1.4), "yes"),)
-    heard = [(StreamInfo(who, WHOLE, (WHOLE,)), ClipTranscript(words)) for who in "AB"]
+    transcripts = [(StreamInfo(who, WHOLE, (WHOLE,)), ClipTranscript(words)) for who in "AB"]
 
-    def unheard(who: Speaker, span: Span) -> Audio:
+    def unread(who: Speaker, span: Span) -> Audio:
         raise AssertionError("no sound is needed")
 
-    assert drop_duplicate_words(heard, unheard) == (ClipTranscript(words), ClipTranscript(words))
+    assert drop_duplicate_words(transcripts, unread) == (ClipTranscript(words), ClipTranscript(words))
 
 
 moments = st.tuples(st.integers(0, 70), st.integers(3, 20)).map(
@@ -108,7 +108,7 @@ def test_no_word_is_lost_where_sounds_are_independent(
 ) -> None:
     tracks = {"A": speech(2 * seed), "B": (speech(2 * seed + 1) * 10 ** (decibels / 20)).astype(np.float32)}
     words = {"A": [(f"a{n}", *at) for n, at in enumerate(a)], "B": [(f"b{n}", *at) for n, at in enumerate(b)]}
-    assert told(tracks, words) == [text for who in "AB" for text, _, _ in words[who]]
+    assert remaining_words(tracks, words) == [text for who in "AB" for text, _, _ in words[who]]
 
 
 @settings(deadline=None, max_examples=40)
@@ -116,16 +116,16 @@ def test_no_word_is_lost_where_sounds_are_independent(
 def test_of_two_copies_one_stays(seed: int, decibels: float, delay: int) -> None:
     loud = speech(seed)
     for tracks in (
-        {"A": loud, "B": is_leakage(loud, decibels, delay)},
-        {"B": loud, "A": is_leakage(loud, decibels, delay)},
+        {"A": loud, "B": leakage(loud, decibels, delay)},
+        {"B": loud, "A": leakage(loud, decibels, delay)},
     ):
-        (kept,) = told(tracks, {"A": [("A", 1.0, 1.5)], "B": [("B", 1.0, 1.5)]})
-        assert tracks[kept] is loud
+        (remaining,) = remaining_words(tracks, {"A": [("A", 1.0, 1.5)], "B": [("B", 1.0, 1.5)]})
+        assert tracks[remaining] is loud
 
 
-def test_explained_is_one_for_a_filtered_copy_and_little_for_another_voice() -> None:
+def test_coherence_is_one_for_a_filtered_copy_and_little_for_another_voice() -> None:
     loud = speech(1, 0.5)
-    assert coherence(loud, is_leakage(loud, -20, 20), RATE) > 0.9
+    assert coherence(loud, leakage(loud, -20, 20), RATE) > 0.9
     assert coherence(loud, speech(2, 0.5), RATE) < 0.4
     assert coherence(loud[:100], loud[:100], RATE) == 0.0
     assert coherence(np.zeros_like(loud), loud, RATE) == pytest.approx(0.0)

@@ -1,4 +1,4 @@
-"""SpeechBrain's real ECAPA loader on a tiny model, and the promise of an `Embedder`."""
+"""The ECAPA embedder on a tiny model through SpeechBrain's real loader."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from meetsplit.pipeline.data import Audio
-from meetsplit.pipeline.embedders.ecapa import LONGEST, EcapaEmbedder
+from meetsplit.pipeline.embedders.ecapa import MAX_SECONDS, EcapaEmbedder
 from meetsplit.pipeline.errors import MissingWeights, StageError
 from meetsplit.pipeline.protocols import Embedder
 from meetsplit.pipeline.settings import Settings
@@ -42,7 +42,7 @@ def test_one_unit_row_per_clip_whatever_else_is_embedded(embedder: EcapaEmbedder
     np.testing.assert_array_equal(embedder.embed(clips[1:2])[0], rows[1])
 
 
-def test_clips_that_tell_nothing_are_rows_of_nan(embedder: EcapaEmbedder) -> None:
+def test_short_and_silent_clips_are_rows_of_nan(embedder: EcapaEmbedder) -> None:
     empty = Audio(np.zeros(0, np.float32), RATE)
     rows = embedder.embed(
         [noise(0.2), Audio(np.zeros(RATE, np.float32), RATE), noise(1.0), noise(1.0, level=1e-7), empty]
@@ -53,9 +53,9 @@ def test_clips_that_tell_nothing_are_rows_of_nan(embedder: EcapaEmbedder) -> Non
     assert embedder.embed([]).shape == (0, 12)
 
 
-def test_very_long_clips_are_heard_in_part(embedder: EcapaEmbedder) -> None:
-    long = noise(LONGEST + 5.0)
-    start = Audio(long.samples[: round(LONGEST * RATE)], RATE)
+def test_very_long_clips_are_embedded_in_part(embedder: EcapaEmbedder) -> None:
+    long = noise(MAX_SECONDS + 5.0)
+    start = Audio(long.samples[: round(MAX_SECONDS * RATE)], RATE)
     np.testing.assert_array_equal(embedder.embed([long]), embedder.embed([start]))
 
 

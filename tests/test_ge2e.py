@@ -1,4 +1,4 @@
-"""The voice encoder equals the original; its promise as an `Embedder`."""
+"""The GE2E encoder: equal to Resemblyzer's, and an `Embedder`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from meetsplit.pipeline.data import Audio
-from meetsplit.pipeline.embedders.ge2e import DIMENSION, GE2E, HOP, PARTIAL, mel_frames, partial_starts, raised
+from meetsplit.pipeline.embedders.ge2e import (
+    DIMENSION,
+    HOP,
+    PARTIAL_FRAMES,
+    GE2EEmbedder,
+    mel_frames,
+    normalize_volume,
+    partial_starts,
+)
 from meetsplit.pipeline.errors import StageError
 from meetsplit.pipeline.protocols import Embedder
 from meetsplit.pipeline.settings import Settings
@@ -19,15 +27,15 @@ RATE = 16000
 
 
 def hum(seconds: float, pitch: float = 120.0, level: float = 1.0) -> npt.NDArray[np.float32]:
-    """A sound given by a formula, so that anybody can give the same one to the original."""
+    """A sound given by a formula, so that the original can be given the same."""
     t = np.arange(round(seconds * RATE)) / RATE
     voiced = 0.1 * np.sin(2 * np.pi * (pitch * t + 3 * np.sin(2 * np.pi * 2 * t))) * (1 + np.sin(2 * np.pi * 3 * t))
     return np.asarray(level * (voiced + 0.05 * np.sin(2 * np.pi * 900 * t)), np.float32)
 
 
 @pytest.fixture(scope="module")
-def ge2e(embedded_weights: dict[str, Path]) -> GE2E:
-    return GE2E.load(Settings(), {"embedder": embedded_weights["encoder"]}, "cpu")
+def ge2e(embedded_weights: dict[str, Path]) -> GE2EEmbedder:
+    return GE2EEmbedder.load(Settings(), {"embedder": embedded_weights["encoder"]}, "cpu")
 
 
 ORIGINAL = {
@@ -40,16 +48,16 @@ values of the six greatest numbers, and the sum of all. Compared in full it diff
 
 
 @pytest.mark.parametrize("seconds", sorted(ORIGINAL))
-def test_equals_the_original(ge2e: GE2E, seconds: float) -> None:
+def test_equals_the_original(ge2e: GE2EEmbedder, seconds: float) -> None:
     places, values, total = ORIGINAL[seconds]
-    row = ge2e.utterance(hum(seconds))
+    row = ge2e.embed_utterance(hum(seconds))
     assert row[places] == pytest.approx(values, abs=2e-6)
     assert np.argsort(-row)[:6].tolist() == places
     assert row.sum() == pytest.approx(total, abs=2e-5)
 
 
 def test_mel_frames_are_librosas() -> None:
-    """Against the definition, computed the long way: Slaney's scale (linear to 1 kHz, then logarithmic), area-normalised triangles."""
+    """Against the definition: Slaney's scale (linear to 1 kHz, then logarithmic), area-normalised triangles."""
     sound = hum(0.3)
     padded = np.pad(sound.astype(np.float64), 200)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
@@ -61,21 +69,21 @@ def test_mel_frames_are_librosas() -> None:
     rising = (bins[None] - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins[None]) / np.diff(edges)[1:, None]
     filters = np.maximum(0, np.minimum(rising, falling)) * (2 / (edges[2:] - edges[:-2]))[:, None]
-    found = mel_frames(torch.from_numpy(sound)).numpy()
-    assert found == pytest.approx(power @ filters.T, abs=1e-5)
+    frames = mel_frames(torch.from_numpy(sound)).numpy()
+    assert frames == pytest.approx(power @ filters.T, abs=1e-5)
 
 
 def test_mel_frames_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     sound = torch.from_numpy(hum(3.0))
     whole = mel_frames(sound)
-    monkeypatch.setattr("meetsplit.pipeline.embedders.ge2e._BLOCK", 7)
+    monkeypatch.setattr("meetsplit.pipeline.embedders.ge2e._BLOCK_FRAMES", 7)
     assert torch.allclose(mel_frames(sound), whole, atol=1e-6)
     assert len(whole) == 1 + len(sound) // HOP
 
 
-def test_batches_change_nothing(ge2e: GE2E) -> None:
+def test_batches_change_nothing(ge2e: GE2EEmbedder) -> None:
     frames = mel_frames(torch.from_numpy(hum(12.0)))
-    mels = torch.stack([frames[at : at + PARTIAL] for at in range(0, 900, 60)])
+    mels = torch.stack([frames[at : at + PARTIAL_FRAMES] for at in range(0, 900, 60)])
     one_by_one = np.stack([ge2e.encode(mel[None])[0] for mel in mels])
     assert ge2e.encode(mels, batch=4) == pytest.approx(one_by_one, abs=1e-5)
     assert ge2e.encode(mels[:0]).shape == (0, DIMENSION)
@@ -86,10 +94,10 @@ def test_partials_cover_the_utterance(samples: int) -> None:
     starts = partial_starts(samples)
     assert starts[0] == 0
     assert starts == sorted(set(starts))
-    assert samples - (starts[-1] + PARTIAL) * HOP < PARTIAL * HOP
+    assert samples - (starts[-1] + PARTIAL_FRAMES) * HOP < PARTIAL_FRAMES * HOP
 
 
-def test_the_promise(ge2e: GE2E) -> None:
+def test_it_is_an_embedder(ge2e: GE2EEmbedder) -> None:
     assert isinstance(ge2e, Embedder)
     silence, short = np.zeros(RATE, np.float32), hum(0.1)
     clips = [Audio(sound, RATE) for sound in (hum(2.0), silence, short, hum(2.0, 220.0), np.zeros(0, np.float32))]
@@ -100,19 +108,19 @@ def test_the_promise(ge2e: GE2E) -> None:
     assert np.isnan(rows).all(axis=1).tolist() == [False, True, True, False, True]
     assert np.linalg.norm(rows[[0, 3]], axis=1) == pytest.approx(1.0, abs=1e-5)
     assert rows[0] @ rows[3] < 0.95
-    assert all(np.array_equal(clip.samples, kept) for clip, kept in zip(clips, before, strict=True))
+    assert all(np.array_equal(clip.samples, copy) for clip, copy in zip(clips, before, strict=True))
     assert ge2e.embed([]).shape == (0, DIMENSION)
 
 
-def test_quiet_clips_are_raised_and_loud_ones_left(ge2e: GE2E) -> None:
+def test_quiet_clips_are_raised_and_loud_ones_left(ge2e: GE2EEmbedder) -> None:
     quiet, quieter = (Audio(hum(2.0, level=level), RATE) for level in (0.02, 0.001))
     rows = ge2e.embed([quiet, quieter])
     assert rows[0] == pytest.approx(rows[1], abs=1e-4)
-    assert raised(hum(1.0)) is not None
-    assert np.array_equal(raised(hum(1.0)), hum(1.0))
+    assert normalize_volume(hum(1.0)) is not None
+    assert np.array_equal(normalize_volume(hum(1.0)), hum(1.0))
 
 
-def test_another_rate_is_refused(ge2e: GE2E) -> None:
+def test_another_rate_is_refused(ge2e: GE2EEmbedder) -> None:
     with pytest.raises(ValueError, match="16000 Hz, not 8000"):
         ge2e.embed([Audio(hum(1.0), 8000)])
 
@@ -122,4 +130,4 @@ def test_other_weights_are_a_sentence(tmp_path: Path) -> None:
 
     save_file({"something": np.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(StageError, match="reading the voice encoder"):
-        GE2E.load(Settings(), {"embedder": tmp_path / "other.safetensors"}, "cpu")
+        GE2EEmbedder.load(Settings(), {"embedder": tmp_path / "other.safetensors"}, "cpu")

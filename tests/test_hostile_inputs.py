@@ -17,7 +17,7 @@ from meetsplit.console.options import resolve_settings
 from meetsplit.pipeline.data import Provenance, Segment, Span, Transcript, Turn, Word
 from meetsplit.pipeline.errors import ScoreError, SettingsError
 from meetsplit.pipeline.formats import export, names, read_transcript
-from meetsplit.pipeline.results.writing import export_again
+from meetsplit.pipeline.results.writing import export_transcript
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.pipeline.transcribers.given_words import read_lines
 from meetsplit.scoring.pairing import pair_up, read_sessions
@@ -62,7 +62,7 @@ def test_half_a_surrogate_pair_is_written_as_a_replacement_character(tmp_path: P
     )
     path = tmp_path / "call.json"
     path.write_text(changed, "utf-8")
-    written = export_again(path, tmp_path / "out", Outputs(formats=names())).files
+    written = export_transcript(path, tmp_path / "out", Outputs(formats=names())).files
     assert {file.name.partition(".")[0] for file in written} == {"call"}, "files are named after the JSON file"
     assert "morning\ufffd" in (tmp_path / "out" / "call.txt").read_text("utf-8")
     assert "call\ufffd" in (tmp_path / "out" / "call.rttm").read_text("utf-8")

@@ -1,4 +1,7 @@
-"""Model folders are data: whatever they ask for, nothing of it runs, and each refusal is one sentence. Public layouts still open."""
+"""Model folders are data: whatever they ask for, nothing of it runs, and each refusal is one sentence.
+
+Public layouts still open.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ import torch
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
 from meetsplit.pipeline.errors import MissingWeights, StageError
-from meetsplit.pipeline.models.model_yaml import LARGEST, document
+from meetsplit.pipeline.models.model_yaml import MAX_BYTES, read_mapping
 from meetsplit.pipeline.models.speechbrain_folder import open_folder
 from meetsplit.pipeline.separators.sepformer import SepformerSeparator
 from meetsplit.pipeline.settings import Settings
@@ -53,10 +56,10 @@ def refused(opening: Callable[[], object], *, option: bool = True) -> str:
     """The one sentence with which this ends."""
     with pytest.raises(StageError) as refusal:
         opening()
-    said = str(refusal.value)
-    assert "\n" not in said
-    assert ("--trust-model-code" in said) == option, said
-    return said
+    message = str(refusal.value)
+    assert "\n" not in message
+    assert ("--trust-model-code" in message) == option, message
+    return message
 
 
 BYPASSES = {
@@ -80,9 +83,9 @@ def test_no_spelling_of_a_call_in_hyperparams_runs(name: str, sepformer_folder: 
     folder = trap(
         sepformer_folder, tmp_path, BYPASSES[name].replace("MARK", str(mark)).replace("FOLDER", str(tmp_path))
     )
-    said = refused(lambda: separator(folder))
+    message = refused(lambda: separator(folder))
     assert not mark.exists()
-    assert re.search(r"hyperparams\.yaml, line [123]: it asks for '", said)
+    assert re.search(r"hyperparams\.yaml, line [123]: it asks for '", message)
 
 
 def test_code_runs_only_when_the_folder_is_trusted(sepformer_folder: Path, tmp_path: Path) -> None:
@@ -96,7 +99,7 @@ def test_code_runs_only_when_the_folder_is_trusted(sepformer_folder: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("x: !include:/etc/passwd", "!include:/etc/passwd"),
         ("x: !new:subprocess.Popen {args: [touch, owned]}", "!new:subprocess.Popen"),
@@ -109,12 +112,12 @@ def test_code_runs_only_when_the_folder_is_trusted(sepformer_folder: Path, tmp_p
         ("x: 1\nx: 2", "'x' for the second time"),
     ],
 )
-def test_what_is_not_on_the_list_is_named(text: str, said: str, sepformer_folder: Path, tmp_path: Path) -> None:
-    assert said in refused(lambda: separator(trap(sepformer_folder, tmp_path, text)))
+def test_what_is_not_on_the_list_is_named(text: str, message: str, sepformer_folder: Path, tmp_path: Path) -> None:
+    assert message in refused(lambda: separator(trap(sepformer_folder, tmp_path, text)))
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("kernel_size: 16\n    out", "kernel_size: !new:torch.nn.ModuleList []\n    out", "a number, a word or a list"),
         ("kernel_size: 16\n    out", "kernel_size: [1, 2]\n    out", "kernel_size of .*Encoder is no number"),
@@ -135,18 +138,21 @@ def test_what_is_not_on_the_list_is_named(text: str, said: str, sepformer_folder
     ],
 )
 def test_arguments_are_numbers_words_and_parts(
-    old: str, new: str, said: str, sepformer_folder: Path, tmp_path: Path
+    old: str, new: str, message: str, sepformer_folder: Path, tmp_path: Path
 ) -> None:
     folder = trap(sepformer_folder, tmp_path, "")
     file = folder / "hyperparams.yaml"
     text = file.read_text("utf-8")
     assert old in text
     file.write_text(text.replace(old, new, 1), "utf-8")
-    assert re.search(said, refused(lambda: separator(folder)))
+    assert re.search(message, refused(lambda: separator(folder)))
 
 
 def test_checkpoints_come_from_the_folder_whatever_place_is_named(sepformer_folder: Path, tmp_path: Path) -> None:
-    """Paths of the public files name hub repositories; an absolute or parent path is no way out of the folder either."""
+    """Paths of the public files name hub repositories.
+
+    An absolute or parent path is no way out of the folder either.
+    """
     folder = trap(sepformer_folder, tmp_path, "")
     shutil.copy(folder / "encoder.ckpt", tmp_path / "outside.ckpt")
     file = folder / "hyperparams.yaml"
@@ -166,7 +172,7 @@ BOMBS = {
     + "\nnum_spks: !ref <a59>",
     "depth": "x: " + "[" * 5000,
     "cycle": "x: &x [*x]\nnum_spks: !ref <x>",
-    "size": "# " + "x" * LARGEST,
+    "size": "# " + "x" * MAX_BYTES,
 }
 
 
@@ -188,7 +194,7 @@ def test_a_file_that_is_no_yaml_or_no_text_is_a_sentence(tmp_path: Path) -> None
     for content in (b"a: [", b"\xff\xfe", b"- a list", b""):
         (tmp_path / "x.yaml").write_bytes(content)
         with pytest.raises(StageError, match=r"x\.yaml"):
-            document(tmp_path / "x.yaml", "separate")
+            read_mapping(tmp_path / "x.yaml", "separate")
 
 
 @pytest.mark.parametrize("content", ["pickle", "zip", "beside-weights"])
@@ -267,9 +273,9 @@ def popen(mark: Path) -> str:
 
 def test_a_preprocessor_of_pyannote_does_not_run(tiny_pipeline: Path, tmp_path: Path) -> None:
     mark = tmp_path / "owned"
-    said = refused(lambda: pyannote(changed(tiny_pipeline, tmp_path, new=popen(mark))))
-    assert "preprocessors" in said
-    assert "subprocess.Popen" in said
+    message = refused(lambda: pyannote(changed(tiny_pipeline, tmp_path, new=popen(mark))))
+    assert "preprocessors" in message
+    assert "subprocess.Popen" in message
     assert not mark.exists()
 
 
@@ -285,7 +291,7 @@ def test_pyannote_runs_code_only_when_the_folder_is_trusted(tiny_pipeline: Path,
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("pyannote.audio.pipelines.SpeakerDiarization", "os.system", "'os.system'"),
         ("pyannote.audio.pipelines.SpeakerDiarization", "pyannote.audio.pipelines.utils.get_pipeline", "get_pipeline"),
@@ -302,9 +308,9 @@ def test_pyannote_runs_code_only_when_the_folder_is_trusted(tiny_pipeline: Path,
     ],
 )
 def test_a_pyannote_pipeline_is_of_known_parts(
-    old: str, new: str, said: str, tiny_pipeline: Path, tmp_path: Path
+    old: str, new: str, message: str, tiny_pipeline: Path, tmp_path: Path
 ) -> None:
-    assert said in refused(lambda: pyannote(changed(tiny_pipeline, tmp_path, old, new)))
+    assert message in refused(lambda: pyannote(changed(tiny_pipeline, tmp_path, old, new)))
 
 
 def rewritten(path: Path, **parts: Any) -> None:
@@ -314,7 +320,7 @@ def rewritten(path: Path, **parts: Any) -> None:
 
 
 def test_a_pyannote_checkpoint_is_never_unpickled(tiny_pipeline: Path, tmp_path: Path) -> None:
-    """What else stands in a checkpoint stays an inert placeholder, so that public files with their trainers' callbacks open."""
+    """Other objects in a checkpoint become stubs, so that public files with their trainers' callbacks open."""
     mark = tmp_path / "owned"
     folder = changed(tiny_pipeline, tmp_path)
     rewritten(folder / "segmentation" / "pytorch_model.bin", callbacks={"x": Hostile(mark)})
@@ -565,7 +571,10 @@ classifier: !new:speechbrain.lobes.models.ResNet.Classifier
 def test_public_voice_encoders_open(
     kind: str, ecapa_folder: Path, make_speechbrain_folder: Any, tmp_path: Path
 ) -> None:
-    """The layout of spkrec-xvect-voxceleb and spkrec-resnet-voxceleb; spkrec-ecapa-voxceleb's is that of the fixture."""
+    """The layout of spkrec-xvect-voxceleb and spkrec-resnet-voxceleb.
+
+    Spkrec-ecapa-voxceleb's is that of the fixture.
+    """
     text = (ecapa_folder / "hyperparams.yaml").read_text("utf-8")
     start, end = text.index("embedding_model: !new"), text.index("mean_var_norm_emb: !new")
     folder = make_speechbrain_folder(tmp_path / "hub", text[:start] + EMBEDDERS[kind] + text[end:])
@@ -582,8 +591,8 @@ def test_public_voice_encoders_open(
 
 
 def test_a_global_normalization_keeps_its_numbers(ecapa_folder: Path) -> None:
-    found = open_folder("match", ecapa_folder, ("mean_var_norm_emb",), ())
-    assert getattr(found.modules["mean_var_norm_emb"], "count", None) == 1
+    opened = open_folder("match", ecapa_folder, ("mean_var_norm_emb",), ())
+    assert getattr(opened.modules["mean_var_norm_emb"], "count", None) == 1
 
 
 def test_the_older_pyannote_layout_opens_with_networks_from_the_hub(
@@ -597,20 +606,21 @@ def test_the_older_pyannote_layout_opens_with_networks_from_the_hub(
     (tmp_path / "config.yaml").write_text(
         "version: 3.1.0\npipeline:\n  name: pyannote.audio.pipelines.SpeakerDiarization\n  params:\n"
         "    clustering: AgglomerativeClustering\n    embedding: pyannote/wespeaker-voxceleb-resnet34-LM@abc\n"
-        "    embedding_batch_size: 4\n    embedding_exclude_overlap: true\n    segmentation: pyannote/segmentation-3.0\n"
+        "    embedding_batch_size: 4\n    embedding_exclude_overlap: true\n"
+        "    segmentation: pyannote/segmentation-3.0\n"
         "    segmentation_batch_size: 4\nparams:\n  clustering:\n    method: centroid\n    min_cluster_size: 12\n"
         "    threshold: 0.7045654963945799\n  segmentation:\n    min_duration_off: 0.0\n",
         "utf-8",
     )
-    asked: list[tuple[str, str | None]] = []
+    fetched: list[tuple[str, str | None]] = []
 
     def fetch(source: weights.Hub, **_: Any) -> Path:
-        asked.append((source.repo_id, source.revision))
+        fetched.append((source.repo_id, source.revision))
         return tiny_pipeline / ("embedding" if "wespeaker" in source.repo_id else "segmentation")
 
     monkeypatch.setattr(weights, "fetch", fetch)
     diarizer = PyannoteDiarizer.load(Settings(), {"pipeline": tmp_path}, "cpu")
-    assert sorted(asked) == [("pyannote/segmentation-3.0", None), ("pyannote/wespeaker-voxceleb-resnet34-LM", "abc")]
+    assert sorted(fetched) == [("pyannote/segmentation-3.0", None), ("pyannote/wespeaker-voxceleb-resnet34-LM", "abc")]
     assert isinstance(diarizer.diarize(noise(6.0), ignore_events), tuple)
 
 
@@ -635,9 +645,9 @@ def test_the_wespeaker_network_of_the_public_pipelines_opens(tmp_path: Path) -> 
     torch.save(checkpoint, path)
     with zipfile.ZipFile(path) as archive:
         assert any(name.endswith("data.pkl") for name in archive.namelist())
-    found = open_network(path)
-    assert found.specifications == network.specifications
+    network_read = open_network(path)
+    assert network_read.specifications == network.specifications
     for name, tensor in network.state_dict().items():
-        assert torch.equal(found.state_dict()[name], tensor), name
+        assert torch.equal(network_read.state_dict()[name], tensor), name
     with pytest.raises(MissingWeights, match="is missing"):
         open_network(tmp_path / "nothing.bin")

@@ -1,4 +1,4 @@
-"""Labels keep their meaning: whoever an RTTM calls SPEAKER_01 is SPEAKER_01 in the text, in the tracks and for --name."""
+"""Labels keep their meaning: an RTTM's SPEAKER_01 is SPEAKER_01 in the text, in the tracks and for --name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from meetsplit.pipeline.diarizers.rttm import RttmDiarizer, read_rttm
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import Event, Notice, Progressed, ignore_events
 from meetsplit.pipeline.formats import read_transcript
-from meetsplit.pipeline.results.writing import file_alone
+from meetsplit.pipeline.results.writing import run_and_write
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
 
@@ -85,7 +85,9 @@ def test_a_label_means_one_person_in_text_tracks_and_names(tmp_path: Path) -> No
     )
     told: list[Event] = []
     with run_cache.open_cache(call, settings, keep=False) as open_cache:
-        file_alone(Pipeline(settings, on_event=told.append), call, outputs, open_cache=open_cache, on_event=told.append)
+        run_and_write(
+            Pipeline(settings, on_event=told.append), call, outputs, open_cache=open_cache, on_event=told.append
+        )
     transcript = read_transcript((tmp_path / "out" / "call.json").read_text("utf-8"))
     assert [(segment.speaker, segment.text) for segment in transcript.segments] == [
         ("SPEAKER_01", "first"),

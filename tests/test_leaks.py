@@ -1,4 +1,4 @@
-"""What leaves the process by itself: tokens stay with their server, and child interpreters take no code from the current folder."""
+"""Leaks: tokens stay with their server, and child interpreters take no code from the current folder."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ TOKEN = "hf_SECRETSECRET"
 
 @contextmanager
 def server(onward: str | None = None) -> Iterator[tuple[int, list[tuple[str, str | None]]]]:
-    """A server on this machine that sends every request onward, or answers 404; its port, and the paths and tokens it got."""
-    heard: list[tuple[str, str | None]] = []
+    """A server on this machine that sends every request onward, or answers 404.
+
+    Its port, and the paths and tokens it got.
+    """
+    requests: list[tuple[str, str | None]] = []
 
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            heard.append((self.path, self.headers.get("Authorization")))
+            requests.append((self.path, self.headers.get("Authorization")))
             self.send_response(404 if onward is None else 302)
             if onward is not None:
                 self.send_header("Location", onward + self.path)
@@ -45,31 +48,31 @@ def server(onward: str | None = None) -> Iterator[tuple[int, list[tuple[str, str
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
+    http_server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=http_server.serve_forever, daemon=True).start()
     try:
-        yield made.server_address[1], heard
+        yield http_server.server_address[1], requests
     finally:
-        made.shutdown()
-        made.server_close()
+        http_server.shutdown()
+        http_server.server_close()
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"], ids=["another name", "another port"])
 def test_a_token_does_not_follow_a_redirect_to_another_server(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with server() as (port, strange), server(f"http://{host}:{port}") as (first, own):
+    with server() as (port, strange), server(f"http://{host}:{port}") as (first, requests_of_first):
         monkeypatch.setattr(hub, "_endpoint", lambda: f"http://127.0.0.1:{first}")
-        assert hub.hub_refusal(Hub("some/thing"), TOKEN, 5.0) is not None
-    assert [token for _, token in own] == [f"Bearer {TOKEN}"]
+        assert hub.hub_access_problem(Hub("some/thing"), TOKEN, 5.0) is not None
+    assert [token for _, token in requests_of_first] == [f"Bearer {TOKEN}"]
     assert [token for _, token in strange] == [None]
 
 
 def test_a_token_follows_a_redirect_on_its_own_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub answers with redirects where a repository was renamed."""
-    heard: list[str | None] = []
+    requests: list[str | None] = []
 
     class Renamed(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            heard.append(self.headers.get("Authorization"))
+            requests.append(self.headers.get("Authorization"))
             self.send_response(302 if "old" in self.path else 200)
             self.send_header("Location", self.path.replace("old", "new"))
             self.send_header("Content-Length", "0")
@@ -78,27 +81,27 @@ def test_a_token_follows_a_redirect_on_its_own_server(monkeypatch: pytest.Monkey
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Renamed) as made:
-        threading.Thread(target=made.serve_forever, daemon=True).start()
-        monkeypatch.setattr(hub, "_endpoint", lambda: f"http://127.0.0.1:{made.server_address[1]}")
-        assert hub.hub_refusal(Hub("some/old"), TOKEN, 5.0) is None
-        made.shutdown()
-    assert heard == [f"Bearer {TOKEN}"] * 2
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Renamed) as http_server:
+        threading.Thread(target=http_server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(hub, "_endpoint", lambda: f"http://127.0.0.1:{http_server.server_address[1]}")
+        assert hub.hub_access_problem(Hub("some/old"), TOKEN, 5.0) is None
+        http_server.shutdown()
+    assert requests == [f"Bearer {TOKEN}"] * 2
 
 
 def test_the_hubs_own_client_keeps_the_token_as_well(tmp_path: Path) -> None:
-    """The download itself is huggingface_hub's: in a process of its own, because it reads its endpoint when it is imported."""
+    """The download is huggingface_hub's; in a process of its own, which reads its endpoint when it is imported."""
     code = (
         "import sys; from huggingface_hub import snapshot_download\n"
         f"try: snapshot_download('some/thing', token={TOKEN!r}, cache_dir={str(tmp_path)!r})\n"
         "except Exception as error: print(type(error).__name__)"
     )
-    with server() as (port, strange), server(f"http://localhost:{port}") as (first, own):
+    with server() as (port, strange), server(f"http://localhost:{port}") as (first, requests_of_first):
         environment = {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{first}", "HF_HUB_DISABLE_TELEMETRY": "1"}
         subprocess.run(
             [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120
         )
-    assert f"Bearer {TOKEN}" in [token for _, token in own]
+    assert f"Bearer {TOKEN}" in [token for _, token in requests_of_first]
     assert strange
     assert {token for _, token in strange} == {None}
 
@@ -130,10 +133,10 @@ def test_pip_takes_no_code_from_the_current_folder(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("planted")
 def test_pip_downloads_into_a_relative_cache_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its folder is another one than ours."""
-    asked: list[tuple[str, ...]] = []
+    commands: list[tuple[str, ...]] = []
 
     def pip(command: tuple[str, ...], **how: Any) -> subprocess.CompletedProcess[str]:
-        asked.append(command)
+        commands.append(command)
         assert list(Path(how["cwd"]).iterdir()) == []
         return subprocess.CompletedProcess(command, 1, "", "ERROR: no")
 
@@ -141,7 +144,7 @@ def test_pip_downloads_into_a_relative_cache_all_the_same(tmp_path: Path, monkey
     source = Wheel("tinyvoice", "1.0", "tinyvoice/x.bin", "0" * 64, "MIT", "state")
     with pytest.raises(MissingWeights, match="pip says: no"):
         wheels.fetch_wheel(source, stage="diarize", cache=Path("cache"))
-    command = asked[0]
+    command = commands[0]
     assert Path(command[command.index("--dest") + 1]).is_absolute()
     assert not list(Path("cache").rglob("tinyvoice*"))
 
@@ -149,9 +152,9 @@ def test_pip_downloads_into_a_relative_cache_all_the_same(tmp_path: Path, monkey
 @pytest.mark.usefixtures("planted")
 def test_the_scoring_process_takes_no_code_from_the_current_folder() -> None:
     zero, one = Decimal(0), Decimal(1)
-    said = [Spoken("ann", zero, one, (Token("hello", zero, one),))]
+    utterances = [Spoken("ann", zero, one, (Token("hello", zero, one),))]
     with Bounded(Limits()) as process:
-        assert process.greedy_dicpwer(said, said).errors == 0
+        assert process.greedy_dicpwer(utterances, utterances).errors == 0
 
 
 @pytest.mark.usefixtures("planted")
@@ -192,6 +195,6 @@ def test_an_ffmpeg_of_the_current_folder_is_not_taken(tmp_path: Path, monkeypatc
     (tmp_path / "ffmpeg").chmod(0o755)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", ".")
-    found = Path(formats.ffmpeg())
-    assert found.is_absolute()
-    assert found.parent != tmp_path
+    path = Path(formats.ffmpeg())
+    assert path.is_absolute()
+    assert path.parent != tmp_path

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import sys
 import threading
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ from meetsplit.jobs.job_store import JobStore
 from meetsplit.pipeline.cache import run_cache
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.files import locks
-from meetsplit.pipeline.files.locks import locked, remove_locked, try_lock
+from meetsplit.pipeline.files.locks import hold_lock, remove_locked, try_lock
 
 
 def waiting_for(path: Path) -> tuple[threading.Thread, threading.Event, threading.Event]:
@@ -21,7 +25,7 @@ def waiting_for(path: Path) -> tuple[threading.Thread, threading.Event, threadin
     has, go, waits = threading.Event(), threading.Event(), threading.Event()
 
     def hold() -> None:
-        with locked(path, waits.set):
+        with hold_lock(path, waits.set):
             has.set()
             go.wait(60)
 
@@ -108,25 +112,69 @@ def test_a_folder_that_another_process_took_again_stays(tmp_path: Path, monkeypa
 
 def test_a_lock_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OutputError, match="cannot be written"), locked(tmp_path / "file" / "lock"):
+    with pytest.raises(OutputError, match="cannot be written"), hold_lock(tmp_path / "file" / "lock"):
         pass
     with pytest.raises(OutputError, match="cannot be written"):
         try_lock(tmp_path / "file" / "lock")
 
 
+class FakeMsvcrt(types.ModuleType):
+    """Windows' own locks: a second try raises `PermissionError`, as long as the first holder has its file open."""
+
+    LK_NBLCK = 2
+
+    def __init__(self) -> None:
+        super().__init__("msvcrt")
+        self.held: set[int] = set()
+
+    def locking(self, handle: int, mode: int, size: int) -> None:
+        assert (mode, size) == (self.LK_NBLCK, 1)
+        if os.fstat(handle).st_ino in self.held:
+            raise PermissionError(13, "Permission denied")
+        self.held.add(os.fstat(handle).st_ino)
+
+
+def test_on_windows_a_lock_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = FakeMsvcrt()
+    monkeypatch.setitem(sys.modules, "msvcrt", system)
+    monkeypatch.setattr(sys, "platform", "win32")
+    spec = importlib.util.find_spec(locks.__name__)
+    assert spec is not None
+    assert spec.loader is not None
+    windows = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(windows)
+    monkeypatch.undo()
+    path = tmp_path / "lock"
+    held = windows.try_lock(path)
+    assert held is not None
+    assert windows.try_lock(path) is None
+    waits: list[int] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(len(waits))
+        if len(waits) == 20:
+            system.held.clear()  # the holder's end, later than the ten seconds after which LK_LOCK gives up
+
+    monkeypatch.setattr(windows.time, "sleep", sleep)
+    calls: list[str] = []
+    with windows.hold_lock(path, lambda: calls.append("waiting")):
+        assert (len(waits), calls) == (20, ["waiting"])
+    held.close()
+
+
 def test_waiting_for_another_run_of_the_same_recording_is_said(call: Any) -> None:
     call.run()
-    (folder,) = run_cache.runs_folder(call.settings).iterdir()
+    (folder,) = run_cache.cached_runs_folder(call.settings).iterdir()
     held = try_lock(folder / "lock")
     assert held is not None
-    heard: list[Any] = []
+    events: list[Any] = []
 
     def hear(event: Any) -> None:
-        heard.append(event)
+        events.append(event)
         held.close()
 
     with run_cache.open_cache(call.path, call.settings, on_event=hear):
         pass
-    assert [event.text for event in heard] == [
+    assert [event.text for event in events] == [
         f"waiting for another meetsplit that works on the same recording: {call.path}"
     ]

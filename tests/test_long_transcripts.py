@@ -1,4 +1,4 @@
-"""Long transcripts: what is written is what the plain definitions say, in work that grows no faster than the transcript."""
+"""Long transcripts: equal to the plain definitions, in work that grows no faster than the transcript."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ def test_the_work_of_writing_grows_with_the_transcript(name: str, shape: str) ->
 def test_the_work_between_turns_and_segments_grows_with_the_transcript(separate: Separate, shape: str) -> None:
     def planned(long: Transcript) -> object:
         within = Span(0.0, long.duration)
-        found = plan(long.turns, within, cutting=RegionOptions(separate))
+        found = plan(long.turns, within, options=RegionOptions(separate))
         heard = [
             (StreamInfo(clip.speaker, clip.span, clip.turns), ClipTranscript((Word(clip.span, "yes"),)))
             for clip in found.clips
@@ -294,23 +294,23 @@ def test_the_work_between_turns_and_segments_grows_with_the_transcript(separate:
     assert grows(planned, SHAPES[shape], 120) < 6
 
 
-class NeverAsked:
-    """A listener for people of whom too little is known to ask it."""
+class NeverCalled:
+    """An estimator for speakers with too little enrollment to use it."""
 
     rate = 8000
 
-    def shares(
-        self, mixture: Audio, known: Mapping[Speaker, Sequence[Audio]], block: float
+    def estimate(
+        self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float
     ) -> Mapping[Speaker, Samples]:
-        raise AssertionError(f"asked about {mixture.span}")
+        raise AssertionError(f"called for {mixture.span}")
 
 
 @pytest.mark.parametrize("shape", ["in turn", "one person"])
 def test_the_work_of_correcting_turns_grows_with_the_transcript(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meetsplit.pipeline.overlap.resegmentation.ENOUGH", 1e9)
+    monkeypatch.setattr("meetsplit.pipeline.overlap.resegmentation.MIN_ENROLLMENT", 1e9)
 
     def corrected(long: Transcript) -> object:
-        return resegment(Audio(np.zeros(round(long.duration * 8000), np.float32), 8000), long.turns, NeverAsked())
+        return resegment(Audio(np.zeros(round(long.duration * 8000), np.float32), 8000), long.turns, NeverCalled())
 
     assert grows(corrected, SHAPES[shape], 100) < 6
 

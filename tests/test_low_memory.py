@@ -1,4 +1,4 @@
-"""The embedded diarizer a block at a time: pyannote's own answers, in memory that hardly grows with the recording."""
+"""The embedded diarizer a block at a time: pyannote's own output, in memory that hardly grows with the recording."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pyannote.core import SlidingWindow, SlidingWindowFeature
 from meetsplit.pipeline.audio.memmap import to_memmap
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, Span
+from meetsplit.pipeline.diarizers.clustering import UNASSIGNED
 from meetsplit.pipeline.diarizers.embedded import EmbeddedDiarizer
 from meetsplit.pipeline.diarizers.pyannote_turns import loudness
 from meetsplit.pipeline.embedders.ge2e import mel_frames
@@ -31,31 +32,31 @@ def pipeline(embedded_weights: dict[str, Path]) -> Any:
 
 
 @pytest.mark.parametrize("seconds", [3.0, 5.0, 8.3, 14.0])
-def test_every_window_hears_what_pyannotes_windows_hear(pipeline: Any, seconds: float) -> None:
+def test_segmentations_equal_pyannotes(pipeline: Any, seconds: float) -> None:
     sound = read(SAMPLE).crop(Span(60.0, 60.0 + seconds)).samples
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     ours = pipeline.get_segmentations(
-        {"samples": sound, "gain": np.float32(0.5)}, lambda *_, completed, total: told.append((completed, total))
+        {"samples": sound, "gain": np.float32(0.5)}, lambda *_, completed, total: progress.append((completed, total))
     )
     waveform = torch.from_numpy(sound * np.float32(0.5))[None]
     theirs = pipeline._segmentation({"waveform": waveform, "sample_rate": RATE})
     assert np.array_equal(ours.data, theirs.data)
     assert [window for window, _ in ours] == [window for window, _ in theirs]
-    assert told[-1] == (len(ours.data), len(ours.data))
+    assert progress[-1] == (len(ours.data), len(ours.data))
 
 
-@pytest.mark.parametrize("people", [1, 2, 4])
-def test_people_are_put_together_as_pyannote_does(pipeline: Any, people: int) -> None:
-    rng = np.random.default_rng(people)
+@pytest.mark.parametrize("clusters", [1, 2, 4])
+def test_reconstruction_equals_pyannotes(pipeline: Any, clusters: int) -> None:
+    rng = np.random.default_rng(clusters)
     scores = SlidingWindowFeature(
         rng.random((40, 293, 3)).astype(np.float32), SlidingWindow(start=0.0, duration=5.0, step=0.5)
     )
-    hard = np.stack([rng.permutation(np.append(np.arange(max(people, 3)), -2))[:3] for _ in range(40)])
-    hard[hard >= people] = -2
-    hard[0] = [0, -2, -2]
+    hard = np.stack([rng.permutation(np.append(np.arange(max(clusters, 3)), UNASSIGNED))[:3] for _ in range(40)])
+    hard[hard >= clusters] = UNASSIGNED
+    hard[0] = [0, UNASSIGNED, UNASSIGNED]
     active = SlidingWindowFeature((scores.data > 0.6).astype(float), scores.sliding_window)
     count = pipeline.speaker_count(active, pipeline._segmentation.model.receptive_field, warm_up=(0.0, 0.0))
-    count.data = np.minimum(count.data, people + 1).astype(np.int8)
+    count.data = np.minimum(count.data, clusters + 1).astype(np.int8)
     theirs = SpeakerDiarization.reconstruct(pipeline, scores, hard, count)
     ours = pipeline.reconstruct(scores, hard, count)
     assert ours.data.shape == theirs.data.shape
@@ -63,7 +64,7 @@ def test_people_are_put_together_as_pyannote_does(pipeline: Any, people: int) ->
     assert np.array_equal(ours.data, theirs.data)
 
 
-def test_mel_frames_of_a_stretch_are_those_of_the_whole() -> None:
+def test_mel_frames_of_a_part_equal_those_of_the_whole() -> None:
     sound = np.random.default_rng(0).standard_normal(5 * RATE + 77).astype(np.float32)
     whole = mel_frames(torch.from_numpy(0.5 * sound))
     for first, last in ((0, 50), (120, 310), (400, 10_000), (900, 1000)):
@@ -74,15 +75,15 @@ def test_mel_frames_of_a_stretch_are_those_of_the_whole() -> None:
 
 def test_loudness_does_not_depend_on_blocks() -> None:
     sound = np.random.default_rng(0).standard_normal(150 * RATE + 5).astype(np.float32)
-    pieces = np.pad(sound, (0, -len(sound) % 1600)).reshape(-1, 1600)
-    power = np.sort(np.mean(np.square(pieces), axis=1, dtype=np.float64))
+    frames = np.pad(sound, (0, -len(sound) % 1600)).reshape(-1, 1600)
+    power = np.sort(np.mean(np.square(frames), axis=1, dtype=np.float64))
     assert loudness(sound) == float(np.sqrt(np.mean(power[len(power) // 2 :])))
 
 
 def test_memory_does_not_grow_with_the_recording(
     embedded_weights: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten more minutes are 38 MB of sound; what is kept of each window is less than half of that. The models' own part is left out."""
+    """Ten more minutes are 38 MB of sound; what windows leave behind is less than half of that, without the models."""
     diarizer = EmbeddedDiarizer.load(Settings(), embedded_weights, "cpu")
     rng = np.random.default_rng(0)
     answer = np.zeros((8, 293, 3), np.float32)

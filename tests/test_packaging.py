@@ -65,8 +65,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: list[str]) -> None:
 
 def modules() -> list[str]:
     skip = ("meetsplit.tests", "meetsplit.sample_data", "meetsplit.docs", "meetsplit.build")
-    found = [module.name for module in pkgutil.walk_packages(meetsplit.__path__, "meetsplit.")]
-    return [module for module in found if not module.startswith(skip)]
+    names = [module.name for module in pkgutil.walk_packages(meetsplit.__path__, "meetsplit.")]
+    return [module for module in names if not module.startswith(skip)]
 
 
 def test_examples_in_docstrings() -> None:

@@ -1,7 +1,8 @@
-"""Speech is private: permissions of everything that is no result, and nothing left of processes that were ended or killed."""
+"""Speech is private: permissions of all files but results, and nothing left of processes that were ended or killed."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import signal
@@ -31,8 +32,8 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="permissions and signals
 
 def open_to_others(folder: Path) -> list[tuple[str, str]]:
     """What others than its owner may see or list below a folder, itself included."""
-    found = [folder, *folder.rglob("*")]
-    return [(str(path), oct(path.stat().st_mode & 0o777)) for path in found if path.stat().st_mode & 0o077]
+    paths = [folder, *folder.rglob("*")]
+    return [(str(path), oct(path.stat().st_mode & 0o777)) for path in paths if path.stat().st_mode & 0o077]
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +101,10 @@ def test_a_result_in_the_making_is_private(tmp_path: Path, before: int | None, a
 
 
 class _Crossing(files.Disk):
-    """Renames fail as they do between two disks; ``modes`` are those of files under their temporary names, once synced."""
+    """Renames fail as they do between two disks.
+
+    ``modes`` are those of files under their temporary names, once synced.
+    """
 
     def __init__(self) -> None:
         self.modes: list[int] = []
@@ -137,18 +141,18 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def terminate(*args: Any, **more: Any) -> None:
-    """What a stage does that is ended by SIGTERM: the handler raises at one of the next instructions."""
-    os.kill(os.getpid(), signal.SIGTERM)
+def terminate(*args: Any, number: int = signal.SIGTERM, **more: Any) -> None:
+    """A stage that is ended by a signal: the handler raises at one of the next instructions."""
+    os.kill(os.getpid(), number)
     end = time.monotonic() + 60
     while time.monotonic() < end:
         pass
-    raise AssertionError("SIGTERM did not come through")
+    raise AssertionError("the signal did not come through")
 
 
 def arguments(call: Any, *more: str) -> list[str]:
-    known = ("--rttm", call.rttm, "--script", call.script, "--separator", "none", "--device", "cpu")
-    return ["run", str(call.path), *map(str, known), "--cache-dir", str(call.cache), "-o", str(call.out), *more]
+    options = ("--rttm", call.rttm, "--script", call.script, "--separator", "none", "--device", "cpu")
+    return ["run", str(call.path), *map(str, options), "--cache-dir", str(call.cache), "-o", str(call.out), *more]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +171,37 @@ def test_a_terminated_run_leaves_nothing(
     assert call.results() == {}
     assert not list(call.cache.rglob("*.part"))
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "the handler goes with the command"
+
+
+def test_a_hang_up_leaves_nothing(call: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGHUP, which is sent when a terminal is closed."""
+    monkeypatch.setattr(RecordingRun, "_write_tracks", functools.partial(terminate, number=signal.SIGHUP))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments(call, "--no-cache"))
+    assert ended.value.code == 129
+    assert list(temporary.iterdir()) == []
+    assert call.results() == {}
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL, "the handler goes with the command"
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under nohup."""
+    real = RecordingRun.transcript
+
+    def hang_up(run: RecordingRun) -> Any:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return real(run)
+
+    monkeypatch.setattr(RecordingRun, "transcript", hang_up)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments(call))
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert ended.value.code == 0
+    assert "call.json" in call.results()
 
 
 def test_a_terminated_delivery_leaves_nothing(call: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +234,7 @@ def test_a_second_signal_does_not_end_the_cleaning(call: Any, temporary: Path, m
 
 
 def test_a_terminated_fetch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wheels, "_downloaded", terminate)
+    monkeypatch.setattr(wheels, "_download", terminate)
     with pytest.raises(SystemExit) as ended:
         cli.main(["models", "fetch", "embedded", "--cache-dir", str(tmp_path / "cache")])
     assert ended.value.code == 143
@@ -224,9 +259,9 @@ def test_a_handler_of_the_callers_own_stays(call: Any) -> None:
 KILLED = """
 import os, signal, sys, tempfile
 from pathlib import Path
-from meetsplit.pipeline.files.scratch import scratch
+from meetsplit.pipeline.files.scratch import scratch_folder
 tempfile.tempdir = sys.argv[1]
-with scratch() as folder:
+with scratch_folder() as folder:
     (folder / "separate-0").mkdir()
     (folder / "separate-0" / "SPEAKER_00.wav").write_text("speech")
     if len(sys.argv) > 2:
@@ -245,15 +280,15 @@ def kill_one(temporary: Path) -> None:
 @pytest.mark.parametrize("command", ["run", "run without cache", "any other scratch"])
 def test_leftovers_of_a_killed_process_go_at_the_next_start(call: Any, temporary: Path, command: str) -> None:
     kill_one(temporary)
-    (left,) = temporary.iterdir()
-    assert (left / "separate-0" / "SPEAKER_00.wav").is_file()
-    assert left.stat().st_mode & 0o777 == 0o700
+    (folder,) = temporary.iterdir()
+    assert (folder / "separate-0" / "SPEAKER_00.wav").is_file()
+    assert folder.stat().st_mode & 0o777 == 0o700
     if command == "run":
         call.run()
     elif command == "run without cache":
         Pipeline(call.settings).run(call.path)
     else:
-        with scratch.scratch():
+        with scratch.scratch_folder():
             pass
     assert list(temporary.iterdir()) == []
 
@@ -289,32 +324,32 @@ def test_what_only_looks_like_ours_stays(temporary: Path) -> None:
 def test_an_empty_folder_of_a_killed_process_goes(temporary: Path) -> None:
     """It was killed between the folder and its lock file."""
     (temporary / "meetsplit-abcdefgh").mkdir(mode=0o700)
-    with scratch.scratch() as folder:
+    with scratch.scratch_folder() as folder:
         assert list(temporary.iterdir()) == [folder]
     assert list(temporary.iterdir()) == []
 
 
 def test_a_new_folder_that_is_swept_before_it_is_locked(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands in its place then may be anybody's: another folder is made."""
-    seen: list[Path] = []
+    swept: list[Path] = []
 
     def swept_first(path: Path) -> Any:
-        if not seen:
-            seen.append(path.parent)
+        if not swept:
+            swept.append(path.parent)
             path.parent.rmdir()
             path.parent.mkdir(mode=0o777)
         return try_lock(path)
 
     monkeypatch.setattr(scratch, "try_lock", swept_first)
-    with scratch.scratch() as folder:
-        assert folder != seen[0]
+    with scratch.scratch_folder() as folder:
+        assert folder != swept[0]
         assert folder.stat().st_mode & 0o777 == 0o700
-        assert not seen[0].exists()
+        assert not swept[0].exists()
 
 
 def test_scratch_without_locks_still_works(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scratch, "try_lock", lambda path: None)
-    with scratch.scratch() as folder:
+    with scratch.scratch_folder() as folder:
         assert list(temporary.iterdir()) == [folder]
     assert list(temporary.iterdir()) == []
 
@@ -331,7 +366,7 @@ def test_a_sweeper_that_is_faster_than_the_lock(temporary: Path, monkeypatch: py
     (temporary / "meetsplit-deaddead").mkdir()
     (temporary / "meetsplit-deaddead" / scratch.LOCK).write_text("")
     monkeypatch.setattr(scratch, "try_lock", swept)
-    with scratch.scratch() as folder:
+    with scratch.scratch_folder() as folder:
         assert list(temporary.iterdir()) == [folder]
     assert list(temporary.iterdir()) == []
 
@@ -381,9 +416,9 @@ def test_a_damaged_cache_is_shown_used_and_cleared(
     (folder,) = runs.iterdir()
     (call.cache / "keep.txt").write_text("beside the runs")
     damage(folder)
-    with pytest.raises(SystemExit) as shown:
+    with pytest.raises(SystemExit) as ended:
         cli.main(["cache", "show", "--cache-dir", str(call.cache)])
-    assert shown.value.code == 0
+    assert ended.value.code == 0
     assert f"{len(list(runs.iterdir()))} recordings" in capsys.readouterr().out
     call.run()
     if damage in NAMES:
@@ -414,8 +449,8 @@ def test_clear_goes_on_after_what_cannot_be_removed(
     with pytest.raises(SystemExit) as cleared:
         cli.main(["cache", "clear", "--cache-dir", str(call.cache)])
     assert cleared.value.code == 1
-    said = capsys.readouterr().out
-    assert "2 recordings cleared" in said
-    assert "aaa could not be removed: Operation not permitted" in said
+    out = capsys.readouterr().out
+    assert "2 recordings cleared" in out
+    assert "aaa could not be removed: Operation not permitted" in out
     assert [path.name for path in runs.iterdir()] == ["aaa"]
-    assert [kept.name for kept in run_cache.cached_runs(runs)] == ["?"]
+    assert [run.name for run in run_cache.cached_runs(runs)] == ["?"]

@@ -11,7 +11,7 @@ import torch
 
 from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio
-from meetsplit.pipeline.separators.mask_refiner import opened
+from meetsplit.pipeline.separators import mask_refiner
 from meetsplit.training import refiner, refiner_mixtures
 
 RATE = 16_000
@@ -59,7 +59,7 @@ def test_it_goes_on_and_lays_a_card(
         assert ("going on at step" in said) == bool(steps)
         steps.append(torch.load(tmp_path / "cache" / "state.pt", weights_only=True)["step"])
     assert 0 < steps[0] < steps[1]
-    assert opened(out).shape.width == 8
+    assert mask_refiner.load(out).config.width == 8
     card = out.with_suffix(".md").read_text("utf-8")
     assert "made up, CC0" in card
     assert " steps of 2 mixtures, dictionaries alone " in card

@@ -1,4 +1,4 @@
-"""Who speaks together: the diarizer's guess gives way where the sound clearly names another, and nowhere else."""
+"""Resegmentation: the diarizer's speaker gives way where the sound clearly is another's, and nowhere else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, timeline
 from meetsplit.pipeline.overlap.resegmentation import CONTEXT, WINDOW, resegment
 from meetsplit.pipeline.protocols import Unseparated
-from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Recipe
+from meetsplit.pipeline.separators.dictionary import DictionarySeparator, NmfOptions
 from meetsplit.pipeline.separators.speaker_activity import DictionaryActivity
 
 RATE = 16000
@@ -20,19 +20,19 @@ RECORDING = Audio(np.ones(60 * RATE, np.float32), RATE)
 ALONE = [Turn(Span(0, 10), "A"), Turn(Span(11, 20), "B"), Turn(Span(21, 30), "C")]
 
 
-class Told:
-    """A listener that knows who speaks when; keeps what it was asked."""
+class TrueActivity:
+    """An estimator that knows who speaks when; keeps its calls: the mixture's span and the enrolled speakers."""
 
     rate = RATE
 
     def __init__(self, *truth: tuple[float, float, dict[Speaker, float]], **always: float) -> None:
         self.truth, self.always = truth, always
-        self.asked: list[tuple[Span, tuple[Speaker, ...]]] = []
+        self.calls: list[tuple[Span, tuple[Speaker, ...]]] = []
 
     def estimate(
         self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float
     ) -> Mapping[Speaker, Samples]:
-        self.asked.append((mixture.span, tuple(enrollment)))
+        self.calls.append((mixture.span, tuple(enrollment)))
         moments = mixture.start + block * (np.arange(round(mixture.duration / block)) + 0.5)
         rows = {speaker: np.full(len(moments), self.always.get(speaker, 0.0), np.float32) for speaker in enrollment}
         for start, end, estimate in self.truth:
@@ -42,7 +42,7 @@ class Told:
 
 
 def approximately(turns: Sequence[Turn]) -> list[tuple[float, float, Speaker]]:
-    """To a tenth of a second: blocks need not begin where somebody does."""
+    """To a tenth of a second: frames need not begin where a speaker does."""
     return [
         (pytest.approx(turn.span.start, abs=0.11), pytest.approx(turn.span.end, abs=0.11), turn.speaker)
         for turn in sorted(turns)
@@ -53,9 +53,9 @@ def rows(turns: Sequence[Turn]) -> list[tuple[float, float, Speaker]]:
     return [(turn.span.start, turn.span.end, turn.speaker) for turn in turns]
 
 
-def test_somebody_else_takes_the_overlap_and_only_the_overlap() -> None:
+def test_another_speaker_gets_the_overlap_and_only_the_overlap() -> None:
     turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 50), "B")])
-    sound = Told(
+    estimator = TrueActivity(
         (0, 10.5, {"A": 0.9}),
         (10.5, 20.5, {"B": 0.9}),
         (20.5, 30, {"C": 0.9}),
@@ -63,15 +63,15 @@ def test_somebody_else_takes_the_overlap_and_only_the_overlap() -> None:
         (46, 50, {"B": 0.9}),
         (44, 46, {"A": 0.4, "B": 0.03, "C": 0.4}),
     )
-    found = resegment(RECORDING, turns, sound)
-    assert rows(found) == approximately(
+    resegmented = resegment(RECORDING, turns, estimator)
+    assert rows(resegmented) == approximately(
         [*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 46), "C"), Turn(Span(46, 50), "B")]
     )
 
 
-def test_a_turn_that_was_two_peoples_is_parted_where_the_voice_changes() -> None:
+def test_a_turn_of_two_speakers_is_divided_where_the_voice_changes() -> None:
     turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(42, 47), "B")])
-    sound = Told(
+    estimator = TrueActivity(
         (0, 10.5, {"A": 0.9}),
         (10.5, 20.5, {"B": 0.9}),
         (20.5, 30, {"C": 0.9}),
@@ -80,42 +80,42 @@ def test_a_turn_that_was_two_peoples_is_parted_where_the_voice_changes() -> None
         (44.5, 46, {"A": 0.4, "B": 0.4}),
         (46, 47, {"B": 0.9}),
     )
-    found = resegment(RECORDING, turns, sound)
-    assert rows(found) == approximately(
+    resegmented = resegment(RECORDING, turns, estimator)
+    assert rows(resegmented) == approximately(
         [*ALONE, Turn(Span(40, 46), "A"), Turn(Span(42, 44.5), "C"), Turn(Span(44.5, 47), "B")]
     )
 
 
-def test_the_first_word_of_a_turn_goes_to_whom_it_sounds_like() -> None:
+def test_the_first_word_of_a_turn_goes_to_the_speaker_it_sounds_like() -> None:
     turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(46, 52), "B")])
-    sound = Told(
+    estimator = TrueActivity(
         (0, 10.5, {"A": 0.9}),
         (10.5, 20.5, {"B": 0.9}),
         (20.5, 30, {"C": 0.9}),
         (40, 46.6, {"A": 0.8, "B": 0.1}),
         (46.6, 52, {"B": 0.9}),
     )
-    found = resegment(RECORDING, turns, sound)
-    assert rows(found) == approximately([*ALONE, Turn(Span(40, 46.6), "A"), Turn(Span(46.6, 52), "B")])
+    resegmented = resegment(RECORDING, turns, estimator)
+    assert rows(resegmented) == approximately([*ALONE, Turn(Span(40, 46.6), "A"), Turn(Span(46.6, 52), "B")])
 
 
-def test_far_from_every_edge_nothing_is_listened_to() -> None:
-    sound = Told(A=0.0, B=0.9, C=0.0)
-    found = resegment(RECORDING, ALONE, sound)
-    assert all(span.duration <= WINDOW + 2 * CONTEXT + 1e-6 for span, _ in sound.asked)
-    assert not any(span.start < 5 < span.end for span, _ in sound.asked)
-    assert Span(2, 8) in [timeline.intersection(turn.span, Span(2, 8)) for turn in found if turn.speaker == "A"]
+def test_far_from_every_boundary_no_activity_is_estimated() -> None:
+    estimator = TrueActivity(A=0.0, B=0.9, C=0.0)
+    resegmented = resegment(RECORDING, ALONE, estimator)
+    assert all(span.duration <= WINDOW + 2 * CONTEXT + 1e-6 for span, _ in estimator.calls)
+    assert not any(span.start < 5 < span.end for span, _ in estimator.calls)
+    assert Span(2, 8) in [timeline.intersection(turn.span, Span(2, 8)) for turn in resegmented if turn.speaker == "A"]
 
 
 @pytest.mark.parametrize(
-    "shares", [{"A": 0.4, "B": 0.2, "C": 0.4}, {"A": 0.0, "B": 0.0, "C": 0.0}, {"A": 1.0, "B": 1.0, "C": 1.0}]
+    "activity", [{"A": 0.4, "B": 0.2, "C": 0.4}, {"A": 0.0, "B": 0.0, "C": 0.0}, {"A": 1.0, "B": 1.0, "C": 1.0}]
 )
-def test_without_a_clear_difference_the_diarizer_is_believed(estimate: dict[str, float]) -> None:
+def test_without_a_clear_difference_the_diarizer_is_believed(activity: dict[str, float]) -> None:
     turns = sorted([*ALONE, Turn(Span(40, 46), "A"), Turn(Span(44, 50), "B")])
-    assert resegment(RECORDING, turns, Told(**estimate)) == tuple(turns)
+    assert resegment(RECORDING, turns, TrueActivity(**activity)) == tuple(turns)
 
 
-def test_whoever_hardly_speaks_alone_elsewhere_neither_wins_nor_loses_a_word() -> None:
+def test_a_speaker_with_hardly_any_clean_speech_neither_gains_nor_loses_any() -> None:
     turns = sorted(
         [
             Turn(Span(0, 10), "A"),
@@ -125,20 +125,20 @@ def test_whoever_hardly_speaks_alone_elsewhere_neither_wins_nor_loses_a_word() -
             Turn(Span(44, 50), "B"),
         ]
     )
-    listener = Told(A=0.03, B=0.03, C=0.9)
-    assert resegment(RECORDING, turns, listener) == tuple(turns)
-    assert not any("C" in asked for _, asked in listener.asked)
-    assert resegment(RECORDING, sorted([*turns, Turn(Span(52, 58), "C")]), listener) != tuple(turns)
+    estimator = TrueActivity(A=0.03, B=0.03, C=0.9)
+    assert resegment(RECORDING, turns, estimator) == tuple(turns)
+    assert not any("C" in speakers for _, speakers in estimator.calls)
+    assert resegment(RECORDING, sorted([*turns, Turn(Span(52, 58), "C")]), estimator) != tuple(turns)
 
 
-def test_where_one_person_is_known_nothing_is_asked() -> None:
-    listener = Told(A=0.0)
-    assert resegment(RECORDING, [ALONE[0], Turn(Span(40, 46), "A")], listener) == (ALONE[0], Turn(Span(40, 46), "A"))
-    assert listener.asked == []
+def test_with_one_enrolled_speaker_no_activity_is_estimated() -> None:
+    estimator = TrueActivity(A=0.0)
+    assert resegment(RECORDING, [ALONE[0], Turn(Span(40, 46), "A")], estimator) == (ALONE[0], Turn(Span(40, 46), "A"))
+    assert estimator.calls == []
 
 
 def test_a_voice_of_silence_changes_nothing() -> None:
-    class Refusing(Told):
+    class Refusing(TrueActivity):
         def estimate(
             self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float
         ) -> Mapping[Speaker, Samples]:
@@ -162,16 +162,18 @@ moment = st.tuples(st.integers(0, 55), st.integers(1, 10), st.dictionaries(st.sa
 def test_at_every_moment_as_many_speak_as_before(
     turns: list[Turn], sounds: list[tuple[int, int, dict[str, float]]]
 ) -> None:
-    found = resegment(RECORDING, turns, Told(*((at, at + length, estimate) for at, length, estimate in sounds)))
-    before, after = (timeline.activity(timeline.inside(those, RECORDING.span)) for those in (turns, found))
+    resegmented = resegment(
+        RECORDING, turns, TrueActivity(*((at, at + length, estimate) for at, length, estimate in sounds))
+    )
+    before, after = (timeline.activity(timeline.inside(those, RECORDING.span)) for those in (turns, resegmented))
     for moment in np.arange(0.0125, 60, 0.025):
         count = [sum(len(who) for span, who in those if span.start <= moment < span.end) for those in (before, after)]
         assert count[0] == count[1]
-    assert {turn.speaker for turn in found} <= {turn.speaker for turn in turns}
-    assert all(0 <= turn.span.start < turn.span.end <= RECORDING.duration for turn in found)
-    assert list(found) == sorted(found)
-    assert timeline.by_speaker(found) == timeline.by_speaker(
-        resegment(RECORDING, turns[::-1], Told(*((a, a + n, s) for a, n, s in sounds)))
+    assert {turn.speaker for turn in resegmented} <= {turn.speaker for turn in turns}
+    assert all(0 <= turn.span.start < turn.span.end <= RECORDING.duration for turn in resegmented)
+    assert list(resegmented) == sorted(resegmented)
+    assert timeline.by_speaker(resegmented) == timeline.by_speaker(
+        resegment(RECORDING, turns[::-1], TrueActivity(*((a, a + n, s) for a, n, s in sounds)))
     )
 
 
@@ -197,17 +199,17 @@ def voice(pitch: float, seconds: float, seed: int) -> Samples:
 
 
 @pytest.fixture(scope="module")
-def listener() -> DictionaryActivity:
-    return DictionaryActivity(DictionarySeparator(recipe=Recipe(exemplars=400, updates=10)))
+def estimator() -> DictionaryActivity:
+    return DictionaryActivity(DictionarySeparator(options=NmfOptions(exemplars=400, updates=10)))
 
 
-def test_dictionaries_tell_when_whose_voice_is_heard(listener: DictionaryActivity) -> None:
+def test_dictionaries_tell_which_speaker_is_active_when(estimator: DictionaryActivity) -> None:
     enrollment = {
         name: [Audio(voice(pitch, 5, seed), RATE)]
         for name, pitch, seed in (("A", 110, 1), ("B", 163, 2), ("C", 241, 3))
     }
     mixture = Audio(voice(110, 2, 4) + np.concatenate([voice(241, 1, 5), voice(163, 1, 6)]), RATE, 7.0)
-    estimate = listener.estimate(mixture, enrollment, 0.1)
+    estimate = estimator.estimate(mixture, enrollment, 0.1)
     assert {len(row) for row in estimate.values()} == {20}
     early, late = (
         {name: float(row[part].mean()) for name, row in estimate.items()} for part in (slice(0, 8), slice(12, 20))
@@ -218,13 +220,13 @@ def test_dictionaries_tell_when_whose_voice_is_heard(listener: DictionaryActivit
     assert float(sum(estimate.values()).max()) <= 1.0 + 1e-5  # type: ignore[union-attr]
     assert all(
         (row == 0).all()
-        for row in listener.estimate(Audio(np.zeros(RATE, np.float32), RATE, 9.0), enrollment, 0.1).values()
+        for row in estimator.estimate(Audio(np.zeros(RATE, np.float32), RATE, 9.0), enrollment, 0.1).values()
     )
-    again = listener.estimate(mixture, enrollment, 0.1)
+    again = estimator.estimate(mixture, enrollment, 0.1)
     assert all((estimate[name] == again[name]).all() for name in enrollment)
 
 
-def test_nobody_is_a_witness_in_their_own_case(listener: DictionaryActivity) -> None:
+def test_exemplars_from_the_mixture_are_excluded(estimator: DictionaryActivity) -> None:
     mixture = Audio(voice(110, 2, 4), RATE, 7.0)
     with pytest.raises(Unseparated, match="too little of A's speech is known"):
-        listener.estimate(mixture, {"A": [mixture], "B": [Audio(voice(163, 5, 2), RATE)]}, 0.1)
+        estimator.estimate(mixture, {"A": [mixture], "B": [Audio(voice(163, 5, 2), RATE)]}, 0.1)

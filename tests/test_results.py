@@ -16,13 +16,13 @@ import pytest
 
 from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError, SettingsError
-from meetsplit.pipeline.results.folder import Place, Published, ResultsFolder
-from meetsplit.pipeline.results.ownership import Owner, Wish
+from meetsplit.pipeline.results.folder import Placement, PublishedResults, ResultsFolder
+from meetsplit.pipeline.results.ownership import Owner, ResultRequest
 
 Tree = dict[str, str]
 
 
-def wished(recording: Path, content: str, **changes: Any) -> Wish:
+def request_for(recording: Path, content: str, **changes: Any) -> ResultRequest:
     base = changes.pop("base", recording.stem)
     plain = {
         "suffixes": (".srt", ".json"),
@@ -30,29 +30,29 @@ def wished(recording: Path, content: str, **changes: Any) -> Wish:
         "extension": recording.suffix,
         "parent": recording.parent.name,
     }
-    return Wish(Owner(str(recording), content), base, **{"first": base, **plain, **changes})
+    return ResultRequest(Owner(str(recording), content), base, **{"preferred": base, **plain, **changes})
 
 
-def publish(folder: Path, wish: Wish, tag: str, people: int = 2) -> Published:
+def publish(folder: Path, request: ResultRequest, tag: str, speakers: int = 2) -> PublishedResults:
     """Publish a set whose files all say ``tag``."""
-    with ResultsFolder(folder).reservation(wish) as reserved:
+    with ResultsFolder(folder).reservation(request) as reserved:
         tracks = []
-        for number in range(people if wish.tracks else 0):
+        for number in range(speakers if request.tracks else 0):
             files.write(reserved.staging / "tracks" / f"SPEAKER_{number:02d}.wav", f"{tag} {number}")
             tracks.append(reserved.staging / "tracks" / f"SPEAKER_{number:02d}.wav")
-        return reserved.publish(lambda label: {suffix: f"{tag} {suffix}" for suffix in wish.suffixes}, tracks)
+        return reserved.publish(lambda label: {suffix: f"{tag} {suffix}" for suffix in request.suffixes}, tracks)
 
 
 def tree(folder: Path) -> Tree:
     """What a user sees: everything but the hidden folder."""
-    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: path.read_text() for name, path in found.items() if not name.startswith(".meetsplit/")}
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: path.read_text() for name, path in paths.items() if not name.startswith(".meetsplit/")}
 
 
-def made(tag: str, stem: str = "call", people: int = 2) -> Tree:
+def expected_tree(tag: str, stem: str = "call", speakers: int = 2) -> Tree:
     """The files that `publish` makes."""
     texts = {f"{stem}{suffix}": f"{tag} {suffix}" for suffix in (".srt", ".json")}
-    return texts | {f"{stem}/SPEAKER_{number:02d}.wav": f"{tag} {number}" for number in range(people)}
+    return texts | {f"{stem}/SPEAKER_{number:02d}.wav": f"{tag} {number}" for number in range(speakers)}
 
 
 def hidden(folder: Path) -> list[str]:
@@ -69,9 +69,9 @@ def call(tmp_path: Path) -> Path:
 
 def test_a_later_run_replaces_the_recordings_own_results(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    publish(out, wished(call, "c1"), "one")
-    assert publish(out, wished(call, "c1"), "two").place == Place("call", "call")
-    assert tree(out) == made("two")
+    publish(out, request_for(call, "c1"), "one")
+    assert publish(out, request_for(call, "c1"), "two").placement == Placement("call", "call")
+    assert tree(out) == expected_tree("two")
     assert hidden(out) == ["call.json", "lock"]
     manifest = json.loads((out / ".meetsplit" / "call.json").read_text())
     assert (manifest["recording"], manifest["content"]) == (str(call), "c1")
@@ -80,13 +80,13 @@ def test_a_later_run_replaces_the_recordings_own_results(call: Path, tmp_path: P
 
 def test_a_later_recording_of_the_same_path_gets_another_name(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    publish(out, wished(call, "c1"), "one")
-    published = publish(out, wished(call, "c2"), "two")
-    assert published.place.stem == "call-2"
-    assert "earlier recording at the same path" in str(published.place.why)
-    assert tree(out) == made("one") | made("two", "call-2")
-    assert publish(out, wished(call, "c2"), "three").place.stem == "call-2", "and keeps it"
-    assert tree(out) == made("one") | made("three", "call-2")
+    publish(out, request_for(call, "c1"), "one")
+    published = publish(out, request_for(call, "c2"), "two")
+    assert published.placement.stem == "call-2"
+    assert "earlier recording at the same path" in str(published.placement.reason)
+    assert tree(out) == expected_tree("one") | expected_tree("two", "call-2")
+    assert publish(out, request_for(call, "c2"), "three").placement.stem == "call-2", "and keeps it"
+    assert tree(out) == expected_tree("one") | expected_tree("three", "call-2")
 
 
 def test_recordings_of_one_name_get_their_extension_folder_or_number(call: Path, tmp_path: Path) -> None:
@@ -95,63 +95,63 @@ def test_recordings_of_one_name_get_their_extension_folder_or_number(call: Path,
         (call.parent / other).parent.mkdir(parents=True, exist_ok=True)
         (call.parent / other).touch()
     places = [
-        publish(out, wished(call.parent / name, name), name)
+        publish(out, request_for(call.parent / name, name), name)
         for name in ("call.wav", "call.m4a", "may/call.wav", "june/may/call.wav")
     ]
-    assert [published.place.stem for published in places] == ["call", "call-m4a", "call-may", "call-2"]
-    assert [published.place.label for published in places] == ["call", "call-m4a", "call-may", "call-2"]
+    assert [published.placement.stem for published in places] == ["call", "call-m4a", "call-may", "call-2"]
+    assert [published.placement.label for published in places] == ["call", "call-m4a", "call-may", "call-2"]
 
 
 def test_a_recording_that_was_moved_keeps_its_results(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    publish(out, wished(call, "c1"), "one")
+    publish(out, request_for(call, "c1"), "one")
     moved = call.rename(tmp_path / "call.wav")
-    assert publish(out, wished(moved, "c1"), "two").place.stem == "call"
-    assert tree(out) == made("two")
+    assert publish(out, request_for(moved, "c1"), "two").placement.stem == "call"
+    assert tree(out) == expected_tree("two")
 
 
 @pytest.mark.parametrize("name", ["call.srt", "call/SPEAKER_00.wav", "call/SPEAKER_07.mp3"])
 def test_foreign_files_are_never_replaced(call: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"
     files.write(out / name, "my own")
-    published = publish(out, wished(call, "c1"), "one")
-    assert (published.place.stem, published.place.label) == ("call-2", "call")
-    assert str(out / name) in str(published.place.why)
-    assert tree(out) == {name: "my own"} | made("one", "call-2")
+    published = publish(out, request_for(call, "c1"), "one")
+    assert (published.placement.stem, published.placement.label) == ("call-2", "call")
+    assert str(out / name) in str(published.placement.reason)
+    assert tree(out) == {name: "my own"} | expected_tree("one", "call-2")
 
 
 def test_results_corrected_by_hand_are_foreign(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    publish(out, wished(call, "c1"), "one")
+    publish(out, request_for(call, "c1"), "one")
     (out / "call.srt").write_text("corrected")
-    assert publish(out, wished(call, "c1"), "two").place.stem == "call-2"
-    assert tree(out) == made("one") | {"call.srt": "corrected"} | made("two", "call-2")
-    assert publish(out, wished(call, "c1"), "three").place.stem == "call-2"
+    assert publish(out, request_for(call, "c1"), "two").placement.stem == "call-2"
+    assert tree(out) == expected_tree("one") | {"call.srt": "corrected"} | expected_tree("two", "call-2")
+    assert publish(out, request_for(call, "c1"), "three").placement.stem == "call-2"
 
 
 def test_overwrite_replaces_foreign_files_but_no_other_recordings(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     files.write(out / "call.srt", "my own")
     files.write(out / "call.txt", "notes")
-    assert publish(out, wished(call, "c1", overwrite=True), "one").place.stem == "call"
-    assert tree(out) == made("one") | {"call.txt": "notes"}
+    assert publish(out, request_for(call, "c1", overwrite=True), "one").placement.stem == "call"
+    assert tree(out) == expected_tree("one") | {"call.txt": "notes"}
     other = tmp_path / "b" / "call.wav"
-    assert publish(out, wished(other, "c2", overwrite=True), "two").place.stem == "call-b"
-    assert tree(out) == made("one") | {"call.txt": "notes"} | made("two", "call-b")
-    assert publish(out, wished(call, "c3", overwrite=True), "three", people=1).place.stem == "call"
-    assert tree(out) == made("three", people=1) | {"call.txt": "notes"} | made("two", "call-b")
+    assert publish(out, request_for(other, "c2", overwrite=True), "two").placement.stem == "call-b"
+    assert tree(out) == expected_tree("one") | {"call.txt": "notes"} | expected_tree("two", "call-b")
+    assert publish(out, request_for(call, "c3", overwrite=True), "three", speakers=1).placement.stem == "call"
+    assert tree(out) == expected_tree("three", speakers=1) | {"call.txt": "notes"} | expected_tree("two", "call-b")
 
 
 def test_inputs_are_never_outputs(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    publish(out, wished(call, "c1"), "one")
+    publish(out, request_for(call, "c1"), "one")
     inputs = (out / "call.json",)
-    assert publish(out, wished(call, "c1", inputs=inputs), "two").place.stem == "call-2"
-    assert tree(out) == made("one") | made("two", "call-2")
+    assert publish(out, request_for(call, "c1", inputs=inputs), "two").placement.stem == "call-2"
+    assert tree(out) == expected_tree("one") | expected_tree("two", "call-2")
     with pytest.raises(SettingsError, match="is an input of this command and is never written over") as caught:
-        publish(out, wished(call, "c1", inputs=inputs, overwrite=True), "three")
+        publish(out, request_for(call, "c1", inputs=inputs, overwrite=True), "three")
     assert caught.value.exit_code == 2
-    assert tree(out) == made("one") | made("two", "call-2")
+    assert tree(out) == expected_tree("one") | expected_tree("two", "call-2")
 
 
 def test_a_link_to_an_input_is_an_input(call: Path, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_link_to_an_input_is_an_input(call: Path, tmp_path: Path) -> None:
     (tmp_path / "words.json").write_text("{}")
     (out / "call.json").symlink_to(tmp_path / "words.json")
     with pytest.raises(SettingsError, match="input"):
-        publish(out, wished(call, "c1", inputs=(tmp_path / "words.json",), overwrite=True), "one")
+        publish(out, request_for(call, "c1", inputs=(tmp_path / "words.json",), overwrite=True), "one")
     assert (tmp_path / "words.json").read_text() == "{}"
 
 
@@ -171,22 +171,22 @@ def test_planted_links_are_not_followed(call: Path, tmp_path: Path) -> None:
     out.mkdir()
     (out / "call.srt").symlink_to(victim / "file")
     (out / "call-2").symlink_to(victim / "folder")
-    assert publish(out, wished(call, "c1"), "one").place.stem == "call-3"
-    assert publish(out, wished(call, "c1", overwrite=True), "two").place.stem == "call"
+    assert publish(out, request_for(call, "c1"), "one").placement.stem == "call-3"
+    assert publish(out, request_for(call, "c1", overwrite=True), "two").placement.stem == "call"
     assert not (out / "call.srt").is_symlink(), "the link itself was replaced"
     assert tree(victim) == {"file": "private"}
     shutil.rmtree(out)
     out.mkdir()
     (out / ".meetsplit").symlink_to(victim / "folder")
     with pytest.raises(OutputError, match="is a link"):
-        publish(out, wished(call, "c1"), "three")
+        publish(out, request_for(call, "c1"), "three")
     assert tree(victim) == {"file": "private"}
 
 
 def test_a_manifest_lists_nothing_outside_its_set(call: Path, tmp_path: Path) -> None:
     """Whoever can write to the folder could name any file in a manifest: no such file is replaced or removed."""
     out = tmp_path / "out"
-    publish(out, wished(call, "c1"), "one")
+    publish(out, request_for(call, "c1"), "one")
     (tmp_path / "victim.wav").write_text("private")
     (out / "victim.txt").write_text("private")
     path = out / ".meetsplit" / "call.json"
@@ -194,59 +194,60 @@ def test_a_manifest_lists_nothing_outside_its_set(call: Path, tmp_path: Path) ->
     for name in ("../victim.wav", "call/../../victim.wav", "victim.txt", "call/../victim.txt"):
         row["files"][name] = [files.sha256(out / "victim.txt")]
     path.write_text(json.dumps(row))
-    publish(out, wished(call, "c1"), "two", people=1)
+    publish(out, request_for(call, "c1"), "two", speakers=1)
     assert (tmp_path / "victim.wav").read_text() == "private"
-    assert tree(out) == made("two", people=1) | {"victim.txt": "private"}
+    assert tree(out) == expected_tree("two", speakers=1) | {"victim.txt": "private"}
 
 
 def test_tracks_that_are_no_longer_part_of_the_set_go_and_nothing_else_does(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    publish(out, wished(call, "c1"), "one", people=3)
+    publish(out, request_for(call, "c1"), "one", speakers=3)
     (out / "call" / "SPEAKER_notes.txt").write_text("mine")
     (out / "call" / "mine.wav").write_text("mine")
-    publish(out, wished(call, "c1"), "two", people=2)
+    publish(out, request_for(call, "c1"), "two", speakers=2)
     kept = {"call/SPEAKER_notes.txt": "mine", "call/mine.wav": "mine"}
-    assert tree(out) == made("two", people=2) | kept
-    publish(out, wished(call, "c1", tracks=False), "three")
-    assert tree(out) == made("three", people=0) | kept | {f"call/SPEAKER_0{n}.wav": f"two {n}" for n in (0, 1)}, (
-        "without tracks, they stay"
-    )
+    assert tree(out) == expected_tree("two", speakers=2) | kept
+    publish(out, request_for(call, "c1", tracks=False), "three")
+    assert tree(out) == expected_tree("three", speakers=0) | kept | {
+        f"call/SPEAKER_0{n}.wav": f"two {n}" for n in (0, 1)
+    }, "without tracks, they stay"
 
 
 def test_results_that_were_removed_leave_their_name(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    publish(out, wished(call, "c1", tracks=False), "one")
+    publish(out, request_for(call, "c1", tracks=False), "one")
     for path in (out / "call.srt", out / "call.json"):
         path.unlink()
-    assert publish(out, wished(tmp_path / "b" / "call.wav", "c2"), "two").place.stem == "call"
+    assert publish(out, request_for(tmp_path / "b" / "call.wav", "c2"), "two").placement.stem == "call"
 
 
 def test_a_damaged_manifest_protects_its_files(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    publish(out, wished(call, "c1"), "one")
+    publish(out, request_for(call, "c1"), "one")
     (out / ".meetsplit" / "call.json").write_text('{"recording": ')
-    assert publish(out, wished(call, "c1"), "two").place.stem == "call-2"
-    assert tree(out) == made("one") | made("two", "call-2")
+    assert publish(out, request_for(call, "c1"), "two").placement.stem == "call-2"
+    assert tree(out) == expected_tree("one") | expected_tree("two", "call-2")
 
 
 def test_two_at_once_never_take_one_stem(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     other = tmp_path / "b" / "call.wav"
-    with ResultsFolder(out).reservation(wished(call, "c1")) as first:
-        with ResultsFolder(out).reservation(wished(other, "c2")) as second:
-            assert (first.place.stem, second.place.stem) == ("call", "call-b")
-        assert publish(out, wished(other, "c2"), "two").place.stem == "call-b"
+    with ResultsFolder(out).reservation(request_for(call, "c1")) as first:
+        with ResultsFolder(out).reservation(request_for(other, "c2")) as second:
+            assert (first.placement.stem, second.placement.stem) == ("call", "call-b")
+        assert publish(out, request_for(other, "c2"), "two").placement.stem == "call-b"
     assert hidden(out) == ["call-b.json", "lock"], "nothing was published: nothing is left of the reservation"
-    assert publish(out, wished(call.parent / "x" / "call.wav", "c3"), "three").place.stem == "call"
+    assert publish(out, request_for(call.parent / "x" / "call.wav", "c3"), "three").placement.stem == "call"
 
 
 def test_a_dead_process_keeps_no_stem_and_its_staging_is_swept(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = (
-        "import os, sys; from pathlib import Path; from meetsplit.pipeline.results.ownership import Owner, Wish; "
+        "import os, sys; from pathlib import Path\n"
+        "from meetsplit.pipeline.results.ownership import Owner, ResultRequest\n"
         "from meetsplit.pipeline.results.folder import ResultsFolder\n"
-        "wish = Wish(Owner(sys.argv[2], 'c1'), 'call', 'call', ('.srt',), True)\n"
-        "with ResultsFolder(Path(sys.argv[1])).reservation(wish) as reserved:\n"
+        "request = ResultRequest(Owner(sys.argv[2], 'c1'), 'call', 'call', ('.srt',), True)\n"
+        "with ResultsFolder(Path(sys.argv[1])).reservation(request) as reserved:\n"
         "    (reserved.staging / 'SPEAKER_00.wav').write_bytes(b'speech')\n"
         "    os._exit(0)"
     )
@@ -254,22 +255,22 @@ def test_a_dead_process_keeps_no_stem_and_its_staging_is_swept(call: Path, tmp_p
         [sys.executable, "-c", code, str(out), str(call)], check=True
     )  # dies without a word, as after kill -9
     assert len(hidden(out)) == 3
-    assert publish(out, wished(tmp_path / "b" / "call.wav", "c2"), "two").place.stem == "call"
+    assert publish(out, request_for(tmp_path / "b" / "call.wav", "c2"), "two").placement.stem == "call"
     assert hidden(out) == ["call.json", "lock"]
 
 
 def test_staging_is_private(call: Path, tmp_path: Path) -> None:
-    with ResultsFolder(tmp_path / "out").reservation(wished(call, "c1")) as reserved:
+    with ResultsFolder(tmp_path / "out").reservation(request_for(call, "c1")) as reserved:
         assert reserved.staging.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_file_that_appears_meanwhile_is_kept(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with ResultsFolder(out).reservation(wished(call, "c1", tracks=False)) as reserved:
+    with ResultsFolder(out).reservation(request_for(call, "c1", tracks=False)) as reserved:
         files.write(out / "call.json", "by another program")
         published = reserved.publish(lambda label: {".srt": f"{label} .srt", ".json": f"{label} .json"})
-    assert published.place.stem == "call-2"
-    assert "call.json is there and is not what meetsplit wrote" in str(published.place.why)
+    assert published.placement.stem == "call-2"
+    assert "call.json is there and is not what meetsplit wrote" in str(published.placement.reason)
     assert tree(out) == {"call.json": "by another program", "call-2.srt": "call .srt", "call-2.json": "call .json"}
     assert hidden(out) == ["call-2.json", "lock"]
 
@@ -287,8 +288,8 @@ def test_a_file_that_appears_in_the_last_moment_is_kept(
             super().link(source, target)
 
     monkeypatch.setattr(files, "disk", Disk())
-    assert publish(out, wished(call, "c1"), "one").place.stem == "call-2"
-    assert tree(out) == {"call.json": "by another program"} | made("one", "call-2")
+    assert publish(out, request_for(call, "c1"), "one").placement.stem == "call-2"
+    assert tree(out) == {"call.json": "by another program"} | expected_tree("one", "call-2")
     assert hidden(out) == ["call-2.json", "lock"]
 
 
@@ -299,16 +300,16 @@ def test_disks_without_hard_links(call: Path, tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(files, "disk", Disk())
     out = tmp_path / "out"
-    publish(out, wished(call, "c1"), "one")
-    publish(out, wished(call, "c1"), "two")
-    assert tree(out) == made("two")
+    publish(out, request_for(call, "c1"), "one")
+    publish(out, request_for(call, "c1"), "two")
+    assert tree(out) == expected_tree("two")
 
 
 def test_permissions_of_replaced_results_stay(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    publish(out, wished(call, "c1"), "one")
+    publish(out, request_for(call, "c1"), "one")
     (out / "call.json").chmod(0o600)
-    publish(out, wished(call, "c1"), "two")
+    publish(out, request_for(call, "c1"), "two")
     assert (out / "call.json").stat().st_mode & 0o777 == 0o600
     assert (out / "call.srt").stat().st_mode & 0o777 != 0o600
 
@@ -370,7 +371,7 @@ def at_every_call(
     work: Callable[[], Any],
     links: bool,
 ) -> Iterator[tuple[int, bool]]:
-    """Do ``work`` after ``prepare`` with the disk failing at the first call, the second …: the number, and whether it ended well."""
+    """Do ``work`` after ``prepare`` with the disk failing at the n-th call, for each n: n, and whether it went well."""
     number = 0
     while True:
         number += 1
@@ -398,7 +399,7 @@ def start(out: Path, call: Path, *, again: bool) -> Callable[[], None]:
     def prepare() -> None:
         shutil.rmtree(out, ignore_errors=True)
         if again:
-            publish(out, wished(call, "c1"), "old", people=3)
+            publish(out, request_for(call, "c1"), "old", speakers=3)
         for name, text in NOTES.items():
             files.write(out / name, text)
 
@@ -410,25 +411,25 @@ def start(out: Path, call: Path, *, again: bool) -> Callable[[], None]:
 def test_a_disk_that_fails_anywhere_leaves_the_old_set_or_the_new_one(
     call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool, links: bool
 ) -> None:
-    """Where there are no hard links, what was replaced cannot be put back: every file is whole, and the next time all are new."""
+    """Without hard links, replaced files cannot be put back: every file is whole, and the next time all are new."""
     out = tmp_path / "out"
-    old, new = (made("old", people=3) if again else {}) | NOTES, made("new", people=2) | NOTES
+    old, new = (expected_tree("old", speakers=3) if again else {}) | NOTES, expected_tree("new", speakers=2) | NOTES
     for number, ended in at_every_call(
         monkeypatch,
         lambda: OSError(errno.ENOSPC, "full"),
         start(out, call, again=again),
-        lambda: publish(out, wished(call, "c1"), "new"),
+        lambda: publish(out, request_for(call, "c1"), "new"),
         links,
     ):
-        found = tree(out)
-        whole = {name: text for name, text in found.items() if name != "call/SPEAKER_02.wav"}
+        after = tree(out)
+        whole = {name: text for name, text in after.items() if name != "call/SPEAKER_02.wav"}
         if ended:
             assert whole == new, number
         elif links or not again:
-            assert found == old or whole == new, (number, found)
+            assert after == old or whole == new, (number, after)
         else:
-            assert all(text in (old.get(name), new.get(name)) for name, text in found.items()), (number, found)
-        publish(out, wished(call, "c1"), "new")
+            assert all(text in (old.get(name), new.get(name)) for name, text in after.items()), (number, after)
+        publish(out, request_for(call, "c1"), "new")
         assert tree(out) == new, number
         assert hidden(out) == ["call.json", "lock"], number
 
@@ -439,14 +440,14 @@ def test_a_crash_anywhere_leaves_whole_files_and_the_same_command_ends_with_the_
     call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool, links: bool
 ) -> None:
     out = tmp_path / "out"
-    old, new = (made("old", people=3) if again else {}) | NOTES, made("new", people=2) | NOTES
+    old, new = (expected_tree("old", speakers=3) if again else {}) | NOTES, expected_tree("new", speakers=2) | NOTES
     for number, _ in at_every_call(
-        monkeypatch, Died, start(out, call, again=again), lambda: publish(out, wished(call, "c1"), "new"), links
+        monkeypatch, Died, start(out, call, again=again), lambda: publish(out, request_for(call, "c1"), "new"), links
     ):
         for name, text in tree(out).items():
             assert text in (old.get(name), new.get(name)) or (not links and text == ""), (number, name)
         assert tree(out).keys() >= (new.keys() if again else NOTES.keys()), number
-        publish(out, wished(call, "c1"), "new")
+        publish(out, request_for(call, "c1"), "new")
         assert tree(out) == new, number
         assert hidden(out) == ["call.json", "lock"], number
 
@@ -456,7 +457,7 @@ def test_renames_are_durable_before_the_last_manifest(
 ) -> None:
     """Content before its name, names before the record of them: what a loss of power must never turn around."""
     out = tmp_path / "out"
-    publish(out, wished(call, "c1"), "old", people=3)
+    publish(out, request_for(call, "c1"), "old", speakers=3)
     log: list[tuple[str, str]] = []
 
     class Disk(files.Disk):
@@ -477,12 +478,12 @@ def test_renames_are_durable_before_the_last_manifest(
             super().unlink(path)
 
     monkeypatch.setattr(files, "disk", Disk())
-    publish(out, wished(call, "c1"), "new", people=2)
+    publish(out, request_for(call, "c1"), "new", speakers=2)
     manifests = [at for at, step in enumerate(log) if step == ("rename", "out/.meetsplit/call.json")]
     renames = [
         at
         for at, (what, name) in enumerate(log)
-        if what == "rename" and name in {f"out/{name}" for name in made("new")}
+        if what == "rename" and name in {f"out/{name}" for name in expected_tree("new")}
     ]
     assert len(renames) == 4
     assert manifests[0] < min(renames) < max(renames) < manifests[-1]
@@ -498,30 +499,33 @@ def test_renames_are_durable_before_the_last_manifest(
 def test_an_impossible_folder_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another folder"):
-        ResultsFolder(tmp_path / "file" / "out").check()
-    ResultsFolder(tmp_path / "made" / "deep").check()
-    assert list((tmp_path / "made" / "deep").iterdir()) == [tmp_path / "made" / "deep" / ".meetsplit"]
-    assert hidden(tmp_path / "made" / "deep") == ["lock"]
+        ResultsFolder(tmp_path / "file" / "out").check_writable()
+    ResultsFolder(tmp_path / "expected_tree" / "deep").check_writable()
+    assert list((tmp_path / "expected_tree" / "deep").iterdir()) == [tmp_path / "expected_tree" / "deep" / ".meetsplit"]
+    assert hidden(tmp_path / "expected_tree" / "deep") == ["lock"]
 
 
 def test_reservations_for_later_work(call: Path, tmp_path: Path) -> None:
-    """A queued recording keeps its stem while others come and go; one that replaces it at its path takes the stem over."""
+    """A queued recording keeps its stem while others come and go.
+
+    One that replaces it at its path takes the stem over.
+    """
     out = tmp_path / "out"
     other = tmp_path / "b" / "call.wav"
-    places = ResultsFolder(out).reserve([wished(call, "c1"), wished(other, "c2")])
-    assert [place.stem for place in places if isinstance(place, Place)] == ["call", "call-b"]
-    assert publish(out, wished(tmp_path / "c" / "call.wav", "c3"), "three").place.stem == "call-c"
-    assert ResultsFolder(out).reserve([wished(call, "c1"), wished(call, "c4")]) == [
-        Place("call", "call"),
-        Place("call", "call"),
+    places = ResultsFolder(out).reserve([request_for(call, "c1"), request_for(other, "c2")])
+    assert [place.stem for place in places if isinstance(place, Placement)] == ["call", "call-b"]
+    assert publish(out, request_for(tmp_path / "c" / "call.wav", "c3"), "three").placement.stem == "call-c"
+    assert ResultsFolder(out).reserve([request_for(call, "c1"), request_for(call, "c4")]) == [
+        Placement("call", "call"),
+        Placement("call", "call"),
     ]
-    assert publish(out, wished(call, "c4"), "four").place.stem == "call"
-    assert publish(out, wished(other, "c2"), "two").place.stem == "call-b"
+    assert publish(out, request_for(call, "c4"), "four").placement.stem == "call"
+    assert publish(out, request_for(other, "c2"), "two").placement.stem == "call-b"
 
 
 def reason(call: Path, out: Path, content: str) -> Mapping[str, str]:
-    wish = wished(call, content, suffixes=(".failed.txt",), tracks=False)
-    with ResultsFolder(out).reservation(wish) as reserved:
+    request = request_for(call, content, suffixes=(".failed.txt",), tracks=False)
+    with ResultsFolder(out).reservation(request) as reserved:
         reserved.publish(lambda label: {".failed.txt": f"{content} failed"})
     return tree(out)
 
@@ -529,13 +533,13 @@ def reason(call: Path, out: Path, content: str) -> Mapping[str, str]:
 def test_the_reason_of_a_failure_goes_when_there_are_results(call: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert reason(call, out, "c1") == {"call.failed.txt": "c1 failed"}
-    publish(out, wished(call, "c2"), "one")
-    assert tree(out) == made("one"), "the file was replaced by a good one"
-    assert reason(call, out, "c2") == made("one") | {"call.failed.txt": "c2 failed"}
+    publish(out, request_for(call, "c2"), "one")
+    assert tree(out) == expected_tree("one"), "the file was replaced by a good one"
+    assert reason(call, out, "c2") == expected_tree("one") | {"call.failed.txt": "c2 failed"}
     (out / "call.failed.txt").write_text("notes of mine")
-    publish(out, wished(call, "c2"), "two")
-    assert tree(out) == made("two") | {"call.failed.txt": "notes of mine"}
-    assert reason(call, out, "c2") == made("two") | {
+    publish(out, request_for(call, "c2"), "two")
+    assert tree(out) == expected_tree("two") | {"call.failed.txt": "notes of mine"}
+    assert reason(call, out, "c2") == expected_tree("two") | {
         "call.failed.txt": "notes of mine",
         "call-2.failed.txt": "c2 failed",
     }

@@ -1,24 +1,32 @@
-"""What is kept between runs: only what changed is repeated, broken leftovers are no harm, and everything can be cleared."""
+"""Run cache: only changed stages are repeated, broken leftovers do no harm, and everything can be cleared."""
 
 from __future__ import annotations
 
 import os
 import time
 import wave
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pytest
 
+from meetsplit import cli
+from meetsplit.jobs.job import JobSpec
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.steps import StepRunner
 from meetsplit.pipeline import versions
-from meetsplit.pipeline.cache import run_cache
+from meetsplit.pipeline.cache import content, run_cache
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.events import Event, Started
 from meetsplit.pipeline.files.locks import try_lock
 from meetsplit.pipeline.formats import read_transcript
-from meetsplit.pipeline.rediarize import pair, script, spoken
-from meetsplit.pipeline.results.writing import file_alone
-from meetsplit.pipeline.run import Pipeline
+from meetsplit.pipeline.models import registry
+from meetsplit.pipeline.rediarize import find_pair, unique_words, words_as_ctm
+from meetsplit.pipeline.results import disk_space
+from meetsplit.pipeline.results.writing import run_and_write
+from meetsplit.pipeline.run import STAGES, Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
 
 
@@ -42,22 +50,24 @@ def call(tmp_path: Path) -> Path:
 
 
 def settings(call: Path, **changes: object) -> Settings:
-    given: dict[str, object] = {
+    options: dict[str, object] = {
         "rttm": call.with_suffix(".rttm"),
         "script": call.with_suffix(".ctm"),
         "separator": "none",
         "device": "cpu",
         "cache_dir": call.parent / "cache",
     }
-    return Settings(**(given | changes))  # type: ignore[arg-type]
+    return Settings(**(options | changes))  # type: ignore[arg-type]
 
 
-def stages(call: Path, asked: Settings, outputs: Outputs, *, keep: bool = True) -> list[str]:
+def stages(call: Path, run_settings: Settings, outputs: Outputs, *, keep: bool = True) -> list[str]:
     """Run the call; which stages were done."""
-    heard: list[Event] = []
-    with run_cache.open_cache(call, asked, keep=keep) as open_cache:
-        file_alone(Pipeline(asked, on_event=heard.append), call, outputs, open_cache=open_cache, on_event=heard.append)
-    return list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))
+    events: list[Event] = []
+    with run_cache.open_cache(call, run_settings, keep=keep) as open_cache:
+        run_and_write(
+            Pipeline(run_settings, on_event=events.append), call, outputs, open_cache=open_cache, on_event=events.append
+        )
+    return list(dict.fromkeys(event.stage for event in events if isinstance(event, Started)))
 
 
 def test_only_what_changed_is_repeated(call: Path) -> None:
@@ -78,6 +88,72 @@ def test_only_what_changed_is_repeated(call: Path) -> None:
     assert stages(moved, settings(call), out, keep=False) == everything
 
 
+def command(call: Path, *more: str) -> list[str]:
+    inputs = ("--rttm", call.with_suffix(".rttm"), "--script", call.with_suffix(".ctm"), "--separator", "none")
+    folders = ("--cache-dir", call.parent / "cache", "-o", call.parent / "out")
+    return ["run", *map(str, (call, *inputs, *folders)), "--device", "cpu", *more]
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of recordings that were hashed, each time that they were."""
+    names: list[str] = []
+    real = content.content_of
+
+    def count(file: IO[bytes]) -> Any:
+        names.append(Path(file.name).name)
+        return real(file)
+
+    monkeypatch.setattr(content, "content_of", count)
+    return names
+
+
+def run_command(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 0
+
+
+def test_a_run_hashes_its_recording_once(call: Path, hashed: list[str]) -> None:
+    run_command(command(call))
+    assert hashed == ["call.wav"]
+    run_command(command(call))
+    assert hashed == ["call.wav"] * 2
+    run_command(
+        ["rediarize", str(call.parent / "out" / "call.json"), "--audio", *command(call)[1:4], "--device", "cpu"]
+    )
+    assert hashed == ["call.wav"] * 3
+
+
+def test_a_worker_hashes_a_recording_once_for_its_stages(call: Path, hashed: list[str]) -> None:
+    store = JobStore(call.parent / "state")
+    spec = JobSpec(
+        call, content.recording_sha256(call), settings(call), Outputs(call.parent / "out"), call.parent, "call"
+    )
+    hashed.clear()
+    step_runner = StepRunner(store.ready(), {})
+    store.write("key", "job", spec.to_json())
+    for stage in STAGES:
+        step_runner.run(stage, spec, "key.1")
+    assert hashed == ["call.wav"]
+
+
+def test_room_is_asked_for_the_stages_that_remain(call: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remaining: list[tuple[str, ...]] = []
+    real = disk_space.check_disks
+
+    def check(*args: Any, stages: tuple[str, ...], **named: Any) -> None:
+        remaining.append(stages)
+        real(*args, stages=stages, **named)
+
+    monkeypatch.setattr(disk_space, "check_disks", check)
+    run_command(command(call))
+    run_command(command(call))
+    run_command(command(call, "--language", "de"))
+    run_command(command(call, "--separate", "off"))
+    assert remaining == [STAGES, (), ("transcribe",), ("separate", "transcribe")]
+
+
 def test_another_version_repeats_everything(call: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = Outputs(call.parent / "out", formats=("json",), tracks=False)
     stages(call, settings(call), out)
@@ -89,36 +165,69 @@ def test_broken_leftovers(call: Path) -> None:
     out = Outputs(call.parent / "out", formats=("json",))
     stages(call, settings(call), out)
     written = {path.name: path.read_bytes() for path in (call.parent / "out").rglob("*") if path.is_file()}
-    (kept,) = (call.parent / "cache" / "runs").iterdir()
-    next(kept.glob("transcribe-*.json")).write_text('{"heard": [')
-    next(kept.glob("separate-*/SPEAKER_00.wav")).unlink()
-    orphan = kept / "separate-0123456789abcdef"
+    (folder,) = (call.parent / "cache" / "runs").iterdir()
+    next(folder.glob("transcribe-*.json")).write_text('{"heard": [')
+    next(folder.glob("separate-*/SPEAKER_00.wav")).unlink()
+    orphan = folder / "separate-0123456789abcdef"
     orphan.mkdir()
     (orphan / ".SPEAKER_00.1234.part").write_bytes(b"half")
-    (kept / ".meetsplit-0123.part").write_bytes(b"half")
+    (folder / ".meetsplit-0123.part").write_bytes(b"half")
     assert stages(call, settings(call), out) == ["decode", "separate", "transcribe", "write"]
     assert {path.name: path.read_bytes() for path in (call.parent / "out").rglob("*") if path.is_file()} == written
     assert not orphan.exists()
-    assert not list(kept.rglob("*.part"))
+    assert not list(folder.rglob("*.part"))
+
+
+def test_a_model_file_of_the_users_own_is_loaded_again_when_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "mine.pt"
+    model.write_bytes(b"one")
+    read: list[bytes] = []
+
+    def load(stage: str, name: str, settings: Settings, paths: Mapping[str, Path], device: str) -> object:
+        read.append(paths["model"].read_bytes())
+        return object()
+
+    monkeypatch.setattr(registry, "load", load)
+    (tmp_path / "none.rttm").write_text("")
+    run_settings = Settings(
+        rttm=tmp_path / "none.rttm", separate="off", model=str(model), transcriber="whisper", device="cpu"
+    )
+    pipeline = Pipeline(run_settings)
+    first = pipeline.backend("transcriber")
+    assert pipeline.backend("transcriber") is first
+    model.write_bytes(b"other")
+    second = pipeline.backend("transcriber")
+    assert second is not first
+    assert pipeline.backend("transcriber") is second
+    assert read == [b"one", b"other"]
+    model.unlink()
+    model.write_bytes(b"third")  # of the same size
+    pipeline.backend("transcriber")
+    assert read[2:] == [b"third"]
+    preloaded = Pipeline(run_settings, loaded={"transcriber": first})
+    model.write_bytes(b"one more")
+    assert preloaded.backend("transcriber") is first, "what the caller has loaded is the caller's to renew"
 
 
 def test_show_and_clear(call: Path) -> None:
-    asked = settings(call)
-    stages(call, asked, Outputs(call.parent / "out", formats=("json",)))
-    folder = run_cache.runs_folder(asked)
-    (kept,) = run_cache.cached_runs(folder)
-    assert (kept.name, kept.age < 60) == ("call.wav", True)
-    assert kept.size > 100_000
+    run_settings = settings(call)
+    stages(call, run_settings, Outputs(call.parent / "out", formats=("json",)))
+    folder = run_cache.cached_runs_folder(run_settings)
+    (run,) = run_cache.cached_runs(folder)
+    assert (run.name, run.age < 60) == ("call.wav", True)
+    assert run.size > 100_000
     old = time.time() - 3 * 86400
-    os.utime(kept.folder / "recording.txt", (old, old))
+    os.utime(run.folder / "recording.txt", (old, old))
     assert run_cache.clear(folder, older_than=4 * 86400) == run_cache.ClearResult()
-    lock = try_lock(kept.folder / "lock")
+    lock = try_lock(run.folder / "lock")
     assert lock is not None
     with lock:
-        done = run_cache.clear(folder)
-        assert (done.gone, [one.name for one in done.busy]) == ((), ["call.wav"])
-    done = run_cache.clear(folder, older_than=2 * 86400)
-    assert ([one.name for one in done.gone], done.busy, done.failed) == (["call.wav"], (), ())
+        result = run_cache.clear(folder)
+        assert (result.removed, [run.name for run in result.in_use]) == ((), ["call.wav"])
+    result = run_cache.clear(folder, older_than=2 * 86400)
+    assert ([run.name for run in result.removed], result.in_use, result.failed) == (["call.wav"], (), ())
     assert run_cache.cached_runs(folder) == ()
     assert run_cache.cached_runs(call.parent / "nowhere") == ()
 
@@ -127,26 +236,26 @@ def test_words_of_a_transcript(call: Path) -> None:
     out = Outputs(call.parent, formats=("json",), tracks=False)
     stages(call, settings(call), out)
     transcript = call.with_suffix(".json")
-    assert pair(transcript) == (transcript, call)
-    assert pair(call) == (transcript, call)
-    with script(transcript) as (file, language):
+    assert find_pair(transcript) == (transcript, call)
+    assert find_pair(call) == (transcript, call)
+    with words_as_ctm(transcript) as (file, language):
         assert [line.split()[4] for line in file.read_text().splitlines()] == ["good", "morning"]
         assert language is None
         again = settings(call, rttm=call.parent / "other.rttm", script=file, separate="off")
         stages(call, again, Outputs(call.parent / "again", formats=("json",), tracks=False))
-    words = spoken(read_transcript((call.parent / "again" / "call.json").read_text()))
-    assert words == spoken(read_transcript(transcript.read_text())), "the same words at the same times"
+    words = unique_words(read_transcript((call.parent / "again" / "call.json").read_text()))
+    assert words == unique_words(read_transcript(transcript.read_text())), "the same words at the same times"
 
 
 def test_what_does_not_belong_together(call: Path) -> None:
     with pytest.raises(SettingsError, match=r"no transcript call\.json"):
-        pair(call)
+        find_pair(call)
     lonely = call.parent / "lonely.json"
     lonely.write_text('{"segments": []}')
     with pytest.raises(SettingsError, match="no recording of that name lies beside"):
-        pair(lonely)
-    assert pair(lonely, call) == (lonely, call)
-    with pytest.raises(SettingsError, match="holds no words"), script(lonely):
+        find_pair(lonely)
+    assert find_pair(lonely, call) == (lonely, call)
+    with pytest.raises(SettingsError, match="holds no words"), words_as_ctm(lonely):
         pass
-    with pytest.raises(AudioError, match="cannot be read as a transcript"), script(call.parent / "missing.json"):
+    with pytest.raises(AudioError, match="cannot be read as a transcript"), words_as_ctm(call.parent / "missing.json"):
         pass

@@ -242,7 +242,7 @@ def test_the_embedded_diarizer_takes_what_was_written(
     kept(made, network.state_dict(), task, checkpoint)
     settings = Settings(diarizer_model=str(made))
     assert settings.diarizer == "embedded"
-    sources = registry.sources("diarizer", "embedded", settings, "cpu")
+    sources = registry.weight_sources("diarizer", "embedded", settings)
     assert sources["segmentation"] == weights.Local(made)
     diarizer = registry.load(
         "diarizer", "embedded", settings, {"segmentation": made, "encoder": embedded_weights["encoder"]}, "cpu"
@@ -258,10 +258,10 @@ def test_the_embedded_diarizer_takes_what_was_written(
 
 def test_another_segmentation_is_asked_for_by_its_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file; with --diarizer embedded it is a segmentation"):
-        registry.sources(
-            "diarizer", "embedded", Settings(diarizer="embedded", diarizer_model="pyannote/segmentation-3.0"), "cpu"
+        registry.weight_sources(
+            "diarizer", "embedded", Settings(diarizer="embedded", diarizer_model="pyannote/segmentation-3.0")
         )
-    plain = registry.sources("diarizer", "embedded", Settings(diarizer_model="pyannote/some-pipeline"), "cpu")
+    plain = registry.weight_sources("diarizer", "embedded", Settings(diarizer_model="pyannote/some-pipeline"))
     assert plain["segmentation"] == weights.EMBEDDED_SEGMENTATION, (
         "auto came here because that pipeline is not to be had"
     )

@@ -13,7 +13,7 @@ import torch
 from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.separators.sepformer import LEVEL, SepformerSeparator
+from meetsplit.pipeline.separators.sepformer import INPUT_RMS, SepformerSeparator
 from meetsplit.pipeline.settings import Settings
 from meetsplit.scoring.separation import si_sdr as scored
 from meetsplit.training import trainer as courses
@@ -81,9 +81,9 @@ def test_mixtures_are_sums_at_the_level_that_the_separator_hears(studio: Studio)
     np.testing.assert_allclose(stems.sum(axis=0), mixture, atol=1e-6)
     for seed in range(4):
         mixture, stems = studio.rough(np.random.default_rng(seed), 1.0)
-        assert float(np.sqrt(np.mean(mixture**2))) == pytest.approx(LEVEL, rel=1e-3)
+        assert float(np.sqrt(np.mean(mixture**2))) == pytest.approx(INPUT_RMS, rel=1e-3)
         noise = float(np.sqrt(np.mean((mixture - stems.sum(axis=0)) ** 2)))
-        assert noise < 0.2 * LEVEL
+        assert noise < 0.2 * INPUT_RMS
         assert np.abs(stems).max(axis=1).min() > 0.01
 
 

@@ -1,4 +1,4 @@
-"""SpeechBrain's real loader on tiny models: nothing linked or fetched, bad folders and bad outputs named."""
+"""The SepFormer separator on tiny models through SpeechBrain's real loader: no traces, bad folders, bad outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
 from meetsplit.pipeline.errors import MissingWeights, StageError
 from meetsplit.pipeline.protocols import Unseparated
-from meetsplit.pipeline.separators.sepformer import SHARED, WINDOW, SepformerSeparator
+from meetsplit.pipeline.separators.sepformer import WINDOW, WINDOW_OVERLAP, SepformerSeparator
 from meetsplit.pipeline.settings import Settings
 
 RATE = 16_000
@@ -32,13 +32,13 @@ def load(*, separator: Path, **others: Path) -> SepformerSeparator:
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*where: object) -> None:
-        raise AssertionError(f"somebody reached for the network: {where}")
+        raise AssertionError(f"connection to {where} attempted")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-def everything_below(folder: Path) -> dict[str, int]:
+def modification_times(folder: Path) -> dict[str, int]:
     return {str(path): path.lstat().st_mtime_ns for path in folder.rglob("*")}
 
 
@@ -47,10 +47,10 @@ def test_loading_leaves_no_trace(
     sepformer_folder: Path, ecapa_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    before = everything_below(sepformer_folder) | everything_below(ecapa_folder)
+    before = modification_times(sepformer_folder) | modification_times(ecapa_folder)
     assert load(separator=sepformer_folder).counts == {2}
     EcapaEmbedder.load(Settings(), {"embedder": ecapa_folder}, "cpu")
-    assert everything_below(sepformer_folder) | everything_below(ecapa_folder) == before
+    assert modification_times(sepformer_folder) | modification_times(ecapa_folder) == before
     assert os.listdir(tmp_path) == []
 
 
@@ -72,7 +72,7 @@ def test_a_model_for_three_voices_at_8_khz(sepformer_folder: Path, sepformer_3_f
     assert np.abs(np.sum([voice.samples for voice in voices], axis=0) - mixture.samples).max() < 1e-5
 
 
-def test_two_voices_where_three_were_promised(sepformer_folder: Path) -> None:
+def test_two_voices_in_the_folder_for_three(sepformer_folder: Path) -> None:
     with pytest.raises(StageError, match="takes apart 2 voices, not 3"):
         load(separator=sepformer_folder, separator_3=sepformer_folder)
 
@@ -101,7 +101,7 @@ def test_incomplete_folders_are_named(sepformer_folder: Path, tmp_path: Path) ->
         "x: !include:/etc/passwd",
     ],
 )
-def test_files_that_ask_for_other_code_stay_closed(sepformer_folder: Path, tmp_path: Path, line: str) -> None:
+def test_files_that_name_other_code_are_not_opened(sepformer_folder: Path, tmp_path: Path, line: str) -> None:
     folder = shutil.copytree(sepformer_folder, tmp_path / "trap")
     file = folder / "hyperparams.yaml"
     file.write_text(f"{line}\n{file.read_text('utf-8')}", "utf-8")
@@ -127,9 +127,9 @@ def test_no_sample_rate_no_model(sepformer_folder: Path, tmp_path: Path) -> None
         load(separator=folder)
 
 
-@pytest.mark.parametrize(("bad", "said"), [(float("nan"), "not finite"), (0.0, "silent throughout")])
+@pytest.mark.parametrize(("bad", "message"), [(float("nan"), "not finite"), (0.0, "silent throughout")])
 def test_bad_outputs_are_refused_by_name(
-    sepformer_folder: Path, monkeypatch: pytest.MonkeyPatch, bad: float, said: str
+    sepformer_folder: Path, monkeypatch: pytest.MonkeyPatch, bad: float, message: str
 ) -> None:
     separator = load(separator=sepformer_folder)
 
@@ -139,13 +139,13 @@ def test_bad_outputs_are_refused_by_name(
         return voices
 
     monkeypatch.setattr(separator._models[2], "separate_batch", answer)
-    with pytest.raises(Unseparated, match=said) as refused:
+    with pytest.raises(Unseparated, match=message) as error:
         separator.split(noise(0.5), 2)
-    assert refused.value.reason == "overlap-unresolved"
+    assert error.value.reason == "overlap-unresolved"
 
 
 def test_windows_are_bounded_and_keep_the_order(sepformer_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A perfect network that answers in another order, scale and sign each time: what comes back is in one piece."""
+    """A perfect network whose order, scale and sign change in every window: the result is in one piece."""
     separator = load(separator=sepformer_folder)
     t = np.arange(45 * RATE) / RATE
     low, high = (np.sin(2 * np.pi * pitch * t).astype(np.float32) * 0.1 for pitch in (150, 1500))
@@ -158,13 +158,13 @@ def test_windows_are_bounded_and_keep_the_order(sepformer_folder: Path, monkeypa
         below = spectrum.clone()
         below[:, edge:] = 0
         voices = [torch.fft.irfft(part, mix.shape[1]) for part in (below, spectrum - below)]
-        turned = voices if len(lengths) % 2 else [-3.0 * voices[1], 0.2 * voices[0]]
-        return torch.stack(turned, dim=-1)
+        permuted = voices if len(lengths) % 2 else [-3.0 * voices[1], 0.2 * voices[0]]
+        return torch.stack(permuted, dim=-1)
 
     monkeypatch.setattr(separator._models[2], "separate_batch", answer)
-    found = separator.split(Audio(low + high, RATE), 2)
+    split = separator.split(Audio(low + high, RATE), 2)
     assert len(lengths) == 3
-    assert max(lengths) <= (WINDOW + SHARED) * RATE
+    assert max(lengths) <= (WINDOW + WINDOW_OVERLAP) * RATE
     inside = slice(RATE // 2, -RATE // 2)
-    for voice, truth in zip(found, (low, high), strict=True):
+    for voice, truth in zip(split, (low, high), strict=True):
         np.testing.assert_allclose(voice.samples[inside], truth[inside], atol=5e-3)

@@ -17,7 +17,7 @@ FORMATS = ("srt", "vtt", "json")
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("options", "message"),
     [
         ({"num_speakers": 0}, "--num-speakers 0"),
         ({"min_speakers": 5, "max_speakers": 2}, "--min-speakers 5 is more than --max-speakers 2"),
@@ -30,9 +30,9 @@ FORMATS = ("srt", "vtt", "json")
         ({"task": "translte"}, "did you mean 'translate'"),
     ],
 )
-def test_nonsense_is_refused_in_one_sentence(asked: dict[str, object], said: str) -> None:
-    with pytest.raises(SettingsError, match=said.replace("(", r"\(")) as refusal:
-        Settings(**asked)  # type: ignore[arg-type]
+def test_nonsense_is_refused_in_one_sentence(options: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message.replace("(", r"\(")) as refusal:
+        Settings(**options)  # type: ignore[arg-type]
     assert "\n" not in str(refusal.value)
 
 
@@ -60,17 +60,17 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("num_speekers = 3", "did you mean 'num_speakers'"),
         ("num_speakers = ", "not valid TOML"),
         ('num_speakers = "three"', "num-speakers"),
     ],
 )
-def test_a_wrong_file_is_named(tmp_path: Path, content: str, said: str) -> None:
+def test_a_wrong_file_is_named(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "meetsplit.toml"
     file.write_text(content, "utf-8")
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=message):
         resolve_settings({"config": file}, FORMATS)
 
 

@@ -1,4 +1,4 @@
-"""pocketsphinx itself: does it understand the sample, and does it say so where it cannot?"""
+"""The `sphinx` transcriber with the real decoder: words of the sample, and refusals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.sphinx import SphinxTranscriber
 
 SAMPLE = Path(__file__).parents[1] / "sample_data" / "standup.m4a"
-SAID = "good morning everyone let us start with our plan for this week and then we can talk about the money"
+REFERENCE = "good morning everyone let us start with our plan for this week and then we can talk about the money"
 
 needs_sphinx = pytest.mark.skipif(
     "not __import__('importlib.util').util.find_spec('pocketsphinx')", reason="the extra [offline] is not installed"
@@ -35,18 +35,18 @@ def sentence() -> Audio:
 
 @pytest.fixture(scope="module")
 def answer(sphinx: SphinxTranscriber, sentence: Audio) -> ClipTranscript:
-    return hear(sphinx, sentence)
+    return transcribe(sphinx, sentence)
 
 
-def hear(sphinx: SphinxTranscriber, clip: Audio) -> ClipTranscript:
+def transcribe(sphinx: SphinxTranscriber, clip: Audio) -> ClipTranscript:
     (answer,) = sphinx.transcribe([clip], ignore_events)
     return answer
 
 
 @needs_sphinx
-def test_it_hears_what_was_said_when_it_was_said(answer: ClipTranscript) -> None:
-    found = [word.text.lower() for word in answer.words]
-    assert len(set(found) & set(SAID.split())) >= 15
+def test_words_and_times_of_the_sample(answer: ClipTranscript) -> None:
+    words = [word.text.lower() for word in answer.words]
+    assert len(set(words) & set(REFERENCE.split())) >= 15
     first = answer.words[0]
     assert first.text == "good"
     assert (first.span.start, first.span.end) == pytest.approx((0.84, 0.98), abs=0.1)
@@ -63,7 +63,9 @@ def test_loudness_changes_no_word(sphinx: SphinxTranscriber, sentence: Audio) ->
     greeting = sentence.crop(Span(0.85, 2.25))
     quiet = greeting.replaced(greeting.samples * np.float32(0.02))
     assert (
-        [word.text for word in hear(sphinx, quiet).words] == [word.text for word in hear(sphinx, greeting).words] != []
+        [word.text for word in transcribe(sphinx, quiet).words]
+        == [word.text for word in transcribe(sphinx, greeting).words]
+        != []
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.formats import suffixes
-from meetsplit.pipeline.results.stems import FAILED, fitted, kinds, safe_stem, unique_stems
+from meetsplit.pipeline.results.stems import FAILED, safe_stem, shorten_stem, stem_endings, unique_stems
 
 
 def stems(*paths: str) -> list[str]:
@@ -63,16 +63,16 @@ def test_stems_are_safe(file: str, stem: str) -> None:
 
 @given(st.text(min_size=1, max_size=300))
 def test_no_stem_leads_outside_or_is_too_long(name: str) -> None:
-    stem = fitted(safe_stem(name))
+    stem = shorten_stem(safe_stem(name))
     assert Path("/out", stem).parent == Path("/out")
     assert stem not in ("", ".", "..")
     assert not stem.startswith(".")
-    assert all(len(f"{stem}{kind}".encode("utf-8", "surrogatepass")) <= 255 for kind in kinds())
-    assert fitted(stem) == stem
+    assert all(len(f"{stem}{kind}".encode("utf-8", "surrogatepass")) <= 255 for kind in stem_endings())
+    assert shorten_stem(stem) == stem
 
 
 def test_long_names_stay_different() -> None:
-    first, second = fitted("n" * 251), fitted("n" * 250)
+    first, second = shorten_stem("n" * 251), shorten_stem("n" * 250)
     assert first != second
     assert {len(first + FAILED), len(second + ".audacity.txt")} <= set(range(200, 256))
 

@@ -1,4 +1,4 @@
-"""Streams: who is heard where, what is the recording's own, what was taken apart and what was refused."""
+"""Speaker streams: the recording's own samples, separated voices, refused voices, and what is reported of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import itertools
 import tracemalloc
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,8 @@ from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Stream, Turn,
 from meetsplit.pipeline.errors import BrokenPromise, SettingsError, StageError
 from meetsplit.pipeline.events import Event, Notice, Progressed, Started
 from meetsplit.pipeline.overlap.regions import RegionOptions, plan
-from meetsplit.pipeline.overlap.streams import clean_speech, isolate
-from meetsplit.pipeline.overlap.verification import DOUBTED, UNRESOLVED
+from meetsplit.pipeline.overlap.streams import clean_speech, speaker_streams
+from meetsplit.pipeline.overlap.verification import LOW_MARGIN, UNRESOLVED
 from meetsplit.pipeline.protocols import Separator, Unseparated
 
 RATE, LENGTH = 8000, 6.0
@@ -36,20 +37,20 @@ turn = st.builds(
 )
 meetings = st.lists(turn, max_size=12)
 bare = RegionOptions(padding=0.0, shortest=0.0)
-cuttings = st.sampled_from(
+region_options = st.sampled_from(
     [
         RegionOptions(),
         RegionOptions(longest=1.5, window=1.0),
-        RegionOptions(reach=0.15),
+        RegionOptions(boundary_extension=0.15),
         bare,
-        RegionOptions(join=0.0, near=0.0, context=0.0),
+        RegionOptions(join=0.0, merge_gap=0.0, context=0.0),
     ]
 )
 properties = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 
 def hum(speaker: Speaker, start: float = 0.0, count: int = round(LENGTH * RATE), rate: int = RATE) -> Samples:
-    """A person who hums all the time, so that the truth is known everywhere, and turns only say where to look."""
+    """A speaker who hums all the time, so that the truth is known everywhere, and turns only say where to look."""
     t = start + np.arange(count) / rate
     return np.asarray(AMPLITUDE * np.sin(2 * np.pi * (130 + 40 * CAST.index(speaker)) * t), np.float32)
 
@@ -64,15 +65,15 @@ def humming(like: Audio, speaker: Speaker) -> Audio:
 
 
 class Oracle:
-    """Returns everybody's true hum; gives up on ``refused`` voices at once and doubts the speakers in ``doubted``."""
+    """Returns every speaker's true hum; gives up on ``refused`` voices at once, is unsure of those ``doubted``."""
 
     def __init__(self, rate: int = RATE, *, refused: int = 99, doubted: str = "") -> None:
         self.rate = rate
         self.refused, self.doubted = refused, doubted
-        self.asked: list[tuple[Span, tuple[Speaker, ...]]] = []
+        self.calls: list[tuple[Span, tuple[Speaker, ...]]] = []
 
     def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
-        self.asked.append((mixture.span, tuple(enrollment)))
+        self.calls.append((mixture.span, tuple(enrollment)))
         if len(enrollment) >= self.refused:
             raise Unseparated("three-voices", "too many voices at once")
         assert all(clip.rate == self.rate for clips in enrollment.values() for clip in clips)
@@ -80,7 +81,7 @@ class Oracle:
 
 
 class Returning:
-    """Returns whatever ``make`` makes of the mixture for everybody."""
+    """Returns whatever ``make`` makes of the mixture for every speaker."""
 
     rate = RATE
 
@@ -101,13 +102,13 @@ def patched(stream: Stream) -> npt.NDArray[np.bool_]:
 
 
 @properties
-@given(meetings, cuttings, st.sampled_from([3, 99]), st.sampled_from(["", "A", "BD"]))
+@given(meetings, region_options, st.sampled_from([3, 99]), st.sampled_from(["", "A", "BD"]))
 def test_clean_samples_are_the_recordings_and_voices_the_speakers(
-    found: list[Turn], cutting: RegionOptions, refused: int, doubted: str
+    turns: list[Turn], options: RegionOptions, refused: int, doubted: str
 ) -> None:
     recording = mixed()
-    before = recording.samples.tobytes(), list(found)
-    for stream in isolate(recording, found, Oracle(refused=refused, doubted=doubted), cutting=cutting):
+    before = recording.samples.tobytes(), list(turns)
+    for stream in speaker_streams(recording, turns, Oracle(refused=refused, doubted=doubted), options=options):
         here = recording.crop(stream.span)
         assert np.array_equal(stream.audio.samples[~patched(stream)], here.samples[~patched(stream)])
         truth = humming(here, stream.speaker)
@@ -119,26 +120,16 @@ def test_clean_samples_are_the_recordings_and_voices_the_speakers(
             assert np.allclose(stream.audio.crop(inner).samples, wanted.crop(inner).samples, atol=1e-6)
             assert (patch.source != "separated") == (stream.speaker in doubted or len(patch.speakers) >= refused)
             assert bool(patch.review) == (patch.source != "separated" or len(patch.speakers) > 2)
-    assert (recording.samples.tobytes(), list(found)) == before
+    assert (recording.samples.tobytes(), list(turns)) == before
 
 
 @properties
-@given(meetings, cuttings, st.sampled_from(["overlaps", "everywhere", "off"]))
-def test_every_moment_of_every_turn_is_in_one_stream(found: list[Turn], cutting: RegionOptions, mode: str) -> None:
+@given(meetings, region_options, st.sampled_from(["overlaps", "everywhere", "off"]))
+def test_every_moment_of_every_turn_is_in_one_stream(turns: list[Turn], options: RegionOptions, mode: str) -> None:
     recording = mixed()
-    how = RegionOptions(
-        mode,
-        cutting.join,
-        cutting.longest,
-        cutting.shortest,
-        cutting.padding,
-        cutting.near,
-        cutting.window,
-        cutting.context,
-        cutting.reach,
-    )  # type: ignore[arg-type]
-    streams = list(isolate(recording, found, Oracle(), cutting=how))
-    inside = timeline.inside(found, recording.span)
+    options = replace(options, separate=mode)  # type: ignore[arg-type]
+    streams = list(speaker_streams(recording, turns, Oracle(), options=options))
+    inside = timeline.inside(turns, recording.span)
     assert [(s.span.start, s.speaker) for s in streams] == sorted((s.span.start, s.speaker) for s in streams)
     assert {s.speaker for s in streams} == {turn.speaker for turn in inside}
     for speaker, own in timeline.by_speaker(inside).items():
@@ -151,28 +142,30 @@ def test_every_moment_of_every_turn_is_in_one_stream(found: list[Turn], cutting:
             reach, last = stream.span, stream.turns[-1].end
             assert 0.0 <= reach.start <= stream.turns[0].start + SAMPLE
             assert last - SAMPLE <= reach.end <= recording.duration
-            assert last - stream.turns[0].start <= how.longest + SAMPLE
+            assert last - stream.turns[0].start <= options.longest + SAMPLE
             padding = [hole for hole in timeline.subtract([reach], own) if hole.duration > SAMPLE]
             assert (
                 sum(hole.duration for hole in padding)
-                <= 2 * max(how.padding, how.shortest / 2) + len(stream.turns) * how.join + SAMPLE
+                <= 2 * max(options.padding, options.shortest / 2) + len(stream.turns) * options.join + SAMPLE
             )
             assert all(
-                piece.duration <= how.reach + SAMPLE for hole in padding for piece in timeline.crop(others, hole)
+                piece.duration <= options.boundary_extension + SAMPLE
+                for hole in padding
+                for piece in timeline.crop(others, hole)
             )
 
 
 @properties
-@given(meetings, cuttings)
-def test_each_overlap_is_patched_for_all_and_separated_once(found: list[Turn], cutting: RegionOptions) -> None:
+@given(meetings, region_options)
+def test_each_overlap_is_patched_for_all_and_separated_once(turns: list[Turn], options: RegionOptions) -> None:
     recording = mixed()
     oracle = Oracle()
-    streams = list(isolate(recording, found, oracle, cutting=cutting))
-    inside = timeline.inside(found, recording.span)
-    regions = plan(found, recording.span, cutting=cutting).regions
-    assert sorted(oracle.asked) == [(recording.crop(region.heard).span, region.speakers) for region in regions]
+    streams = list(speaker_streams(recording, turns, oracle, options=options))
+    inside = timeline.inside(turns, recording.span)
+    regions = plan(turns, recording.span, options=options).regions
+    assert sorted(oracle.calls) == [(recording.crop(region.input_span).span, region.speakers) for region in regions]
     assert all(a.span.end <= b.span.start for a, b in itertools.pairwise(regions))
-    assert all(region.span.duration <= cutting.window + 1e-9 for region in regions)
+    assert all(region.span.duration <= options.window + 1e-9 for region in regions)
     for stream in streams:
         assert all(a.span.end <= b.span.start for a, b in itertools.pairwise(stream.patches))
         assert all(stream.speaker in patch.speakers for patch in stream.patches)
@@ -180,14 +173,16 @@ def test_each_overlap_is_patched_for_all_and_separated_once(found: list[Turn], c
         wanted = timeline.support(overlap.span for overlap in timeline.overlaps(inside) if speaker in overlap.speakers)
         patched = timeline.support(patch.span for s in streams if s.speaker == speaker for patch in s.patches)
         assert timeline.subtract(wanted, patched) == ()
-        assert all(span.duration <= 2 * cutting.reach + 1e-9 for span in timeline.subtract(patched, wanted))
+        assert all(
+            span.duration <= 2 * options.boundary_extension + 1e-9 for span in timeline.subtract(patched, wanted)
+        )
 
 
 @properties
-@given(meetings, cuttings, st.sampled_from([3, 99]))
-def test_no_clicks(found: list[Turn], cutting: RegionOptions, refused: int) -> None:
+@given(meetings, region_options, st.sampled_from([3, 99]))
+def test_no_clicks(turns: list[Turn], options: RegionOptions, refused: int) -> None:
     recording = mixed()
-    for stream in isolate(recording, found, Oracle(refused=refused), cutting=cutting):
+    for stream in speaker_streams(recording, turns, Oracle(refused=refused), options=options):
         if len(stream.audio.samples) < 2:
             continue
         steepest = np.abs(np.diff(recording.samples)).max() + np.abs(np.diff(hum(stream.speaker))).max()
@@ -201,7 +196,7 @@ def test_no_clicks(found: list[Turn], cutting: RegionOptions, refused: int) -> N
 @pytest.mark.parametrize("rate", [16000, 11025, 8000])
 def test_a_separator_may_want_another_rate(rate: int) -> None:
     turns = [Turn(Span(0.5, 3.0), "A"), Turn(Span(2.0, 4.0), "B")]
-    for stream in isolate(mixed(), turns, Oracle(rate)):
+    for stream in speaker_streams(mixed(), turns, Oracle(rate)):
         inner = Span(2.05, 2.95)
         assert np.allclose(
             stream.audio.crop(inner).samples, humming(mixed(), stream.speaker).crop(inner).samples, atol=2e-3
@@ -210,13 +205,16 @@ def test_a_separator_may_want_another_rate(rate: int) -> None:
 
 def test_streams_without_patches_are_views() -> None:
     recording = mixed()
-    for stream in isolate(recording, [Turn(Span(0, 2), "A"), Turn(Span(2, 4), "B")], Oracle()):
+    for stream in speaker_streams(recording, [Turn(Span(0, 2), "A"), Turn(Span(2, 4), "B")], Oracle()):
         assert np.shares_memory(stream.audio.samples, recording.samples)
 
 
 def test_off_is_the_recording_everywhere() -> None:
     recording, turns = mixed(), [Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")]
-    for streams in (isolate(recording, turns, None), isolate(recording, turns, Oracle(), cutting=RegionOptions("off"))):
+    for streams in (
+        speaker_streams(recording, turns, None),
+        speaker_streams(recording, turns, Oracle(), options=RegionOptions("off")),
+    ):
         assert all(
             not stream.patches and np.shares_memory(stream.audio.samples, recording.samples) for stream in streams
         )
@@ -225,17 +223,20 @@ def test_off_is_the_recording_everywhere() -> None:
 def test_everywhere_separates_single_speech_from_the_nearest_other() -> None:
     oracle = Oracle()
     turns = [Turn(Span(0.5, 2), "A"), Turn(Span(1.5, 3), "B"), Turn(Span(4, 5), "C")]
-    streams = list(isolate(mixed(), turns, oracle, cutting=RegionOptions("everywhere")))
-    assert [speakers for _, speakers in oracle.asked] == [("A", "B"), ("B", "C")]
+    streams = list(speaker_streams(mixed(), turns, oracle, options=RegionOptions("everywhere")))
+    assert [speakers for _, speakers in oracle.calls] == [("A", "B"), ("B", "C")]
     assert all(timeline.support(patch.span for patch in stream.patches) == stream.turns for stream in streams)
-    assert next(isolate(mixed(), [Turn(Span(0, 1), "A")], Oracle(), cutting=RegionOptions("everywhere"))).patches == ()
+    assert (
+        next(speaker_streams(mixed(), [Turn(Span(0, 1), "A")], Oracle(), options=RegionOptions("everywhere"))).patches
+        == ()
+    )
 
 
 def test_a_third_voice_gets_a_region_of_its_own() -> None:
     oracle = Oracle(refused=3)
     turns = [Turn(Span(0, 4), "A"), Turn(Span(1, 4), "B"), Turn(Span(2, 3), "C")]
-    by_speaker = {stream.speaker: stream for stream in isolate(mixed(), turns, oracle)}
-    assert [speakers for _, speakers in oracle.asked] == [("A", "B"), ("A", "B", "C"), ("A", "B")]
+    by_speaker = {stream.speaker: stream for stream in speaker_streams(mixed(), turns, oracle)}
+    assert [speakers for _, speakers in oracle.calls] == [("A", "B"), ("A", "B", "C"), ("A", "B")]
     assert [(p.span, p.source, p.review) for p in by_speaker["A"].patches] == [
         (Span(1, 2), "separated", ()),
         (Span(2, 3), "mixture", ("three-voices",)),
@@ -245,16 +246,16 @@ def test_a_third_voice_gets_a_region_of_its_own() -> None:
 
 def test_overlaps_of_the_same_people_close_by_are_one_region() -> None:
     near = [Turn(Span(0, 4), "A"), Turn(Span(1, 1.5), "B"), Turn(Span(1.7, 2), "B"), Turn(Span(2.5, 3), "B")]
-    regions = plan(near, Span(0, 6), cutting=RegionOptions()).regions
+    regions = plan(near, Span(0, 6), options=RegionOptions()).regions
     assert [(region.span, len(region.pieces)) for region in regions] == [(Span(1, 2), 2), (Span(2.5, 3), 1)]
-    assert regions[0].heard == Span(0.75, 2.25)
+    assert regions[0].input_span == Span(0.75, 2.25)
 
 
 def test_one_doubtful_voice_does_not_cost_the_other_its_own() -> None:
     turns = [Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")]
-    found = {s.speaker: s.patches[0] for s in isolate(mixed(), turns, Oracle(doubted="A"))}
-    assert (found["A"].source, found["A"].review, found["A"].margin) == ("mixture", (DOUBTED,), 0.01)
-    assert (found["B"].source, found["B"].review, found["B"].margin) == ("separated", (), 0.5)
+    patches = {s.speaker: s.patches[0] for s in speaker_streams(mixed(), turns, Oracle(doubted="A"))}
+    assert (patches["A"].source, patches["A"].review, patches["A"].margin) == ("mixture", (LOW_MARGIN,), 0.01)
+    assert (patches["B"].source, patches["B"].review, patches["B"].margin) == ("separated", (), 0.5)
 
 
 @pytest.mark.parametrize(
@@ -268,15 +269,15 @@ def test_one_doubtful_voice_does_not_cost_the_other_its_own() -> None:
     ids=["the mixture itself", "silence", "no numbers", "a margin that is no number"],
 )
 def test_voices_that_are_none_leave_the_recording_and_are_flagged(make: object) -> None:
-    recording, told = mixed(), list[Event]()
+    recording, events = mixed(), list[Event]()
     turns = [Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")]
-    for stream in isolate(recording, turns, Returning(make), on_event=told.append):
+    for stream in speaker_streams(recording, turns, Returning(make), on_event=events.append):
         assert [(patch.source, patch.review) for patch in stream.patches] == [("mixture", (UNRESOLVED,))]
         assert np.array_equal(stream.audio.samples, recording.crop(stream.span).samples)
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda mixture: Voice(mixture.crop(Span(0, 2.5))), "samples at 8000 Hz"),
         (lambda mixture: Voice(Audio(mixture.samples, 16000, mixture.start)), "16000 Hz"),
@@ -284,9 +285,9 @@ def test_voices_that_are_none_leave_the_recording_and_are_flagged(make: object) 
     ],
     ids=["another length", "another rate", "another place"],
 )
-def test_broken_promises_are_named(make: object, said: str) -> None:
-    with pytest.raises(BrokenPromise, match=said):
-        list(isolate(mixed(), [Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")], Returning(make)))
+def test_broken_promises_are_named(make: object, message: str) -> None:
+    with pytest.raises(BrokenPromise, match=message):
+        list(speaker_streams(mixed(), [Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")], Returning(make)))
 
 
 class Silent:
@@ -304,13 +305,13 @@ class Silent:
 @pytest.mark.parametrize(("separator", "kind"), [(Silent(), BrokenPromise), (Silent(RuntimeError("no")), StageError)])
 def test_failures_say_who_and_where(separator: Separator, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=r"separating A, B at 2\.00–3\.00 s"):
-        list(isolate(mixed(), [Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")], separator))
+        list(speaker_streams(mixed(), [Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")], separator))
 
 
 def test_clean_speech_keeps_away_from_others_and_is_bounded() -> None:
     recording = mixed(120.0)
     turns = [Turn(Span(0, 60), "A"), Turn(Span(60, 61), "B"), Turn(Span(61, 61.5), "A"), Turn(Span(70, 120), "A")]
-    clean = clean_speech(recording, turns, "A", at_most=80.0)
+    clean = clean_speech(recording, turns, "A", max_seconds=80.0)
     assert [(round(clip.start, 3), round(clip.duration, 3)) for clip in clean] == [(0.0, 59.85), (70.0, 20.15)]
     assert all(np.shares_memory(clip.samples, recording.samples) for clip in clean)
     assert [clip.span for clip in clean_speech(recording, turns, "B")] == [Span(60.15, 60.85)]
@@ -320,7 +321,7 @@ def test_clean_speech_keeps_away_from_others_and_is_bounded() -> None:
 def test_a_long_turn_is_cut_where_it_is_quiet_and_both_sides_hear_the_moment() -> None:
     samples = mixed(40.0).samples.copy()
     samples[20 * RATE : 20 * RATE + RATE // 5] = 0
-    first, second = isolate(Audio(samples, RATE), [Turn(Span(0, 40), "A")], None)
+    first, second = speaker_streams(Audio(samples, RATE), [Turn(Span(0, 40), "A")], None)
     cut = first.turns[-1].end
     assert 20.0 < cut < 20.2
     assert second.turns == (Span(cut, 40),)
@@ -330,41 +331,41 @@ def test_a_long_turn_is_cut_where_it_is_quiet_and_both_sides_hear_the_moment() -
 
 def test_a_long_stretch_is_cut_at_its_longest_pause() -> None:
     turns = [Turn(Span(0, 16), "A"), Turn(Span(16.5, 20), "A"), Turn(Span(20.2, 40), "A")]
-    clips = plan(turns, Span(0, 60), cutting=RegionOptions()).clips
+    clips = plan(turns, Span(0, 60), options=RegionOptions()).clips
     assert [clip.turns for clip in clips] == [(Span(0, 16),), (Span(16.5, 20), Span(20.2, 40))]
 
 
 def test_short_clips_get_context_but_never_from_others() -> None:
-    clips = plan([Turn(Span(2, 2.2), "A"), Turn(Span(2.3, 4), "B")], Span(0, 6), cutting=RegionOptions()).clips
+    clips = plan([Turn(Span(2, 2.2), "A"), Turn(Span(2.3, 4), "B")], Span(0, 6), options=RegionOptions()).clips
     assert [(clip.speaker, round(clip.span.start, 3), clip.span.end) for clip in clips] == [
         ("A", 1.6, 2.3),
         ("B", 2.2, 4.25),
     ]
 
 
-def test_it_is_lazy_and_tells_how_far_it_is() -> None:
-    oracle, told = Oracle(), list[Event]()
+def test_regions_are_separated_lazily_and_progress_is_reported() -> None:
+    oracle, events = Oracle(), list[Event]()
     turns = [Turn(Span(at, at + 1.0), who) for at in range(5) for who in "AB"]
     turns = [Turn(Span(t.span.start + 0.1 * (t.speaker == "B"), t.span.end - 0.3), t.speaker) for t in turns]
-    streams = isolate(mixed(), turns, oracle, cutting=RegionOptions(join=0.0), on_event=told.append)
-    assert oracle.asked == []
+    streams = speaker_streams(mixed(), turns, oracle, options=RegionOptions(join=0.0), on_event=events.append)
+    assert oracle.calls == []
     next(streams)
-    assert len(oracle.asked) == 1
+    assert len(oracle.calls) == 1
     list(streams)
-    started, *progress = told
+    started, *progress = events
     assert isinstance(started, Started)
     assert [event.done for event in progress if isinstance(event, Progressed)][-1] == pytest.approx(started.total)
 
 
-def test_samples_that_are_no_numbers_are_told() -> None:
-    told = list[Event]()
+def test_samples_that_are_not_finite_are_noticed() -> None:
+    events = list[Event]()
     bad = Returning(lambda mixture: Voice(mixture.replaced(np.full_like(mixture.samples, np.inf))))
-    list(isolate(mixed(), [Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")], bad, on_event=told.append))
-    assert sum(isinstance(event, Notice) for event in told) == 2
+    list(speaker_streams(mixed(), [Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")], bad, on_event=events.append))
+    assert sum(isinstance(event, Notice) for event in events) == 2
 
 
 def peak(minutes: int) -> int:
-    """Bytes that isolating takes beyond the recording, for a meeting with 30 % overlap whose streams are let go."""
+    """Bytes that streams take beyond the recording, for a meeting with 30 % overlap whose streams are let go."""
     recording = Audio(np.tile(mixed().samples, minutes * 10), RATE)
     turns = [
         Turn(Span(at, at + 2.0 + 0.9), who)
@@ -372,7 +373,7 @@ def peak(minutes: int) -> int:
     ]
     halves = Returning(lambda mixture: Voice(mixture.replaced(mixture.samples / 2)))
     tracemalloc.start()
-    for _ in isolate(recording, turns, halves):
+    for _ in speaker_streams(recording, turns, halves):
         pass
     used = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -391,7 +392,7 @@ def test_settings_that_cannot_cut_are_refused() -> None:
         RegionOptions(window=0)
 
 
-def test_resampled_known_speech_is_kept_for_the_whole_meeting() -> None:
+def test_resampled_enrollment_is_kept_for_the_whole_meeting() -> None:
     seen: list[tuple[int, ...]] = []
 
     class Watching(Oracle):
@@ -400,7 +401,7 @@ def test_resampled_known_speech_is_kept_for_the_whole_meeting() -> None:
             return super().separate(mixture, enrollment)
 
     turns = [Turn(Span(0, 6), "A"), Turn(Span(1, 2), "B"), Turn(Span(3, 4), "B")]
-    list(isolate(mixed(), turns, Watching(16000)))
+    list(speaker_streams(mixed(), turns, Watching(16000)))
     assert len(seen) == 2
     assert seen[0] == seen[1]
 
@@ -412,17 +413,19 @@ def test_turns_and_overlaps_shorter_than_a_sample() -> None:
         Turn(Span(1, 1 + 1e-6), "C"),
         Turn(Span(6 - 1e-6, 9), "D"),
     ]
-    assert [(s.speaker, len(s.audio.samples)) for s in isolate(mixed(), turns, Oracle())] == [
+    assert [(s.speaker, len(s.audio.samples)) for s in speaker_streams(mixed(), turns, Oracle())] == [
         ("A", 2 * RATE),
         ("B", 1.25 * RATE),
         ("D", 0.5 * RATE),
     ]
-    assert list(isolate(Audio(np.zeros(0, np.float32), RATE), turns, Oracle())) == []
+    assert list(speaker_streams(Audio(np.zeros(0, np.float32), RATE), turns, Oracle())) == []
 
 
-def test_beyond_a_found_edge_inside_anothers_turn_the_voice_is_played_and_the_other_stays_untouched() -> None:
+def test_beyond_a_predicted_boundary_inside_anothers_turn_the_voice_is_played_and_the_other_is_unchanged() -> None:
     turns = [Turn(Span(0, 3), "A"), Turn(Span(2, 5), "B")]
-    first, second = isolate(mixed(), turns, Oracle(), cutting=RegionOptions(padding=0.25, reach=0.15))
+    first, second = speaker_streams(
+        mixed(), turns, Oracle(), options=RegionOptions(padding=0.25, boundary_extension=0.15)
+    )
     assert (first.speaker, first.span, first.turns) == ("A", Span(0, 3.15), (Span(0, 3),))
     assert (second.speaker, second.span.start, second.turns) == ("B", 1.85, (Span(2, 5),))
     assert [patch.span for patch in first.patches] == [Span(2, 3), Span(3, 3.15)]
@@ -433,9 +436,11 @@ def test_beyond_a_found_edge_inside_anothers_turn_the_voice_is_played_and_the_ot
     assert np.array_equal(first.audio.crop(alone).samples, mixed().crop(alone).samples)
 
 
-def test_beyond_an_edge_a_refused_voice_is_silent_and_not_the_other_person() -> None:
+def test_beyond_a_boundary_a_refused_voice_is_silent_and_not_the_other_speaker() -> None:
     turns = [Turn(Span(0, 3), "A"), Turn(Span(2, 5), "B")]
-    first, _ = isolate(mixed(), turns, Oracle(doubted="A"), cutting=RegionOptions(padding=0.25, reach=0.15))
+    first, _ = speaker_streams(
+        mixed(), turns, Oracle(doubted="A"), options=RegionOptions(padding=0.25, boundary_extension=0.15)
+    )
     assert [(patch.span, patch.source) for patch in first.patches] == [
         (Span(2, 3), "mixture"),
         (Span(3, 3.15), "silent"),
@@ -443,11 +448,11 @@ def test_beyond_an_edge_a_refused_voice_is_silent_and_not_the_other_person() -> 
     assert not first.audio.crop(Span(3.02, 3.15)).samples.any()
 
 
-def test_between_two_overlaps_no_moment_is_wanted_twice() -> None:
+def test_between_two_overlaps_no_moment_is_separated_twice() -> None:
     turns = [Turn(Span(0, 2), "A"), Turn(Span(1, 4), "B"), Turn(Span(2.1, 3), "A"), Turn(Span(3.1, 4), "C")]
-    regions = plan(turns, Span(0, 6), cutting=RegionOptions(reach=0.15)).regions
+    regions = plan(turns, Span(0, 6), options=RegionOptions(boundary_extension=0.15)).regions
     assert all(before.span.end <= after.span.start for before, after in itertools.pairwise(regions))
-    pieces = [piece for region in regions for piece, _ in region.pieces]
+    pieces = [piece.span for region in regions for piece in region.pieces]
     assert all(before.end <= after.start for before, after in itertools.pairwise(pieces))
     assert Span(2, 2.05) in pieces
     assert Span(2.05, 2.1) in pieces

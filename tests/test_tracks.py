@@ -22,8 +22,8 @@ from meetsplit.pipeline import files
 from meetsplit.pipeline.data import Audio, Span, Stream, Turn, timeline
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.overlap.regions import RegionOptions
-from meetsplit.pipeline.overlap.streams import isolate
-from meetsplit.pipeline.separators.passthrough import NoSeparator
+from meetsplit.pipeline.overlap.streams import speaker_streams
+from meetsplit.pipeline.separators.passthrough import PassthroughSeparator
 from meetsplit.speakers import formats
 from meetsplit.speakers.tracks import FADE, TrackWriter
 
@@ -46,8 +46,8 @@ def sixteen_bit(seconds: float = 6.0) -> tuple[Audio, Pcm]:
     return Audio((whole / 32768).astype(np.float32), RATE), whole
 
 
-def streams_of(recording: Audio, turns: Sequence[Turn], cutting: RegionOptions = RegionOptions()) -> list[Stream]:  # noqa: B008 - frozen
-    return list(isolate(recording, turns, NoSeparator(), cutting=cutting))
+def streams_of(recording: Audio, turns: Sequence[Turn], options: RegionOptions | None = None) -> list[Stream]:
+    return list(speaker_streams(recording, turns, PassthroughSeparator(), options=options or RegionOptions()))
 
 
 def pcm_of(path: Path) -> Pcm:
@@ -57,10 +57,10 @@ def pcm_of(path: Path) -> Pcm:
         return np.frombuffer(file.readframes(file.getnframes()), np.int16)
 
 
-def laid(folder: Path, recording: Audio, streams: Sequence[Stream]) -> dict[str, Pcm]:
+def tracks_of(folder: Path, recording: Audio, streams: Sequence[Stream]) -> dict[str, Pcm]:
     with TrackWriter(folder, recording) as tracks:
         for stream in streams:
-            tracks.lay(stream)
+            tracks.write(stream)
         return {speaker: pcm_of(path) for speaker, path in tracks.finish().items()}
 
 
@@ -69,24 +69,24 @@ def laid(folder: Path, recording: Audio, streams: Sequence[Stream]) -> dict[str,
     st.lists(turn, max_size=12),
     st.sampled_from([RegionOptions(), RegionOptions(longest=1.5), RegionOptions(padding=0.0, shortest=0.0)]),
 )
-def test_any_meeting(turns: list[Turn], cutting: RegionOptions) -> None:
+def test_any_meeting(turns: list[Turn], options: RegionOptions) -> None:
     recording, whole = sixteen_bit()
-    streams = streams_of(recording, turns, cutting)
+    streams = streams_of(recording, turns, options)
     with tempfile.TemporaryDirectory() as folder:
-        tracks = laid(Path(folder), recording, streams)
+        tracks = tracks_of(Path(folder), recording, streams)
         assert sorted(os.listdir(folder)) == [f"{speaker}.wav" for speaker in sorted(tracks)]
     assert set(tracks) == {stream.speaker for stream in streams}
     for speaker, pcm in tracks.items():
         assert len(pcm) == len(whole)
-        heard, edges = np.zeros(len(whole), bool), np.zeros(len(whole), bool)
-        for joined in timeline.support(stream.span for stream in streams if stream.speaker == speaker):
-            first, last = recording.index(joined.start), recording.index(joined.end)
-            heard[first:last] = True
+        inside, edges = np.zeros(len(whole), bool), np.zeros(len(whole), bool)
+        for stretch in timeline.support(stream.span for stream in streams if stream.speaker == speaker):
+            first, last = recording.index(stretch.start), recording.index(stretch.end)
+            inside[first:last] = True
             edges[first : first + (EDGE if first else 0)] = True
             edges[last - (EDGE if last < len(whole) else 0) : last] = True
-        assert not pcm[~heard].any()
+        assert not pcm[~inside].any()
         # Without a separator every stream is the recording: between the edges every track must be, bit by bit.
-        assert np.array_equal(pcm[heard & ~edges], whole[heard & ~edges])
+        assert np.array_equal(pcm[inside & ~edges], whole[inside & ~edges])
         assert (np.abs(pcm[edges].astype(int)) <= np.abs(whole[edges].astype(int)) + 1).all()
         padded = [
             own
@@ -103,45 +103,45 @@ def test_any_meeting(turns: list[Turn], cutting: RegionOptions) -> None:
 def test_edges_do_not_click(tmp_path: Path) -> None:
     recording = Audio(np.full(6 * RATE, 0.5, np.float32), RATE)
     turns = [Turn(Span(1, 2), "A"), Turn(Span(2, 3), "B"), Turn(Span(2.5, 4), "A")]
-    for pcm in laid(tmp_path, recording, streams_of(recording, turns)).values():
+    for pcm in tracks_of(tmp_path, recording, streams_of(recording, turns)).values():
         assert np.abs(np.diff(pcm.astype(int))).max() <= 0.5 * 32768 / EDGE + 1
 
 
-def test_a_turn_that_was_cut_goes_on_without_a_dent(tmp_path: Path) -> None:
+def test_a_turn_that_was_cut_continues_without_a_fade(tmp_path: Path) -> None:
     recording, whole = sixteen_bit(60.0)
     streams = streams_of(recording, [Turn(Span(1, 59), "A")])
     assert len(streams) > 1
-    pcm = laid(tmp_path, recording, streams)["A"]
+    pcm = tracks_of(tmp_path, recording, streams)["A"]
     assert np.array_equal(pcm[RATE : 59 * RATE], whole[RATE : 59 * RATE])
 
 
-def test_stretches_that_only_touch_go_on_as_well(tmp_path: Path) -> None:
+def test_stretches_that_only_touch_continue_as_well(tmp_path: Path) -> None:
     recording, whole = sixteen_bit()
     halves = [Stream("A", recording.crop(Span(at, at + 1)), (Span(at, at + 1),)) for at in (1.0, 2.0)]
     assert np.array_equal(
-        laid(tmp_path, recording, halves)["A"][RATE + EDGE : 3 * RATE - EDGE], whole[RATE + EDGE : 3 * RATE - EDGE]
+        tracks_of(tmp_path, recording, halves)["A"][RATE + EDGE : 3 * RATE - EDGE], whole[RATE + EDGE : 3 * RATE - EDGE]
     )
 
 
 def test_from_the_first_sample_to_the_last_nothing_fades(tmp_path: Path) -> None:
     recording, whole = sixteen_bit()
-    assert np.array_equal(laid(tmp_path, recording, streams_of(recording, [Turn(Span(0, 6), "A")]))["A"], whole)
+    assert np.array_equal(tracks_of(tmp_path, recording, streams_of(recording, [Turn(Span(0, 6), "A")]))["A"], whole)
 
 
 def test_loud_samples_are_clipped_not_wrapped(tmp_path: Path) -> None:
     recording = Audio(np.tile(np.array([1.7, -1.7], np.float32), RATE), RATE)
-    pcm = laid(tmp_path, recording, streams_of(recording, [Turn(Span(0, 2), "A")]))["A"]
+    pcm = tracks_of(tmp_path, recording, streams_of(recording, [Turn(Span(0, 2), "A")]))["A"]
     assert (pcm.max(), pcm.min()) == (32767, -32768)
 
 
 def test_leaving_without_finish_leaves_nothing(tmp_path: Path) -> None:
     recording, _ = sixteen_bit()
-    kept = tmp_path / "there before"
-    kept.mkdir()
-    for folder in (tmp_path / "new" / "deep", kept):
-        with pytest.raises(KeyboardInterrupt), TrackWriter(folder, recording) as tracks:  # noqa: PT012 - the block is what is tested
+    existing = tmp_path / "there before"
+    existing.mkdir()
+    for folder in (tmp_path / "new" / "deep", existing):
+        with pytest.raises(KeyboardInterrupt), TrackWriter(folder, recording) as tracks:  # noqa: PT012
             for stream in streams_of(recording, [Turn(Span(0, 2), "A"), Turn(Span(1, 3), "B")]):
-                tracks.lay(stream)
+                tracks.write(stream)
             raise KeyboardInterrupt
     assert [path.name for path in tmp_path.rglob("*")] == ["there before"]
 
@@ -151,13 +151,13 @@ def test_a_track_of_an_earlier_run_stays_until_the_new_one_is_complete(tmp_path:
     old = tmp_path / "A.wav"
     old.write_bytes(b"old")
     with TrackWriter(tmp_path, recording) as tracks:
-        tracks.lay(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
+        tracks.write(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
         assert old.read_bytes() == b"old"
         tracks.finish()
     assert len(pcm_of(old)) == len(recording.samples)
 
 
-def test_nobody_speaks_nothing_is_made(tmp_path: Path) -> None:
+def test_without_speech_no_folder_is_made(tmp_path: Path) -> None:
     with TrackWriter(tmp_path / "new", sixteen_bit()[0]) as tracks:
         assert tracks.finish() == {}
     assert not (tmp_path / "new").exists()
@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
         pytest.raises(OutputError, match=r"file.A\.wav cannot be written: .*choose another folder"),
         TrackWriter(tmp_path / "file", recording) as tracks,
     ):
-        tracks.lay(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
+        tracks.write(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
     try:
         with pytest.raises(OutputError, match="cannot be written"), TrackWriter(tmp_path / "new", recording) as tracks:
-            tracks.lay(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
+            tracks.write(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
@@ -203,10 +203,10 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
             [Turn(Span(at, at + 0.5), who) for at, who in zip(range(seconds), itertools.cycle("ABC"), strict=False)],
         )
         tracemalloc.start()
-        laid_to = TrackWriter(tmp_path, recording)
+        tracks = TrackWriter(tmp_path, recording)
         for stream in streams:
-            laid_to.lay(stream)
-        laid_to.finish()
+            tracks.write(stream)
+        tracks.finish()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
@@ -218,11 +218,11 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
 def test_compressed_tracks(tmp_path: Path, track_format: str) -> None:
     whole = np.rint(8000 * np.sin(2 * np.pi * 440 * np.arange(6 * RATE) / RATE)).astype(np.int16)
     recording = Audio((whole / 32768).astype(np.float32), RATE)
-    with TrackWriter(tmp_path / "bench", recording) as tracks:
+    with TrackWriter(tmp_path / "cache", recording) as tracks:
         for stream in streams_of(recording, [Turn(Span(0, 6), "A"), Turn(Span(2, 3), "B")]):
-            tracks.lay(stream)
+            tracks.write(stream)
         made = tracks.finish()
-    target = formats.file_track(made["A"], tmp_path / "out" / f"A.{track_format}")
+    target = formats.write_track(made["A"], tmp_path / "out" / f"A.{track_format}")
     assert [path.name for path in target.parent.iterdir()] == [f"A.{track_format}"]
     with av.open(str(target)) as container:
         decoded = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)[0]
@@ -240,12 +240,12 @@ def test_an_encoder_that_fails_is_named_and_leaves_nothing(tmp_path: Path, monke
     program.chmod(0o755)
     monkeypatch.setattr(formats, "ffmpeg", lambda: str(program))
     recording, _ = sixteen_bit()
-    with TrackWriter(tmp_path / "bench", recording) as tracks:
-        tracks.lay(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
+    with TrackWriter(tmp_path / "cache", recording) as tracks:
+        tracks.write(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
         made = tracks.finish()
     with pytest.raises(OutputError, match="no such encoder; use --track-format wav"):
-        formats.file_track(made["A"], tmp_path / "new" / "A.mp3")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bench", "ffmpeg"]
+        formats.write_track(made["A"], tmp_path / "new" / "A.mp3")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "ffmpeg"]
 
 
 def test_ffmpeg_comes_from_the_wheel_where_the_system_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_finished_tracks_are_synced_before_and_after_their_renames(
     recording, _ = sixteen_bit()
     with TrackWriter(tmp_path / "tracks", recording) as tracks:
         for stream in streams_of(recording, [Turn(Span(0, 2), "A"), Turn(Span(3, 5), "B")]):
-            tracks.lay(stream)
+            tracks.write(stream)
         monkeypatch.setattr(files, "disk", Recorded())
         tracks.finish()
     assert calls == ["fsync", "fsync", "A.wav", "B.wav", "tracks"]
@@ -280,7 +280,7 @@ def test_finished_tracks_are_synced_before_and_after_their_renames(
 
 def test_tracks_are_private(tmp_path: Path) -> None:
     recording, _ = sixteen_bit()
-    laid(tmp_path / "cache" / "tracks", recording, streams_of(recording, [Turn(Span(0, 2), "A")]))
+    tracks_of(tmp_path / "cache" / "tracks", recording, streams_of(recording, [Turn(Span(0, 2), "A")]))
     assert [(path.name, oct(path.stat().st_mode & 0o777)) for path in sorted((tmp_path / "cache").rglob("*"))] == [
         ("tracks", "0o700"),
         ("A.wav", "0o600"),

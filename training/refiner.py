@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from meetsplit.pipeline.data import Samples
-from meetsplit.pipeline.separators.adapted_mixtures import Lessons, missed
-from meetsplit.pipeline.separators.mask_refiner import Refiner, Shape, kept
-from meetsplit.pipeline.separators.mask_refiner import opened as weights
+from meetsplit.pipeline.separators import mask_refiner
+from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, refiner_loss
+from meetsplit.pipeline.separators.mask_refiner import Config, Refiner
 from meetsplit.training.model_card import Card, command
 from meetsplit.training.refiner_mixtures import SECONDS, opened, people, shards
 from meetsplit.training.trainer import Course, Terms, attend, slope
@@ -58,14 +58,14 @@ def split(
 class Task:
     """The lessons of one step, and another microphone's gains for each, ``(lessons, bins)``."""
 
-    given: Lessons
+    given: MixtureBatch
     colour: Tensor
 
 
-def task(lessons: Lessons, step: int) -> Task:
+def task(lessons: MixtureBatch, step: int) -> Task:
     """What is learned in a step: that depends on its number alone."""
     rng = np.random.default_rng((7, step))
-    given = lessons.of(rng.choice(len(lessons), BATCH, replace=False).tolist())
+    given = lessons.select(rng.choice(len(lessons), BATCH, replace=False).tolist())
     return Task(given, _colours(given, step))
 
 
@@ -73,32 +73,34 @@ def course(refiner: Refiner) -> Course[Task]:
     """A training that begins; what is printed is the mean SNR in dB."""
 
     def mistakes(task: Task) -> tuple[Tensor, Sequence[Tensor]]:
-        loss = missed(refiner, task.given, half=True, colour=task.colour).mean()
+        loss = refiner_loss(refiner, task.given, bfloat16=True, equalizer=task.colour).mean()
         return loss, (-loss.detach(),)
 
     return Course(refiner, torch.optim.AdamW(refiner.parameters(), lr=0.0, weight_decay=0.01), mistakes)
 
 
-def _colours(given: Lessons, step: int) -> Tensor:
+def _colours(given: MixtureBatch, step: int) -> Tensor:
     """For every lesson another microphone: a smooth random curve over the bins, of a few decibels, at the same loudness."""
     rng = np.random.default_rng((11, step))
-    lessons, bins = len(given), given.parts.shape[2]
+    lessons, bins = len(given), given.estimates.shape[2]
     bends = rng.normal(0.0, 3.0, (lessons, 8))
     places = np.linspace(0.0, 1.0, 8) ** 2 * (bins - 1)
     curves = np.stack([np.interp(np.arange(bins), places, row) for row in bends]) * (rng.random((lessons, 1)) < 0.7)
     gains = torch.from_numpy(10 ** (curves / 20)).float()
-    power = given.parts.float().sum(dim=1).square().mean(dim=2)
+    power = given.estimates.float().sum(dim=1).square().mean(dim=2)
     return gains * torch.sqrt(power.sum(dim=1) / (power * gains.square()).sum(dim=1)).unsqueeze(1)
 
 
 @torch.inference_mode()
-def examined(refiner: Refiner, given: Lessons) -> float:
+def examined(refiner: Refiner, given: MixtureBatch) -> float:
     """SNR in dB of held-out voices."""
-    scores = [missed(refiner, given.of(range(k, min(k + BATCH, len(given))))) for k in range(0, len(given), BATCH)]
+    scores = [
+        refiner_loss(refiner, given.select(range(k, min(k + BATCH, len(given))))) for k in range(0, len(given), BATCH)
+    ]
     return -float(torch.cat(scores).mean())
 
 
-def train(under_way: Course[Task], lessons: Lessons, held: Lessons, terms: Terms, *, peak: float) -> None:
+def train(under_way: Course[Task], lessons: MixtureBatch, held: MixtureBatch, terms: Terms, *, peak: float) -> None:
     """Learns until the steps or the minutes are at an end; the rate rises, then falls along a cosine."""
     refiner = under_way.pupil
 
@@ -135,8 +137,8 @@ def _asked() -> argparse.Namespace:
     options.add_argument("--lessons", type=int, default=2000)
     options.add_argument("--exam", type=int, default=100, help="held-out lessons")
     options.add_argument("--peak", type=float, default=1e-3, help="highest learning rate")
-    options.add_argument("--width", type=int, default=Shape().width)
-    options.add_argument("--blocks", type=int, default=Shape().blocks)
+    options.add_argument("--width", type=int, default=Config().width)
+    options.add_argument("--blocks", type=int, default=Config().blocks)
     options.add_argument("--start", type=Path, metavar="FILE", help="weights to go on from instead of from nothing")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--about", default="", metavar="TEXT", help="what the data is and its licence, for the card")
@@ -163,7 +165,9 @@ def main() -> None:
             print(f"{path}", flush=True)
     torch.manual_seed(chosen.seed)
     refiner = (
-        Refiner(Shape(width=chosen.width, blocks=chosen.blocks)) if chosen.start is None else weights(chosen.start)
+        Refiner(Config(width=chosen.width, blocks=chosen.blocks))
+        if chosen.start is None
+        else mask_refiner.load(chosen.start)
     )
     under_way, exam = course(refiner), opened(made[0])
     before = examined(refiner, exam)
@@ -172,7 +176,7 @@ def main() -> None:
     train(under_way, opened(made[1]), exam, terms, peak=chosen.peak)
     refiner.load_state_dict(under_way.best or refiner.state_dict())
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    kept(chosen.output, refiner)
+    mask_refiner.save(chosen.output, refiner)
     best = max(under_way.marks, key=lambda mark: mark.value)
     origin = "dictionaries alone" if chosen.start is None else "what it began with"
     score = f"{best.value:.2f} dB after {best.step} steps of {BATCH} mixtures, {origin} {before:.2f} dB"

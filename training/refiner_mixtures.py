@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples
-from meetsplit.pipeline.separators.adapted_mixtures import Lessons, joined, lesson
+from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, concatenate, make_mixture
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.training.acoustics import drawn, pink, responses, reverberated, telephoned
 from meetsplit.training.speech import recorded, voiced
@@ -31,7 +32,7 @@ PAUSE = 0.3
 """Seconds of silence that belong to the speech; longer ones are left out: there is nothing to take apart."""
 
 SHARD = 50
-"""Lessons in a file."""
+"""Mixtures in a file."""
 
 ROOMS = 40
 """Pairs of seats that are simulated."""
@@ -71,16 +72,26 @@ def shards(speakers: Mapping[str, Sequence[Samples]], folder: Path, count: int, 
         if not path.exists():
             seats = seats or _seats(np.random.default_rng(seed))
             rng = np.random.default_rng((seed, number))
-            made = joined([_drawn(speakers, seats, rng, Chances()) for _ in range(SHARD)])
+            made = concatenate([_drawn(speakers, seats, rng, Chances()) for _ in range(SHARD)])
             fresh = path.with_suffix(f".{os.getpid()}.part")
-            save_file({"sounds": made.sounds, "parts": made.parts, "faces": made.faces}, fresh)
+            save_file(_tensors(made), fresh)
             os.replace(fresh, path)
         yield path
 
 
-def opened(paths: Sequence[Path]) -> Lessons:
+def opened(paths: Sequence[Path]) -> MixtureBatch:
     """The lessons in these files."""
-    return joined([Lessons(**load_file(path)) for path in paths])
+    return concatenate([_batch(load_file(path)) for path in paths])
+
+
+def _tensors(batch: MixtureBatch) -> dict[str, Tensor]:
+    """What a shard holds, by the names of the first release."""
+    return {"sounds": batch.waveforms, "parts": batch.estimates, "faces": batch.profiles}
+
+
+def _batch(tensors: Mapping[str, Tensor]) -> MixtureBatch:
+    """The inverse of `_tensors`."""
+    return MixtureBatch(tensors["sounds"], tensors["parts"], tensors["faces"])
 
 
 def _seats(rng: np.random.Generator) -> list[tuple[Samples, Samples]]:
@@ -93,7 +104,7 @@ def _drawn(
     seats: Sequence[tuple[Samples, Samples]],
     rng: np.random.Generator,
     odds: Chances,
-) -> Lessons:
+) -> MixtureBatch:
     """One mixture of two people, with dictionaries of what else they say; who has more utterances is drawn more often."""
     often = np.sqrt([len(speakers[name]) for name in sorted(speakers)])
     pair = rng.choice(sorted(speakers), 2, replace=False, p=often / often.sum())
@@ -119,7 +130,7 @@ def _drawn(
         teacher.dictionary(name, [Audio(clip, RATE) for clip in clips])
         for name, (_, clips) in zip(pair, spoken, strict=True)
     ]
-    return lesson(teacher, mixture.astype(np.float32), voices, enrollment)
+    return make_mixture(teacher, mixture.astype(np.float32), voices, enrollment)
 
 
 def _told(own: Sequence[Samples], rng: np.random.Generator) -> list[Samples]:

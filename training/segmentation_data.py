@@ -16,8 +16,8 @@ import numpy as np
 
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, Span, Turn, timeline
-from meetsplit.pipeline.diarizers.embedded import LEVEL, levelled
-from meetsplit.pipeline.diarizers.pyannote_turns import audible
+from meetsplit.pipeline.diarizers.embedded import SEGMENTATION_LEVEL, normalize_loudness
+from meetsplit.pipeline.diarizers.pyannote_turns import has_sound
 from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.files import replacing, write
@@ -94,7 +94,7 @@ def sample_call_folder() -> Path:
 def filed(cases: Iterable[Case], cache: Path, shortest: float) -> Iterator[Filed]:
     """The recordings that have at least ``shortest`` seconds on end annotated, as the training reads them."""
     for case in cases:
-        if audible(case.audio.samples) and max((span.duration for span in case.annotated), default=0.0) >= shortest:
+        if has_sound(case.audio.samples) and max((span.duration for span in case.annotated), default=0.0) >= shortest:
             yield Filed(
                 case.name, _kept(cache / f"{case.name}-{case.digest}.npy", case.audio), case.turns, case.annotated
             )
@@ -138,7 +138,9 @@ def _meeting(speech: Path, rng: np.random.Generator) -> tuple[Audio, Sequence[Tu
 
 def _kept(path: Path, audio: Audio) -> Path:
     if not path.exists():
-        samples = np.append(levelled(audio.samples, LEVEL), np.zeros(round(TAIL * RATE), np.float32))
+        samples = np.append(
+            normalize_loudness(audio.samples, SEGMENTATION_LEVEL), np.zeros(round(TAIL * RATE), np.float32)
+        )
         with replacing(path) as file:
             np.save(file, samples)
     return path

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from meetsplit.pipeline.diarizers.pyannet import facts_of, load_segmentation
+from meetsplit.pipeline.diarizers.pyannet import load_segmentation, read_metadata
 from meetsplit.pipeline.diarizers.pyannote_compat import no_telemetry, quiet_pyannote
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.files import write
@@ -89,7 +89,7 @@ def begun(checkpoint: Path, recordings: Sequence[Filed], cache: Path, batch: int
     """The network of the checkpoint as a powerset, and the task that teaches it. Raises `StageError`."""
     no_telemetry()
     network = load_segmentation(checkpoint)
-    network.lstm.dropout = facts_of(checkpoint)["hyper_parameters"]["lstm"].get("dropout", 0.0)
+    network.lstm.dropout = read_metadata(checkpoint)["hyper_parameters"]["lstm"].get("dropout", 0.0)
     before = network.specifications
     cache.mkdir(parents=True, exist_ok=True)
     prepared = cache / "protocol.npz"
@@ -144,6 +144,6 @@ def kept(path: Path, tensors: Mapping[str, Tensor], task: Windows, checkpoint: P
             "warm_up": [0.0, 0.0],
         },
     }
-    facts = {"hyper_parameters": facts_of(checkpoint)["hyper_parameters"], "pyannote.audio": about}
+    facts = {"hyper_parameters": read_metadata(checkpoint)["hyper_parameters"], "pyannote.audio": about}
     header = {"source": f"fine-tuned from {checkpoint.name}", "facts": json.dumps(facts, sort_keys=True)}
     write(path, save({name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}, header))

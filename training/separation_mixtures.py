@@ -18,7 +18,7 @@ import numpy.typing as npt
 from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples, Speaker
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.separators.sepformer import LEVEL
+from meetsplit.pipeline.separators.sepformer import INPUT_RMS
 from meetsplit.training import acoustics
 from meetsplit.training.separation_model import RATE
 from meetsplit.training.speech import Recorded, recorded
@@ -96,13 +96,13 @@ class Studio:
             mixture = mixture + acoustics.pink(len(mixture), RATE, rng) * _rms(mixture) * np.float32(
                 10 ** (-rng.uniform(*NOISE) / 20)
             )
-        scale = np.float32(LEVEL / _rms(mixture))
+        scale = np.float32(INPUT_RMS / _rms(mixture))
         return mixture * scale, stems * scale
 
     def clean(self, rng: np.random.Generator, seconds: float) -> tuple[Samples, Stems]:
         """A mixture of untouched voices at 0 or ±3 dB, as in the benchmark of separators."""
         stems = self._stems(rng, seconds, (1.0,), lambda: float(rng.choice((-1.5, 0.0, 1.5))))
-        scale = np.float32(LEVEL / _rms(stems.sum(axis=0)))
+        scale = np.float32(INPUT_RMS / _rms(stems.sum(axis=0)))
         return stems.sum(axis=0) * scale, stems * scale
 
     def _stems(

@@ -1,1 +1,4 @@
-"""Finished stages of a recording, kept with their checksums, and their limits of size and age."""
+"""Results of finished stages, kept between runs with their checksums.
+
+One folder per recording, limited in size and age.
+"""

@@ -1,13 +1,13 @@
-"""The finished stages of one recording, kept in a folder: one result per stage, and the tracks.
+"""Stage cache: the results of the finished stages of one recording, as files in one folder.
 
-    diarize-<key>.json         who speaks when
-    separate-<key>.json        outlines of every stretch of every stream, size and SHA-256 of every track
+    diarize-<key>.json         turns
+    separate-<key>.json        every clip of every stream, without its sound; size and SHA-256 of every track
     separate-<key>/            one track per speaker: the streams' sound, from which the transcriber reads
-    transcribe-<key>.json      what was heard in each stretch
+    transcribe-<key>.json      the words of each clip
 
-A key stands for everything that a stage's result depends on, the results before it included. A result is written whole
-or not at all, so whatever stops a run, the next one begins with the stage that was running. Every result carries the
-SHA-256 of its content: what the disk has damaged is worked out again.
+A key is a hash of everything that a stage's result depends on, the results before it included. A result is written
+whole or not at all, so an interrupted run goes on with the stage that was running. Every result carries the SHA-256 of
+its content: one that the disk has damaged is computed again.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from meetsplit.pipeline import files, versions
-from meetsplit.pipeline.audio.containers import recording
-from meetsplit.pipeline.audio.content import Content, content_of
-from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import (
     ClipTranscript,
     Diarization,
@@ -34,24 +31,26 @@ from meetsplit.pipeline.data import (
     Turn,
     Word,
 )
-from meetsplit.pipeline.errors import AudioError, OutputError, SettingsError
+from meetsplit.pipeline.errors import OutputError, SettingsError
 from meetsplit.pipeline.events import EventListener, Notice, ignore_events
-from meetsplit.pipeline.models.selection import BackendSelection, SelectedBackend
-from meetsplit.pipeline.models.sources import Local
+from meetsplit.pipeline.models.selection import BackendSelection
 from meetsplit.pipeline.settings import OVERLAP_CHECKS, Settings
 
 _T = TypeVar("_T")
 
-_DAMAGED = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What reading a kept result raises where the disk has damaged it, or where something else lies under its name."""
+_DAMAGE_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What reading a result raises where the disk has damaged it, or where something else lies under its name."""
 
 CACHE_VERSION = 4
-"""Raised with every change after which a stage answers otherwise: what an earlier state of this code kept is not today's result."""
+"""Part of every key.
+
+Raised with every change after which a stage answers otherwise, so that older results are not used.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheKeys:
-    """What each stage's result depends on, as short names; the SHA-256 of the files of turns and words, where there are any."""
+    """The key of each stage's result; the SHA-256 of the files of given turns and words, where there are any."""
 
     diarize: str
     separate: str
@@ -60,21 +59,27 @@ class CacheKeys:
     script: str | None = None
 
 
-def keys(content: str, settings: Settings, plan: BackendSelection) -> CacheKeys:
-    """The keys of a recording whose `fingerprint` is ``content`` under these settings and choices."""
+def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> CacheKeys:
+    """The keys of a recording with that `recording_sha256` under these settings and with these backends.
+
+    Raises `SettingsError` where a file of given turns or words cannot be read.
+    """
     checks = {check: settings.has_check(check) for check in OVERLAP_CHECKS} | {"resegment": settings.resegments}
-    asked = dict(settings.recorded()) | checks
+    values = dict(settings.recorded()) | checks
     software = [CACHE_VERSION, versions.meetsplit(), versions.recorded()]
 
-    def key(before: str, stages: Sequence[str], names: Sequence[str], *given: str | None) -> str:
-        chosen = [choice for stage in stages if (choice := plan.of(stage)) is not None]
-        made_by = [asdict(choice.record()) | {"why": "", "files": _stamps(choice)} for choice in chosen]
-        parts = [before, software, made_by, [asked[name] for name in names], list(given)]
+    def key(previous: str, stages: Sequence[str], options: Sequence[str], *inputs: str | None) -> str:
+        backends = [
+            asdict(backend.record()) | {"why": "", "files": backend.local_file_stamps()}
+            for stage in stages
+            if (backend := selection.of(stage)) is not None
+        ]
+        parts = [previous, software, backends, [values[option] for option in options], list(inputs)]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
-    rttm, script = _given(settings.rttm), _given(settings.script)
+    rttm, script = _input_sha256(settings.rttm), _input_sha256(settings.script)
     diarize = key(
-        content, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "resegment", "seed"), rttm
+        sha256, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "resegment", "seed"), rttm
     )
     separate = key(
         diarize, ("separator", "embedder"), ("adapt_budget", "separate", "match_threshold", "verify", "leakage", "seed")
@@ -83,44 +88,7 @@ def keys(content: str, settings: Settings, plan: BackendSelection) -> CacheKeys:
     return CacheKeys(diarize, separate, transcribe, rttm, script)
 
 
-def _stamps(choice: SelectedBackend) -> list[tuple[str, int, int]]:
-    """Size and time of every file of the models that the user named: weights trained anew under an old name are other weights."""
-    places = [
-        choice.weights[role]
-        for role, source in choice.sources.items()
-        if isinstance(source, Local) and role in choice.weights
-    ]
-    files = [
-        file for place in places for file in (sorted(place.rglob("*")) if place.is_dir() else [place]) if file.is_file()
-    ]
-    return [(file.name, (about := file.stat()).st_size, about.st_mtime_ns) for file in files]
-
-
-def contents(path: Path | MultiFileRecording) -> dict[Path, Content]:
-    """What every file of a recording holds now. Raises `AudioError` where one cannot be read."""
-    found: dict[Path, Content] = {}
-    for file in (one.path for one in path.microphones) if isinstance(path, MultiFileRecording) else (path,):
-        try:
-            with recording(file) as opened:
-                found[file] = content_of(opened)
-        except OSError as error:
-            raise AudioError(f"{file}: cannot be read: {_reason(error)}") from error
-    return found
-
-
-def fingerprint(path: Path | MultiFileRecording, held: Mapping[Path, Content] | None = None) -> str:
-    """SHA-256 of a file's content, or of several files' and their places; of ``held``, where `contents` was asked before.
-
-    Raises `AudioError` where a file cannot be read.
-    """
-    held = contents(path) if held is None else held
-    if isinstance(path, MultiFileRecording):
-        heard = [(held[one.path].sha256, one.offset, one.path.stem) for one in path.microphones]
-        return hashlib.sha256(json.dumps(heard).encode()).hexdigest()
-    return held[path].sha256
-
-
-def _given(path: Path | None) -> str | None:
+def _input_sha256(path: Path | None) -> str | None:
     """SHA-256 of a file of turns or words that the settings name; `SettingsError` where it cannot be read."""
     if path is None:
         return None
@@ -131,130 +99,140 @@ def _given(path: Path | None) -> str | None:
 
 
 class StageCache:
-    """The folder of one recording: the result of each finished stage under its key, and the tracks.
+    """The cached results of one recording's stages in ``folder``, each under its key.
 
-    A kept result is used only if it is whole (SHA-256 of its content and of every track, checked once by each `StageCache`)
-    and of the expected shape. A damaged one is told as a notice and counts as not there, so that its stage is done again.
+    A result is used only if it is whole (SHA-256 of its content and of every track, verified once by each `StageCache`)
+    and of the expected shape. A damaged one is reported once as a notice and counts as missing.
     Raises `OutputError` where a result cannot be written.
     """
 
     def __init__(self, folder: Path, on_event: EventListener = ignore_events) -> None:
         self.folder = folder
         self._on_event = on_event
-        self._checked: dict[tuple[str, str], Any] = {}
+        self._verified: dict[tuple[str, str], Any] = {}
+        self._reported: set[tuple[str, str]] = set()
 
-    def tracks(self, key: str) -> Path:
-        """The folder of the tracks; whole once `outlines` answers."""
+    def track_folder(self, key: str) -> Path:
+        """The folder of the tracks; whole once `load_streams` answers."""
         return self.folder / f"separate-{key}"
 
-    def diarized(self, key: str) -> Diarization | None:
-        """Who speaks when; None where that is still to be found out."""
-        return self._kept("diarize", key, _diarized)
+    def load_diarization(self, key: str) -> Diarization | None:
+        """The diarization; None where it is not in the cache."""
+        return self._load("diarize", key, _parse_diarization)
 
-    def keep_diarized(self, key: str, found: Diarization) -> None:
-        """Keep who speaks when."""
-        turns = [{"start": turn.span.start, "end": turn.span.end, "speaker": turn.speaker} for turn in found.turns]
-        self._keep(
-            "diarize",
-            key,
-            {"duration": found.duration, "turns": turns, "names": found.names, "channels": found.channels},
-        )
+    def save_diarization(self, key: str, diarization: Diarization) -> None:
+        """Write the diarization."""
+        content = {
+            "duration": diarization.duration,
+            "turns": [{**_span_row(turn.span), "speaker": turn.speaker} for turn in diarization.turns],
+            "names": diarization.names,
+            "channels": diarization.channels,
+        }
+        self._save("diarize", key, content)
 
-    def outlines(self, key: str) -> tuple[StreamInfo, ...] | None:
-        """The stretches of all streams, in order, once every track is known to be whole; None where they are still to be made."""
-        kept = self._kept("separate", key, lambda row: self._whole(key, *_separated(row)))
-        return kept if kept is None else kept[0]
+    def load_streams(self, key: str) -> tuple[StreamInfo, ...] | None:
+        """The clips of all streams, in order, once every track is verified; None where they are not in the cache."""
+        streams = self._load("separate", key, lambda row: self._verify_tracks(key, _parse_streams(row)))
+        return None if streams is None else streams.clips
 
-    def keep_outlines(self, key: str, outlines: Sequence[StreamInfo]) -> None:
-        """Keep the outlines and the checksums of the tracks, which are already in their folder."""
+    def save_streams(self, key: str, clips: Sequence[StreamInfo]) -> None:
+        """Write the clips, and the checksums of the tracks that are already in `track_folder`."""
         try:
             tracks = {
                 path.stem: {"size": path.stat().st_size, "sha256": files.sha256(path)}
-                for path in self._tracks_there(key)
+                for path in self._track_files(key)
             }
         except OSError as error:
             raise OutputError(
-                f"{self.tracks(key)}: a track that was just written cannot be read: {_reason(error)}"
+                f"{self.track_folder(key)}: a track that was just written cannot be read: {_reason(error)}"
             ) from error
-        content = {"stretches": [asdict(outline) for outline in outlines], "tracks": tracks}
-        self._keep("separate", key, content)
-        self._checked["separate", key] = _separated(json.loads(json.dumps(content)))
+        content = {"stretches": [_clip_row(clip) for clip in clips], "tracks": tracks}
+        self._save("separate", key, content)
+        self._verified["separate", key] = _parse_streams(json.loads(json.dumps(content)))
 
-    def start_tracks(self, key: str) -> Path:
-        """An empty folder for the tracks: whatever a broken run left there goes. Raises `OutputError` where it cannot."""
-        self._checked.pop(("separate", key), None)
+    def start_track_folder(self, key: str) -> Path:
+        """`track_folder`, emptied of what an interrupted run left there. Raises `OutputError` where that fails."""
+        self._verified.pop(("separate", key), None)
         try:
             files.remove(self._path("separate", key))
-            files.remove_tree(self.tracks(key))
+            files.remove_tree(self.track_folder(key))
         except OSError as error:
-            raise OutputError(f"{self.tracks(key)}: cannot be emptied: {_reason(error)}") from error
-        return self.tracks(key)
+            raise OutputError(f"{self.track_folder(key)}: cannot be emptied: {_reason(error)}") from error
+        return self.track_folder(key)
 
-    def heard(self, key: str, stretches: int) -> tuple[ClipTranscript, ...] | None:
-        """What was heard in each of so many stretches; None where that is still to be found out."""
-        return self._kept("transcribe", key, lambda row: _heard(row, stretches))
+    def load_transcripts(self, key: str, clips: int) -> tuple[ClipTranscript, ...] | None:
+        """The words of each of ``clips`` clips; None where they are not in the cache."""
+        return self._load("transcribe", key, lambda row: _parse_transcripts(row, clips))
 
-    def keep_heard(self, key: str, heard: Sequence[ClipTranscript]) -> None:
-        """Keep what was heard."""
-        self._keep("transcribe", key, {"heard": [asdict(answer) for answer in heard]})
+    def save_transcripts(self, key: str, transcripts: Sequence[ClipTranscript]) -> None:
+        """Write the words of each clip."""
+        self._save("transcribe", key, {"heard": [_transcript_row(transcript) for transcript in transcripts]})
 
-    def voices(self, key: str) -> dict[Speaker, Path]:
-        """The track of every speaker, once `outlines` has answered."""
-        tracks: Mapping[Speaker, _Track] = self._checked["separate", key][1]
-        return {speaker: self.tracks(key) / f"{speaker}.wav" for speaker in sorted(tracks)}
+    def track_paths(self, key: str) -> dict[Speaker, Path]:
+        """The track of every speaker, once `load_streams` has answered or `save_streams` is done."""
+        streams: _CachedStreams = self._verified["separate", key]
+        return {speaker: self.track_folder(key) / f"{speaker}.wav" for speaker in sorted(streams.tracks)}
 
-    def _whole(
-        self, key: str, outlines: tuple[StreamInfo, ...], tracks: Mapping[Speaker, _Track]
-    ) -> tuple[tuple[StreamInfo, ...], Mapping[Speaker, _Track]]:
-        """The same, if the tracks on the disk are the ones that were kept; `ValueError` where not."""
-        there = {path.stem: path for path in self._tracks_there(key)}
-        if there.keys() != tracks.keys():
-            raise ValueError(f"the tracks of {', '.join(sorted(there.keys() ^ tracks.keys()))} are missing or foreign")
-        for speaker, track in tracks.items():
-            if there[speaker].stat().st_size != track.size or files.sha256(there[speaker]) != track.sha256:
-                raise ValueError(f"{there[speaker].name} is not as it was written")
-        return outlines, tracks
+    def _verify_tracks(self, key: str, streams: _CachedStreams) -> _CachedStreams:
+        """The same, if the tracks on the disk are the ones that were written; `ValueError` where not."""
+        paths = {path.stem: path for path in self._track_files(key)}
+        if paths.keys() != streams.tracks.keys():
+            different = sorted(paths.keys() ^ streams.tracks.keys())
+            raise ValueError(f"the tracks of {', '.join(different)} are missing or foreign")
+        for speaker, track in streams.tracks.items():
+            path = paths[speaker]
+            if path.stat().st_size != track.size or files.sha256(path) != track.sha256:
+                raise ValueError(f"{path.name} is not as it was written")
+        return streams
 
-    def _tracks_there(self, key: str) -> list[Path]:
-        return sorted(self.tracks(key).glob("*.wav"))
+    def _track_files(self, key: str) -> list[Path]:
+        return sorted(self.track_folder(key).glob("*.wav"))
 
     def _path(self, stage: str, key: str) -> Path:
         return self.folder / f"{stage}-{key}.json"
 
-    def _kept(self, stage: str, key: str, build: Callable[[Any], _T]) -> _T | None:
-        """The value of a kept result; None where there is none, or where it is damaged, which is told."""
-        if (stage, key) in self._checked:
-            known: _T = self._checked[stage, key]
-            return known
+    def _load(self, stage: str, key: str, parse: Callable[[Any], _T]) -> _T | None:
+        """The value of a result; None where there is none, or where it is damaged, which is reported."""
+        if (stage, key) in self._verified:
+            verified: _T = self._verified[stage, key]
+            return verified
         path = self._path(stage, key)
         try:
             raw = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._tell_damage(path, stage, error)
+            self._report_damage(stage, key, error)
             return None
         try:
-            value = build(_unsealed(raw))
-        except _DAMAGED as error:
-            self._tell_damage(path, stage, error)
+            value = parse(_verify_checksum(raw))
+        except _DAMAGE_ERRORS as error:
+            self._report_damage(stage, key, error)
             return None
-        self._checked[stage, key] = value
+        self._verified[stage, key] = value
         return value
 
-    def _tell_damage(self, path: Path, stage: str, error: Exception) -> None:
-        why = _reason(error) if isinstance(error, OSError) else str(error)
-        self._on_event(Notice(f"{path}: what an earlier run kept is damaged ({why}): this stage is done again", stage))
+    def _report_damage(self, stage: str, key: str, error: Exception) -> None:
+        if (stage, key) in self._reported:
+            return
+        self._reported.add((stage, key))
+        reason = _reason(error) if isinstance(error, OSError) else str(error)
+        self._on_event(
+            Notice(
+                f"{self._path(stage, key)}: what an earlier run kept is damaged ({reason}): this stage is done again",
+                stage,
+            )
+        )
 
-    def _keep(self, stage: str, key: str, content: Mapping[str, Any]) -> None:
-        self._checked.pop((stage, key), None)
+    def _save(self, stage: str, key: str, content: Mapping[str, Any]) -> None:
+        self._verified.pop((stage, key), None)
         path = self._path(stage, key)
         if path.is_dir():
             try:
                 files.remove_tree(path)
             except OSError as error:
                 raise OutputError(f"{path}: a folder is in the way and cannot be removed: {_reason(error)}") from error
-        files.write(path, _sealed(content), private=True)
+        files.write(path, _with_checksum(content), private=True)
 
 
 def _reason(error: OSError) -> str:
@@ -262,21 +240,32 @@ def _reason(error: OSError) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Track:
+class _CachedTrack:
     """A track as it was written: ``size`` in bytes, and the checksum of its content."""
 
     size: int
     sha256: str
 
 
-def _sealed(content: Mapping[str, Any]) -> str:
-    """The text of a kept result: its content and the SHA-256 of that."""
+@dataclass(frozen=True, slots=True)
+class _CachedStreams:
+    """The result of the stage ``separate``: the clips of all streams, and the track of every speaker."""
+
+    clips: tuple[StreamInfo, ...]
+    tracks: Mapping[Speaker, _CachedTrack]
+
+
+def _with_checksum(content: Mapping[str, Any]) -> str:
+    """The text of a result file: its content and the SHA-256 of that."""
     text = json.dumps(content)
     return f'{{"sha256": "{hashlib.sha256(text.encode()).hexdigest()}", "content": {text}}}'
 
 
-def _unsealed(raw: bytes) -> Any:
-    """The content of a kept result. Raises `ValueError` and its like where the checksum is another, or there is none."""
+def _verify_checksum(raw: bytes) -> Any:
+    """The content of a result file.
+
+    Raises `ValueError` and its like where the checksum is another, or there is none.
+    """
     row = json.loads(raw)
     content = row["content"]
     if hashlib.sha256(json.dumps(content).encode()).hexdigest() != row["sha256"]:
@@ -284,53 +273,78 @@ def _unsealed(raw: bytes) -> Any:
     return content
 
 
-def _diarized(row: Any) -> Diarization:
+def _span_row(span: Span) -> dict[str, float]:
+    return {"start": span.start, "end": span.end}
+
+
+def _clip_row(clip: StreamInfo) -> dict[str, Any]:
+    return {
+        "speaker": clip.speaker,
+        "span": _span_row(clip.span),
+        "turns": [_span_row(turn) for turn in clip.turns],
+        "patches": [
+            {
+                "span": _span_row(patch.span),
+                "speakers": patch.speakers,
+                "source": patch.source,
+                "margin": patch.margin,
+                "review": patch.review,
+            }
+            for patch in clip.patches
+        ],
+    }
+
+
+def _transcript_row(transcript: ClipTranscript) -> dict[str, Any]:
+    words = [
+        {"span": _span_row(word.span), "text": word.text, "confidence": word.confidence} for word in transcript.words
+    ]
+    return {"words": words, "language": transcript.language}
+
+
+def _parse_diarization(row: Any) -> Diarization:
     turns = tuple(Turn(_span(turn), _text(turn["speaker"])) for turn in _list(row["turns"]))
     if list(turns) != sorted(turns):
         raise ValueError("its turns are not in order")
     names = tuple((_text(label), _text(name)) for label, name in map(_list, _list(row["names"])))
-    channels = tuple((_text(label), _whole_number(channel)) for label, channel in map(_list, _list(row["channels"])))
+    channels = tuple((_text(label), _integer(channel)) for label, channel in map(_list, _list(row["channels"])))
     return Diarization(Span(0.0, _number(row["duration"])).end, turns, names, channels)
 
 
-def _separated(row: Any) -> tuple[tuple[StreamInfo, ...], Mapping[Speaker, _Track]]:
-    outlines = tuple(_outline(stretch) for stretch in _list(row["stretches"]))
+def _parse_streams(row: Any) -> _CachedStreams:
+    clips = tuple(_parse_clip(clip) for clip in _list(row["stretches"]))
     tracks = {
-        _text(speaker): _Track(_whole_number(track["size"]), _text(track["sha256"]))
+        _text(speaker): _CachedTrack(_integer(track["size"]), _text(track["sha256"]))
         for speaker, track in row["tracks"].items()
     }
-    if not {outline.speaker for outline in outlines} <= tracks.keys():
+    if not {clip.speaker for clip in clips} <= tracks.keys():
         raise ValueError("it has speakers without a track")
-    return outlines, tracks
+    return _CachedStreams(clips, tracks)
 
 
-def _outline(row: Any) -> StreamInfo:
-    turns, patches = (
-        tuple(_span(turn) for turn in _list(row["turns"])),
-        tuple(_patch(patch) for patch in _list(row["patches"])),
-    )
+def _parse_clip(row: Any) -> StreamInfo:
+    turns = tuple(_span(turn) for turn in _list(row["turns"]))
+    patches = tuple(_parse_overlap_result(patch) for patch in _list(row["patches"]))
     return StreamInfo(_text(row["speaker"]), _span(row["span"]), turns, patches)
 
 
-def _patch(row: Any) -> OverlapResult:
+def _parse_overlap_result(row: Any) -> OverlapResult:
     source: Source = row["source"]
     if source not in get_args(Source):
         raise ValueError(f"it has a patch from {source!r}")
-    speakers, review = (
-        tuple(_text(speaker) for speaker in _list(row["speakers"])),
-        tuple(_text(reason) for reason in _list(row["review"])),
-    )
+    speakers = tuple(_text(speaker) for speaker in _list(row["speakers"]))
+    review = tuple(_text(reason) for reason in _list(row["review"]))
     return OverlapResult(_span(row["span"]), speakers, source, _number_or_none(row["margin"]), review)
 
 
-def _heard(row: Any, stretches: int) -> tuple[ClipTranscript, ...]:
-    heard = tuple(_answer(answer) for answer in _list(row["heard"]))
-    if len(heard) != stretches:
-        raise ValueError(f"it has {len(heard)} answers for {stretches} stretches")
-    return heard
+def _parse_transcripts(row: Any, clips: int) -> tuple[ClipTranscript, ...]:
+    transcripts = tuple(_parse_clip_transcript(transcript) for transcript in _list(row["heard"]))
+    if len(transcripts) != clips:
+        raise ValueError(f"it has {len(transcripts)} answers for {clips} stretches")
+    return transcripts
 
 
-def _answer(row: Any) -> ClipTranscript:
+def _parse_clip_transcript(row: Any) -> ClipTranscript:
     words = tuple(
         Word(_span(word["span"]), _text(word["text"]), _number_or_none(word["confidence"]))
         for word in _list(row["words"])
@@ -352,7 +366,7 @@ def _number_or_none(value: Any) -> float | None:
     return None if value is None else _number(value)
 
 
-def _whole_number(value: Any) -> int:
+def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{value!r} is no whole number")
     return value

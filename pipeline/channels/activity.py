@@ -120,7 +120,9 @@ def streams(sound: Sound, found: Diarization, folder: Path) -> Iterator[Stream]:
 
 
 def _clips(speaker: Speaker, channel: Audio, found: Diarization) -> Iterator[Clip]:
-    planned = plan(found.turns, found.span, cutting=RegionOptions("off"), quiet=lambda span: quietest(channel, span))
+    planned = plan(
+        found.turns, found.span, options=RegionOptions("off"), cut_point=lambda span: quietest(channel, span)
+    )
     yield from (clip for clip in planned.clips if clip.speaker == speaker)
 
 

@@ -1,1 +1,1 @@
-"""Who spoke when: one file per backend."""
+"""Diarization: one file per backend."""

@@ -1,10 +1,14 @@
-"""Which stretches of speech are one person's? Agglomerative clustering of voices that knows who spoke beside whom.
+"""Agglomerative clustering of local speakers' embeddings into speakers, with cannot-link constraints.
 
-Two local speakers of one window are two people: the segmentation heard them apart, so they never join, however alike they
-sound. With it, thresholds between 0.55 and 0.70 give the same answer where an unconstrained clustering falls apart.
+Two local speakers of one window are different speakers: the segmentation told them apart, so they are never merged,
+however similar their embeddings. With these constraints, thresholds between 0.55 and 0.70 give the same answer where
+an unconstrained clustering falls apart.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,110 +17,135 @@ from scipy.optimize import linear_sum_assignment
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+UNASSIGNED = -2
+"""Label of a local speaker without a cluster, or inactive: pyannote.audio's own value."""
+
 _BLOCK = 4096
+"""Embeddings compared with the centroids at once."""
 
-_SLIGHT = 0.005
-"""A voice below this share of all speech is not believed to be a person of its own."""
+_MIN_SPEECH_SHARE = 0.005
+"""The share of all speech below which a cluster is not taken for a speaker."""
 
-_BRIEF, _BRIEF_SHARE = 5.0, 0.02
-"""Nor is one with less than so many seconds and less than this share: in a short recording one odd moment is as much."""
+_BRIEF_SECONDS, _BRIEF_SHARE = 5.0, 0.02
+"""Nor is one with less than so many seconds and less than this share: in a short recording, one odd moment has it."""
 
 
-def unit(rows: npt.NDArray[np.floating]) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """One merge of average linkage: the cluster of ``absorbed`` goes into that of ``kept``; both are row numbers."""
+
+    kept: int
+    absorbed: int
+    similarity: float
+
+
+def normalize_rows(rows: npt.NDArray[np.floating]) -> Floats:
     """The rows at unit length; a row of zeros stays.
 
-    >>> unit(np.array([[3.0, 4.0]])).tolist()
+    >>> normalize_rows(np.array([[3.0, 4.0]])).tolist()
     [[0.6, 0.8]]
     """
     lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1.0), np.float64)
 
 
-def joins(voices: Floats, seconds: Floats, windows: Ints) -> tuple[tuple[int, int, float], ...]:
-    """Average-linkage joins, most similar pair first: ``(kept, swallowed, similarity)``, until no pair may join.
+def linkage(embeddings: Floats, seconds: Floats, windows: Ints) -> tuple[Merge, ...]:
+    """Merges of weighted average linkage, the most similar clusters first, until no pair may be merged.
 
-    ``voices`` are unit rows, ``seconds`` their weights, ``windows`` the window that each was heard in. Members of one window
-    never join, nor do groups that hold such members. Quadratic in memory, and nearly so in time.
+    ``embeddings`` are unit rows, ``seconds`` their weights, ``windows`` the window of each. Clusters with members of
+    one window are never merged. Quadratic in memory, and nearly so in time.
     """
-    count = len(voices)
-    similar = voices @ voices.T
-    similar[windows[:, None] == windows[None, :]] = -np.inf
+    count = len(embeddings)
+    similarities = embeddings @ embeddings.T
+    similarities[windows[:, None] == windows[None, :]] = -np.inf
     weights = seconds.astype(np.float64).copy()
-    best = similar.argmax(axis=1)
-    value = similar[np.arange(count), best] if count else np.zeros(0)
-    done: list[tuple[int, int, float]] = []
-    while len(done) < count - 1:
-        keep = int(value.argmax())
-        if value[keep] == -np.inf:
+    nearest = similarities.argmax(axis=1)
+    nearest_similarity = similarities[np.arange(count), nearest] if count else np.zeros(0)
+    merges: list[Merge] = []
+    while len(merges) < count - 1:
+        kept = int(nearest_similarity.argmax())
+        if nearest_similarity[kept] == -np.inf:
             break
-        gone = int(best[keep])
-        done.append((keep, gone, float(value[keep])))
-        merged = (weights[keep] * similar[keep] + weights[gone] * similar[gone]) / (weights[keep] + weights[gone])
-        merged[[keep, gone]] = -np.inf
-        weights[keep] += weights[gone]
-        similar[keep], similar[:, keep] = merged, merged
-        similar[gone], similar[:, gone] = -np.inf, -np.inf
-        for row in {keep, gone, *np.flatnonzero((best == keep) | (best == gone)).tolist()}:
-            best[row] = similar[row].argmax()
-            value[row] = similar[row, best[row]]
-        risen = merged > value
-        best[risen], value[risen] = keep, merged[risen]
-    return tuple(done)
+        absorbed = int(nearest[kept])
+        merges.append(Merge(kept, absorbed, float(nearest_similarity[kept])))
+        weighted = weights[kept] * similarities[kept] + weights[absorbed] * similarities[absorbed]
+        merged = weighted / (weights[kept] + weights[absorbed])
+        merged[[kept, absorbed]] = -np.inf
+        weights[kept] += weights[absorbed]
+        similarities[kept], similarities[:, kept] = merged, merged
+        similarities[absorbed], similarities[:, absorbed] = -np.inf, -np.inf
+        # Rows whose nearest cluster has changed are searched anew; others only compare it with the merged cluster.
+        outdated = np.flatnonzero((nearest == kept) | (nearest == absorbed)).tolist()
+        for row in {kept, absorbed, *outdated}:
+            nearest[row] = similarities[row].argmax()
+            nearest_similarity[row] = similarities[row, nearest[row]]
+        nearer = merged > nearest_similarity
+        nearest[nearer], nearest_similarity[nearer] = kept, merged[nearer]
+    return tuple(merges)
 
 
-def groups(count: int, joined: tuple[tuple[int, int, float], ...]) -> Ints:
-    """Group numbers after these joins, counted from 0.
+def flat_labels(count: int, merges: Sequence[Merge]) -> Ints:
+    """Cluster of each of ``count`` rows after these merges, numbered from 0.
 
-    >>> groups(3, ((0, 2, 0.9),)).tolist()
+    >>> flat_labels(3, (Merge(0, 2, 0.9),)).tolist()
     [0, 1, 0]
     """
-    owner = np.arange(count)
-    for keep, gone, _ in joined:
-        owner[owner == gone] = keep
-    return np.unique(owner, return_inverse=True)[1].astype(np.int64)
+    labels = np.arange(count)
+    for merge in merges:
+        labels[labels == merge.absorbed] = merge.kept
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def centroids(voices: Floats, seconds: Floats, windows: Ints, bounds: tuple[int, int], threshold: float) -> Floats:
-    """One unit row per person. ``bounds`` are the least and greatest number of people, ``threshold`` the similarity of one.
+def centroids(embeddings: Floats, seconds: Floats, windows: Ints, bounds: tuple[int, int], threshold: float) -> Floats:
+    """One unit row per speaker, the one with most speech first.
 
-    ``seconds`` add up to those of the recording in which one person speaks alone.
+    ``bounds`` are the least and greatest number of speakers, ``threshold`` the cosine similarity down to which clusters
+    are merged. ``seconds`` add up to those of the recording in which one person speaks alone.
 
-    Where the threshold gives too few people, the joins are taken back one by one; where too many, they go on, and what may
-    not be joined is dropped, the slightest voice first. At most as many people as there are voices.
+    Where the threshold gives too few speakers, merges are taken back one by one; where too many, merging goes on, and
+    what must not be merged is dropped, the cluster with least speech first. At most as many speakers as embeddings.
     """
-    least, most = bounds
-    done = joins(voices, seconds, windows)
-    natural = sum(similarity >= threshold for *_, similarity in done)
-    cut = natural
-    while cut > 0 and len(_people(voices, seconds, done[:cut])) < least:
-        cut -= 1
-    if cut == natural:
-        while cut < len(done) and len(_people(voices, seconds, done[:cut])) > most:
-            cut += 1
-    found = _people(voices, seconds, done[:cut], everybody=cut == 0)
-    return found[:most]
+    fewest, most = bounds
+    merges = linkage(embeddings, seconds, windows)
+
+    def speakers(merged: int) -> Floats:
+        return _cluster_centroids(embeddings, seconds, merges[:merged])
+
+    by_threshold = sum(merge.similarity >= threshold for merge in merges)
+    merged = by_threshold
+    while merged > 0 and len(speakers(merged)) < fewest:
+        merged -= 1
+    if merged == by_threshold:
+        while merged < len(merges) and len(speakers(merged)) > most:
+            merged += 1
+    return _cluster_centroids(embeddings, seconds, merges[:merged], with_brief=merged == 0)[:most]
 
 
-def _people(
-    voices: Floats, seconds: Floats, joined: tuple[tuple[int, int, float], ...], *, everybody: bool = False
+def _cluster_centroids(
+    embeddings: Floats, seconds: Floats, merges: Sequence[Merge], *, with_brief: bool = False
 ) -> Floats:
-    """Weighted means of the groups, the one with most speech first, without the slight ones unless ``everybody``."""
-    labels = groups(len(voices), joined)
+    """Weighted means of the clusters, the one with most speech first, without brief ones unless ``with_brief``."""
+    labels = flat_labels(len(embeddings), merges)
     speech = np.bincount(labels, seconds)
-    least = max(_SLIGHT * speech.sum(), min(_BRIEF_SHARE * speech.sum(), _BRIEF))
-    order = [k for k in np.argsort(-speech, kind="stable") if everybody or speech[k] >= least]
-    return unit(np.stack([(voices[labels == k] * seconds[labels == k, None]).sum(axis=0) for k in order]))
+    total = speech.sum()
+    min_speech = max(_MIN_SPEECH_SHARE * total, min(_BRIEF_SHARE * total, _BRIEF_SECONDS))
+    by_speech = np.argsort(-speech, kind="stable")
+    clusters = [k for k in by_speech if with_brief or speech[k] >= min_speech]
+    sums = [(embeddings[labels == k] * seconds[labels == k, None]).sum(axis=0) for k in clusters]
+    return normalize_rows(np.stack(sums))
 
 
-def assigned(voices: npt.NDArray[np.floating], windows: Ints, people: Floats) -> Ints:
-    """Each voice's person: within a window the best joint assignment, one person per voice; -2 for who is left over.
+def assign(embeddings: npt.NDArray[np.floating], windows: Ints, centroids: Floats) -> Ints:
+    """Each local speaker's cluster: within a window the best joint assignment, at most one local speaker per cluster.
 
-    The voices need not be of unit length; they are compared a block at a time.
+    `UNASSIGNED` where a window has more local speakers than there are clusters. The embeddings need not be of unit
+    length; they are compared a block at a time.
     """
-    scores = np.concatenate([unit(voices[at : at + _BLOCK]) @ people.T for at in range(0, len(voices), _BLOCK)])
-    labels = np.full(len(voices), -2, np.int64)
+    blocks = [embeddings[at : at + _BLOCK] for at in range(0, len(embeddings), _BLOCK)]
+    similarities = np.concatenate([normalize_rows(block) @ centroids.T for block in blocks])
+    labels = np.full(len(embeddings), UNASSIGNED, np.int64)
     for window in np.unique(windows):
         members = np.flatnonzero(windows == window)
-        rows, columns = linear_sum_assignment(scores[members], maximize=True)
-        labels[members[rows]] = columns
+        rows, clusters = linear_sum_assignment(similarities[members], maximize=True)
+        labels[members[rows]] = clusters
     return labels

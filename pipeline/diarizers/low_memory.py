@@ -1,8 +1,12 @@
-"""pyannote.audio's diarization in memory that hardly grows: the same answers, a block of windows at a time.
+"""pyannote.audio's diarization in memory that hardly grows with the recording: the same answers, a block at a time.
 
-`SpeakerDiarization` of pyannote.audio 4 holds the recording, what is heard in it, and every window of every person as floats of
-64 bits, all at once; an hour takes more than a gigabyte. Here the sound is read where it is needed, and windows are added up as
-they come.
+`SpeakerDiarization` of pyannote.audio 4 holds the recording, its segmentation, and every window of every speaker as
+floats of 64 bits, all at once; an hour takes more than a gigabyte. Here samples are read where they are needed, and
+windows are aggregated as they come.
+
+Shapes, as in pyannote.audio: segmentations ``(windows, frames, local speakers)``; hard clusters ``(windows, local
+speakers)``; speaker count ``(frames, 1)`` and discrete diarization ``(frames, clusters)``, frames of the whole
+recording.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import torch
 
 from meetsplit.pipeline.audio.memmap import release_pages
 from meetsplit.pipeline.data import Samples
+from meetsplit.pipeline.diarizers.clustering import UNASSIGNED
 from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote
 
 with quiet_pyannote():
@@ -24,12 +29,12 @@ with quiet_pyannote():
     from pyannote.core import Annotation, SlidingWindow, SlidingWindowFeature
 
 
-SILENT = 1e-5
-"""Amplitude, in the loudness the network is used to, up to which windows hold nobody: hours of silence are not listened to."""
+SILENCE = 1e-5
+"""Amplitude, at the level the network is used to, up to which windows are silence: the network does not run on them."""
 
 
-class Blockwise(SpeakerDiarization):  # type: ignore[misc]
-    """`SpeakerDiarization` without its copies. The file is a mapping of ``samples``, shape ``(n,)``, and their ``gain``."""
+class LowMemoryDiarization(SpeakerDiarization):  # type: ignore[misc]
+    """`SpeakerDiarization` without its copies. A file is a mapping of ``samples`` ``(n,)`` and their ``gain``."""
 
     def apply(
         self,
@@ -39,72 +44,95 @@ class Blockwise(SpeakerDiarization):  # type: ignore[misc]
         max_speakers: int | None = None,
         hook: Callable[..., None] | None = None,
     ) -> Any:
-        """Who speaks when, as an annotation whose labels are whole numbers."""
-        _, least, most = self.set_num_speakers(num_speakers, min_speakers, max_speakers)
-        scores = self.get_segmentations(file, hook)
-        powerset = self._segmentation.model.specifications.powerset
-        active = scores.data > (0.5 if powerset else self.segmentation.threshold)
-        binary = SlidingWindowFeature(active, scores.sliding_window)
-        frames = self._segmentation.model.receptive_field
-        together = SlidingWindowFeature(active.sum(axis=2, keepdims=True, dtype=np.float32), scores.sliding_window)
-        count = Inference.aggregate(together, frames, missing=0.0)
-        del together
-        count.data = np.minimum(np.rint(count.data), most).astype(np.int8)
+        """The diarization as an annotation whose labels are whole numbers."""
+        _, min_speakers, max_speakers = self.set_num_speakers(num_speakers, min_speakers, max_speakers)
+        segmentations = self.get_segmentations(file, hook)
+        is_powerset = self._segmentation.model.specifications.powerset
+        active = segmentations.data > (0.5 if is_powerset else self.segmentation.threshold)
+        count = self._count_speakers(active, segmentations.sliding_window)
+        count.data = np.minimum(count.data, max_speakers).astype(np.int8)
         if not count.data.any():
             return Annotation()
-        hard, _, _ = self.clustering(
-            embeddings=self.get_embeddings(file, binary, hook=hook),
-            segmentations=binary,
-            min_clusters=least,
-            max_clusters=most,
+        binary_segmentations = SlidingWindowFeature(active, segmentations.sliding_window)
+        hard_clusters, _, _ = self.clustering(
+            embeddings=self.get_embeddings(file, binary_segmentations, hook=hook),
+            segmentations=binary_segmentations,
+            min_clusters=min_speakers,
+            max_clusters=max_speakers,
         )
-        hard[~active.any(axis=1)] = -2
-        discrete = self.reconstruct(scores, hard, count)
+        is_inactive = ~active.any(axis=1)
+        hard_clusters[is_inactive] = UNASSIGNED
+        discrete = self.reconstruct(segmentations, hard_clusters, count)
         return self.to_annotation(discrete, min_duration_on=0.0, min_duration_off=self.segmentation.min_duration_off)
 
     def get_segmentations(self, file: Mapping[str, Any], hook: Callable[..., None] | None = None) -> Any:
-        """What the network hears in every window, ``(windows, frames, local speakers)``: `Inference.slide`, batch by batch.
+        """Activity of local speakers, ``(windows, frames, local speakers)``: `Inference.slide`, batch by batch.
 
-        Batches of silence are nobody's speech without being listened to.
+        Batches of silence are zeros, and the network does not run on them.
         """
-        listen = self._segmentation
-        fix_reproducibility(listen.device)
+        inference = self._segmentation
+        fix_reproducibility(inference.device)
         samples, gain = file["samples"], file["gain"]
-        rate = listen.model.audio.sample_rate
-        length, step = listen.model.audio.get_num_samples(listen.duration), round(listen.step * rate)
-        whole = max((len(samples) - length) // step + 1, 0)
-        windows = whole + (len(samples) < length or (len(samples) - length) % step > 0)
+        rate = inference.model.audio.sample_rate
+        size, step = inference.model.audio.get_num_samples(inference.duration), round(inference.step * rate)
+        full_windows = max((len(samples) - size) // step + 1, 0)
+        has_padded_window = len(samples) < size or (len(samples) - size) % step > 0
+        windows = full_windows + int(has_padded_window)
         scores: Any = None
-        for first in [*range(0, whole, listen.batch_size), *range(whole, windows)]:
-            last = min(first + listen.batch_size, whole) if first < whole else windows
-            heard = stretch(samples, first * step, (last - 1) * step + length) * gain
-            if scores is None or np.abs(heard).max(initial=0.0) > SILENT:
-                answer = listen.infer(torch.from_numpy(heard).unfold(0, length, step)[:, None])
-                scores = np.zeros((windows, *answer.shape[1:]), np.float32) if scores is None else scores
-                scores[first:last] = answer
+        for first in [*range(0, full_windows, inference.batch_size), *range(full_windows, windows)]:
+            last = min(first + inference.batch_size, full_windows) if first < full_windows else windows
+            batch = read_padded(samples, first * step, (last - 1) * step + size) * gain
+            if scores is None or np.abs(batch).max(initial=0.0) > SILENCE:
+                outputs = inference.infer(torch.from_numpy(batch).unfold(0, size, step)[:, None])
+                if scores is None:
+                    scores = np.zeros((windows, *outputs.shape[1:]), np.float32)
+                scores[first:last] = outputs
             release_pages(samples)
             if hook is not None:
                 hook("segmentation", None, completed=last, total=windows)
-        return SlidingWindowFeature(scores, SlidingWindow(start=0.0, duration=listen.duration, step=listen.step))
+        window = SlidingWindow(start=0.0, duration=inference.duration, step=inference.step)
+        return SlidingWindowFeature(scores, window)
+
+    def _count_speakers(self, active: Any, window: Any) -> Any:
+        """Number of active speakers in each frame of the recording, ``(frames, 1)``: the rounded mean over windows."""
+        active_speakers = SlidingWindowFeature(active.sum(axis=2, keepdims=True, dtype=np.float32), window)
+        count = Inference.aggregate(active_speakers, self._segmentation.model.receptive_field, missing=0.0)
+        count.data = np.rint(count.data)
+        return count
 
     def reconstruct(self, segmentations: Any, hard_clusters: Any, count: Any) -> Any:
-        """Who of the people speaks in each frame: as many as ``count`` says, those whom most windows hear loudest."""
-        field, (windows, length, _) = count.sliding_window, segmentations.data.shape
-        summed = np.zeros((len(count.data) + length, int(hard_clusters.max()) + 1), np.float32)
-        for window in range(windows):
-            first = field.closest_frame(segmentations.sliding_window[window].start + 0.5 * field.duration)
-            heard, people = segmentations.data[window], hard_clusters[window]
-            for person in np.unique(people[people >= 0]):
-                summed[first : first + length, person] += heard[:, people == person].max(axis=1)
-        summed = summed[: len(count.data)]
-        summed = np.pad(summed, ((0, 0), (0, max(int(count.data.max()) - summed.shape[1], 0))))
-        binary = np.zeros_like(summed)
-        chosen = (np.arange(summed.shape[1]) < count.data).astype(np.float32)
-        np.put_along_axis(binary, np.argsort(-summed, axis=-1), chosen, axis=-1)
-        return SlidingWindowFeature(binary, field)
+        """Discrete diarization ``(frames, clusters)``: in each frame the ``count`` clusters of greatest activation."""
+        activations = self._sum_activations(segmentations, hard_clusters, count)
+        most_speakers = int(count.data.max())
+        missing = max(most_speakers - activations.shape[1], 0)
+        activations = np.pad(activations, ((0, 0), (0, missing)))
+        # Clusters of a frame in order of activation, and a one for as many of the first as speakers were counted.
+        ranking = np.argsort(-activations, axis=-1)
+        is_counted = (np.arange(activations.shape[1]) < count.data).astype(np.float32)
+        discrete = np.zeros_like(activations)
+        np.put_along_axis(discrete, ranking, is_counted, axis=-1)
+        return SlidingWindowFeature(discrete, count.sliding_window)
+
+    def _sum_activations(self, segmentations: Any, hard_clusters: Any, count: Any) -> Any:
+        """Activation of each cluster, summed over windows: ``(frames, clusters)``.
+
+        A cluster's activation in one window is that of its most active local speaker.
+        """
+        frames, windows = count.sliding_window, segmentations.sliding_window
+        num_windows, frames_per_window, _ = segmentations.data.shape
+        num_clusters = int(hard_clusters.max()) + 1
+        # The last window may reach beyond the last frame.
+        activations = np.zeros((len(count.data) + frames_per_window, num_clusters), np.float32)
+        for window in range(num_windows):
+            first = frames.closest_frame(windows[window].start + 0.5 * frames.duration)
+            last = first + frames_per_window
+            scores, clusters = segmentations.data[window], hard_clusters[window]
+            for cluster in np.unique(clusters[clusters != UNASSIGNED]):
+                activations[first:last, cluster] += scores[:, clusters == cluster].max(axis=1)
+        return activations[: len(count.data)]
 
 
-def stretch(samples: Samples, first: int, last: int) -> Samples:
-    """The samples from ``first`` to ``last``, followed by silence where the recording has ended."""
-    there = samples[first:last]
-    return np.pad(there, (0, last - first - len(there)))
+def read_padded(samples: Samples, first: int, last: int) -> Samples:
+    """The samples from ``first`` to ``last``, padded with zeros beyond the end of the recording."""
+    part = samples[first:last]
+    return np.pad(part, (0, last - first - len(part)))

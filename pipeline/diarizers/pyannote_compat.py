@@ -1,4 +1,4 @@
-"""pyannote.audio without its noise: imports and calls that warn nobody, send nothing, and tell their progress."""
+"""pyannote.audio without warnings and telemetry, and its progress hook as events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from meetsplit.pipeline.events import EventListener, Progressed
 
 @contextmanager
 def quiet_pyannote() -> Iterator[None]:
-    """Inside: no warnings (torchcodec, TF32, lightning) and nothing below an error in lightning's log."""
+    """A context with no warnings (torchcodec, TF32, lightning) and nothing below an error in lightning's log."""
     loggers = [
         logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning")
     ]
@@ -30,7 +30,7 @@ def quiet_pyannote() -> Iterator[None]:
 
 
 def no_telemetry() -> None:
-    """Forbid pyannote.audio, in this process, to report what is done with it."""
+    """Turn off pyannote.audio's telemetry in this process."""
     with quiet_pyannote():
         from pyannote.audio.telemetry import set_telemetry_metrics
 
@@ -42,7 +42,7 @@ def progress_hook(
 ) -> Callable[..., None]:
     """pyannote's progress hook as events in seconds of audio.
 
-    ``shares`` says where each step lies between 0 and 1; steps without a share tell nothing. What is told never falls.
+    ``shares`` says where each step lies between 0 and 1; steps without a share send no event. Progress never falls.
     """
     furthest = [0.0]
 

@@ -1,4 +1,4 @@
-"""What pyannote's answers mean here: annotations as turns, and what is too quiet to be asked about."""
+"""pyannote's annotations as turns, and loudness of a recording: what is too quiet is not diarized."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from meetsplit.pipeline.data.timeline import relabelled, support
 from meetsplit.pipeline.events import EventListener, Notice
 
 SILENCE = 1e-5
-"""Root mean square, -100 dBFS, below which there is nothing to hear."""
+"""`loudness` up to which a recording is silence: -100 dBFS."""
 
-_PIECES_PER_SECOND, _BLOCK = 10, 600
+_FRAMES_PER_SECOND = 10
+"""Frames in which power is measured."""
+
+_BLOCK_FRAMES = 600
+"""Frames read at once: a minute."""
 
 
 def turns_of(annotation: Any, audio: Audio) -> tuple[Turn, ...]:
@@ -26,42 +30,39 @@ def turns_of(annotation: Any, audio: Audio) -> tuple[Turn, ...]:
         start, end = max(audio.clock(segment.start), audio.span.start), min(audio.clock(segment.end), audio.span.end)
         if start < end:
             spans.setdefault(str(label), []).append(Span(start, end))
-    return relabelled(Turn(span, label) for label, own in spans.items() for span in support(own))
+    return relabelled(Turn(span, label) for label, theirs in spans.items() for span in support(theirs))
 
 
 def loudness(samples: Samples, rate: int = 16000) -> float:
-    """Root mean square of the louder half of the 0.1 s pieces, so that pauses do not count; 0 without samples."""
+    """Root mean square of the louder half of the frames of 0.1 s, so that pauses do not count; 0 without samples."""
     if len(samples) == 0:
         return 0.0
-    step = rate // _PIECES_PER_SECOND
-    power = np.sort(
-        np.concatenate([_power(samples[at : at + _BLOCK * step], step) for at in range(0, len(samples), _BLOCK * step)])
-    )
+    frame = rate // _FRAMES_PER_SECOND
+    block = _BLOCK_FRAMES * frame
+    blocks = [_frame_power(samples[at : at + block], frame) for at in range(0, len(samples), block)]
+    power = np.sort(np.concatenate(blocks))
     return float(np.sqrt(np.mean(power[len(power) // 2 :])))
 
 
-def _power(samples: Samples, step: int) -> npt.NDArray[np.float64]:
-    pieces = np.pad(samples, (0, -len(samples) % step)).reshape(-1, step)
+def _frame_power(samples: Samples, frame: int) -> npt.NDArray[np.float64]:
+    """Mean square of each ``frame`` samples, the last padded with zeros."""
+    frames = np.pad(samples, (0, -len(samples) % frame)).reshape(-1, frame)
     release_pages(samples)
-    return np.asarray(np.mean(np.square(pieces), axis=1, dtype=np.float64))
+    return np.asarray(np.mean(np.square(frames), axis=1, dtype=np.float64))
 
 
-def audible(samples: Samples) -> bool:
-    """Whether there is anything to hear; not for NaN.
+def has_sound(samples: Samples) -> bool:
+    """Whether the samples are more than silence; not for NaN.
 
-    >>> audible(np.zeros(16000, np.float32))
+    >>> has_sound(np.zeros(16000, np.float32))
     False
     """
     return loudness(samples) > SILENCE
 
 
-def too_few(turns: Sequence[Turn], asked: int | None, on_event: EventListener) -> None:
-    """EventListener when fewer people were found than were asked for."""
+def notice_missing_speakers(turns: Sequence[Turn], min_speakers: int | None, on_event: EventListener) -> None:
+    """Send a notice when fewer speakers were found than ``min_speakers``."""
     count = len({turn.speaker for turn in turns})
-    if asked is not None and 0 < count < asked:
-        on_event(
-            Notice(
-                f"heard only {count} of the {asked} speakers asked for: the others speak too little to be told apart",
-                "diarize",
-            )
-        )
+    if min_speakers is not None and 0 < count < min_speakers:
+        heard = f"heard only {count} of the {min_speakers} speakers asked for"
+        on_event(Notice(f"{heard}: the others speak too little to be told apart", "diarize"))

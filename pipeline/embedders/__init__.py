@@ -1,1 +1,1 @@
-"""What a voice looks like as numbers: one file per backend."""
+"""Speaker embeddings: one file per backend."""

@@ -1,4 +1,4 @@
-"""SpeechBrain's ECAPA-TDNN voice embeddings.
+"""SpeechBrain's ECAPA-TDNN speaker embeddings.
 
 Desplanques, Thienpondt, Demuynck, "ECAPA-TDNN: Emphasized channel attention, propagation and aggregation in TDNN based
 speaker verification", 2020.
@@ -14,19 +14,20 @@ import numpy.typing as npt
 import torch
 from speechbrain.inference.speaker import SpeakerRecognition
 
+from meetsplit.pipeline.audio.level import rms
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import blame
-from meetsplit.pipeline.models.speechbrain_folder import on, open_folder, run_as_code
+from meetsplit.pipeline.models.speechbrain_folder import open_as_code, open_folder, speechbrain_device
 from meetsplit.pipeline.settings import Settings
 
-SHORTEST = 0.25
-"""Seconds below which a clip says nothing about a voice."""
+MIN_SECONDS = 0.25
+"""Seconds below which a clip is not embedded."""
 
-QUIETEST = 1e-5
+SILENCE_RMS = 1e-5
 """RMS below which a clip is silence."""
 
-LONGEST = 30.0
-"""Seconds of a clip heard at once; the rest is left out."""
+MAX_SECONDS = 30.0
+"""Seconds of a clip that are embedded; the rest is left out."""
 
 
 class EcapaEmbedder:
@@ -38,40 +39,48 @@ class EcapaEmbedder:
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> EcapaEmbedder:
-        """The folder ``weights["embedder"]``, as the hub has it; nothing is linked, copied or fetched, and nothing that its file names
-        is run unless ``settings.trust_model_code``.
+        """The folder ``weights["embedder"]``, as the hub has it.
 
-        Raises `MissingWeights` for an incomplete folder, `StageError` for one that holds something else.
+        Nothing is linked, copied or fetched, and nothing that its file names is run unless
+        ``settings.trust_model_code``. Raises `MissingWeights` for an incomplete folder, `StageError` for one that
+        holds something else.
         """
         folder = weights["embedder"]
         with blame("match", f"loading the ECAPA embedder in {folder}"):
             if settings.trust_model_code:
-                return cls(run_as_code(SpeakerRecognition, "match", folder, device))
-            found = open_folder(
-                "match", folder, ("compute_features", "mean_var_norm", "embedding_model"), ("sample_rate",)
+                return cls(open_as_code(SpeakerRecognition, "match", folder, device))
+            modules = ("compute_features", "mean_var_norm", "embedding_model")
+            content = open_folder("match", folder, modules, ("sample_rate",))
+            return cls(
+                SpeakerRecognition(
+                    content.modules, dict(content.numbers), run_opts={"device": speechbrain_device(device)}
+                )
             )
-            return cls(SpeakerRecognition(found.modules, dict(found.numbers), run_opts={"device": on(device)}))
 
     @torch.inference_mode()
     def embed(self, clips: Sequence[Audio]) -> npt.NDArray[np.float32]:
-        """One unit-length row per clip, each clip heard on its own; NaN for clips under 0.25 s or silent."""
-        found = [self._embedded(clip) for clip in clips]
-        width = next((len(row) for row in found if row is not None), 0) or self._width()
-        empty = np.full(width, np.nan, np.float32)
-        return np.stack([empty if row is None else row for row in found]) if found else np.zeros((0, width), np.float32)
+        """One unit-length row per clip, each embedded on its own; NaN for clips under 0.25 s or silent."""
+        rows = [self._embed_clip(clip) for clip in clips]
+        dimension = next((len(row) for row in rows if row is not None), 0) or self._dimension()
+        if not rows:
+            return np.zeros((0, dimension), np.float32)
+        missing = np.full(dimension, np.nan, np.float32)
+        return np.stack([missing if row is None else row for row in rows])
 
-    def _embedded(self, clip: Audio) -> npt.NDArray[np.float32] | None:
+    def _embed_clip(self, clip: Audio) -> npt.NDArray[np.float32] | None:
+        """A unit-length row; None for a clip that is too short or silent."""
         if clip.rate != self.rate:
             raise ValueError(f"ECAPA hears at {self.rate} Hz, not {clip.rate} Hz")
-        samples = clip.samples[: round(LONGEST * self.rate)]
-        if len(samples) < SHORTEST * self.rate or not np.sqrt(np.mean(np.square(samples, dtype=np.float64))) > QUIETEST:
+        samples = clip.samples[: round(MAX_SECONDS * self.rate)]
+        if len(samples) < MIN_SECONDS * self.rate or not rms(samples) > SILENCE_RMS:
             return None
         with blame("match", f"embedding {clip.duration:.1f} s at {clip.start:.1f} s"):
             row = self._model.encode_batch(torch.tensor(samples)[None])[0].flatten().float().cpu().numpy()
         norm = float(np.linalg.norm(row))
         return row / norm if np.isfinite(norm) and norm > 0.0 else None
 
-    def _width(self) -> int:
+    def _dimension(self) -> int:
+        """Length of a row, as the model answers to noise."""
         noise = np.random.default_rng(0).standard_normal(self.rate).astype(np.float32)
-        row = self._embedded(Audio(noise, self.rate))
+        row = self._embed_clip(Audio(noise, self.rate))
         return 0 if row is None else len(row)

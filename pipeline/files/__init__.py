@@ -29,7 +29,7 @@ from typing import IO, BinaryIO
 from meetsplit.pipeline.errors import OutputError
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
-"""Permissions of what holds people's speech and is no result: the cache, job folders, logs."""
+"""Permissions of files and folders that hold people's speech and are no results: the cache, job folders, logs."""
 
 TEMPORARY = re.compile(r"\.meetsplit-[0-9a-f]{12}\.part")
 """Names of temporary files."""
@@ -81,7 +81,10 @@ class Disk:
         os.replace(source, target)
 
     def link(self, source: Path, target: Path) -> None:
-        """A second name for ``source``; `FileExistsError` where ``target`` exists: the atomic rename without replacing."""
+        """A second name for ``source``.
+
+        `FileExistsError` where ``target`` exists: the atomic rename without replacing.
+        """
         os.link(source, target)
 
     def unlink(self, path: Path) -> None:
@@ -98,11 +101,14 @@ class Disk:
 
 
 disk = Disk()
-"""The disk that everything here works on."""
+"""The disk that all functions here work on."""
 
 
 def write(path: Path, content: str | bytes, *, private: bool = False) -> None:
-    """Put ``content`` (text as UTF-8) into the file ``path``, whole or not at all. Raises `OutputError`, see `replacing`."""
+    """Put ``content`` (text as UTF-8) into the file ``path``, whole or not at all.
+
+    Raises `OutputError`, see `replacing`.
+    """
     with replacing(path, private=private) as file:
         file.write(content.encode("utf-8", "replace") if isinstance(content, str) else content)
 
@@ -112,18 +118,18 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     """A new file that takes the place of ``path`` when the block ends well, and vanishes when it does not.
 
     It lies under a temporary name in the same folder, which is made if need be; its contents are on the disk before it
-    is renamed, and the rename is on the disk when this returns. Permissions are those of the file it replaces;
-    a new file is 0600 with ``private`` (a new folder 0700), otherwise what the umask says. Under its temporary name, which
-    is where a killed process leaves it, every file is 0600. An `OSError` inside the block or outside becomes an `OutputError`:
-    not writable, disk full, a directory in the way, name too long. A link is followed; what exists and is no regular file is
-    never replaced.
+    is renamed, and the rename is on the disk when this returns. Permissions are those of the file it replaces; a new
+    file is 0600 with ``private`` (a new folder 0700), otherwise what the umask says. Under its temporary name, which is
+    where a killed process leaves it, every file is 0600. An `OSError` inside the block or outside becomes an
+    `OutputError`: not writable, disk full, a directory in the way, name too long. A link is followed; what exists and
+    is no regular file is never replaced.
     """
     target = Path(os.path.realpath(path))
     made: list[Path] = []
     done = False
     temporary = temporary_name(target.parent)
     try:
-        mode = _checked_mode(path, target)
+        mode = _mode_of_replaced(path, target)
         made = make_folder(target.parent, private=private)
         with disk.create(temporary, PRIVATE_FILE if private or mode is not None else 0o666) as file:
             final = stat.S_IMODE(os.fstat(file.fileno()).st_mode) if mode is None else mode
@@ -138,7 +144,7 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
         raise OutputError(f"{path}: cannot be written: {advice(error)}") from error
     finally:
         if not done:
-            _clear(temporary, made)
+            _remove_leftovers(temporary, made)
 
 
 def temporary_name(folder: Path) -> Path:
@@ -152,7 +158,10 @@ def advice(error: OSError) -> str:
 
 
 def make_folder(folder: Path, *, private: bool = False) -> list[Path]:
-    """Make ``folder`` durably; the folders that were not there, outermost first. Raises `OSError`, and leaves none then."""
+    """Make ``folder`` durably; the folders that were not there, outermost first.
+
+    Raises `OSError`, and leaves none then.
+    """
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     made: list[Path] = []
     try:
@@ -162,7 +171,7 @@ def make_folder(folder: Path, *, private: bool = False) -> list[Path]:
                 made.append(parent)
                 disk.sync_folder(parent.parent)
     except OSError:
-        _clear(None, made)
+        _remove_leftovers(None, made)
         raise
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
@@ -170,17 +179,23 @@ def make_folder(folder: Path, *, private: bool = False) -> list[Path]:
 
 
 def create_private(path: Path) -> None:
-    """An empty file that only its owner may read, unless there is one; one that is there is made private. Raises `OSError`."""
+    """An empty file that only its owner may read, unless there is one; one that is there is made private.
+
+    Raises `OSError`.
+    """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
     make_private(path)
 
 
 def make_private(path: Path) -> None:
-    """Take the permissions of a file or folder from everybody but its owner; what is not there or another user's stays as it is."""
+    """Take the permissions of a file or folder from all users but its owner.
+
+    What is not there or another user's stays as it is.
+    """
     with suppress(FileNotFoundError, PermissionError):
-        about = path.lstat()
-        if stat.S_IMODE(about.st_mode) & 0o077 and not stat.S_ISLNK(about.st_mode):
-            path.chmod(stat.S_IMODE(about.st_mode) & PRIVATE_FOLDER)
+        mode = path.lstat().st_mode
+        if stat.S_IMODE(mode) & 0o077 and not stat.S_ISLNK(mode):
+            path.chmod(stat.S_IMODE(mode) & PRIVATE_FOLDER)
 
 
 def make_tree_private(folder: Path) -> None:
@@ -210,24 +225,24 @@ def install(source: Path, target: Path, *, overwrite: bool) -> None:
             errno.ENOSYS,
         ):
             raise
-        # No hard links on this disk (FAT, some shares): an empty file claims the name, then gives way to the real one.
+        # No hard links on this disk (FAT, some shares): an empty file claims the name, then the real one replaces it.
         with disk.create(target, 0o666):
             pass
-        with _undone(source, target):
+        with _removing_on_failure(source, target):
             disk.replace(source, target)
     else:
-        with _undone(source, target):
+        with _removing_on_failure(source, target):
             disk.unlink(source)
 
 
 @contextmanager
-def _undone(source: Path, target: Path) -> Iterator[None]:
-    """Remove ``target`` again where the block fails before ``source`` has gone."""
+def _removing_on_failure(source: Path, target: Path) -> Iterator[None]:
+    """Remove ``target`` again where the block fails before ``source`` is gone."""
     try:
         yield
     except BaseException:
         if os.path.lexists(source):
-            with suppress(OSError):  # the first error is the one to tell
+            with suppress(OSError):  # the first error is the one to report
                 disk.unlink(target)
         raise
 
@@ -288,7 +303,10 @@ def remove_tree(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files of killed processes in ``folder``; the caller knows that no other process writes there."""
+    """Remove the temporary files of killed processes in ``folder``.
+
+    The caller knows that no other process writes there.
+    """
     for entry in os.scandir(folder) if folder.is_dir() else ():
         if TEMPORARY.fullmatch(entry.name):
             with suppress(OSError):  # what cannot go stays hidden and is tried again next time
@@ -296,7 +314,10 @@ def sweep(folder: Path) -> None:
 
 
 def write_sparse(file: IO[bytes], blocks: Iterable[bytes]) -> None:
-    """Write blocks one after another; those of zeros become holes, which take no room on disks that know sparse files."""
+    """Write blocks one after another.
+
+    Those of zeros become holes, which take no room on disks that know sparse files.
+    """
     for block in blocks:
         if block.count(0) == len(block):
             file.seek(len(block), os.SEEK_CUR)
@@ -305,7 +326,7 @@ def write_sparse(file: IO[bytes], blocks: Iterable[bytes]) -> None:
     file.truncate()
 
 
-def blocks_of(file: IO[bytes]) -> Iterator[bytes]:
+def read_blocks(file: IO[bytes]) -> Iterator[bytes]:
     """The rest of a file in blocks."""
     while block := file.read(_BLOCK):
         yield block
@@ -320,8 +341,8 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _checked_mode(path: Path, target: Path) -> int | None:
-    """The permissions of the file to be replaced, None for a new one; refuses what a rename would destroy."""
+def _mode_of_replaced(path: Path, target: Path) -> int | None:
+    """The permissions of the file to be replaced, None for a new one; an error for what is no file."""
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:
@@ -333,7 +354,8 @@ def _checked_mode(path: Path, target: Path) -> int | None:
     return stat.S_IMODE(mode)
 
 
-def _clear(temporary: Path | None, made: list[Path]) -> None:
+def _remove_leftovers(temporary: Path | None, made: list[Path]) -> None:
+    """Remove the temporary file and the new folders of a write that failed."""
     if temporary is not None:
         with suppress(OSError):
             disk.unlink(temporary)

@@ -1,13 +1,14 @@
-"""Locks on files that the system itself takes back when a process ends, however it ends.
+"""Locks on files that the system itself releases when their process ends, however it ends.
 
-A lock file may be removed by its holder only: whoever waited for it then finds that the file at its path is another one, or
-none, and begins anew. So two processes never hold the lock at the same path.
+A lock file may be removed by its holder only: a process that waited for it then finds that the file at its path is
+another one, or none, and begins anew. So two processes never hold the lock at the same path.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,35 +20,49 @@ from meetsplit.pipeline.errors import OutputError
 _ATTEMPTS = 100
 """How often a lock file is made again whose folder another process removes at the same moment."""
 
+_POLL_EVERY = 0.1
+"""Seconds between two attempts where the system cannot wait for a lock."""
+
 if sys.platform == "win32":
     import msvcrt
 
-    def _take(file: BinaryIO, *, wait: bool) -> None:
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+    def _lock(file: BinaryIO, *, wait: bool) -> None:
+        # LK_LOCK would give up after ten seconds.
+        while True:
+            try:
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                return
+            except PermissionError as error:
+                if not wait:
+                    raise BlockingIOError(error.errno, error.strerror) from error
+            time.sleep(_POLL_EVERY)
 else:
     import fcntl
 
-    def _take(file: BinaryIO, *, wait: bool) -> None:
+    def _lock(file: BinaryIO, *, wait: bool) -> None:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def try_lock(path: Path) -> BinaryIO | None:
-    """The open file that holds the lock at ``path`` until it is closed; None where another process holds it. Raises `OutputError`."""
+    """The open file that holds the lock at ``path`` until it is closed; None where another process holds it.
+
+    Raises `OutputError` where the file cannot be made.
+    """
     try:
-        return _taken(path, wait=False)
+        return _acquire(path, wait=False)
     except OSError:
         return None
 
 
 @contextmanager
-def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock at ``path``; calls ``waiting`` and waits where another process holds it. Raises `OutputError`."""
+def hold_lock(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock at ``path``; calls ``on_wait`` and waits where another process holds it. Raises `OutputError`."""
     try:
         try:
-            file = _taken(path, wait=False)
+            file = _acquire(path, wait=False)
         except BlockingIOError:
-            waiting()
-            file = _taken(path, wait=True)
+            on_wait()
+            file = _acquire(path, wait=True)
     except OSError as error:
         raise OutputError(f"{path}: cannot be locked: {error.strerror}; choose a folder on another disk") from error
     with file:
@@ -73,13 +88,13 @@ def remove_locked(folder: Path, lock: Path) -> None:
         files.disk.rmdir(folder)
 
 
-def _taken(path: Path, *, wait: bool) -> BinaryIO:
+def _acquire(path: Path, *, wait: bool) -> BinaryIO:
     """The open and locked file that is at ``path`` now. Raises `OSError` where the lock cannot be had."""
     while True:
-        file = _opened(path)
+        file = _open_lock_file(path)
         try:
-            _take(file, wait=wait)
-            if _is_at(file, path):
+            _lock(file, wait=wait)
+            if _is_file_at(file, path):
                 return file
         except BaseException:
             file.close()
@@ -87,7 +102,7 @@ def _taken(path: Path, *, wait: bool) -> BinaryIO:
         file.close()
 
 
-def _is_at(file: BinaryIO, path: Path) -> bool:
+def _is_file_at(file: BinaryIO, path: Path) -> bool:
     """Whether the open file is the one at ``path``: its holder may have removed it while we waited."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
@@ -95,7 +110,7 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
         return False
 
 
-def _opened(path: Path) -> BinaryIO:
+def _open_lock_file(path: Path) -> BinaryIO:
     for attempt in range(_ATTEMPTS):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which models does meetsplit know by name? For ``meetsplit models``."""
+"""Catalog of models known by name: what ``meetsplit models list`` shows and ``models fetch`` brings."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from meetsplit.pipeline.models.sources import Hub, WeightSource, WhisperFile
 from meetsplit.pipeline.settings import Settings
 
 
-def known(on: str = "cpu") -> Mapping[str, tuple[WeightSource, ...]]:
+def named_models(on: str = "cpu") -> Mapping[str, tuple[WeightSource, ...]]:
     """Every named model and set of models. ``default`` is what ``auto`` prefers on the device ``on``."""
-    embedded = (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER)
-    best: tuple[WeightSource, ...] = (
+    default: tuple[WeightSource, ...] = (
         weights.COMMUNITY,
         registry.SEPFORMER,
         registry.ECAPA,
         WhisperFile("turbo" if on == "cuda" else "small"),
     )
     return {
-        "embedded": embedded,
-        "default": best,
+        "embedded": (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER),
+        "default": default,
         "community-1": (weights.COMMUNITY,),
         "sepformer": (registry.SEPFORMER,),
         "ecapa": (registry.ECAPA,),
@@ -33,32 +32,32 @@ def known(on: str = "cpu") -> Mapping[str, tuple[WeightSource, ...]]:
 
 
 def fetch_named(name: str, settings: Settings, on_event: EventListener) -> Iterator[tuple[str, Path]]:
-    """Fetch a model or set of models by name or hub id; yields each one's description and place.
+    """Fetch a model or set of models by name or hub id; yields each one's description and path.
 
     Of a set, every model that can be had is fetched before the first failure is raised.
     """
-    table = known(device.choose(settings.device))
-    if name in table:
-        wanted = table[name]
+    models = named_models(device.choose(settings.device))
+    if name in models:
+        sources = models[name]
     elif name.count("/") == 1:
-        wanted = (Hub(name, gated=name.startswith("pyannote/")),)
+        sources = (Hub(name, gated=name.startswith("pyannote/")),)
     else:
         raise SettingsError(
-            f"models fetch {name}: {nearest(name, table)}, or a hub id like {registry.SEPFORMER.repo_id}"
+            f"models fetch {name}: {nearest(name, models)}, or a hub id like {registry.SEPFORMER.repo_id}"
         )
     cache = settings.cache_dir or weights.default_cache()
-    failed: list[MeetsplitError] = []
-    for source in wanted:
+    failures: list[MeetsplitError] = []
+    for source in sources:
         try:
             path = weights.fetch(
                 source, stage="fetch", cache=cache, offline=settings.offline, token=settings.hf_token, on_event=on_event
             )
         except MissingWeights as error:
-            failed.append(error)
+            failures.append(error)
             on_event(Notice(str(error), "fetch"))
             continue
         yield weights.describe(source), path
-    if failed:
+    if failures:
         raise MissingWeights(
-            "fetch", f"{len(failed)} of {len(wanted)} models of {name!r} could not be fetched: {failed[0]}"
+            "fetch", f"{len(failures)} of {len(sources)} models of {name!r} could not be fetched: {failures[0]}"
         )

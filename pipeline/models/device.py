@@ -1,27 +1,39 @@
-"""On which device does a model run?"""
+"""Devices that models run on."""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 from meetsplit.pipeline.errors import SettingsError, nearest
 
 DEVICES = ("cpu", "cuda", "mps")
 
 
-def choose(asked: str) -> str:
-    """``cuda`` where a GPU answers, else ``mps`` on Apple machines, else ``cpu``; or exactly what was asked for.
+def check(name: str) -> None:
+    """Raise `SettingsError` for a device that does not exist, or that was named and is not on this machine.
 
-    Raises `SettingsError` for a device that nobody knows or that this machine does not have.
+    ``auto`` and ``cpu`` are answered without loading torch, which takes seconds: a run without models does not need it.
     """
-    name = asked.partition(":")[0]
-    if asked != "auto" and name not in DEVICES:
-        raise SettingsError(f"--device {asked}: {nearest(asked, [*DEVICES, 'auto'])}")
-    if name == "cpu":
-        return asked
+    if name != "auto" and name.partition(":")[0] not in DEVICES:
+        raise SettingsError(f"--device {name}: {nearest(name, [*DEVICES, 'auto'])}")
+    if name != "auto":
+        choose(name)
+
+
+@lru_cache(maxsize=8)
+def choose(name: str) -> str:
+    """The device for a setting: for ``auto``, ``cuda`` where a GPU answers, else ``mps`` on Apple machines, else ``cpu``.
+
+    Raises `SettingsError` for a device that this machine does not have. Loads torch, except for ``cpu``.
+    """
+    kind = name.partition(":")[0]
+    if kind == "cpu":
+        return name
     import torch
 
-    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if asked == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if has[device])
-    if not has[name]:
-        raise SettingsError(f"--device {asked}: torch sees no such device here; use --device cpu")
-    return asked
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if available[device])
+    if not available[kind]:
+        raise SettingsError(f"--device {name}: torch sees no such device here; use --device cpu")
+    return name

@@ -1,6 +1,6 @@
-"""How does a model come off the network? The Hugging Face hub and openai-whisper's own files.
+"""Downloads of weights: the Hugging Face hub and openai-whisper's own files.
 
-What a person can do about a failure differs by its reason, so every reason has its own sentence.
+The remedy of a failed download depends on its reason, so every reason has its own sentence.
 """
 
 from __future__ import annotations
@@ -16,47 +16,47 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from meetsplit.pipeline.errors import MissingDependency, MissingWeights, nearest
 from meetsplit.pipeline.events import EventListener, Progressed
-from meetsplit.pipeline.files.scratch import scratch
+from meetsplit.pipeline.files.scratch import scratch_folder
 from meetsplit.pipeline.models import checksums
 from meetsplit.pipeline.models.sources import Hub
 
 _BLOCK = 1 << 20
 
 
-def located_hub(source: Hub) -> Path | None:
+def locate_in_hub_cache(source: Hub) -> Path | None:
     """The newest whole copy in the Hugging Face cache; None where a needed file is missing or damaged."""
     folder = _snapshot(source)
-    if folder is None or damaged_in_hub(source):
+    if folder is None or damaged_hub_files(source):
         return None
-    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    needed = source.patterns or ("*",)
-    whole = all(any(fnmatch.fnmatch(file, pattern) for file in files) for pattern in needed)
-    broken_off = source.patterns is None and any((folder.parent.parent / "blobs").glob("*.incomplete"))
-    return folder if whole and not broken_off else None
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    patterns = source.patterns or ("*",)
+    is_whole = all(any(fnmatch.fnmatch(name, pattern) for name in names) for pattern in patterns)
+    is_broken_off = source.patterns is None and any((folder.parent.parent / "blobs").glob("*.incomplete"))
+    return folder if is_whole and not is_broken_off else None
 
 
-def damaged_in_hub(source: Hub) -> list[Path]:
-    """Files of the newest copy in the Hugging Face cache whose content is not what their checksum says; links to nothing as well."""
+def damaged_hub_files(source: Hub) -> list[Path]:
+    """Needed files of the newest copy in the Hugging Face cache that are missing or have another checksum."""
     folder = _snapshot(source)
     if folder is None:
         return []
-    links = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file()]
-    needed = source.patterns or ("*",)
-    found = [
-        path
-        for path in links
-        if any(fnmatch.fnmatch(path.relative_to(folder).as_posix(), pattern) for pattern in needed)
-    ]
-    return [path for path in found if not checksums.intact_blob(path)]
+    patterns = source.patterns or ("*",)
+
+    def is_needed(path: Path) -> bool:
+        name = path.relative_to(folder).as_posix()
+        return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file()]
+    return [path for path in paths if is_needed(path) and not checksums.intact_blob(path)]
 
 
 def _snapshot(source: Hub) -> Path | None:
+    """The folder of the newest copy in the Hugging Face cache, whole or not."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -66,15 +66,18 @@ def _snapshot(source: Hub) -> Path | None:
         return None
 
 
-def fetch_hub(source: Hub, *, stage: str, token: str | None, on_event: EventListener, instead: str | None) -> Path:
-    """Fetch a repository into the Hugging Face cache, damaged files again. Raises `MissingWeights` with the reason and the next step."""
+def fetch_hub(source: Hub, *, stage: str, token: str | None, on_event: EventListener, alternative: str | None) -> Path:
+    """Fetch a repository into the Hugging Face cache, damaged files again.
+
+    ``alternative`` is the option that does without it. Raises `MissingWeights` with the reason and the next step.
+    """
     from huggingface_hub import snapshot_download
 
-    refused = hub_refusal(source, token, 5.0)
-    if refused is not None:
-        raise MissingWeights(stage, f"{refused}{_or(instead)}")
+    problem = hub_access_problem(source, token, 5.0)
+    if problem is not None:
+        raise MissingWeights(stage, f"{problem}{_or_use(alternative)}")
     try:
-        for path in damaged_in_hub(source):
+        for path in damaged_hub_files(source):
             path.resolve().unlink(missing_ok=True)
             path.unlink(missing_ok=True)
         folder = snapshot_download(
@@ -82,45 +85,54 @@ def fetch_hub(source: Hub, *, stage: str, token: str | None, on_event: EventList
             revision=source.revision,
             token=token,
             allow_patterns=list(source.patterns) if source.patterns else None,
-            tqdm_class=_silent_bar(on_event),
+            tqdm_class=_progress_bar(on_event),
         )
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise MissingWeights(
-            stage, f"{source.repo_id} could not be fetched from {_endpoint()}: {said}{_or(instead)}"
+            stage, f"{source.repo_id} could not be fetched from {_endpoint()}: {reason}{_or_use(alternative)}"
         ) from error
     return Path(folder)
 
 
-def hub_refusal(source: Hub, token: str | None, timeout: float) -> str | None:
-    """Why this repository cannot be had now, in a sentence with the next step; None where the hub lets us in."""
+def hub_access_problem(source: Hub, token: str | None, timeout: float) -> str | None:
+    """Why this repository cannot be fetched now, in a sentence with the next step; None where the hub grants access."""
     from huggingface_hub import get_token
 
-    known = token or get_token()
-    headers = {"Authorization": f"Bearer {known}"} if known else {}
-    answer = _ask(f"{_endpoint()}/api/models/{source.repo_id}/auth-check", timeout, headers)
+    token = token or get_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = _request(f"{_endpoint()}/api/models/{source.repo_id}/auth-check", timeout, headers)
     if answer is None:
         return f"{source.repo_id} is not on this machine and {_endpoint()} does not answer"
     status, reason = answer
     if status < 400:
         return None
     page, tokens = f"{_endpoint()}/{source.repo_id}", f"{_endpoint()}/settings/tokens"
-    if reason == "GatedRepo" and known and status == 403:
-        return f"{source.repo_id}: the account of this token has not accepted the conditions; open {page}, accept, and try again"
-    if status == 401 and known:
-        return f"{source.repo_id}: the hub does not know this token; make one at {tokens} and give it as --hf-token or HF_TOKEN"
+    if reason == "GatedRepo" and token and status == 403:
+        return (
+            f"{source.repo_id}: the account of this token has not accepted the conditions; "
+            f"open {page}, accept, and try again"
+        )
+    if status == 401 and token:
+        return (
+            f"{source.repo_id}: the hub does not know this token; "
+            f"make one at {tokens} and give it as --hf-token or HF_TOKEN"
+        )
     if reason == "GatedRepo" or (source.gated and status in (401, 403)):
         return (
             f"{source.repo_id} asks to accept its conditions once: open {page} and accept, make a token at {tokens}, "
             "and give it as --hf-token or HF_TOKEN"
         )
     if status in (401, 403, 404):
-        return f"{source.repo_id}: {_endpoint()} has no such public repository; check the name, or give a token if it is private"
+        return (
+            f"{source.repo_id}: {_endpoint()} has no such public repository; "
+            "check the name, or give a token if it is private"
+        )
     return f"{source.repo_id}: {_endpoint()} answers with error {status}; try again later"
 
 
-def _or(instead: str | None) -> str:
-    return f"; or use {instead}" if instead else ""
+def _or_use(alternative: str | None) -> str:
+    return f"; or use {alternative}" if alternative else ""
 
 
 def _endpoint() -> str:
@@ -129,26 +141,29 @@ def _endpoint() -> str:
     return str(constants.ENDPOINT)
 
 
-def _silent_bar(on_event: EventListener) -> type[Any]:
-    """A tqdm that draws nothing and tells the bytes; the hub opens one per file and one over the files."""
+def _progress_bar(on_event: EventListener) -> type[Any]:
+    """A tqdm class that draws nothing and sends `Progressed` in MB.
+
+    The hub opens one per file and one over the files.
+    """
     tqdm: Any = importlib.import_module("tqdm.auto").tqdm
 
     class Bar(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self.in_bytes = kwargs.get("unit") == "B"
-            self.so_far = 0.0
+            self.done = 0.0
             super().__init__(*args, **{**kwargs, "disable": True})
 
         def update(self, n: float | None = 1) -> None:
-            self.so_far += n or 0.0
+            self.done += n or 0.0
             if self.in_bytes:
-                on_event(Progressed("fetch", self.so_far / 1e6, self.total / 1e6 if self.total else None))
+                on_event(Progressed("fetch", self.done / 1e6, self.total / 1e6 if self.total else None))
 
     return Bar
 
 
 def whisper_models() -> dict[str, str]:
-    """Name → address of openai-whisper's models, read from its source: importing it would load torch."""
+    """The address of each of openai-whisper's models by name, read from its source: importing it would load torch."""
     spec = importlib.util.find_spec("whisper")
     if spec is None or spec.origin is None:
         raise MissingDependency(
@@ -162,18 +177,21 @@ def whisper_models() -> dict[str, str]:
     raise MissingDependency("transcribe", "this openai-whisper lists no models: pip install --upgrade openai-whisper")
 
 
-def whisper_at(name: str) -> Path:
-    """Where whisper keeps the model of this name. Raises `MissingWeights` for a name that it does not have."""
+def whisper_path(name: str) -> Path:
+    """The file in which whisper keeps the model of this name.
+
+    Raises `MissingWeights` for a name that it does not have.
+    """
     models = whisper_models()
     if name not in models:
         raise MissingWeights("transcribe", f"--model {name}: {nearest(name, models)}; or a path to a .pt file")
-    return user_cache() / "whisper" / Path(models[name]).name
+    return user_cache_folder() / "whisper" / Path(models[name]).name
 
 
-def user_cache() -> Path:
+def user_cache_folder() -> Path:
     """The user's cache folder: ``$XDG_CACHE_HOME`` where that is an absolute path, otherwise ``~/.cache``."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(given) if os.path.isabs(given) else Path.home() / ".cache"
+    folder = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(folder) if os.path.isabs(folder) else Path.home() / ".cache"
 
 
 def whisper_sha256(name: str) -> str:
@@ -181,30 +199,28 @@ def whisper_sha256(name: str) -> str:
     return whisper_models()[name].split("/")[-2]
 
 
-def whole_file(path: Path) -> bool:
-    """Whether a checkpoint ends as it should: the index of a zip archive stands at its end, so a broken-off one has none."""
+def is_whole_archive(path: Path) -> bool:
+    """Whether a checkpoint is a zip archive with its index, which stands at the end: a truncated file has none."""
     return path.is_file() and zipfile.is_zipfile(path)
 
 
 def fetch_whisper(name: str, *, stage: str, on_event: EventListener) -> Path:
-    """Download one of whisper's models to where whisper looks for it, checking its SHA-256."""
-    target = whisper_at(name)
+    """Download one of whisper's models to where whisper looks for it, and verify its SHA-256.
+
+    Raises `MissingWeights`.
+    """
+    target = whisper_path(name)
     address = whisper_models()[name]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with scratch(target.parent, ".fetching-") as folder:
-            fresh = folder / target.name
-            found = _stream(
-                address,
-                fresh,
-                lambda done, total: on_event(Progressed("fetch", done / 1e6, total / 1e6 if total else None)),
-            )
-            if found != whisper_sha256(name):
+        with scratch_folder(target.parent, ".fetching-") as folder:
+            download = folder / target.name
+            if _download(address, download, on_event) != whisper_sha256(name):
                 raise MissingWeights(
                     stage,
                     f"openai-whisper {name}: the download is damaged (wrong checksum); nothing was kept, try again",
                 )
-            fresh.replace(target)
+            download.replace(target)
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or error
         raise MissingWeights(
@@ -215,12 +231,12 @@ def fetch_whisper(name: str, *, stage: str, on_event: EventListener) -> Path:
 
 def whisper_reachable(name: str, timeout: float) -> bool:
     """Whether the server of whisper's models answers."""
-    answer = _ask(whisper_models().get(name, ""), timeout, method="HEAD")
+    answer = _request(whisper_models().get(name, ""), timeout, method="HEAD")
     return answer is not None and answer[0] < 400
 
 
-def _stream(address: str, target: Path, progress: Callable[[int, int], None]) -> str:
-    """Copy what is at ``address`` into ``target``; returns its SHA-256."""
+def _download(address: str, target: Path, on_event: EventListener) -> str:
+    """Copy the file at ``address`` to ``target``, with progress in MB; returns its SHA-256."""
     digest = hashlib.sha256()
     with urllib.request.urlopen(address, timeout=15.0) as answer, target.open("wb") as file:
         total, done = int(answer.headers.get("Content-Length") or 0), 0
@@ -228,7 +244,7 @@ def _stream(address: str, target: Path, progress: Callable[[int, int], None]) ->
             file.write(block)
             digest.update(block)
             done += len(block)
-            progress(done, total)
+            on_event(Progressed("fetch", done / 1e6, total / 1e6 if total else None))
     return digest.hexdigest()
 
 
@@ -238,14 +254,14 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        following = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if following is not None and _origin(newurl) != _origin(req.full_url):
-            following.remove_header("Authorization")
-        return following
+        redirected = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if redirected is not None and _origin(newurl) != _origin(req.full_url):
+            redirected.remove_header("Authorization")
+        return redirected
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port; the port that belongs to the scheme where none is said.
+    """Scheme, host and port of an address; the default port of the scheme where none is given.
 
     >>> _origin("https://Hub.example/x") == _origin("https://hub.example:443/y")
     True
@@ -254,13 +270,16 @@ def _origin(address: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _ask(
+def _request(
     address: str, timeout: float, headers: dict[str, str] | None = None, *, method: str = "GET"
 ) -> tuple[int, str] | None:
-    """Status and the hub's error code of one request; None without an answer in time, the look-up of the name included."""
+    """Status and the hub's error code of one request; None without an answer in time, the look-up of the host included.
+
+    It runs in a thread of its own: the look-up of a host's address knows no timeout.
+    """
     answers: list[tuple[int, str]] = []
 
-    def ask() -> None:
+    def send() -> None:
         try:
             request = urllib.request.Request(address, headers=headers or {}, method=method)
             with urllib.request.build_opener(_Redirects).open(request, timeout=timeout) as answer:
@@ -271,7 +290,7 @@ def _ask(
         except (OSError, ValueError):
             return
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(timeout)
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    thread.join(timeout)
     return answers[0] if answers else None

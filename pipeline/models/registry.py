@@ -1,4 +1,7 @@
-"""Which name is which class, what it needs, and which is tried first. Classes are imported on demand."""
+"""Registry of backends: the class behind each name, what it needs, and the order of ``auto``.
+
+Classes are imported on demand.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from meetsplit.pipeline.errors import MissingDependency, SettingsError, nearest
-from meetsplit.pipeline.models import weights
+from meetsplit.pipeline.models import device, weights
 from meetsplit.pipeline.models.hub import whisper_models
 from meetsplit.pipeline.models.weights import Hub, Local, WeightSource, WhisperFile
 from meetsplit.pipeline.settings import Settings
@@ -19,14 +22,16 @@ from meetsplit.pipeline.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A way to do one stage. ``address`` is ``module:Class``; ``packages`` are modules it imports beyond our core.
+    """An implementation of one stage.
+
+    ``address`` is ``module:Class``; ``packages`` are modules it imports beyond our core.
 
     The class has ``load(settings, weights, device)``, with ``weights`` mapping each role to a path on this machine.
     ``install`` is what to type when a package is missing.
     """
 
     address: str
-    about: str
+    description: str
     packages: tuple[str, ...] = ()
     install: str = ""
     on_device: bool = True
@@ -55,11 +60,13 @@ BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
             "dictionary": Backend(
                 f"{_HOME}.separators.dictionary:DictionarySeparator", "voices learned from this recording"
             ),
-            "none": Backend(f"{_HOME}.separators.passthrough:NoSeparator", "the mixture itself", on_device=False),
+            "none": Backend(
+                f"{_HOME}.separators.passthrough:PassthroughSeparator", "the mixture itself", on_device=False
+            ),
         },
         "embedder": {
             "ecapa": Backend(f"{_HOME}.embedders.ecapa:EcapaEmbedder", "SpeechBrain ECAPA-TDNN", ("speechbrain",)),
-            "ge2e": Backend(f"{_HOME}.embedders.ge2e:GE2E", "GE2E voice encoder"),
+            "ge2e": Backend(f"{_HOME}.embedders.ge2e:GE2EEmbedder", "GE2E voice encoder"),
         },
         "transcriber": {
             "whisper": Backend(f"{_HOME}.transcribers.whisper:WhisperTranscriber", "openai-whisper", ("whisper",)),
@@ -93,26 +100,26 @@ SEPFORMER = Hub("speechbrain/sepformer-whamr16k", patterns=_SPEECHBRAIN)
 ECAPA = Hub("speechbrain/spkrec-ecapa-voxceleb", patterns=_SPEECHBRAIN)
 
 
-def named(stage: str, name: str) -> Backend:
-    """The backend of that name; `SettingsError` with the nearest name for one that nobody knows."""
+def backend_named(stage: str, name: str) -> Backend:
+    """The backend of that name; `SettingsError` with the nearest name for one that does not exist."""
     try:
         return BACKENDS[stage][name]
     except KeyError:
         raise SettingsError(f"--{stage} {name}: {nearest(name, [*BACKENDS[stage], 'auto'])}") from None
 
 
-def sources(stage: str, name: str, settings: Settings, device: str) -> Mapping[str, WeightSource]:
-    """Where the backend's weights come from under these settings, by role."""
+def weight_sources(stage: str, name: str, settings: Settings) -> Mapping[str, WeightSource]:
+    """The sources of the backend's weights under these settings, by role."""
     match stage, name:
         case "diarizer", "pyannote":
-            return {"pipeline": chosen(settings.diarizer_model, weights.COMMUNITY, "--diarizer-model")}
+            return {"pipeline": hub_or_local(settings.diarizer_model, weights.COMMUNITY, "--diarizer-model")}
         case "diarizer", "embedded":
             return {"segmentation": _segmentation(settings), "encoder": weights.EMBEDDED_ENCODER}
         case "separator", "sepformer":
-            found = {"separator": chosen(settings.separator_model, SEPFORMER, "--separator-model")}
+            sources = {"separator": hub_or_local(settings.separator_model, SEPFORMER, "--separator-model")}
             if settings.separator_model_3 is not None:
-                found["separator_3"] = chosen(settings.separator_model_3, SEPFORMER, "--separator-model-3")
-            return found
+                sources["separator_3"] = hub_or_local(settings.separator_model_3, SEPFORMER, "--separator-model-3")
+            return sources
         case "separator", "adapted":
             return {"refiner": weights.REFINER}
         case "embedder", "ecapa":
@@ -120,42 +127,47 @@ def sources(stage: str, name: str, settings: Settings, device: str) -> Mapping[s
         case "embedder", "ge2e":
             return {"embedder": weights.EMBEDDED_ENCODER}
         case "transcriber", "whisper":
-            return {"model": _whisper(settings.model, device)}
+            return {"model": _whisper(settings)}
     return {}
 
 
-def chosen(asked: str | None, default: Hub, option: str) -> WeightSource:
-    """A hub id or a local folder as a source; `SettingsError` for what is neither."""
-    if asked is None:
+def hub_or_local(name: str | None, default: Hub, option: str) -> WeightSource:
+    """A hub id or a local folder as a source, ``default`` for None; `SettingsError` for what is neither."""
+    if name is None:
         return default
-    if Path(asked).exists():
-        return Local(Path(asked))
-    if asked.count("/") == 1 and not asked.startswith((".", "/", "~")):
-        return Hub(asked, gated=asked.startswith("pyannote/"))
-    raise SettingsError(f"{option} {asked}: no such folder here, and not a hub id like {default.repo_id}")
+    if Path(name).exists():
+        return Local(Path(name))
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return Hub(name, gated=name.startswith("pyannote/"))
+    raise SettingsError(f"{option} {name}: no such folder here, and not a hub id like {default.repo_id}")
 
 
 def _segmentation(settings: Settings) -> WeightSource:
-    """The file that was asked for; where ``auto`` came here from pyannote, what was asked for is a pipeline and not ours."""
+    """The segmentation of ``embedded``: the file that the settings name, or ours.
+
+    Where ``auto`` fell back from pyannote to ``embedded``, the settings name a pipeline of pyannote, which is no
+    segmentation.
+    """
     if settings.diarizer_model is None or settings.diarizer == "auto":
         return weights.EMBEDDED_SEGMENTATION
     if not Path(settings.diarizer_model).is_file():
-        wanted = "with --diarizer embedded it is a segmentation's file, .safetensors or .ckpt"
-        raise SettingsError(f"--diarizer-model {settings.diarizer_model}: no such file; {wanted}")
+        what = "with --diarizer embedded it is a segmentation's file, .safetensors or .ckpt"
+        raise SettingsError(f"--diarizer-model {settings.diarizer_model}: no such file; {what}")
     return Local(Path(settings.diarizer_model))
 
 
-def _whisper(asked: str | None, device: str) -> WeightSource:
-    if asked is None:
-        return WhisperFile("turbo" if device == "cuda" else "small")
-    if asked.endswith(".pt") or Path(asked).is_file():
-        if not Path(asked).is_file():
-            raise SettingsError(f"--model {asked}: no such file")
-        return Local(Path(asked))
-    known = whisper_models()
-    if asked not in known:
-        raise SettingsError(f"--model {asked}: {nearest(asked, known)}, or the path of a .pt file")
-    return WhisperFile(asked)
+def _whisper(settings: Settings) -> WeightSource:
+    name = settings.model
+    if name is None:
+        return WhisperFile("turbo" if device.choose(settings.device) == "cuda" else "small")
+    if name.endswith(".pt") or Path(name).is_file():
+        if not Path(name).is_file():
+            raise SettingsError(f"--model {name}: no such file")
+        return Local(Path(name))
+    models = whisper_models()
+    if name not in models:
+        raise SettingsError(f"--model {name}: {nearest(name, models)}, or the path of a .pt file")
+    return WhisperFile(name)
 
 
 def missing_package(backend: Backend) -> str | None:
@@ -171,7 +183,7 @@ def missing_package(backend: Backend) -> str | None:
 
 def require_packages(stage: str, name: str) -> None:
     """Raise `MissingDependency` with what to type when a package is missing."""
-    backend = named(stage, name)
+    backend = backend_named(stage, name)
     package = missing_package(backend)
     if package is not None:
         raise MissingDependency(
@@ -180,13 +192,13 @@ def require_packages(stage: str, name: str) -> None:
         )
 
 
-def load(stage: str, name: str, settings: Settings, found: Mapping[str, Path], device: str) -> Any:
-    """Import the class and let it load its weights."""
+def load(stage: str, name: str, settings: Settings, paths: Mapping[str, Path], device: str) -> Any:
+    """Import the backend's class and load it with the ``paths`` of its weights by role."""
     require_packages(stage, name)
-    return imported(named(stage, name).address).load(settings, found, device)
+    return import_address(backend_named(stage, name).address).load(settings, paths, device)
 
 
-def imported(address: str) -> Any:
-    """What stands at ``module:name``."""
+def import_address(address: str) -> Any:
+    """The object at ``module:name``."""
     module, _, name = address.partition(":")
     return getattr(importlib.import_module(module), name)

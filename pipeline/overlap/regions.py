@@ -1,11 +1,11 @@
-"""Which stretches of whose stream are cut, and which of them have to be taken apart: pure arithmetic on turns.
+"""Clips and overlap regions: how each speaker's stream is cut, and what is separated. Pure arithmetic on turns.
 
 A        |--------------|      |----|                 own turns
 B                    |-----|               |----|
 clip A  |---------------|~~~~~~                       ~ no padding: B speaks
-                           clip A |------|            padding only where nobody else speaks
+                           clip A |------|            padding only where no other speaker is active
 region               |--|                             both speak: separated once, for A and for B
-heard               |----|                            what the separator hears: context on both sides
+input               |----|                            the separator's input: context on both sides
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,22 +21,23 @@ from meetsplit.pipeline.data import Span, Speaker, Turn, timeline
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.settings import Separate
 
-Piece: TypeAlias = tuple[Span, tuple[Speaker, ...]]
-"""A stretch in which exactly these people speak."""
+Speakers: TypeAlias = tuple[Speaker, ...]
+"""A set of speakers, as a sorted tuple."""
 
-Quiet: TypeAlias = Callable[[Span], float]
-"""A good moment for a cut inside a span."""
+CutPoint: TypeAlias = Callable[[Span], float]
+"""Chooses the moment for a cut inside a span."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegionOptions:
     """How streams are cut; all lengths in seconds.
 
-    ``separate`` says where voices are taken apart ("auto": where "overlaps" does; short voices are verified as well).
+    ``separate`` says where voices are separated ("auto": where "overlaps" does; short voices are verified as well).
     A speaker's turns are joined over silences of at most ``join``; a clip is at most ``longest`` without its padding
-    (Whisper's window is 30 s) and gets ``padding`` on both sides, or more until it lasts ``shortest``, where nobody else
-    speaks. Overlaps of the same people at most ``near`` apart are separated together, at most ``window`` at a time, with
-    ``context`` on both sides.
+    (Whisper's window is 30 s) and gets ``padding`` on both sides, or more until it lasts ``shortest``, where no other
+    speaker is active. Overlaps of the same speakers at most ``merge_gap`` apart are separated together, at most
+    ``window`` at a time, with ``context`` on both sides. A voice is separated up to ``boundary_extension`` beyond a
+    boundary of its turn that lies inside another speaker's turn.
     """
 
     separate: Separate = "overlaps"
@@ -44,16 +45,25 @@ class RegionOptions:
     longest: float = 28.0
     shortest: float = 1.0
     padding: float = 0.25
-    near: float = 0.3
+    merge_gap: float = 0.3
     window: float = 15.0
     context: float = 0.25
-    reach: float = 0.0
+    boundary_extension: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.join, self.shortest, self.padding, self.near, self.context, self.reach) < 0:
+        lengths = (self.join, self.shortest, self.padding, self.merge_gap, self.context, self.boundary_extension)
+        if min(lengths) < 0:
             raise SettingsError("lengths for cutting streams are not negative")
         if self.longest < 1 or self.window < 1:
             raise SettingsError("clips and separation windows last at least 1 s")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Piece:
+    """A stretch in which exactly these ``speakers`` are active."""
+
+    span: Span
+    speakers: Speakers
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +77,20 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A stretch to take apart in one go into the voices of ``speakers`` (sorted).
+    """A stretch to separate in one go into the voices of ``speakers`` (sorted).
 
-    ``heard`` is ``span`` with its context. ``pieces`` are the stretches in which voices are wanted, sorted, each with
-    the speakers whose voices they are.
+    ``input_span`` is ``span`` with its context, the separator's input. ``pieces`` are the stretches whose voices are
+    used, sorted, each with the speakers whose voices they are.
     """
 
     span: Span
-    speakers: tuple[Speaker, ...]
-    heard: Span
+    speakers: Speakers
+    input_span: Span
     pieces: tuple[Piece, ...]
 
-    def wanted(self, speaker: Speaker) -> tuple[Piece, ...]:
-        """The pieces in which ``speaker``'s voice is wanted."""
-        return tuple(piece for piece in self.pieces if speaker in piece[1])
+    def pieces_of(self, speaker: Speaker) -> tuple[Piece, ...]:
+        """The pieces in which ``speaker``'s voice is used."""
+        return tuple(piece for piece in self.pieces if speaker in piece.speakers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,214 +101,290 @@ class Plan:
     regions: tuple[Region, ...]
 
 
-def middle(span: Span) -> float:
-    """The moment for a cut where nothing is known about the sound."""
+@dataclass(frozen=True, slots=True)
+class _Boundary:
+    """The moment at which a turn of ``speaker`` begins or ends."""
+
+    speaker: Speaker
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A piece with the speaker ``group`` whose voices would be separated in it; empty where nothing is separated."""
+
+    piece: Piece
+    group: Speakers
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Consecutive ``pieces`` to separate into the voices of the same speaker ``group``."""
+
+    group: Speakers
+    pieces: list[Piece]
+
+    @property
+    def end(self) -> float:
+        return self.pieces[-1].span.end
+
+
+_Extensions: TypeAlias = Mapping[_Boundary, Span]
+"""The stretch beyond a turn's boundary in which its voice is separated as well."""
+
+
+def midpoint(span: Span) -> float:
+    """The middle of a span: the cut point where the sound is not looked at."""
     return (span.start + span.end) / 2
 
 
-def plan(turns: Sequence[Turn], within: Span, *, cutting: RegionOptions, quiet: Quiet = middle) -> Plan:
-    """Clips that cover every speaker's turns exactly once, and the regions to take apart.
+def split_evenly(span: Span, count: int) -> list[Span]:
+    """The span in ``count`` parts of equal length.
 
-    Only the parts of the turns inside ``within`` count. ``quiet`` is asked for a moment to cut where a speaker has no
-    pause for ``longest`` seconds.
+    >>> split_evenly(Span(1.0, 2.0), 2)
+    [Span(start=1.0, end=1.5), Span(start=1.5, end=2.0)]
+    """
+    inner = [span.start + (span.end - span.start) * number / count for number in range(1, count)]
+    return [Span(start, end) for start, end in itertools.pairwise([span.start, *inner, span.end])]
+
+
+def plan(turns: Sequence[Turn], within: Span, *, options: RegionOptions, cut_point: CutPoint = midpoint) -> Plan:
+    """Clips that cover every speaker's turns exactly once, and the regions to separate.
+
+    Only the parts of the turns inside ``within`` count. ``cut_point`` chooses the moment of a cut where a speaker has
+    no pause for ``longest`` seconds.
     """
     turns = timeline.inside(turns, within)
-    spans = timeline.by_speaker(turns)
-    edges = _reached(timeline.activity(turns), cutting) if cutting.separate in ("overlaps", "auto") else {}
+    pieces = [Piece(span, speakers) for span, speakers in timeline.activity(turns)]
+    extensions: _Extensions = {}
+    if options.separate in ("overlaps", "auto"):
+        extensions = _extensions(pieces, options.boundary_extension)
+    speech = timeline.support(turn.span for turn in turns)
     clips: list[Clip] = []
-    everybody = timeline.support(turn.span for turn in turns)
-    for speaker, own in spans.items():
-        groups = [_capped(group, cutting.longest, quiet) for group in _joined(own, everybody, cutting.join)]
-        for number, parts in enumerate(groups):
-            free = Span(
-                middle(Span(groups[number - 1][-1][-1].end, parts[0][0].start)) if number else within.start,
-                middle(Span(parts[-1][-1].end, groups[number + 1][0][0].start))
-                if number + 1 < len(groups)
-                else within.end,
-            )
-            for part in parts:
-                span = _padded(part, everybody, own, free, cutting)
-                first, last = edges.get((speaker, part[0].start), span), edges.get((speaker, part[-1].end), span)
-                clips.append(Clip(Span(min(span.start, first.start), max(span.end, last.end)), speaker, part))
-    return Plan(
-        tuple(sorted(clips, key=lambda clip: (clip.span.start, clip.speaker))), _regions(turns, within, cutting, edges)
-    )
+    for speaker, own in timeline.by_speaker(turns).items():
+        groups = _groups(own, speech, options.join)
+        for group, room in zip(groups, _rooms(groups, within), strict=True):
+            for part in _split_at_pauses(group, options.longest, cut_point):
+                padded = _padded(part, room, own, speech, options)
+                clips.append(Clip(_extended(padded, speaker, part, extensions), speaker, part))
+    clips.sort(key=lambda clip: (clip.span.start, clip.speaker))
+    return Plan(tuple(clips), _regions(pieces, within, options, extensions))
 
 
-def _reached(
-    activity: Sequence[tuple[Span, tuple[Speaker, ...]]], cutting: RegionOptions
-) -> dict[tuple[Speaker, float], Span]:
-    """For edges of turns inside one other person's turn: how far the voice is wanted beyond, by speaker and moment of the edge.
-
-    At most half of the time until the next change, so that nothing is wanted twice.
-    """
-    found: dict[tuple[Speaker, float], Span] = {}
-    for before, after in itertools.pairwise(activity):
-        if before[0].end != after[0].start or {len(before[1]) == 1, len(after[1]) == 1} != {True, False}:
-            continue
-        edge = after[0].start
-        (alone, one), (_, several) = (before, after) if len(before[1]) == 1 else (after, before)
-        half = middle(alone)
-        span = (
-            Span(max(edge - cutting.reach, half), edge)
-            if alone is before[0]
-            else Span(edge, min(edge + cutting.reach, half))
-        )
-        if span.duration > 0 and set(one) < set(several):
-            found |= {(speaker, edge): span for speaker in several if speaker not in one}
-    return found
+# Clips
 
 
-def _joined(own: Sequence[Span], everybody: Sequence[Span], gap: float) -> list[tuple[Span, ...]]:
-    """A speaker's turns in groups: over gaps of at most ``gap`` in which nobody else speaks; ``everybody`` is all speech."""
+def _groups(own: Sequence[Span], speech: Sequence[Span], gap: float) -> list[tuple[Span, ...]]:
+    """A speaker's turns in groups, joined over gaps of at most ``gap`` without speech; ``speech`` is all speakers'."""
     groups: list[list[Span]] = []
     for span in own:
-        last = groups[-1][-1] if groups else None
-        if (
-            last is not None
-            and span.start - last.end <= gap
-            and not timeline.during(everybody, Span(last.end, span.start))
-        ):
-            groups[-1].append(span)
-        else:
-            groups.append([span])
+        if groups:
+            silence = Span(groups[-1][-1].end, span.start)
+            if silence.duration <= gap and not timeline.during(speech, silence):
+                groups[-1].append(span)
+                continue
+        groups.append([span])
     return [tuple(group) for group in groups]
 
 
-def _capped(group: tuple[Span, ...], longest: float, quiet: Quiet) -> list[tuple[Span, ...]]:
-    """The group in parts of at most ``longest``, cut at the longest pause in reach, else at a quiet moment.
+def _rooms(groups: Sequence[tuple[Span, ...]], within: Span) -> Iterator[Span]:
+    """The stretch that each group's clips may take up: to the midpoints of the gaps between groups."""
+    gaps = [Span(before[-1].end, after[0].start) for before, after in itertools.pairwise(groups)]
+    edges = [within.start, *(midpoint(gap) for gap in gaps), within.end]
+    for start, end in itertools.pairwise(edges):
+        yield Span(start, end)
 
-    The reach is the second half of what is allowed, and leaves at least a second for the last part.
+
+def _split_at_pauses(group: tuple[Span, ...], longest: float, cut_point: CutPoint) -> list[tuple[Span, ...]]:
+    """The group in parts of at most ``longest``, cut at the longest pause in range, else inside a turn at a cut point.
+
+    The range of a cut is the second half of what a part may last, and leaves at least a second for the last part.
     """
     parts: list[tuple[Span, ...]] = []
-    # What is left is ``head``, which may be the rest of a turn, and the turns behind the ``first``. A group may have very many.
+    # Still to be split: ``head``, which may be the rest of a turn, and the turns after index ``first``. An index, since
+    # a group may have very many turns, and copying the rest for each part would take quadratic time.
     first, head, end = 0, group[0], group[-1].end
     while end - head.start > longest:
-        start = head.start
-        reach = Span(start + longest / 2, min(start + longest, max(end - 1.0, start + longest / 2)))
-        near = (head, *group[first + 1 : bisect_right(group, reach.end, lo=first + 1, key=lambda span: span.start)])
-        pauses = [
-            Span(a.end, b.start) for a, b in itertools.pairwise(near) if reach.start <= a.end and b.start <= reach.end
-        ]
-        if pauses:
-            cut = max(pauses, key=lambda pause: (pause.duration, pause.start)).start
-        else:
-            cut = min(max(quiet(reach), reach.start), reach.end)
+        half = head.start + longest / 2
+        cut_range = Span(half, min(head.start + longest, max(end - 1.0, half)))
+        last = bisect_right(group, cut_range.end, lo=first + 1, key=lambda span: span.start)
+        cut = _cut_in((head, *group[first + 1 : last]), cut_range, cut_point)
         at = bisect_right(group, cut, lo=first, key=lambda span: span.end)
-        whole = (head, *group[first + 1 : at]) if at > first else ()
-        divided = group[at] if at > first else head
-        parts.append((*whole, *timeline.crop([divided], Span(start, cut))))
+        if at > first:
+            whole: tuple[Span, ...] = (head, *group[first + 1 : at])
+            divided = group[at]
+        else:
+            whole, divided = (), head
+        parts.append((*whole, *timeline.crop([divided], Span(head.start, cut))))
         first, head = at, Span(max(divided.start, cut), divided.end)
     return [*parts, (head, *group[first + 1 :])]
 
 
+def _cut_in(turns: Sequence[Span], cut_range: Span, cut_point: CutPoint) -> float:
+    """The moment of a cut: where the longest pause between the turns begins, else the cut point inside the range."""
+    pauses = [
+        Span(before.end, after.start)
+        for before, after in itertools.pairwise(turns)
+        if cut_range.start <= before.end and after.start <= cut_range.end
+    ]
+    if pauses:
+        return max(pauses, key=lambda pause: (pause.duration, pause.start)).start
+    return min(max(cut_point(cut_range), cut_range.start), cut_range.end)
+
+
 def _padded(
-    part: tuple[Span, ...], everybody: Sequence[Span], own: Sequence[Span], free: Span, cutting: RegionOptions
+    part: tuple[Span, ...], room: Span, own: Sequence[Span], speech: Sequence[Span], options: RegionOptions
 ) -> Span:
-    """The part with its padding: inside ``free`` and never into where only others speak."""
+    """The part with its padding: inside ``room`` and never into where only other speakers are active."""
     start, end = part[0].start, part[-1].end
-    padding = max(cutting.padding, (cutting.shortest - (end - start)) / 2)
-    first, last = max(start - padding, free.start), min(end + padding, free.end)
-    before, after = (
-        timeline.subtract(timeline.crop(timeline.during(everybody, beside), beside), timeline.during(own, beside))
-        for beside in (Span(first, start), Span(end, last))
-    )
-    return Span(before[-1].end if before else first, after[0].start if after else last)
+    padding = max(options.padding, (options.shortest - (end - start)) / 2)
+    before, after = Span(max(start - padding, room.start), start), Span(end, min(end + padding, room.end))
+    others_before, others_after = _others_speech(before, own, speech), _others_speech(after, own, speech)
+    first = others_before[-1].end if others_before else before.start
+    last = others_after[0].start if others_after else after.end
+    return Span(first, last)
+
+
+def _others_speech(within: Span, own: Sequence[Span], speech: Sequence[Span]) -> tuple[Span, ...]:
+    """Where others than the speaker of the spans ``own`` are active."""
+    return timeline.subtract(timeline.crop(timeline.during(speech, within), within), timeline.during(own, within))
+
+
+def _extended(span: Span, speaker: Speaker, turns: tuple[Span, ...], extensions: _Extensions) -> Span:
+    """The clip's span, as far as the extensions of its first and last boundary."""
+    before = extensions.get(_Boundary(speaker, turns[0].start), span)
+    after = extensions.get(_Boundary(speaker, turns[-1].end), span)
+    return Span(min(span.start, before.start), max(span.end, after.end))
+
+
+# Regions
+
+
+def _extensions(pieces: Sequence[Piece], length: float) -> dict[_Boundary, Span]:
+    """For boundaries inside one other speaker's turn: the stretch beyond, of at most ``length`` seconds.
+
+    At most half of the time until the next change, so that no stretch is used twice.
+    """
+    extensions: dict[_Boundary, Span] = {}
+    for before, after in itertools.pairwise(pieces):
+        alone_first = len(before.speakers) == 1
+        touching = before.span.end == after.span.start
+        if not touching or alone_first == (len(after.speakers) == 1):
+            continue
+        edge = after.span.start
+        if alone_first:
+            single, several = before, after
+            span = Span(max(edge - length, midpoint(single.span)), edge)
+        else:
+            single, several = after, before
+            span = Span(edge, min(edge + length, midpoint(single.span)))
+        if span.duration > 0 and set(single.speakers) < set(several.speakers):
+            for speaker in several.speakers:
+                if speaker not in single.speakers:
+                    extensions[_Boundary(speaker, edge)] = span
+    return extensions
 
 
 def _regions(
-    turns: Sequence[Turn], within: Span, cutting: RegionOptions, edges: Mapping[tuple[Speaker, float], Span]
+    pieces: Sequence[Piece], within: Span, options: RegionOptions, extensions: _Extensions
 ) -> tuple[Region, ...]:
-    """Runs of pieces for the same people, near one another, with nobody else speaking between.
+    """Runs of pieces as regions: the same speaker group, near one another, with no other speaker between.
 
     A piece with a constant set of speakers is a region of its own, because a separator for two voices can then do its
-    two-voice pieces, and no voice is looked for where its owner is silent.
+    two-voice pieces, and no voice is looked for where its speaker is silent.
     """
-    if cutting.separate == "off":
+    if options.separate == "off":
         return ()
-    everywhere = cutting.separate == "everywhere"
-    wanted = (
-        _neighbours(turns) if everywhere else [(*p, p[1] if len(p[1]) > 1 else ()) for p in timeline.activity(turns)]
-    )
-    runs: list[tuple[tuple[Speaker, ...], list[Piece]]] = []
+    if options.separate == "everywhere":
+        candidates = _with_nearest_speaker(pieces)
+    else:
+        candidates = [_Candidate(piece, piece.speakers if len(piece.speakers) > 1 else ()) for piece in pieces]
+    regions: list[Region] = []
+    for run in _runs(candidates, options.merge_gap):
+        regions += _windows(run.group, _with_extensions(run.pieces, extensions), within, options)
+    return tuple(regions)
+
+
+def _runs(candidates: Sequence[_Candidate], merge_gap: float) -> list[_Run]:
+    """Candidates of the same group at most ``merge_gap`` seconds apart, unless another speaker is active between."""
+    runs: list[_Run] = []
     interrupted = False
-    for span, active, company in wanted:
-        if not company:
-            interrupted = interrupted or not runs or not set(active) <= set(runs[-1][0])
-        elif (
-            runs and not interrupted and runs[-1][0] == company and span.start - runs[-1][1][-1][0].end <= cutting.near
-        ):
-            runs[-1][1].append((span, active))
+    for candidate in candidates:
+        piece, last = candidate.piece, runs[-1] if runs else None
+        if not candidate.group:
+            interrupted = interrupted or last is None or not set(piece.speakers) <= set(last.group)
+            continue
+        same_group = last is not None and not interrupted and last.group == candidate.group
+        if last is not None and same_group and piece.span.start - last.end <= merge_gap:
+            last.pieces.append(piece)
         else:
-            runs.append((company, [(span, active)]))
+            runs.append(_Run(candidate.group, [piece]))
             interrupted = False
-    return tuple(
-        region for speakers, pieces in runs for region in _windows(speakers, _reaching(pieces, edges), within, cutting)
-    )
+    return runs
 
 
-def _reaching(pieces: Sequence[Piece], edges: Mapping[tuple[Speaker, float], Span]) -> list[Piece]:
-    """The pieces, and beyond their edges those in which a voice is wanted whose turn has not begun yet, or is over."""
-    beyond: dict[Span, tuple[Speaker, ...]] = {}
-    for span, active in pieces:
-        for speaker in active:
-            for edge in (span.start, span.end):
-                reached = edges.get((speaker, edge))
-                if reached is not None and len(active) > 1:
-                    beyond[reached] = tuple(sorted({*beyond.get(reached, ()), speaker}))
-    return sorted([*pieces, *beyond.items()])
+def _with_extensions(pieces: Sequence[Piece], extensions: _Extensions) -> list[Piece]:
+    """The pieces, and beyond their boundaries the stretches in which a voice is used outside its turn."""
+    beyond: dict[Span, Speakers] = {}
+    for piece in pieces:
+        if len(piece.speakers) == 1:
+            continue
+        for speaker in piece.speakers:
+            for edge in (piece.span.start, piece.span.end):
+                span = extensions.get(_Boundary(speaker, edge))
+                if span is not None:
+                    beyond[span] = tuple(sorted({*beyond.get(span, ()), speaker}))
+    return sorted([*pieces, *(Piece(span, speakers) for span, speakers in beyond.items())])
 
 
-def _neighbours(turns: Sequence[Turn]) -> list[tuple[Span, tuple[Speaker, ...], tuple[Speaker, ...]]]:
-    """Every piece of speech with its company: those who speak, or the one who does and the nearest other, if any."""
-    pieces = timeline.activity(turns)
-    found: list[tuple[Span, tuple[Speaker, ...], tuple[Speaker, ...]]] = []
-    before, after = _others([active for _, active in pieces])
-    for number, (span, active) in enumerate(pieces):
-        company = active
-        if len(active) == 1:
-            earlier = pieces[before[number]] if before[number] >= 0 else None
-            later = pieces[after[number]] if after[number] < len(pieces) else None
-            near = (
-                [(later[0].start - span.end, speaker) for speaker in later[1] if speaker not in active] if later else []
-            )
-            near += (
-                [(span.start - earlier[0].end, speaker) for speaker in earlier[1] if speaker not in active]
-                if earlier
-                else []
-            )
-            company = tuple(sorted((*active, min(near)[1]))) if near else ()
-        found.append((span, active, company))
-    return found
+def _with_nearest_speaker(pieces: Sequence[Piece]) -> list[_Candidate]:
+    """Every piece of speech; where one speaker is active, grouped with the other one who is nearest in time, if any."""
+    earlier, later = _nearest_others(pieces)
+    candidates: list[_Candidate] = []
+    for number, piece in enumerate(pieces):
+        group = piece.speakers
+        if len(group) == 1:
+            distances: list[tuple[float, Speaker]] = []
+            if earlier[number] >= 0:
+                other = pieces[earlier[number]]
+                distances += [(piece.span.start - other.span.end, who) for who in other.speakers if who not in group]
+            if later[number] < len(pieces):
+                other = pieces[later[number]]
+                distances += [(other.span.start - piece.span.end, who) for who in other.speakers if who not in group]
+            if distances:
+                _, nearest = min(distances)
+                group = tuple(sorted((*group, nearest)))
+            else:
+                group = ()
+        candidates.append(_Candidate(piece, group))
+    return candidates
 
 
-def _others(active: Sequence[tuple[Speaker, ...]]) -> tuple[list[int], list[int]]:
-    """For every piece, the nearest before and the nearest after it in which other people speak; -1 and the count for none."""
-    before, after = list(range(-1, len(active) - 1)), list(range(1, len(active) + 1))
-    for number in range(1, len(active)):
-        if active[number - 1] == active[number]:
+def _nearest_others(pieces: Sequence[Piece]) -> tuple[list[int], list[int]]:
+    """For every piece the index of the nearest before and after it with other speakers; -1 and the count for none."""
+    count = len(pieces)
+    before, after = list(range(-1, count - 1)), list(range(1, count + 1))
+    for number in range(1, count):
+        if pieces[number - 1].speakers == pieces[number].speakers:
             before[number] = before[number - 1]
-    for number in range(len(active) - 2, -1, -1):
-        if active[number + 1] == active[number]:
+    for number in range(count - 2, -1, -1):
+        if pieces[number + 1].speakers == pieces[number].speakers:
             after[number] = after[number + 1]
     return before, after
 
 
-def _windows(
-    speakers: tuple[Speaker, ...], pieces: Sequence[Piece], within: Span, cutting: RegionOptions
-) -> list[Region]:
-    """The run as one region, or as several of equal length where it is longer than the window."""
-    start, end = pieces[0][0].start, pieces[-1][0].end
-    count = math.ceil((end - start) / cutting.window)
-    edges = [start, *(start + (end - start) * number / count for number in range(1, count)), end]
+def _windows(group: Speakers, pieces: Sequence[Piece], within: Span, options: RegionOptions) -> list[Region]:
+    """The pieces as one region, or as several of equal length where they are longer than the window."""
+    whole = Span(pieces[0].span.start, pieces[-1].span.end)
     regions: list[Region] = []
-    for first, last in itertools.pairwise(edges):
-        at = bisect_right(pieces, first, key=lambda piece: piece[0].end)
-        near = pieces[at : bisect_left(pieces, last, lo=at, key=lambda piece: piece[0].start)]
-        inside = [(timeline.intersection(piece, Span(first, last)), active) for piece, active in near]
-        kept = tuple((piece, active) for piece, active in inside if piece is not None)
-        if kept:
-            span = Span(kept[0][0].start, kept[-1][0].end)
-            heard = Span(max(span.start - cutting.context, within.start), min(span.end + cutting.context, within.end))
-            regions.append(Region(span, speakers, heard, kept))
+    for window in split_evenly(whole, math.ceil(whole.duration / options.window)):
+        first = bisect_right(pieces, window.start, key=lambda piece: piece.span.end)
+        last = bisect_left(pieces, window.end, lo=first, key=lambda piece: piece.span.start)
+        parts = [(timeline.intersection(piece.span, window), piece.speakers) for piece in pieces[first:last]]
+        inside = tuple(Piece(part, speakers) for part, speakers in parts if part is not None)
+        if inside:
+            span = Span(inside[0].span.start, inside[-1].span.end)
+            start, end = span.start - options.context, span.end + options.context
+            input_span = Span(max(start, within.start), min(end, within.end))
+            regions.append(Region(span, group, input_span, inside))
     return regions

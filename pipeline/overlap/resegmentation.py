@@ -1,16 +1,21 @@
-"""Who speaks when? A diarizer's guess around overlaps and changes of speaker, corrected by the voices of the recording itself.
+"""Resegmentation: turns around overlaps and speaker changes corrected by how much each frame sounds like each speaker.
 
-Two voices at once resemble neither, and a turn's first and last word is short: there a diarizer takes one person for another
-far more often than elsewhere. What each person's own speech from elsewhere explains of the sound tells them apart.
+Two voices at once resemble neither, and a turn's first and last word is short: there a diarizer takes one speaker for
+another far more often than elsewhere. What each speaker's own speech from elsewhere explains of the sound tells them
+apart. A hidden Markov model over sets of speakers, decoded with Viterbi's algorithm (Viterbi, 1967):
 
-found    A |=========|        C alone elsewhere
-         B      |============|
-shares A    .9 .8 .4 .0 .0 .0
-       B    .0 .0 .0 .0 .4 .9
-       C    .0 .1 .4 .9 .5 .0
-->       A |======|
-         C      |========|
-         B           |=======|
+state        a set of speakers, as many as the diarizer has at that moment
+emission     the log of each of its speakers' activity (`SpeakerActivity`), more for those whom the diarizer has
+transition   `TRANSITION_COST` for every speaker who begins or ends
+
+turns       A |=========|        C alone elsewhere
+            B      |============|
+activity    A .9 .8 .4 .0 .0 .0
+            B .0 .0 .0 .0 .4 .9
+            C .0 .1 .4 .9 .5 .0
+->          A |======|
+            C      |========|
+            B           |=======|
 """
 
 from __future__ import annotations
@@ -20,183 +25,229 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, timeline
-from meetsplit.pipeline.overlap.regions import Piece
+from meetsplit.pipeline.overlap.regions import Piece, Speakers, split_evenly
 from meetsplit.pipeline.overlap.streams import clean_speech
 from meetsplit.pipeline.protocols import SpeakerActivity, Unseparated
 
-ENOUGH = 8.0
-"""Seconds of clean speech from elsewhere from which a person's shares are believed; with less, a short call came out worse."""
+MIN_ENROLLMENT = 8.0
+"""Seconds of clean speech from elsewhere from which a speaker's activity is believed; with less, a short call came out
+worse."""
 
-KNOWN_AT_MOST = 60.0
-"""Seconds of clean speech of one person that are listened for."""
+MAX_ENROLLMENT = 60.0
+"""Seconds of clean speech of one speaker that activity is estimated from."""
 
-REACH = 1.0
-"""Seconds before and after a change of speaker, or an overlap, in which the diarizer's word is doubted."""
+BOUNDARY_CONTEXT = 1.0
+"""Seconds before and after a boundary of a turn, and around an overlap, in which turns are corrected."""
 
 WINDOW = 5.0
-"""Seconds listened to at once, at most."""
+"""Seconds of sound whose activity is estimated at once, at most."""
 
 CONTEXT = 0.3
-"""Seconds heard beyond a window on both sides."""
+"""Seconds of sound beyond a window on both sides."""
 
-BLOCK = 0.1
-"""Seconds that get their own shares."""
+FRAME = 0.1
+"""Seconds of one frame of the decoder."""
 
-CLEARLY = 2.7
-"""How many times the share of the person who was named another one must have."""
+DIARIZER_WEIGHT = 2.7
+"""Factor on the activity of speakers whom the diarizer has: another one's must be that many times greater."""
 
-FLOOR = 0.01
-"""Shares below are as good as none: how far below tells nothing."""
+ACTIVITY_FLOOR = 0.01
+"""Activity below is as good as none: how far below tells nothing."""
 
-SWITCH = 3.0
-"""What a person's beginning or end costs, as a fall in the log of a share that lasts for a block."""
+TRANSITION_COST = 3.0
+"""What a speaker's beginning or end costs, as a fall in the log of an activity that lasts for a frame."""
 
-CANDIDATES = 4
-"""People besides those named who are listened for: those who speak nearest in time."""
-
-Enrollment: TypeAlias = Mapping[Speaker, Sequence[Audio]]
+MAX_CANDIDATES = 4
+"""Speakers besides those whom the diarizer has in a window: those who speak nearest in time."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """A moment, and how well each set of people fits who may be speaking in it; where nothing is in doubt, those named alone."""
+class _Frame:
+    """A stretch with its states, the sets of speakers who may be active in it, and their emission scores."""
 
     span: Span
-    fits: Mapping[tuple[Speaker, ...], float]
+    scores: Mapping[Speakers, float]
+
+    @classmethod
+    def fixed(cls, span: Span, speakers: Speakers) -> _Frame:
+        """A frame that is not corrected: one state, the diarizer's."""
+        return cls(span, {speakers: 0.0})
 
 
-def resegment(recording: Audio, turns: Sequence[Turn], listener: SpeakerActivity) -> tuple[Turn, ...]:
-    """The turns, sorted, with one person in place of another where the sound clearly says so.
+@dataclass(frozen=True, slots=True)
+class _Speech:
+    """What is known of each speaker: all ``turns``, and the ``enrollment``, clean speech at the estimator's rate."""
 
-    Only in overlaps and within `REACH` of an edge of a turn. At no moment do more or fewer people speak than before, and
-    whoever has hardly any clean speech elsewhere neither loses nor wins a word.
+    turns: Mapping[Speaker, Sequence[Span]]
+    enrollment: Mapping[Speaker, Sequence[Audio]]
+
+    def enrolled(self, mixture: Span) -> set[Speaker]:
+        """The speakers with enough enrollment outside of the mixture."""
+        return {
+            speaker for speaker, clips in self.enrollment.items() if _seconds_outside(clips, mixture) >= MIN_ENROLLMENT
+        }
+
+
+def resegment(recording: Audio, turns: Sequence[Turn], estimator: SpeakerActivity) -> tuple[Turn, ...]:
+    """The turns, sorted, with one speaker in place of another where the sound clearly says so.
+
+    Only in overlaps and within `BOUNDARY_CONTEXT` of a boundary of a turn. At every moment as many speakers are active
+    as before, and a speaker with hardly any clean speech elsewhere neither loses nor gains any.
     """
-    held = timeline.inside(turns, recording.span)
-    speech, pieces = timeline.by_speaker(held), timeline.activity(held)
-    clean = {speaker: clean_speech(recording, turns, speaker, KNOWN_AT_MOST) for speaker in speech}
-    enrollment = {speaker: tuple(resample(clip, listener.rate) for clip in clips) for speaker, clips in clean.items()}
-    doubted = _doubted(pieces)
-    steps = [
-        _Step(span, {people: 0.0})
-        for piece, people in pieces
-        for span in timeline.gaps(timeline.during(doubted, piece), piece)
+    inside = timeline.inside(turns, recording.span)
+    own_turns = timeline.by_speaker(inside)
+    clean = {speaker: clean_speech(recording, turns, speaker, MAX_ENROLLMENT) for speaker in own_turns}
+    enrollment = {speaker: tuple(resample(clip, estimator.rate) for clip in clips) for speaker, clips in clean.items()}
+    speech = _Speech(own_turns, enrollment)
+    pieces = [Piece(span, speakers) for span, speakers in timeline.activity(inside)]
+    windows = _windows(pieces)
+    frames = _fixed_frames(pieces, windows)
+    for window in windows:
+        frames += _frames_of_window(recording, _pieces_inside(pieces, window), speech, estimator)
+    frames.sort(key=lambda frame: frame.span)
+    decoded = [
+        Turn(frame.span, speaker)
+        for run in _contiguous(frames)
+        for frame, speakers in zip(run, _viterbi(run), strict=True)
+        for speaker in speakers
     ]
-    for window in doubted:
-        first = bisect_right(pieces, window.start, key=lambda piece: piece[0].end)
-        near = pieces[first : bisect_left(pieces, window.end, lo=first, key=lambda piece: piece[0].start)]
-        inside = tuple((span, people) for piece, people in near for span in timeline.crop([piece], window))
-        steps += _listened(recording, inside, speech, enrollment, listener)
-    steps.sort(key=lambda step: step.span)
-    heard = [
-        Turn(step.span, speaker)
-        for run in _runs(steps)
-        for step, people in zip(run, _likeliest(run), strict=True)
-        for speaker in people
-    ]
-    return tuple(sorted(Turn(span, speaker) for speaker, own in timeline.by_speaker(heard).items() for span in own))
+    return tuple(sorted(Turn(span, speaker) for speaker, own in timeline.by_speaker(decoded).items() for span in own))
 
 
-def _doubted(pieces: Sequence[Piece]) -> tuple[Span, ...]:
-    """Overlaps and what is near an edge of a turn, in windows."""
-    edges = [Span(max(edge - REACH, 0.0), edge + REACH) for span, _ in pieces for edge in (span.start, span.end)]
-    near = timeline.support([*edges, *(span for span, people in pieces if len(people) > 1)])
-    return tuple(part for span in near for part in _cut(span, WINDOW))
+# Windows
 
 
-def _cut(span: Span, longest: float) -> list[Span]:
-    """The span in as few parts of one length as keep to the longest."""
+def _windows(pieces: Sequence[Piece]) -> tuple[Span, ...]:
+    """Overlaps and what is near a boundary of a turn, in windows of at most `WINDOW` seconds."""
+    edges = [edge for piece in pieces for edge in (piece.span.start, piece.span.end)]
+    near_edges = [Span(max(edge - BOUNDARY_CONTEXT, 0.0), edge + BOUNDARY_CONTEXT) for edge in edges]
+    overlaps = [piece.span for piece in pieces if len(piece.speakers) > 1]
+    return tuple(part for span in timeline.support([*near_edges, *overlaps]) for part in _split(span, WINDOW))
+
+
+def _split(span: Span, longest: float) -> list[Span]:
+    """The span in as few parts of equal length as are no longer than ``longest``."""
     count = max(math.ceil(span.duration / longest - 1e-6), 1)
-    edges = [span.start, *(span.start + span.duration * number / count for number in range(1, count)), span.end]
-    return [Span(first, last) for first, last in itertools.pairwise(edges) if first < last]
+    return [part for part in split_evenly(span, count) if part.start < part.end]
 
 
-def _listened(
-    recording: Audio,
-    pieces: Sequence[Piece],
-    speech: Mapping[Speaker, Sequence[Span]],
-    enrollment: Enrollment,
-    listener: SpeakerActivity,
-) -> list[_Step]:
-    """The steps of one window, from what the listener makes of it."""
-    believed = [_Step(span, {people: 0.0}) for span, people in pieces]
-    if not pieces:
-        return believed
-    window = Span(pieces[0][0].start, pieces[-1][0].end)
-    mixture = resample(recording.crop(Span(max(window.start - CONTEXT, 0.0), window.end + CONTEXT)), listener.rate)
-    told = {speaker for speaker, clips in enrollment.items() if _elsewhere(clips, mixture.span) >= ENOUGH}
-    named = {speaker for _, people in pieces for speaker in people} & told
-    others = sorted(told - named, key=lambda speaker: (_distance(speech[speaker], window), speaker))[:CANDIDATES]
-    if not named or len(named) + len(others) < 2:
-        return believed
-    try:
-        likelihoods = listener.estimate(
-            mixture, {speaker: enrollment[speaker] for speaker in (*sorted(named), *others)}, BLOCK
-        )
-    except Unseparated:  # somebody's clean speech is silence: nothing is known, and the diarizer is believed
-        return believed
+def _pieces_inside(pieces: Sequence[Piece], window: Span) -> list[Piece]:
+    """The parts of the sorted pieces inside the window."""
+    first = bisect_right(pieces, window.start, key=lambda piece: piece.span.end)
+    last = bisect_left(pieces, window.end, lo=first, key=lambda piece: piece.span.start)
+    return [Piece(part, piece.speakers) for piece in pieces[first:last] for part in timeline.crop([piece.span], window)]
+
+
+# Emission
+
+
+def _fixed_frames(pieces: Sequence[Piece], windows: Sequence[Span]) -> list[_Frame]:
+    """The pieces outside of the windows: the diarizer is believed."""
     return [
-        _step(part, people, likelihoods, int((part.start + part.end - 2 * mixture.start) / 2 / BLOCK))
-        if told.issuperset(people)
-        else _Step(part, {people: 0.0})
-        for span, people in pieces
-        for part in _cut(span, BLOCK)
+        _Frame.fixed(span, piece.speakers)
+        for piece in pieces
+        for span in timeline.gaps(timeline.during(windows, piece.span), piece.span)
     ]
 
 
-def _step(span: Span, named: tuple[Speaker, ...], likelihoods: Mapping[Speaker, Samples], block: int) -> _Step:
-    """Sets as large as the one named, each with the logs of its shares, and of `CLEARLY` for everybody named."""
-    logs = {speaker: math.log(max(float(row[min(block, len(row) - 1)]), FLOOR)) for speaker, row in likelihoods.items()}
-    liked = {speaker: log + (math.log(CLEARLY) if speaker in named else 0.0) for speaker, log in logs.items()}
-    weight = span.duration / BLOCK
-    sets = itertools.combinations(sorted(liked), len(named))
-    return _Step(span, {people: weight * sum(liked[speaker] for speaker in people) for people in sets})
+def _frames_of_window(
+    recording: Audio, pieces: Sequence[Piece], speech: _Speech, estimator: SpeakerActivity
+) -> list[_Frame]:
+    """The frames of one window, with the speakers' activity in it; fixed where that tells nothing."""
+    fixed = [_Frame.fixed(piece.span, piece.speakers) for piece in pieces]
+    if not pieces:
+        return fixed
+    window = Span(pieces[0].span.start, pieces[-1].span.end)
+    context = Span(max(window.start - CONTEXT, 0.0), window.end + CONTEXT)
+    mixture = resample(recording.crop(context), estimator.rate)
+    enrolled = speech.enrolled(mixture.span)
+    active = {speaker for piece in pieces for speaker in piece.speakers} & enrolled
+    others = sorted(enrolled - active, key=lambda speaker: (_distance(speech.turns[speaker], window), speaker))
+    candidates = [*sorted(active), *others[:MAX_CANDIDATES]]
+    if not active or len(candidates) < 2:
+        return fixed
+    try:
+        activity = estimator.estimate(mixture, {speaker: speech.enrollment[speaker] for speaker in candidates}, FRAME)
+    except Unseparated:  # a speaker's clean speech is silence: nothing is known, and the diarizer is believed
+        return fixed
+    frames: list[_Frame] = []
+    for piece in pieces:
+        for span in _split(piece.span, FRAME):
+            if enrolled.issuperset(piece.speakers):
+                at = int((span.start + span.end - 2 * mixture.start) / 2 / FRAME)
+                frames.append(_Frame(span, _emission(span.duration / FRAME, piece.speakers, activity, at)))
+            else:
+                frames.append(_Frame.fixed(span, piece.speakers))
+    return frames
 
 
-def _runs(steps: Sequence[_Step]) -> Iterator[list[_Step]]:
-    """The steps in groups without silence between."""
-    run: list[_Step] = []
-    for step in steps:
-        if run and run[-1].span.end < step.span.start:
+def _emission(weight: float, active: Speakers, activity: Mapping[Speaker, Samples], at: int) -> dict[Speakers, float]:
+    """The score of every set of as many speakers as the diarizer has ``active``, from their activity in frame ``at``.
+
+    ``weight`` is the length of the stretch in frames.
+    """
+    scores: dict[Speaker, float] = {}
+    for speaker, row in activity.items():
+        score = math.log(max(float(row[min(at, len(row) - 1)]), ACTIVITY_FLOOR))
+        scores[speaker] = score + (math.log(DIARIZER_WEIGHT) if speaker in active else 0.0)
+    states = itertools.combinations(sorted(scores), len(active))
+    return {state: weight * sum(scores[speaker] for speaker in state) for state in states}
+
+
+# Decoder
+
+
+def _contiguous(frames: Sequence[_Frame]) -> Iterator[list[_Frame]]:
+    """The sorted frames in runs without silence between."""
+    run: list[_Frame] = []
+    for frame in frames:
+        if run and run[-1].span.end < frame.span.start:
             yield run
             run = []
-        run.append(step)
+        run.append(frame)
     if run:
         yield run
 
 
-def _likeliest(run: Sequence[_Step]) -> list[tuple[Speaker, ...]]:
-    """Who speaks in each step, so that fits, less `SWITCH` for every beginning and end, are best in all (Viterbi, 1967)."""
-    best = dict(run[0].fits)
-    before: list[Mapping[tuple[Speaker, ...], tuple[Speaker, ...]]] = []
-    for earlier, step in itertools.pairwise(run):
-        came: dict[tuple[Speaker, ...], tuple[Speaker, ...]] = {}
-        reached: dict[tuple[Speaker, ...], float] = {}
-        for people, fit in step.fits.items():
-            came[people] = max(earlier.fits, key=lambda those: best[those] - _switched(those, people))
-            reached[people] = fit + best[came[people]] - _switched(came[people], people)
-        before.append(came)
-        best = reached
-    path = [max(best, key=lambda people: best[people])]
-    for origin in reversed(before):
-        path.append(origin[path[-1]])
+def _viterbi(frames: Sequence[_Frame]) -> list[Speakers]:
+    """The state of each frame on the path with the greatest sum of emission scores less transition costs."""
+    best: dict[Speakers, float] = dict(frames[0].scores)
+    predecessors: list[dict[Speakers, Speakers]] = []
+    for frame in frames[1:]:
+        predecessor = {state: _best_predecessor(best, state) for state in frame.scores}
+        predecessors.append(predecessor)
+        best = {
+            state: score + best[predecessor[state]] - _transition_cost(predecessor[state], state)
+            for state, score in frame.scores.items()
+        }
+    path = [max(best, key=lambda state: best[state])]
+    for predecessor in reversed(predecessors):
+        path.append(predecessor[path[-1]])
     return path[::-1]
 
 
-def _switched(those: tuple[Speaker, ...], people: tuple[Speaker, ...]) -> float:
-    return SWITCH * len(set(those) ^ set(people)) if those != people else 0.0
+def _best_predecessor(best: Mapping[Speakers, float], state: Speakers) -> Speakers:
+    """The state from which ``state`` is reached with the greatest sum; the first of equal ones."""
+    return max(best, key=lambda before: best[before] - _transition_cost(before, state))
 
 
-def _elsewhere(clips: Sequence[Audio], where: Span) -> float:
+def _transition_cost(before: Speakers, after: Speakers) -> float:
+    return TRANSITION_COST * len(set(before) ^ set(after)) if before != after else 0.0
+
+
+# Spans
+
+
+def _seconds_outside(clips: Sequence[Audio], span: Span) -> float:
     """Seconds of the clips outside of a span."""
-    return sum(part.duration for clip in clips for part in timeline.subtract([clip.span], [where]))
+    return sum(part.duration for clip in clips for part in timeline.subtract([clip.span], [span]))
 
 
-def _distance(spans: Sequence[Span], where: Span) -> float:
-    """Seconds from a stretch to the nearest of a speaker's sorted, disjoint spans."""
-    after = bisect_left(spans, where.end, key=lambda span: span.start)
-    near = spans[max(after - 1, 0) : after + 1]
-    return min((max(span.start - where.end, where.start - span.end, 0.0) for span in near), default=math.inf)
+def _distance(turns: Sequence[Span], span: Span) -> float:
+    """Seconds from a span to the nearest of a speaker's sorted, disjoint turns."""
+    after = bisect_left(turns, span.end, key=lambda turn: turn.start)
+    nearest = turns[max(after - 1, 0) : after + 1]
+    return min((max(turn.start - span.end, span.start - turn.end, 0.0) for turn in nearest), default=math.inf)

@@ -1,4 +1,4 @@
-"""Is a separated voice to be believed? What is played and what is flagged, decided on sound and time alone, never on words."""
+"""Verification of separated voices: what is played and what is flagged, decided on sound and time, never on words."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ from meetsplit.pipeline.overlap.regions import Piece, Region
 from meetsplit.pipeline.protocols import Verifier
 
 UNRESOLVED = "overlap-unresolved"
-"""The review reason of an overlap whose voices could not be had."""
+"""The review reason of an overlap whose voices could not be separated."""
 
-DOUBTED = "low-speaker-margin"
-"""The review reason of a voice that does not sound like its speaker, or of voices that do not sound like theirs together."""
+LOW_MARGIN = "low-speaker-margin"
+"""The review reason of a voice that does not sound like its speaker, or of voices that do not on average."""
 
-LEAK = "possible-leak"
-"""The review reason where a voice was taken for the other's residue and silenced, for that voice and for those who remain."""
+POSSIBLE_LEAK = "possible-leak"
+"""The review reason where a voice was taken for leakage and silenced, for that voice and for those who remain."""
 
-CROWD = "three-voices"
-"""The review reason where three or more speak at once: their voices come apart badly, if at all."""
+THREE_VOICES = "three-voices"
+"""The review reason where three or more speak at once: their voices separate badly, if at all."""
 
 MIN_VERIFY_SECONDS, MIN_VERIFY_SECONDS_MARGINAL = 1.0, 0.3
 """Seconds of voice from which an embedding is believed, and from which it says anything."""
 
-FAINT, COVERED = -18.0, -10.0
-"""dB below its speaker's usual level, and below the mixture, at which a voice is nobody's."""
+MAX_LEAKAGE_TO_ENROLLMENT, MAX_LEAKAGE_TO_MIXTURE = -18.0, -10.0
+"""dB relative to the speaker's usual level and to the mixture: a voice below both is leakage."""
 
-FOREIGN, BESIDE = -0.1, -6.0
-"""Margin, and dB below the mixture, at which a voice is the other person's."""
+FOREIGN_MARGIN, MAX_FOREIGN_TO_MIXTURE = -0.1, -6.0
+"""Margin, and dB relative to the mixture: a voice below both is another speaker's."""
 
-MOMENT = 0.4
-"""Seconds over which a voice must be nobody's to be silenced for a moment."""
+MUTE_WINDOW = 0.4
+"""Seconds over which a voice must be leakage to be muted for a moment."""
 
-EDGE = 0.05
-"""Seconds left at both ends of such a moment, fade included: first and last sounds of words are soft."""
+MUTE_EDGE = 0.05
+"""Seconds left at both ends of a muted moment, fade included: first and last sounds of words are soft."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationOptions:
     """What a separated voice has to pass.
 
-    A name that the separator gives with a margin below ``threshold`` is not believed (None: any is). ``verifier`` compares
-    voices of ``telling`` seconds and more with their speakers' clean speech: where the mean margin of a mixture's voices is
-    below ``threshold``, taking apart did not help and the recording is played for all; one voice alone below it is played,
-    because the recording would hold the other's words as well, and flagged. ``leakage`` silences a voice that is the
-    other's residue, altogether or for a moment.
+    A name that the separator gives with a margin below ``threshold`` is not believed (None: any is). ``verifier``
+    compares voices of ``min_seconds`` and more with their speakers' clean speech: where the mean margin of a mixture's
+    voices is below ``threshold``, separation did not help and the recording is played for all; one voice alone below
+    it is played, because the recording would hold the other's words as well, and flagged. ``leakage`` mutes a voice
+    that is leakage, altogether or for a moment.
     """
 
     threshold: float | None = 0.05
     verifier: Verifier | None = None
     leakage: bool = False
-    telling: float = MIN_VERIFY_SECONDS
+    min_seconds: float = MIN_VERIFY_SECONDS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VoiceDecision:
-    """What came of one speaker's voice in one region: ``audio`` is None where the recording is played."""
+    """What is played of one speaker in one region: ``audio`` is None where the recording is."""
 
     audio: Audio | None
     margin: float | None = None
@@ -71,11 +71,28 @@ class VoiceDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class Levels:
-    """Where a voice is wanted: its level in dB of the mixture's there, and of the speaker's clean speech, if there is any."""
+class VoiceLevels:
+    """A voice's level in dB relative to the mixture, and to the speaker's enrollment, where there is any."""
 
-    covered: float
-    faint: float | None
+    to_mixture: float
+    to_enrollment: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    """A separated voice with what it is judged by.
+
+    ``pieces`` are where its level is measured. ``verified`` says that ``margin`` comes from the verifier, not from the
+    separator; ``crowd`` that three or more speak in its region.
+    """
+
+    voice: Audio
+    mixture: Audio
+    pieces: Sequence[Piece]
+    enrollment: Sequence[Audio]
+    margin: float | None
+    verified: bool
+    crowd: bool
 
 
 def decide(
@@ -84,162 +101,199 @@ def decide(
     region: Region,
     enrollment: Mapping[Speaker, Sequence[Audio]],
     *,
-    gates: VerificationOptions,
+    options: VerificationOptions,
     on_event: EventListener = ignore_events,
 ) -> dict[Speaker, VoiceDecision]:
-    """What is played for each speaker of the region.
+    """What is played of each speaker of the region; the first row that applies:
 
-    A voice is played only if it is finite, says something the mixture does not say as well, and passes the gates;
-    otherwise the recording is, and ``review`` says why. A voice that is the other's residue is silent. Where that leaves
-    one voice, the recording is that voice: nothing was taken apart that would have to be.
+    ==========================================================  =========  ====================================
+    condition                                                   played     review reason
+    ==========================================================  =========  ====================================
+    the mean of the verifier's margins is below the threshold   recording  low-speaker-margin, for all
+    the voice has samples that are not finite                   recording  overlap-unresolved
+    it is the unchanged mixture, or silent where that is not    recording  overlap-unresolved
+    it is leakage                                               silence    possible-leak
+    there is a threshold and the separator's margin is NaN      recording  overlap-unresolved
+    the separator's margin is below the threshold               recording  low-speaker-margin
+    otherwise                                                   voice      low-speaker-margin, if the verifier's
+                                                                           margin is below the threshold;
+                                                                           three-voices, if they are
+    ==========================================================  =========  ====================================
+
+    Where silence leaves one voice, the recording is that voice; where it leaves none, all get the recording.
     """
-    verified = _verified(voices, region, enrollment, gates)
+    verified = _verify(voices, region, enrollment, options)
     margins = {speaker: verified.get(speaker, voices[speaker].margin) for speaker in region.speakers}
-    if _unhelpful([margin for margin in verified.values() if margin is not None], gates.threshold):
-        return {speaker: VoiceDecision(None, margin, (DOUBTED,)) for speaker, margin in margins.items()}
-    verdicts: dict[Speaker, VoiceDecision] = {}
+    if _separation_failed(verified, options.threshold):
+        return {speaker: VoiceDecision(None, margin, (LOW_MARGIN,)) for speaker, margin in margins.items()}
+    decisions: dict[Speaker, VoiceDecision] = {}
     for speaker in region.speakers:
-        voice, wanted = voices[speaker].audio, _together(region, speaker)
-        margin = margins[speaker]
-        if not np.isfinite(voice.samples).all():
-            on_event(
-                Notice(
-                    f"a voice at {mixture.start:.2f} s came back with samples that are no numbers: recording kept",
-                    "separate",
-                )
-            )
-            verdicts[speaker] = VoiceDecision(None, margin, (UNRESOLVED,))
-        elif _untouched(voice, mixture, wanted) or (_sounds(mixture, wanted) and not _sounds(voice, wanted)):
-            verdicts[speaker] = VoiceDecision(None, margin, (UNRESOLVED,))
-        elif gates.leakage and wanted and is_leakage(levels(voice, mixture, wanted, enrollment[speaker]), margin):
-            verdicts[speaker] = VoiceDecision(voice.replaced(np.zeros_like(voice.samples)), margin, (LEAK,), "silent")
-        elif speaker not in verified and _below(margin, gates.threshold):
-            verdicts[speaker] = VoiceDecision(
-                None, margin, (UNRESOLVED if margin is not None and math.isnan(margin) else DOUBTED,)
-            )
+        candidate = _Candidate(
+            voices[speaker].audio,
+            mixture,
+            _shared_pieces(region, speaker),
+            enrollment[speaker],
+            margins[speaker],
+            speaker in verified,
+            len(region.speakers) > 2,
+        )
+        if not np.isfinite(candidate.voice.samples).all():
+            text = f"a voice at {mixture.start:.2f} s came back with samples that are no numbers: recording kept"
+            on_event(Notice(text, "separate"))
+            decisions[speaker] = VoiceDecision(None, margins[speaker], (UNRESOLVED,))
         else:
-            played = mute_leakage(voice, mixture, enrollment[speaker]) if gates.leakage else voice
-            doubts = ((DOUBTED,) if _below(margin, gates.threshold) else ()) + (
-                (CROWD,) if len(region.speakers) > 2 else ()
-            )
-            verdicts[speaker] = VoiceDecision(played, margin, doubts, "separated")
-    return _settled(verdicts)
+            decisions[speaker] = _decide_voice(candidate, options)
+    return _with_recording_for_last_voice(decisions)
 
 
-def _together(region: Region, speaker: Speaker) -> Sequence[Piece]:
-    """Where the speaker's voice is wanted while everybody speaks, if they ever do: what reaches beyond an edge proves nothing."""
-    wanted = region.wanted(speaker)
-    return [piece for piece in wanted if piece[1] == region.speakers] or wanted
+def _decide_voice(candidate: _Candidate, options: VerificationOptions) -> VoiceDecision:
+    """The rows of `decide` about one voice, after that on finite samples."""
+    voice, mixture, margin = candidate.voice, candidate.mixture, candidate.margin
+    if _is_unseparated(candidate):
+        return VoiceDecision(None, margin, (UNRESOLVED,))
+    if options.leakage and candidate.pieces:
+        levels = voice_levels(voice, mixture, candidate.pieces, candidate.enrollment)
+        if is_leakage(levels, margin):
+            return VoiceDecision(voice.replaced(np.zeros_like(voice.samples)), margin, (POSSIBLE_LEAK,), "silent")
+    doubtful = _is_below(margin, options.threshold)
+    if doubtful and not candidate.verified:
+        unknown = margin is not None and math.isnan(margin)
+        return VoiceDecision(None, margin, (UNRESOLVED if unknown else LOW_MARGIN,))
+    review: list[str] = []
+    if doubtful:
+        review.append(LOW_MARGIN)
+    if candidate.crowd:
+        review.append(THREE_VOICES)
+    audio = mute_leakage(voice, mixture, candidate.enrollment) if options.leakage else voice
+    return VoiceDecision(audio, margin, tuple(review), "separated")
 
 
-def levels(voice: Audio, mixture: Audio, wanted: Sequence[Piece], clean: Sequence[Audio]) -> Levels:
-    """How loud the voice is where it is wanted; -inf where it is silent, 0 where there is nothing to be heard at all."""
-    own = _power([voice.crop(span) for span, _ in wanted])
-    usual = _power(clean)
-    return Levels(
-        _decibel(own, _power([mixture.crop(span) for span, _ in wanted])), _decibel(own, usual) if usual else None
-    )
+def _with_recording_for_last_voice(decisions: dict[Speaker, VoiceDecision]) -> dict[Speaker, VoiceDecision]:
+    """Where voices were silenced: the recording for the last one left, or for all where none is left."""
+    audible = [speaker for speaker, decision in decisions.items() if decision.source != "silent"]
+    if len(audible) == len(decisions):
+        return decisions
+    if not audible:  # the check has misjudged them all
+        return {speaker: VoiceDecision(None, decision.margin, (UNRESOLVED,)) for speaker, decision in decisions.items()}
+    resolved = dict(decisions)
+    for speaker in audible:
+        decision = decisions[speaker]
+        if len(audible) == 1:
+            resolved[speaker] = VoiceDecision(None, decision.margin, (POSSIBLE_LEAK,))
+        else:
+            resolved[speaker] = VoiceDecision(decision.audio, decision.margin, (POSSIBLE_LEAK,), decision.source)
+    return resolved
 
 
-def is_leakage(found: Levels, margin: float | None) -> bool:
-    """Whether a voice is what a separator left of somebody else.
+def voice_levels(voice: Audio, mixture: Audio, pieces: Sequence[Piece], enrollment: Sequence[Audio]) -> VoiceLevels:
+    """The voice's levels in the pieces; -inf where it is silent, 0 where mixture or enrollment are silence."""
+    power = _power([voice.crop(piece.span) for piece in pieces])
+    usual = _power(enrollment)
+    to_mixture = _decibel(power, _power([mixture.crop(piece.span) for piece in pieces]))
+    return VoiceLevels(to_mixture, _decibel(power, usual) if usual else None)
+
+
+def is_leakage(levels: VoiceLevels, margin: float | None) -> bool:
+    """Whether a voice is only what a separator left of another speaker.
 
     It is, where it is far below both the mixture and what its speaker's voice usually is, or is below the mixture and
-    sounds like the other person. Somebody who speaks softly into a loud voice is neither.
+    sounds like another speaker. A speaker who speaks softly into a loud voice is neither.
     """
-    faint = found.faint is not None and found.faint <= FAINT and found.covered <= COVERED
-    return faint or (margin is not None and margin <= FOREIGN and found.covered <= BESIDE)
+    faint = levels.to_enrollment is not None and levels.to_enrollment <= MAX_LEAKAGE_TO_ENROLLMENT
+    if faint and levels.to_mixture <= MAX_LEAKAGE_TO_MIXTURE:
+        return True
+    foreign = margin is not None and margin <= FOREIGN_MARGIN
+    return foreign and levels.to_mixture <= MAX_FOREIGN_TO_MIXTURE
 
 
-def mute_leakage(voice: Audio, mixture: Audio, clean: Sequence[Audio]) -> Audio:
-    """The voice without the moments in which it is nobody's for `MOMENT` or longer: silent there but for `EDGE`, with fades.
+def mute_leakage(voice: Audio, mixture: Audio, enrollment: Sequence[Audio]) -> Audio:
+    """The voice, muted with fades where it is leakage for `MUTE_WINDOW` or longer, all but `MUTE_EDGE` at both ends.
 
-    The speaker pauses or the turn reaches too far, and the other is still heard. Where nothing is known of the
+    There the speaker pauses or the turn reaches too far, and the other is still heard. Where nothing is known of the
     speaker's usual level the voice stays as it is.
     """
-    usual, size = _power(clean), round(MOMENT * voice.rate)
+    usual, size = _power(enrollment), round(MUTE_WINDOW * voice.rate)
     if not usual or len(voice.samples) < size:
         return voice
-    own, whole = (_running(audio.samples, size) for audio in (voice, mixture))
-    nobody_speaks = (own <= usual * 10 ** (FAINT / 10)) & (own <= whole * 10 ** (COVERED / 10))
-    gag = np.zeros(len(voice.samples) + 1)
-    starts = np.flatnonzero(nobody_speaks)
+    voice_power, mixture_power = _windowed_power(voice.samples, size), _windowed_power(mixture.samples, size)
+    faint = voice_power <= usual * 10 ** (MAX_LEAKAGE_TO_ENROLLMENT / 10)
+    covered = voice_power <= mixture_power * 10 ** (MAX_LEAKAGE_TO_MIXTURE / 10)
+    starts = np.flatnonzero(faint & covered)
     if not len(starts):
         return voice
-    edge = round(EDGE * voice.rate)
-    np.add.at(gag, starts + edge, 1.0)
-    np.add.at(gag, starts + size - edge, -1.0)
-    open_ = (np.cumsum(gag[:-1]) == 0).astype(np.float64)
+    # Each window of leakage mutes its inside; windows overlap, so their beginnings and ends are counted.
+    edge = round(MUTE_EDGE * voice.rate)
+    changes = np.zeros(len(voice.samples) + 1)
+    np.add.at(changes, starts + edge, 1.0)
+    np.add.at(changes, starts + size - edge, -1.0)
+    audible = (np.cumsum(changes[:-1]) == 0).astype(np.float64)
     fade = round(FADE * voice.rate)
-    weight = np.convolve(np.pad(open_, fade, mode="edge"), np.ones(2 * fade + 1) / (2 * fade + 1), "valid")
-    return voice.replaced((voice.samples * weight).astype(np.float32))
+    width = 2 * fade + 1
+    gain = np.convolve(np.pad(audible, fade, mode="edge"), np.ones(width) / width, "valid")
+    return voice.replaced((voice.samples * gain).astype(np.float32))
 
 
-def _settled(verdicts: dict[Speaker, VoiceDecision]) -> dict[Speaker, VoiceDecision]:
-    """Where one voice is left, the recording is that voice. Where none is, the gate has misjudged them all."""
-    silent = [speaker for speaker, verdict in verdicts.items() if verdict.source == "silent"]
-    left = [speaker for speaker in verdicts if speaker not in silent]
-    if not silent:
-        return verdicts
-    if not left:
-        return {speaker: VoiceDecision(None, verdict.margin, (UNRESOLVED,)) for speaker, verdict in verdicts.items()}
-    alone = len(left) == 1
-    marked = {
-        speaker: VoiceDecision(
-            None if alone else verdict.audio, verdict.margin, (LEAK,), "mixture" if alone else verdict.source
-        )
-        for speaker, verdict in verdicts.items()
-        if speaker in left
-    }
-    return verdicts | marked
-
-
-def _verified(
+def _verify(
     voices: Mapping[Speaker, Voice],
     region: Region,
     enrollment: Mapping[Speaker, Sequence[Audio]],
-    gates: VerificationOptions,
+    options: VerificationOptions,
 ) -> Mapping[Speaker, float | None]:
-    """Margins of the voices that the separator named without one, where they are long enough to tell."""
-    if gates.verifier is None:
+    """The verifier's margins of the voices that the separator named without one, where they are long enough."""
+    if options.verifier is None:
         return {}
-    asked: dict[Speaker, Audio] = {}
+    clips: dict[Speaker, Audio] = {}
     for speaker in region.speakers:
-        wanted, voice = _together(region, speaker), voices[speaker]
-        long = sum(span.duration for span, _ in wanted) >= gates.telling
-        if voice.margin is None and long and np.isfinite(voice.audio.samples).all():
-            asked[speaker] = voice.audio.crop(Span(wanted[0][0].start, wanted[-1][0].end))
-    return gates.verifier.margins(asked, enrollment) if asked else {}
+        pieces, voice = _shared_pieces(region, speaker), voices[speaker]
+        long_enough = sum(piece.span.duration for piece in pieces) >= options.min_seconds
+        if voice.margin is None and long_enough and np.isfinite(voice.audio.samples).all():
+            clips[speaker] = voice.audio.crop(Span(pieces[0].span.start, pieces[-1].span.end))
+    return options.verifier.margins(clips, enrollment) if clips else {}
 
 
-def _below(margin: float | None, threshold: float | None) -> bool:
-    return margin is not None and threshold is not None and not margin >= threshold
-
-
-def _unhelpful(margins: Sequence[float], threshold: float | None) -> bool:
+def _separation_failed(verified: Mapping[Speaker, float | None], threshold: float | None) -> bool:
+    """Whether two or more voices have margins whose mean is below the threshold."""
+    margins = [margin for margin in verified.values() if margin is not None]
     return threshold is not None and len(margins) > 1 and sum(margins) / len(margins) < threshold
 
 
-def _untouched(voice: Audio, mixture: Audio, wanted: Sequence[Piece]) -> bool:
-    return any(len(active) > 1 for _, active in wanted) and np.array_equal(voice.samples, mixture.samples)
+def _shared_pieces(region: Region, speaker: Speaker) -> Sequence[Piece]:
+    """The speaker's pieces in which all speakers of the region are active, else all: extensions prove nothing."""
+    pieces = region.pieces_of(speaker)
+    return [piece for piece in pieces if piece.speakers == region.speakers] or pieces
 
 
-def _sounds(audio: Audio, pieces: Sequence[Piece]) -> bool:
-    return any(audio.crop(span).samples.any() for span, _ in pieces)
+def _is_below(margin: float | None, threshold: float | None) -> bool:
+    """Whether a margin is below the threshold, or NaN."""
+    return margin is not None and threshold is not None and not margin >= threshold
 
 
-def _running(samples: Samples, size: int) -> npt.NDArray[np.float64]:
+def _is_unseparated(candidate: _Candidate) -> bool:
+    """Whether the voice is the unchanged mixture, or silent where the mixture is not."""
+    overlapped = any(len(piece.speakers) > 1 for piece in candidate.pieces)
+    if overlapped and np.array_equal(candidate.voice.samples, candidate.mixture.samples):
+        return True
+    return _has_sound(candidate.mixture, candidate.pieces) and not _has_sound(candidate.voice, candidate.pieces)
+
+
+def _has_sound(audio: Audio, pieces: Sequence[Piece]) -> bool:
+    return any(audio.crop(piece.span).samples.any() for piece in pieces)
+
+
+def _windowed_power(samples: Samples, size: int) -> npt.NDArray[np.float64]:
     """Mean power of every window of ``size`` samples."""
     sums = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
     return np.asarray((sums[size:] - sums[:-size]) / size)
 
 
 def _power(clips: Sequence[Audio]) -> float:
+    """Mean power of all samples of the clips; 0 for none."""
     count = sum(len(clip.samples) for clip in clips)
     return sum(float(np.sum(np.square(clip.samples, dtype=np.float64))) for clip in clips) / count if count else 0.0
 
 
 def _decibel(power: float, reference: float) -> float:
+    """A ratio of powers in dB; -inf for no power, 0 without a reference."""
     if reference <= 0.0:
         return 0.0
     return 10.0 * math.log10(power / reference) if power > 0.0 else -math.inf

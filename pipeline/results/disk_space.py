@@ -1,28 +1,49 @@
-"""Disk space for one recording: what its tracks and its decoded sound need, compared with what is free, before any work."""
+"""Disk space for one recording: the size of its tracks and decoded sound against what is free, before any work."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from meetsplit.pipeline.audio.decoding import LONGEST_RECORDING
 from meetsplit.pipeline.audio.reading import IN_MEMORY, probe
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.errors import AudioError, OutputError
+from meetsplit.pipeline.run import STAGES
 from meetsplit.pipeline.settings import Outputs, Settings
 
 SLACK = 64 << 20
-"""Bytes that stay free on every disk: transcripts, the database and whatever else the machine writes."""
+"""Bytes that stay free on every disk: transcripts, the database and what else the machine writes."""
 
 LEAST_BITRATE = 400
-"""Bits per second of the thriftiest speech codecs: a file cannot hold more seconds of sound than this makes of its size."""
+"""Bits per second of the thriftiest speech codecs; with the size of a file, a bound on its length in seconds."""
 
-_RATE, _WIDTH, _DECODED = 16000, 2, 4
-_PEOPLE = 2
+_RATE, _TRACK_WIDTH, _DECODED_WIDTH = 16000, 2, 4
+_ASSUMED_SPEAKERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """Expected length in seconds, number of tracks, and number of channels that are decoded."""
+
+    seconds: float
+    tracks: int
+    channels: int
+
+    @property
+    def track_bytes(self) -> int:
+        return int(self.seconds * _RATE * _TRACK_WIDTH * self.tracks)
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of decoded sound on the disk: none for a recording that is held in memory."""
+        return int(self.seconds * _RATE * _DECODED_WIDTH * self.channels) if self.seconds > IN_MEMORY else 0
 
 
 def seconds_of_sound(recording: Path) -> float:
-    """How much sound a file can be expected to hold: what it says, but not more than its size allows; 0 where it does not say.
+    """Seconds of sound that a file can be expected to hold: what it declares, but not more than its size allows; or 0.
 
     Raises `AudioError` for a recording that cannot be read.
     """
@@ -35,38 +56,53 @@ def seconds_of_sound(recording: Path) -> float:
 
 
 def check_disks(
-    recording: Path | MultiFileRecording, settings: Settings, outputs: Outputs, open_cache: Path, *, elsewhere: str
+    recording: Path | MultiFileRecording,
+    settings: Settings,
+    outputs: Outputs,
+    cache_folder: Path,
+    *,
+    elsewhere: str,
+    stages: Collection[str] = STAGES,
 ) -> None:
-    """See that the tracks of ``recording`` fit on the disk of ``open_cache`` and the results on that of ``outputs.folder``.
+    """Raise `OutputError`, with the size needed, where a run's files do not fit on their disks.
 
-    A track is as long as the recording; without a number of speakers from the settings, two people are assumed.
-    ``elsewhere`` names the options that choose other folders. Raises `OutputError`, which says what is needed, and
-    `AudioError` for a recording that cannot be read.
+    The tracks and the decoded sound go to ``cache_folder``, the tracks again to ``outputs.folder``. ``stages`` are
+    those that are still to be done, see `RecordingRun.remaining_stages`: finished ones write nothing. A track is as
+    long as the recording; without a number of speakers from the settings, two are assumed. ``elsewhere`` names the
+    options that choose other folders. Raises `AudioError` for a recording that cannot be read.
     """
-    if isinstance(recording, MultiFileRecording):
-        lengths = [seconds_of_sound(one.path) for one in recording.microphones]
-        name, people, seconds, copies = recording.stem, len(lengths), max(lengths), 2 * len(lengths)
-    else:
-        channels, seconds, name = probe(recording).channels, seconds_of_sound(recording), recording.name
-        split = settings.channels == "split"
-        people = channels if split else settings.num_speakers or settings.max_speakers or _PEOPLE
-        copies = 2 * channels if split else 1
-    tracks = int(seconds * _RATE * _WIDTH * people)
-    decoded = int(seconds * _RATE * _DECODED * copies) if seconds > IN_MEMORY else 0
-    needed: dict[int, tuple[Path, int]] = {}
-    for folder, size in ((open_cache, tracks + decoded), (outputs.folder, tracks if outputs.tracks else 0)):
-        disk = _existing(folder).stat().st_dev
-        before = needed[disk][1] if disk in needed else SLACK
-        needed[disk] = (folder, before + size)
-    for folder, wanted in needed.values():
-        free = shutil.disk_usage(_existing(folder)).free
-        if free < wanted:
+    size = _expected_size(recording, settings)
+    cache_bytes = (size.track_bytes if "separate" in stages else 0) + (
+        size.decoded_bytes if {"diarize", "separate"} & set(stages) else 0
+    )
+    results_bytes = size.track_bytes if outputs.tracks else 0
+    needed: dict[int, int] = {}
+    folders: dict[int, Path] = {}
+    for folder, folder_bytes in ((cache_folder, cache_bytes), (outputs.folder, results_bytes)):
+        disk = _existing_parent(folder).stat().st_dev
+        needed[disk] = needed.get(disk, SLACK) + folder_bytes
+        folders[disk] = folder
+    name = recording.stem if isinstance(recording, MultiFileRecording) else recording.name
+    for disk, folder in folders.items():
+        free = shutil.disk_usage(_existing_parent(folder)).free
+        if free < needed[disk]:
             raise OutputError(
-                f"{folder}: {name} needs about {wanted / 1e6:.0f} MB there (tracks of {people} people, "
-                f"{seconds / 60:.0f} min), {free / 1e6:.0f} MB are free: make room, or choose another {elsewhere}"
+                f"{folder}: {name} needs about {needed[disk] / 1e6:.0f} MB there (tracks of {size.tracks} people, "
+                f"{size.seconds / 60:.0f} min), {free / 1e6:.0f} MB are free: make room, or choose another {elsewhere}"
             )
 
 
-def _existing(folder: Path) -> Path:
+def _expected_size(recording: Path | MultiFileRecording, settings: Settings) -> _Size:
+    """The size of a recording's sound. A channel with crosstalk is decoded, and written again without it."""
+    if isinstance(recording, MultiFileRecording):
+        lengths = [seconds_of_sound(file.path) for file in recording.microphones]
+        return _Size(max(lengths), tracks=len(lengths), channels=2 * len(lengths))
+    channels, seconds = probe(recording).channels, seconds_of_sound(recording)
+    if settings.channels == "split":
+        return _Size(seconds, tracks=channels, channels=2 * channels)
+    return _Size(seconds, tracks=settings.num_speakers or settings.max_speakers or _ASSUMED_SPEAKERS, channels=1)
+
+
+def _existing_parent(folder: Path) -> Path:
     absolute = folder.absolute()
-    return next(place for place in (absolute, *absolute.parents) if place.exists())
+    return next(path for path in (absolute, *absolute.parents) if path.exists())

@@ -1,4 +1,4 @@
-"""Whose results a set is, and what is to be written of a recording and under which names; see `results`."""
+"""Owners of result sets, and requests for a set: the files of a recording to be written, and their names."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from meetsplit.pipeline import formats
-from meetsplit.pipeline.cache.stage_cache import fingerprint
+from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.channels.recording import MultiFileRecording
-from meetsplit.pipeline.results.stems import located, safe_stem
+from meetsplit.pipeline.results.stems import absolute_path, safe_stem
 from meetsplit.pipeline.settings import Outputs
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose results a set is: the absolute path of a ``recording`` and the SHA-256 of its ``content``."""
+    """The recording that a result set belongs to: its absolute path and the SHA-256 of its ``content``."""
 
     recording: str
     content: str
 
-    def is_same(self, known: Owner) -> bool:
-        """Whether ``known`` is this recording: the same content at the same path, or at a path where nothing is any more."""
-        return self.content == known.content and (
-            self.recording == known.recording or not os.path.lexists(known.recording)
-        )
+    def is_same(self, other: Owner) -> bool:
+        """Whether both are one recording: the same content, at the same path or where the other's path is gone."""
+        if self.content != other.content:
+            return False
+        return self.recording == other.recording or not os.path.lexists(other.recording)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ResultRequest:
     """A result set to be written.
 
-    ``base`` is the stem that the recording's own name gives, ``first`` the one to try first; ``extension`` and ``parent``
-    tell recordings with the same base apart. ``suffixes`` are those of the text files, ``tracks`` says whether there is a
-    folder of tracks. ``inputs`` are files that the command reads, ``peers`` the names that the recordings of the same
-    command claim, see `stems.claims`. ``note`` says why ``base`` is not the recording's name itself.
+    ``base`` is the stem that the recording's own name gives, ``preferred`` the one to try first; ``extension`` and
+    ``parent`` tell recordings with the same base apart. ``suffixes`` are those of the text files, ``tracks`` says
+    whether there is a folder of tracks. ``inputs`` are files that the command reads, ``peers`` the names claimed by the
+    recordings of the same command, see `stems.claimed_names`. ``note`` says why ``base`` is not the recording's name.
     """
 
     owner: Owner
     base: str
-    first: str
+    preferred: str
     suffixes: tuple[str, ...]
     tracks: bool = False
     extension: str = ""
@@ -52,24 +52,31 @@ class Wish:
     note: str | None = None
 
 
-def owner_of(source: Path | MultiFileRecording, content: str | None = None) -> Owner:
-    """Whose results those of ``source`` are; ``content`` is its `fingerprint`, where it is known already.
+def owner_of_recording(source: Path | MultiFileRecording, sha256: str | None = None) -> Owner:
+    """The owner of the results of ``source``; ``sha256`` is its `recording_sha256`, where that was computed before.
 
     Raises `AudioError` for a recording that cannot be read.
     """
-    paths = [one.path for one in source.microphones] if isinstance(source, MultiFileRecording) else [source]
-    return Owner(", ".join(str(located(path)) for path in paths), content or fingerprint(source))
+    paths = [file.path for file in source.microphones] if isinstance(source, MultiFileRecording) else [source]
+    return Owner(", ".join(str(absolute_path(path)) for path in paths), sha256 or recording_sha256(source))
 
 
-def wish(source: Path | MultiFileRecording, outputs: Outputs, owner: Owner | None = None) -> Wish:
-    """The result set of a recording under its own name. Raises `AudioError` for a recording that cannot be read."""
+def result_request(source: Path | MultiFileRecording, outputs: Outputs, *, sha256: str | None = None) -> ResultRequest:
+    """The result set of a recording under its own name; ``sha256`` as in `owner_of_recording`.
+
+    Raises `AudioError` for a recording that cannot be read.
+    """
     base = safe_stem(source.stem)
-    suffixes = tuple(formats.format_named(name).suffix for name in outputs.formats)
-    note = None if base == source.stem else "its own name is not fit for files on every system"
-    plain = Wish(
-        owner or owner_of(source), base, base, suffixes, outputs.tracks, overwrite=outputs.overwrite, note=note
+    request = ResultRequest(
+        owner_of_recording(source, sha256),
+        base,
+        preferred=base,
+        suffixes=tuple(formats.format_named(name).suffix for name in outputs.formats),
+        tracks=outputs.tracks,
+        overwrite=outputs.overwrite,
+        note=None if base == source.stem else "its own name is not fit for files on every system",
     )
     if isinstance(source, MultiFileRecording):
-        return dataclasses.replace(plain, inputs=tuple(one.path for one in source.microphones))
-    path = located(source)
-    return dataclasses.replace(plain, extension=path.suffix, parent=path.parent.name, inputs=(path,))
+        return dataclasses.replace(request, inputs=tuple(file.path for file in source.microphones))
+    path = absolute_path(source)
+    return dataclasses.replace(request, extension=path.suffix, parent=path.parent.name, inputs=(path,))

@@ -15,7 +15,7 @@ from pathlib import Path
 from meetsplit.pipeline.formats import suffixes
 
 FAILED = ".failed.txt"
-"""What follows the stem of the file that says why a recording has no results."""
+"""Suffix of the file that says why a recording has no results."""
 
 TRACK = re.compile(r"SPEAKER_\d{2,}\.(wav|flac|mp3|m4a)")
 """Names of our tracks within a track folder."""
@@ -29,7 +29,7 @@ FALLBACK = "recording"
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 )
-_HASH = 8
+_HASH_DIGITS = 8
 
 
 def safe_stem(name: str) -> str:
@@ -46,15 +46,16 @@ def safe_stem(name: str) -> str:
     return f"_{stem}" if stem.partition(".")[0].rstrip().casefold() in _RESERVED else stem
 
 
-def fitted(stem: str, name_max: int = NAME_MAX) -> str:
-    """The stem, or a shorter one with a part of its SHA-256 at the end where a result's name would have over ``name_max`` bytes."""
-    longest = name_max - max(len(kind) for kind in kinds())
+def shorten_stem(stem: str, name_max: int = NAME_MAX) -> str:
+    """The stem, cut off and ended with part of its SHA-256 where a result's name would exceed ``name_max`` bytes."""
+    longest = name_max - max(len(ending) for ending in stem_endings())
     if _size(stem) <= longest:
         return stem
     short = stem
-    while _size(short) > longest - _HASH - 1:
+    while _size(short) > longest - _HASH_DIGITS - 1:
         short = short[:-1]
-    return f"{short.rstrip('. ')}-{hashlib.sha256(stem.encode('utf-8', 'surrogatepass')).hexdigest()[:_HASH]}"
+    digest = hashlib.sha256(stem.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{short.rstrip('. ')}-{digest[:_HASH_DIGITS]}"
 
 
 def name_max(folder: Path) -> int:
@@ -66,35 +67,35 @@ def name_max(folder: Path) -> int:
 
 
 @functools.cache
-def kinds() -> tuple[str, ...]:
-    """What follows a stem: nothing for the folder of the tracks, and the suffixes of all files."""
+def stem_endings() -> tuple[str, ...]:
+    """Everything that may follow a stem: nothing for the folder of the tracks, and the suffixes of all files."""
     return ("", *suffixes(), FAILED)
 
 
-def folded(name: str) -> str:
-    """The name as disks compare it that mind neither case nor composition of letters."""
+def fold_name(name: str) -> str:
+    """The name as disks compare it that ignore case and the composition of letters."""
     return unicodedata.normalize("NFC", name.casefold())
 
 
-def claimed(stem: str) -> frozenset[str]:
+def names_of_stem(stem: str) -> frozenset[str]:
     """Every name that results with this stem may have in their folder, folded."""
-    return frozenset(folded(stem + kind) for kind in kinds())
+    return frozenset(fold_name(stem + ending) for ending in stem_endings())
 
 
-def claims(stems: Iterable[str]) -> Mapping[str, str]:
-    """The stem that claims it by folded name, for several stems whose names differ."""
-    return {name: stem for stem in stems for name in claimed(stem)}
+def claimed_names(stems: Iterable[str]) -> Mapping[str, str]:
+    """The stem by each folded name that its results may have; for stems whose names differ."""
+    return {name: stem for stem in stems for name in names_of_stem(stem)}
 
 
-def alternatives(base: str, extension: str, parent: str) -> Iterator[str]:
-    """Other stems for a recording, without end: with its extension, its folder's name (where these are not empty), a number.
+def alternative_stems(base: str, extension: str, parent: str) -> Iterator[str]:
+    """Other stems for a recording, without end: with its extension, its folder's name (if not empty), then a number.
 
-    >>> list(itertools.islice(alternatives("call", ".wav", "may"), 4))
+    >>> list(itertools.islice(alternative_stems("call", ".wav", "may"), 4))
     ['call-wav', 'call-may', 'call-2', 'call-3']
     """
-    for more in (extension.lstrip("."), parent):
-        if more:
-            yield safe_stem(f"{base}-{more}")
+    for addition in (extension.lstrip("."), parent):
+        if addition:
+            yield safe_stem(f"{base}-{addition}")
     for number in itertools.count(2):
         yield f"{base}-{number}"
 
@@ -102,31 +103,36 @@ def alternatives(base: str, extension: str, parent: str) -> Iterator[str]:
 def unique_stems(paths: Iterable[Path]) -> Mapping[Path, str]:
     """A stem for each recording of one command, such that no two recordings' results share a name.
 
-    The first recording with a stem keeps it. A later one adds its extension (if no other has the same), its folder's name
-    or a number, the first of these that is free. The same file given twice has one stem; a link is named after itself.
+    The first recording with a stem keeps it. A later one adds its extension (if no other has the same), its folder's
+    name or a number, the first of these that is free. The same file given twice has one stem; a link is named after
+    itself.
 
     >>> list(unique_stems([Path("a/call.wav"), Path("b/call.wav"), Path("b/call.m4a")]).values())
     ['call', 'call-b', 'call-m4a']
     """
-    files = {path: located(path) for path in paths}
+    files = {path: absolute_path(path) for path in paths}
     distinct = list(dict.fromkeys(files.values()))
-    same = Counter(folded(file.name) for file in distinct)
+    files_with_name = Counter(fold_name(file.name) for file in distinct)
     taken: set[str] = set()
     stems: dict[Path, str] = {}
-    for again in (False, True):
-        for file in distinct:
-            base = safe_stem(file.stem)
-            extension = file.suffix if same[folded(file.name)] == 1 else ""
-            options = alternatives(base, extension, file.parent.name) if again else iter((base,))
-            for stem in () if file in stems else options:
-                if not claimed(stem) & taken:
-                    stems[file] = stem
-                    taken |= claimed(stem)
-                    break
+
+    def take_first_free(file: Path, candidates: Iterable[str]) -> None:
+        for stem in candidates:
+            if not names_of_stem(stem) & taken:
+                stems[file] = stem
+                taken.update(names_of_stem(stem))
+                return
+
+    for file in distinct:
+        take_first_free(file, [safe_stem(file.stem)])
+    for file in distinct:
+        if file not in stems:
+            extension = file.suffix if files_with_name[fold_name(file.name)] == 1 else ""
+            take_first_free(file, alternative_stems(safe_stem(file.stem), extension, file.parent.name))
     return {path: stems[file] for path, file in files.items()}
 
 
-def located(path: Path) -> Path:
+def absolute_path(path: Path) -> Path:
     """The absolute path of a file; links among its folders are followed, the file itself may be a link."""
     return Path(os.path.realpath(path.parent)) / path.name
 

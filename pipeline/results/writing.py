@@ -1,4 +1,4 @@
-"""Results of one recording as files: its transcript in every format and one sound file per speaker, published as one set."""
+"""Writing results: a run's transcript in every format and one track file per speaker, published as one set."""
 
 from __future__ import annotations
 
@@ -12,82 +12,83 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meetsplit.pipeline import formats
+from meetsplit.pipeline.cache.content import hash_recording
 from meetsplit.pipeline.cache.stage_cache import StageCache
-from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.errors import AudioError, OutputError
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
-from meetsplit.pipeline.results.folder import Place, Published, Reservation, ResultsFolder
-from meetsplit.pipeline.results.ownership import Owner, Wish, wish
-from meetsplit.pipeline.results.stems import located, safe_stem
-from meetsplit.pipeline.run import Pipeline
+from meetsplit.pipeline.results.folder import Placement, PublishedResults, Reservation, ResultsFolder
+from meetsplit.pipeline.results.ownership import Owner, ResultRequest, result_request
+from meetsplit.pipeline.results.stems import absolute_path, safe_stem
+from meetsplit.pipeline.run import Pipeline, RecordingRun
 from meetsplit.pipeline.settings import Outputs
-from meetsplit.speakers.formats import file_tracks
+from meetsplit.speakers.formats import write_tracks
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """One recording's transcript, the files that hold it, and the place of the set that they are."""
+class WrittenResults:
+    """One recording's transcript, the files that hold it, and the placement of the set that they are."""
 
     transcript: Transcript
     files: tuple[Path, ...]
-    place: Place
+    placement: Placement
 
 
-def file_away(
-    pipeline: Pipeline,
-    path: Path | MultiFileRecording,
-    outputs: Outputs,
-    reserved: Reservation,
-    *,
-    open_cache: StageCache,
-    on_event: EventListener,
-) -> Written:
-    """Run one recording and publish everything that was asked for as one set, all of it or nothing.
+def write_results(
+    run: RecordingRun, outputs: Outputs, reservation: Reservation, on_event: EventListener
+) -> WrittenResults:
+    """Finish a run and publish its results as one set, all of it or nothing.
 
-    Raises what `Pipeline.run` raises, and `OutputError`.
+    Raises what `RecordingRun.transcript` raises, and `OutputError`.
     """
-    run = pipeline.open(path, open_cache)
-    transcript = named(run.transcript(), outputs.names, on_event)
+    transcript = with_names(run.transcript(), outputs.names, on_event)
     total = len(outputs.formats) + (len(run.tracks) if outputs.tracks else 0)
     on_event(Started("write", total, "files"))
     began = time.monotonic()
-    tracks: Sequence[Path] = ()
-    if outputs.tracks:
-        place = reserved.staging / "tracks"
-        try:
-            tracks = file_tracks(
-                run.tracks, place, outputs.track_format, gate=outputs.track_gate, turns=transcript.turns
-            )
-        except OutputError as error:
-            raise OutputError(str(error).replace(str(place), str(reserved.folder / reserved.place.stem))) from error
+    tracks = _stage_tracks(run, outputs, reservation, transcript) if outputs.tracks else ()
 
     def render(label: str) -> Mapping[str, str]:
-        named_so = dataclasses.replace(transcript, recording=label)
-        return rendered(named_so, outputs, lambda done: on_event(Progressed("write", len(tracks) + done, total)))
+        labelled = dataclasses.replace(transcript, recording=label)
+        return render_formats(labelled, outputs, lambda done: on_event(Progressed("write", len(tracks) + done, total)))
 
-    published = reserved.publish(render, tracks)
+    published = reservation.publish(render, tracks)
     on_event(Finished("write", time.monotonic() - began, f"{len(published.files)} files"))
-    return Written(dataclasses.replace(transcript, recording=published.place.label), published.files, published.place)
+    labelled = dataclasses.replace(transcript, recording=published.placement.label)
+    return WrittenResults(labelled, published.files, published.placement)
 
 
-def file_alone(
-    pipeline: Pipeline, path: Path, outputs: Outputs, *, open_cache: StageCache, on_event: EventListener
-) -> Written:
-    """The same for one recording under its own name, in ``outputs.folder``."""
-    with ResultsFolder(outputs.folder).reservation(wish(path, outputs)) as reserved:
-        return file_away(pipeline, path, outputs, reserved, open_cache=open_cache, on_event=on_event)
+def _stage_tracks(
+    run: RecordingRun, outputs: Outputs, reservation: Reservation, transcript: Transcript
+) -> Sequence[Path]:
+    """The track files, in the reservation's staging folder. Errors name the folder that they were to go to."""
+    folder = reservation.staging / "tracks"
+    try:
+        return write_tracks(run.tracks, folder, outputs.track_format, gate=outputs.track_gate, turns=transcript.turns)
+    except OutputError as error:
+        final = reservation.folder / reservation.placement.stem
+        raise OutputError(str(error).replace(str(folder), str(final))) from error
 
 
-def export_again(
+def run_and_write(
+    pipeline: Pipeline, recording: Path, outputs: Outputs, *, open_cache: StageCache, on_event: EventListener
+) -> WrittenResults:
+    """Run one recording and publish its results under its own name in ``outputs.folder``. Raises as `write_results`."""
+    content = hash_recording(recording)
+    request = result_request(recording, outputs, sha256=content.sha256)
+    with ResultsFolder(outputs.folder).reservation(request) as reservation:
+        return write_results(pipeline.open(recording, open_cache, content), outputs, reservation, on_event)
+
+
+def export_transcript(
     path: Path, folder: Path, outputs: Outputs, inputs: Sequence[Path] = (), on_event: EventListener = ignore_events
-) -> Published:
-    """Write the transcript in a JSON file again, in the formats and with the names and subtitle rules now asked for.
+) -> PublishedResults:
+    """Write the transcript in a JSON file again, in the formats and with the names and subtitle rules of ``outputs``.
 
-    The files are called like the JSON file. They belong to its result set where a manifest beside it lists it; otherwise to
-    the transcript, which is known by its path and its turns, so that corrected words are still the same transcript.
-    ``inputs`` are all files that the command reads; none is written over. New files have the permissions of the JSON
-    file. Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript, `OutputError`.
+    The files are called like the JSON file. They belong to its result set where a manifest beside it lists it;
+    otherwise to the transcript, which is known by its path and its turns, so that corrected words are still the same
+    transcript. ``inputs`` are all files that the command reads; none is written over. New files have the permissions of
+    the JSON file. Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript,
+    `OutputError`.
     """
     try:
         text = path.read_text("utf-8")
@@ -96,40 +97,47 @@ def export_again(
         raise AudioError(
             f"{path}: cannot be read as a transcript: {getattr(error, 'strerror', None) or error}"
         ) from error
-    transcript = named(formats.read_transcript(text, str(path)), outputs.names, on_event)
+    transcript = with_names(formats.read_transcript(text, str(path)), outputs.names, on_event)
     stem = safe_stem(path.stem)
-    beside = ResultsFolder(located(path).parent).manifest(path.stem)
-    if beside is not None and beside.owner is not None and path.name in beside.known:
-        owner, name = beside.owner, beside.name
+    manifest = ResultsFolder(absolute_path(path).parent).manifest(path.stem)
+    if manifest is not None and manifest.owner is not None and path.name in manifest.files:
+        owner, base = manifest.owner, manifest.name
     else:
         turns = [(turn.span.start, turn.span.end) for turn in transcript.turns]
-        owner, name = Owner(str(located(path)), hashlib.sha256(json.dumps(turns).encode()).hexdigest()), stem
-    suffixes = tuple(formats.format_named(format_name).suffix for format_name in outputs.formats)
-    asked = Wish(owner, name, stem, suffixes, inputs=(path, *inputs), overwrite=outputs.overwrite)
-    with ResultsFolder(folder).reservation(asked) as reserved:
-        return reserved.publish(lambda label: rendered(transcript, outputs), mode=mode)
+        sha256 = hashlib.sha256(json.dumps(turns).encode()).hexdigest()
+        owner, base = Owner(str(absolute_path(path)), sha256), stem
+    request = ResultRequest(
+        owner,
+        base,
+        preferred=stem,
+        suffixes=tuple(formats.format_named(name).suffix for name in outputs.formats),
+        inputs=(path, *inputs),
+        overwrite=outputs.overwrite,
+    )
+    with ResultsFolder(folder).reservation(request) as reservation:
+        return reservation.publish(lambda label: render_formats(transcript, outputs), mode=mode)
 
 
-def rendered(
-    transcript: Transcript, outputs: Outputs, progress: Callable[[int], None] = lambda done: None
+def render_formats(
+    transcript: Transcript, outputs: Outputs, on_progress: Callable[[int], None] = lambda done: None
 ) -> dict[str, str]:
-    """The text of every format asked for, by suffix; ``progress`` is called with how many are done."""
+    """The transcript in every format of ``outputs``, by suffix; ``on_progress`` is called with how many are done."""
     texts: dict[str, str] = {}
     for name in outputs.formats:
         texts[formats.format_named(name).suffix] = formats.export(transcript, name, outputs)
-        progress(len(texts))
+        on_progress(len(texts))
     return texts
 
 
-def named(
+def with_names(
     transcript: Transcript, names: Sequence[tuple[Speaker, str]], on_event: EventListener = ignore_events
 ) -> Transcript:
-    """The transcript with people's names; a name for a label that it does not have is told and left out."""
-    known = {label: person for label, person in names if label in transcript.speakers}
-    for label, person in names:
-        if label not in known:
+    """The transcript with people's names; a name for a label that it does not have is left out, with a notice."""
+    used = {label: name for label, name in names if label in transcript.speakers}
+    for label, name in names:
+        if label not in used:
             has = f"it has {', '.join(transcript.speakers)}" if transcript.speakers else "nobody speaks in it"
             on_event(
-                Notice(f"--name {label}={person} is not used: {transcript.recording} has no {label}; {has}", "write")
+                Notice(f"--name {label}={name} is not used: {transcript.recording} has no {label}; {has}", "write")
             )
-    return dataclasses.replace(transcript, names=tuple({**dict(transcript.names), **known}.items()))
+    return dataclasses.replace(transcript, names=tuple({**dict(transcript.names), **used}.items()))

@@ -1,1 +1,1 @@
-"""One voice at a time: one file per backend."""
+"""Separation of overlapping voices: one file per backend."""

@@ -1,15 +1,15 @@
-"""Voices as dictionaries explain them, corrected by a network that learns the meeting.
+"""The separator `adapted`: dictionary masks, corrected by a network that is adapted to the speakers of the meeting.
 
-The `dictionary` separator explains a mixture by spectra of its speakers' own clean speech. A refiner (`adapted_refiner`), trained on
-other people's mixtures, corrects that explanation; its weights come with the package. Before a recording is taken apart, the refiner
-is taught its people (`adapted_course`): what their dictionaries get wrong in mixtures of their own clean speech, those groups most whose
-voices overlap most.
+The `dictionary` separator estimates the voices of a mixture by spectra of its speakers' own clean speech. A refiner
+(`mask_refiner`), trained on mixtures of other people, corrects its masks; its weights come with the package. Before the
+first overlap of a recording, the refiner is adapted (`adapted_training`) on mixtures of the meeting's own clean speech,
+those groups most whose voices overlap most.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,122 +18,150 @@ from torch import Tensor
 
 from meetsplit.pipeline.data import Audio, Speaker, Voice
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started
-from meetsplit.pipeline.separators.adapted_mixtures import Group
-from meetsplit.pipeline.separators.adapted_training import Course, Plan
+from meetsplit.pipeline.separators import mask_refiner
+from meetsplit.pipeline.separators.adapted_mixtures import SpeakerGroup
+from meetsplit.pipeline.separators.adapted_training import Adaptation, TrainingBudget, TrainingReport
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
-from meetsplit.pipeline.separators.mask_refiner import Refiner, face, opened
+from meetsplit.pipeline.separators.mask_refiner import Refiner, speaker_profile
 from meetsplit.pipeline.settings import Settings
 
-TRUSTED = 4.0
-"""Seconds of clean speech below which a person's dictionary is too poor to be refined."""
+MIN_REFINE_SECONDS = 4.0
+"""Seconds of clean speech below which a speaker's dictionary is too poor for its masks to be refined."""
 
-ENOUGH = 8.0
-"""Seconds of clean speech that a person must have to teach and to examine."""
+MIN_ADAPT_SECONDS = 8.0
+"""Seconds of clean speech that a speaker needs for training and validation."""
 
-WORTH = 4.0
-"""Seconds of learning, at most, for a second that is to be taken apart: a call with one interruption is not kept waiting."""
+ADAPT_SECONDS_PER_OVERLAP = 4.0
+"""Seconds of adaptation, at most, for a second to be separated: a call with one interruption does not wait for long."""
 
 STAGE = "learn"
-"""What the time before the first overlap is called to listeners."""
+"""Name of the adaptation in events."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _AdaptedRefiner:
+    """A refiner and the speakers that it was adapted to."""
+
+    refiner: Refiner
+    speakers: frozenset[Speaker]
 
 
 class AdaptedSeparator:
-    """A `Adaptable` for any number of known voices; as it comes, a `Separator` with the shipped weights.
+    """A `Separator` for any number of voices with the shipped weights, and an `Adaptable`.
 
-    Its voices add up to the mixture but for rounding, keep its phase and its level. `adapt` takes at most ``plan.budget`` seconds
-    of wall clock for a whole recording, and at most `WORTH` for each second that is to be taken apart. How much is learned is
-    planned from that alone, so that the same recording, budget and ``seed`` give the same voices; where the clock runs ahead of the
-    plan they may differ, and it is noticed where that cuts the learning short.
-    A mixture with somebody who has less than `TRUSTED` seconds of clean speech is taken apart by the dictionaries alone.
-    `separate` raises `Unseparated` where they refuse.
+    Its voices add up to the mixture but for rounding, keep its phase and its level. `adapt` takes at most
+    ``budget.seconds`` of wall clock for a whole recording, and at most `ADAPT_SECONDS_PER_OVERLAP` for each second to
+    be separated. How much is trained is planned from that alone, so that the same recording, budget and ``seed`` give
+    the same voices; where the clock runs ahead of the plan they may differ, and a notice says so where that cuts the
+    training short.
+
+    A mixture with a speaker who has less than `MIN_REFINE_SECONDS` of clean speech is separated by the dictionaries
+    alone. `separate` raises `Unseparated` where they refuse.
     """
 
     def __init__(
         self,
         refiner: Refiner,
         *,
-        plan: Plan,
+        budget: TrainingBudget,
         seed: int = 0,
         base: DictionarySeparator | None = None,
-        taught: tuple[Refiner, frozenset[Speaker]] | None = None,
+        adapted: _AdaptedRefiner | None = None,
     ) -> None:
         self.rate: int = 16_000
         self._refiner = refiner.eval()
-        self._plan, self._seed = plan, seed
+        self._budget, self._seed = budget, seed
         self._base = base or DictionarySeparator(seed=seed)
-        self._taught = taught
+        self._adapted = adapted
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> AdaptedSeparator:
-        """``weights["refiner"]`` is a file that `adapted_refiner.kept` wrote; ``settings.adapt_budget`` are seconds."""
+        """``weights["refiner"]`` is a file that `mask_refiner.save` wrote; ``settings.adapt_budget`` are seconds."""
+        refiner = mask_refiner.load(weights["refiner"]).to(device)
         base = DictionarySeparator(seed=settings.seed, device=device)
-        return cls(
-            opened(weights["refiner"]).to(device), plan=Plan(settings.adapt_budget), seed=settings.seed, base=base
-        )
+        return cls(refiner, budget=TrainingBudget(settings.adapt_budget), seed=settings.seed, base=base)
 
     def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
-        """One voice per known speaker; a speaker alone gets the mixture as it is."""
-        poor = any(_seconds(clips) < TRUSTED for clips in enrollment.values())
-        return self._base.separate(
-            mixture, enrollment, masks=None if poor else partial(self._masks, frozenset(enrollment))
-        )
+        """One voice per enrolled speaker; a speaker alone gets the mixture as it is."""
+        refined = partial(self._refined_masks, frozenset(enrollment))
+        too_short = any(_seconds(clips) < MIN_REFINE_SECONDS for clips in enrollment.values())
+        return self._base.separate(mixture, enrollment, mask_function=None if too_short else refined)
 
     def adapt(
         self,
-        overlap_seconds: Mapping[Group, float],
+        overlap_seconds: Mapping[SpeakerGroup, float],
         enrollment: Mapping[Speaker, Sequence[Audio]],
         on_event: EventListener,
     ) -> AdaptedSeparator:
-        """The separator that has heard these people, within its budget."""
+        """The separator adapted to these speakers within its budget; itself where there is nothing to train on."""
         for speaker in sorted({speaker for group in overlap_seconds for speaker in group}):
-            seconds = _seconds(enrollment[speaker])
-            if seconds < ENOUGH:
-                how = "by the dictionary alone" if seconds < TRUSTED else "without learning this voice further"
-                need = f"{ENOUGH:g} s are needed to learn from"
-                on_event(
-                    Notice(
-                        f"{speaker} speaks alone for only {seconds:.1f} s, {need}: overlaps are taken apart {how}",
-                        STAGE,
-                    )
-                )
-        fit = {
-            group: s
-            for group, s in overlap_seconds.items()
-            if len(group) > 1 and all(_seconds(enrollment[one]) >= ENOUGH for one in group)
+            _notice_short_enrollment(speaker, _seconds(enrollment[speaker]), on_event)
+        trainable = {
+            group: seconds
+            for group, seconds in overlap_seconds.items()
+            if len(group) > 1 and all(_seconds(enrollment[speaker]) >= MIN_ADAPT_SECONDS for speaker in group)
         }
-        if not fit or self._plan.budget <= 0.0:
+        if not trainable or self._budget.seconds <= 0.0:
             return self
-        budget = min(self._plan.budget, WORTH * sum(fit.values()))
-        plan, began = replace(self._plan, budget=budget), self._plan.clock()
-        on_event(Started(STAGE, budget))
-        course = Course(
-            self._base, plan, self._seed, lambda spent: on_event(Progressed(STAGE, min(spent, budget), budget))
-        )
-        refiner, report = course.teach(self._refiner, fit, enrollment)
-        if report is not None and not report.whole:
-            made = f"{report.mixtures} of {report.planned[0]} mixtures and {report.steps} of {report.planned[1]} steps"
-            text = f"the budget of {budget:g} s was over after {made}"
-            on_event(
-                Notice(f"{text}: this machine is slow or busy, and another run may give slightly other voices", STAGE)
-            )
-        gained = (
-            ""
-            if report is None
-            else f"{report.before:.1f} → {report.after:.1f} dB on held-out speech in {report.steps} steps"
-        )
-        on_event(Finished(STAGE, self._plan.clock() - began, gained))
-        taught = None if refiner is None else (refiner, frozenset(speaker for group in fit for speaker in group))
-        return AdaptedSeparator(self._refiner, plan=self._plan, seed=self._seed, base=self._base, taught=taught)
+        seconds = min(self._budget.seconds, ADAPT_SECONDS_PER_OVERLAP * sum(trainable.values()))
+        began = self._budget.clock()
+        on_event(Started(STAGE, seconds))
+
+        def on_progress(elapsed: float) -> None:
+            on_event(Progressed(STAGE, min(elapsed, seconds), seconds))
+
+        adaptation = Adaptation(self._base, replace(self._budget, seconds=seconds), self._seed, on_progress)
+        result = adaptation.fit(self._refiner, trainable, enrollment)
+        gain = ""
+        adapted = None
+        if result is not None:
+            _notice_cut_short(result.report, seconds, on_event)
+            gain = _gain(result.report)
+            if result.refiner is not None:
+                speakers = frozenset(speaker for group in trainable for speaker in group)
+                adapted = _AdaptedRefiner(result.refiner, speakers)
+        on_event(Finished(STAGE, self._budget.clock() - began, gain))
+        return AdaptedSeparator(self._refiner, budget=self._budget, seed=self._seed, base=self._base, adapted=adapted)
 
     @torch.inference_mode()
-    def _masks(
-        self, group: frozenset[Speaker], magnitudes: Tensor, parts: Tensor, dictionaries: Sequence[Tensor]
+    def _refined_masks(
+        self, group: frozenset[Speaker], magnitudes: Tensor, estimates: Tensor, dictionaries: Sequence[Tensor]
     ) -> Tensor:
-        refiner = self._refiner if self._taught is None or not group <= self._taught[1] else self._taught[0]
-        faces = torch.stack([face(dictionary) for dictionary in dictionaries])
-        masks: Tensor = refiner(magnitudes[None], parts[None], faces[None])[0]
+        """A `MaskFunction` for a group of speakers: the adapted refiner's where it knows all of them."""
+        refiner = self._refiner
+        if self._adapted is not None and group <= self._adapted.speakers:
+            refiner = self._adapted.refiner
+        profiles = torch.stack([speaker_profile(dictionary) for dictionary in dictionaries])
+        masks: Tensor = refiner(magnitudes[None], estimates[None], profiles[None])[0]
         return masks
 
 
 def _seconds(clips: Sequence[Audio]) -> float:
     return sum(clip.duration for clip in clips)
+
+
+def _notice_short_enrollment(speaker: Speaker, seconds: float, on_event: EventListener) -> None:
+    """Tell that a speaker has too little clean speech to be adapted to."""
+    if seconds >= MIN_ADAPT_SECONDS:
+        return
+    alone = seconds < MIN_REFINE_SECONDS
+    how = "by the dictionary alone" if alone else "without learning this voice further"
+    need = f"{MIN_ADAPT_SECONDS:g} s are needed to learn from"
+    text = f"{speaker} speaks alone for only {seconds:.1f} s, {need}: overlaps are taken apart {how}"
+    on_event(Notice(text, STAGE))
+
+
+def _notice_cut_short(report: TrainingReport, seconds: float, on_event: EventListener) -> None:
+    """Tell that the budget was over before the planned work was done."""
+    if report.complete:
+        return
+    done, planned = report.done, report.planned
+    work = f"{done.mixtures} of {planned.mixtures} mixtures and {done.steps} of {planned.steps} steps"
+    text = f"the budget of {seconds:g} s was over after {work}"
+    on_event(Notice(f"{text}: this machine is slow or busy, and another run may give slightly other voices", STAGE))
+
+
+def _gain(report: TrainingReport) -> str:
+    """What was gained, for the event that ends the stage."""
+    change = f"{report.snr_before:.1f} → {report.snr_after:.1f} dB"
+    return f"{change} on held-out speech in {report.done.steps} steps"

@@ -1,4 +1,4 @@
-"""Mixtures of speech whose speakers are known, as dictionaries explain them: what a refiner learns from."""
+"""Training mixtures for the mask refiner: true voices, their mixture, and the dictionaries' estimates of it."""
 
 from __future__ import annotations
 
@@ -9,125 +9,144 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from meetsplit.pipeline.audio.level import rms
 from meetsplit.pipeline.data import Samples, Speaker
 from meetsplit.pipeline.separators.dictionary import FRAME, HOP, DictionarySeparator
-from meetsplit.pipeline.separators.mask_refiner import Refiner, face
+from meetsplit.pipeline.separators.mask_refiner import Refiner, speaker_profile
 
-LOUDER = 5.0
+MAX_LEVEL_DIFFERENCE = 5.0
 """Decibels by which one voice of a mixture is louder than another, at most."""
 
-AUDIBLE = 0.1
-"""The share of somebody's mean power that a stretch must have: a pause teaches nothing."""
+MIN_POWER_SHARE = 0.1
+"""Power that an excerpt must have, as a share of the mean power of its source: a pause trains nothing."""
 
-DRAWS = 5
-"""How often a stretch is drawn anew for that."""
+MAX_DRAWS = 5
+"""How often an excerpt is drawn until it has that power."""
 
 
-Group = tuple[Speaker, ...]
-"""People who speak at once."""
+SpeakerGroup = tuple[Speaker, ...]
+"""Speakers who speak at once, sorted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lessons:
+class MixtureBatch:
     """Mixtures of equal length and number of voices, at RMS 1, in half precision.
 
-    ``sounds`` ``(lessons, 1 + voices, samples)``: the mixture, then its voices, which add up to it but for noise. ``parts``
-    ``(lessons, voices, bins, frames)``: how dictionaries explain the mixture. ``faces`` ``(lessons, voices, bins)``.
+    ``waveforms`` ``(mixtures, 1 + voices, samples)``: the mixture, then its voices, which add up to it but for noise.
+    ``estimates`` ``(mixtures, voices, bins, frames)``: the dictionaries' estimates of the mixture's magnitudes.
+    ``profiles`` ``(mixtures, voices, bins)``: see `speaker_profile`.
     """
 
-    sounds: Tensor
-    parts: Tensor
-    faces: Tensor
+    waveforms: Tensor
+    estimates: Tensor
+    profiles: Tensor
 
     def __len__(self) -> int:
-        return len(self.sounds)
+        return len(self.waveforms)
 
-    def of(self, chosen: Sequence[int]) -> Lessons:
-        """Some of them."""
-        rows = torch.tensor(chosen)
-        return Lessons(self.sounds[rows], self.parts[rows], self.faces[rows])
+    @property
+    def voices(self) -> int:
+        """Voices in each mixture."""
+        return self.estimates.shape[1]
+
+    def select(self, indices: Sequence[int]) -> MixtureBatch:
+        """Some of the mixtures."""
+        rows = torch.tensor(indices)
+        return MixtureBatch(self.waveforms[rows], self.estimates[rows], self.profiles[rows])
 
 
-def joined(several: Sequence[Lessons]) -> Lessons:
-    """All of them as one."""
-    return Lessons(*(torch.cat([getattr(one, name) for one in several]) for name in ("sounds", "parts", "faces")))
+def concatenate(batches: Sequence[MixtureBatch]) -> MixtureBatch:
+    """All mixtures of the batches as one batch."""
+    return MixtureBatch(
+        torch.cat([batch.waveforms for batch in batches]),
+        torch.cat([batch.estimates for batch in batches]),
+        torch.cat([batch.profiles for batch in batches]),
+    )
 
 
 @torch.inference_mode()
-def lesson(teacher: DictionarySeparator, mixture: Samples, voices: Samples, dictionaries: Sequence[Tensor]) -> Lessons:
-    """One lesson: ``mixture`` ``(samples,)`` of ``voices`` ``(voices, samples)``, explained by a dictionary for each."""
-    level = max(float(np.sqrt(np.mean(np.square(mixture, dtype=np.float64)))), 1e-9)
-    sounds = (np.concatenate([mixture[None], voices]) / level).astype(np.float16)
-    parts = teacher.parts(teacher.spectra(sounds[0].astype(np.float32)).abs(), dictionaries)
-    faces = torch.stack([face(dictionary) for dictionary in dictionaries])
-    return Lessons(torch.from_numpy(sounds)[None], parts[None].half().cpu(), faces[None].half().cpu())
+def make_mixture(
+    separator: DictionarySeparator, mixture: Samples, voices: Samples, dictionaries: Sequence[Tensor]
+) -> MixtureBatch:
+    """A batch of one: ``mixture`` ``(samples,)`` of ``voices`` ``(voices, samples)``, with a dictionary per voice."""
+    level = max(rms(mixture), 1e-9)
+    waveforms = (np.concatenate([mixture[None], voices]) / level).astype(np.float16)
+    magnitudes = separator.stft(waveforms[0].astype(np.float32)).abs()
+    estimates = separator.estimate_magnitudes(magnitudes, dictionaries)
+    profiles = torch.stack([speaker_profile(dictionary) for dictionary in dictionaries])
+    return MixtureBatch(torch.from_numpy(waveforms)[None], estimates[None].half().cpu(), profiles[None].half().cpu())
 
 
-def missed(refiner: Refiner, given: Lessons, *, half: bool = False, colour: Tensor | None = None) -> Tensor:
-    """What the refiner gets wrong in each lesson: negative SNR in dB, ``(lessons,)``.
+def refiner_loss(
+    refiner: Refiner, batch: MixtureBatch, *, bfloat16: bool = False, equalizer: Tensor | None = None
+) -> Tensor:
+    """`masked_snr_loss` of the refiner's masks: negative SNR in dB, ``(mixtures,)``.
 
-    With ``half``, it thinks in bfloat16. ``colour`` is a gain for each lesson's bins, ``(lessons, bins)``: another microphone.
+    With ``bfloat16``, the network runs in that precision. ``equalizer`` is a gain for the bins of each mixture,
+    ``(mixtures, bins)``: another microphone.
     """
-    where = refiner.trust.device
-    waves = given.sounds.to(where).float()
-    hann = torch.hann_window(FRAME, device=where)
-    flat = torch.stft(waves.flatten(0, 1), FRAME, HOP, window=hann, pad_mode="constant", return_complex=True)
-    spectra, parts, faces = (
-        flat.view(*waves.shape[:2], *flat.shape[1:]),
-        given.parts.to(where).float(),
-        given.faces.to(where).float(),
-    )
-    if colour is not None:
-        spectra, parts = spectra * colour[:, None, :, None], parts * colour[:, None, :, None]
-        faces = (faces.exp() * colour.unsqueeze(1)).log()
-    with torch.autocast(where.type, torch.bfloat16, enabled=half):
-        masks = refiner(spectra[:, 0].abs(), parts, faces)
-    return unlike(spectra[:, 0], masks.float(), spectra[:, 1:])
+    device = refiner.prior_weight.device
+    waveforms = batch.waveforms.to(device).float()
+    hann = torch.hann_window(FRAME, device=device)
+    flat = torch.stft(waveforms.flatten(0, 1), FRAME, HOP, window=hann, pad_mode="constant", return_complex=True)
+    spectra = flat.view(*waveforms.shape[:2], *flat.shape[1:])
+    estimates, profiles = batch.estimates.to(device).float(), batch.profiles.to(device).float()
+    if equalizer is not None:
+        spectra = spectra * equalizer[:, None, :, None]
+        estimates = estimates * equalizer[:, None, :, None]
+        profiles = (profiles.exp() * equalizer.unsqueeze(1)).log()
+    mixture, truth = spectra[:, 0], spectra[:, 1:]
+    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+        masks = refiner(mixture.abs(), estimates, profiles)
+    return masked_snr_loss(mixture, masks.float(), truth)
 
 
-def stretch(samples: Samples, length: int, rng: np.random.Generator) -> tuple[int, Samples]:
-    """A stretch from anywhere in the samples, where somebody is heard if that is soon found, and where it begins.
+def masked_snr_loss(mixtures: Tensor, masks: Tensor, truth: Tensor) -> Tensor:
+    """Negative SNR in dB of masked mixtures against their true voices, one per mixture, the mean over voices.
 
-    What is shorter begins again.
+    Complex ``mixtures`` ``(batch, bins, frames)`` and ``truth`` ``(batch, voices, bins, frames)``. A voice that is
+    silent in a mixture costs what is wrongly given to it.
     """
-    least = AUDIBLE * float(np.mean(np.square(samples, dtype=np.float64)))
-    for _ in range(DRAWS):
+    error_power = torch.view_as_real(mixtures.unsqueeze(1) * masks - truth).square().sum(dim=(2, 3, 4))
+    mixture_power = torch.view_as_real(mixtures).square().sum(dim=(1, 2, 3)).unsqueeze(1)
+    voice_power = torch.view_as_real(truth).square().sum(dim=(2, 3, 4)) + 1e-2 * mixture_power
+    return 10 * torch.log10((error_power + 1e-3 * mixture_power) / voice_power).mean(dim=1)
+
+
+def random_excerpt(samples: Samples, length: int, rng: np.random.Generator) -> tuple[int, Samples]:
+    """An excerpt of ``length`` from a random place, and the index it begins at; samples too short are repeated.
+
+    Drawn up to `MAX_DRAWS` times until it has power.
+    """
+    min_power = MIN_POWER_SHARE * float(np.mean(np.square(samples, dtype=np.float64)))
+    for _ in range(MAX_DRAWS):
         start = int(rng.integers(max(len(samples) - length, 0) + 1))
-        if float(np.mean(np.square(samples[start : start + length], dtype=np.float64))) >= least:
+        if float(np.mean(np.square(samples[start : start + length], dtype=np.float64))) >= min_power:
             break
     return start, np.resize(samples[start : start + length], length)
 
 
-def levelled(voices: Samples, rng: np.random.Generator) -> Samples:
+def at_random_levels(voices: Samples, rng: np.random.Generator) -> Samples:
     """Voices ``(voices, samples)`` at random levels, with a mixture of RMS 1."""
     levels = np.sqrt(np.mean(np.square(voices), axis=1, keepdims=True)) + 1e-6
-    found = voices / levels * 10 ** (rng.uniform(-LOUDER / 2, LOUDER / 2, (len(voices), 1)) / 20)
-    return np.asarray(found / max(float(np.sqrt(np.mean(np.square(found.sum(axis=0))))), 1e-6), np.float32)
+    gains_db = rng.uniform(-MAX_LEVEL_DIFFERENCE / 2, MAX_LEVEL_DIFFERENCE / 2, (len(voices), 1))
+    scaled = voices / levels * 10 ** (gains_db / 20)
+    mixture_level = max(float(np.sqrt(np.mean(np.square(scaled.sum(axis=0))))), 1e-6)
+    return np.asarray(scaled / mixture_level, np.float32)
 
 
-def unlike(spectra: Tensor, masks: Tensor, truth: Tensor) -> Tensor:
-    """How far masked mixtures are from their true voices: negative SNR in dB, one per mixture, the mean over voices.
+def weighted_round_robin(overlap_seconds: Mapping[SpeakerGroup, float], count: int) -> Iterator[SpeakerGroup]:
+    """``count`` groups, each as often as its seconds weigh, the most-overlapped first in every round.
 
-    Complex ``spectra`` ``(batch, bins, frames)`` and ``truth`` ``(batch, voices, bins, frames)``. A voice that is silent in a
-    mixture costs what is wrongly given to it.
-    """
-    error = torch.view_as_real(spectra.unsqueeze(1) * masks - truth).square().sum(dim=(2, 3, 4))
-    whole = torch.view_as_real(spectra).square().sum(dim=(1, 2, 3)).unsqueeze(1)
-    wanted = torch.view_as_real(truth).square().sum(dim=(2, 3, 4)) + 1e-2 * whole
-    return 10 * torch.log10((error + 1e-3 * whole) / wanted).mean(dim=1)
-
-
-def shared_out(overlap_seconds: Mapping[Group, float], count: int) -> Iterator[Group]:
-    """``count`` groups, each as often as its seconds ask for, the most-overlapped first in every round.
-
-    >>> list(shared_out({("A", "B"): 3.0, ("A", "C"): 1.0}, 4))
+    >>> list(weighted_round_robin({("A", "B"): 3.0, ("A", "C"): 1.0}, 4))
     [('A', 'B'), ('A', 'B'), ('A', 'C'), ('A', 'B')]
     """
-    owed = dict.fromkeys(sorted(overlap_seconds, key=lambda group: (-overlap_seconds[group], group)), 0.0)
+    by_seconds = sorted(overlap_seconds, key=lambda group: (-overlap_seconds[group], group))
+    credit = dict.fromkeys(by_seconds, 0.0)
     total = sum(overlap_seconds.values())
     for _ in range(count):
-        for group in owed:
-            owed[group] += overlap_seconds[group] / total
-        most = max(owed, key=lambda group: owed[group])
-        owed[most] -= 1.0
-        yield most
+        for group in credit:
+            credit[group] += overlap_seconds[group] / total
+        highest = max(credit, key=lambda group: credit[group])
+        credit[highest] -= 1.0
+        yield highest

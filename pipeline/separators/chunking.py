@@ -1,4 +1,4 @@
-"""Long mixtures in windows: cut, keep every voice on its own row, cross-fade. And voices that add up to their mixture.
+"""Long mixtures separated in overlapping windows: overlap-add, permutation across windows, mixture consistency.
 
 Arrays of voices have the shape ``(voices, samples)``; everything counts in samples.
 """
@@ -15,8 +15,8 @@ import numpy.typing as npt
 from meetsplit.pipeline.data import Samples
 
 
-def windows(length: int, size: int, shared: int) -> tuple[slice, ...]:
-    """Windows of equal length, at most ``size``, that cover ``length``; neighbours share at least ``shared``.
+def windows(length: int, size: int, overlap: int) -> tuple[slice, ...]:
+    """Windows of equal length, at most ``size``, that cover ``length``; neighbours share at least ``overlap``.
 
     |---------------|
               |---------------|
@@ -25,60 +25,60 @@ def windows(length: int, size: int, shared: int) -> tuple[slice, ...]:
     >>> windows(10, 6, 2)
     (slice(0, 6, None), slice(4, 10, None))
     """
-    if not 0 <= shared < size:
-        raise ValueError(f"windows of {size} cannot share {shared}")
+    if not 0 <= overlap < size:
+        raise ValueError(f"windows of {size} cannot share {overlap}")
     if length <= size:
         return (slice(0, length),)
-    count = math.ceil((length - shared) / (size - shared))
-    step = math.ceil((length - shared) / count)
-    return tuple(slice(k * step, min(k * step + step + shared, length)) for k in range(count))
+    count = math.ceil((length - overlap) / (size - overlap))
+    step = math.ceil((length - overlap) / count)
+    return tuple(slice(k * step, min(k * step + step + overlap, length)) for k in range(count))
 
 
-def in_windows(
-    samples: Samples, separate: Callable[[Samples], Samples], *, size: int, shared: int, anonymous: bool = False
+def overlap_add(
+    samples: Samples, separate: Callable[[Samples], Samples], *, size: int, overlap: int, anonymous: bool = False
 ) -> Samples:
     """``separate`` applied window by window and cross-faded into one array of voices.
 
-    The cross-fade is linear, so where every window's voices add up to its mixture, the whole does. With ``anonymous``, a
-    window's voices are put in the order that goes on best from the window before (`continuing`).
+    The cross-fade is linear, so where every window's voices add up to its mixture, the whole does. With
+    ``anonymous``, a window's voices are put in the order that continues the window before (`best_permutation`).
     """
-    first, *later = windows(len(samples), size, shared)
-    piece = separate(samples[first])
-    whole = np.zeros((len(piece), len(samples)), np.float32)
-    whole[:, first] = piece
+    first, *later = windows(len(samples), size, overlap)
+    window_voices = separate(samples[first])
+    voices = np.zeros((len(window_voices), len(samples)), np.float32)
+    voices[:, first] = window_voices
     done = first.stop
     for window in later:
-        piece = separate(samples[window])
-        joint = slice(window.start, done)
-        heads = piece[:, : done - window.start]
+        window_voices = separate(samples[window])
+        joint, shared = slice(window.start, done), done - window.start
         if anonymous:
-            piece = piece[list(continuing(whole[:, joint], heads))]
-            heads = piece[:, : done - window.start]
-        rise = np.linspace(0.0, 1.0, heads.shape[1] + 2, dtype=np.float32)[1:-1]
-        whole[:, joint] += (heads - whole[:, joint]) * rise
-        whole[:, done : window.stop] = piece[:, done - window.start :]
+            window_voices = window_voices[list(best_permutation(voices[:, joint], window_voices[:, :shared]))]
+        fade_in = np.linspace(0.0, 1.0, shared + 2, dtype=np.float32)[1:-1]
+        voices[:, joint] += (window_voices[:, :shared] - voices[:, joint]) * fade_in
+        voices[:, done : window.stop] = window_voices[:, shared:]
         done = window.stop
-    return whole
+    return voices
 
 
-def continuing(tails: Samples, heads: Samples) -> tuple[int, ...]:
-    """Which head goes on each tail: the permutation with the highest sum of correlations over the shared part.
+def best_permutation(tails: Samples, heads: Samples) -> tuple[int, ...]:
+    """Index of the head that continues each tail: the permutation with the highest sum of correlations.
 
-    Both are ``(voices, shared)``. Silent voices correlate with nothing; where nothing correlates, the order stays.
+    Both are ``(voices, samples)`` of the part that two windows share. Silent voices correlate with nothing; where
+    nothing correlates, the order stays.
     """
     norms = np.linalg.norm(tails, axis=1)[:, None] * np.linalg.norm(heads, axis=1)[None]
-    alike = np.where(norms > 0.0, tails @ heads.T / np.where(norms > 0.0, norms, 1.0), 0.0)
-    orders = itertools.permutations(range(len(tails)))
-    return max(orders, key=lambda order: sum(alike[tail, head] for tail, head in enumerate(order)))
+    correlations = np.where(norms > 0.0, tails @ heads.T / np.where(norms > 0.0, norms, 1.0), 0.0)
+    permutations = itertools.permutations(range(len(tails)))
+    return max(permutations, key=lambda order: sum(correlations[tail, head] for tail, head in enumerate(order)))
 
 
-def summing(voices: Samples, mixture: Samples, *, smooth: int) -> Samples:
-    """The voices on the mixture's own scale, adding up to it but for rounding.
+def consistent_with_mixture(voices: Samples, mixture: Samples, *, smooth: int) -> Samples:
+    """The voices on the mixture's own scale, adding up to it but for rounding (mixture consistency).
 
     A gain per voice (least squares over the clip; negative where a network turned the sign) restores the scale that
-    networks trained on a scale-free loss lose. What is still missing is shared out by the voices' power around each
+    networks trained on a scale-free loss lose. The remaining difference is divided by the voices' power around each
     sample (mean over ``smooth`` samples): an error made while only one person speaks stays with that person. Mixture
-    consistency after Wisdom et al., "Differentiable consistency constraints for improved deep speech enhancement", 2019.
+    consistency after Wisdom et al., "Differentiable consistency constraints for improved deep speech enhancement",
+    2019.
     """
     wide = voices.astype(np.float64)
     norms = np.linalg.norm(wide, axis=1, keepdims=True)
@@ -86,13 +86,13 @@ def summing(voices: Samples, mixture: Samples, *, smooth: int) -> Samples:
     gram = wide @ wide.T
     gains = np.linalg.pinv(gram, rcond=1e-4, hermitian=True) @ (wide @ mixture)
     scaled = gains[:, None] * wide
-    power = _smoothed(scaled**2, smooth)
+    power = _moving_average(scaled**2, smooth)
     power += 1e-6 * power.mean() + np.finfo(np.float64).tiny
-    missing = mixture - scaled.sum(axis=0)
-    return np.asarray(scaled + power / power.sum(axis=0) * missing, np.float32)
+    difference = mixture - scaled.sum(axis=0)
+    return np.asarray(scaled + power / power.sum(axis=0) * difference, np.float32)
 
 
-def _smoothed(rows: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
+def _moving_average(rows: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
     """The mean over ``width`` samples around each, shorter at the edges; never negative."""
     length = rows.shape[1]
     sums = np.concatenate([np.zeros((len(rows), 1)), np.cumsum(rows, axis=1)], axis=1)

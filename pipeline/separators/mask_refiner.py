@@ -1,109 +1,153 @@
-"""A small network that corrects what the dictionaries say: the refiner.
+"""Mask refiner: a small network that corrects the masks which the dictionaries suggest.
 
-For every speaker it hears the mixture's magnitudes and how the dictionaries explain them (the speaker's part, everybody else's
-part), and the faces of both: their mean log spectra. It answers with a correction of that speaker's mask; masks are normalised
-over the speakers. So one set of weights serves any number of voices, in any order, and nobody in particular. Its trunk is a
-stack of dilated convolutions over time, after Luo and Mesgarani, "Conv-TasNet", 2019.
+For every speaker it gets the mixture's magnitudes, the dictionaries' estimates of them (this speaker's, and the sum
+of all others'), and the spectral profiles of both: the mean log spectra of their dictionaries. It answers with a
+correction of that speaker's mask; masks are normalised over the speakers. So one set of weights serves any number of
+voices, in any order, of people it was not trained on. Its trunk is a stack of dilated convolutions over time, after
+Luo and Mesgarani, "Conv-TasNet", 2019.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-QUIET = 0.03
-"""Added to magnitudes before the logarithm, for mixtures of RMS 1: what is below is not heard as detail."""
+LOG_OFFSET = 0.03
+"""Added to magnitudes before the logarithm, for mixtures of RMS 1: detail below it is not resolved."""
 
-LEAST = 1e-3
-"""Added to the dictionaries' parts: where they are silent, the network still has a say."""
+PRIOR_OFFSET = 1e-3
+"""Added to the dictionaries' estimates: where they are silent, the network can still open a mask."""
+
+_FILE_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "in_proj": "enter",
+        "speaker_encoder": "look",
+        "speaker_proj": "recognise",
+        "out_proj": "leave",
+        "prior_weight": "trust",
+        "dilated": "wide",
+        "act": "bend",
+        "pointwise": "back",
+        "dilation_cycle": "turn",
+        "speaker_dim": "portrait",
+    }
+)
+"""Parts of the names of tensors and settings, here and in weights files: files keep the names of the first release."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """How large the network is: ``bins`` of a spectrum, ``width`` channels, ``blocks`` with ``turn`` dilations 1, 2, 4…, then again."""
+class Config:
+    """Size of the network: ``bins`` of a spectrum, ``width`` channels, ``blocks`` of dilation 1, 2, 4….
+
+    Dilations begin at 1 again after ``dilation_cycle`` blocks. ``speaker_dim`` numbers encode a speaker's profile.
+    """
 
     bins: int = 513
     width: int = 256
     blocks: int = 8
-    turn: int = 5
-    portrait: int = 32
+    dilation_cycle: int = 5
+    speaker_dim: int = 32
 
 
 class Block(nn.Module):
-    """Three frames, ``dilation`` apart, seen together; added to what was there."""
+    """A residual block: dilated convolution over three frames, activation, pointwise convolution."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.wide = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
-        self.bend = nn.PReLU()
-        self.back = nn.Conv1d(width, width, 1)
+        self.dilated = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.act = nn.PReLU()
+        self.pointwise = nn.Conv1d(width, width, 1)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """``(batch, width, frames)`` to the same shape."""
-        seen = self.wide(self.norm(hidden.transpose(1, 2)).transpose(1, 2))
-        out: Tensor = hidden + self.back(self.bend(seen))
+        convolved = self.dilated(self.norm(hidden.transpose(1, 2)).transpose(1, 2))
+        out: Tensor = hidden + self.pointwise(self.act(convolved))
         return out
 
 
 class Refiner(nn.Module):
-    """Masks for known speakers from a mixture and its explanation. Untrained, it repeats the dictionaries' own masks."""
+    """Masks for enrolled speakers from a mixture and the dictionaries' estimates of it.
 
-    def __init__(self, shape: Shape = Shape()) -> None:
+    Untrained, its masks are those of the estimates alone.
+    """
+
+    def __init__(self, config: Config = Config()) -> None:
         super().__init__()
-        self.shape = shape
-        self.enter = nn.Conv1d(3 * shape.bins, shape.width, 1)
-        self.look = nn.Linear(2 * shape.bins, shape.portrait)
-        self.recognise = nn.Linear(shape.portrait, shape.width)
-        self.blocks = nn.ModuleList([Block(shape.width, 2 ** (k % shape.turn)) for k in range(shape.blocks)])
-        self.leave = nn.Conv1d(shape.width, shape.bins, 1)
-        self.trust = nn.Parameter(torch.tensor(1.3))
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+        self.config = config
+        self.in_proj = nn.Conv1d(3 * config.bins, config.width, 1)
+        self.speaker_encoder = nn.Linear(2 * config.bins, config.speaker_dim)
+        self.speaker_proj = nn.Linear(config.speaker_dim, config.width)
+        dilations = [2 ** (k % config.dilation_cycle) for k in range(config.blocks)]
+        self.blocks = nn.ModuleList([Block(config.width, dilation) for dilation in dilations])
+        self.out_proj = nn.Conv1d(config.width, config.bins, 1)
+        self.prior_weight = nn.Parameter(torch.tensor(1.3))
+        nn.init.zeros_(self.out_proj.weight)
+        nn.init.zeros_(self.out_proj.bias)  # type: ignore[arg-type]
 
-    def forward(self, magnitudes: Tensor, parts: Tensor, faces: Tensor) -> Tensor:
+    def forward(self, magnitudes: Tensor, estimates: Tensor, profiles: Tensor) -> Tensor:
         """Masks that sum to one over the voices: ``(batch, voices, bins, frames)``.
 
-        ``magnitudes`` are ``(batch, bins, frames)``, of mixtures of RMS 1; ``parts`` ``(batch, voices, bins, frames)``;
-        ``faces`` ``(batch, voices, bins)`` (see `face`).
+        ``magnitudes`` are ``(batch, bins, frames)``, of mixtures of RMS 1; ``estimates`` ``(batch, voices, bins,
+        frames)``; ``profiles`` ``(batch, voices, bins)`` (see `speaker_profile`).
         """
-        batch, voices, bins, frames = parts.shape
-        rest = parts.sum(dim=1, keepdim=True) - parts
-        others = (faces.sum(dim=1, keepdim=True) - faces) / max(voices - 1, 1)
-        heard = magnitudes.unsqueeze(1).expand_as(parts)
-        seen = torch.cat([heard, parts, rest], dim=2).clamp_min(0.0).add(QUIET).log().flatten(0, 1)
-        both = torch.cat([faces, others], dim=2).flatten(0, 1)
-        hidden = self.enter(seen) + self.recognise(torch.tanh(self.look(both))).unsqueeze(-1)
+        batch, voices, bins, frames = estimates.shape
+        other_estimates = estimates.sum(dim=1, keepdim=True) - estimates
+        other_profiles = (profiles.sum(dim=1, keepdim=True) - profiles) / max(voices - 1, 1)
+        mixture = magnitudes.unsqueeze(1).expand_as(estimates)
+        spectra = torch.cat([mixture, estimates, other_estimates], dim=2)
+        features = spectra.clamp_min(0.0).add(LOG_OFFSET).log().flatten(0, 1)
+        speaker = torch.tanh(self.speaker_encoder(torch.cat([profiles, other_profiles], dim=2).flatten(0, 1)))
+        hidden = self.in_proj(features) + self.speaker_proj(speaker).unsqueeze(-1)
         for block in self.blocks:
             hidden = block(hidden)
-        correction = self.leave(hidden).view(batch, voices, bins, frames)
-        return torch.softmax(correction + self.trust * (parts + LEAST).log(), dim=1)
+        correction = self.out_proj(hidden).view(batch, voices, bins, frames)
+        prior = self.prior_weight * (estimates + PRIOR_OFFSET).log()
+        return torch.softmax(correction + prior, dim=1)
 
 
-def face(dictionary: Tensor) -> Tensor:
+def speaker_profile(dictionary: Tensor) -> Tensor:
     """A dictionary's mean log spectrum, ``(bins,)``, from columns ``(bins, exemplars)`` that sum to one."""
-    return (dictionary * dictionary.shape[0] + QUIET).log().mean(dim=1)
+    return (dictionary * dictionary.shape[0] + LOG_OFFSET).log().mean(dim=1)
 
 
-def kept(path: Path, refiner: Refiner) -> None:
-    """Write the weights in half precision, with their shape beside them."""
-    tensors = {name: tensor.detach().cpu().half().contiguous() for name, tensor in refiner.state_dict().items()}
-    fresh = path.with_suffix(f".{os.getpid()}.part")
-    save_file(tensors, fresh, metadata={"shape": json.dumps(asdict(refiner.shape))})
-    fresh.chmod(0o644)  # the library writes for its owner alone
-    os.replace(fresh, path)
+def save(path: Path, refiner: Refiner) -> None:
+    """Write the weights in half precision, with the network's size beside them."""
+    tensors = {
+        _in_file(name): tensor.detach().cpu().half().contiguous() for name, tensor in refiner.state_dict().items()
+    }
+    sizes = {_in_file(name): size for name, size in asdict(refiner.config).items()}
+    temporary = path.with_suffix(f".{os.getpid()}.part")
+    save_file(tensors, temporary, metadata={"shape": json.dumps(sizes)})
+    temporary.chmod(0o644)  # the library writes for its owner alone
+    os.replace(temporary, path)
 
 
-def opened(path: Path) -> Refiner:
-    """The refiner in a file that `kept` wrote, in single precision, ready to be asked."""
+def load(path: Path) -> Refiner:
+    """The refiner in a file that `save` wrote, in single precision and evaluation mode."""
     with safe_open(path, framework="pt") as file:
-        refiner = Refiner(Shape(**json.loads(file.metadata()["shape"])))
-        refiner.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
+        sizes = json.loads(file.metadata()["shape"])
+        refiner = Refiner(Config(**{_in_memory(name): size for name, size in sizes.items()}))
+        tensors = {_in_memory(name): file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    refiner.load_state_dict(tensors)
     return refiner.eval()
+
+
+def _in_file(name: str) -> str:
+    """A tensor's or setting's name as weights files have it; ``blocks.0.act.weight`` is ``blocks.0.bend.weight``."""
+    return ".".join(_FILE_NAMES.get(part, part) for part in name.split("."))
+
+
+def _in_memory(name: str) -> str:
+    """The inverse of `_in_file`; names that are ours already stay."""
+    ours = {theirs: ours for ours, theirs in _FILE_NAMES.items()}
+    return ".".join(ours.get(part, part) for part in name.split("."))

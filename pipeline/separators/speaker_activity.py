@@ -1,41 +1,41 @@
-"""Whose voices are in a mixture, and when? What everybody's own speech explains of it, by exemplars as in `dictionary`."""
+"""Target-speaker activity: each speaker's share of short blocks of a mixture, by dictionaries of clean speech."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from meetsplit.pipeline.audio.clip_cache import ClipCache
+from meetsplit.pipeline.audio.level import rms
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker
 from meetsplit.pipeline.protocols import Unseparated
-from meetsplit.pipeline.separators.dictionary import CACHE_SIZE, HOP, DictionarySeparator, Recipe
+from meetsplit.pipeline.separators.dictionary import CACHE_SIZE, HOP, DictionarySeparator, Exemplars, NmfOptions
 from meetsplit.pipeline.settings import Settings
 
-RECIPE = Recipe(exemplars=500, updates=10)
-"""Coarser than for taking apart: who speaks comes out nearly the same, in a tenth of the time."""
+ACTIVITY_OPTIONS = NmfOptions(exemplars=500, updates=10)
+"""Coarser than for separation: activity comes out nearly the same, in a tenth of the time."""
 
 BINS = 320
 """Of a spectrum's 513: up to 5 kHz, where voices differ most."""
 
-AWAY = 0.2
-"""Seconds next to a mixture from which no exemplars are taken either."""
+EXCLUSION_MARGIN = 0.2
+"""Seconds around a mixture whose exemplars are excluded, too."""
 
-LEAST = 50
-"""Exemplars by which a voice is told."""
+MIN_EXEMPLARS = 50
+"""Exemplars below which a speaker's activity is not estimated."""
 
-AROUND = 2
-"""Blocks on both sides of one that count for it too: within a sound, shares say more about the sound than about the voice."""
-
-Exemplars: TypeAlias = tuple[torch.Tensor, torch.Tensor]
-"""Spectra as columns that sum to one, and when each was heard."""
+SMOOTHING_BLOCKS = 2
+"""Blocks on both sides of one that count for it too: within a single sound, shares depend on the sound more than on the
+voice."""
 
 
 class DictionaryActivity:
-    """A `Listener`: the dictionaries of all who may speak explain the mixture together, and each one's part is a share."""
+    """A `SpeakerActivity` by NMF over the dictionaries of all speakers together."""
 
     def __init__(self, separator: DictionarySeparator) -> None:
         self.rate = separator.rate
@@ -45,47 +45,57 @@ class DictionaryActivity:
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
         """Needs no weights."""
-        return cls(DictionarySeparator(seed=settings.seed, device=device, recipe=RECIPE))
+        return cls(DictionarySeparator(seed=settings.seed, device=device, options=ACTIVITY_OPTIONS))
 
     @torch.inference_mode()
     def estimate(
         self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]], block: float
     ) -> Mapping[Speaker, Samples]:
-        """Energy of each person's masked spectra over the mixture's, one number per block begun; 0 for silence. Raises `Unseparated`."""
+        """Energy of each speaker's masked spectra over the mixture's, one number per block begun; 0 for silence.
+
+        Raises `Unseparated` for a speaker with fewer than `MIN_EXEMPLARS` exemplars outside the mixture.
+        """
         count = max(int(np.ceil(mixture.duration / block - 1e-6)), 1)
-        loudness = (
-            float(np.sqrt(np.mean(np.square(mixture.samples, dtype=np.float64)))) if len(mixture.samples) else 0.0
-        )
+        loudness = rms(mixture.samples)
         if loudness == 0.0:
             return {speaker: np.zeros(count, np.float32) for speaker in enrollment}
         dictionaries = [self._dictionary(speaker, clips, mixture.span) for speaker, clips in enrollment.items()]
-        magnitudes = self._separator.spectra(mixture.samples / np.float32(loudness)).abs()[:BINS]
-        parts = self._separator.parts(magnitudes, dictionaries)
-        masks = parts / parts.sum(dim=0).clamp_min(1e-9)
-        energies = (
-            torch.cat([(masks * magnitudes).square().sum(dim=1), magnitudes.square().sum(dim=0, keepdim=True)])
-            .cpu()
-            .numpy()
-        )
-        at = np.minimum((np.arange(energies.shape[1]) * HOP / self.rate / block + 1e-6).astype(int), count - 1)
-        summed = np.stack(
-            [np.convolve(np.bincount(at, row, count), np.ones(2 * AROUND + 1))[AROUND:-AROUND] for row in energies]
-        )
-        found = (summed[:-1] / np.maximum(summed[-1], 1e-12)).astype(np.float32)
-        return dict(zip(enrollment, found, strict=True))
+        magnitudes = self._separator.stft(mixture.samples / np.float32(loudness)).abs()[:BINS]
+        estimates = self._separator.estimate_magnitudes(magnitudes, dictionaries)
+        masks = estimates / estimates.sum(dim=0).clamp_min(1e-9)
+        speaker_energies = (masks * magnitudes).square().sum(dim=1).cpu().numpy()
+        mixture_energy = magnitudes.square().sum(dim=0).cpu().numpy()
 
-    def _dictionary(self, speaker: Speaker, clips: Sequence[Audio], where: Span) -> torch.Tensor:
-        exemplars, moments = self._exemplars(clips, self._learn)
-        away = exemplars[:, (moments < where.start - AWAY) | (moments > where.end + AWAY)]
-        if away.shape[1] < LEAST:
+        seconds = np.arange(len(mixture_energy)) * HOP / self.rate
+        block_of_frame = np.minimum((seconds / block + 1e-6).astype(int), count - 1)
+        total = np.maximum(_energy_per_block(mixture_energy, block_of_frame, count), 1e-12)
+        return {
+            speaker: (_energy_per_block(energy, block_of_frame, count) / total).astype(np.float32)
+            for speaker, energy in zip(enrollment, speaker_energies, strict=True)
+        }
+
+    def _dictionary(self, speaker: Speaker, clips: Sequence[Audio], mixture: Span) -> torch.Tensor:
+        """Exemplars of the speaker from outside the mixture, as columns that sum to one: ``(BINS, exemplars)``."""
+        exemplars = self._exemplars(clips, self._make_exemplars)
+        dictionary = exemplars.outside(mixture.start, mixture.end, EXCLUSION_MARGIN)
+        if dictionary.shape[1] < MIN_EXEMPLARS:
             raise Unseparated(
-                "overlap-unresolved", f"too little of {speaker}'s speech is known away from {where.start:.1f} s"
+                "overlap-unresolved", f"too little of {speaker}'s speech is known away from {mixture.start:.1f} s"
             )
-        return away
+        return dictionary
 
-    def _learn(self, clips: Sequence[Audio]) -> Exemplars:
+    def _make_exemplars(self, clips: Sequence[Audio]) -> Exemplars:
         if not clips:
-            return torch.zeros(BINS, 0), torch.zeros(0)
-        exemplars, moments = self._separator.exemplars(clips)
-        lower = exemplars[:BINS]
-        return lower / lower.sum(dim=0).clamp_min(1e-9), moments
+            return Exemplars(torch.zeros(BINS, 0), torch.zeros(0))
+        exemplars = self._separator.exemplars(clips)
+        lower = exemplars.magnitudes[:BINS]
+        return Exemplars(lower / lower.sum(dim=0).clamp_min(1e-9), exemplars.times)
+
+
+def _energy_per_block(
+    frame_energy: npt.NDArray[np.float32], block_of_frame: npt.NDArray[np.int64], count: int
+) -> npt.NDArray[np.float64]:
+    """Energy of frames added up over each of ``count`` blocks and its `SMOOTHING_BLOCKS` neighbours on both sides."""
+    blocks = np.bincount(block_of_frame, frame_energy, count)
+    summed = np.convolve(blocks, np.ones(2 * SMOOTHING_BLOCKS + 1))
+    return np.asarray(summed[SMOOTHING_BLOCKS:-SMOOTHING_BLOCKS], np.float64)

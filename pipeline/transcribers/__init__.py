@@ -1,1 +1,1 @@
-"""What was said: one file per backend."""
+"""Transcription: one file per backend."""

@@ -21,7 +21,7 @@ from meetsplit.pipeline.data import LATEST, Audio, ClipTranscript, Span, Word, d
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import EventListener
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.transcribers.hallucinations import audible
+from meetsplit.pipeline.transcribers.hallucinations import trim_silence
 
 INSTANT = 1e-6
 """Seconds that a moment lasts where a stretch of time is asked for."""
@@ -97,7 +97,7 @@ class ScriptTranscriber:
     def transcribe(self, clips: Iterable[Audio], on_event: EventListener) -> Iterator[ClipTranscript]:
         """The words whose middle lies inside each clip, in order, their times clamped to the clip."""
         for clip in clips:
-            span = audible(clip).span
+            span = trim_silence(clip).span
             clamped = (
                 Word(Span(max(w.span.start, span.start), min(w.span.end, span.end)), w.text, w.confidence)
                 for w in self._said(span)

@@ -1,4 +1,4 @@
-"""Which words were never said? Guards against what a transcriber makes up in silence and at the edges of a clip."""
+"""Hallucination filter: drops words made up in silence, beyond the clip's end, or in a loop of the decoder."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ import numpy as np
 
 from meetsplit.pipeline.data import Audio, Samples, Span, Word
 
+MIN_CLIP_SECONDS = 0.1
+"""Seconds of sound below which a clip holds no word and is not decoded."""
+
 SILENCE = 1e-5
 """Samples no louder than this (-100 dB of full scale) are digital silence, give or take rounding."""
 
-FAINT = 10 ** (-50 / 20)
-"""A word all of whose sound is this much weaker than the clip's loudest moment was not spoken."""
+MIN_RELATIVE_LEVEL = 10 ** (-50 / 20)
+"""A word all of whose sound is this much weaker than the clip's loudest frame was not spoken."""
 
 FRAME = 0.02
 """Seconds over which loudness is measured."""
 
-SLACK = 0.15
+TIME_TOLERANCE = 0.15
 """Seconds by which a word's times may be off when its sound is looked for."""
 
-INSTANT = 0.02
+MIN_WORD_SECONDS = 0.02
 """The shortest time in seconds that a word takes."""
 
-PILE = 3
+MIN_LOOP_WORDS = 3
 """So many words in a row without any duration are a loop of the decoder and not speech."""
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A word as a model gives it: ``start`` and ``end`` in seconds into the clip, in any state."""
+class RawWord:
+    """A word as a model gives it: ``start`` and ``end`` in seconds into the clip, unchecked."""
 
     start: float
     end: float
@@ -39,7 +42,7 @@ class Claim:
     confidence: float
 
 
-def audible(clip: Audio) -> Audio:
+def trim_silence(clip: Audio) -> Audio:
     """The clip without the digital silence at its edges; empty where there is nothing else."""
     loud = np.flatnonzero(np.abs(clip.samples) > SILENCE)
     if not len(loud):
@@ -48,39 +51,41 @@ def audible(clip: Audio) -> Audio:
     return Audio(clip.samples[first:last], clip.rate, clip.clock(first / clip.rate))
 
 
-def trustworthy(claims: Iterable[Claim], clip: Audio) -> tuple[Word, ...]:
-    """The claims that can be true, as words on the recording's clock, sorted, inside the clip and one after another.
+def filter_hallucinations(raw_words: Iterable[RawWord], clip: Audio) -> tuple[Word, ...]:
+    """The words that can be true, on the recording's clock, sorted, inside the clip and one after another.
 
-    Left out are empty texts, words beyond the clip's end or in its silence, and piles of words that take no time.
+    Left out are empty texts, words beyond the clip's end or in its silence, and runs of `MIN_LOOP_WORDS` or more words
+    without duration.
     """
-    levels = _levels(clip.samples, clip.rate)
+    levels = _frame_levels(clip.samples, clip.rate)
     words: list[Word] = []
-    at = 0.0
-    for claim in _possible(claims, clip.duration):
-        start, end = _standing(claim, at, clip.duration)
-        if start < end and _sounds(levels, start, end):
-            at = end
+    previous_end = 0.0
+    for raw in _without_loops(raw_words, clip.duration):
+        start, end = _clamp(raw, previous_end, clip.duration)
+        if start < end and _has_sound(levels, start, end):
+            previous_end = end
             span = Span(clip.clock(start), max(min(clip.clock(end), clip.span.end), clip.clock(start)))
-            words.append(Word(span, claim.text.strip(), min(max(claim.confidence, 0.0), 1.0)))
+            words.append(Word(span, raw.text.strip(), min(max(raw.confidence, 0.0), 1.0)))
     return tuple(words)
 
 
-def _possible(claims: Iterable[Claim], duration: float) -> Iterator[Claim]:
-    inside = (claim for claim in claims if claim.text.strip() and claim.start < duration)
-    for instant, run in itertools.groupby(inside, key=lambda claim: claim.end <= claim.start):
-        group = list(run)
-        if not instant or (len(group) < PILE and group[0].start < duration - INSTANT):
-            yield from group
+def _without_loops(raw_words: Iterable[RawWord], duration: float) -> Iterator[RawWord]:
+    """The words with a text that begin inside the clip, without runs of words that take no time."""
+    inside = (word for word in raw_words if word.text.strip() and word.start < duration)
+    for is_instant, run in itertools.groupby(inside, key=lambda word: word.end <= word.start):
+        words = list(run)
+        if not is_instant or (len(words) < MIN_LOOP_WORDS and words[0].start < duration - MIN_WORD_SECONDS):
+            yield from words
 
 
-def _standing(claim: Claim, at: float, duration: float) -> tuple[float, float]:
-    """The word's time inside the clip, not before ``at``, and where there is room not too short to be shown."""
-    start = min(max(claim.start, at), duration)
-    end = min(max(claim.end, start + INSTANT), duration)
-    return max(min(start, end - INSTANT), at), end
+def _clamp(word: RawWord, earliest: float, duration: float) -> tuple[float, float]:
+    """The word's time inside the clip, not before ``earliest``, and where there is room `MIN_WORD_SECONDS` long."""
+    start = min(max(word.start, earliest), duration)
+    end = min(max(word.end, start + MIN_WORD_SECONDS), duration)
+    return max(min(start, end - MIN_WORD_SECONDS), earliest), end
 
 
-def _levels(samples: Samples, rate: int) -> Samples:
+def _frame_levels(samples: Samples, rate: int) -> Samples:
     """Root mean square of each frame of `FRAME` seconds."""
     size = max(round(FRAME * rate), 1)
     padded = np.pad(samples, (0, -len(samples) % size)).reshape(-1, size)
@@ -88,7 +93,8 @@ def _levels(samples: Samples, rate: int) -> Samples:
     return levels
 
 
-def _sounds(levels: Samples, start: float, end: float) -> bool:
-    first, last = int(max(start - SLACK, 0.0) / FRAME), int((end + SLACK) / FRAME) + 1
-    near = levels[first:last]
-    return bool(len(near) and near.max() > max(SILENCE, FAINT * float(levels.max())))
+def _has_sound(levels: Samples, start: float, end: float) -> bool:
+    """Whether a frame near the word is neither silent nor much weaker than the clip's loudest."""
+    first, last = int(max(start - TIME_TOLERANCE, 0.0) / FRAME), int((end + TIME_TOLERANCE) / FRAME) + 1
+    nearby = levels[first:last]
+    return bool(len(nearby) and nearby.max() > max(SILENCE, MIN_RELATIVE_LEVEL * float(levels.max())))

@@ -1,4 +1,4 @@
-"""pocketsphinx with the English model in its wheel: works at once and anywhere, and is rough.
+"""The transcriber `sphinx`: pocketsphinx with the English model in its wheel; needs no download, and is rough.
 
 D. Huggins-Daines et al., "PocketSphinx: a free, real-time continuous speech recognition system for hand-held devices",
 ICASSP 2006: phonetically tied mixtures over MFCC, a trigram language model, three passes.
@@ -18,7 +18,12 @@ from meetsplit.pipeline.data import Audio, ClipTranscript, Word
 from meetsplit.pipeline.errors import MissingDependency, SettingsError
 from meetsplit.pipeline.events import EventListener
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.transcribers.hallucinations import Claim, audible, trustworthy
+from meetsplit.pipeline.transcribers.hallucinations import (
+    MIN_CLIP_SECONDS,
+    RawWord,
+    filter_hallucinations,
+    trim_silence,
+)
 
 RATE = 16000
 """The rate in Hz of the model's training speech."""
@@ -26,33 +31,30 @@ RATE = 16000
 FRAMES_PER_SECOND = 100
 """The decoder counts time in frames of 10 ms."""
 
-SHORTEST = 0.1
-"""Clips shorter than this, in seconds, hold no word and are not decoded."""
+TARGET_PEAK = 0.8
+"""Peak to which every clip is scaled, so that a quiet speaker is not lost in 16-bit steps."""
 
-LOUDEST = 0.8
-"""Peak to which every clip is brought, so that a quiet talker is not lost in 16-bit steps."""
-
-MOST_GAIN = 100.0
+MAX_GAIN = 100.0
 """Amplification beyond 40 dB would turn the recorder's own noise into speech."""
 
 DITHER = 1e-3
 """Noise at -60 dB of full scale under the whole clip: the logarithm of exact silence would throw the features off, and
-the holes that a separator's masks leave in a spectrum sound like nothing that the model ever heard."""
+the holes that a separator's masks leave in a spectrum are unlike the model's training speech."""
 
-PAD = 0.3
-"""Seconds of such noise put on both sides of a clip: the decoder loses words that begin or end with the sound."""
+PADDING = 0.3
+"""Seconds of such noise on both sides of a clip: the decoder loses words that begin or end with the sound."""
 
-NO_WORD = re.compile(r"^(<.*>|\[.*\]|\+\+.*\+\+)$")
-"""Sentence edges, silences, noises."""
+NON_WORD = re.compile(r"^(<.*>|\[.*\]|\+\+.*\+\+)$")
+"""The decoder's marks for sentence edges, silences and noises."""
 
-ALTERNATE = re.compile(r"\(\d+\)$")
+PRONUNCIATION_VARIANT = re.compile(r"\(\d+\)$")
 """The dictionary's mark for a second pronunciation of the same word."""
 
 
 class SphinxTranscriber:
-    """US English words with times and posterior probabilities; each clip is decoded on its own.
+    """A `Transcriber` of US English, with times and posterior probabilities; each clip is decoded on its own.
 
-    The clip's cepstral mean is taken over the whole clip, not carried from clip to clip: an answer depends on its clip
+    The cepstral mean is taken over the whole clip, not carried from clip to clip: the words of a clip depend on it
     only.
     """
 
@@ -63,7 +65,7 @@ class SphinxTranscriber:
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
-        """From the model inside the installed wheel; ``weights`` and ``device`` do not matter."""
+        """From the model inside the installed wheel; ``weights`` and ``device`` are not used."""
         if settings.language is not None and settings.language.strip().lower() not in {"en", "english"}:
             raise SettingsError(f"--language {settings.language}: sphinx knows English only: use --transcriber whisper")
         if settings.task == "translate":
@@ -78,36 +80,38 @@ class SphinxTranscriber:
     def transcribe(self, clips: Iterable[Audio], on_event: EventListener) -> Iterator[ClipTranscript]:
         """One answer per clip, in order, as each is asked for."""
         for clip in clips:
-            sound = audible(clip)
-            yield ClipTranscript(self._words(sound) if sound.duration >= SHORTEST else (), "en")
+            sound = trim_silence(clip)
+            yield ClipTranscript(self._words(sound) if sound.duration >= MIN_CLIP_SECONDS else (), "en")
 
     def _words(self, clip: Audio) -> tuple[Word, ...]:
         decoder = self._decoder
         decoder.start_utt()
-        decoder.process_raw(_levelled(clip), no_search=False, full_utt=True)
+        decoder.process_raw(_decoder_input(clip), no_search=False, full_utt=True)
         decoder.end_utt()
-        found = () if decoder.hyp() is None else decoder.seg()
-        return trustworthy((_claim(part) for part in found if not NO_WORD.match(part.word)), clip)
+        segments = () if decoder.hyp() is None else decoder.seg()
+        raw_words = [_raw_word(segment) for segment in segments if not NON_WORD.match(segment.word)]
+        return filter_hallucinations(raw_words, clip)
 
 
-def _levelled(clip: Audio) -> bytes:
-    """What the decoder gets: the clip at its level, with `PAD` seconds of faint noise around it."""
-    gain = min(LOUDEST / max(float(np.abs(clip.samples).max()), 1e-9), MOST_GAIN)
-    padded = np.pad(clip.samples * np.float32(gain), round(PAD * clip.rate))
+def _decoder_input(clip: Audio) -> bytes:
+    """16-bit samples of the clip at `TARGET_PEAK`, over faint noise, with `PADDING` seconds of it on both sides."""
+    gain = min(TARGET_PEAK / max(float(np.abs(clip.samples).max()), 1e-9), MAX_GAIN)
+    padded = np.pad(clip.samples * np.float32(gain), round(PADDING * clip.rate))
     noise = np.random.default_rng(0).standard_normal(len(padded), np.float32)
     return pcm16(padded + noise * np.float32(DITHER))
 
 
-def _claim(part: Any) -> Claim:
-    start, end = part.start_frame / FRAMES_PER_SECOND, (part.end_frame + 1) / FRAMES_PER_SECOND
-    return Claim(start - PAD, end - PAD, _spelled(part.word), part.prob)
+def _raw_word(segment: Any) -> RawWord:
+    """A segment of the decoder as a word, with its times in the clip."""
+    start, end = segment.start_frame / FRAMES_PER_SECOND, (segment.end_frame + 1) / FRAMES_PER_SECOND
+    return RawWord(start - PADDING, end - PADDING, _spelling(segment.word), segment.prob)
 
 
-def _spelled(word: str) -> str:
-    """The dictionary's word as it is written.
+def _spelling(word: str) -> str:
+    """A word of the pronunciation dictionary as it is written.
 
-    >>> _spelled("read(2)"), _spelled("i'm")
+    >>> _spelling("read(2)"), _spelling("i'm")
     ('read', "I'm")
     """
-    plain = ALTERNATE.sub("", word)
+    plain = PRONUNCIATION_VARIANT.sub("", word)
     return "I" + plain[1:] if re.match(r"i('|$)", plain) else plain

@@ -1,4 +1,4 @@
-"""What `Diarizer` promises, for every backend: the real loaders, tiny or fetched models, sounds made here."""
+"""Contract of the `Diarizer` protocol, for every backend: real loaders, tiny or fetched models, synthetic sounds."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def loaded(name: str, load: Callable[[], Diarizer]) -> Diarizer:
 
 
 def speechlike(seconds: float, seed: int = 0) -> Audio:
-    """Two voices in turn: pulses at their own pitch through their own resonances, in syllables, over a little noise."""
+    """Two voices in turn: pulses of two pitches through two resonances, in syllables, over a little noise."""
     rng = np.random.default_rng(seed)
     n = round(seconds * RATE)
     t = np.arange(n) / RATE
@@ -66,15 +66,15 @@ def speechlike(seconds: float, seed: int = 0) -> Audio:
 
 
 def check(turns: object, audio: Audio) -> None:
-    """Sorted, inside, labelled in order of first speech, each speaker's own turns disjoint."""
+    """Sorted, inside, labelled in order of first speech, the turns of one speaker disjoint."""
     assert isinstance(turns, tuple)
     assert list(turns) == sorted(turns)
     assert all(
         isinstance(turn, Turn) and audio.span.start <= turn.span.start < turn.span.end <= audio.span.end
         for turn in turns
     )
-    first_heard = list(dict.fromkeys(turn.speaker for turn in turns))
-    assert first_heard == [f"SPEAKER_{n:02d}" for n in range(len(first_heard))]
+    speakers = list(dict.fromkeys(turn.speaker for turn in turns))
+    assert speakers == [f"SPEAKER_{n:02d}" for n in range(len(speakers))]
     for speaker, spans in by_speaker(turns).items():
         assert list(spans) == [turn.span for turn in turns if turn.speaker == speaker]
 
@@ -90,9 +90,9 @@ def test_any_length(make: Make, seconds: float) -> None:
     assert np.array_equal(audio.samples, before)
 
 
-def test_silence_gives_nothing(make: Make, request: pytest.FixtureRequest) -> None:
+def test_silence_gives_no_turns(make: Make, request: pytest.FixtureRequest) -> None:
     if "rttm" in request.node.name:
-        pytest.skip("rttm brings its turns along and does not listen")
+        pytest.skip("rttm takes its turns from the file, not from the sound")
     assert make(Settings()).diarize(Audio(np.zeros(3 * RATE, np.float32), RATE), ignore_events) == ()
 
 
@@ -109,9 +109,9 @@ def test_turns_are_on_the_recordings_clock(make: Make, request: pytest.FixtureRe
 
 
 def test_volume_moves_no_turn(make: Make, request: pytest.FixtureRequest) -> None:
-    """Exact where we bring the recording to one level ourselves; a strange pipeline is fed as it is, so it is not asked."""
+    """Where the diarizer normalises loudness; a pyannote pipeline gets the audio as it is."""
     if "pyannote" in request.node.name:
-        pytest.skip("what a pyannote pipeline makes of quiet sound is its own affair; its audio is passed on untouched")
+        pytest.skip("a pyannote pipeline gets the audio untouched, and may depend on its level")
     audio = speechlike(12.0, seed=1)
     loud_turns = make(Settings()).diarize(audio, ignore_events)
     frame = 0.02
@@ -131,29 +131,29 @@ def test_same_sound_same_turns(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", [Settings(num_speakers=1), Settings(max_speakers=2), Settings(min_speakers=2, max_speakers=3)]
+    "bounds", [Settings(num_speakers=1), Settings(max_speakers=2), Settings(min_speakers=2, max_speakers=3)]
 )
-def test_speaker_bounds(make: Make, asked: Settings, request: pytest.FixtureRequest) -> None:
+def test_speaker_bounds(make: Make, bounds: Settings, request: pytest.FixtureRequest) -> None:
     if "rttm" in request.node.name:
-        pytest.skip("rttm knows its speakers")
+        pytest.skip("rttm takes its speakers from the file")
     audio = speechlike(15.0)
-    found = make(asked).diarize(audio, ignore_events)
-    check(found, audio)
-    assert len({turn.speaker for turn in found}) <= (asked.num_speakers or asked.max_speakers or 99)
+    turns = make(bounds).diarize(audio, ignore_events)
+    check(turns, audio)
+    assert len({turn.speaker for turn in turns}) <= (bounds.num_speakers or bounds.max_speakers or 99)
 
 
 def test_progress_never_falls(make: Make) -> None:
     events: list[Event] = []
     make(Settings()).diarize(speechlike(12.0), events.append)
-    told = [event for event in events if isinstance(event, Progressed)]
+    progress = [event for event in events if isinstance(event, Progressed)]
     assert all(
-        event.stage == "diarize" and event.total is not None and 0 <= event.done <= event.total + 1e-9 for event in told
+        event.stage == "diarize" and event.total is not None and 0 <= event.done <= event.total + 1e-9
+        for event in progress
     )
-    assert [event.done for event in told] == sorted(event.done for event in told)
+    assert [event.done for event in progress] == sorted(event.done for event in progress)
 
 
-def test_within() -> None:
-    """The check itself tells right from wrong."""
+def test_the_check_itself_finds_mistakes() -> None:
     audio = speechlike(2.0)
     check((Turn(Span(0, 1), "SPEAKER_00"), Turn(Span(0.5, 2), "SPEAKER_01")), audio)
     for wrong in (

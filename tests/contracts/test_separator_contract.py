@@ -1,4 +1,4 @@
-"""Every separator keeps the `Separator` promise: one suite for all of them."""
+"""Contract of the `Separator` protocol: one suite for every backend."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from meetsplit.pipeline.settings import Settings
 from meetsplit.speakers.match import EmbeddingMatcher
 
 RATE = 16_000
-BACKENDS = ("none", "dictionary", "adapted", "adapted, learned", "sepformer+spectra", "sepformer+ecapa")
+BACKENDS = ("none", "dictionary", "adapted", "adapted, fitted", "sepformer+spectra", "sepformer+ecapa")
 Enrollment = Mapping[Speaker, Sequence[Audio]]
 
 
 def babble(pitch: float, seconds: float, seed: int) -> Samples:
-    """A hum with syllables and a wandering pitch: as much like one voice as a formula gets."""
+    """A hum with syllables and a wandering pitch: a synthetic voice."""
     noise = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE)) / RATE
     bends = np.arange(0.0, seconds + 1.0, 0.5)
@@ -53,8 +53,8 @@ def separators(
     from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
     from meetsplit.pipeline.separators.adapted import AdaptedSeparator
     from meetsplit.pipeline.separators.dictionary import DictionarySeparator
-    from meetsplit.pipeline.separators.matching import matched
-    from meetsplit.pipeline.separators.passthrough import NoSeparator
+    from meetsplit.pipeline.separators.matching import MatchingSeparator
+    from meetsplit.pipeline.separators.passthrough import PassthroughSeparator
     from meetsplit.pipeline.separators.sepformer import SepformerSeparator
 
     settings = Settings(adapt_budget=9.0)
@@ -62,15 +62,15 @@ def separators(
     assert refiner is not None
     adapted = AdaptedSeparator.load(settings, {"refiner": refiner}, "cpu")
     clean = {"SPEAKER_00": [Audio(babble(110, 9, 7), RATE)], "SPEAKER_01": [Audio(babble(190, 9, 8), RATE)]}
-    learned = adapted.learned({tuple(clean): 5.0}, clean, ignore_events)
+    fitted = adapted.adapt({tuple(clean): 5.0}, clean, ignore_events)
     blind = SepformerSeparator.load(settings, {"separator": sepformer_folder}, "cpu")
     return {
-        "none": NoSeparator.load(settings, {}, "cpu"),
+        "none": PassthroughSeparator.load(settings, {}, "cpu"),
         "dictionary": DictionarySeparator.load(settings, {}, "cpu"),
         "adapted": adapted,
-        "adapted, learned": learned,
-        "sepformer+spectra": matched(blind, EmbeddingMatcher(Spectra())),
-        "sepformer+ecapa": matched(
+        "adapted, fitted": fitted,
+        "sepformer+spectra": MatchingSeparator(blind, EmbeddingMatcher(Spectra())),
+        "sepformer+ecapa": MatchingSeparator(
             blind, EmbeddingMatcher(EcapaEmbedder.load(settings, {"embedder": ecapa_folder}, "cpu"))
         ),
     }
@@ -92,6 +92,7 @@ def mixture() -> Audio:
 
 
 def rows(separator: Separator, mixture: Audio, enrollment: Enrollment) -> npt.NDArray[np.float32]:
+    """The checked voices, one row per enrolled speaker."""
     voices = separator.separate(mixture, enrollment)
     assert sorted(voices) == sorted(enrollment)
     for voice in voices.values():
@@ -113,7 +114,7 @@ def test_one_voice_per_speaker_on_the_mixtures_own_scale(
 ) -> None:
     voices = rows(separator, mixture, enrollment)
     peak = np.abs(mixture.samples).max()
-    if np.array_equal(voices[0], mixture.samples):  # "none": everybody is the mixture
+    if np.array_equal(voices[0], mixture.samples):  # "none": every voice is the mixture
         assert np.array_equal(voices[1], mixture.samples)
     else:
         assert np.abs(voices.sum(axis=0) - mixture.samples).max() <= 1e-5 * peak
@@ -146,17 +147,17 @@ def test_inputs_stay_as_they_are(separator: Separator, mixture: Audio, enrollmen
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_the_same_again_gives_the_same(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
+def test_separation_is_reproducible(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
     assert np.array_equal(rows(separator, mixture, enrollment), rows(separator, mixture, enrollment))
 
 
-def test_later_on_the_clock_changes_nothing_else(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
+def test_a_later_mixture_gives_the_same_voices(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
     later = Audio(mixture.samples, RATE, mixture.start + 100.0)
     assert np.array_equal(rows(separator, mixture, enrollment), rows(separator, later, enrollment))
 
 
 @pytest.mark.parametrize("gain", [0.5, 1e-3])
-def test_half_as_loud_gives_voices_half_as_loud(
+def test_voices_scale_with_the_mixture(
     separator: Separator, mixture: Audio, enrollment: Enrollment, gain: float
 ) -> None:
     quiet = Audio(mixture.samples * np.float32(gain), RATE, mixture.start)
@@ -167,9 +168,9 @@ def test_half_as_loud_gives_voices_half_as_loud(
 def test_the_order_of_the_speakers_does_not_matter(
     separator: Separator, mixture: Audio, enrollment: Enrollment
 ) -> None:
-    turned = dict(reversed(list(enrollment.items())))
+    reverse = dict(reversed(list(enrollment.items())))
     loud = rows(separator, mixture, enrollment)
-    np.testing.assert_allclose(rows(separator, mixture, turned)[::-1], loud, atol=1e-3 * np.abs(loud).max())
+    np.testing.assert_allclose(rows(separator, mixture, reverse)[::-1], loud, atol=1e-3 * np.abs(loud).max())
 
 
 def test_a_speaker_alone_is_the_mixture(separator: Separator, mixture: Audio, enrollment: Enrollment) -> None:
@@ -177,7 +178,7 @@ def test_a_speaker_alone_is_the_mixture(separator: Separator, mixture: Audio, en
     assert np.array_equal(alone[0], mixture.samples)
 
 
-def test_the_matcher_and_the_models_fit_their_promises(
+def test_matcher_and_models_implement_their_protocols(
     separators: Mapping[str, Separator], sepformer_folder: Path
 ) -> None:
     from meetsplit.pipeline.separators.sepformer import SepformerSeparator

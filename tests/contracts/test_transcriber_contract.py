@@ -1,4 +1,4 @@
-"""What every transcriber promises, whatever it hears with: one suite, every backend, real loaders.
+"""Contract of the `Transcriber` protocol: one suite, every backend, real loaders.
 
 The clips are the first sentence of the sample meeting, spoken by a synthetic voice. A trained miniature Whisper fits in
 as one more line of `make`.
@@ -23,7 +23,7 @@ SAMPLE = Path(__file__).parents[2] / "sample_data" / "standup.m4a"
 SENTENCE = Span(0.85, 3.2)
 
 Make = Callable[[float], Transcriber]
-"""A transcriber for clips that lie so many seconds later than in the sample: a script has to be moved along."""
+"""A transcriber for clips that lie so many seconds later than in the sample: given words have to be shifted."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
     def script(later: float) -> Transcriber:
         path = folder / f"{later}.ctm"
-        said = (
+        words = (
             ("good", 0.84),
             ("morning", 1.1),
             ("everyone", 1.7),
@@ -60,31 +60,31 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             ("start", 3.1),
             ("now", 9.0),
         )
-        path.write_text("".join(f"standup 1 {start + later} 0.25 {word}\n" for word, start in said), "utf-8")
+        path.write_text("".join(f"standup 1 {start + later} 0.25 {word}\n" for word, start in words), "utf-8")
         return ScriptTranscriber.load(Settings(script=path), {}, "cpu")
 
     return script
 
 
-def moved(clip: Audio, later: float) -> Audio:
+def shifted(clip: Audio, later: float) -> Audio:
     return Audio(clip.samples, clip.rate, clip.start + later)
 
 
-def heard(transcriber: Transcriber, *clips: Audio) -> list[ClipTranscript]:
+def transcribe(transcriber: Transcriber, *clips: Audio) -> list[ClipTranscript]:
     return list(transcriber.transcribe(clips, ignore_events))
 
 
-def test_it_fits_the_promise(make: Make) -> None:
+def test_it_is_a_transcriber(make: Make) -> None:
     assert isinstance(make(0.0), Transcriber)
     assert make(0.0).rate == 16000
 
 
 def test_no_clips_no_answers(make: Make) -> None:
-    assert heard(make(0.0)) == []
+    assert transcribe(make(0.0)) == []
 
 
 def test_words_are_inside_the_clip_sorted_and_stripped(make: Make, sentence: Audio) -> None:
-    (answer,) = heard(make(0.0), sentence)
+    (answer,) = transcribe(make(0.0), sentence)
     words = answer.words
     assert words
     assert list(words) == sorted(words)
@@ -94,17 +94,17 @@ def test_words_are_inside_the_clip_sorted_and_stripped(make: Make, sentence: Aud
 
 
 def test_one_answer_per_clip_in_order_each_when_asked_for(make: Make, sentence: Audio) -> None:
-    taken: list[int] = []
+    consumed: list[int] = []
 
     def clips() -> Iterator[Audio]:
         for number, clip in enumerate((sentence, Audio(np.zeros(8000, np.float32), 16000, 50.0), sentence)):
-            taken.append(number)
+            consumed.append(number)
             yield clip
 
     answers = make(0.0).transcribe(clips(), ignore_events)
-    assert taken == []
+    assert consumed == []
     first = next(answers)
-    assert taken == [0]
+    assert consumed == [0]
     rest = list(answers)
     assert [bool(answer.words) for answer in (first, *rest)] == [True, False, True]
     assert rest[1] == first, "an answer depends on its clip only"
@@ -112,16 +112,16 @@ def test_one_answer_per_clip_in_order_each_when_asked_for(make: Make, sentence: 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 0.2, 3.0])
 def test_silence_gives_no_words(make: Make, seconds: float) -> None:
-    assert heard(make(0.0), Audio(np.zeros(round(seconds * 16000), np.float32), 16000, 1.0))[0].words == ()
+    assert transcribe(make(0.0), Audio(np.zeros(round(seconds * 16000), np.float32), 16000, 1.0))[0].words == ()
 
 
 def test_a_click_is_no_word_but_ends_nothing(make: Make) -> None:
-    (answer,) = heard(make(0.0), Audio(np.full(100, 0.5, np.float32), 16000, 20.0))
+    (answer,) = transcribe(make(0.0), Audio(np.full(100, 0.5, np.float32), 16000, 20.0))
     assert answer.words == ()
 
 
 def test_a_later_clip_has_later_words(make: Make, sentence: Audio) -> None:
-    (here,), (there,) = heard(make(0.0), sentence), heard(make(100.0), moved(sentence, 100.0))
+    (here,), (there,) = transcribe(make(0.0), sentence), transcribe(make(100.0), shifted(sentence, 100.0))
     assert [word.text for word in there.words] == [word.text for word in here.words]
     assert [word.confidence for word in there.words] == pytest.approx([word.confidence for word in here.words])
     for a, b in zip(here.words, there.words, strict=True):
@@ -130,11 +130,11 @@ def test_a_later_clip_has_later_words(make: Make, sentence: Audio) -> None:
 
 def test_silence_appended_adds_no_word(make: Make, sentence: Audio) -> None:
     longer = Audio(np.concatenate([sentence.samples, np.zeros(8 * 16000, np.float32)]), 16000, sentence.start)
-    assert heard(make(0.0), longer) == heard(make(0.0), sentence)
+    assert transcribe(make(0.0), longer) == transcribe(make(0.0), sentence)
 
 
 def test_the_clip_is_left_as_it_was(make: Make, sentence: Audio) -> None:
     before = sentence.samples.copy()
-    heard(make(0.0), sentence)
+    transcribe(make(0.0), sentence)
     assert (sentence.samples == before).all()
     assert not sentence.samples.flags.writeable

@@ -54,18 +54,18 @@ def _text_seeds(*seeds: bytes) -> Callable[[], list[bytes]]:
 def _transcript(data: bytes, folder: Path) -> None:
     """JSON of ours, WhisperX's or whisper's, read and written in every format."""
     from meetsplit.pipeline.formats import export, names, read_transcript
-    from meetsplit.pipeline.results.writing import export_again
+    from meetsplit.pipeline.results.writing import export_transcript
     from meetsplit.pipeline.settings import Outputs
 
     path = folder / "call.json"
     path.write_bytes(data)
     if len(data) % 8 == 0:
-        export_again(path, folder / "out", Outputs(formats=names()))
+        export_transcript(path, folder / "out", Outputs(formats=names()))
         return
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        export_again(path, folder / "out", Outputs())
+        export_transcript(path, folder / "out", Outputs())
         return
     transcript = read_transcript(text, "call.json")
     for name in names():
@@ -198,12 +198,12 @@ def _nameless(folder: Path) -> int:
 
 def _checkpoint(data: bytes, folder: Path) -> None:
     """A torch checkpoint, read without torch."""
-    from meetsplit.pipeline.models.checkpoints import plain, read_checkpoint
+    from meetsplit.pipeline.models.checkpoints import json_value, read_checkpoint
 
     path = folder / "model.bin"
     path.write_bytes(data)
     content = read_checkpoint(path)
-    json.dumps(plain(content))
+    json.dumps(json_value(content))
 
 
 def _weights_only(data: bytes, folder: Path) -> None:

@@ -72,7 +72,7 @@ def test_two_workers_share_and_one_is_killed(workspace: Any) -> None:
     assert sorted(path.name for path in workspace.out.glob("*.json")) == [f"call{number}.json" for number in range(6)]
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_asked_to_stop(workspace: Any, undisturbed: Any, number: int, expected: int) -> None:
     long = workspace.recording("long.wav", seconds=LONG)
     command = ("batch", long, *undisturbed.model_free_options(LONG), "-o", workspace.out, *FORMATS)

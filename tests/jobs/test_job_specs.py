@@ -30,10 +30,10 @@ from meetsplit.jobs.resources import MemoryLimit, resident_memory
 from meetsplit.jobs.status import job_statuses
 from meetsplit.jobs.submission import enqueue_options
 from meetsplit.pipeline import files
-from meetsplit.pipeline.cache.stage_cache import fingerprint
+from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.data.units import size
 from meetsplit.pipeline.errors import AudioError, JobError, SettingsError
-from meetsplit.pipeline.files.locks import locked, try_lock
+from meetsplit.pipeline.files.locks import hold_lock, try_lock
 from meetsplit.pipeline.settings import Outputs, Settings
 
 
@@ -214,7 +214,7 @@ def test_finished_recordings_never_replace_others(tmp_path: Path) -> None:
     call = tmp_path / "call.wav"
     for content in (b"one", b"two"):
         call.write_bytes(content)
-        move_recording(job_spec(recording=call, content=fingerprint(call)), tmp_path / "done" / "sub")
+        move_recording(job_spec(recording=call, content=recording_sha256(call)), tmp_path / "done" / "sub")
     assert {path.name: path.read_bytes() for path in (tmp_path / "done" / "sub").iterdir()} == {
         "call.wav": b"one",
         "call-2.wav": b"two",
@@ -224,7 +224,7 @@ def test_finished_recordings_never_replace_others(tmp_path: Path) -> None:
 def test_another_recording_at_the_path_of_a_finished_one_is_not_moved(tmp_path: Path) -> None:
     call = tmp_path / "call.wav"
     call.write_bytes(b"one")
-    finished = job_spec(recording=call, content=fingerprint(call))
+    finished = job_spec(recording=call, content=recording_sha256(call))
     call.write_bytes(b"two")
     assert move_recording(finished, tmp_path / "done") is None
     assert call.read_bytes() == b"two"
@@ -271,7 +271,7 @@ def test_a_move_to_another_disk_that_dies_ends_with_one_whole_file(
     for last in range(20):
         shutil.rmtree(done, ignore_errors=True)
         call.write_bytes(content)
-        moved = job_spec(recording=call, content=fingerprint(call))
+        moved = job_spec(recording=call, content=recording_sha256(call))
         monkeypatch.setattr(files, "disk", Disk(last))
         with suppress(Died):
             move_recording(moved, done)
@@ -296,7 +296,7 @@ def test_locks_die_with_their_process(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     process.stdout.close()
-    with locked(path):
+    with hold_lock(path):
         assert try_lock(path) is None
 
 

@@ -37,16 +37,16 @@ def test_a_lock_that_another_worker_removed_at_that_moment_is_taken_again(
 ) -> None:
     """Another one looks for dead workers between the creation of our file and its locking."""
     store = JobStore(tmp_path).ready()
-    take = locks._take
+    lock = locks._lock
     taken: list[Path] = []
 
     def removed_first(file: BinaryIO, *, wait: bool) -> None:
         taken.append(store.state / "workers" / "host-7-def.lock")
         if len(taken) == 1:
             taken[0].unlink()
-        take(file, wait=wait)
+        lock(file, wait=wait)
 
-    monkeypatch.setattr(locks, "_take", removed_first)
+    monkeypatch.setattr(locks, "_lock", removed_first)
     with closing(FileWorkerLock(store, "host-7-def")) as living:
         monkeypatch.undo()
         assert len(taken) == 2
