@@ -4,6 +4,7 @@ interruption.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import signal
@@ -114,8 +115,12 @@ def queue_options(*only: str) -> Callable[[Command], Command]:
 
     Stands below `options.run_options` where both are used.
     """
-    parameters = list(inspect.signature(QueueOptions, eval_str=True).parameters.values())
-    return add_options(parameters, "queue", only, lambda values: QueueOptions(**values))
+    return add_options(_parameters(), "queue", only, lambda values: QueueOptions(**values))
+
+
+@functools.cache
+def _parameters() -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(QueueOptions, eval_str=True).parameters.values())
 
 
 def open_store(queue: QueueOptions) -> tuple[Database, JobStore]:

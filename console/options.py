@@ -41,7 +41,8 @@ _VALUE_TYPES: Mapping[Any, tuple[type[Any], ...]] = MappingProxyType(
 _PLAIN = (bool, int, float, str, Path)
 
 
-def _parameters() -> list[inspect.Parameter]:
+@functools.cache
+def _parameters() -> tuple[inspect.Parameter, ...]:
     """A parameter per option, in the shape that typer reads. All default to None: not given."""
     hints = {**get_type_hints(Settings), **get_type_hints(Outputs)}
     parameters = [
@@ -50,7 +51,7 @@ def _parameters() -> list[inspect.Parameter]:
     ]
     gates = typer.Option(help="Earlier name of --overlap-checks.", hidden=True)
     config = typer.Option(help="A TOML file with these options; the command line wins.", rich_help_panel=MACHINE)
-    return [*parameters, _parameter("gates", str, gates), _parameter("config", Path, config)]
+    return (*parameters, _parameter("gates", str, gates), _parameter("config", Path, config))
 
 
 def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:
@@ -107,7 +108,9 @@ def add_options(
 
 
 def _help_text(command: Command) -> str:
-    """The docstring of a command with its first paragraph on one line: typer keeps line breaks in its list of commands."""
+    """The docstring of a command with its first paragraph on one line: typer keeps line breaks in its list of
+    commands.
+    """
     first, *others = (inspect.getdoc(command) or "").split("\n\n")
     return "\n\n".join([" ".join(first.split()), *others])
 
