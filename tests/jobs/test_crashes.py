@@ -87,7 +87,7 @@ def test_asked_to_stop(workspace: Any, undisturbed: Any, number: int, expected: 
 
 
 def test_asked_to_stop_in_a_stage_that_takes_long(workspace: Any) -> None:
-    """The process ends around the stage, and nobody takes the job for failed."""
+    """The process ends around the stage, and the job does not count as failed."""
     call = workspace.recording("call.wav", seconds=1200)
     slow = [option if option != "none" else "dictionary" for option in workspace.model_free_options(1200)]
     running = workspace.start("batch", call, *slow, "-o", workspace.out)
@@ -118,7 +118,7 @@ def test_an_upgrade_between_crash_and_restart(workspace: Any, tmp_path: Path) ->
     assert (job["state"], job["attempt"]) == ("done", 1)
 
 
-def test_a_database_of_a_job_that_nobody_finished(workspace: Any) -> None:
+def test_the_database_of_an_unfinished_job(workspace: Any) -> None:
     """What a crash leaves in DBOS's table carries our version, not a hash of the code."""
     call = workspace.recording("call.wav", seconds=300)
     first = workspace.start("batch", call, *workspace.model_free_options(300), "-o", workspace.out)
