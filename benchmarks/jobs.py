@@ -26,10 +26,10 @@ import numpy as np
 from meetsplit.benchmarks.report_page import argument_parser, command_line, publish
 from meetsplit.benchmarks.speed import SAMPLE
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.job import Order
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.status import rows
-from meetsplit.jobs.submission import Desk
+from meetsplit.jobs.job import JobSpec
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.status import job_statuses
+from meetsplit.jobs.submission import JobQueue
 from meetsplit.pipeline.audio.reading import read, write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.settings import Outputs, Settings
@@ -138,7 +138,7 @@ def queue_share(recordings: Sequence[Path], seconds: int, options: Sequence[str]
     with tempfile.TemporaryDirectory() as scratch:
         env = {**os.environ, "MEETSPLIT_STATE": scratch}
         run_cli("batch", *recordings, *options, "-o", Path(scratch) / "out", env=env)
-        spans = _stage_spans(Store(Path(scratch)))
+        spans = _stage_spans(JobStore(Path(scratch)))
     in_stages = sum(ended - started for started, ended in spans)
     whole = max(spans)[1] - min(spans)[0]
     share = 100 * (whole / in_stages - 1)
@@ -151,12 +151,12 @@ def queue_share(recordings: Sequence[Path], seconds: int, options: Sequence[str]
     )
 
 
-def _stage_spans(store: Store) -> list[tuple[float, float]]:
+def _stage_spans(store: JobStore) -> list[tuple[float, float]]:
     """Start and end of every finished step of all jobs, in seconds."""
     spans = []
-    with client(database(None, store), store) as opened:
-        for row in rows(opened, store):
-            for step in opened.list_workflow_steps(row.job):
+    with client(database(None, store), store) as connection:
+        for row in job_statuses(connection, store):
+            for step in connection.list_workflow_steps(row.job):
                 started, ended = step["started_at_epoch_ms"], step["completed_at_epoch_ms"]
                 if started is not None and ended is not None:
                     spans.append((started / 1000, ended / 1000))
@@ -166,17 +166,17 @@ def _stage_spans(store: Store) -> list[tuple[float, float]]:
 def listing(count: int) -> str:
     """A sentence: the time of a list of so many waiting jobs."""
     with tempfile.TemporaryDirectory() as scratch:
-        store = Store(Path(scratch)).ready()
+        store = JobStore(Path(scratch)).ready()
         url = database(None, store)
-        with client(url, store, make=True) as opened:
-            desk = Desk(opened, store)
+        with client(url, store, make=True) as connection:
+            queue = JobQueue(connection, store)
             for number in range(count):
-                desk.put(_waiting_job(number))
+                queue.submit(_waiting_job(number))
         seconds = []
         for _ in range(REPEATS):
-            with client(url, store) as opened:
+            with client(url, store) as connection:
                 started = time.perf_counter()
-                jobs = rows(opened, store)
+                jobs = job_statuses(connection, store)
                 seconds.append(time.perf_counter() - started)
         env = {**os.environ, "MEETSPLIT_STATE": scratch}
         command = median_cost([run_cli("jobs", "list", "--json", env=env) for _ in range(REPEATS)])
@@ -187,10 +187,10 @@ def listing(count: int) -> str:
     )
 
 
-def _waiting_job(number: int) -> Order:
+def _waiting_job(number: int) -> JobSpec:
     folder = Path("/calls/transcripts")
     name = f"call{number:05d}"
-    return Order(Path(f"/calls/{name}.m4a"), f"{number:064x}", Settings(), Outputs(folder), folder, name)
+    return JobSpec(Path(f"/calls/{name}.m4a"), f"{number:064x}", Settings(), Outputs(folder), folder, name)
 
 
 def main() -> None:

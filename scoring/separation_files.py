@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from meetsplit.pipeline.audio import reading
+from meetsplit.pipeline.audio.media_types import LOSSLESS_SUFFIXES
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import ScoreError
 from meetsplit.scoring.pairing import Pair

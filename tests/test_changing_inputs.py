@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meetsplit.jobs.job import Order
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.steps import Workshop
+from meetsplit.jobs.job import JobSpec
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.steps import StepRunner
 from meetsplit.pipeline.audio import reading
 from meetsplit.pipeline.audio.content import BLOCK, VerifiedFile, hash_content
 from meetsplit.pipeline.cache.content import hash_recording, recording_sha256
@@ -218,9 +218,9 @@ def test_words_that_changed_since_the_recording_before(call: Any) -> None:
 
 
 def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_path: Path) -> None:
-    store = Store(tmp_path / "state").ready()
-    order = Order(call.path, recording_sha256(call.path), call.settings, Outputs(call.out), call.out, "call")
-    store.keep(order.key, "job", order.to_json())
+    store = JobStore(tmp_path / "state").ready()
+    spec = JobSpec(call.path, recording_sha256(call.path), call.settings, Outputs(call.out), call.out, "call")
+    store.write(spec.key, "job", spec.to_json())
     whole = call.path.read_bytes()
     events: list[Event] = []
     change = change_at(starting("decode"), call.path, overwrite)
@@ -229,16 +229,16 @@ def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_
         events.append(event)
         change(event)
 
-    workshop = Workshop(store, {}, on_event)
+    step_runner = StepRunner(store, {}, on_event)
     with pytest.raises(AudioError, match=CHANGED):
-        workshop.step("diarize", order, f"{order.key}.1")
-    workshop.close(f"{order.key}.1")
+        step_runner.run("diarize", spec, f"{spec.key}.1")
+    step_runner.close(f"{spec.key}.1")
     with pytest.raises(AudioError, match="has changed since it was queued"):
-        workshop.step("diarize", order, f"{order.key}.1")
+        step_runner.run("diarize", spec, f"{spec.key}.1")
     call.path.write_bytes(whole)
     events.clear()
     for name in STAGES:
-        workshop.step(name, order, f"{order.key}.2")
+        step_runner.run(name, spec, f"{spec.key}.2")
     assert [event.stage for event in events if isinstance(event, Finished)] == [
         "decode",
         "diarize",
@@ -246,6 +246,6 @@ def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_
         "transcribe",
     ]
     call.run()
-    tracks = {path.name: path.read_bytes() for path in store.folder(order.key).rglob("SPEAKER_*.wav")}
-    assert len(tracks) == 2
-    assert tracks == {Path(name).name: content for name, content in call.results().items() if name.endswith(".wav")}
+    kept = {path.name: path.read_bytes() for path in store.folder(spec.key).rglob("SPEAKER_*.wav")}
+    assert len(kept) == 2
+    assert kept == {Path(name).name: content for name, content in call.results().items() if name.endswith(".wav")}

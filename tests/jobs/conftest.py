@@ -1,4 +1,6 @@
-"""A house for real processes: recordings that need no model, a state folder, and the command line in its own process."""
+"""A workspace for real processes: recordings that need no model, a state folder, the command line in its own
+process.
+"""
 
 from __future__ import annotations
 
@@ -51,16 +53,14 @@ class Running:
         self.lines += out.splitlines()
         return self.process.returncode
 
-    def signal(self, number: int) -> tuple[int, float]:
-        """Send a signal: the exit code, and the seconds until then."""
-        began = time.monotonic()
+    def signal(self, number: int) -> int:
+        """Send a signal; the exit code."""
         self.process.send_signal(number)
-        code = self.end(240.0)
-        return code, time.monotonic() - began
+        return self.end()
 
 
 @dataclass
-class House:
+class Workspace:
     """Recordings in ``calls``, everything that a user could have in ``home``."""
 
     root: Path
@@ -96,7 +96,7 @@ class House:
             file.writeframes(second.astype("<i2").tobytes() * int(seconds))
         return path
 
-    def known(self, seconds: float = 5.0) -> list[str]:
+    def model_free_options(self, seconds: float = 5.0) -> list[str]:
         """Options that bring turns and words for recordings of this length, so that no model is needed."""
         rttm, script = self.root / f"turns-{seconds}.rttm", self.root / f"words-{seconds}.ctm"
         if not rttm.exists():
@@ -121,7 +121,7 @@ class House:
         return running
 
     def run(self, *arguments: str | Path, code: int | None = 0, **more: Any) -> Running:
-        """The same, to its end; checks the exit code."""
+        """The same, run to its end; checks the exit code."""
         running = self.start(*arguments, **more)
         ended = running.end(600.0)
         assert code is None or ended == code, "\n".join(running.lines)
@@ -142,14 +142,14 @@ class House:
     def jobs(self) -> list[dict[str, Any]]:
         """What `meetsplit jobs list --json` says, without a process for it."""
         from meetsplit.jobs.database import client, database
-        from meetsplit.jobs.job_store import Store
-        from meetsplit.jobs.liveness import lease
-        from meetsplit.jobs.status import rows
+        from meetsplit.jobs.job_store import JobStore
+        from meetsplit.jobs.liveness import worker_lock
+        from meetsplit.jobs.status import job_statuses
 
-        store = Store(self.state).ready()
+        store = JobStore(self.state).ready()
         base = database(self.env.get("MEETSPLIT_DATABASE"), store)
-        with client(base, store) as opened, closing(lease(base, store)) as own:
-            return [row.to_json() for row in rows(opened, store, dead=own.dead)]
+        with client(base, store) as connection, closing(worker_lock(base, store)) as lock:
+            return [row.to_json() for row in job_statuses(connection, store, is_dead=lock.is_free)]
 
     def files(self, folder: Path | None = None) -> dict[str, bytes]:
         """Every file below a folder, hidden ones included, but for the lock and the manifests of results folders."""
@@ -170,14 +170,14 @@ class House:
 
 
 @pytest.fixture(scope="session")
-def houses() -> Callable[[Path], House]:
+def make_workspace() -> Callable[[Path], Workspace]:
     """The maker of houses, for tests that share one."""
-    return House
+    return Workspace
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    made = Workspace(tmp_path)
     yield made
     for running in made.started:
         if running.process.poll() is None:
