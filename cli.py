@@ -297,7 +297,8 @@ def _dashed(arguments: Sequence[str]) -> list[str]:
 def _terminable() -> Iterator[None]:
     """Inside the block, SIGTERM and SIGHUP raise `SystemExit`, so that temporary files are removed as after Ctrl-C.
 
-    The exit codes are 143 and 129. Further signals do not end the cleaning. A signal that is ignored, as SIGHUP is under
+    The exit codes are 143 and 129. Further signals do not end the cleaning. A signal that is ignored, as SIGHUP is
+    under
     ``nohup``, stays ignored. The commands that work on a queue replace SIGTERM's handler by their own.
     """
     if threading.current_thread() is not threading.main_thread():

@@ -97,7 +97,8 @@ def test_times_of_references_that_no_recording_has_are_a_sentence(tmp_path: Path
     (tmp_path / "ref.json").write_text(good)
     for text in (
         good.replace("1,", f"{time},"),
-        f'{{"segments": [{{"start": 0, "end": {time}, "text": "c", "words": [{{"word": "c", "start": 0, "end": {time}}}]}}]}}',
+        f'{{"segments": [{{"start": 0, "end": {time}, "text": "c", '
+        f'"words": [{{"word": "c", "start": 0, "end": {time}}}]}}]}}',
     ):
         (tmp_path / "hyp.json").write_text(text)
         with pytest.raises(ScoreError, match=r"hyp\.json"):

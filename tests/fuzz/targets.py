@@ -226,7 +226,9 @@ def _weights_only(data: bytes, folder: Path) -> None:
 
 
 def _names(data: bytes, folder: Path) -> None:
-    """A file name and labels through the whole command: what is written lies in the results folder, terminals get no control characters."""
+    """A file name and labels through the whole command: what is written lies in the results folder, terminals get no
+    control characters.
+    """
     from meetsplit import cli
 
     name, _, labels = data.partition(b"\n")

@@ -93,7 +93,9 @@ def test_mutations_repeat_and_vary(how: Callable[..., bytes]) -> None:
 
 
 def test_findings_are_found_and_kept(tmp_path: Path) -> None:
-    """A process whose targets are broken on purpose: an error, a broken promise, too much time, and a printed traceback."""
+    """A process whose targets are broken on purpose: an error, a broken promise, too much time, and a printed
+    traceback.
+    """
     code = f"""
 import json, os, sys, traceback
 from pathlib import Path

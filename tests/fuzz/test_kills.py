@@ -1,4 +1,6 @@
-"""Twenty kills of every command, each followed by the same command; in the end everything is as if nothing had happened."""
+"""Twenty kills of every command, each followed by the same command; in the end everything is as if nothing had
+happened.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Faults at every operation on the disk: the disk of these trials itself, and a sparse round of them over `run`, `batch` and `export`.
+"""Faults at every operation on the disk: the disk of these trials itself, and a sparse round of them over `run`,
+`batch` and `export`.
 
 A round over every operation is `make fuzz`, and the tests marked slow.
 """
