@@ -74,6 +74,17 @@ def mostly_silence(folder: Path, hours: float = 10.0) -> Path:
     return _wav(folder / "mostly-silence.wav", pcm16(read(SAMPLE, _RATE).samples), hours)
 
 
+def low_noise(folder: Path, hours: float = 10.0) -> Path:
+    """A WAV file of ``hours`` of white noise at -70 dBFS: no sample is silence, and there is no speech."""
+    path = _wav(folder / "noise.wav", b"", hours)
+    rng = np.random.default_rng(0)
+    with path.open("r+b") as file:
+        file.seek(44)
+        for _ in range(round(60 * hours)):
+            file.write(pcm16((10 ** (-70 / 20) * rng.standard_normal(60 * _RATE)).astype(np.float32)))
+    return path
+
+
 def _wav(path: Path, sound: bytes, hours: float) -> Path:
     """A mono WAV file that begins with ``sound`` and is silent up to ``hours``."""
     size = 2 * round(hours * HOUR * _RATE)
@@ -150,6 +161,7 @@ CASES: Mapping[str, BoundsCase] = {
     "silence": BoundsCase(silence, 0.0, _OFFLINE),
     "claim": BoundsCase(claim, 6.0, _OFFLINE),
     "mostly": BoundsCase(mostly_silence, 130.0, _OFFLINE),
+    "noise": BoundsCase(low_noise, 10 * HOUR, _OFFLINE),
 }
 
 

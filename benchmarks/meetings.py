@@ -1,6 +1,7 @@
 """Benchmark of the whole pipeline: words and sound of simulated meetings under several settings.
 
-    python -m meetsplit.benchmarks.meetings SETS… --what ablation|gating|quality [--work DIR] [--seeds 1] [--write]
+    python -m meetsplit.benchmarks.meetings SETS… --what ablation|gating|leave-one-out|quality
+        [--work DIR] [--seeds 1] [--write]
 
 A set is a folder that `meetsplit.training.simulate` filled: ``3spk-30ov-1.wav`` with .rttm, .stems and, where texts
 are known, .stm. Meetings that differ in their seed alone are pooled. Results of stages are cached in ``--work``, so
@@ -20,14 +21,16 @@ from pathlib import Path
 
 from meetsplit.benchmarks.cached_backends import CachedSeparator, CachedTranscriber
 from meetsplit.benchmarks.report_page import argument_parser, command_line, publish
+from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.cache.stage_cache import StageCache
+from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.files import write
 from meetsplit.pipeline.results.writing import run_and_write
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
-from meetsplit.pipeline.settings import Outputs, Settings
+from meetsplit.pipeline.settings import OVERLAP_CHECKS, Outputs, Settings
 from meetsplit.pipeline.transcribers.sphinx import SphinxTranscriber
 from meetsplit.scoring.pairing import Pair, pair_up
 from meetsplit.scoring.protocol import Protocol
@@ -76,6 +79,17 @@ CONFIGURATIONS: Mapping[str, tuple[Configuration, ...]] = {
         *((name, replace(BASE, overlap_checks=checks)) for name, checks in CHECKS),
         ("all checks", BASE),
     ),
+    "leave-one-out": tuple(
+        Configuration(name, FOUND, replace(BASE, overlap_checks=checks))
+        for name, checks in (
+            ("all checks", "all"),
+            *(
+                (f"without {left_out}", ",".join(check for check in OVERLAP_CHECKS if check != left_out))
+                for left_out in OVERLAP_CHECKS
+            ),
+            ("no checks", "none"),
+        )
+    ),
     "quality": _with_both_turns(
         ("none", replace(BASE, separator="none")),
         ("dictionary", BASE),
@@ -106,6 +120,22 @@ class MeetingFiles:
     def stems(self) -> Path:
         """The folder of its stems, which need not exist."""
         return self.path.with_suffix(".stems")
+
+
+def write_stem_words(meeting: MeetingFiles, transcriber: SphinxTranscriber) -> None:
+    """Write the meeting's ``.stm`` from what ``transcriber`` hears in each turn of the clean stems.
+
+    A reference for meetings whose words are unknown: it tells what separation and checks change about the words, not
+    how right the transcriber is. Turns without words have no line.
+    """
+    lines = []
+    for turn in read_rttm(meeting.path.with_suffix(".rttm")):
+        stem = read(meeting.stems / f"{turn.speaker}.wav", transcriber.rate)
+        (answer,) = transcriber.transcribe([stem.crop(turn.span)], ignore_events)
+        words = " ".join(word.text for word in answer.words)
+        if words:
+            lines.append(f"{meeting.path.stem} 1 {turn.speaker} {turn.span.start:.3f} {turn.span.end:.3f} {words}\n")
+    write(meeting.path.with_suffix(".stm"), "".join(lines))
 
 
 def find_meetings(paths: Sequence[Path], seeds: int) -> list[MeetingFiles]:
@@ -209,6 +239,11 @@ def main() -> None:
     parser.add_argument(
         "--leave-out", nargs="*", default=[], metavar="NAME", help="settings not to run, as 'everywhere'"
     )
+    parser.add_argument(
+        "--stem-words",
+        action="store_true",
+        help="where a meeting has stems and no .stm, write one from what sphinx hears in the stems",
+    )
     parser.add_argument("--section", help="of the page, if not what is measured")
     args = parser.parse_args()
     configurations = [
@@ -219,7 +254,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         work = args.work or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
-        lines = list(table(find_meetings(args.sets, args.seeds), configurations, work))
+        meetings = find_meetings(args.sets, args.seeds)
+        if args.stem_words:
+            transcriber = SphinxTranscriber.load(BASE, {}, "cpu")
+            for meeting in meetings:
+                if meeting.stems.is_dir() and len(meeting.references) == 1:
+                    write_stem_words(meeting, transcriber)
+        lines = list(table(meetings, configurations, work))
     protocol = "Protocol: " + "; ".join(Protocol().lines()) + "."
     text = "\n".join([*lines, "", protocol])
     publish(args.section or args.what, text, command_line("meetings"), into_page=args.write)
