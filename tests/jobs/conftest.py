@@ -4,6 +4,7 @@ process.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
@@ -21,6 +22,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forkserver import INTERPRETER, ForkedProcess, ForkServer
+
 TURNS = (("A", 0.5, 2.0), ("B", 2.0, 4.0), ("A", 3.5, 4.8))
 """Who speaks when in five seconds; longer recordings repeat it."""
 
@@ -28,7 +31,7 @@ TURNS = (("A", 0.5, 2.0), ("B", 2.0, 4.0), ("A", 3.5, 4.8))
 class Running:
     """A process whose standard error is read line by line."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str] | ForkedProcess) -> None:
         self.process = process
         self.lines: list[str] = []
 
@@ -66,6 +69,7 @@ class Workspace:
     root: Path
     env: dict[str, str] = field(default_factory=dict)
     started: list[Running] = field(default_factory=list)
+    forks: ForkServer | None = None
 
     def __post_init__(self) -> None:
         self.calls = self.root / "calls"
@@ -111,11 +115,15 @@ class Workspace:
 
     def start(self, *arguments: str | Path, **more: Any) -> Running:
         """The command line in a process of its own."""
-        command = [*more.pop("before", []), sys.executable, "-m", "meetsplit.cli", *map(str, arguments)]
-        env = {**self.env, **more.pop("env", {})}
-        process = subprocess.Popen(
-            command, env=env, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
-        )
+        changes = more.pop("env", {})
+        env = {**self.env, **changes}
+        if self.forks is not None and not more and not any(name.startswith(INTERPRETER) for name in changes):
+            process: subprocess.Popen[str] | ForkedProcess = self.forks.start([*map(str, arguments)], env, self.root)
+        else:
+            command = [*more.pop("before", []), sys.executable, "-m", "meetsplit.cli", *map(str, arguments)]
+            process = subprocess.Popen(
+                command, env=env, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+            )
         running = Running(process)
         self.started.append(running)
         return running
@@ -170,14 +178,24 @@ class Workspace:
 
 
 @pytest.fixture(scope="session")
-def make_workspace() -> Callable[[Path], Workspace]:
-    """The maker of houses, for tests that share one."""
-    return Workspace
+def forks() -> Iterator[ForkServer | None]:
+    """The server that forks commands; None where a system has no fork."""
+    if not hasattr(os, "fork"):
+        yield None
+        return
+    with ForkServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def make_workspace(forks: ForkServer | None) -> Callable[[Path], Workspace]:
+    """The maker of workspaces, for tests that share one."""
+    return functools.partial(Workspace, forks=forks)
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    made = Workspace(tmp_path)
+def workspace(tmp_path: Path, forks: ForkServer | None) -> Iterator[Workspace]:
+    made = Workspace(tmp_path, forks=forks)
     yield made
     for running in made.started:
         if running.process.poll() is None:
