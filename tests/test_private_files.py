@@ -72,7 +72,7 @@ def test_the_folder_of_jobs_is_private(tmp_path: Path) -> None:
     base = database.database(None, store)
     database.prepare(base, store)
     store.write("key", "job", {"webhook": "https://user:secret@host"})
-    store.fail("key", "why")
+    store.write_failure("key", "why")
     handler = database._PrivateLog(state / "other.txt", delay=True)
     handler.emit(handler_record())
     handler.close()
