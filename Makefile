@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    ?= out
 
-.PHONY: help demo test slow check fuzz clean
+.PHONY: help demo test exhaustive check fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## show these targets
@@ -38,8 +38,8 @@ SUITE := $(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 8 --dist workste
 test: $(VENV)/.test ## the whole suite
 	$(SUITE)
 
-slow: $(VENV)/.test ## the tests that `make test` leaves out because they take long
-	$(BIN)/python -m pytest -m slow
+exhaustive: $(VENV)/.test ## the tests that `make test` leaves out because they take long
+	$(BIN)/python -m pytest -m exhaustive
 
 # MINUTES of inputs on every processor, then faults at every operation on the disk, then KILLS; findings are kept in findings/.
 fuzz: $(VENV)/.test ## hours of hostile inputs, power losses and kills (MINUTES=60 KILLS=200)

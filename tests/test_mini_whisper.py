@@ -188,6 +188,7 @@ def test_the_first_third_of_the_sample_meeting_with_true_turns(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_sample_meeting_with_true_turns(checkpoint: Path) -> None:
     rate = cpwer_with_true_turns(SAMPLE / "standup.m4a", SAMPLE / "standup.stm", SAMPLE / "standup.rttm", checkpoint)
     assert rate <= 0.15

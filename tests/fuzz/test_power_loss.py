@@ -148,6 +148,7 @@ def test_faults_here_and_there(tmp_path: Path, scenario: str, points: int, fault
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_faults_everywhere(tmp_path: Path, scenario: str) -> None:
     found = findings(tmp_path, scenario)

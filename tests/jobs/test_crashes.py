@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 LONG = 400.0
 FORMATS = ("-f", "json,srt,rttm")
 STAGES = ("decode", "diarize", "separate", "transcribe", "write")

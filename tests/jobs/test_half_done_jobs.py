@@ -24,6 +24,8 @@ from meetsplit.jobs.job import JobSpec
 from meetsplit.jobs.job_store import JobStore
 from meetsplit.jobs.requests import Request
 
+pytestmark = pytest.mark.slow
+
 HALF_DONE = Path(__file__).parent / "half_done"
 JOB = "04a62221690d3e5a.1"
 RATE = 16000

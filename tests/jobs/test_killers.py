@@ -20,6 +20,8 @@ DEADLY = """
 import os, signal
 from meetsplit.jobs.steps import StepRunner
 
+pytestmark = pytest.mark.slow
+
 run = StepRunner.run
 
 def deadly(self, name, spec, job):

@@ -18,6 +18,8 @@ from typing import Any
 import psycopg
 import pytest
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = ("-f", "json,srt")
 
 
