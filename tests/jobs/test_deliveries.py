@@ -104,8 +104,8 @@ def test_deliveries_of_the_first_version_are_understood(workspace: Any) -> None:
     )
     (job,) = workspace.jobs()
     for output, state in ((["true: done"], "delivered"), (["true: done", "--webhook h: answered 500"], "failed")):
-        with closing(sqlite3.connect(workspace.state / "jobs.sqlite")) as connection, connection:
-            connection.execute(
+        with closing(sqlite3.connect(workspace.state / "jobs.sqlite")) as direct, direct:
+            direct.execute(
                 "UPDATE workflow_output SET output = ? WHERE workflow_uuid LIKE '%.news'", (json.dumps(output),)
             )
         assert [row["delivery"] for row in workspace.jobs()] == [state]

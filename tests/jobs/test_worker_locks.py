@@ -8,7 +8,6 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from meetsplit.jobs import liveness as leases
 from meetsplit.jobs.job_store import JobStore
 from meetsplit.jobs.liveness import FileWorkerLock
 from meetsplit.pipeline.files import locks
@@ -51,7 +50,7 @@ def test_a_lock_that_another_worker_removed_at_that_moment_is_taken_again(
         monkeypatch.undo()
         assert len(taken) == 2
         assert (store.state / "workers" / "host-7-def.lock").exists()
-        assert leases.try_lock(store.state / "workers" / "host-7-def.lock") is None
+        assert locks.try_lock(store.state / "workers" / "host-7-def.lock") is None
         assert living.worker == "host-7-def"
 
 
