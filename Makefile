@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    ?= out
 
-.PHONY: help demo test slow check fuzz clean
+.PHONY: help demo test exhaustive check fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## show these targets
@@ -38,8 +38,8 @@ SUITE := $(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 8 --dist workste
 test: $(VENV)/.test ## the whole suite
 	$(SUITE)
 
-slow: $(VENV)/.test ## the tests that `make test` leaves out because they take long
-	$(BIN)/python -m pytest -m slow
+exhaustive: $(VENV)/.test ## the tests that `make test` leaves out because they take long
+	$(BIN)/python -m pytest -m exhaustive
 
 # MINUTES of inputs on every processor, then faults at every operation on the disk, then KILLS; findings are kept in findings/.
 fuzz: $(VENV)/.test ## hours of hostile inputs, power losses and kills (MINUTES=60 KILLS=200)
@@ -98,6 +98,7 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=â
 	test -z "$(CROWD)" || $(BIN)/python -m meetsplit.training.simulate --data $(CROWD) --speakers 8 --overlap 0.05 --minutes 12 --warmup 12 --reuse --seed 1 -o $(SETS)/8spk
 	test -z "$(CROWD)" || $(BENCH).speed --recording $(SETS)/8spk/8spk-05ov-1.wav --minutes $(LONGEST) --no-words --section eight --write
 	$(BENCH).jobs --recordings $(RECORDINGS) --jobs $(WAITING) --write
+	$(BENCH).startup --write
 	test -z "$(SPEECH)" || $(BENCH).separation --data $(SPEECH) --enrol $(ENROL) $(if $(SEXES),--sexes "$(SEXES)") --pairs 5 --each 2 --budgets $(BUDGETS) --combinations 60 $(if $(SEPFORMER),--sepformer "$(SEPFORMER)") --write
 	test -z "$(SPEECH)" || $(BENCH).meetings $(SETS)/real-2spk --what quality --work build/work --write
 	$(BENCH).diarization $(if $(MEETINGS),--data $(MEETINGS)) --call --write

@@ -1,4 +1,4 @@
-"""How a person asks: arguments, printing, exit codes; nothing else."""
+"""The command line: arguments, printing, exit codes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meetsplit import __version__
 from meetsplit.console import batch, cache
-from meetsplit.console.options import asking, given_files, settle
+from meetsplit.console.options import GivenOptions, given_files, resolve_settings, run_options
+from meetsplit.console.rediarize import rediarize
 from meetsplit.console.scores import score
 from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.errors import MeetsplitError
@@ -40,7 +41,7 @@ app = typer.Typer(
 )
 models = typer.Typer(no_args_is_help=True, help="Models on this machine, and fetching them.")
 _NO_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF})
-"""How writing to a stream fails that leads to a full disk or to a program that has ended."""
+"""Error numbers of writing to a stream that leads to a full disk or to a program that has ended."""
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 
@@ -53,8 +54,8 @@ def _err() -> Terminal:
     return Terminal(stderr=True)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         print(f"meetsplit {__version__}")
         raise typer.Exit
 
@@ -70,7 +71,7 @@ def _top(
 
 
 @app.command()
-@asking()
+@run_options()
 def run(
     audio: Annotated[list[Path], typer.Argument(help="Recordings: any audio or video file.", show_default=False)],
     *,
@@ -78,12 +79,13 @@ def run(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The files are one meeting of this name, one person's microphone each; ben.wav@1.5 begins 1.5 s later.",
+            help="The files are one meeting of this name, one person's microphone each; "
+            "ben.wav@1.5 begins 1.5 s later.",
         ),
     ] = None,
     cache: cache.Cache = True,
     quiet: Quiet = False,
-    asked: Mapping[str, Any],
+    options: GivenOptions,
 ) -> None:
     """Turn recordings into transcripts and one audio file per person."""
     from meetsplit.console.progress import Reporter
@@ -96,10 +98,10 @@ def run(
     from meetsplit.pipeline.results.writing import write_results
     from meetsplit.pipeline.run import Pipeline
 
-    settings, outputs = settle(asked if together is None else {**asked, "channels": "split"}, names())
+    settings, outputs = resolve_settings(options if together is None else {**options, "channels": "split"}, names())
     sources = _sources(audio, together)
     results = ResultsFolder(outputs.folder)
-    inputs = given_files(asked, audio)
+    inputs = given_files(options, audio)
     failed: list[tuple[Path | MultiFileRecording, MeetsplitError]] = []
     with Reporter(_err(), quiet=quiet) as on_event:
         pipeline = Pipeline(settings, on_event=on_event)
@@ -143,13 +145,13 @@ def run(
 
 
 def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | MultiFileRecording, str]:
-    """What is to be worked on, and under which stem each recording's results would lie beside the others'."""
+    """The recordings of the command, each with the stem that its results would have beside the others'."""
     from meetsplit.pipeline.channels.recording import together
     from meetsplit.pipeline.results.stems import safe_stem, unique_stems
 
     if meeting is not None:
-        whole = together(meeting, files)
-        return {whole: safe_stem(whole.stem)}
+        recording = together(meeting, files)
+        return {recording: safe_stem(recording.stem)}
     stems = unique_stems(files)
     return {path: stems[path] for path in files}
 
@@ -161,7 +163,7 @@ def _result_request(
     sources: Mapping[Path | MultiFileRecording, str],
     inputs: tuple[Path, ...],
 ) -> ResultRequest:
-    """The result set of one recording of this command, whose ``inputs`` are never written over."""
+    """The result set of one recording of this command, whose ``inputs`` are never overwritten."""
     import dataclasses
 
     from meetsplit.pipeline.results.ownership import result_request
@@ -174,7 +176,7 @@ def _result_request(
 
 
 def _note(path: Path | MultiFileRecording, placement: Placement) -> None:
-    """Say where results go that have another name than their recording."""
+    """Say which results have another name than their recording."""
     if placement.reason is not None:
         _err().print(
             f"note: {path} is written as {placement.stem}.*, because {placement.reason}",
@@ -185,7 +187,7 @@ def _note(path: Path | MultiFileRecording, placement: Placement) -> None:
 
 
 @app.command()
-@asking(
+@run_options(
     "diarizer",
     "diarizer_model",
     "separator",
@@ -198,13 +200,13 @@ def _note(path: Path | MultiFileRecording, placement: Placement) -> None:
     "cache_dir",
     "config",
 )
-def doctor(*, asked: Mapping[str, Any]) -> None:
+def doctor(*, options: GivenOptions) -> None:
     """Say which backends would run here, why, and what is missing."""
     from meetsplit.console.tables import plan_table
     from meetsplit.pipeline.models.selection import UnavailableBackend, check_backends
     from meetsplit.pipeline.versions import installed
 
-    settings, _ = settle(asked, ())
+    settings, _ = resolve_settings(options, ())
     rows = check_backends(settings)
     console = _out()
     console.print(plan_table(rows))
@@ -214,52 +216,54 @@ def doctor(*, asked: Mapping[str, Any]) -> None:
 
 
 @models.command("list")
-@asking("cache_dir")
-def models_list(*, asked: Mapping[str, Any]) -> None:
+@run_options("cache_dir")
+def models_list(*, options: GivenOptions) -> None:
     """List the models meetsplit knows and whether they are on this machine."""
     from meetsplit.console.tables import models_table
 
-    settings, _ = settle(asked, ())
+    settings, _ = resolve_settings(options, ())
     _out().print(models_table(settings))
 
 
 @models.command("fetch")
-@asking("hf_token", "cache_dir", "offline")
+@run_options("hf_token", "cache_dir", "offline")
 def models_fetch(
     name: Annotated[
         str, typer.Argument(help="embedded, default, a name from `models list`, a hub id or a Whisper model.")
     ] = "default",
     *,
     quiet: Quiet = False,
-    asked: Mapping[str, Any],
+    options: GivenOptions,
 ) -> None:
     """Bring models to this machine, so that later runs need no network."""
     from meetsplit.console.progress import Reporter
     from meetsplit.pipeline.models.catalog import fetch_named
 
-    settings, _ = settle(asked, ())
+    settings, _ = resolve_settings(options, ())
     with Reporter(_err(), quiet=quiet) as on_event:
         for described, path in fetch_named(name, settings, on_event):
             _out().print(f"{described}: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
-@asking("output_dir", "output_format", "max_line_width", "max_line_count", "name", "overwrite")
+@run_options("output_dir", "output_format", "max_line_width", "max_line_count", "name", "overwrite")
 def export(
     transcript: Annotated[list[Path], typer.Argument(help="Transcripts: meetsplit's JSON files.", show_default=False)],
     *,
-    asked: Mapping[str, Any],
+    options: GivenOptions,
 ) -> None:
-    """Write a finished transcript in other formats (without -f, in all but JSON), with other subtitle rules or names."""
+    """Write a finished transcript in other formats (without -f, in all but JSON),
+    with other subtitle rules or names.
+    """
     from meetsplit.console.progress import Reporter
     from meetsplit.pipeline.formats import names
     from meetsplit.pipeline.results.writing import export_transcript
 
-    folder_given = "output_dir" in asked
-    _, outputs = settle({"output_format": [name for name in names() if name != "json"], **asked}, names())
+    all_but_json = [name for name in names() if name != "json"]
+    _, outputs = resolve_settings({"output_format": all_but_json, **options}, names())
     with Reporter(_err()) as on_event:
         for path in transcript:
-            folder = outputs.folder if folder_given else path.parent
+            folder = outputs.folder if "output_dir" in options else path.parent
             published = export_transcript(path, folder, outputs, transcript, on_event)
             if published.placement.stem != path.stem:
                 _note(path, published.placement)
@@ -270,6 +274,7 @@ def export(
 app.command()(score)
 app.add_typer(models, name="models")
 cache.register(app)
+app.command()(rediarize)
 batch.register(app)
 
 
@@ -278,7 +283,7 @@ def _complain(error: MeetsplitError | str) -> None:
 
 
 def _dashed(arguments: Sequence[str]) -> list[str]:
-    """Option names as we spell them: the whisper family writes ``--max_line_width``."""
+    """The arguments with hyphens in option names: the whisper family writes ``--max_line_width``."""
     spelt: list[str] = []
     for at, argument in enumerate(arguments):
         if argument == "--":
@@ -292,7 +297,8 @@ def _dashed(arguments: Sequence[str]) -> list[str]:
 def _terminable() -> Iterator[None]:
     """Inside the block, SIGTERM and SIGHUP raise `SystemExit`, so that temporary files are removed as after Ctrl-C.
 
-    The exit codes are 143 and 129. Further signals do not end the cleaning. A signal that is ignored, as SIGHUP is under
+    The exit codes are 143 and 129. Further signals do not end the cleaning. A signal that is ignored, as SIGHUP is
+    under
     ``nohup``, stays ignored. The commands that work on a queue replace SIGTERM's handler by their own.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -302,13 +308,13 @@ def _terminable() -> Iterator[None]:
     numbers = [number for name in names if (number := getattr(signal, name, None)) is not None]
     handled = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def terminate(number: int, frame: FrameType | None) -> None:
         for handled_number in handled:
             signal.signal(handled_number, lambda number, frame: None)
         raise SystemExit(128 + number)
 
     for number in handled:
-        signal.signal(number, end)
+        signal.signal(number, terminate)
     try:
         yield
     finally:
@@ -317,20 +323,19 @@ def _terminable() -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; leaves with the exit code: 0 done, 1 something failed, 2 asked wrongly, 130 interrupted.
+    """Run the command line and exit: code 0 done, 1 something failed, 2 wrong usage, 130 interrupted.
 
     After SIGTERM the code is 143, after SIGHUP 129.
     """
-    # Read when the numerics are loaded: threads that wait for each other leave the processor to others. On an idle machine that
-    # costs nothing, on a busy one spinning threads made a step of learning twice as long.
+    # Read when the numerics are loaded: threads that wait for each other leave the processor to others. On an idle
+    # machine that costs nothing, on a busy one spinning threads made a step of learning twice as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name need not be UTF-8
-    given = _dashed(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"]
-    code = _exit_code(given, debug)
+    spelt = _dashed(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in spelt
+    code = _exit_code([argument for argument in spelt if argument != "--debug"], debug)
     try:
         if sys.stdout is not None and not sys.stdout.closed:
             sys.stdout.flush()
@@ -339,11 +344,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _exit_code(given: Sequence[str], debug: bool) -> str | int | None:
-    """Run the command line and say with which exit code it ends; with ``debug``, errors pass through."""
+def _exit_code(arguments: Sequence[str], debug: bool) -> str | int | None:
+    """Run the command line; returns its exit code. With ``debug``, errors pass through."""
     try:
         with _terminable():
-            app(given, prog_name="meetsplit")
+            app(arguments, prog_name="meetsplit")
     except SystemExit as ended:
         return ended.code
     except MeetsplitError as error:
@@ -365,10 +370,10 @@ def _exit_code(given: Sequence[str], debug: bool) -> str | int | None:
 
 
 def _without_output(error: OSError) -> int:
-    """Say why standard output cannot be written and give it up, so that nothing tries again; the exit code."""
+    """Say why standard output cannot be written and close it, so that nothing tries again; returns the exit code."""
     with open(os.devnull, "wb") as nowhere, suppress(OSError, ValueError):
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    if error.errno != errno.EPIPE:  # whoever reads no further, as `head`, wants to hear nothing
+    if error.errno != errno.EPIPE:  # a reader that stops early, such as `head`, needs no message
         with suppress(OSError):
             _complain(
                 f"standard output cannot be written: {error.strerror or error}; files that were written are whole"

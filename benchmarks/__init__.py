@@ -1,1 +1,1 @@
-"""How fast and how good: every number in the documentation is printed from here."""
+"""Benchmarks of speed and quality: every number in the documentation is printed from here."""

@@ -1,8 +1,9 @@
-"""What would one glue together from the same parts? The stack without isolation: every voice everywhere, every track whole.
+"""The baseline of the speed benchmark: the same models without restriction to overlaps.
 
-Diarize; separate the *whole* recording into every speaker's voice; transcribe every full-length track. It is what users of the
-single tools write, and the yardstick for what planning saves. The public weights that such scripts load (SepFormer, Whisper) are
-replaced by the backends that run here, so that both stacks use the same models and only the way they are used differs.
+Diarize; separate the *whole* recording into every speaker's voice; transcribe every full-length track. That is what
+users of the single tools write, and the yardstick for what the restriction to overlaps saves. The public weights that
+such scripts load (SepFormer, Whisper) are replaced by the backends that run here, so that both stacks use the same
+models and differ only in how they are used.
 """
 
 from __future__ import annotations
@@ -20,30 +21,32 @@ from meetsplit.pipeline.settings import Settings
 
 
 def seconds_by_stage(recording: Path, settings: Settings) -> dict[str, float]:
-    """Seconds that each stage of the plain stack takes on one recording, model loading included."""
-    plan = preflight(settings)
+    """Seconds of each stage of the baseline on one recording, model loading included."""
+    selection = preflight(settings)
     seconds: dict[str, float] = {}
-    at = time.monotonic()
+    started = time.monotonic()
 
-    def lap(stage: str) -> None:
-        nonlocal at
-        seconds[stage], at = time.monotonic() - at, time.monotonic()
+    def stop_clock(stage: str) -> None:
+        nonlocal started
+        now = time.monotonic()
+        seconds[stage] = now - started
+        started = now
 
-    def loaded(stage: str) -> object:
-        choice = plan.of(stage)
-        if choice is None:
+    def load(stage: str) -> object:
+        selected = selection.of(stage)
+        if selected is None:
             raise ValueError(f"the plain stack needs a {stage}")
-        return registry.load(stage, choice.backend, settings, choice.weights, choice.device)
+        return registry.load(stage, selected.backend, settings, selected.weights, selected.device)
 
     audio = read(recording, RATE)
-    lap("decode")
-    turns = loaded("diarizer").diarize(audio, ignore_events)  # type: ignore[attr-defined]
-    lap("diarize")
+    stop_clock("decode")
+    turns = load("diarizer").diarize(audio, ignore_events)  # type: ignore[attr-defined]
+    stop_clock("diarize")
     enrollment = {speaker: clean_speech(audio, turns, speaker) for speaker in sorted({turn.speaker for turn in turns})}
-    voices = loaded("separator").separate(audio, enrollment)  # type: ignore[attr-defined]
-    lap("separate")
-    transcriber = loaded("transcriber")
+    voices = load("separator").separate(audio, enrollment)  # type: ignore[attr-defined]
+    stop_clock("separate")
+    transcriber = load("transcriber")
     for voice in voices.values():
         list(transcriber.transcribe([voice.audio], ignore_events))  # type: ignore[attr-defined]
-    lap("transcribe")
+    stop_clock("transcribe")
     return seconds

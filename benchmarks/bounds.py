@@ -1,11 +1,11 @@
-"""Recordings of little sound and large claims: memory, disk and time of a whole run of each, measured from outside.
+"""Benchmark of resource bounds: memory, disk and time of runs on recordings that claim more sound than they hold.
 
     python -m meetsplit.benchmarks.bounds                       # ten hours of silence, 48 kB that claim five hours, …
     python -m meetsplit.benchmarks.bounds --only silence claim  # some of them
     python -m meetsplit.benchmarks.bounds --turns 100000        # how long it takes to write very many turns
 
-Each run is a process of its own; its memory is what the system says it held at most, its disk what temporary files and
-results took at most, looked at five times a second. Exit code 1 where a bound is broken.
+Each run is a process of its own; its memory is the peak that the kernel reports, its disk the peak of temporary files
+and results, sampled five times a second. Exit code 1 where a bound is exceeded.
 """
 
 from __future__ import annotations
@@ -32,43 +32,57 @@ from meetsplit.pipeline.settings import Outputs
 
 SAMPLE = Path(__file__).parents[1] / "sample_data" / "standup.m4a"
 
-MEMORY = 1.5 * 2**30
+MAX_MEMORY = 1.5 * 2**30
 """Bytes of memory that no run may exceed."""
 
-SPARE = 64 << 20
+SPARE_DISK = 64 << 20
 """Bytes on the disk beyond what the sound needs: transcripts, packets, the system's own."""
+
+SAMPLE_INTERVAL = 0.2
+"""Seconds between two measurements of the disk."""
 
 HOUR = 3600.0
 _RATE = 16000
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class BoundsCase:
     """A recording to make, the seconds of sound in it, and the arguments of the run."""
 
     make: Callable[[Path], Path]
-    sound: float
+    sound_seconds: float
     arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What a run took: seconds, bytes of memory and of disk at most, and its exit code."""
+class RunUsage:
+    """Seconds, peak memory and disk in bytes, and exit code of a run."""
 
     seconds: float
     memory: int
     disk: int
-    code: int
+    exit_code: int
 
 
 def silence(folder: Path, hours: float = 10.0) -> Path:
-    """A WAV file of digital silence, a hole on the disk."""
+    """A WAV file of digital silence: a sparse file."""
     return _wav(folder / "silence.wav", b"", hours)
 
 
 def mostly_silence(folder: Path, hours: float = 10.0) -> Path:
     """The sample recording at the beginning of ``hours`` of digital silence."""
     return _wav(folder / "mostly-silence.wav", pcm16(read(SAMPLE, _RATE).samples), hours)
+
+
+def low_noise(folder: Path, hours: float = 10.0) -> Path:
+    """A WAV file of ``hours`` of white noise at -70 dBFS: no sample is silence, and there is no speech."""
+    path = _wav(folder / "noise.wav", b"", hours)
+    rng = np.random.default_rng(0)
+    with path.open("r+b") as file:
+        file.seek(44)
+        for _ in range(round(60 * hours)):
+            file.write(pcm16((10 ** (-70 / 20) * rng.standard_normal(60 * _RATE)).astype(np.float32)))
+    return path
 
 
 def _wav(path: Path, sound: bytes, hours: float) -> Path:
@@ -98,48 +112,39 @@ def claim(folder: Path, hours: float = 5.0, seconds: float = 6.0) -> Path:
     return path
 
 
-def measured(case: Case, folder: Path) -> Measured:
+def measure(case: BoundsCase, folder: Path) -> RunUsage:
     """Make the recording in ``folder`` and run it with temporary files and results there, too."""
     recording = case.make(folder)
-    places = [folder / "tmp", folder / "out"]
-    for place in places:
-        place.mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "meetsplit.cli",
-        "run",
-        str(recording),
-        "-o",
-        str(places[1]),
-        "-q",
-        "--no-cache",
-        *case.arguments,
-    ]
-    environment = {**os.environ, "TMPDIR": str(places[0])}
-    began, most = time.monotonic(), 0
-    process = subprocess.Popen(command, env=environment)
+    temporary, results = folder / "tmp", folder / "out"
+    temporary.mkdir()
+    results.mkdir()
+    command = [sys.executable, "-m", "meetsplit.cli", "run", str(recording), "-o", str(results), "-q", "--no-cache"]
+    started = time.monotonic()
+    process = subprocess.Popen([*command, *case.arguments], env={**os.environ, "TMPDIR": str(temporary)})
+    peak_disk = 0
     while True:
         ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-        most = max(most, sum(used(place) for place in places) + unnamed(process.pid))
+        disk = disk_usage(temporary) + disk_usage(results) + deleted_file_usage(process.pid)
+        peak_disk = max(peak_disk, disk)
         if ended:
-            return Measured(time.monotonic() - began, usage.ru_maxrss * 1024, most, os.waitstatus_to_exitcode(status))
-        time.sleep(0.2)
+            seconds = time.monotonic() - started
+            return RunUsage(seconds, usage.ru_maxrss * 1024, peak_disk, os.waitstatus_to_exitcode(status))
+        time.sleep(SAMPLE_INTERVAL)
 
 
-def used(folder: Path) -> int:
-    """Bytes that the files below ``folder`` take on the disk."""
+def disk_usage(folder: Path) -> int:
+    """Bytes on the disk of the files below ``folder``."""
     total = 0
     for path in folder.rglob("*"):
         try:
             total += path.lstat().st_blocks * 512
-        except OSError:  # gone since it was listed
+        except OSError:  # deleted since it was listed
             continue
     return total
 
 
-def unnamed(process: int) -> int:
-    """Bytes on the disk of the files that a process holds open and that have no name any more."""
+def deleted_file_usage(process: int) -> int:
+    """Bytes on the disk of deleted files that a process holds open."""
     total = 0
     try:
         for handle in Path(f"/proc/{process}/fd").iterdir():
@@ -152,35 +157,39 @@ def unnamed(process: int) -> int:
 
 _OFFLINE = ("--diarizer", "embedded", "--transcriber", "sphinx", "--separate", "off")
 
-CASES: Mapping[str, Case] = {
-    "silence": Case(silence, 0.0, _OFFLINE),
-    "claim": Case(claim, 6.0, _OFFLINE),
-    "mostly": Case(mostly_silence, 130.0, _OFFLINE),
+CASES: Mapping[str, BoundsCase] = {
+    "silence": BoundsCase(silence, 0.0, _OFFLINE),
+    "claim": BoundsCase(claim, 6.0, _OFFLINE),
+    "mostly": BoundsCase(mostly_silence, 130.0, _OFFLINE),
+    "noise": BoundsCase(low_noise, 10 * HOUR, _OFFLINE),
 }
 
 
-def conversation(turns: int) -> Transcript:
-    """A transcript of five people with so many turns of about 0.2 s, two words each, in every order."""
+def random_transcript(turns: int) -> Transcript:
+    """A transcript of five speakers with so many turns of about 0.2 s, two words each, in random order."""
     rng = np.random.default_rng(0)
     starts = np.sort(rng.uniform(0.0, 0.2 * turns, turns)).round(3).tolist()
-    lengths, people = rng.uniform(0.1, 0.3, turns).tolist(), rng.integers(5, size=turns).tolist()
-    spoken: list[Turn] = []
+    lengths = rng.uniform(0.1, 0.3, turns).tolist()
+    speakers = rng.integers(5, size=turns).tolist()
+    all_turns: list[Turn] = []
     segments: list[Segment] = []
-    for start, length, person in zip(starts, lengths, people, strict=True):
-        speaker, middle, end = f"SPEAKER_{person:02d}", start + length / 2, start + length
-        spoken.append(Turn(Span(start, end), speaker))
+    for start, length, number in zip(starts, lengths, speakers, strict=True):
+        speaker, middle, end = f"SPEAKER_{number:02d}", start + length / 2, start + length
+        all_turns.append(Turn(Span(start, end), speaker))
         segments.append(Segment(speaker, (Word(Span(start, middle), "well,"), Word(Span(middle, end), "no.")), "en"))
-    return Transcript("conversation", 0.2 * turns + 1.0, tuple(segments), tuple(sorted(spoken)), Provenance("0"))
+    return Transcript("conversation", 0.2 * turns + 1.0, tuple(segments), tuple(sorted(all_turns)), Provenance("0"))
 
 
-def write_all(turns: int) -> float:
-    """Write a `conversation` in every format, a row each; processor seconds in all."""
-    transcript, total = conversation(turns), 0.0
+def write_all_formats(turns: int) -> float:
+    """Format a `random_transcript` in every format, printing a row each; processor seconds in all."""
+    transcript = random_transcript(turns)
+    total = 0.0
     for name in names():
-        began = time.process_time()
+        started = time.process_time()
         size = len(export(transcript, name, Outputs()))
-        total += time.process_time() - began
-        print(f"{name:<10} {time.process_time() - began:>8.1f} s {size / 1e6:>8.1f} MB", flush=True)
+        seconds = time.process_time() - started
+        total += seconds
+        print(f"{name:<10} {seconds:>8.1f} s {size / 1e6:>8.1f} MB", flush=True)
     return total
 
 
@@ -191,23 +200,21 @@ def main() -> None:
     parser.add_argument(
         "--turns", type=int, default=0, help="instead, write a transcript of so many turns in every format"
     )
-    asked = parser.parse_args()
-    if asked.turns:
-        print(f"{write_all(asked.turns):.1f} processor seconds for {asked.turns} turns")
+    args = parser.parse_args()
+    if args.turns:
+        print(f"{write_all_formats(args.turns):.1f} processor seconds for {args.turns} turns")
         return
-    broken = False
+    exceeded = False
     print(f"{'case':<10} {'exit':>4} {'seconds':>8} {'memory MB':>10} {'disk MB':>8} {'its sound MB':>13}")
-    for name in asked.only:
+    for name in args.only:
         case = CASES[name]
         with tempfile.TemporaryDirectory(prefix="meetsplit-bounds-") as scratch:
-            found = measured(case, Path(scratch))
-        needed = case.sound * _RATE * (4 + 2 * 2 * 2)
-        broken |= found.memory > MEMORY or found.disk > needed + SPARE or found.code != 0
-        print(
-            f"{name:<10} {found.code:>4} {found.seconds:>8.1f} {found.memory / 1e6:>10.0f} {found.disk / 1e6:>8.1f} {needed / 1e6:>13.1f}",
-            flush=True,
-        )
-    sys.exit(int(broken))
+            usage = measure(case, Path(scratch))
+        sound_bytes = case.sound_seconds * _RATE * (4 + 2 * 2 * 2)
+        exceeded |= usage.memory > MAX_MEMORY or usage.disk > sound_bytes + SPARE_DISK or usage.exit_code != 0
+        megabytes = f"{usage.memory / 1e6:>10.0f} {usage.disk / 1e6:>8.1f} {sound_bytes / 1e6:>13.1f}"
+        print(f"{name:<10} {usage.exit_code:>4} {usage.seconds:>8.1f} {megabytes}", flush=True)
+    sys.exit(int(exceeded))
 
 
 if __name__ == "__main__":

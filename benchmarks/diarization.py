@@ -1,14 +1,14 @@
-"""How well are speakers found? Diarization error, speaker count and speed of one diarizer on recordings with an RTTM.
+"""Benchmark of diarizers: error rate, speaker count and speed of one diarizer on recordings with an RTTM.
 
     python -m meetsplit.benchmarks.diarization --data FOLDER [--only trn] [--call] [--diarizer embedded] [--tune]
 
-``FOLDER`` holds sound files with an ``.rttm`` of the same name beside each. ``--call`` adds the telephone call that comes with
-pyannote.audio. ``--tune`` runs the embedded diarizer with a grid of thresholds instead: only on recordings to tune on.
+``FOLDER`` holds sound files with an ``.rttm`` of the same name beside each. ``--call`` adds the telephone call that
+comes with pyannote.audio. ``--tune`` runs the embedded diarizer with a grid of thresholds instead: only on recordings
+to tune on.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,18 +16,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from meetsplit.benchmarks.report_page import command, options, publish
+from meetsplit.benchmarks.report_page import argument_parser, command_line, publish
 from meetsplit.pipeline.audio import reading as sound
+from meetsplit.pipeline.audio.media_types import AUDIO_SUFFIXES
 from meetsplit.pipeline.data import Audio, Turn
+from meetsplit.pipeline.data.timeline import merge_turns
 from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.settings import Settings
 from meetsplit.scoring.diarization import TurnErrors, turn_errors
-from meetsplit.scoring.sessions import merge_turns
+from meetsplit.training.segmentation_data import sample_call_folder
 
-PROTOCOL = "pyannote.metrics, collar 0, overlap scored, the whole recording; pooled over seconds, never averaged over recordings"
-_SOUND = (".flac", ".wav", ".m4a", ".mp3", ".ogg")
+PROTOCOL = (
+    "pyannote.metrics, collar 0, overlap scored, the whole recording; "
+    "pooled over seconds, never averaged over recordings"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +61,12 @@ def pooled(results: Sequence[Result], name: str) -> Result:
 
 def recordings(folder: Path | None, only: str, *, call: bool) -> Iterator[tuple[str, Audio, tuple[Turn, ...]]]:
     """Name, sound and true turns of each recording, at 16 kHz."""
-    paths = (
-        sorted(
-            path for path in folder.rglob(f"{only}*") if path.suffix in _SOUND and path.with_suffix(".rttm").is_file()
-        )
-        if folder
-        else []
-    )
+    paths = []
+    if folder:
+        candidates = sorted(folder.rglob(f"{only}*"))
+        paths = [path for path in candidates if path.suffix in AUDIO_SUFFIXES and path.with_suffix(".rttm").is_file()]
     if call:
-        package = importlib.util.find_spec("pyannote.audio")
-        if package is None or package.origin is None:
-            raise SystemExit("--call needs pyannote.audio")
-        paths.append(Path(package.origin).parent / "sample" / "sample.wav")
+        paths.append(sample_call_folder() / "sample.wav")
     for path in paths:
         yield path.stem, sound.read(path, 16000), read_rttm(path.with_suffix(".rttm"), path.stem)
 
@@ -82,11 +80,11 @@ def measure(name: str, audio: Audio, truth: Sequence[Turn], diarize: Callable[[A
     return Result(name, errors, audio.duration, work)
 
 
-def loaded(settings: Settings) -> Any:
-    """The diarizer of these settings, its weights fetched if need be."""
+def load_diarizer(settings: Settings) -> Any:
+    """The diarizer of these settings, its weights fetched where they are missing."""
     on = device.choose(settings.device)
     cache = settings.cache_dir or weights.default_cache()
-    found = {
+    paths = {
         role: weights.fetch(
             source,
             stage="diarize",
@@ -97,22 +95,25 @@ def loaded(settings: Settings) -> Any:
         )
         for role, source in registry.weight_sources("diarizer", settings.diarizer, settings).items()
     }
-    return registry.load("diarizer", settings.diarizer, settings, found, on)
+    return registry.load("diarizer", settings.diarizer, settings, paths, on)
 
 
 def table(results: Sequence[Result]) -> str:
     """Every recording, then all of them pooled, as markdown with its protocol."""
-    head = "| recording | DER % | missed | false alarm | confused | speakers found / true | real-time factor |\n|---|---|---|---|---|---|---|"
+    head = (
+        "| recording | DER % | missed | false alarm | confused | speakers found / true | real-time factor |\n"
+        "|---|---|---|---|---|---|---|"
+    )
     total = pooled(results, f"pooled ({len(results)})")
     foot = f"Protocol: {PROTOCOL}. Sum of |speakers found - true| over the recordings: {total.errors.count_error}."
     return "\n".join([head, *(result.row for result in results), total.row, "", foot])
 
 
 def tune(settings: Settings, cases: Sequence[tuple[str, Audio, tuple[Turn, ...]]]) -> Iterator[str]:
-    """One line per setting of the embedded diarizer: the similarity of one person, and speech enough to take part."""
+    """One line per clustering threshold and least seconds of speech of the embedded diarizer."""
     from meetsplit.pipeline.diarizers.embedded import Hyperparameters
 
-    diarizer = loaded(settings)
+    diarizer = load_diarizer(settings)
     for threshold in (0.55, 0.6, 0.63, 0.66, 0.69, 0.72, 0.75):
         for enough in (0.5, 0.8, 1.2):
             tried = diarizer.with_hyperparameters(Hyperparameters(threshold=threshold, min_alone_seconds=enough))
@@ -125,8 +126,8 @@ def tune(settings: Settings, cases: Sequence[tuple[str, Audio, tuple[Turn, ...]]
 
 
 def main() -> None:
-    """Read the command line, measure, print."""
-    parser = options(__doc__)
+    """Measure, print, and put into the page with ``--write``."""
+    parser = argument_parser(__doc__)
     parser.add_argument("--data", type=Path, help="folder of sound files with an RTTM beside each")
     parser.add_argument("--only", default="", help="beginning of the names to take")
     parser.add_argument("--call", action="store_true", help="add the call of pyannote.audio.sample")
@@ -143,11 +144,11 @@ def main() -> None:
         for line in tune(settings, cases):
             print(line, flush=True)
         return
-    diarizer = loaded(settings)
+    diarizer = load_diarizer(settings)
     results = [
         measure(name, audio, truth, partial(diarizer.diarize, on_event=ignore_events)) for name, audio, truth in cases
     ]
-    publish("diarization", table(results), command("diarization"), into_page=args.write)
+    publish("diarization", table(results), command_line("diarization"), into_page=args.write)
 
 
 if __name__ == "__main__":

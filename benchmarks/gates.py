@@ -1,10 +1,10 @@
-"""What do the gates behind the separator stop? Voices that are there, voices that are not, on meetings whose stems are known.
+"""Benchmark of the checks after separation: true and invented voices that they stop, on meetings with known stems.
 
     python -m meetsplit.benchmarks.gates SETS… [--false 2] [--seeds 1] [--write]
 
-The true turns of each meeting get ``--false`` invented ones a minute: somebody else is said to speak during a moment in which one person
-speaks alone, as a diarizer says when it errs. Whatever comes out of the separator for such a turn is a ghost. The `dictionary`
-takes voices apart, GE2E verifies them.
+The true turns of each meeting get ``--false`` false ones a minute: another speaker is said to speak during a moment in
+which one speaker speaks alone, as a diarizer errs. What the separator returns for such a turn is a ghost. Voices are
+separated by `dictionary` and verified by GE2E.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from meetsplit.benchmarks.cached_backends import Apart
-from meetsplit.benchmarks.meetings import Meeting, meetings
-from meetsplit.benchmarks.report_page import command, options, publish
+from meetsplit.benchmarks.cached_backends import CachedSeparator
+from meetsplit.benchmarks.meetings import MeetingFiles, find_meetings
+from meetsplit.benchmarks.report_page import argument_parser, command_line, publish
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, OverlapResult, Span, Turn, timeline
 from meetsplit.pipeline.diarizers.rttm import RttmDiarizer
@@ -35,45 +35,63 @@ from meetsplit.scoring.separation import SHORTEST, decibel, si_sdr
 from meetsplit.speakers.verify import EmbeddingVerifier
 
 RATE = 16_000
-LENGTHS = (0.5, 0.8, 1.2, 2.0)
-"""Seconds of an invented turn."""
+FALSE_TURN_SECONDS = (0.5, 0.8, 1.2, 2.0)
+"""Lengths of a false turn."""
 
-THERE, NOT = -15.0, -40.0
-"""dB of a speaker's usual level: somebody who is as loud as the first speaks, who is below the second does not."""
+MIN_ALONE_SECONDS = 1.2
+"""Least length of a stretch with one speaker for a false turn inside it."""
 
-BINS = ((0.0, 0.4), (0.4, 0.7), (0.7, 1.0), (1.0, 1.5), (1.5, 2.5), (2.5, 60.0))
+EDGE_SECONDS = 0.3
+"""Distance of a false turn from the edges of that stretch."""
+
+PRESENT = -15.0
+ABSENT = -40.0
+"""Level of a stem in dB of its speaker's usual level, from which on a speaker is present and up to which absent."""
+
+NO_CHECKS = "no checks"
+
+LENGTH_BINS = ((0.0, 0.4), (0.4, 0.7), (0.7, 1.0), (1.0, 1.5), (1.5, 2.5), (2.5, 60.0))
 """Seconds of an overlap, for the gain by length."""
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
-    """What one stream plays in one patch: ``there`` is whether its speaker speaks; ``gain`` (dB over the recording) where so."""
+class OverlapMeasurement:
+    """The sound of one stream in one overlap against the speaker's stem."""
 
-    patch: OverlapResult
-    there: bool
+    result: OverlapResult
+    present: bool
+    """Whether the speaker does speak."""
+
     gain: float | None
-    left: float
-    """Energy of what is played, in dB of the recording's."""
+    """SI-SDR gain over the recording in dB where the speaker is present."""
+
+    level: float
+    """Energy of the stream in dB of the recording's."""
 
 
-def invented(turns: Sequence[Turn], count: int, seed: int) -> tuple[Turn, ...]:
-    """``count`` turns of people who do not speak, inside others' speech, away from its edges."""
+def false_turns(turns: Sequence[Turn], count: int, seed: int) -> tuple[Turn, ...]:
+    """``count`` turns of speakers who do not speak, inside others' speech, away from its edges."""
     draw = random.Random(seed)
-    people = sorted({turn.speaker for turn in turns})
-    alone = [(span, who[0]) for span, who in timeline.activity(turns) if len(who) == 1 and span.duration > 1.2]
-    found: list[Turn] = []
-    for span, who in draw.sample(alone, min(count, len(alone))):
-        length = min(draw.choice(LENGTHS), span.duration - 0.6)
-        start = draw.uniform(span.start + 0.3, span.end - 0.3 - length)
-        found.append(Turn(Span(start, start + length), draw.choice([other for other in people if other != who])))
-    return tuple(sorted(found))
+    speakers = sorted({turn.speaker for turn in turns})
+    alone = [
+        (span, active[0])
+        for span, active in timeline.activity(turns)
+        if len(active) == 1 and span.duration > MIN_ALONE_SECONDS
+    ]
+    false: list[Turn] = []
+    for span, speaker in draw.sample(alone, min(count, len(alone))):
+        length = min(draw.choice(FALSE_TURN_SECONDS), span.duration - 2 * EDGE_SECONDS)
+        start = draw.uniform(span.start + EDGE_SECONDS, span.end - EDGE_SECONDS - length)
+        others = [other for other in speakers if other != speaker]
+        false.append(Turn(Span(start, start + length), draw.choice(others)))
+    return tuple(sorted(false))
 
 
-def settings(embedder: Embedder) -> dict[str, VerificationOptions]:
-    """What is compared."""
+def verification_options(embedder: Embedder) -> dict[str, VerificationOptions]:
+    """The compared options by name."""
     verifier = EmbeddingVerifier(lambda: embedder)
     return {
-        "no checks": VerificationOptions(threshold=None),
+        NO_CHECKS: VerificationOptions(threshold=None),
         "verification": VerificationOptions(verifier=verifier),
         "leakage check": VerificationOptions(threshold=None, leakage=True),
         "both": VerificationOptions(verifier=verifier, leakage=True),
@@ -81,94 +99,108 @@ def settings(embedder: Embedder) -> dict[str, VerificationOptions]:
     }
 
 
-def played(
-    meeting: Meeting, gates: Mapping[str, VerificationOptions], false: float, work: Path
-) -> Iterator[tuple[str, Played]]:
-    """Everything that streams play in patches, under each setting."""
+def measure_overlaps(
+    meeting: MeetingFiles, options: Mapping[str, VerificationOptions], false_per_minute: float, work: Path
+) -> Iterator[tuple[str, OverlapMeasurement]]:
+    """Measurements of all streams in all overlaps under each of the options, with their name."""
     recording = read(meeting.path, RATE)
     stems = {path.stem: read(path, RATE) for path in meeting.path.with_suffix(".stems").glob("*.wav")}
-    diarizer = RttmDiarizer.load(Settings(rttm=meeting.path.with_suffix(".rttm")), {}, "cpu").for_recording(
-        meeting.path.stem
-    )
+    rttm = Settings(rttm=meeting.path.with_suffix(".rttm"))
+    diarizer = RttmDiarizer.load(rttm, {}, "cpu").for_recording(meeting.path.stem)
     turns = tuple(diarizer.diarize(recording, ignore_events))
-    people = dict(diarizer.names) if isinstance(diarizer, RttmDiarizer) else {}
-    spoken = timeline.by_speaker(turns)
-    usual = {
-        speaker: _power([stems[people[speaker]].crop(span) for span in spans]) for speaker, spans in spoken.items()
+    names = dict(diarizer.names) if isinstance(diarizer, RttmDiarizer) else {}
+    usual_power = {
+        speaker: _power([stems[names[speaker]].crop(span) for span in spans])
+        for speaker, spans in timeline.by_speaker(turns).items()
     }
-    given = sorted((*turns, *invented(turns, round(false * recording.duration / 60), seed=len(turns))))
-    separator = Apart(DictionarySeparator(), work)
-    for name, gate in gates.items():
-        for stream in speaker_streams(recording, given, separator, verification=gate):
-            truth = stems[people[stream.speaker]]
-            for patch in stream.patches:
-                if patch.span.duration < SHORTEST:
+    false = false_turns(turns, round(false_per_minute * recording.duration / 60), seed=len(turns))
+    all_turns = sorted((*turns, *false))
+    separator = CachedSeparator(DictionarySeparator(), work)
+    for name, verification in options.items():
+        for stream in speaker_streams(recording, all_turns, separator, verification=verification):
+            stem = stems[names[stream.speaker]]
+            for result in stream.patches:
+                if result.span.duration < SHORTEST:
                     continue
-                own = decibel(_power([truth.crop(patch.span)]), usual[stream.speaker], -100.0, 100.0)
-                if own >= THERE or own <= NOT:
-                    yield name, _played(patch, own >= THERE, stream.audio, truth, recording)
+                level = decibel(_power([stem.crop(result.span)]), usual_power[stream.speaker], -100.0, 100.0)
+                if level >= PRESENT or level <= ABSENT:
+                    yield name, _measurement(result, level >= PRESENT, stream.audio, stem, recording)
 
 
-def _played(patch: OverlapResult, there: bool, stream: Audio, truth: Audio, recording: Audio) -> Played:
-    heard, true, mixed = (audio.crop(patch.span).samples for audio in (stream, truth, recording))
-    gain = si_sdr(heard, true) - si_sdr(mixed, true) if there else None
-    return Played(
-        patch, there, gain, decibel(float(np.sum(np.square(heard))), float(np.sum(np.square(mixed))), -100.0, 100.0)
-    )
+def _measurement(
+    result: OverlapResult, present: bool, stream: Audio, stem: Audio, recording: Audio
+) -> OverlapMeasurement:
+    estimate, target, mixture = (audio.crop(result.span).samples for audio in (stream, stem, recording))
+    gain = si_sdr(estimate, target) - si_sdr(mixture, target) if present else None
+    level = decibel(float(np.sum(np.square(estimate))), float(np.sum(np.square(mixture))), -100.0, 100.0)
+    return OverlapMeasurement(result, present, gain, level)
 
 
 def _power(clips: Sequence[Audio]) -> float:
     return float(np.mean(np.square(np.concatenate([clip.samples for clip in clips]), dtype=np.float64)))
 
 
-def tables(found: Mapping[str, Mapping[str, Sequence[Played]]]) -> Iterator[str]:
-    """One row per set and setting; then the gain without checks by the overlap's length."""
-    counted = "voices | refused | silenced | SI-SDR gain, dB | ghosts | refused | silenced | left of ghosts, dB"
-    yield f"| meetings | behind the separator | {counted} |"
+Measurements = Mapping[str, Mapping[str, Sequence[OverlapMeasurement]]]
+"""By set of meetings and name of the options."""
+
+
+def tables(measurements: Measurements) -> Iterator[str]:
+    """A table by set and options; then the gain without checks by the overlap's length."""
+    columns = "voices | refused | silenced | SI-SDR gain, dB | ghosts | refused | silenced | left of ghosts, dB"
+    yield f"| meetings | behind the separator | {columns} |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
-    for kind, settings_ in found.items():
-        for name, rows in settings_.items():
-            there, ghosts = [row for row in rows if row.there], [row for row in rows if not row.there]
-            gain = np.mean([row.gain for row in there if row.gain is not None]) if there else np.nan
-            left = 10 * np.log10(np.mean([10 ** (row.left / 10) for row in ghosts])) if ghosts else np.nan
-            there_, ghosts_ = (
-                " | ".join(str(sum(row.patch.source == source for row in group)) for source in ("mixture", "silent"))
-                for group in (there, ghosts)
-            )
-            yield f"| {kind} | {name} | {len(there)} | {there_} | {gain:.1f} | {len(ghosts)} | {ghosts_} | {left:.1f} |"
+    for kind, by_name in measurements.items():
+        for name, rows in by_name.items():
+            yield f"| {kind} | {name} | {_cells(rows)} |"
     yield ""
     yield "| meetings | overlap, s | voices | SI-SDR gain without checks, dB |"
     yield "|---|---|---|---|"
-    for kind, settings_ in found.items():
-        plain = [row for row in settings_["no checks"] if row.there and row.patch.source == "separated"]
-        for least, most in BINS:
-            gains = [row.gain for row in plain if row.gain is not None and least <= row.patch.span.duration < most]
+    for kind, by_name in measurements.items():
+        separated = [row for row in by_name[NO_CHECKS] if row.present and row.result.source == "separated"]
+        for least, most in LENGTH_BINS:
+            rows = [row for row in separated if least <= row.result.span.duration < most]
+            gains = [row.gain for row in rows if row.gain is not None]
             if gains:
                 yield f"| {kind} | {least:g} to {most:g} | {len(gains)} | {np.mean(gains):.1f} |"
 
 
+def _cells(rows: Sequence[OverlapMeasurement]) -> str:
+    voices = [row for row in rows if row.present]
+    ghosts = [row for row in rows if not row.present]
+    gain = np.mean([row.gain for row in voices if row.gain is not None]) if voices else np.nan
+    ghost_level = 10 * np.log10(np.mean([10 ** (row.level / 10) for row in ghosts])) if ghosts else np.nan
+
+    def refused_and_silenced(group: Sequence[OverlapMeasurement]) -> str:
+        counts = (sum(row.result.source == source for row in group) for source in ("mixture", "silent"))
+        return " | ".join(str(count) for count in counts)
+
+    of_voices = f"{len(voices)} | {refused_and_silenced(voices)} | {gain:.1f}"
+    of_ghosts = f"{len(ghosts)} | {refused_and_silenced(ghosts)} | {ghost_level:.1f}"
+    return f"{of_voices} | {of_ghosts}"
+
+
 def main() -> None:
-    """Measure, print, and put into the page if asked."""
-    asked = options(__doc__)
-    asked.add_argument("sets", nargs="+", type=Path, help="folders of simulated meetings, or meetings")
-    asked.add_argument("--false", type=float, default=2.0, help="invented turns a minute")
-    asked.add_argument("--seeds", type=int, default=1, help="meetings of each kind")
-    chosen = asked.parse_args()
-    plan = preflight(
-        Settings(
-            diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True, overlap_checks="verify"
-        )
+    """Measure, print, and put into the page with ``--write``."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("sets", nargs="+", type=Path, help="folders of simulated meetings, or meetings")
+    parser.add_argument("--false", type=float, default=2.0, help="invented turns a minute")
+    parser.add_argument("--seeds", type=int, default=1, help="meetings of each kind")
+    args = parser.parse_args()
+    settings = Settings(
+        diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True, overlap_checks="verify"
     )
-    choice = plan.of("embedder")
-    if choice is None:
+    selected = preflight(settings).of("embedder")
+    if selected is None:
         raise SystemExit("there is no voice encoder on this machine: meetsplit models fetch embedded")
-    gates = settings(registry.load("embedder", choice.backend, Settings(), choice.weights, "cpu"))
-    found: dict[str, dict[str, list[Played]]] = {}
+    embedder = registry.load("embedder", selected.backend, Settings(), selected.weights, "cpu")
+    options = verification_options(embedder)
+    measurements: dict[str, dict[str, list[OverlapMeasurement]]] = {}
     with tempfile.TemporaryDirectory() as work:
-        for meeting in meetings(chosen.sets, chosen.seeds):
-            for name, row in played(meeting, gates, chosen.false, Path(work)):
-                found.setdefault(meeting.path.parent.name, {one: [] for one in gates})[name].append(row)
-    publish("gates", "\n".join(tables(found)), command("gates"), into_page=chosen.write)
+        for meeting in find_meetings(args.sets, args.seeds):
+            for name, measurement in measure_overlaps(meeting, options, args.false, Path(work)):
+                by_name = measurements.setdefault(meeting.path.parent.name, {each: [] for each in options})
+                by_name[name].append(measurement)
+    publish("gates", "\n".join(tables(measurements)), command_line("gates"), into_page=args.write)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""What comes out of whole meetings? Words and sound of the pipeline on simulated meetings, under several settings.
+"""Benchmark of the whole pipeline: words and sound of simulated meetings under several settings.
 
-    python -m meetsplit.benchmarks.meetings SETS… --what ablation|gating|quality [--work DIR] [--seeds 1] [--write]
+    python -m meetsplit.benchmarks.meetings SETS… --what ablation|gating|leave-one-out|quality
+        [--work DIR] [--seeds 1] [--write]
 
-A set is a folder that `meetsplit.training.simulate` filled: ``3spk-30ov-1.wav`` with .rttm, .stems and, where texts are known,
-.stm. Meetings that differ in their seed alone are pooled. Finished stages are kept in ``--work``, so that an interrupted
-benchmark goes on, and settings that share a stage share its result: no clip is heard twice, no mixture taken apart twice.
+A set is a folder that `meetsplit.training.simulate` filled: ``3spk-30ov-1.wav`` with .rttm, .stems and, where texts
+are known, .stm. Meetings that differ in their seed alone are pooled. Results of stages are cached in ``--work``, so
+that an interrupted benchmark resumes, and settings that share a stage share its result: no clip is transcribed twice,
+no mixture separated twice.
 """
 
 from __future__ import annotations
@@ -17,16 +19,18 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from meetsplit.benchmarks.cached_backends import Apart, Remembered
-from meetsplit.benchmarks.report_page import command, options, publish
+from meetsplit.benchmarks.cached_backends import CachedSeparator, CachedTranscriber
+from meetsplit.benchmarks.report_page import argument_parser, command_line, publish
+from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.cache.stage_cache import StageCache
+from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.files import write
 from meetsplit.pipeline.results.writing import run_and_write
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
-from meetsplit.pipeline.settings import Outputs, Settings
+from meetsplit.pipeline.settings import OVERLAP_CHECKS, Outputs, Settings
 from meetsplit.pipeline.transcribers.sphinx import SphinxTranscriber
 from meetsplit.scoring.pairing import Pair, pair_up
 from meetsplit.scoring.protocol import Protocol
@@ -35,33 +39,58 @@ from meetsplit.scoring.separation import SeparationScores, pool_separation
 from meetsplit.scoring.separation_files import score_stems
 
 BASE = Settings(diarizer="embedded", separator="dictionary", transcriber="sphinx", offline=True)
-FOUND, TRUTH = "found", "truth"
+FOUND = "found"
+TRUTH = "truth"
+"""Turns of the diarizer, or of the reference."""
 
-GATED = (
+CHECKS = (
     ("no checks", "none"),
     ("resegmentation", "resegment"),
     ("verification", "verify"),
     ("leakage check", "leakage"),
     ("doubled words", "duplicates"),
 )
-"""Each overlap check alone; by default all of them are on."""
+"""Each overlap check alone, by its name in the table; by default all of them are on."""
 
 
-def _both(*settings: tuple[str, Settings]) -> tuple[tuple[str, str, Settings], ...]:
-    """Every setting with given turns, then with found ones."""
-    return tuple((name, turns, one) for turns in (TRUTH, FOUND) for name, one in settings)
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Compared settings, their name in the table, and whose turns they start from (`FOUND` or `TRUTH`)."""
+
+    name: str
+    turns: str
+    settings: Settings
 
 
-CONFIGURATIONS: Mapping[str, tuple[tuple[str, str, Settings], ...]] = {
-    "ablation": _both(
+def _with_both_turns(*settings: tuple[str, Settings]) -> tuple[Configuration, ...]:
+    """All settings with the reference's turns, then with the diarizer's."""
+    return tuple(Configuration(name, turns, each) for turns in (TRUTH, FOUND) for name, each in settings)
+
+
+CONFIGURATIONS: Mapping[str, tuple[Configuration, ...]] = {
+    "ablation": _with_both_turns(
         ("separation off", replace(BASE, separate="off")),
         ("everywhere", replace(BASE, separate="everywhere")),
         ("in overlaps", BASE),
         ("auto", replace(BASE, separate="auto")),
         ("in overlaps, adapted", replace(BASE, separator="adapted")),
     ),
-    "gating": _both(*((name, replace(BASE, overlap_checks=checks)) for name, checks in GATED), ("all checks", BASE)),
-    "quality": _both(
+    "gating": _with_both_turns(
+        *((name, replace(BASE, overlap_checks=checks)) for name, checks in CHECKS),
+        ("all checks", BASE),
+    ),
+    "leave-one-out": tuple(
+        Configuration(name, FOUND, replace(BASE, overlap_checks=checks))
+        for name, checks in (
+            ("all checks", "all"),
+            *(
+                (f"without {left_out}", ",".join(check for check in OVERLAP_CHECKS if check != left_out))
+                for left_out in OVERLAP_CHECKS
+            ),
+            ("no checks", "none"),
+        )
+    ),
+    "quality": _with_both_turns(
         ("none", replace(BASE, separator="none")),
         ("dictionary", BASE),
         ("adapted", replace(BASE, separator="adapted")),
@@ -70,118 +99,171 @@ CONFIGURATIONS: Mapping[str, tuple[tuple[str, str, Settings], ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
-    """One simulated meeting on disk; ``kind`` is its name without the seed."""
+class MeetingFiles:
+    """A meeting on disk: its recording, and its reference beside it."""
 
     path: Path
 
     @property
     def kind(self) -> str:
-        """What it shares with the meetings of other seeds."""
+        """The meeting's name without its seed."""
         name, _, seed = self.path.stem.rpartition("-")
         return f"{self.path.parent.name}/{name}" if seed.isdigit() else self.path.stem
 
     @property
-    def truths(self) -> tuple[Path, ...]:
-        """Its turns and, where they are known, its words."""
-        return tuple(path for path in (self.path.with_suffix(".rttm"), self.path.with_suffix(".stm")) if path.is_file())
+    def references(self) -> tuple[Path, ...]:
+        """The files of its turns and, where they are known, its words."""
+        candidates = (self.path.with_suffix(".rttm"), self.path.with_suffix(".stm"))
+        return tuple(path for path in candidates if path.is_file())
+
+    @property
+    def stems(self) -> Path:
+        """The folder of its stems, which need not exist."""
+        return self.path.with_suffix(".stems")
 
 
-def meetings(folders: Sequence[Path], seeds: int) -> list[Meeting]:
-    """The meetings of the first ``seeds`` seeds of each kind, by kind. Raises `SystemExit` where a folder has none."""
-    found = [
-        Meeting(path)
-        for folder in folders
-        for path in ([folder] if folder.is_file() else sorted(folder.glob("*ov-*.wav")))
-    ]
-    if not found:
+def write_stem_words(meeting: MeetingFiles, transcriber: SphinxTranscriber) -> None:
+    """Write the meeting's ``.stm`` from what ``transcriber`` hears in each turn of the clean stems.
+
+    A reference for meetings whose words are unknown: it tells what separation and checks change about the words, not
+    how right the transcriber is. Turns without words have no line.
+    """
+    lines = []
+    for turn in read_rttm(meeting.path.with_suffix(".rttm")):
+        stem = read(meeting.stems / f"{turn.speaker}.wav", transcriber.rate)
+        (answer,) = transcriber.transcribe([stem.crop(turn.span)], ignore_events)
+        words = " ".join(word.text for word in answer.words)
+        if words:
+            lines.append(f"{meeting.path.stem} 1 {turn.speaker} {turn.span.start:.3f} {turn.span.end:.3f} {words}\n")
+    write(meeting.path.with_suffix(".stm"), "".join(lines))
+
+
+def find_meetings(paths: Sequence[Path], seeds: int) -> list[MeetingFiles]:
+    """The meetings of the first ``seeds`` seeds of each kind, by kind. Raises `SystemExit` where there are none."""
+    recordings: list[Path] = []
+    for path in paths:
+        recordings += [path] if path.is_file() else sorted(path.glob("*ov-*.wav"))
+    if not recordings:
         raise SystemExit("no meetings there: make them with python -m meetsplit.training.simulate")
-    return [meeting for _, same in groupby(found, lambda meeting: meeting.kind) for meeting in list(same)[:seeds]]
+    meetings = [MeetingFiles(path) for path in recordings]
+    return [meeting for _, group in groupby(meetings, lambda meeting: meeting.kind) for meeting in list(group)[:seeds]]
 
 
-def measured(meeting: Meeting, turns: str, settings: Settings, work: Path) -> tuple[Pair, SeparationScores | None]:
-    """One meeting's account beside the truth, and its tracks' scores where there are stems; without known words nothing is transcribed."""
-    if turns == TRUTH:
-        settings = replace(settings, diarizer="rttm", rttm=meeting.path.with_suffix(".rttm"))
-    if len(meeting.truths) == 1:
-        silent = work / "no-words.stm"
-        write(silent, "")
-        settings = replace(settings, transcriber="script", script=silent)
-    open_cache = StageCache(work / recording_sha256(meeting.path)[:16])
-    with tempfile.TemporaryDirectory() as out:
-        outputs = Outputs(folder=Path(out), formats=("json",))
-        transcriber = Remembered(SphinxTranscriber.load(settings, {}, "cpu"), work / "heard")
-        loaded: dict[str, object] = {"transcriber": transcriber} if settings.transcriber == "sphinx" else {}
-        if settings.separator == "dictionary":
-            loaded["separator"] = Apart(DictionarySeparator.load(settings, {}, "cpu"), work / "apart")
-        run_and_write(
-            Pipeline(settings, loaded=loaded), meeting.path, outputs, open_cache=open_cache, on_event=ignore_events
-        )
-        (pair,) = pair_up([Path(out) / f"{meeting.path.stem}.json"], meeting.truths).pairs
-        if not meeting.path.with_suffix(".stems").is_dir():
-            return pair, None
-        stems = Path(out) / "stems" / meeting.path.stem
-        shutil.copytree(meeting.path.with_suffix(".stems"), stems, ignore=shutil.ignore_patterns("noise.wav"))
+@dataclass(frozen=True, slots=True)
+class MeetingResult:
+    """A meeting's transcript beside its reference, and the scores of its tracks where there are stems."""
+
+    pair: Pair
+    sound: SeparationScores | None
+
+
+def run_meeting(meeting: MeetingFiles, configuration: Configuration, work: Path) -> MeetingResult:
+    """Run and score one meeting; without a reference of its words nothing is transcribed."""
+    settings = _settings_for(meeting, configuration, work)
+    cache = StageCache(work / recording_sha256(meeting.path)[:16])
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = Outputs(folder=Path(folder), formats=("json",))
+        pipeline = Pipeline(settings, loaded=_cached_backends(settings, work))
+        run_and_write(pipeline, meeting.path, outputs, open_cache=cache, on_event=ignore_events)
+        (pair,) = pair_up([Path(folder) / f"{meeting.path.stem}.json"], meeting.references).pairs
+        if not meeting.stems.is_dir():
+            return MeetingResult(pair, None)
+        stems = Path(folder) / "stems" / meeting.path.stem
+        shutil.copytree(meeting.stems, stems, ignore=shutil.ignore_patterns("noise.wav"))
         shutil.copy(meeting.path, stems / "mixture.wav")
-        return pair, score_stems([pair], stems.parent)[0][pair.recording]
+        return MeetingResult(pair, score_stems([pair], stems.parent)[0][pair.recording])
 
 
-def table(found: Sequence[Meeting], configurations: Sequence[tuple[str, str, Settings]], work: Path) -> Iterator[str]:
-    """One line per kind of meeting, turns and settings, pooled over seeds."""
-    yield "| meetings | turns | separation | cpWER % | in overlaps % | elsewhere % | DER % | SI-SDR gain in overlaps, dB | leakage, dB |"
+def _settings_for(meeting: MeetingFiles, configuration: Configuration, work: Path) -> Settings:
+    settings = configuration.settings
+    if configuration.turns == TRUTH:
+        settings = replace(settings, diarizer="rttm", rttm=meeting.path.with_suffix(".rttm"))
+    if len(meeting.references) == 1:
+        no_words = work / "no-words.stm"
+        write(no_words, "")
+        settings = replace(settings, transcriber="script", script=no_words)
+    return settings
+
+
+def _cached_backends(settings: Settings, work: Path) -> dict[str, object]:
+    backends: dict[str, object] = {}
+    if settings.transcriber == "sphinx":
+        transcriber = SphinxTranscriber.load(settings, {}, "cpu")
+        backends["transcriber"] = CachedTranscriber(transcriber, work / "heard")
+    if settings.separator == "dictionary":
+        separator = DictionarySeparator.load(settings, {}, "cpu")
+        backends["separator"] = CachedSeparator(separator, work / "apart")
+    return backends
+
+
+def table(meetings: Sequence[MeetingFiles], configurations: Sequence[Configuration], work: Path) -> Iterator[str]:
+    """One line per kind of meeting and configuration, pooled over seeds."""
+    columns = "cpWER % | in overlaps % | elsewhere % | DER % | SI-SDR gain in overlaps, dB | leakage, dB"
+    yield f"| meetings | turns | separation | {columns} |"
     yield "|---|---|---|---|---|---|---|---|---|"
-    for kind, same in groupby(found, lambda meeting: meeting.kind):
-        group = list(same)
-        for name, turns, settings in configurations:
-            results = [measured(meeting, turns, settings, work) for meeting in group]
-            print(f"{kind}: {turns} turns, {name}", file=sys.stderr, flush=True)
-            yield f"| {kind} ({len(group)}) | {turns} | {name} | {_cells(results)} |"
+    for kind, group in groupby(meetings, lambda meeting: meeting.kind):
+        of_kind = list(group)
+        for configuration in configurations:
+            results = [run_meeting(meeting, configuration, work) for meeting in of_kind]
+            print(f"{kind}: {configuration.turns} turns, {configuration.name}", file=sys.stderr, flush=True)
+            label = f"{kind} ({len(of_kind)}) | {configuration.turns} | {configuration.name}"
+            yield f"| {label} | {_cells(results)} |"
 
 
-def _cells(results: Sequence[tuple[Pair, SeparationScores | None]]) -> str:
-    pooled = score([pair for pair, _ in results], Protocol()).pooled
-    words = [
-        part.words["cpwer"].rate if pooled.has_words and "cpwer" in part.words else None
-        for part in (pooled.total, pooled.overlap, pooled.clean)
-    ]
-    sound = pool_separation(sound for _, sound in results if sound is not None)
-    rates = [*words, pooled.total.turns.der if pooled.total.turns is not None else None]
-    decibels = [sound.overlap.gain if sound.overlap is not None else None, sound.leakage]
-    shown = [*(None if rate is None else 100 * rate for rate in rates), *decibels]
-    return " | ".join("–" if value is None else f"{value:.1f}" for value in shown)
+def _cells(results: Sequence[MeetingResult]) -> str:
+    pooled = score([result.pair for result in results], Protocol()).pooled
+    rates: list[float | None] = []
+    for part in (pooled.total, pooled.overlap, pooled.clean):
+        has_words = pooled.has_words and "cpwer" in part.words
+        rates.append(part.words["cpwer"].rate if has_words else None)
+    rates.append(pooled.total.turns.der if pooled.total.turns is not None else None)
+    sound = pool_separation(result.sound for result in results if result.sound is not None)
+    gain = sound.overlap.gain if sound.overlap is not None else None
+    values = [*(None if rate is None else 100 * rate for rate in rates), gain, sound.leakage]
+    return " | ".join("–" if value is None else f"{value:.1f}" for value in values)
 
 
 def main() -> None:
-    """Measure, print, and put into the page if asked."""
-    asked = options(__doc__)
-    asked.add_argument(
+    """Measure, print, and put into the page with ``--write``."""
+    parser = argument_parser(__doc__)
+    parser.add_argument(
         "sets",
         nargs="+",
         type=Path,
         help="folders of simulated meetings, or recordings with .rttm and .stm beside them",
     )
-    asked.add_argument("--what", choices=sorted(CONFIGURATIONS), default="quality")
-    asked.add_argument("--work", type=Path, help="keep finished stages here")
-    asked.add_argument("--seeds", type=int, default=1, help="meetings of each kind")
-    asked.add_argument("--turns", choices=(TRUTH, FOUND), help="only with these turns")
-    asked.add_argument(
+    parser.add_argument("--what", choices=sorted(CONFIGURATIONS), default="quality")
+    parser.add_argument("--work", type=Path, help="keep finished stages here")
+    parser.add_argument("--seeds", type=int, default=1, help="meetings of each kind")
+    parser.add_argument("--turns", choices=(TRUTH, FOUND), help="only with these turns")
+    parser.add_argument(
         "--leave-out", nargs="*", default=[], metavar="NAME", help="settings not to run, as 'everywhere'"
     )
-    asked.add_argument("--section", help="of the page, if not what is measured")
-    chosen = asked.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        work = chosen.work or Path(scratch)
-        work.mkdir(parents=True, exist_ok=True)
-        wanted = [
-            one
-            for one in CONFIGURATIONS[chosen.what]
-            if chosen.turns in (None, one[1]) and one[0] not in chosen.leave_out
-        ]
-        lines = list(table(meetings(chosen.sets, chosen.seeds), wanted, work))
-    protocol = "Protocol: " + "; ".join(Protocol().lines()) + "."
-    publish(
-        chosen.section or chosen.what, "\n".join([*lines, "", protocol]), command("meetings"), into_page=chosen.write
+    parser.add_argument(
+        "--stem-words",
+        action="store_true",
+        help="where a meeting has stems and no .stm, write one from what sphinx hears in the stems",
     )
+    parser.add_argument("--section", help="of the page, if not what is measured")
+    args = parser.parse_args()
+    configurations = [
+        configuration
+        for configuration in CONFIGURATIONS[args.what]
+        if args.turns in (None, configuration.turns) and configuration.name not in args.leave_out
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        work = args.work or Path(scratch)
+        work.mkdir(parents=True, exist_ok=True)
+        meetings = find_meetings(args.sets, args.seeds)
+        if args.stem_words:
+            transcriber = SphinxTranscriber.load(BASE, {}, "cpu")
+            for meeting in meetings:
+                if meeting.stems.is_dir() and len(meeting.references) == 1:
+                    write_stem_words(meeting, transcriber)
+        lines = list(table(meetings, configurations, work))
+    protocol = "Protocol: " + "; ".join(Protocol().lines()) + "."
+    text = "\n".join([*lines, "", protocol])
+    publish(args.section or args.what, text, command_line("meetings"), into_page=args.write)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pairs of real voices: mixtures with their truth, and what is known of each speaker from elsewhere."""
+"""Mixtures of two real voices with their stems, and enrollment of both speakers from other utterances."""
 
 from __future__ import annotations
 
@@ -11,67 +11,80 @@ import numpy as np
 
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, Samples
-from meetsplit.training.speech import SOUND
+from meetsplit.training.speech import audio_files
 
 RATE = 16_000
 LEVELS = (-3.0, 0.0, 3.0)
+"""Levels of the first voice over the second in dB."""
+
+SECONDS = (2.0, 6.0)
+"""Range of a mixture's length."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
-    """A mixture, its two true voices, and what is known of each speaker."""
+class TwoSpeakerMixture:
+    """A mixture, its two true voices, and enrollment of each speaker, in the order of the voices."""
 
     mixture: Audio
-    truth: tuple[Samples, Samples]
+    voices: tuple[Samples, Samples]
     enrollment: Mapping[str, Sequence[Audio]]
     same_sex: bool
 
-
-def voices(data: Path) -> dict[str, list[Audio]]:
-    """Utterances by speaker: the folders right below ``data``."""
-    folders = sorted(folder for folder in data.iterdir() if folder.is_dir())
-    found = {
-        f.name: [read(file, RATE) for file in sorted(f.rglob("*")) if file.suffix.lower() in SOUND] for f in folders
-    }
-    return {speaker: utterances for speaker, utterances in found.items() if len(utterances) > 1}
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """The names of the two speakers."""
+        return tuple(self.enrollment)
 
 
-def cases(
-    utterances: Mapping[str, Sequence[Audio]], sexes: Mapping[str, str], *, enrol: float, each: int, seed: int
-) -> Iterator[Case]:
-    """``each`` mixtures for every pair, from one utterance of each; the seed alone draws, so every ``enrol`` hears the same mixtures."""
+def read_speakers(folder: Path) -> dict[str, list[Audio]]:
+    """Utterances by speaker, for speakers with two or more: the folders right below ``folder``."""
+    folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    utterances = {path.name: [read(file, RATE) for file in audio_files(path)] for path in folders}
+    return {speaker: clips for speaker, clips in utterances.items() if len(clips) > 1}
+
+
+def make_mixtures(
+    utterances: Mapping[str, Sequence[Audio]], sexes: Mapping[str, str], *, seconds: float, each: int, seed: int
+) -> Iterator[TwoSpeakerMixture]:
+    """``each`` mixtures for every pair of speakers, from one utterance of each, with ``seconds`` of enrollment.
+
+    The seed alone decides the mixtures: they are the same for any length of enrollment.
+    """
     for number, pair in enumerate(itertools.combinations(sorted(utterances), 2)):
-        draw = np.random.default_rng((seed, number))
-        picks = [int(draw.integers(len(utterances[speaker]))) for speaker in pair]
-        enrollment = {
-            speaker: enrolment(utterances[speaker], pick, enrol) for speaker, pick in zip(pair, picks, strict=True)
-        }
+        rng = np.random.default_rng((seed, number))
+        picks = {speaker: int(rng.integers(len(utterances[speaker]))) for speaker in pair}
+        enrollment = {speaker: enrollment_clips(utterances[speaker], pick, seconds) for speaker, pick in picks.items()}
+        same_sex = sexes.get(pair[0], "?") == sexes.get(pair[1], "!")
+        clips = [utterances[speaker][pick].samples for speaker, pick in picks.items()]
         for _ in range(each):
-            spoken = [utterances[speaker][pick].samples for speaker, pick in zip(pair, picks, strict=True)]
-            length = min(round(draw.uniform(2.0, 6.0) * RATE), *(len(samples) for samples in spoken))
-            starts = [int(draw.integers(len(samples) - length + 1)) for samples in spoken]
-            first, second = (samples[start : start + length] for samples, start in zip(spoken, starts, strict=True))
-            gain = 10 ** (-draw.choice(LEVELS) / 20) * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-9)
-            second = (second * gain).astype(np.float32)
-            same = sexes.get(pair[0], "?") == sexes.get(pair[1], "!")
-            yield Case(Audio(first + second, RATE), (first, second), enrollment, same)
+            first, second = _random_excerpts(clips, rng)
+            yield TwoSpeakerMixture(Audio(first + second, RATE), (first, second), enrollment, same_sex)
 
 
-def enrolment(utterances: Sequence[Audio], without: int, seconds: float) -> list[Audio]:
-    """Other utterances than ``without``, ``seconds`` in all, the last one cut."""
+def _random_excerpts(clips: Sequence[Samples], rng: np.random.Generator) -> tuple[Samples, Samples]:
+    """An excerpt of each clip, equally long, the second one at a random level to the first."""
+    length = min(round(rng.uniform(*SECONDS) * RATE), *(len(samples) for samples in clips))
+    starts = [int(rng.integers(len(samples) - length + 1)) for samples in clips]
+    first, second = (samples[start : start + length] for samples, start in zip(clips, starts, strict=True))
+    gain = 10 ** (-rng.choice(LEVELS) / 20) * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-9)
+    return first, (second * gain).astype(np.float32)
+
+
+def enrollment_clips(utterances: Sequence[Audio], without: int, seconds: float) -> list[Audio]:
+    """Utterances other than number ``without``, ``seconds`` in all, the last one cut."""
     clips: list[Audio] = []
-    left = round(seconds * RATE)
+    missing = round(seconds * RATE)
     for index, utterance in enumerate(utterances):
-        if index != without and left > 0:
-            clips.append(Audio(utterance.samples[:left], RATE))
-            left -= len(clips[-1].samples)
+        if index != without and missing > 0:
+            clips.append(Audio(utterance.samples[:missing], RATE))
+            missing -= len(clips[-1].samples)
     return clips
 
 
-def some(given: Sequence[Case], pairs: int | None) -> Sequence[Case]:
-    """The cases of ``pairs`` pairs of speakers, evenly from all; of every pair for None."""
-    names = list(dict.fromkeys(tuple(case.enrollment) for case in given))
-    if pairs is None or pairs >= len(names):
-        return given
-    kept = {names[index * len(names) // pairs] for index in range(pairs)}
-    return [case for case in given if tuple(case.enrollment) in kept]
+def subset_of_pairs(mixtures: Sequence[TwoSpeakerMixture], count: int | None) -> Sequence[TwoSpeakerMixture]:
+    """The mixtures of ``count`` pairs of speakers, evenly from all; of every pair for None."""
+    pairs = list(dict.fromkeys(mixture.speakers for mixture in mixtures))
+    if count is None or count >= len(pairs):
+        return mixtures
+    chosen = {pairs[index * len(pairs) // count] for index in range(count)}
+    return [mixture for mixture in mixtures if mixture.speakers in chosen]

@@ -1,23 +1,26 @@
-"""How well are two known voices taken apart? SI-SDR gains of separators on mixtures of real voices.
+"""Benchmark of separators: SI-SDR gains on mixtures of two real voices.
 
-    python -m meetsplit.benchmarks.separation --data DIR [--sexes speakers.csv] [--enrol 20 40 80] [--each 3] [--pairs N] [--budgets 0 30]
+    python -m meetsplit.benchmarks.separation --data DIR [--sexes speakers.csv] [--enrol 20 40 80] [--each 3]
+        [--pairs N] [--budgets 0 30]
 
-``DIR`` holds one folder per speaker with sound files anywhere below (LibriSpeech's own layout does). For every pair of speakers
-(or ``--pairs`` of them, evenly), ``--each`` mixtures of 2–6 s are made at 0 or ±3 dB from one utterance each; the separator knows
-each speaker by *other* utterances, so nothing of a mixture leaks into what is learned. ``adapted`` learns each pair anew, as much as it
-plans for each of the ``--budgets``, however long that takes here. At the middle one of ``--enrol``, ``--combinations`` adds what is
-learned from untrained weights and the mean of two separators' voices, ``--sepformer`` a SepFormer, whose voices come in the order that
-fits the truth best. The CSV has the columns ``speaker`` and ``sex``. Prints a table.
+``DIR`` holds one folder per speaker with sound files anywhere below (LibriSpeech's own layout does). For every pair
+of speakers (or ``--pairs`` of them, evenly), ``--each`` mixtures of 2–6 s are made at 0 or ±3 dB from one utterance
+each; each speaker is enrolled with *other* utterances, so nothing of a mixture leaks into the training. ``adapted``
+is trained on each pair anew, as much as it plans for each of the ``--budgets``, however long that takes here. At the
+middle one of ``--enrol``, ``--combinations`` adds training from untrained weights and the mean of two separators'
+voices, ``--sepformer`` a SepFormer, whose voices are taken in the order that fits the truth best. The CSV has the
+columns ``speaker`` and ``sex``. Prints a table.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import itertools
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +28,7 @@ import numpy as np
 import torch
 
 from meetsplit.benchmarks import report_page
-from meetsplit.benchmarks.pairs import RATE, Case, cases, some, voices
+from meetsplit.benchmarks.pairs import RATE, TwoSpeakerMixture, make_mixtures, read_speakers, subset_of_pairs
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice
 from meetsplit.pipeline.events import EventListener, ignore_events
 from meetsplit.pipeline.protocols import Adaptable, BlindSeparator, Separator, Unseparated
@@ -37,84 +40,98 @@ from meetsplit.pipeline.separators.mask_refiner import Refiner
 from meetsplit.pipeline.settings import Settings
 from meetsplit.scoring.separation import si_sdr
 
-MUCH = 3600.0
-"""Seconds of overlap that a separator that learns is told of: so that its budget alone bounds the learning."""
+AnySeparator = Separator | BlindSeparator
+
+OVERLAP_SECONDS = 3600.0
+"""Seconds of overlap announced to an adaptable separator: so many that its budget alone bounds the training."""
 
 REFINER = Path(__file__).parents[1] / "pipeline" / "separators" / "weights" / "refiner.safetensors"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Gains in dB, two per mixture; CPU seconds of learning per pair and of taking apart per mixture; mixtures not taken apart."""
+@dataclass(slots=True)
+class SeparationResult:
+    """Results of one separator: a gain per voice in dB, CPU seconds in all, and mixtures that were not separated."""
 
     name: str
-    gains: tuple[float, ...]
-    same_sex: tuple[bool, ...]
-    learning: float
-    seconds: float
-    refused: int
+    gains: list[float] = field(default_factory=list)
+    same_sex: list[bool] = field(default_factory=list)
+    pairs: int = 0
+    mixtures: int = 0
+    training_seconds: float = 0.0
+    separation_seconds: float = 0.0
+    refused: int = 0
 
-    def cells(self) -> str:
-        """The row as markdown."""
-        gains, same = np.array(self.gains), np.array(self.same_sex)
-        cost = f"{self.learning:.1f} | {self.seconds:.2f} | {self.refused} |"
-        if not len(gains):
+    def row(self) -> str:
+        """The row of the table in markdown."""
+        per_pair = self.training_seconds / max(self.pairs, 1)
+        per_mixture = self.separation_seconds / max(self.mixtures, 1)
+        cost = f"{per_pair:.1f} | {per_mixture:.2f} | {self.refused} |"
+        if not self.gains:
             return f"| {self.name} | – | – | – | – | – | – | {cost}"
-        alike = f"{gains[same].mean():.1f}" if same.any() else "–"
-        unlike = f"{gains[~same].mean():.1f}" if not same.all() else "–"
-        spread = " | ".join(
-            f"{value:.1f}" for value in (gains.mean(), np.median(gains), np.percentile(gains, 10), gains.min())
-        )
-        return f"| {self.name} | {spread} | {alike} | {unlike} | {cost}"
+        gains, same_sex = np.array(self.gains), np.array(self.same_sex)
+        same = f"{gains[same_sex].mean():.1f}" if same_sex.any() else "–"
+        other = f"{gains[~same_sex].mean():.1f}" if not same_sex.all() else "–"
+        statistics = (gains.mean(), np.median(gains), np.percentile(gains, 10), gains.min())
+        columns = " | ".join(f"{value:.1f}" for value in statistics)
+        return f"| {self.name} | {columns} | {same} | {other} | {cost}"
 
 
-HEAD = """| separator, enrolment | mean | median | p10 | worst | same sex | other sex | CPU s per pair, learning | per mixture | refused |
-|---|---|---|---|---|---|---|---|---|---|"""
+HEAD = (
+    "| separator, enrolment | mean | median | p10 | worst | same sex | other sex | "
+    "CPU s per pair, learning | per mixture | refused |\n|---|---|---|---|---|---|---|---|---|---|"
+)
 
 
-def taken(separator: Separator | BlindSeparator, case: Case) -> Sequence[Samples]:
-    """The voices that the separator finds, in the order of the truth. Raises `Unseparated`."""
+def separate_in_true_order(separator: AnySeparator, mixture: TwoSpeakerMixture) -> Sequence[Samples]:
+    """The estimates in the order of the true voices; anonymous ones in the best order. Raises `Unseparated`."""
     if not isinstance(separator, BlindSeparator):
-        return [voice.audio.samples for voice in separator.separate(case.mixture, case.enrollment).values()]
-    found = [voice.samples for voice in separator.split(case.mixture, len(case.truth))]
-    orders = itertools.permutations(found)
-    return max(
-        orders, key=lambda order: sum(si_sdr(voice, truth) for voice, truth in zip(order, case.truth, strict=True))
-    )
+        voices = separator.separate(mixture.mixture, mixture.enrollment).values()
+        return [voice.audio.samples for voice in voices]
+    anonymous = [voice.samples for voice in separator.split(mixture.mixture, len(mixture.voices))]
+
+    def total_si_sdr(order: Sequence[Samples]) -> float:
+        return sum(si_sdr(estimate, voice) for estimate, voice in zip(order, mixture.voices, strict=True))
+
+    return max(itertools.permutations(anonymous), key=total_si_sdr)
 
 
-def measured(name: str, separator: Separator | BlindSeparator, given: Sequence[Case]) -> Row:
-    """The separator's gains over the given cases; one that learns, learns each pair."""
-    gains: list[float] = []
-    same: list[bool] = []
-    refused, learning, taking = 0, 0.0, 0.0
-    pairs = [list(alike) for _, alike in itertools.groupby(given, lambda case: tuple(case.enrollment))]
-    for alike in pairs:
-        began = time.process_time()
-        overlap_seconds = {tuple(alike[0].enrollment): MUCH}
-        able = (
-            separator.adapt(overlap_seconds, alike[0].enrollment, ignore_events)
-            if isinstance(separator, Adaptable)
-            else separator
-        )
-        learning += time.process_time() - began
-        for case in alike:
-            began = time.process_time()
-            try:
-                found = taken(able, case)
-            except Unseparated:
-                refused += 1
-                continue
-            finally:
-                taking += time.process_time() - began
-            for voice, truth in zip(found, case.truth, strict=True):
-                gains.append(si_sdr(voice, truth) - si_sdr(case.mixture.samples, truth))
-                same.append(case.same_sex)
-    return Row(name, tuple(gains), tuple(same), learning / max(len(pairs), 1), taking / max(len(given), 1), refused)
+def measure(name: str, separator: AnySeparator, mixtures: Sequence[TwoSpeakerMixture]) -> SeparationResult:
+    """The separator's result on the mixtures; an `Adaptable` one is adapted to each pair of speakers."""
+    result = SeparationResult(name, mixtures=len(mixtures))
+    for _, group in itertools.groupby(mixtures, lambda mixture: mixture.speakers):
+        of_pair = list(group)
+        result.pairs += 1
+        started = time.process_time()
+        adapted_separator = _adapt(separator, of_pair[0])
+        result.training_seconds += time.process_time() - started
+        for mixture in of_pair:
+            _measure_mixture(adapted_separator, mixture, result)
+    return result
 
 
-def still() -> float:
-    """A clock by which no time passes: all that a budget plans for is learned, on a slow or busy machine, too."""
+def _adapt(separator: AnySeparator, mixture: TwoSpeakerMixture) -> AnySeparator:
+    if not isinstance(separator, Adaptable):
+        return separator
+    return separator.adapt({mixture.speakers: OVERLAP_SECONDS}, mixture.enrollment, ignore_events)
+
+
+def _measure_mixture(separator: AnySeparator, mixture: TwoSpeakerMixture, result: SeparationResult) -> None:
+    """Add the gains of one mixture to the result."""
+    started = time.process_time()
+    try:
+        estimates = separate_in_true_order(separator, mixture)
+    except Unseparated:
+        result.refused += 1
+        return
+    finally:
+        result.separation_seconds += time.process_time() - started
+    for estimate, voice in zip(estimates, mixture.voices, strict=True):
+        result.gains.append(si_sdr(estimate, voice) - si_sdr(mixture.mixture.samples, voice))
+        result.same_sex.append(mixture.same_sex)
+
+
+def frozen_clock() -> float:
+    """A clock that stands still: all planned training steps are done, on a slow or busy machine, too."""
     return 0.0
 
 
@@ -126,16 +143,15 @@ def sepformer(folder: Path) -> BlindSeparator:
 
 
 def adapted(refiner: Path | None, budget: float) -> AdaptedSeparator:
-    """The separator that learns for ``budget`` seconds, from the weights in a file or from nothing."""
+    """The `adapted` separator with a budget of seconds, from the weights in a file or from untrained ones."""
     torch.manual_seed(0)
-    return AdaptedSeparator(
-        Refiner() if refiner is None else mask_refiner.load(refiner), budget=TrainingBudget(budget, still)
-    )
+    model = Refiner() if refiner is None else mask_refiner.load(refiner)
+    return AdaptedSeparator(model, budget=TrainingBudget(budget, frozen_clock))
 
 
 @dataclass(slots=True, eq=False)
-class Mean:
-    """Half of what each of two separators says: a `Adaptable`."""
+class MeanSeparator:
+    """The mean of two separators' voices: an `Adaptable`, of which the second one is adapted."""
 
     first: DictionarySeparator
     second: AdaptedSeparator
@@ -146,95 +162,125 @@ class Mean:
         overlap_seconds: Mapping[tuple[Speaker, ...], float],
         enrollment: Mapping[Speaker, Sequence[Audio]],
         on_event: EventListener,
-    ) -> Mean:
-        """The second learns."""
-        return Mean(self.first, self.second.adapt(overlap_seconds, enrollment, on_event))
+    ) -> MeanSeparator:
+        """The separator with its second part adapted."""
+        return MeanSeparator(self.first, self.second.adapt(overlap_seconds, enrollment, on_event))
 
     def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """The mean of both voices of each speaker."""
-        first, second = (one.separate(mixture, enrollment) for one in (self.first, self.second))
+        first = self.first.separate(mixture, enrollment)
+        second = self.second.separate(mixture, enrollment)
         half = np.float32(0.5)
         return {
-            name: Voice(mixture.replaced(half * (first[name].audio.samples + second[name].audio.samples)))
-            for name in enrollment
+            speaker: Voice(mixture.replaced(half * (first[speaker].audio.samples + second[speaker].audio.samples)))
+            for speaker in enrollment
         }
 
 
-def recipes() -> Mapping[str, Callable[[], Separator]]:
-    """What the dictionary's defaults were chosen among."""
-    plain = NmfOptions()
-    varied = {
-        "dictionary": plain,
+def dictionary_variants() -> Mapping[str, Callable[[], Separator]]:
+    """The dictionary separator with the options among which its defaults were chosen."""
+    default = NmfOptions()
+    variants = {
+        "dictionary": default,
         "no warped copies": NmfOptions(speeds=(1.0,)),
-        "more warped copies": NmfOptions(speeds=(0.9, 0.95, 1.0, 1.05, 1.1), exemplars=2 * plain.exemplars),
-        "half the exemplars": NmfOptions(exemplars=plain.exemplars // 2),
-        "twice the exemplars": NmfOptions(exemplars=2 * plain.exemplars),
+        "more warped copies": NmfOptions(speeds=(0.9, 0.95, 1.0, 1.05, 1.1), exemplars=2 * default.exemplars),
+        "half the exemplars": NmfOptions(exemplars=default.exemplars // 2),
+        "twice the exemplars": NmfOptions(exemplars=2 * default.exemplars),
         "power 2": NmfOptions(mask_power=2.0),
         "power 1": NmfOptions(mask_power=1.0),
-        "half the updates": NmfOptions(updates=plain.updates // 2),
-        "twice the updates": NmfOptions(updates=2 * plain.updates),
+        "half the updates": NmfOptions(updates=default.updates // 2),
+        "twice the updates": NmfOptions(updates=2 * default.updates),
         "plain updates": NmfOptions(relaxation=1.0),
         "no exemplars dropped": NmfOptions(prune_to=1.0),
         "all frames": NmfOptions(min_loudness=0.0),
         "loudest quarter": NmfOptions(min_loudness=0.75),
     }
-    return {name: partial(DictionarySeparator, options=recipe) for name, recipe in varied.items()}
+    return {name: partial(DictionarySeparator, options=options) for name, options in variants.items()}
 
 
-def main() -> None:
-    """Print the table."""
-    asked = report_page.options(__doc__)
-    asked.add_argument("--data", type=Path, required=True, help="one folder per speaker")
-    asked.add_argument("--sexes", type=Path, help="CSV with the columns speaker, sex")
-    asked.add_argument(
+def _parse_arguments() -> argparse.Namespace:
+    parser = report_page.argument_parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="one folder per speaker")
+    parser.add_argument("--sexes", type=Path, help="CSV with the columns speaker, sex")
+    parser.add_argument(
         "--enrol", type=float, nargs="+", default=[20.0, 40.0, 80.0], help="seconds of clean speech per speaker"
     )
-    asked.add_argument("--each", type=int, default=3, help="mixtures per pair of speakers")
-    asked.add_argument("--pairs", type=int, help="so many pairs of speakers; all if left out")
-    asked.add_argument(
+    parser.add_argument("--each", type=int, default=3, help="mixtures per pair of speakers")
+    parser.add_argument("--pairs", type=int, help="so many pairs of speakers; all if left out")
+    parser.add_argument(
         "--budgets",
         type=float,
         nargs="*",
         default=[0.0, 15.0, 30.0, 60.0],
         help="seconds that `adapted` may learn a pair",
     )
-    asked.add_argument(
+    parser.add_argument(
         "--combinations", type=float, metavar="BUDGET", help="also combinations that learn so many seconds"
     )
-    asked.add_argument("--sepformer", type=Path, help="folder of a SepFormer for two voices")
-    asked.add_argument("--refiner", type=Path, default=REFINER, help="other weights than the shipped ones")
-    asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--sweep", action="store_true", help="the dictionary alone, with other recipes than the default")
-    options = asked.parse_args()
-    sexes: dict[str, str] = {}
-    if options.sexes is not None:
-        with options.sexes.open(newline="", encoding="utf-8") as file:
-            sexes = {row["speaker"]: row["sex"] for row in csv.DictReader(file)}
-    compared: dict[str, Callable[[], Separator | BlindSeparator]] = {"dictionary": DictionarySeparator}
-    if options.sweep:
-        compared |= recipes()
-    else:
-        compared |= {f"adapted {budget:g} s": partial(adapted, options.refiner, budget) for budget in options.budgets}
-    once: dict[str, Callable[[], Separator | BlindSeparator]] = {}
-    if options.combinations is not None:
-        budget = options.combinations
-        once[f"from untrained weights, {budget:g} s"] = partial(adapted, None, budget)
-        once[f"mean of dictionary and adapted {budget:g} s"] = lambda: Mean(
-            DictionarySeparator(), adapted(options.refiner, budget)
-        )
-    if options.sepformer is not None:
-        once["our SepFormer"] = partial(sepformer, options.sepformer)
-    utterances = voices(options.data)
+    parser.add_argument("--sepformer", type=Path, help="folder of a SepFormer for two voices")
+    parser.add_argument("--refiner", type=Path, default=REFINER, help="other weights than the shipped ones")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--sweep", action="store_true", help="the dictionary alone, with other recipes than the default"
+    )
+    return parser.parse_args()
+
+
+def _separators(args: argparse.Namespace) -> dict[str, Callable[[], AnySeparator]]:
+    """The separators that are measured with every length of enrollment, by name."""
+    separators: dict[str, Callable[[], AnySeparator]] = {"dictionary": DictionarySeparator}
+    if args.sweep:
+        separators.update(dictionary_variants())
+        return separators
+    for budget in args.budgets:
+        separators[f"adapted {budget:g} s"] = partial(adapted, args.refiner, budget)
+    return separators
+
+
+def _additional_separators(args: argparse.Namespace) -> dict[str, Callable[[], AnySeparator]]:
+    """The separators that are measured with the middle length of enrollment alone, by name."""
+    separators: dict[str, Callable[[], AnySeparator]] = {}
+    if args.combinations is not None:
+        budget = args.combinations
+
+        def mean() -> MeanSeparator:
+            return MeanSeparator(DictionarySeparator(), adapted(args.refiner, budget))
+
+        separators[f"from untrained weights, {budget:g} s"] = partial(adapted, None, budget)
+        separators[f"mean of dictionary and adapted {budget:g} s"] = mean
+    if args.sepformer is not None:
+        separators["our SepFormer"] = partial(sepformer, args.sepformer)
+    return separators
+
+
+def _read_sexes(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["speaker"]: row["sex"] for row in csv.DictReader(file)}
+
+
+def main() -> None:
+    """Measure all separators and print the table."""
+    args = _parse_arguments()
+    sexes = _read_sexes(args.sexes)
+    utterances = read_speakers(args.data)
     lines = [HEAD]
-    for enrol in options.enrol:
-        given = list(cases(utterances, sexes, enrol=enrol, each=options.each, seed=options.seed))
-        given = list(some(given, options.pairs))
-        heard = np.mean([sum(clip.duration for clip in clips) for case in given for clips in case.enrollment.values()])
-        middle = enrol == options.enrol[len(options.enrol) // 2]
-        for name, make in (compared | once if middle else compared).items():
-            lines.append(measured(f"{name}, {enrol:g} s (had {heard:.0f})", make(), given).cells())
+    for seconds in args.enrol:
+        mixtures = list(make_mixtures(utterances, sexes, seconds=seconds, each=args.each, seed=args.seed))
+        mixtures = list(subset_of_pairs(mixtures, args.pairs))
+        enrolled_seconds = np.mean(
+            [sum(clip.duration for clip in clips) for mixture in mixtures for clips in mixture.enrollment.values()]
+        )
+        separators = _separators(args)
+        if seconds == args.enrol[len(args.enrol) // 2]:
+            separators |= _additional_separators(args)
+        for name, make_separator in separators.items():
+            title = f"{name}, {seconds:g} s (had {enrolled_seconds:.0f})"
+            lines.append(measure(title, make_separator(), mixtures).row())
             print(lines[-1], file=sys.stderr, flush=True)
-    report_page.publish("separation", "\n".join(lines), report_page.command("separation"), into_page=options.write)
+    command = report_page.command_line("separation")
+    report_page.publish("separation", "\n".join(lines), command, into_page=args.write)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""How meetsplit looks in a terminal: options, progress, tables."""
+"""The command line: options, commands, progress, tables."""

@@ -2,52 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meetsplit.console.cache import wide
-from meetsplit.console.job_options import be_nice, interruptible, place, queueing, request
+from meetsplit.console.job_options import QueueOptions, be_nice, interruptible, job_request, open_store, queue_options
 from meetsplit.console.jobs import jobs_app
-from meetsplit.console.options import asking
+from meetsplit.console.options import GivenOptions, run_options
 from meetsplit.console.schedules import schedule_app
+from meetsplit.console.terminal import wide
 from meetsplit.console.worker_output import (
-    foresee,
-    left_over,
-    news,
-    noted,
-    outcomes,
+    check_models,
+    outcome_printer,
     pause,
+    print_late_retries,
+    print_notes,
     progress,
     say,
-    told,
-    watch_on,
+    wait_for_notifications,
+    watch_forever,
+    worker_options,
 )
 from meetsplit.pipeline.errors import AudioError, SettingsError
 
 if TYPE_CHECKING:
-    from meetsplit.jobs.submission import Repeat
+    from meetsplit.jobs.submission import Repeat, Submission
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 FULL = 75
 """Exit code of a worker that stopped because of --max-memory: start it again and it goes on."""
 
 _NICE = 10
+"""The niceness of `watch` unless --nice says otherwise."""
 
 
 def register(app: typer.Typer) -> None:
-    """Give the command line the commands of this room."""
+    """Add the commands of this file, of jobs and of schedules to the command line."""
     for command in (batch, watch, worker):
         app.command()(command)
     app.add_typer(jobs_app, name="jobs")
     app.add_typer(schedule_app, name="schedule")
 
 
-@asking()
-@queueing()
+@run_options()
+@queue_options()
 def batch(
     paths: Annotated[
         list[str], typer.Argument(help="Recordings, folders with recordings, or globs.", show_default=False)
@@ -56,58 +57,66 @@ def batch(
     force: Annotated[bool, typer.Option("--force", help="Repeat what is done already.")] = False,
     queue_only: Annotated[bool, typer.Option("--queue-only", help="Leave the work to `meetsplit worker`.")] = False,
     quiet: Quiet = False,
-    queue: Mapping[str, Any],
-    asked: Mapping[str, Any],
+    queue: QueueOptions,
+    options: GivenOptions,
 ) -> None:
     """Work through many recordings, and pick up where it was when interrupted. What is done already is skipped."""
     from meetsplit.console.batch_table import table
-    from meetsplit.jobs import database, requests
+    from meetsplit.jobs import database
     from meetsplit.jobs.deliveries import failures
     from meetsplit.jobs.discovery import search
-    from meetsplit.jobs.file_index import Ledger
-    from meetsplit.jobs.outcomes import endings, wait
-    from meetsplit.jobs.submission import Desk
-    from meetsplit.jobs.worker import Engine
+    from meetsplit.jobs.file_index import FileIndex
+    from meetsplit.jobs.outcomes import outcomes, wait
+    from meetsplit.jobs.requests import build_jobs
+    from meetsplit.jobs.submission import JobQueue
+    from meetsplit.jobs.worker import Worker
 
-    wanted = request(queue, asked, retries=0)
-    base, store = place(queue)
-    found = search(paths, wanted.patterns)
-    for complaint in found.complaints:
+    request = job_request(queue, options, retries=0)
+    base, store = open_store(queue)
+    search_result = search(paths, request.patterns)
+    for complaint in search_result.complaints:
         say(f"note: {complaint}")
-    if not found.found:
+    if not search_result.recordings:
         raise AudioError(f"{', '.join(paths)}: no recordings there; --include says which files count")
-    taken = requests.take(found.found, wanted, Ledger.at(store.ready().state))
+    built = build_jobs(search_result.recordings, request, FileIndex.load(store.ready().state))
     repeat: Repeat = "always" if force else "failed"
     if queue_only:
         with database.client(base, store, make=True) as client:
-            slips = Desk(client, store).put_all(taken.orders, repeat=repeat)
-            say(f"{sum(slip.outcome == 'queued' for slip in slips)} of {len(slips)} recordings queued")
+            _print_queued(JobQueue(client, store).submit_all(built.jobs, repeat=repeat))
         return
-    be_nice(queue["nice"] or 0)
+    be_nice(queue.nice or 0)
     with progress(quiet) as on_event:
-        foresee(wanted, on_event)
+        check_models(request, on_event)
     with (
         progress(quiet) as on_event,
-        Engine(base, store, told(queue, asked, on_event, outcomes(len(taken.orders), quiet))) as engine,
+        Worker(
+            base, store, worker_options(queue, options, on_event, outcome_printer(len(built.jobs), quiet))
+        ) as running,
     ):
-        slips = Desk(engine.client, store).put_all(taken.orders, repeat=repeat)
-        with interruptible(engine, say) as stopped:
-            newest = wait(Desk(engine.client, store), slips, pause(engine, stopped.asked.is_set))
-            news(engine, newest.values(), pause(engine, stopped.asked.is_set))
-        ended = endings(engine.client, slips, newest)
-        code = stopped.code or (FULL if engine.full else 0)
-        untold = failures(engine.client, newest.values())
-        undelivered = {job: untold[last] for job, last in newest.items() if last in untold}
-        wide().print(table(ended, taken.refused, undelivered))
-        if engine.full:
+        job_queue = JobQueue(running.client, store)
+        submissions = job_queue.submit_all(built.jobs, repeat=repeat)
+        with interruptible(running, say) as interruption:
+            newest = wait(job_queue, submissions, pause(running, interruption.requested.is_set))
+            wait_for_notifications(running, newest.values(), pause(running, interruption.requested.is_set))
+        ended = outcomes(running.client, submissions, newest)
+        answers = failures(running.client, newest.values())
+        undelivered = {job: answers[attempt] for job, attempt in newest.items() if attempt in answers}
+        wide().print(table(ended, built.refused, undelivered))
+        if running.full:
             say("--max-memory is reached: what is left waits in the queue; run the same command again")
-        code = code or int(bool(taken.refused) or any(ending.failed for ending in ended))
-        engine.stop(code)
+        some_failed = bool(built.refused) or any(outcome.failed for outcome in ended)
+        code = interruption.code or (FULL if running.full else int(some_failed))
+        running.stop(code)
     raise typer.Exit(code)
 
 
-@asking()
-@queueing()
+def _print_queued(submissions: Sequence[Submission]) -> None:
+    queued = sum(submission.outcome == "queued" for submission in submissions)
+    say(f"{queued} of {len(submissions)} recordings queued")
+
+
+@run_options()
+@queue_options()
 def watch(
     folder: Annotated[Path, typer.Argument(help="The folder with the recordings, subfolders included.")],
     *,
@@ -116,77 +125,81 @@ def watch(
         float, typer.Option(help="Seconds between two looks; a file is taken after three alike.", min=0.05)
     ] = 5.0,
     quiet: Quiet = False,
-    queue: Mapping[str, Any],
-    asked: Mapping[str, Any],
+    queue: QueueOptions,
+    options: GivenOptions,
 ) -> None:
-    """Transcribe every recording in a folder and every new one; results go to FOLDER/transcripts unless -o says otherwise.
+    """Transcribe every recording in a folder and every new one; results go to FOLDER/transcripts unless -o says
+    otherwise.
 
     Recordings stay where they are and as they are. One that fails is tried again twice, then set aside with the reason
     beside the results.
     """
-    from meetsplit.jobs.file_index import Ledger
+    from meetsplit.jobs.file_index import FileIndex
     from meetsplit.jobs.outcomes import wait
-    from meetsplit.jobs.submission import Desk
-    from meetsplit.jobs.watch import REPEATS_WITHIN, Watch, alone
-    from meetsplit.jobs.worker import Engine
+    from meetsplit.jobs.submission import JobQueue
+    from meetsplit.jobs.watch import RETRY_WITHIN, FolderWatch, single_watch_lock
+    from meetsplit.jobs.worker import Worker
 
-    wanted = request(queue, asked, retries=2, folder=folder / "transcripts")
-    if wanted.outputs.folder == folder.absolute():
+    request = job_request(queue, options, retries=2, folder=folder / "transcripts")
+    if request.outputs.folder == folder.absolute():
         raise SettingsError(
             f"-o {folder}: results cannot go to the watched folder itself: choose a folder below it or elsewhere"
         )
-    base, store = place(queue)
-    with ExitStack() as held:
+    base, store = open_store(queue)
+    with ExitStack() as resources:
         if once:
-            lock = alone(store, folder, wanted.outputs.folder)
+            lock = single_watch_lock(store, folder, request.outputs.folder)
             if lock is None:
                 say(f"note: another `meetsplit watch --once` is still at work on {folder}; this one ends")
                 return
-            held.enter_context(lock)
-        be_nice(_NICE if queue["nice"] is None else queue["nice"])
+            resources.enter_context(lock)
+        be_nice(_NICE if queue.nice is None else queue.nice)
         with progress(quiet) as on_event:
-            foresee(wanted, on_event)
+            check_models(request, on_event)
         failed: list[str] = []
         with (
             progress(quiet) as on_event,
-            Engine(base, store, told(queue, asked, on_event, outcomes(None, quiet, failed))) as engine,
+            Worker(
+                base, store, worker_options(queue, options, on_event, outcome_printer(None, quiet, failed))
+            ) as running,
         ):
-            desk = Desk(engine.client, store)
-            watching = Watch(folder.absolute(), wanted, desk, Ledger.at(store.state))
-            with interruptible(engine, say, terminated=0) as stopped:
-                passing = pause(engine, stopped.asked.is_set, poll)
+            job_queue = JobQueue(running.client, store)
+            watched = FolderWatch(folder.absolute(), request, job_queue, FileIndex.load(store.state))
+            with interruptible(running, say, terminated=0) as interruption:
+                stop_requested = interruption.requested.is_set
                 if once:
-                    look = watching.once(passing)
-                    noted(look.complaints, look.unsettled)
-                    newest = wait(desk, look.slips, pause(engine, stopped.asked.is_set), within=REPEATS_WITHIN)
-                    news(engine, newest.values(), pause(engine, stopped.asked.is_set))
-                    left_over(desk.delays(newest.values()))
+                    result = watched.scan_until_stable(pause(running, stop_requested, poll))
+                    print_notes(result.complaints, result.unsettled)
+                    newest = wait(job_queue, result.submissions, pause(running, stop_requested), within=RETRY_WITHIN)
+                    wait_for_notifications(running, newest.values(), pause(running, stop_requested))
+                    print_late_retries(job_queue.delays(newest.values()))
                 else:
-                    watch_on(watching.look, passing)
-            code = stopped.code or (FULL if engine.full else int(once and bool(failed) and not stopped.asked.is_set()))
-            engine.stop(code)
+                    watch_forever(watched.scan, pause(running, stop_requested, poll))
+            some_failed = once and bool(failed) and not interruption.requested.is_set()
+            code = interruption.code or (FULL if running.full else int(some_failed))
+            running.stop(code)
     raise typer.Exit(code)
 
 
-@asking("hf_token", "cache_dir", "offline", "device")
-@queueing("state_dir", "database", "max_memory", "nice")
-def worker(*, quiet: Quiet = False, queue: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+@run_options("hf_token", "cache_dir", "offline", "device")
+@queue_options("state_dir", "database", "max_memory", "nice")
+def worker(*, quiet: Quiet = False, queue: QueueOptions, options: GivenOptions) -> None:
     """Work on what is queued, one recording at a time, and keep schedules running, until it is stopped."""
-    from meetsplit.jobs.worker import Engine
+    from meetsplit.jobs.worker import Worker
 
-    base, store = place(queue)
-    be_nice(queue["nice"] or 0)
+    base, store = open_store(queue)
+    be_nice(queue.nice or 0)
     with (
         progress(quiet) as on_event,
-        Engine(base, store, told(queue, asked, on_event, outcomes(None, quiet))) as engine,
+        Worker(base, store, worker_options(queue, options, on_event, outcome_printer(None, quiet))) as running,
     ):
         if not quiet:
             say(f"waiting for work in {base.place}")
-        with interruptible(engine, say, terminated=0) as stopped:
-            while not engine.full and not stopped.asked.wait(0.5):
+        with interruptible(running, say, terminated=0) as interruption:
+            while not running.full and not interruption.requested.wait(0.5):
                 pass
-        code = FULL if engine.full else stopped.code
-        if engine.full:
+        code = FULL if running.full else interruption.code
+        if running.full:
             say("--max-memory is reached: this worker ends, and a new one can go on")
-        engine.stop(code)
+        running.stop(code)
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""What a batch looks like when it is over."""
+"""The table of a batch that is over."""
 
 from __future__ import annotations
 
@@ -11,39 +11,38 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from meetsplit.console.tables import clock
-from meetsplit.jobs.outcomes import Ending
+from meetsplit.jobs.outcomes import JobOutcome
 from meetsplit.pipeline.formats.control_characters import shown
+from meetsplit.pipeline.formats.text import clock
 
 _STYLES = {"failed": "red", "cancelled": "yellow", "unfinished": "yellow", "failed before": "red"}
 
 
 def table(
-    endings: Sequence[Ending], refused: Sequence[tuple[Path, Exception]], undelivered: Mapping[str, str]
+    outcomes: Sequence[JobOutcome], refused: Sequence[tuple[Path, Exception]], undelivered: Mapping[str, str]
 ) -> Group:
-    """One row per recording, and the sums below. ``undelivered`` holds the failed deliveries by the name of the job."""
+    """A row per recording, and the counts below. ``undelivered`` holds the failed deliveries by job id."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("recording", "result", "length", "people", "words", "to check", "note"):
         rows.add_column(heading, overflow="fold")
-    first: dict[str, Ending] = {}
+    recordings: dict[str, Path] = {}
     counts: Counter[str] = Counter()
-    for ending in endings:
-        state, note = ending.state, ending.error or str(ending.result.get("note") or "")
-        if ending.slip.job in first:
-            state, note = "same recording", f"as {first[ending.slip.job].slip.order.recording.name}"
+    for outcome in outcomes:
+        job, spec, result = outcome.submission.job, outcome.submission.spec, outcome.result
+        state, note = outcome.state, outcome.error or str(result.get("note") or "")
+        if job in recordings:
+            state, note = "same recording", f"as {recordings[job].name}"
         elif state == "done before":
-            note = f"results went to {ending.slip.order.root}; --force repeats it"
-        elif ending.slip.job in undelivered:
-            note = f"{note}{'; ' if note else ''}not delivered: {undelivered[ending.slip.job]}"
-        first.setdefault(ending.slip.job, ending)
+            note = f"results went to {spec.root}; --force repeats it"
+        elif job in undelivered:
+            note = f"{note}{'; ' if note else ''}not delivered: {undelivered[job]}"
+        recordings.setdefault(job, spec.recording)
         counts[state] += 1
-        result = ending.result
-        facts = (
-            (clock(float(result["duration"])), str(result["people"]), str(result["words"]), str(result["check"]))
-            if result
-            else ("",) * 4
-        )
-        rows.add_row(str(ending.slip.order.recording), state, *facts, note, style=_STYLES.get(state))
+        length, numbers = "", ["", "", ""]
+        if result:
+            length = clock(int(1000 * float(result["duration"])))
+            numbers = [str(result[name]) for name in ("people", "words", "check")]
+        rows.add_row(str(spec.recording), state, length, *numbers, note, style=_STYLES.get(state))
     for path, error in refused:
         counts["failed"] += 1
         rows.add_row(shown(str(path)), "failed", "", "", "", "", str(error), style="red")

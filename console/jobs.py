@@ -1,10 +1,9 @@
-"""Commands that look at jobs and change them: list, show, cancel, retry, clean."""
+"""Commands about jobs: list, show, cancel, retry, clean."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,13 +12,16 @@ import typer
 from rich import box
 from rich.table import Table
 
-from meetsplit.console.cache import ago, print_line, wide
-from meetsplit.console.job_options import place, queueing
+from meetsplit.console.job_options import QueueOptions, open_store, queue_options
+from meetsplit.console.quantities import ago
+from meetsplit.console.terminal import print_line, wide
 from meetsplit.pipeline.errors import JobError
-from meetsplit.pipeline.formats.control_characters import json_escaped
 
 if TYPE_CHECKING:
-    from meetsplit.jobs.status import Row
+    from dbos import DBOSClient
+
+    from meetsplit.jobs.job_store import JobStore
+    from meetsplit.jobs.status import JobStatus
 
 jobs_app = typer.Typer(no_args_is_help=True, help="What is queued, running, done and failed.")
 Names = Annotated[list[str] | None, typer.Argument(help="Jobs, by the beginning of their names.", show_default=False)]
@@ -27,7 +29,7 @@ Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 @jobs_app.command("list")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def list_jobs(
     *,
     state: Annotated[
@@ -35,148 +37,163 @@ def list_jobs(
     ] = None,
     limit: Annotated[int, typer.Option(help="At most this many, the newest; 0 for all.", min=0)] = 0,
     as_json: Json = False,
-    queue: Mapping[str, Any],
+    queue: QueueOptions,
 ) -> None:
     """List every job with its stage, how far it is, the time left, and why it failed."""
     from meetsplit.jobs.database import NoQueue, client
-    from meetsplit.jobs.liveness import lease
-    from meetsplit.jobs.status import rows
+    from meetsplit.jobs.liveness import worker_lock
+    from meetsplit.jobs.status import job_statuses
 
-    base, store = place(queue)
-    found: list[Row] = []
+    base, store = open_store(queue)
+    jobs: list[JobStatus] = []
     try:
-        with client(base, store) as opened, closing(lease(base, store.ready())) as own:
-            found = [row for row in rows(opened, store, dead=own.dead) if state is None or row.state.startswith(state)]
-    except NoQueue as nothing:
+        with client(base, store) as connection, closing(worker_lock(base, store.ready())) as lock:
+            jobs = list(job_statuses(connection, store, is_dead=lock.is_free))
+    except NoQueue as no_queue:
         if not as_json:
-            print_line(str(nothing))
+            print_line(str(no_queue))
             return
-    shown = found[-limit:] if limit else found
+    jobs = [job for job in jobs if state is None or job.state.startswith(state)]
+    shown = jobs[-limit:] if limit else jobs
     if as_json:
-        print_json([row.to_json() for row in shown])
+        print_json([job.to_json() for job in shown])
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("job", "recording", "state", "stage", "left", "queued", "told", "why"):
         table.add_column(heading, overflow="fold")
-    for row in shown:
-        stage = f"{row.stage} {100 * row.share:.0f} %" if row.stage and row.share is not None else row.stage or ""
-        left = ago(row.left) if row.left is not None else ""
-        about = row.error or row.note or ""
-        table.add_row(row.job, row.recording, row.state, stage, left, _when(row.queued), row.delivery or "", about)
+    for job in shown:
+        stage = f"{job.stage} {100 * job.share:.0f} %" if job.stage and job.share is not None else job.stage or ""
+        left = ago(job.left) if job.left is not None else ""
+        reason = job.error or job.note or ""
+        table.add_row(job.job, job.recording, job.state, stage, left, _when(job.queued), job.delivery or "", reason)
     wide().print(table)
-    print_line(f"{len(found)} jobs")
-    failed = [row for row in shown if row.delivery == "failed"]
-    if failed:
-        sums = "1 delivery" if len(failed) == 1 else f"{len(failed)} deliveries"
-        print_line(f"{sums} failed: `meetsplit jobs show {failed[-1].job}` says why")
+    print_line(f"{len(jobs)} jobs")
+    undelivered = [job for job in shown if job.delivery == "failed"]
+    if undelivered:
+        count = "1 delivery" if len(undelivered) == 1 else f"{len(undelivered)} deliveries"
+        print_line(f"{count} failed: `meetsplit jobs show {undelivered[-1].job}` says why")
 
 
 @jobs_app.command("show")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def show(
     name: Annotated[str, typer.Argument(help="The job, by the beginning of its name.")],
     *,
     as_json: Json = False,
-    queue: Mapping[str, Any],
+    queue: QueueOptions,
 ) -> None:
     """Show everything about one job."""
     from meetsplit.jobs.database import client
     from meetsplit.jobs.deliveries import attempts
-    from meetsplit.jobs.liveness import lease
-    from meetsplit.jobs.status import named
+    from meetsplit.jobs.liveness import worker_lock
+    from meetsplit.jobs.status import find_job
+    from meetsplit.jobs.submission import key_of
 
-    base, store = place(queue)
-    with client(base, store) as opened, closing(lease(base, store.ready())) as own:
-        row = named(opened, store, name, dead=own.dead)
-        steps = [step["function_name"] for step in opened.list_workflow_steps(row.job) if step["error"] is None]
-        told = [dataclasses.asdict(attempt) for attempt in attempts(opened, row.job)]
+    base, store = open_store(queue)
+    with client(base, store) as connection, closing(worker_lock(base, store.ready())) as lock:
+        job = find_job(connection, store, name, is_dead=lock.is_free)
+        steps = [step["function_name"] for step in connection.list_workflow_steps(job.job) if step["error"] is None]
+        deliveries = [dataclasses.asdict(attempt) for attempt in attempts(connection, job.job)]
     facts = {
-        **row.to_json(),
+        **job.to_json(),
         "finished": steps,
-        "attempts": told,
-        "job_folder": str(store.folder(row.job.partition(".")[0])),
+        "attempts": deliveries,
+        "job_folder": str(store.folder(key_of(job.job))),
     }
     if as_json:
         print_json(facts)
         return
-    facts["attempts"] = [f"{_when(attempt['at'])} {attempt['kind']}: {attempt['answer']}" for attempt in told]
     for label, value in facts.items():
         if label == "attempts":
-            for line in value:
-                print_line(f"{'told':>10}  {line}")
+            for attempt in deliveries:
+                print_line(f"{'told':>10}  {_when(attempt['at'])} {attempt['kind']}: {attempt['answer']}")
+        elif label == "queued":
+            print_line(f"{label:>10}  {_when(job.queued)}")
         elif value not in (None, "", (), []):
-            listed = isinstance(value, list | tuple)
-            shown = _when(row.queued) if label == "queued" else ", ".join(map(str, value)) if listed else str(value)
-            print_line(f"{label:>10}  {shown}")
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            print_line(f"{label:>10}  {text}")
 
 
 @jobs_app.command("cancel")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def cancel(
     names: Names = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="All that have not ended.")] = False,
-    queue: Mapping[str, Any],
+    queue: QueueOptions,
 ) -> None:
     """Cancel jobs: waiting ones at once, running ones at their next sign of life. Finished stages are kept."""
     from meetsplit.jobs import status
     from meetsplit.jobs.database import client
 
-    base, store = place(queue)
-    with client(base, store) as opened:
-        for row in status.cancel(opened, _chosen(opened, store, names, everything=every)):
-            print_line(f"{row.job} cancelled: {row.recording}")
+    base, store = open_store(queue)
+    with client(base, store) as connection:
+        for job in status.cancel(connection, _chosen(connection, store, names, everything=every)):
+            print_line(f"{job.job} cancelled: {job.recording}")
 
 
 @jobs_app.command("retry")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def retry(
     names: Names = None,
     *,
     failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
-    queue: Mapping[str, Any],
+    queue: QueueOptions,
 ) -> None:
     """Queue failed or cancelled jobs again; they go on at the stage where they ended."""
     from meetsplit.jobs import status
     from meetsplit.jobs.database import client
 
-    base, store = place(queue)
-    with client(base, store) as opened:
-        chosen = _chosen(opened, store, names, everything=failed)
-        again = [row for row in chosen if row.state == "failed" or not failed]
-        for job in status.retry(opened, store, again):
+    base, store = open_store(queue)
+    with client(base, store) as connection:
+        chosen = _chosen(connection, store, names, everything=failed)
+        to_retry = [job for job in chosen if job.state == "failed" or not failed]
+        for job in status.retry(connection, store, to_retry):
             print_line(f"{job} queued")
 
 
 @jobs_app.command("clean")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def clean(
     *,
     older_than: Annotated[float, typer.Option(help="Only what ended more than this many days ago.", min=0)] = 30.0,
     keep_done: Annotated[bool, typer.Option("--keep-done", help="Forget only what failed or was cancelled.")] = False,
-    queue: Mapping[str, Any],
+    queue: QueueOptions,
 ) -> None:
-    """Forget old jobs and remove their folders. Transcripts stay; a forgotten recording is new to `batch` and `watch`."""
+    """Forget old jobs and remove their folders. Transcripts stay; a forgotten recording is new to `batch` and
+    `watch`.
+    """
     from meetsplit.jobs import status
     from meetsplit.jobs.database import client
 
-    base, store = place(queue)
-    with client(base, store) as opened:
-        print_line(f"{status.clean(opened, store, older_than=older_than * 86400, done=not keep_done)} jobs forgotten")
+    base, store = open_store(queue)
+    with client(base, store) as connection:
+        print_line(
+            f"{status.clean(connection, store, older_than=older_than * 86400, done=not keep_done)} jobs forgotten"
+        )
 
 
 def print_json(value: Any) -> None:
-    """A value for programs on stdout, as it is; control characters only as JSON's escapes."""
+    """Print a value as JSON on stdout; control characters only as JSON's escapes."""
+    from meetsplit.pipeline.formats.control_characters import json_escaped
+
     typer.echo(json_escaped(json.dumps(value, ensure_ascii=False, indent=1)))
 
 
-def _chosen(opened: Any, store: Any, names: list[str] | None, *, everything: bool) -> list[Row]:
-    from meetsplit.jobs.status import named, rows
+def _chosen(connection: DBOSClient, store: JobStore, names: list[str] | None, *, everything: bool) -> list[JobStatus]:
+    """The jobs that a command is about: the named ones, or ``everything``.
+
+    Raises `JobError` for neither and for both.
+    """
+    from meetsplit.jobs.status import find_job, job_statuses
 
     if bool(names) == everything:
         raise JobError("name jobs, or ask for all of them: `meetsplit jobs list` shows them")
-    return list(rows(opened, store)) if everything else [named(opened, store, name) for name in names or ()]
+    if everything:
+        return list(job_statuses(connection, store))
+    return [find_job(connection, store, name) for name in names or ()]
 
 
 def _when(seconds: float) -> str:
+    """A Unix time in the local time zone."""
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M")

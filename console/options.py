@@ -1,281 +1,165 @@
-"""What can be asked on the command line, once for every command that asks it."""
+"""Options of a run on the command line: generated from the fields of `Settings` and `Outputs`, the same for every
+command.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_type_hints
 
 import typer
 
 from meetsplit.pipeline.errors import SettingsError, nearest
-from meetsplit.pipeline.settings import Outputs, Settings, current_options, from_toml
-
-_WHO, _OVERLAP, _WORDS, _FILES, _MACHINE = (
-    "Who spoke when",
-    "Where voices overlap",
-    "What was said",
-    "What is written",
-    "This machine",
+from meetsplit.pipeline.settings import (
+    MACHINE,
+    Option,
+    Outputs,
+    Settings,
+    current_options,
+    fields_with_options,
+    from_toml,
 )
 
-_FITTING: Mapping[Any, tuple[type[Any], ...]] = MappingProxyType(
+GivenOptions: TypeAlias = Mapping[str, Any]
+"""The options of a run that the command line gave, by name; the others are absent, so that a settings file can fill
+them.
+"""
+
+Command: TypeAlias = Callable[..., None]
+Value = TypeVar("Value")
+
+_VALUE_TYPES: Mapping[Any, tuple[type[Any], ...]] = MappingProxyType(
     {int: (int,), float: (int, float), str: (str,), bool: (bool,), Path: (type(Path()),), NoneType: (NoneType,)}
 )
 """Types of values that fit a setting of a plain type; literals and tuples are checked where they are used."""
 
-_OPTIONS: Mapping[str, str] = MappingProxyType({"folder": "output-dir", "formats": "output-format", "names": "name"})
-"""Settings whose option has another name."""
+_PLAIN = (bool, int, float, str, Path)
 
 
-def _asked(  # noqa: PLR0913 - a table of options in the shape that typer reads
-    channels: Annotated[
-        str | None, typer.Option(help="mix (default), or split: each channel is one person.", rich_help_panel=_WHO)
-    ] = None,
-    diarizer: Annotated[
-        str | None, typer.Option(help="auto, pyannote, embedded or rttm.", rich_help_panel=_WHO)
-    ] = None,
-    diarizer_model: Annotated[
-        str | None,
-        typer.Option(
-            "--diarizer-model",
-            "--diarize-model",
-            help="Hub id or folder of a pyannote pipeline, or a segmentation's file for embedded.",
-            rich_help_panel=_WHO,
-        ),
-    ] = None,
-    rttm: Annotated[
-        Path | None, typer.Option(help="Your own turns; implies --diarizer rttm.", rich_help_panel=_WHO)
-    ] = None,
-    num_speakers: Annotated[int | None, typer.Option(help="Exactly this many people.", rich_help_panel=_WHO)] = None,
-    min_speakers: Annotated[int | None, typer.Option(help="At least this many.", rich_help_panel=_WHO)] = None,
-    max_speakers: Annotated[int | None, typer.Option(help="At most this many.", rich_help_panel=_WHO)] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="auto, sepformer, adapted, dictionary or none.", rich_help_panel=_OVERLAP)
-    ] = None,
-    separator_model: Annotated[
-        str | None, typer.Option(help="Hub id or folder of a SpeechBrain SepFormer.", rich_help_panel=_OVERLAP)
-    ] = None,
-    separator_model_3: Annotated[
-        str | None, typer.Option(help="The same for three voices at once.", rich_help_panel=_OVERLAP)
-    ] = None,
-    adapt_budget: Annotated[
-        float | None,
-        typer.Option(
-            help="Seconds in which adapted may learn a recording's voices. (default: 60)", rich_help_panel=_OVERLAP
-        ),
-    ] = None,
-    separate: Annotated[
-        str | None, typer.Option(help="overlaps (default), auto, everywhere or off.", rich_help_panel=_OVERLAP)
-    ] = None,
-    match_threshold: Annotated[
-        float | None,
-        typer.Option(help="Least margin (cosine) at which a separated voice is believed.", rich_help_panel=_OVERLAP),
-    ] = None,
-    overlap_checks: Annotated[
-        str | None,
-        typer.Option(
-            help="resegment, verify, leakage, duplicates with commas; all (default) or none.",
-            rich_help_panel=_OVERLAP,
-        ),
-    ] = None,
-    gates: Annotated[str | None, typer.Option(help="Earlier name of --overlap-checks.", hidden=True)] = None,
-    transcriber: Annotated[
-        str | None, typer.Option(help="auto, whisper, sphinx or script.", rich_help_panel=_WORDS)
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Whisper model: tiny … large-v3, turbo, or a .pt file.", rich_help_panel=_WORDS)
-    ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(help="Language spoken, en or english; found per person if left out.", rich_help_panel=_WORDS),
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option(help="transcribe (default) or translate into English.", rich_help_panel=_WORDS)
-    ] = None,
-    initial_prompt: Annotated[
-        str | None, typer.Option(help="Names and terms to expect.", rich_help_panel=_WORDS)
-    ] = None,
-    script: Annotated[
-        Path | None,
-        typer.Option(help="Your own words (STM, CTM, SegLST); implies --transcriber script.", rich_help_panel=_WORDS),
-    ] = None,
-    output_dir: Annotated[
-        Path | None,
-        typer.Option("--output-dir", "-o", help="Folder for the results. (default: here)", rich_help_panel=_FILES),
-    ] = None,
-    output_format: Annotated[
-        str | None,
-        typer.Option(
-            "--output-format", "-f", help="Formats, separated by commas, or all (default).", rich_help_panel=_FILES
-        ),
-    ] = None,
-    tracks: Annotated[
-        bool | None,
-        typer.Option("--tracks/--no-tracks", help="One sound file per person. (default: yes)", rich_help_panel=_FILES),
-    ] = None,
-    track_format: Annotated[
-        str | None, typer.Option(help="wav (default), flac, mp3 or m4a.", rich_help_panel=_FILES)
-    ] = None,
-    track_gate: Annotated[
-        str | None,
-        typer.Option(
-            help="Tracks where their person is silent: off (default), soft (-20 dB) or hard.", rich_help_panel=_FILES
-        ),
-    ] = None,
-    max_line_width: Annotated[
-        int | None, typer.Option(help="Characters per subtitle line. (default: 42)", rich_help_panel=_FILES)
-    ] = None,
-    max_line_count: Annotated[
-        int | None, typer.Option(help="Lines per subtitle. (default: 2)", rich_help_panel=_FILES)
-    ] = None,
-    name: Annotated[
-        list[str] | None, typer.Option(help="SPEAKER_00=Alice; may be repeated.", rich_help_panel=_FILES)
-    ] = None,
-    overwrite: Annotated[
-        bool | None,
-        typer.Option(
-            "--overwrite/--no-overwrite",
-            help="Replace files that are no results of meetsplit. (default: no)",
-            rich_help_panel=_FILES,
-        ),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_MACHINE)] = None,
-    offline: Annotated[
-        bool | None,
-        typer.Option(
-            "--offline/--online", envvar="HF_HUB_OFFLINE", help="Never touch the network.", rich_help_panel=_MACHINE
-        ),
-    ] = None,
-    hf_token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="HF_TOKEN", show_envvar=True, help="Hugging Face token, for gated models.", rich_help_panel=_MACHINE
-        ),
-    ] = None,
-    cache_dir: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="MEETSPLIT_CACHE",
-            help="Where fetched weights and finished stages are kept. (default: ~/.cache/meetsplit)",
-            rich_help_panel=_MACHINE,
-        ),
-    ] = None,
-    cache_size: Annotated[
-        str | None,
-        typer.Option(
-            help="Most that finished stages may take; 0: nothing is kept, none: no limit. (default: 5GB)",
-            rich_help_panel=_MACHINE,
-        ),
-    ] = None,
-    cache_age: Annotated[
-        str | None,
-        typer.Option(
-            help="Days without use after which finished stages are removed; none: never. (default: 90)",
-            rich_help_panel=_MACHINE,
-        ),
-    ] = None,
-    trust_model_code: Annotated[
-        bool | None,
-        typer.Option(
-            "--trust-model-code",
-            help="Run the code that a model folder's files ask for, as you and with all your rights; without it folders are only data.",
-            rich_help_panel=_MACHINE,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="For everything that draws at random.", rich_help_panel=_MACHINE)
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="A TOML file with these options; the command line wins.", rich_help_panel=_MACHINE),
-    ] = None,
-) -> None:
-    """Every option of a run. All default to None, so that a settings file can fill what the command line leaves out."""
+@functools.cache
+def _parameters() -> tuple[inspect.Parameter, ...]:
+    """A parameter per option, in the shape that typer reads. All default to None: not given."""
+    hints = {**get_type_hints(Settings), **get_type_hints(Outputs)}
+    parameters = [
+        _parameter(option.name or field.name, _option_type(field, hints[field.name]), _typer_option(option))
+        for field, option in fields_with_options()
+    ]
+    gates = typer.Option(help="Earlier name of --overlap-checks.", hidden=True)
+    config = typer.Option(help="A TOML file with these options; the command line wins.", rich_help_panel=MACHINE)
+    return (*parameters, _parameter("gates", str, gates), _parameter("config", Path, config))
 
 
-Command = Callable[..., None]
-
-
-def asking(*only: str) -> Callable[[Command], Command]:
-    """Give a command every option above (or ``only`` those); it receives them as one mapping ``asked``.
-
-    The command's own parameters stay as they are. Options that were not given are left out of the mapping.
-    """
-    return grafted(
-        _asked, "asked", only, lambda given: {name: value for name, value in given.items() if value is not None}
+def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )
 
 
-def grafted(
-    table: Callable[..., None],
-    into: str,
-    only: Sequence[str],
-    settled: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+def _option_type(field: Field[Any], hint: Any) -> Any:
+    """The type of an option's value: the setting's own where it is plain, else text; `resolve_settings` reads it."""
+    if field.name == "names":
+        return list[str]
+    kinds = [part for part in (get_args(hint) if isinstance(hint, UnionType) else (hint,)) if part is not NoneType]
+    return kinds[0] if len(kinds) == 1 and kinds[0] in _PLAIN else str
+
+
+def _typer_option(option: Option) -> Any:
+    return typer.Option(*option.flags, help=option.help, rich_help_panel=option.panel, envvar=option.variable)
+
+
+def run_options(*only: str) -> Callable[[Command], Command]:
+    """Give a command every option of a run (or ``only`` those), as its one parameter ``options``: `GivenOptions`."""
+
+    def without_absent(values: dict[str, Any]) -> GivenOptions:
+        return {name: value for name, value in values.items() if value is not None}
+
+    return add_options(_parameters(), "options", only, without_absent)
+
+
+def add_options(
+    parameters: Sequence[inspect.Parameter], into: str, only: Sequence[str], build: Callable[[dict[str, Any]], Value]
 ) -> Callable[[Command], Command]:
-    """Give a command the parameters of ``table`` (or ``only`` those), gathered and ``settled`` as its one mapping ``into``."""
-    options = [p for p in inspect.signature(table, eval_str=True).parameters.values() if not only or p.name in only]
+    """Give a command the ``parameters`` (or ``only`` those): ``build`` makes its one argument ``into`` of their
+    values.
+    """
+    options = [parameter for parameter in parameters if not only or parameter.name in only]
 
     def decorate(command: Command) -> Command:
-        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != into]
+        signature = inspect.signature(command, eval_str=True)
+        others = [parameter for parameter in signature.parameters.values() if parameter.name != into]
 
         @functools.wraps(command)
-        def wrapper(**given: Any) -> None:
-            gathered = {p.name: given.pop(p.name) for p in options}
-            command(**{into: settled(gathered)}, **given)
+        def wrapper(**values: Any) -> None:
+            option_values = {option.name: values.pop(option.name) for option in options}
+            command(**{into: build(option_values)}, **values)
 
-        signature = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *options]]
-        wrapper.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {p.name: p.annotation for p in signature}
+        combined = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*others, *options]]
+        wrapper.__doc__ = _help_text(command)
+        wrapper.__signature__ = inspect.Signature(combined)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in combined}
         return wrapper
 
     return decorate
 
 
-def settle(asked: Mapping[str, Any], known_formats: tuple[str, ...]) -> tuple[Settings, Outputs]:
-    """The settings from a TOML file, if one is named, and the command line on top.
-
-    Raises `SettingsError` for what nobody knows.
+def _help_text(command: Command) -> str:
+    """The docstring of a command with its first paragraph on one line: typer keeps line breaks in its list of
+    commands.
     """
-    given = current_options(asked)
-    file = given.pop("config", None)
+    first, *others = (inspect.getdoc(command) or "").split("\n\n")
+    return "\n\n".join([" ".join(first.split()), *others])
+
+
+def resolve_settings(options: GivenOptions, known_formats: tuple[str, ...]) -> tuple[Settings, Outputs]:
+    """The settings from a TOML file, if one is named, with the options of the command line on top.
+
+    Raises `SettingsError` for unknown options and values that make no sense.
+    """
+    merged = current_options(options)
+    file = merged.pop("config", None)
     if file is not None:
-        given = {**from_toml(file), **given}
-    for option, setting in (("name", "names"), ("output_dir", "folder"), ("output_format", "formats")):
-        if option in given:
-            given[setting] = given.pop(option)
-    if "names" in given:
-        given["names"] = _names(given["names"])
-    if "formats" in given:
-        given["formats"] = _formats(given["formats"], known_formats)
-    for path in {"rttm", "script", "cache_dir", "folder"} & given.keys():
-        given[path] = Path(given[path]) if isinstance(given[path], str) else given[path]
-    return _built(Settings, given), _built(Outputs, given)
+        merged = {**from_toml(file), **merged}
+    for field, option in fields_with_options():
+        if option.name is not None and option.name in merged:
+            merged[field.name] = merged.pop(option.name)
+    if "names" in merged:
+        merged["names"] = _names(merged["names"])
+    if "formats" in merged:
+        merged["formats"] = _formats(merged["formats"], known_formats)
+    for name in ("rttm", "script", "cache_dir", "folder"):
+        if isinstance(merged.get(name), str):
+            merged[name] = Path(merged[name])
+    return _build(Settings, merged), _build(Outputs, merged)
 
 
-def _built(kind: type[Any], given: Mapping[str, Any]) -> Any:
+def _build(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    """A `Settings` or `Outputs` of its part of the values. Raises `SettingsError` for a value of a wrong type."""
     hints = get_type_hints(kind)
-    chosen = {f.name: given[f.name] for f in fields(kind) if f.name in given}
-    for name, value in chosen.items():
-        parts = get_args(hints[name]) if isinstance(hints[name], UnionType) else (hints[name],)
-        if all(part in _FITTING for part in parts) and not any(type(value) in _FITTING[part] for part in parts):
-            needed = " or ".join(part.__name__ for part in parts if part is not NoneType)
-            raise SettingsError(
-                f"--{_OPTIONS.get(name, name).replace('_', '-')} {value!r}: a value of type {needed} is needed"
-            )
+    chosen = {field.name: values[field.name] for field in fields(kind) if field.name in values}
+    for field in fields(kind):
+        if field.name not in chosen:
+            continue
+        value, hint = chosen[field.name], hints[field.name]
+        kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        is_plain = all(part in _VALUE_TYPES for part in kinds)
+        if is_plain and not any(type(value) in _VALUE_TYPES[part] for part in kinds):
+            needed = " or ".join(part.__name__ for part in kinds if part is not NoneType)
+            option = field.metadata["option"].name or field.name
+            raise SettingsError(f"--{option.replace('_', '-')} {value!r}: a value of type {needed} is needed")
     return kind(**chosen)
 
 
-def _formats(asked: object, known: tuple[str, ...]) -> tuple[str, ...]:
+def _formats(value: object, known: tuple[str, ...]) -> tuple[str, ...]:
     """The formats in a text with commas or in a list of texts."""
-    listed = asked.split(",") if isinstance(asked, str) else asked
+    listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(part, str) for part in listed):
         raise SettingsError(
-            f'--output-format {asked!r}: names of formats are needed, such as "srt,json" or ["srt", "json"]'
+            f'--output-format {value!r}: names of formats are needed, such as "srt,json" or ["srt", "json"]'
         )
     names = [part.strip().lower() for part in listed if part.strip()]
     for name in names:
@@ -284,11 +168,16 @@ def _formats(asked: object, known: tuple[str, ...]) -> tuple[str, ...]:
     return known if "all" in names else tuple(dict.fromkeys(names))
 
 
-def _names(asked: object) -> tuple[tuple[str, str], ...]:
+def _names(value: object) -> tuple[tuple[str, str], ...]:
     """People's names by label: from ``LABEL=NAME`` texts, or from a table or pairs of a settings file."""
-    found: list[tuple[str, str]] = []
-    entries = list(asked.items()) if isinstance(asked, Mapping) else [asked] if isinstance(asked, str) else asked
-    for entry in entries if isinstance(entries, list | tuple) else [entries]:
+    if isinstance(value, Mapping):
+        entries: Sequence[object] = list(value.items())
+    elif isinstance(value, list | tuple):
+        entries = value
+    else:
+        entries = [value]
+    names: list[tuple[str, str]] = []
+    for entry in entries:
         match entry:
             case str() if "=" in entry:
                 label, _, person = entry.partition("=")
@@ -300,12 +189,12 @@ def _names(asked: object) -> tuple[tuple[str, str], ...]:
             raise SettingsError(
                 f"--name {entry if isinstance(entry, str) else repr(entry)}: write it as SPEAKER_00=Alice"
             )
-        found.append((label, person.strip()))
-    return tuple(found)
+        names.append((label, person.strip()))
+    return tuple(names)
 
 
-def given_files(asked: Mapping[str, Any], recordings: Sequence[Path]) -> tuple[Path, ...]:
+def given_files(options: GivenOptions, recordings: Sequence[Path]) -> tuple[Path, ...]:
     """The files that a command reads and never writes over: recordings, turns, words and the settings file."""
-    toml = from_toml(asked["config"]) if "config" in asked else {}
-    named = [toml.get("rttm"), toml.get("script"), *(asked.get(name) for name in ("rttm", "script", "config"))]
-    return (*recordings, *(Path(path) for path in named if path is not None))
+    toml = from_toml(options["config"]) if "config" in options else {}
+    paths = [toml.get("rttm"), toml.get("script"), *(options.get(name) for name in ("rttm", "script", "config"))]
+    return (*recordings, *(Path(path) for path in paths if path is not None))

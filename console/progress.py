@@ -1,4 +1,4 @@
-"""What a run's events look like: a bar per stage on a terminal, plain lines elsewhere. All of it on stderr."""
+"""Progress of a run on stderr: a bar per stage on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _QUARTERS = 4
 
 
 class Reporter:
-    """A listener for one run's events; a context manager, because a bar must be put away even after an error."""
+    """Event listener that prints progress; a context manager, because bars must be stopped even after an error."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self._console = console

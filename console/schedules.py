@@ -1,20 +1,25 @@
-"""Commands about timetables: add, list, pause, resume, run-now, remove."""
+"""Commands about schedules: add, list, pause, resume, run-now, remove."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich import box
 from rich.table import Table
 
-from meetsplit.console.cache import print_line, wide
-from meetsplit.console.job_options import place, queueing, request
-from meetsplit.console.options import asking
+from meetsplit.console.job_options import QueueOptions, job_request, open_store, queue_options
+from meetsplit.console.options import GivenOptions, run_options
+from meetsplit.console.terminal import print_line, wide
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient
+
+Result = TypeVar("Result")
 
 schedule_app = typer.Typer(
     no_args_is_help=True, help="Look into folders at set times; `meetsplit worker` has to be running."
@@ -23,10 +28,10 @@ Name = Annotated[str, typer.Argument(help="The schedule's name.")]
 
 
 @schedule_app.command("add")
-@asking()
-@queueing()
+@run_options()
+@queue_options()
 def add(  # noqa: PLR0913 - a command's own options
-    called: Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.")],
+    schedule_name: Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.")],
     *,
     cron: Annotated[str, typer.Option(help='minute hour day month weekday: "0 2 * * *" is every night at two.')],
     folder: Annotated[Path, typer.Option(help="The folder with the recordings, subfolders included.")],
@@ -34,59 +39,57 @@ def add(  # noqa: PLR0913 - a command's own options
     backfill: Annotated[
         bool, typer.Option("--backfill/--no-backfill", help="Catch up on runs missed while no worker ran.")
     ] = True,
-    queue: Mapping[str, Any],
-    asked: Mapping[str, Any],
+    queue: QueueOptions,
+    options: GivenOptions,
 ) -> None:
     """Transcribe what is new in a folder at set times; results go to FOLDER/transcripts unless -o says otherwise."""
     from meetsplit.jobs import schedule
     from meetsplit.jobs.database import client
 
-    wanted = request(queue, asked, retries=2, folder=folder / "transcripts")
-    base, store = place(queue)
-    with client(base, store.ready(), make=True) as opened:
-        schedule.add(opened, schedule.Entry(called, cron, folder, timezone, backfill), wanted)
-        following = next(table.next for table in schedule.timetables(opened) if table.name == called)
-    print_line(f"{called} runs next at {_when(following)}, if `meetsplit worker` is running then")
+    request = job_request(queue, options, retries=2, folder=folder / "transcripts")
+    base, store = open_store(queue)
+    with client(base, store.ready(), make=True) as connection:
+        schedule.add(connection, schedule.ScheduleSpec(schedule_name, cron, folder, timezone, backfill), request)
+        following = next(info.next for info in schedule.list_schedules(connection) if info.name == schedule_name)
+    print_line(f"{schedule_name} runs next at {_when(following)}, if `meetsplit worker` is running then")
 
 
 @schedule_app.command("list")
-@queueing("state_dir", "database")
+@queue_options("state_dir", "database")
 def list_schedules(
-    *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False, queue: Mapping[str, Any]
+    *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False, queue: QueueOptions
 ) -> None:
     """List the schedules with their last run and their next."""
     from meetsplit.console.jobs import print_json
     from meetsplit.jobs.database import NoQueue, client
-    from meetsplit.jobs.schedule import timetables
+    from meetsplit.jobs.schedule import list_schedules
 
-    base, store = place(queue)
+    base, store = open_store(queue)
     try:
-        with client(base, store) as opened:
-            found = timetables(opened)
+        with client(base, store) as connection:
+            infos = list_schedules(connection)
     except NoQueue:
-        found = ()
+        infos = ()
     if as_json:
-        print_json(
-            [{**dataclasses.asdict(table), "last": _iso(table.last), "next": _iso(table.next)} for table in found]
-        )
+        print_json([{**dataclasses.asdict(info), "last": _iso(info.last), "next": _iso(info.next)} for info in infos])
         return
-    if not found:
+    if not infos:
         print_line("there are no schedules; `meetsplit schedule add` makes one")
         return
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("name", "cron", "time zone", "folder", "last run", "next run"):
-        shown.add_column(heading, overflow="fold")
-    for table in found:
-        following = "paused" if table.paused else _when(table.next)
-        if table.problem is not None:
-            following = f"never runs: {table.problem}; remove it: meetsplit schedule remove {table.name}"
-        shown.add_row(table.name, table.cron, table.zone, table.folder, _when(table.last), following)
-    wide().print(shown)
+        table.add_column(heading, overflow="fold")
+    for info in infos:
+        following = "paused" if info.paused else _when(info.next)
+        if info.problem is not None:
+            following = f"never runs: {info.problem}; remove it: meetsplit schedule remove {info.name}"
+        table.add_row(info.name, info.cron, info.zone, info.folder, _when(info.last), following)
+    wide().print(table)
 
 
 @schedule_app.command("pause")
-@queueing("state_dir", "database")
-def pause(name: Name, *, queue: Mapping[str, Any]) -> None:
+@queue_options("state_dir", "database")
+def pause(name: Name, *, queue: QueueOptions) -> None:
     """Run it no more until `resume`."""
     from meetsplit.jobs import schedule
 
@@ -95,8 +98,8 @@ def pause(name: Name, *, queue: Mapping[str, Any]) -> None:
 
 
 @schedule_app.command("resume")
-@queueing("state_dir", "database")
-def resume(name: Name, *, queue: Mapping[str, Any]) -> None:
+@queue_options("state_dir", "database")
+def resume(name: Name, *, queue: QueueOptions) -> None:
     """Run it again from now on; what was missed in the pause stays missed."""
     from meetsplit.jobs import schedule
 
@@ -105,8 +108,8 @@ def resume(name: Name, *, queue: Mapping[str, Any]) -> None:
 
 
 @schedule_app.command("run-now")
-@queueing("state_dir", "database")
-def run_now(name: Name, *, queue: Mapping[str, Any]) -> None:
+@queue_options("state_dir", "database")
+def run_now(name: Name, *, queue: QueueOptions) -> None:
     """Run it once, beside the timetable."""
     from meetsplit.jobs import schedule
 
@@ -114,8 +117,8 @@ def run_now(name: Name, *, queue: Mapping[str, Any]) -> None:
 
 
 @schedule_app.command("remove")
-@queueing("state_dir", "database")
-def remove(name: Name, *, queue: Mapping[str, Any]) -> None:
+@queue_options("state_dir", "database")
+def remove(name: Name, *, queue: QueueOptions) -> None:
     """Forget it; jobs that it queued stay."""
     from meetsplit.jobs import schedule
 
@@ -123,15 +126,17 @@ def remove(name: Name, *, queue: Mapping[str, Any]) -> None:
     print_line(f"{name} is removed")
 
 
-def _do(queue: Mapping[str, Any], action: Callable[[Any], Any]) -> Any:
+def _do(queue: QueueOptions, action: Callable[[DBOSClient], Result]) -> Result:
+    """Run an action on the queue's database."""
     from meetsplit.jobs.database import client
 
-    base, store = place(queue)
-    with client(base, store) as opened:
-        return action(opened)
+    base, store = open_store(queue)
+    with client(base, store) as connection:
+        return action(connection)
 
 
 def _when(moment: datetime | None) -> str:
+    """A time in the local time zone; "never" for None."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment is not None else "never"
 
 

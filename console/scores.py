@@ -1,4 +1,4 @@
-"""``meetsplit score``: how good was it?"""
+"""The command `score`: error rates of transcripts, and SI-SDR of tracks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from meetsplit.console.terminal import Terminal
-from meetsplit.pipeline.formats.control_characters import json_escaped
 
 
 def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer reads
@@ -31,6 +30,7 @@ def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer 
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
 ) -> None:
     """Compare transcripts with the truth: DER, JER, cpWER, tcpWER, and sound."""
+    from meetsplit.pipeline.formats.control_characters import json_escaped
     from meetsplit.scoring.pairing import pair_up
     from meetsplit.scoring.protocol import Protocol
     from meetsplit.scoring.report import as_data, as_table

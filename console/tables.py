@@ -1,4 +1,4 @@
-"""How results and plans look in a terminal."""
+"""Tables and summaries of backends, results and models."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from rich.text import Text
 
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import Transcript
+from meetsplit.pipeline.formats.text import clock
 from meetsplit.pipeline.models import catalog, weights
 from meetsplit.pipeline.models.selection import SelectedBackend, UnavailableBackend
 from meetsplit.pipeline.results.writing import WrittenResults
 from meetsplit.pipeline.settings import Settings
 
 _SHOWN = 5
+"""Segments for review that a summary names."""
 
 
 def plan_table(rows: Sequence[SelectedBackend | UnavailableBackend]) -> Group:
-    """The pre-flight: one row a stage, and below how to get the backends that were passed over."""
+    """The selected backends: a row per stage, and below how to get those that were passed over."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("stage", "backend", "weights", "device", "why"):
         table.add_column(heading, overflow="fold")
@@ -37,35 +39,27 @@ def plan_table(rows: Sequence[SelectedBackend | UnavailableBackend]) -> Group:
     return Group(table, *notes)
 
 
-def clock(seconds: float) -> str:
-    """Time for people.
-
-    >>> clock(3725.4)
-    '01:02:05'
-    """
-    whole = int(seconds)
-    return f"{whole // 3600:02d}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
-
-
 def to_check(transcript: Transcript) -> str | None:
-    """Which stretches a person should listen to again; None where there are none."""
-    doubtful = [segment for segment in transcript.segments if segment.review]
-    if not doubtful:
+    """The segments for review in a sentence; None where there are none."""
+    for_review = [segment for segment in transcript.segments if segment.review]
+    if not for_review:
         return None
     shown = ", ".join(
-        f"{clock(s.span.start)} {transcript.name_of(s.speaker)} ({', '.join(s.review)})" for s in doubtful[:_SHOWN]
+        f"{clock(int(1000 * segment.span.start))} {transcript.name_of(segment.speaker)} ({', '.join(segment.review)})"
+        for segment in for_review[:_SHOWN]
     )
-    more = f" and {len(doubtful) - _SHOWN} more" if len(doubtful) > _SHOWN else ""
-    stretches = "stretch" if len(doubtful) == 1 else "stretches"
-    return f"{len(doubtful)} {stretches} to check: {shown}{more}"
+    more = f" and {len(for_review) - _SHOWN} more" if len(for_review) > _SHOWN else ""
+    stretches = "stretch" if len(for_review) == 1 else "stretches"
+    return f"{len(for_review)} {stretches} to check: {shown}{more}"
 
 
 def summary(console: Console, source: Path | MultiFileRecording, written: WrittenResults) -> None:
-    """What came out of one recording."""
+    """Print what was written for one recording."""
     transcript = written.transcript
-    people, words = len(transcript.speakers), sum(len(segment.words) for segment in transcript.segments)
+    length, count = clock(int(1000 * transcript.duration)), len(transcript.speakers)
+    words = sum(len(segment.words) for segment in transcript.segments)
     console.print(
-        f"{source}: {clock(transcript.duration)}, {people} {'person' if people == 1 else 'people'}, {words} words",
+        f"{source}: {length}, {count} {'person' if count == 1 else 'people'}, {words} words",
         highlight=False,
         markup=False,
     )
@@ -77,7 +71,7 @@ def summary(console: Console, source: Path | MultiFileRecording, written: Writte
 
 
 def models_table(settings: Settings) -> Table:
-    """Every model meetsplit knows by name, and where it is on this machine."""
+    """The models of the catalog, and where each is on this machine."""
     cache = settings.cache_dir or weights.default_cache()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("name", "model", "here"):

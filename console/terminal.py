@@ -1,6 +1,6 @@
-"""The terminal: every line, table and bar of the command line passes here.
+"""The terminal: every line, table and bar of the command line is printed here.
 
-What is printed names files, labels and people, which other people chose: their control characters are written out (``\\x1b``), and
+File names, labels and people's names come from others: their control characters are written out (``\\x1b``), and
 brackets and colons in them are text, never Rich's markup or emoji.
 """
 
@@ -12,8 +12,6 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
-
-from meetsplit.pipeline.formats.control_characters import shown
 
 
 class Terminal(Console):
@@ -28,9 +26,27 @@ class Terminal(Console):
 
     def render_str(self, text: str, **how: Any) -> Text:
         """Text as Rich lays it out: control characters are written out before widths are counted."""
-        return super().render_str(shown(text), **how)
+        return super().render_str(_without_controls(text), **how)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """What is sent, whatever it was made from."""
+        """The segments that are sent, without control characters whatever they were made from."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(shown(segment.text), segment.style)
+            yield segment if segment.control else Segment(_without_controls(segment.text), segment.style)
+
+
+def wide() -> Terminal:
+    """The console for tables: the terminal at its width, a file or a pipe without folding."""
+    console = Terminal()
+    return console if console.is_terminal else Terminal(width=400)
+
+
+def print_line(text: str) -> None:
+    """Print one plain line on stdout."""
+    Terminal().print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _without_controls(text: str) -> str:
+    # Imported when something is printed: the package of all formats loads NumPy, and --help has to be quick.
+    from meetsplit.pipeline.formats.control_characters import shown
+
+    return shown(text)

@@ -1,4 +1,4 @@
-"""What a working process is told, and what it says: its worker's settings, how jobs ended, when to stop waiting."""
+"""A process that works on the queue: its worker's options, its messages about jobs, and the pauses of its loops."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from meetsplit.console.job_options import place
+from meetsplit.console.job_options import QueueOptions, open_store
+from meetsplit.console.options import GivenOptions, resolve_settings
 from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.errors import MeetsplitError
 
@@ -14,71 +15,69 @@ if TYPE_CHECKING:
     from dbos import DBOSClient
 
     from meetsplit.console.progress import Reporter
-    from meetsplit.jobs.job import Order
+    from meetsplit.jobs.job import JobSpec
     from meetsplit.jobs.requests import Request
-    from meetsplit.jobs.worker import Engine, Worker
+    from meetsplit.jobs.watch import ScanResult
+    from meetsplit.jobs.worker import Worker, WorkerOptions
     from meetsplit.pipeline.events import EventListener
 
+_WORKER_SETTINGS = ("hf_token", "cache_dir", "offline", "device")
+"""Settings of a worker that are laid over those of a job."""
 
-def told(
-    queue: Mapping[str, Any],
-    asked: Mapping[str, Any],
+
+def worker_options(
+    queue: QueueOptions,
+    options: GivenOptions,
     on_event: EventListener,
-    finished: Callable[[str, Order, str | None], None],
-) -> Worker:
-    """What a worker of this process is told."""
-    from meetsplit.console.options import settle
+    finished: Callable[[str, JobSpec, str | None], None],
+) -> WorkerOptions:
+    """The options of the worker in this process."""
     from meetsplit.jobs import schedule
-    from meetsplit.jobs.resources import Limits
-    from meetsplit.jobs.worker import Worker
-    from meetsplit.jobs.workflows import Listeners
+    from meetsplit.jobs.resources import MemoryLimit
+    from meetsplit.jobs.worker import WorkerOptions
+    from meetsplit.jobs.workflows import JobListeners
     from meetsplit.pipeline.data.units import size
+    from meetsplit.pipeline.formats import names
 
-    settings, _ = settle({name: asked[name] for name in ("config", *_OWN) if name in asked}, _known_formats())
-    own = {name: getattr(settings, name) for name in _OWN if getattr(settings, name) not in (None, "auto", False)}
-    _, store = place(queue)
-    limits = Limits(size(queue["max_memory"]) if queue["max_memory"] else None)
+    own_options = {name: options[name] for name in ("config", *_WORKER_SETTINGS) if name in options}
+    settings, _ = resolve_settings(own_options, names())
+    overrides = {name: getattr(settings, name) for name in _WORKER_SETTINGS}
+    overrides = {name: value for name, value in overrides.items() if value not in (None, "auto", False)}
+    _, store = open_store(queue)
 
     def scan(client: DBOSClient, context: Mapping[str, Any], run: str) -> dict[str, Any]:
-        def breathe() -> bool:
-            time.sleep(1.0)
-            return True
-
         try:
-            found = schedule.scan(client, context, store, breathe)
+            result = schedule.scan(client, context, store, _one_second)
         except Exception as error:
             why = str(error) if isinstance(error, MeetsplitError) else f"{type(error).__name__}: {error}"
             say(f"failed: the look into {context.get('folder')} of {run}: {why}")
             raise
-        noted(found["complaints"], found["unsettled"])
-        return found
+        print_notes(result["complaints"], result["unsettled"])
+        return result
 
-    return Worker(own, limits, on_event, Listeners(finished, undelivered), scan)
+    memory_limit = MemoryLimit(size(queue.max_memory) if queue.max_memory else None)
+    return WorkerOptions(overrides, memory_limit, on_event, JobListeners(finished, print_undelivered), scan)
 
 
-def undelivered(job: str, recording: str, sentence: str) -> None:
-    """Say that a command or webhook could not be told of a job's end."""
+def _one_second() -> bool:
+    """The pause between two scans of a scheduled folder."""
+    time.sleep(1.0)
+    return True
+
+
+def print_undelivered(job: str, recording: str, sentence: str) -> None:
+    """Say that the notification of a job's end could not be delivered."""
     say(f"not delivered: {recording} ({job}): {sentence}")
 
 
-_OWN = ("hf_token", "cache_dir", "offline", "device")
-"""Settings that a worker lays over those of an order."""
+def check_models(request: Request, on_event: EventListener) -> None:
+    """Check that the models are here before anything is queued: a missing one is no fault of a recording.
 
-
-def _known_formats() -> tuple[str, ...]:
-    from meetsplit.pipeline.formats import names
-
-    return names()
-
-
-def foresee(wanted: Request, on_event: EventListener) -> None:
-    """See that the models are here before anything is queued: a missing one is no fault of a recording.
-
-    Raises as `preflight.preflight` does.
+    Raises as `selection.preflight` does.
     """
     from meetsplit.pipeline.models.selection import preflight
 
-    preflight(wanted.settings, on_event)
+    preflight(request.settings, on_event)
 
 
 def progress(quiet: bool) -> Reporter:
@@ -88,82 +87,83 @@ def progress(quiet: bool) -> Reporter:
     return Reporter(Terminal(stderr=True), quiet=quiet)
 
 
-def outcomes(
+def outcome_printer(
     total: int | None, quiet: bool, failed: list[str] | None = None
-) -> Callable[[str, Order, str | None], None]:
-    """Says how each job ended, and keeps the failed ones."""
-    count: list[str] = []
+) -> Callable[[str, JobSpec, str | None], None]:
+    """A listener that prints how each job ended, and adds the ids of failed ones to ``failed``."""
+    ended: list[str] = []
 
-    def hear(job: str, order: Order, error: str | None) -> None:
-        count.append(job)
-        if error is not None and failed is not None:
-            failed.append(job)
+    def print_outcome(job: str, spec: JobSpec, error: str | None) -> None:
+        ended.append(job)
         if error is not None:
-            say(f"failed: {order.recording}: {error}")
+            if failed is not None:
+                failed.append(job)
+            say(f"failed: {spec.recording}: {error}")
         elif not quiet:
-            say(
-                f"done{f' {len(count)} of {total}' if total else ''}: {order.recording} → {order.outputs.folder / order.stem}.*"
-            )
+            count = f" {len(ended)} of {total}" if total else ""
+            say(f"done{count}: {spec.recording} → {spec.outputs.folder / spec.stem}.*")
 
-    return hear
+    return print_outcome
 
 
-def pause(engine: Engine, stopped: Callable[[], bool], seconds: float = 0.5) -> Callable[[], bool]:
-    """A pause between two looks that ends early when the process is asked to stop; False then."""
+def pause(worker: Worker, stop_requested: Callable[[], bool], seconds: float = 0.5) -> Callable[[], bool]:
+    """A pause between two polls that ends early when the process is asked to stop; False then."""
 
-    def pause() -> bool:
+    def wait() -> bool:
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not stopped() and not engine.full:
+        while time.monotonic() < end and not stop_requested() and not worker.full:
             time.sleep(min(0.05, seconds))
-        return not stopped() and not engine.full
+        return not stop_requested() and not worker.full
 
-    return pause
+    return wait
 
 
-def news(engine: Engine, jobs: Iterable[str], pause: Callable[[], bool]) -> None:
-    """Let commands and webhooks of these jobs be told before the process ends."""
-    asked = [f"{job}.news" for job in jobs]
-    while asked:
-        found = engine.client.list_workflows(
-            workflow_ids=asked, status=["ENQUEUED", "PENDING"], load_input=False, load_output=False
+def wait_for_notifications(worker: Worker, jobs: Iterable[str], pause: Callable[[], bool]) -> None:
+    """Wait until the commands and webhooks of these jobs have been run, before the process ends."""
+    from meetsplit.jobs.deliveries import notification_id
+
+    pending = [notification_id(job) for job in jobs]
+    while pending:
+        workflows = worker.client.list_workflows(
+            workflow_ids=pending, status=["ENQUEUED", "PENDING"], load_input=False, load_output=False
         )
-        asked = [workflow.workflow_id for workflow in found]
-        if asked and not pause():
+        pending = [workflow.workflow_id for workflow in workflows]
+        if pending and not pause():
             return
 
 
-def left_over(delays: Mapping[str, float]) -> None:
-    """Say how many recordings wait for another attempt that this process does not wait for."""
+def print_late_retries(delays: Mapping[str, float]) -> None:
+    """Say how many recordings have a retry that this process does not wait for; ``delays`` in seconds by job."""
     if delays:
         many = "1 recording that failed is" if len(delays) == 1 else f"{len(delays)} recordings that failed are"
         seconds = max(0.0, min(delays.values()))
         say(
-            f"note: {many} tried again by the next `meetsplit watch` or `meetsplit worker`, in {seconds:.0f} s at the earliest"
+            f"note: {many} tried again by the next `meetsplit watch` or `meetsplit worker`, "
+            f"in {seconds:.0f} s at the earliest"
         )
 
 
-def watch_on(look: Callable[[], Any], pause: Callable[[], bool]) -> None:
-    """Look until asked to stop; a complaint is said once for as long as it lasts."""
-    said: tuple[str, ...] = ()
+def watch_forever(scan: Callable[[], ScanResult], pause: Callable[[], bool]) -> None:
+    """Scan until asked to stop; a complaint is printed once for as long as it lasts."""
+    printed: tuple[str, ...] = ()
     while True:
-        seen = look()
-        if seen.complaints != said:
-            noted([complaint for complaint in seen.complaints if complaint not in said], 0)
-            said = seen.complaints
+        result = scan()
+        if result.complaints != printed:
+            print_notes([complaint for complaint in result.complaints if complaint not in printed], 0)
+            printed = result.complaints
         if not pause():
             return
 
 
-def noted(complaints: Sequence[str], unsettled: int) -> None:
-    """Say what could not be looked at."""
+def print_notes(complaints: Sequence[str], unsettled: int) -> None:
+    """Say what could not be read, and how many files are still being written to."""
     for complaint in complaints:
         say(f"note: {complaint}")
     if unsettled:
-        say(
-            f"note: {unsettled} {'file is' if unsettled == 1 else 'files are'} still being written to and left for the next time"
-        )
+        files = "file is" if unsettled == 1 else "files are"
+        say(f"note: {unsettled} {files} still being written to and left for the next time")
 
 
 def say(text: str) -> None:
-    """One plain line on stderr."""
+    """Print one plain line on stderr."""
     Terminal(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,1 +1,1 @@
-"""Recorded calls on a schedule: a queue, a watched folder, a timetable."""
+"""Many recordings: a durable queue (DBOS), watched folders, cron schedules."""

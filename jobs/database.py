@@ -1,4 +1,4 @@
-"""Where is the queue? DBOS's tables in SQLite or PostgreSQL, opened quietly, with sentences for what can go wrong."""
+"""The queue's database: DBOS's tables in SQLite or PostgreSQL, their log file, and errors as sentences."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ import psycopg
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, error
 from sqlalchemy.exc import SQLAlchemyError
 
-from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.job_store import JobStore
 from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import JobError, MeetsplitError, SettingsError
 from meetsplit.pipeline.formats.control_characters import shown
 
 APPLICATION = "meetsplit"
 VERSION = "jobs-1"
-"""Our application version for DBOS, which resumes only jobs of its own version. By default it is a hash of the code, and
-an upgrade would orphan every job. Ours says which steps a job has: it changes only with them, and then the old ones
-must stay registered."""
+"""Our application version for DBOS, which resumes only jobs of its own version. By default it is a hash of the code,
+and an upgrade would orphan every job. This one changes only with the steps of a job, and then the old ones must stay
+registered."""
 
-RECORDINGS, NEWS, SCANS = "recordings", "news", "scans"
-"""The queues: recordings, one at a time per worker; commands and webhooks; scheduled looks into folders."""
+RECORDINGS, NOTIFICATIONS, SCANS = "recordings", "news", "scans"
+"""The queues: recordings, one at a time per worker; commands and webhooks; scheduled scans of folders. Stored names."""
 
 
 class NoQueue(JobError):
-    """Nothing was ever queued here."""
+    """The database has no tables yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """``url`` as DBOS wants it; ``file`` is the SQLite file, None for PostgreSQL."""
+    """The address of the queue: ``url`` for DBOS; ``file`` is the SQLite file, None for PostgreSQL."""
 
     url: str
     file: Path | None
@@ -52,7 +52,7 @@ class Database:
         return f"{parts.scheme}://{parts.hostname or 'localhost'}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
     def config(self, executor: str) -> DBOSConfig:
-        """DBOS for one worker: no telemetry, no console output, nothing listening on a port."""
+        """DBOS's configuration for one worker: no telemetry, no console output, no open port."""
         return {
             "name": APPLICATION,
             "system_database_url": self.url,
@@ -66,26 +66,30 @@ class Database:
         }
 
 
-def database(asked: str | None, store: Store) -> Database:
-    """The database that was asked for, else SQLite in the state folder. Raises `SettingsError`."""
-    if asked is None:
+def database(url: str | None, store: JobStore) -> Database:
+    """The database at ``url``, by default SQLite in the state folder.
+
+    Raises `SettingsError` for an address that is wrong.
+    """
+    if url is None:
         if "?" in str(store.database):
             raise SettingsError(
                 f"--state-dir {store.state}: SQLite cannot work below a folder with a question mark in its name"
             )
         return Database(f"sqlite:///{store.database.absolute()}", store.database.absolute())
-    if not asked.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+    if not url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
         raise SettingsError("--database takes postgresql://user@host/name; leave it out for SQLite in the state folder")
-    authority, _, rest = asked.split("://", 1)[1].partition("/")
+    authority, _, rest = url.split("://", 1)[1].partition("/")
     if authority.count("@") > 1 or "@" in rest.partition("?")[0] or re.search(r"[?#].*@", authority):
         raise SettingsError(
-            "--database: in a user name or a password, @ is written as %40, / as %2F, ? as %3F, # as %23, % as %25 and : as %3A"
+            "--database: in a user name or a password, @ is written as %40, / as %2F, ? as %3F, # as %23, % as %25 "
+            "and : as %3A"
         )
     try:
-        urlsplit(asked).port  # noqa: B018 - raises for a port that is no number
+        urlsplit(url).port  # noqa: B018 - raises for a port that is no number
     except ValueError as wrong:
         raise SettingsError("--database: host, port (1-65535) or brackets of the address are wrong") from wrong
-    return Database("postgresql://" + asked.split("://", 1)[1], None)
+    return Database("postgresql://" + url.split("://", 1)[1], None)
 
 
 def without_password(text: str, url: str) -> str:
@@ -97,7 +101,8 @@ def without_password(text: str, url: str) -> str:
 
 
 class _PrivateLog(logging.handlers.RotatingFileHandler):
-    """A log that only its owner reads: it holds names of recordings, and addresses of webhooks with what is secret in them.
+    """Rotating log file with owner-only permissions: it holds names of recordings and addresses of webhooks with their
+    secrets.
 
     Where it cannot be written, the work goes on without it, and nothing of it reaches the terminal.
     """
@@ -110,29 +115,29 @@ class _PrivateLog(logging.handlers.RotatingFileHandler):
         """Drop the line: a full disk is reported by whatever else fails there."""
 
 
-class _Shown(logging.Formatter):
-    """Lines that may be read in a terminal."""
+class _PrintableLines(logging.Formatter):
+    """Log lines without control characters, safe to read in a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return shown(super().format(record))
 
 
-def quiet(store: Store) -> None:
+def log_to_file(store: JobStore) -> None:
     """Send what DBOS logs to the state folder instead of the terminal."""
     store.ready()
     logger = logging.getLogger("dbos")
     if not logger.handlers:
         handler = _PrivateLog(store.state / "log.txt", maxBytes=1 << 20, backupCount=1, delay=True)
-        handler.setFormatter(_Shown("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(_PrintableLines("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.WARNING)
         logger.propagate = False
 
 
-def prepare(base: Database, store: Store) -> None:
-    """Make or upgrade the tables. SQLite gets a write-ahead log, so that looking at jobs never waits for a worker."""
-    quiet(store)
-    with explained(base, store):
+def prepare(base: Database, store: JobStore) -> None:
+    """Create or upgrade the tables. SQLite gets a write-ahead log, so that reading never waits for a worker."""
+    log_to_file(store)
+    with translated_errors(base, store):
         if base.file is not None:
             files.create_private(base.file)  # its write-ahead log gets the same permissions
             check(base.file)
@@ -140,7 +145,7 @@ def prepare(base: Database, store: Store) -> None:
 
 
 def check(file: Path) -> None:
-    """Look whether a SQLite file is sound, as far as that goes quickly. Raises `sqlite3.DatabaseError`."""
+    """Run SQLite's quick integrity check. Raises `sqlite3.DatabaseError` for a damaged file."""
     with closing(sqlite3.connect(file, timeout=30.0)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         problem = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -149,8 +154,8 @@ def check(file: Path) -> None:
 
 
 @contextmanager
-def client(base: Database, store: Store, *, make: bool = False) -> Iterator[DBOSClient]:
-    """A connection for looking and queueing. ``make`` creates the tables; without it, they have to be there.
+def client(base: Database, store: JobStore, *, make: bool = False) -> Iterator[DBOSClient]:
+    """A connection for reading and queueing. ``make`` creates the tables; without it, they have to be there.
 
     Raises `JobError`, and `NoQueue` where there are no tables yet.
     """
@@ -159,8 +164,8 @@ def client(base: Database, store: Store, *, make: bool = False) -> Iterator[DBOS
     if make:
         prepare(base, store)
     else:
-        quiet(store)
-    with explained(base, store):
+        log_to_file(store)
+    with translated_errors(base, store):
         if base.file is not None and not make:
             check(base.file)
         opened = DBOSClient(
@@ -178,8 +183,8 @@ def client(base: Database, store: Store, *, make: bool = False) -> Iterator[DBOS
 
 
 @contextmanager
-def explained(base: Database, store: Store) -> Iterator[None]:
-    """Turn what a database says into a `JobError` that helps."""
+def translated_errors(base: Database, store: JobStore) -> Iterator[None]:
+    """Context in which errors of the database become `JobError` with a sentence on what to do."""
     try:
         yield
     except MeetsplitError:
@@ -190,21 +195,22 @@ def explained(base: Database, store: Store) -> Iterator[None]:
             raise NoQueue(
                 f"{base.place}: there are no jobs yet; `meetsplit batch` or `meetsplit watch` makes some"
             ) from failure
-        said = " ".join(str(cause).split())
-        raise JobError(_sentence(said, base, store)) from failure
+        message = " ".join(str(cause).split())
+        raise JobError(_sentence(message, base, store)) from failure
 
 
-def _sentence(said: str, base: Database, store: Store) -> str:
+def _sentence(message: str, base: Database, store: JobStore) -> str:
     if base.file is None:
-        return f"the queue at {base.place} cannot be used: {without_password(said, base.url)}"
-    if "locked" in said or "busy" in said:
+        return f"the queue at {base.place} cannot be used: {without_password(message, base.url)}"
+    if "locked" in message or "busy" in message:
         return f"{base.file}: another program has held the queue's database for half a minute; close it and try again"
     if any(
-        word in said.lower()
+        word in message.lower()
         for word in ("malformed", "not a database", "corrupt", "page", "rowid", "index", "freelist", "tree")
     ):
         return (
-            f"{base.file}: the queue's database is damaged ({said}). The jobs' folders under {store.state / 'jobs'} are readable and "
+            f"{base.file}: the queue's database is damaged ({message}). "
+            f"The jobs' folders under {store.state / 'jobs'} are readable and "
             "finished stages are kept: move the database away and queue the recordings again"
         )
-    return f"{base.file}: the queue's database cannot be used: {said}"
+    return f"{base.file}: the queue's database cannot be used: {message}"

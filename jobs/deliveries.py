@@ -1,4 +1,6 @@
-"""Deliveries of a job's end: what a command and a webhook answered, attempt by attempt, read from the queue's database."""
+"""Deliveries of notifications about a job's end: the answers of command and webhook, attempt by attempt, from the
+database.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +11,28 @@ from typing import Any, Literal, TypeAlias
 
 from dbos import DBOSClient
 
+from meetsplit.jobs.submission import IDS_PER_QUERY, LIVE_STATES
+
 State: TypeAlias = Literal["pending", "delivered", "failed"]
 
-NEWS_WORKFLOW = "news"
-"""The name of the workflow that delivers a job's end; stored with every delivery, so it never changes."""
+NOTIFY_WORKFLOW = "news"
+"""The name of the workflow that delivers a notification; stored with every delivery, so it never changes."""
+
+_SUFFIX = ".news"
 
 KINDS = ("command", "webhook")
-"""The listeners, which are also the names of the workflow's steps."""
+"""The receivers of notifications, which are also the stored names of the workflow's steps."""
 
 ATTEMPTS = {"command": 1, "webhook": 5}
-"""How often each is tried."""
+"""The most attempts at a delivery, by kind."""
 
 FIRST_PAUSE, PAUSE_FACTOR = 1.0, 3.0
-"""Seconds before the second attempt, and how much longer each further pause is."""
+"""Seconds before the second attempt, and the factor by which each further pause is longer (exponential backoff)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The end of one job as delivered to one listener: whether it arrived, and the last answer."""
+    """The notification of one job's end to one receiver: whether it arrived, and the last answer."""
 
     kind: str
     delivered: bool
@@ -39,7 +45,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt at a delivery: to which ``kind`` of listener, when it ended (Unix time), and what it answered."""
+    """One attempt at a delivery: the ``kind`` of receiver, when the attempt ended (Unix time), and the answer."""
 
     kind: str
     at: float
@@ -47,54 +53,52 @@ class Attempt:
     answer: str
 
 
-def workflow(job: str) -> str:
-    """The name of the workflow that delivers the end of ``job``."""
-    return f"{job}.news"
+def notification_id(job: str) -> str:
+    """The id of the workflow that delivers the notification of the end of ``job``."""
+    return f"{job}{_SUFFIX}"
 
 
 def states(client: DBOSClient, *, prefix: str | None = None) -> dict[str, State]:
-    """How the deliveries of each job stand, for the jobs that have any and whose names begin with ``prefix``."""
-    listed = client.list_workflows(name=NEWS_WORKFLOW, workflow_id_prefix=prefix, load_input=False)
-    return {found.workflow_id.removesuffix(".news"): _state(found) for found in listed}
+    """The state of each job's deliveries, for the jobs that have any and whose ids begin with ``prefix``."""
+    listed = client.list_workflows(name=NOTIFY_WORKFLOW, workflow_id_prefix=prefix, load_input=False)
+    return {workflow.workflow_id.removesuffix(_SUFFIX): _state(workflow) for workflow in listed}
 
 
 def failures(client: DBOSClient, jobs: Iterable[str]) -> dict[str, str]:
-    """For each of the ``jobs`` with a failed delivery, what the listeners answered."""
-    asked = [workflow(job) for job in jobs]
+    """For each of the ``jobs`` with a failed delivery, the answers of its receivers."""
+    ids = [notification_id(job) for job in jobs]
     failed: dict[str, str] = {}
-    for at in range(0, len(asked), 500):
-        for found in client.list_workflows(workflow_ids=asked[at : at + 500], load_input=False):
-            if _state(found) == "failed":
-                said = [delivery.answer for delivery in _deliveries(found) if not delivery.delivered]
-                failed[found.workflow_id.removesuffix(".news")] = "; ".join(said) or str(
-                    found.error or "the delivery failed"
-                )
+    for start in range(0, len(ids), IDS_PER_QUERY):
+        for workflow in client.list_workflows(workflow_ids=ids[start : start + IDS_PER_QUERY], load_input=False):
+            if _state(workflow) == "failed":
+                answers = [delivery.answer for delivery in _deliveries(workflow) if not delivery.delivered]
+                reason = "; ".join(answers) or str(workflow.error or "the delivery failed")
+                failed[workflow.workflow_id.removesuffix(_SUFFIX)] = reason
     return failed
 
 
 def attempts(client: DBOSClient, job: str) -> tuple[Attempt, ...]:
-    """Every attempt to deliver the end of one job, in order."""
+    """Every attempt to notify of the end of one job, in order."""
     made: list[Attempt] = []
-    for step in client.list_workflow_steps(workflow(job)):
+    for step in client.list_workflow_steps(notification_id(job)):
         if step["function_name"] in KINDS:
             failure = step["error"]
             answer = str(failure if failure is not None else step["output"])
-            made.append(
-                Attempt(step["function_name"], (step["completed_at_epoch_ms"] or 0) / 1000, failure is None, answer)
-            )
+            ended = (step["completed_at_epoch_ms"] or 0) / 1000
+            made.append(Attempt(step["function_name"], ended, failure is None, answer))
     return tuple(made)
 
 
-def _state(found: Any) -> State:
-    if found.status in ("ENQUEUED", "PENDING", "DELAYED"):
+def _state(workflow: Any) -> State:
+    if workflow.status in LIVE_STATES:
         return "pending"
-    failed = found.status != "SUCCESS" or any(not delivery.delivered for delivery in _deliveries(found))
+    failed = workflow.status != "SUCCESS" or any(not delivery.delivered for delivery in _deliveries(workflow))
     return "failed" if failed else "delivered"
 
 
-def _deliveries(found: Any) -> tuple[Delivery, ...]:
-    """The workflow's output. Version 0.1.0 kept sentences only; those about failures begin alike."""
-    output = found.output if isinstance(found.output, list) else []
+def _deliveries(workflow: Any) -> tuple[Delivery, ...]:
+    """The workflow's output. Version 0.1.0 stored sentences only; those about failures begin alike."""
+    output = workflow.output if isinstance(workflow.output, list) else []
     made: list[Delivery] = []
     for row in output:
         if isinstance(row, Mapping):

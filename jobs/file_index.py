@@ -1,4 +1,4 @@
-"""Checksums of recordings seen before, so that each is read once."""
+"""Index of recordings seen before: their checksums, so that an unchanged file is hashed once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from meetsplit.jobs.discovery import signature
+from meetsplit.jobs.discovery import file_signature
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.errors import AudioError
 from meetsplit.pipeline.files import sweep, write
@@ -14,39 +14,40 @@ from meetsplit.pipeline.files.locks import hold_lock
 
 
 @dataclass(slots=True)
-class Ledger:
-    """The file ``seen.json``: a cache. What has results, and under which name, is said by the results folder.
+class FileIndex:
+    """The file ``seen.json``: a cache of checksums by path. The manifests of the results folder say what has results.
 
-    A damaged file is begun anew. Raises `OutputError` where it cannot be written.
+    A damaged file is replaced by a new one. Raises `OutputError` where it cannot be written.
     """
 
     path: Path
     contents: dict[str, tuple[list[int], str]] = field(default_factory=dict)
+    """The file signature and the SHA-256 by path."""
 
     @classmethod
-    def at(cls, state: Path) -> Ledger:
-        """The ledger of a state folder."""
-        ledger = cls(state / "seen.json")
-        ledger._read()
-        return ledger
+    def load(cls, state: Path) -> FileIndex:
+        """The index of a state folder."""
+        index = cls(state / "seen.json")
+        index._read()
+        return index
 
-    def content(self, path: Path) -> str:
-        """SHA-256 of a recording, from the ledger where size and time of change are what they were.
+    def checksum(self, path: Path) -> str:
+        """SHA-256 of a recording, from the index where its signature is what it was.
 
         Raises `AudioError` for one that cannot be read, or that changes while it is.
         """
-        before = signature(path)
-        known = self.contents.get(str(path))
-        if known is not None and before is not None and known[0] == list(before):
-            return known[1]
-        content = recording_sha256(path)
-        if before is None or signature(path) != before:
+        before = file_signature(path)
+        entry = self.contents.get(str(path))
+        if entry is not None and before is not None and entry[0] == list(before):
+            return entry[1]
+        checksum = recording_sha256(path)
+        if before is None or file_signature(path) != before:
             raise AudioError(f"{path}: is being written to, or is empty: wait until it is complete")
-        self.contents[str(path)] = (list(before), content)
-        return content
+        self.contents[str(path)] = (list(before), checksum)
+        return checksum
 
     def save(self) -> None:
-        """Write it, together with what another process has written meanwhile."""
+        """Write the index, merged with what another process has written meanwhile."""
         with hold_lock(self.path.with_suffix(".lock")):
             contents = dict(self.contents)
             self._read()
@@ -56,7 +57,7 @@ class Ledger:
 
     def _read(self) -> None:
         try:
-            kept = json.loads(self.path.read_text("utf-8"))
-            self.contents = {path: (row[0], row[1]) for path, row in kept["contents"].items()}
+            stored = json.loads(self.path.read_text("utf-8"))
+            self.contents = {path: (row[0], row[1]) for path, row in stored["contents"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
             self.contents = {}

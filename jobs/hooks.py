@@ -20,7 +20,7 @@ SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "MEETSPLIT_WEBHOOK_SECRET", "ME
 """Environment variables that a command does not inherit unless ``--on-done-env`` names them."""
 
 VALUES = ("recording", "folder", "stem", "status", "job", "error")
-"""What a command is told: as ``{name}`` in its arguments and as ``MEETSPLIT_NAME`` in its environment."""
+"""The values of a notification: as ``{name}`` in a command's arguments and as ``MEETSPLIT_NAME`` in its environment."""
 
 _PLACEHOLDER = re.compile(r"\{(" + "|".join(VALUES) + r")\}")
 
@@ -29,14 +29,14 @@ _INTERPRETERS = {"python": "c", "pypy": "c", "perl": "eE", "ruby": "e", "node": 
 _WITH_VALUE = ("-o", "+o", "-O", "+O", "--rcfile", "--init-file", "-W", "-X", "-I", "-M", "-r")
 """Options of interpreters that take the next argument for their value."""
 
-_TAIL = 4096
+_TAIL_BYTES = 4096
 """Bytes of a command's output that are kept while it runs; the rest is read and dropped."""
 
-_SAID = 500
+_SHOWN_CHARACTERS = 500
 """Characters of the output's end that a sentence about a failure holds."""
 
-_LONGEST = 8192
-"""Characters of one value that a command is told: systems limit arguments and variables, and an error may be long."""
+_MAX_VALUE = 8192
+"""The most characters of one value: systems limit arguments and variables, and an error may be long."""
 
 
 def parse(command: str) -> tuple[str, ...]:
@@ -62,8 +62,8 @@ def parse(command: str) -> tuple[str, ...]:
 def check(arguments: Sequence[str]) -> None:
     """Refuse a placeholder inside code that a shell or another interpreter would run.
 
-    A recording's name would become a part of the code there. As an environment variable, or as an argument after the code,
-    it stays a value. Raises `SettingsError`.
+    A recording's name would become a part of the code there. As an environment variable, or as an argument after the
+    code, it stays a value. Raises `SettingsError`.
 
     >>> check(["sh", "-c", 'echo "$MEETSPLIT_STEM"'])
     >>> check(["sh", "-c", 'echo "$1"', "sh", "{stem}"])
@@ -74,17 +74,20 @@ def check(arguments: Sequence[str]) -> None:
         if flags is None:
             continue
         for code in _code(arguments[at + 1 :], flags):
-            found = _PLACEHOLDER.search(code)
-            if found is not None:
-                variable = f"MEETSPLIT_{found[1].upper()}"
+            placeholder = _PLACEHOLDER.search(code)
+            if placeholder is not None:
+                variable = f"MEETSPLIT_{placeholder[1].upper()}"
                 written = f'"${variable}"' if program in _SHELLS else f"the environment variable {variable}"
                 raise SettingsError(
-                    f"--on-done: {found[0]} inside code for {program} would run a recording's name as code; write {written} instead"
+                    f"--on-done: {placeholder[0]} inside code for {program} would run a recording's name as code; "
+                    f"write {written} instead"
                 )
 
 
 def _code(arguments: Sequence[str], flags: str) -> list[str]:
-    """The arguments that an interpreter takes for code: the first that is no option after ``-c`` or one like ``-lc``."""
+    """The arguments that an interpreter takes for code: the first that is no option after ``-c`` or one like
+    ``-lc``.
+    """
     code: list[str] = []
     before = ""
     for at, argument in enumerate(arguments):
@@ -99,47 +102,51 @@ def _code(arguments: Sequence[str], flags: str) -> list[str]:
     return code
 
 
-def names(given: Sequence[str]) -> tuple[str, ...]:
-    """The names of environment variables that a command may inherit though they hold secrets. Raises `SettingsError`."""
-    for name in given:
+def variable_names(names: Sequence[str]) -> tuple[str, ...]:
+    """``names`` of ``--on-done-env``, each once.
+
+    Raises `SettingsError` for one that no environment variable can have.
+    """
+    for name in names:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise SettingsError(
-                f"--on-done-env {name.partition('=')[0]}: the name of an environment variable is needed, such as HF_TOKEN"
+                f"--on-done-env {name.partition('=')[0]}: the name of an environment variable is needed, "
+                "such as HF_TOKEN"
             )
-    return tuple(dict.fromkeys(given))
+    return tuple(dict.fromkeys(names))
 
 
-def environment(news: Mapping[str, Any], inherited: Sequence[str] = ()) -> dict[str, str]:
+def environment(notification: Mapping[str, Any], inherited: Sequence[str] = ()) -> dict[str, str]:
     """The environment of a command: this process's without `SECRETS`, but for those ``inherited``, and the `VALUES`."""
-    kept = {name: value for name, value in os.environ.items() if name.upper() not in SECRETS or name in inherited}
-    return kept | {f"MEETSPLIT_{name.upper()}": _value(news, name) for name in VALUES}
+    variables = {name: value for name, value in os.environ.items() if name.upper() not in SECRETS or name in inherited}
+    return variables | {f"MEETSPLIT_{name.upper()}": _value(notification, name) for name in VALUES}
 
 
 def run(
-    command: Sequence[str], news: Mapping[str, Any], *, patience: float = 60.0, inherited: Sequence[str] = ()
+    command: Sequence[str], notification: Mapping[str, Any], *, patience: float = 60.0, inherited: Sequence[str] = ()
 ) -> str:
     """Run the command with the `VALUES` in place of ``{status}`` and so on, and in its environment.
 
-    The news are on its standard input as JSON. The command is done when it ends itself: what it left in the background goes
-    on and is not waited for. After ``patience`` seconds, the command and everything in its process group is killed. Of its
-    output, only the end is kept. Gives a sentence on what happened; raises `JobError` where the command could not run,
-    failed, or took too long.
+    The notification is on its standard input as JSON. The command is done when it ends itself: what it left in the
+    background goes on and is not waited for. After ``patience`` seconds, the command and everything in its process
+    group is killed. Of its output, only the end is kept. Returns a sentence on what happened; raises `JobError` where
+    the command could not run, failed, or took too long.
     """
     try:
         check(command)
     except SettingsError as error:  # queued by an earlier version, which did not look
         raise JobError(str(error)) from error
-    filled = [_PLACEHOLDER.sub(lambda found: _value(news, found[1]), argument) for argument in command]
+    filled = [_PLACEHOLDER.sub(lambda match: _value(notification, match[1]), argument) for argument in command]
     try:
         with tempfile.TemporaryFile() as standard_input:
-            standard_input.write(json.dumps(news).encode())
+            standard_input.write(json.dumps(notification).encode())
             standard_input.seek(0)
             process = subprocess.Popen(
                 filled,
                 stdin=standard_input,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=environment(news, inherited),
+                env=environment(notification, inherited),
                 start_new_session=os.name != "nt",
             )
     except OSError as error:
@@ -153,9 +160,9 @@ def run(
         if process.poll() is None:
             kill(process)
     if code != 0:
-        said = output.text()
+        last_words = output.text()
         how = f"was killed by signal {-code}" if code < 0 else f"failed with exit code {code}"
-        raise JobError(f"--on-done {command[0]}: {how}{': ' + said if said else ''}")
+        raise JobError(f"--on-done {command[0]}: {how}{': ' + last_words if last_words else ''}")
     return f"{command[0]}: done"
 
 
@@ -169,14 +176,14 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 class _Tail:
-    """The last `_TAIL` bytes of a stream, which a thread reads to its end.
+    """The last `_TAIL_BYTES` bytes of a stream, which a thread reads to its end.
 
-    Whoever holds the other end, also something that outlives the command, can write on and is never blocked or killed by
-    a pipe without a reader.
+    A process that holds the other end, even one that outlives the command, can write on and is never blocked or killed
+    by a pipe without a reader.
     """
 
     def __init__(self, stream: IO[bytes] | None) -> None:
-        self._kept = bytearray()
+        self._bytes = bytearray()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._read, args=(stream,), name="meetsplit-hook-output", daemon=True)
         self._thread.start()
@@ -185,7 +192,7 @@ class _Tail:
         """The end of the output, once the command itself has ended: what it wrote last is waited for for a moment."""
         self._thread.join(timeout=1.0)
         with self._lock:
-            return self._kept.decode("utf-8", "replace").strip()[-_SAID:]
+            return self._bytes.decode("utf-8", "replace").strip()[-_SHOWN_CHARACTERS:]
 
     def _read(self, stream: IO[bytes] | None) -> None:
         if stream is None:
@@ -193,10 +200,10 @@ class _Tail:
         with stream:
             while block := os.read(stream.fileno(), 1 << 16):
                 with self._lock:
-                    self._kept += block[-_TAIL:]
-                    del self._kept[:-_TAIL]
+                    self._bytes += block[-_TAIL_BYTES:]
+                    del self._bytes[:-_TAIL_BYTES]
 
 
-def _value(news: Mapping[str, Any], name: str) -> str:
+def _value(notification: Mapping[str, Any], name: str) -> str:
     """One of the `VALUES` as text without NUL, which neither an argument nor a variable can hold."""
-    return str(news.get(name) or "").replace("\0", "")[:_LONGEST]
+    return str(notification.get(name) or "").replace("\0", "")[:_MAX_VALUE]

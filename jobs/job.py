@@ -1,6 +1,6 @@
-"""What is to be done with one recording? An order: frozen, complete, and the same in every process and after every crash.
+"""The specification of a job: one recording, its settings, its outputs and what follows its end.
 
-An order travels through the database as JSON. It holds no secrets and nothing of the machine that took it: the Hugging
+It travels through the database as JSON. It holds no secrets and nothing of the machine that queued it: the Hugging
 Face token, the webhook's secret and the cache folder are the worker's own.
 """
 
@@ -19,22 +19,25 @@ from meetsplit.pipeline.errors import JobError, MeetsplitError
 from meetsplit.pipeline.results.ownership import ResultRequest, result_request
 from meetsplit.pipeline.settings import Outputs, Settings, current_options, stored_options
 
-OWN = ("hf_token", "cache_dir", "cache_size", "cache_age")
+WORKER_ONLY = ("hf_token", "cache_dir", "cache_size", "cache_age")
 """Settings that are the worker's own and never stored."""
 
-_PATHS = frozenset({"rttm", "script", "cache_dir", "folder", "move_to", "recording", "root"})
-_MODELS = ("model", "diarizer_model", "separator_model", "separator_model_3")
-_NEITHER = ("device", "offline", "trust_model_code")
+_PATH_FIELDS = frozenset({"rttm", "script", "cache_dir", "folder", "move_to", "recording", "root"})
+_MODEL_FIELDS = ("model", "diarizer_model", "separator_model", "separator_model_3")
+_NOT_IN_KEY = ("device", "offline", "trust_model_code")
 """Settings that change how a recording is worked on, not what comes out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Afterwards:
-    """What follows a job's end: a ``command`` (arguments) with ``patience`` seconds, a ``webhook``, a folder to ``move_to``.
+class CompletionActions:
+    """What follows a job's end: a ``command`` (arguments) with a timeout of ``patience`` seconds, a ``webhook``, a
+    folder to ``move_to``.
 
     ``environment`` names the variables with secrets that the command inherits; their values are never stored.
 
     A job that fails is tried again ``retries`` times, first after ``delay`` seconds, then four times as long each time.
+
+    The fields' names are the keys of ``afterwards`` in stored jobs.
     """
 
     command: tuple[str, ...] = ()
@@ -45,13 +48,24 @@ class Afterwards:
     delay: float = 60.0
     environment: tuple[str, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """The actions for the database."""
+        return _plain(self)
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> CompletionActions:
+        """The actions that `to_json` gave, by this or an earlier version."""
+        actions: CompletionActions = _from_plain(cls, row)
+        return actions
+
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One recording: its path and the SHA-256 of its ``content``, how to work on it, and what to write under which ``stem``.
+class JobSpec:
+    """One recording: its path and the SHA-256 of its ``content``, how to work on it, and what to write under which
+    ``stem``.
 
-    ``root`` is the folder all results of the request go to; ``outputs.folder`` is it or a folder below it. The lowest
-    ``priority`` goes first.
+    ``root`` is the folder that all results of the request go to; ``outputs.folder`` is it or a folder below it. The
+    lowest ``priority`` goes first.
     """
 
     recording: Path
@@ -61,58 +75,64 @@ class Order:
     root: Path
     stem: str
     priority: int = 10
-    afterwards: Afterwards = field(default_factory=Afterwards)
+    on_completion: CompletionActions = field(default_factory=CompletionActions)
 
     @property
     def key(self) -> str:
-        """What makes two orders the same: the recording's content, the settings, the results and where they go.
+        """The deduplication key: a hash of the recording's content, the settings, the outputs and the results folder.
 
-        Neither the recording's name nor its place: a copy is the same recording.
+        The recording's name and place are not part of it: a copy is the same recording. Stored as the first part of
+        every job's id, so the hash of given values never changes.
         """
         stored = stored_options(_plain(self.settings))
-        settings = {name: value for name, value in stored.items() if name not in (*OWN, *_NEITHER)}
+        settings = {name: value for name, value in stored.items() if name not in (*WORKER_ONLY, *_NOT_IN_KEY)}
         for name in ("rttm", "script"):
-            given = getattr(self.settings, name)
-            settings[name] = recording_sha256(given) if given is not None else None
+            path = getattr(self.settings, name)
+            settings[name] = recording_sha256(path) if path is not None else None
         outputs = {name: value for name, value in _plain(self.outputs).items() if name not in ("folder", "overwrite")}
         return hashlib.sha256(json.dumps([self.content, settings, outputs, str(self.root)]).encode()).hexdigest()[:16]
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The files that are read for it, which no result may replace."""
+        """The files that the job reads, which no result may replace."""
         return tuple(path for path in (self.recording, self.settings.rttm, self.settings.script) if path is not None)
 
     def result_request(self) -> ResultRequest:
-        """The result set to be written."""
+        """The result set that the job writes."""
         request = result_request(self.recording, self.outputs, sha256=self.content)
         return dataclasses.replace(request, preferred=self.stem or request.base, inputs=self.inputs)
 
     def to_json(self) -> dict[str, Any]:
-        """The order for the database and for the job's folder."""
+        """The specification for the database and for the job's folder."""
         return {
             "recording": str(self.recording),
             "content": self.content,
-            "settings": stored_options({n: value for n, value in _plain(self.settings).items() if n not in OWN}),
+            "settings": stored_options(
+                {n: value for n, value in _plain(self.settings).items() if n not in WORKER_ONLY}
+            ),
             "outputs": _plain(self.outputs),
             "root": str(self.root),
             "stem": self.stem,
             "priority": self.priority,
-            "afterwards": _plain(self.afterwards),
+            "afterwards": self.on_completion.to_json(),
         }
 
     @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> Order:
-        """The order that `to_json` gave, by this or an earlier version. Raises `JobError` for what cannot be understood."""
+    def from_json(cls, row: Mapping[str, Any]) -> JobSpec:
+        """The specification that `to_json` gave, by this or an earlier version.
+
+        Raises `JobError` for what cannot be understood.
+        """
         try:
             return cls(
                 Path(row["recording"]),
                 row["content"],
-                _built(Settings, current_options(row["settings"])),
-                _built(Outputs, row["outputs"]),
+                _from_plain(Settings, current_options(row["settings"])),
+                _from_plain(Outputs, row["outputs"]),
                 Path(row["root"]),
                 row["stem"],
                 row["priority"],
-                _built(Afterwards, row["afterwards"]),
+                CompletionActions.from_json(row["afterwards"]),
             )
         except MeetsplitError:
             raise
@@ -122,38 +142,40 @@ class Order:
             ) from error
 
 
-def anchored(settings: Settings) -> Settings:
+def with_absolute_paths(settings: Settings) -> Settings:
     """The same settings with absolute paths, since a worker runs in another folder."""
     changed: dict[str, Any] = {}
     for name in ("rttm", "script"):
-        given = getattr(settings, name)
-        changed[name] = given.absolute() if given is not None else None
-    for name in _MODELS:
-        given = getattr(settings, name)
-        changed[name] = str(Path(given).absolute()) if given is not None and Path(given).exists() else given
+        path = getattr(settings, name)
+        changed[name] = path.absolute() if path is not None else None
+    for name in _MODEL_FIELDS:
+        model = getattr(settings, name)
+        if model is not None and Path(model).exists():
+            changed[name] = str(Path(model).absolute())
     return dataclasses.replace(settings, **changed)
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    return {f.name: _simple(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    """A dataclass's fields as values that JSON knows."""
+    return {f.name: _json_value(getattr(value, f.name)) for f in dataclasses.fields(value)}
 
 
-def _simple(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, tuple):
-        return [_simple(item) for item in value]
+        return [_json_value(item) for item in value]
     return value
 
 
-def _built(kind: type[Any], row: Mapping[str, Any]) -> Any:
-    """A value from its plain fields; fields that this version does not know any more are left out."""
-    known = {f.name for f in dataclasses.fields(kind)}
-    return kind(**{name: _typed(name, value) for name, value in row.items() if name in known})
+def _from_plain(kind: type[Any], row: Mapping[str, Any]) -> Any:
+    """A dataclass from its plain fields; fields that this version does not know any more are left out."""
+    field_names = {f.name for f in dataclasses.fields(kind)}
+    return kind(**{name: _field_value(name, value) for name, value in row.items() if name in field_names})
 
 
-def _typed(name: str, value: Any) -> Any:
-    if name in _PATHS and value is not None:
+def _field_value(name: str, value: Any) -> Any:
+    if name in _PATH_FIELDS and value is not None:
         return Path(value)
     if isinstance(value, list):
         return tuple(tuple(item) if isinstance(item, list) else item for item in value)

@@ -1,16 +1,16 @@
-"""What lies on the disk about jobs? One folder per job under the state folder, readable without any database.
+"""The state folder: one folder per job, readable without any database.
 
 jobs.sqlite              the queue, unless PostgreSQL holds it
-jobs/<key>/job.json      what was ordered
-jobs/<key>/progress.json what is happening: stage, how far, since when
+jobs/<key>/job.json      the job's specification
+jobs/<key>/progress.json the running stage, how far it is, since when
 jobs/<key>/stage.json    the stage that is running, and how often it has ended its worker
-jobs/<key>/done.json     what came out; written when the results are in their places
+jobs/<key>/done.json     the outcome; written when the results are in their places
 jobs/<key>/failed.txt    why the last attempt failed
 jobs/<key>/…             finished stages, until the job is done
-seen.json                recordings seen in watched folders
+seen.json                checksums of recordings seen before
 watch-<hash>.lock        held by a `watch --once` of one folder
-workers/<name>.lock      held by every living worker
-log.txt                  what the queue's machinery has to say
+workers/<name>.lock      held by each running worker
+log.txt                  DBOS's log
 """
 
 from __future__ import annotations
@@ -29,24 +29,26 @@ from meetsplit.pipeline.errors import JobError, OutputError
 from meetsplit.pipeline.files import write
 from meetsplit.pipeline.files.locks import remove_locked
 
-KEPT = frozenset({"job.json", "done.json", "failed.txt", "lock"})
-"""What stays in a job's folder once it is done."""
+_RECORD_FILES = frozenset({"job.json", "done.json", "failed.txt", "lock"})
+"""The files that stay in a job's folder once it is done."""
 
 
 def default_state() -> Path:
-    """Where jobs are kept unless somebody says otherwise: ``$XDG_STATE_HOME/meetsplit``, ``~/.local/state/meetsplit``."""
-    given = os.environ.get("XDG_STATE_HOME")
-    return (Path(given) if given else Path.home() / ".local" / "state") / "meetsplit"
+    """The state folder by default: ``$XDG_STATE_HOME/meetsplit`` or ``~/.local/state/meetsplit``."""
+    xdg = os.environ.get("XDG_STATE_HOME")
+    return (Path(xdg) if xdg else Path.home() / ".local" / "state") / "meetsplit"
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class JobStore:
     """The state folder. Raises `JobError` where it cannot be made or read, `OutputError` where it cannot be written."""
 
     state: Path
 
-    def ready(self) -> Store:
-        """The same, with its folders made, and what earlier versions kept readable for everybody made private."""
+    def ready(self) -> JobStore:
+        """The same store, with its folders made, and made private where an earlier version left them readable by
+        others.
+        """
         try:
             for folder in (self.state, self.state / "jobs", self.state / "workers"):
                 folder.mkdir(parents=True, exist_ok=True, mode=files.PRIVATE_FOLDER)
@@ -72,15 +74,15 @@ class Store:
         return self.state / "jobs" / key
 
     def lock(self, key: str) -> Path:
-        """The lock that whoever works on the job holds."""
+        """The lock that a worker holds while it works on the job."""
         return self.folder(key) / "lock"
 
-    def keep(self, key: str, name: str, content: Mapping[str, Any]) -> None:
-        """Write ``<name>.json`` of a job, whole or not at all."""
+    def write(self, key: str, name: str, content: Mapping[str, Any]) -> None:
+        """Write ``<name>.json`` of a job atomically."""
         write(self.folder(key) / f"{name}.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n", private=True)
 
-    def kept(self, key: str, name: str) -> dict[str, Any] | None:
-        """What ``<name>.json`` of a job says; None where there is none, or where the disk has damaged it."""
+    def read(self, key: str, name: str) -> dict[str, Any] | None:
+        """The content of ``<name>.json`` of a job; None where there is none, or where it is damaged."""
         try:
             row = json.loads((self.folder(key) / f"{name}.json").read_text("utf-8"))
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -89,8 +91,8 @@ class Store:
             raise JobError(f"{self.folder(key)}: cannot be read: {error.strerror}") from error
         return row if isinstance(row, dict) else None
 
-    def report(self, key: str, row: Mapping[str, Any]) -> None:
-        """Say how far a job is. Not worth an ``fsync``: a crash loses at most this, and it is written often."""
+    def write_progress(self, key: str, row: Mapping[str, Any]) -> None:
+        """Write ``progress.json`` of a job, without ``fsync``: a crash loses at most this, and it is written often."""
         part = files.temporary_name(self.folder(key))
         try:
             with files.disk.create(part, files.PRIVATE_FILE) as file:
@@ -103,8 +105,10 @@ class Store:
                 f"{part}: cannot be written: {error.strerror}; make room on the disk of {self.state}"
             ) from error
 
-    def fail(self, key: str, sentence: str) -> str | None:
-        """Keep why the last attempt failed; why it could not be kept, where it could not: the database has it, too."""
+    def write_failure(self, key: str, sentence: str) -> str | None:
+        """Write ``failed.txt`` of a job; returns why it could not be written, where it could not: the database has it,
+        too.
+        """
         try:
             write(self.folder(key) / "failed.txt", sentence + "\n", private=True)
         except OutputError as error:
@@ -112,20 +116,20 @@ class Store:
         return None
 
     def clear(self, key: str) -> None:
-        """Remove everything but the record of a finished job."""
+        """Remove the stage results of a finished job; its record stays."""
         folder = self.folder(key)
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.name not in KEPT:
+            elif path.name not in _RECORD_FILES:
                 path.unlink(missing_ok=True)
 
-    def forget(self, key: str) -> None:
-        """Remove the job's folder, whose lock the caller holds; what cannot be removed stays."""
+    def remove(self, key: str) -> None:
+        """Remove the job's folder, whose lock the caller holds; files that cannot be removed stay."""
         with suppress(OSError):
             remove_locked(self.folder(key), self.lock(key))
 
     def keys(self) -> tuple[str, ...]:
-        """Every job that has a folder."""
+        """The keys of all jobs that have a folder."""
         folder = self.state / "jobs"
         return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir())) if folder.is_dir() else ()

@@ -7,31 +7,32 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from meetsplit.jobs.job import Order
+from meetsplit.jobs.job import JobSpec
 from meetsplit.pipeline import files
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.errors import OutputError
 
 
-def move_finished(order: Order, folder: Path) -> Path | None:
-    """Move an order's recording into ``folder``, never over another file; where it is now, None where it had gone.
+def move_recording(job: JobSpec, folder: Path) -> Path | None:
+    """Move a job's recording into ``folder``, never over another file; its new path, or None where it had gone.
 
-    May be repeated after a crash at any point: only a file with the order's content is moved, and one that has arrived
-    already is not moved again. Raises `OutputError`, and `AudioError` for a recording that cannot be read.
+    Idempotent, so that it can be repeated after a crash at any point: only a file with the job's content is moved, and
+    one that has arrived already is not moved again. Raises `OutputError`, and `AudioError` for a recording that cannot
+    be read.
     """
-    recording = order.recording
-    if not os.path.lexists(recording) or recording_sha256(recording) != order.content:
+    recording = job.recording
+    if not os.path.lexists(recording) or recording_sha256(recording) != job.content:
         return None  # moved before the crash; what lies there now is another recording
     number = 1
     target = folder / recording.name
     try:
         files.make_folder(folder)
-        files.remove(_temporary(order, folder))
+        files.remove(_temporary(job, folder))
         while True:
             try:
-                files.move(recording, target, temporary=_temporary(order, folder))
+                files.move(recording, target, temporary=_temporary(job, folder))
             except FileExistsError:
-                if _arrived(target, recording, order.content):
+                if _has_arrived(target, recording, job.content):
                     files.disk.unlink(recording)
                     files.disk.sync_folder(recording.parent)
                     return target
@@ -45,13 +46,17 @@ def move_finished(order: Order, folder: Path) -> Path | None:
         ) from error
 
 
-def _temporary(order: Order, folder: Path) -> Path:
-    """The temporary file of a move to another disk: always the same one for an order, so that a crash leaves no second one."""
-    return folder / f".meetsplit-{order.key[:12]}.part"
+def _temporary(job: JobSpec, folder: Path) -> Path:
+    """The temporary file of a move to another disk: always the same one for a job, so that a crash leaves no second
+    one.
+    """
+    return folder / f".meetsplit-{job.key[:12]}.part"
 
 
-def _arrived(target: Path, recording: Path, content: str) -> bool:
-    """Whether ``target`` is a file of its own with the recording's content: what a crash before the end of a move leaves."""
+def _has_arrived(target: Path, recording: Path, content: str) -> bool:
+    """Whether ``target`` is a file of its own with the recording's content: what a crash before the end of a move
+    leaves.
+    """
     with suppress(OSError):
         return stat.S_ISREG(target.lstat().st_mode) and not recording.is_symlink() and files.sha256(target) == content
     return False

@@ -1,4 +1,4 @@
-"""How did each of many recordings end? Waiting for jobs, and what came of them."""
+"""Outcomes of submitted jobs: waiting until they have ended, retries included, and what came of each."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ from typing import Any
 
 from dbos import DBOSClient
 
-from meetsplit.jobs.submission import Desk, Slip
+from meetsplit.jobs.submission import IDS_PER_QUERY, JobQueue, Submission
 
-ENDED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+FINAL_STATES = {
+    "SUCCESS": "done",
+    "ERROR": "failed",
+    "CANCELLED": "cancelled",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "failed",
+}
+"""DBOS's states of a job that has ended, and ours, which people read."""
+
+_EARLIER = {"done": "done before", "set aside": "failed before"}
+"""The states of submissions that queued nothing because the job had ended before."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How one order ended: ``state`` as people say it, ``result`` of the last step, ``error`` where it failed."""
+class JobOutcome:
+    """The end of one submission: its ``state`` for people, the ``result`` of its last step, the ``error`` where it
+    failed.
+    """
 
-    slip: Slip
+    submission: Submission
     state: str
     result: Mapping[str, Any]
     error: str | None = None
@@ -29,60 +40,64 @@ class Ending:
 
 
 def wait(
-    desk: Desk, slips: Iterable[Slip], pause: Callable[[], bool], *, within: float | None = None
+    queue: JobQueue, submissions: Iterable[Submission], pause: Callable[[], bool], *, within: float | None = None
 ) -> dict[str, str]:
-    """Wait until every job and its repeats have ended; ``pause`` passes the time, False gives up.
+    """Wait until every job and its retries have ended; ``pause`` passes the time between two polls, False from it gives
+    up.
 
-    With ``within``, a repeat that is due in more than so many seconds is not waited for: it stays in the queue.
-    The name of each order's newest job by the name on its slip.
+    With ``within``, a retry that is due in more than so many seconds is not waited for: it stays in the queue.
+    Returns the id of each job's newest attempt by the id that its submission has.
     """
-    newest = {slip.job: slip.job for slip in slips if slip.outcome in ("queued", "waiting")}
-    open_jobs = set(newest)
-    while open_jobs:
-        states = desk.statuses(newest[job] for job in open_jobs)
-        for job in sorted(open_jobs):
-            state = states.get(newest[job])
-            if state == "SUCCESS" or (state in ENDED and (latest := desk.latest(job)) == (newest[job], state)):
-                open_jobs.discard(job)
-            elif state in ENDED:
-                newest[job] = latest[0]
+    newest = {
+        submission.job: submission.job for submission in submissions if submission.outcome in ("queued", "waiting")
+    }
+    unfinished = set(newest)
+    while unfinished:
+        statuses = queue.statuses(newest[job] for job in unfinished)
+        for job in sorted(unfinished):
+            status = statuses.get(newest[job])
+            if status == "SUCCESS":
+                unfinished.discard(job)
+            elif status in FINAL_STATES:  # over, unless another attempt follows
+                attempt, attempt_status = queue.newest_attempt(job)
+                if (attempt, attempt_status) == (newest[job], status):
+                    unfinished.discard(job)
+                newest[job] = attempt
         if within is not None:
-            late = {name for name, seconds in desk.delays(newest[job] for job in open_jobs).items() if seconds > within}
-            open_jobs = {job for job in open_jobs if newest[job] not in late}
-        if open_jobs and not pause():
+            delays = queue.delays(newest[job] for job in unfinished)
+            unfinished = {job for job in unfinished if delays.get(newest[job], 0.0) <= within}
+        if unfinished and not pause():
             break
     return newest
 
 
-def endings(client: DBOSClient, slips: Iterable[Slip], newest: Mapping[str, str]) -> tuple[Ending, ...]:
-    """What came of every order."""
-    listed = list(slips)
-    names = list({newest.get(slip.job, slip.job) for slip in listed})
-    known: dict[str, Any] = {}
-    for at in range(0, len(names), 500):
-        known.update(
-            (found.workflow_id, found)
-            for found in client.list_workflows(workflow_ids=names[at : at + 500], load_input=False)
-        )
-    found: list[Ending] = []
-    for slip in listed:
-        workflow = known.get(newest.get(slip.job, slip.job))
-        if slip.outcome in ("done", "set aside"):
-            state = {"done": "done before", "set aside": "failed before"}[slip.outcome]
-        else:
-            state = STATES.get(workflow.status if workflow is not None else "", "unfinished")
-        result = workflow.output if workflow is not None and isinstance(workflow.output, Mapping) else {}
-        error = said(workflow) if workflow is not None else None
-        found.append(Ending(slip, state, result, error))
-    return tuple(found)
+def outcomes(
+    client: DBOSClient, submissions: Iterable[Submission], newest: Mapping[str, str]
+) -> tuple[JobOutcome, ...]:
+    """The outcome of every submission, by its ``newest`` attempt as `wait` returned it."""
+    listed = list(submissions)
+    ids = list({newest.get(submission.job, submission.job) for submission in listed})
+    workflows: dict[str, Any] = {}
+    for start in range(0, len(ids), IDS_PER_QUERY):
+        for workflow in client.list_workflows(workflow_ids=ids[start : start + IDS_PER_QUERY], load_input=False):
+            workflows[workflow.workflow_id] = workflow
+    return tuple(
+        _outcome(submission, workflows.get(newest.get(submission.job, submission.job))) for submission in listed
+    )
 
 
-STATES = {"SUCCESS": "done", "ERROR": "failed", "CANCELLED": "cancelled", "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "failed"}
-"""DBOS's states that are final, as people say them."""
-
-
-def said(workflow: Any) -> str | None:
+def failure_reason(workflow: Any) -> str | None:
     """Why a job failed, in a sentence; None where it did not."""
     if workflow.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
         return "ended its worker again and again, perhaps for lack of memory"
     return str(workflow.error) if workflow.error is not None else None
+
+
+def _outcome(submission: Submission, workflow: Any | None) -> JobOutcome:
+    """The outcome of a submission whose newest attempt is ``workflow``; None where the queue knows none."""
+    status = workflow.status if workflow is not None else ""
+    state = _EARLIER.get(submission.outcome) or FINAL_STATES.get(status, "unfinished")
+    if workflow is None:
+        return JobOutcome(submission, state, {})
+    result = workflow.output if isinstance(workflow.output, Mapping) else {}
+    return JobOutcome(submission, state, result, failure_reason(workflow))

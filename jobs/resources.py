@@ -1,4 +1,4 @@
-"""Memory of this process: whether another recording may begin. For the disks see `pipeline.diskspace`."""
+"""The memory limit of a worker process. For the disks see `pipeline.results.disk_space`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from meetsplit.pipeline.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """``memory`` is how many bytes this process may hold when it begins a recording; None is no limit."""
+class MemoryLimit:
+    """The most bytes that this process may hold when it begins a recording; None is no limit."""
 
-    memory: int | None = None
+    size: int | None = None
 
-    def full(self) -> bool:
-        """Whether this process holds more than it may."""
-        return self.memory is not None and resident() > self.memory
+    def exceeded(self) -> bool:
+        """Whether this process holds more than the limit."""
+        return self.size is not None and resident_memory() > self.size
 
 
-def resident() -> int:
-    """Bytes of memory that this process holds now; on systems without ``/proc``, the most it ever held."""
+def resident_memory() -> int:
+    """Resident memory of this process in bytes; on systems without ``/proc``, its peak."""
     status = Path("/proc/self/statm")
     if status.is_file():
         import resource

@@ -1,124 +1,145 @@
-"""How does an order get into the queue, once? Job numbers, repeats, and what the queue knows about a recording."""
+"""The job queue: each job specification is submitted once (deduplicated), under a numbered job id."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from dbos import DBOSClient, EnqueueOptions
 
 from meetsplit.jobs.database import APPLICATION, RECORDINGS, VERSION
-from meetsplit.jobs.job import Order
-from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.job import JobSpec
+from meetsplit.jobs.job_store import JobStore
 
 WORKFLOW = "recording"
-"""The name of the workflow that works on one order; stored with every job, so it never changes."""
+"""The name of the workflow that works on one job; stored with every job, so it never changes."""
 
 Repeat: TypeAlias = Literal["never", "failed", "always"]
 """Which finished jobs are queued again: none; those that failed or were cancelled; those that succeeded, too."""
 
 Outcome: TypeAlias = Literal["queued", "waiting", "done", "set aside"]
-"""What became of an order: queued now; in the queue already; done before; failed before and not repeated."""
+"""What became of a submission: queued now; in the queue already; done before; failed before and not repeated."""
 
 PRIORITIES = {"high": 1, "normal": 10, "low": 100}
-"""What people say, and DBOS's number: the lowest goes first."""
+"""The values of ``--priority``, and DBOS's numbers: the lowest goes first."""
 
-_LIVE = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
-_BATCH = 64
+LIVE_STATES = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
+"""DBOS's states of a job that has not ended."""
+
+IDS_PER_QUERY = 500
+"""How many job ids one query of the database asks for."""
+
+_ATTEMPTS_PER_QUERY = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Slip:
-    """One order at the desk: the number of its newest job, and what became of it."""
+class Submission:
+    """A submitted job specification: the id of its newest job, and what became of the submission."""
 
-    order: Order
+    spec: JobSpec
     job: str
     outcome: Outcome
 
 
-class Desk:
-    """Takes orders for one queue."""
+class JobQueue:
+    """The queue of recordings in DBOS's database, as seen by a process that submits to it."""
 
-    def __init__(self, client: DBOSClient, store: Store) -> None:
+    def __init__(self, client: DBOSClient, store: JobStore) -> None:
         self._client, self._store = client, store
 
-    def put(self, order: Order, *, repeat: Repeat = "failed") -> Slip:
-        """Queue the order, unless the same one is in the queue or done already. Two processes may do it at once."""
-        key = order.key
-        newest, status = self._newest(key)
-        if status in _LIVE:
-            return Slip(order, number(key, newest), "waiting")
+    def submit(self, spec: JobSpec, *, repeat: Repeat = "failed") -> Submission:
+        """Queue the job, unless the same one is in the queue or done already. Safe if two processes do it at once."""
+        key = spec.key
+        number, status = self._newest_attempt(key)
+        if status in LIVE_STATES:
+            return Submission(spec, job_id(key, number), "waiting")
         if repeat != "always":
-            if status == "SUCCESS" or (status is None and self._store.kept(key, "done") is not None):
-                return Slip(order, number(key, newest), "done")
+            if status == "SUCCESS" or (status is None and self._store.read(key, "done") is not None):
+                return Submission(spec, job_id(key, number), "done")
             if status is not None and repeat == "never":
-                return Slip(order, number(key, newest), "set aside")
-        job = number(key, newest + 1)
-        self._store.keep(key, "job", {"job": job, **order.to_json()})
-        self._client.enqueue(options(job, order.priority), order.to_json(), 0)
-        return Slip(order, job, "queued")
+                return Submission(spec, job_id(key, number), "set aside")
+        job = job_id(key, number + 1)
+        self._store.write(key, "job", {"job": job, **spec.to_json()})
+        self._client.enqueue(enqueue_options(job, spec.priority), spec.to_json(), 0)
+        return Submission(spec, job, "queued")
 
-    def put_all(self, orders: Iterable[Order], *, repeat: Repeat = "failed") -> tuple[Slip, ...]:
-        """The same for many."""
-        return tuple(self.put(order, repeat=repeat) for order in orders)
+    def submit_all(self, specs: Iterable[JobSpec], *, repeat: Repeat = "failed") -> tuple[Submission, ...]:
+        """`submit` for many jobs."""
+        return tuple(self.submit(spec, repeat=repeat) for spec in specs)
 
     def statuses(self, jobs: Iterable[str]) -> dict[str, str]:
-        """The state of each job that the queue knows."""
-        asked = list(jobs)
-        known: dict[str, str] = {}
-        for at in range(0, len(asked), 500):
-            found = self._client.list_workflows(workflow_ids=asked[at : at + 500], load_input=False, load_output=False)
-            known |= {workflow.workflow_id: workflow.status for workflow in found}
-        return known
+        """DBOS's status of each job that the queue knows, by job id."""
+        return {workflow.workflow_id: workflow.status for workflow in self._workflows(jobs)}
 
     def delays(self, jobs: Iterable[str]) -> dict[str, float]:
-        """For each of the jobs that waits for its next attempt, in how many seconds that is due."""
-        asked, now = list(jobs), time.time()
-        left: dict[str, float] = {}
-        for at in range(0, len(asked), 500):
-            found = self._client.list_workflows(
-                workflow_ids=asked[at : at + 500], status="DELAYED", load_input=False, load_output=False
+        """For each of the jobs that waits for its next attempt, the seconds until that is due."""
+        now = time.time()
+        return {
+            workflow.workflow_id: (workflow.delay_until_epoch_ms or 0) / 1000 - now
+            for workflow in self._workflows(jobs, status="DELAYED")
+        }
+
+    def newest_attempt(self, job: str) -> tuple[str, str | None]:
+        """The newest job of the same specification and its status; None where the queue knows none."""
+        key = key_of(job)
+        number, status = self._newest_attempt(key)
+        return job_id(key, number), status
+
+    def _workflows(self, jobs: Iterable[str], status: str | None = None) -> list[Any]:
+        """DBOS's records of the jobs that the queue knows; with ``status``, of those that have it."""
+        ids = list(jobs)
+        workflows: list[Any] = []
+        for start in range(0, len(ids), IDS_PER_QUERY):
+            workflows += self._client.list_workflows(
+                workflow_ids=ids[start : start + IDS_PER_QUERY], status=status, load_input=False, load_output=False
             )
-            left |= {workflow.workflow_id: (workflow.delay_until_epoch_ms or 0) / 1000 - now for workflow in found}
-        return left
+        return workflows
 
-    def latest(self, job: str) -> tuple[str, str | None]:
-        """The newest attempt at the same order and its state; None where the queue knows none."""
-        key = job.partition(".")[0]
-        newest, status = self._newest(key)
-        return number(key, newest), status
-
-    def _newest(self, key: str) -> tuple[int, str | None]:
-        first, newest, status = 1, 0, None
+    def _newest_attempt(self, key: str) -> tuple[int, str | None]:
+        """The highest attempt number of a key and its status; 0 and None where there is none."""
+        first, newest, newest_status = 1, 0, None
         while True:
-            known = self.statuses(number(key, at) for at in range(first, first + _BATCH))
-            for job, found in known.items():
-                if attempt(job) > newest:
-                    newest, status = attempt(job), found
-            if len(known) < _BATCH:
-                return newest, status
-            first += _BATCH
+            statuses = self.statuses(job_id(key, number) for number in range(first, first + _ATTEMPTS_PER_QUERY))
+            for job, status in statuses.items():
+                if attempt_number(job) > newest:
+                    newest, newest_status = attempt_number(job), status
+            if len(statuses) < _ATTEMPTS_PER_QUERY:
+                return newest, newest_status
+            first += _ATTEMPTS_PER_QUERY
 
 
-def number(key: str, attempt: int) -> str:
-    """The name of a job: the order's key and how often it was queued."""
+def job_id(key: str, attempt: int) -> str:
+    """The id of a job: the key of its specification and the number of the attempt.
+
+    >>> job_id("0a1b2c3d4e5f6a7b", 3)
+    '0a1b2c3d4e5f6a7b.3'
+    """
     return f"{key}.{attempt}"
 
 
-def attempt(job: str) -> int:
-    """How often the order was queued when it got this number.
+def key_of(job: str) -> str:
+    """The key in a job's id.
 
-    >>> attempt("0a1b2c3d4e5f6a7b.3")
+    >>> key_of("0a1b2c3d4e5f6a7b.3")
+    '0a1b2c3d4e5f6a7b'
+    """
+    return job.partition(".")[0]
+
+
+def attempt_number(job: str) -> int:
+    """The number of the attempt in a job's id.
+
+    >>> attempt_number("0a1b2c3d4e5f6a7b.3")
     3
     """
     return int(job.rpartition(".")[2])
 
 
-def options(job: str, priority: int, *, delay: float | None = None) -> EnqueueOptions:
-    """How DBOS is asked for a job."""
-    asked: EnqueueOptions = {
+def enqueue_options(job: str, priority: int, *, delay: float | None = None) -> EnqueueOptions:
+    """DBOS's options for queueing a job, ``delay`` seconds from now."""
+    options: EnqueueOptions = {
         "workflow_name": WORKFLOW,
         "queue_name": RECORDINGS,
         "workflow_id": job,
@@ -127,5 +148,5 @@ def options(job: str, priority: int, *, delay: float | None = None) -> EnqueueOp
         "priority": priority,
     }
     if delay is not None:
-        asked["delay_seconds"] = delay
-    return asked
+        options["delay_seconds"] = delay
+    return options

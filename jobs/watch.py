@@ -1,4 +1,4 @@
-"""What is new in a folder? A file is taken once it has held still, and each one once."""
+"""Watching a folder: each scan queues the files that have become stable, every file once."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from meetsplit.jobs.discovery import Settling, Signature, is_text, obstacle, search
-from meetsplit.jobs.file_index import Ledger
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.requests import Request, take
-from meetsplit.jobs.submission import Desk, Slip
+from meetsplit.jobs.discovery import FileSignature, StabilityTracker, is_utf8, refusal, search
+from meetsplit.jobs.file_index import FileIndex
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.requests import Request, build_jobs
+from meetsplit.jobs.submission import JobQueue, Submission
 from meetsplit.pipeline.errors import AudioError, MeetsplitError, OutputError
 from meetsplit.pipeline.files.locks import try_lock
 
-LOOKS = 3
-"""How many looks in a row a file has to look the same."""
+STABLE_POLLS = 3
+"""The number of scans in a row at which a file has to have the same signature before it is queued."""
 
 
-REPEATS_WITHIN = 5.0
-"""Seconds for which a single watch waits for the repeat of a job that failed; a later one is left to the next process."""
+RETRY_WITHIN = 5.0
+"""Seconds for which ``watch --once`` waits for the retry of a job that failed; a later one is left to the next process.
+"""
 
 
-def alone(store: Store, folder: Path, outputs: Path) -> BinaryIO | None:
-    """The lock of a single watch of ``folder`` with results in ``outputs``; None where another process holds it.
+def single_watch_lock(store: JobStore, folder: Path, outputs: Path) -> BinaryIO | None:
+    """The lock of a ``watch --once`` of ``folder`` with results in ``outputs``; None where another process holds it.
 
     A timer may start the next watch while the one before is still at work.
     """
@@ -36,68 +37,83 @@ def alone(store: Store, folder: Path, outputs: Path) -> BinaryIO | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one look brought: ``slips`` of the recordings taken, how many files are ``unsettled``, what could not be read."""
+class ScanResult:
+    """The result of one scan: ``submissions`` of stable recordings, the number of ``unsettled`` files, ``complaints``
+    about what could not be read.
+    """
 
-    slips: tuple[Slip, ...]
+    submissions: tuple[Submission, ...]
     unsettled: int
     complaints: tuple[str, ...]
 
 
-class Watch:
-    """Looks into one folder again and again. Raises `AudioError` where there is no such folder."""
+class FolderWatch:
+    """A watched folder, scanned again and again. Raises `AudioError` where there is no such folder."""
 
-    def __init__(self, folder: Path, request: Request, desk: Desk, ledger: Ledger) -> None:
+    def __init__(self, folder: Path, request: Request, queue: JobQueue, index: FileIndex) -> None:
         if not folder.is_dir():
             raise AudioError(f"{folder}: no such folder")
-        self._folder, self._request, self._desk, self._ledger = folder, request, desk, ledger
-        self._settling = Settling(LOOKS)
-        self._taken: dict[Path, Signature] = {}
+        self._folder, self._request, self._queue, self._index = folder, request, queue, index
+        self._tracker = StabilityTracker(STABLE_POLLS)
+        self._handled: dict[Path, FileSignature] = {}
 
-    def look(self) -> Look:
-        """Take what has held still since `LOOKS` looks and was not taken before."""
+    def scan(self) -> ScanResult:
+        """Queue the files that have been stable for `STABLE_POLLS` scans and were not queued before."""
         try:
-            found = search([self._folder], self._request.patterns)
+            search_result = search([self._folder], self._request.patterns)
         except MeetsplitError as error:  # the folder is gone for a while: a disk or share that comes back
-            return Look((), 0, (str(error),))
-        problems = {one.path: problem for one in found.found if (problem := _problem(one.path)) is not None}
-        self._settling = self._settling.look([one.path for one in found.found if one.path not in problems])
-        settled = self._settling.settled()
-        ready = [one for one in found.found if one.path in settled and self._taken.get(one.path) != settled[one.path]]
-        try:
-            taken = take(ready, self._request, self._ledger) if ready else None
-        except OutputError as error:  # the results folder cannot be written for a while: tried again at the next look
-            return Look((), len(ready), (*found.complaints, *problems.values(), str(error)))
-        complaints = [*found.complaints, *problems.values()]
-        slips: list[Slip] = []
-        for order in taken.orders if taken else ():
-            slips.append(self._desk.put(order, repeat="never"))
-            self._taken[order.recording] = settled[order.recording]
-        for path, refusal in taken.refused if taken else ():
-            complaints.append(str(refusal))
-            self._taken[path] = settled[path]
-        return Look(tuple(slips), len(self._settling.seen) - len(settled), tuple(complaints))
+            return ScanResult((), 0, (str(error),))
+        refusals: dict[Path, str] = {}
+        for recording in search_result.recordings:
+            reason = _permanent_refusal(recording.path)
+            if reason is not None:
+                refusals[recording.path] = reason
+        candidates = [recording for recording in search_result.recordings if recording.path not in refusals]
+        self._tracker = self._tracker.poll([recording.path for recording in candidates])
+        stable = self._tracker.stable()
+        new = [
+            recording
+            for recording in candidates
+            if recording.path in stable and self._handled.get(recording.path) != stable[recording.path]
+        ]
+        complaints = [*search_result.complaints, *refusals.values()]
+        submissions: list[Submission] = []
+        if new:
+            try:
+                built = build_jobs(new, self._request, self._index)
+            except (
+                OutputError
+            ) as error:  # the results folder cannot be written for a while: tried again at the next scan
+                return ScanResult((), len(new), (*complaints, str(error)))
+            for job in built.jobs:
+                submissions.append(self._queue.submit(job, repeat="never"))
+                self._handled[job.recording] = stable[job.recording]
+            for path, cause in built.refused:
+                complaints.append(str(cause))
+                self._handled[path] = stable[path]
+        return ScanResult(tuple(submissions), len(self._tracker.files) - len(stable), tuple(complaints))
 
-    def once(self, wait: Callable[[], bool]) -> Look:
-        """Look as often as it takes a file to settle, and take what did; ``wait`` passes the time, False ends it early.
+    def scan_until_stable(self, pause: Callable[[], bool]) -> ScanResult:
+        """Scan as often as it takes a file to be stable; ``pause`` passes the time between two scans, False ends it
+        early.
 
         A file that is still growing then is left for the next time.
         """
-        slips: list[Slip] = []
+        submissions: list[Submission] = []
         complaints: dict[str, None] = {}
         unsettled = 0
-        for number in range(LOOKS):
-            look = self.look()
-            slips += look.slips
-            complaints |= dict.fromkeys(look.complaints)
-            unsettled = look.unsettled
-            if number < LOOKS - 1 and not wait():
+        for number in range(STABLE_POLLS):
+            result = self.scan()
+            submissions += result.submissions
+            complaints |= dict.fromkeys(result.complaints)
+            unsettled = result.unsettled
+            if number < STABLE_POLLS - 1 and not pause():
                 break
-        return Look(tuple(slips), unsettled, tuple(complaints))
+        return ScanResult(tuple(submissions), unsettled, tuple(complaints))
 
 
-def _problem(path: Path) -> str | None:
-    """Why a file that lies there can never be taken; None for an ordinary one, which settles, and for one that is gone by now."""
+def _permanent_refusal(path: Path) -> str | None:
+    """Why a file that lies there can never be queued; None for an ordinary one, and for one that is gone by now."""
     try:
         ordinary = stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:
@@ -106,7 +122,7 @@ def _problem(path: Path) -> str | None:
         ordinary = False
     except OSError:  # a link to itself, a folder that may not be entered
         ordinary = False
-    if ordinary and is_text(path):
+    if ordinary and is_utf8(path):
         return None
-    problem = obstacle(path)
+    problem = refusal(path)
     return None if problem is None else str(problem)

@@ -1,4 +1,4 @@
-"""The delivery of a job's end to a webhook: an address that can be delivered to, a signature, one deadline for everything."""
+"""Delivery of a notification to a webhook: the checked address, the HMAC signature, one deadline for everything."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def address(url: str) -> str:
         )
     if "@" in parts.netloc:
         raise SettingsError(
-            f"--webhook {parts.hostname}: a user name and password in the address are not sent; put a token into its path or query, "
+            f"--webhook {parts.hostname}: a user name and password in the address are not sent; "
+            "put a token into its path or query, "
             "or check the signature that MEETSPLIT_WEBHOOK_SECRET brings"
         )
     if port == 0:
@@ -60,7 +61,10 @@ def address(url: str) -> str:
 
 
 def _host(parts: SplitResult, port: int | None) -> str:
-    """Host and port, the host as IDNA. Raises `SettingsError` for a host that no name service knows, such as ``a..b``."""
+    """Host and port, the host as IDNA.
+
+    Raises `SettingsError` for a host that no name service knows, such as ``a..b``.
+    """
     host = parts.hostname or ""
     if ":" in host:  # an IPv6 address, which urlsplit has looked over
         return parts.netloc
@@ -71,24 +75,24 @@ def _host(parts: SplitResult, port: int | None) -> str:
     return ascii_host if port is None else f"{ascii_host}:{port}"
 
 
-def post(url: str, news: Mapping[str, Any], *, secret: str | None, deadline: float = DEADLINE) -> str:
-    """Send the news to a webhook as JSON; gives host and status.
+def post(url: str, notification: Mapping[str, Any], *, secret: str | None, deadline: float = DEADLINE) -> str:
+    """POST a notification to a webhook as JSON; returns host and status.
 
     Raises `JobError` where it does not answer with success within ``deadline`` seconds, however slowly it sends.
     Redirects are not followed, the body of the answer is not read, proxies are those of the environment.
 
-    With a ``secret``, the header ``X-Meetsplit-Signature`` is ``t=<unix time>,v1=<hex>``, where hex is the HMAC-SHA256 of
-    ``<unix time>.<body>``: a receiver that checks both knows who sent it and that it is fresh.
+    With a ``secret``, the header ``X-Meetsplit-Signature`` is ``t=<unix time>,v1=<hex>``, where hex is the HMAC-SHA256
+    of ``<unix time>.<body>``: a receiver that checks both has authenticated the sender and prevented replays.
     """
     try:
         checked = address(url)
     except SettingsError as error:  # queued by an earlier version, which did not look
         raise JobError(str(error)) from error
-    body = json.dumps(news).encode()
+    body = json.dumps(notification).encode()
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "meetsplit",
-        "X-Meetsplit-Delivery": str(news.get("job", "")),
+        "X-Meetsplit-Delivery": str(notification.get("job", "")),
     }
     if secret:
         headers["X-Meetsplit-Signature"] = signature(body, secret, int(time.time()))
@@ -103,7 +107,7 @@ def post(url: str, news: Mapping[str, Any], *, secret: str | None, deadline: flo
 
 
 def signature(body: bytes, secret: str, at: int) -> str:
-    """What proves that ``body`` was sent at the Unix time ``at`` by a sender who knows ``secret``."""
+    """The header that authenticates ``body`` as sent at the Unix time ``at`` by a sender who knows ``secret``."""
     digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
 
@@ -138,7 +142,9 @@ class _Delivery:
     def connection(
         self, kind: type[http.client.HTTPConnection], host: str, **options: Any
     ) -> http.client.HTTPConnection:
-        """A connection that can be shut down from here, and that is not used where it comes about after the deadline."""
+        """A connection that can be shut down from here, and that is not used where it comes about after the
+        deadline.
+        """
         made = kind(host, **options)
         connect = made.connect
 
@@ -165,31 +171,31 @@ class _Delivery:
 
 
 class _HTTP(urllib.request.HTTPHandler):
-    """HTTP whose connections the delivery knows."""
+    """HTTP handler whose connections the delivery can shut down."""
 
     def __init__(self, delivery: _Delivery) -> None:
         super().__init__()
         self._delivery = delivery
 
     def do_open(self, http_class: Any, req: urllib.request.Request, **options: Any) -> http.client.HTTPResponse:
-        """As urllib does, with a connection of the delivery."""
+        """Open the request as urllib does, with a connection of the delivery."""
         return super().do_open(partial(self._delivery.connection, http_class), req, **options)
 
 
 class _HTTPS(urllib.request.HTTPSHandler):
-    """HTTPS whose connections the delivery knows."""
+    """HTTPS handler whose connections the delivery can shut down."""
 
     def __init__(self, delivery: _Delivery) -> None:
         super().__init__()
         self._delivery = delivery
 
     def do_open(self, http_class: Any, req: urllib.request.Request, **options: Any) -> http.client.HTTPResponse:
-        """As urllib does, with a connection of the delivery."""
+        """Open the request as urllib does, with a connection of the delivery."""
         return super().do_open(partial(self._delivery.connection, http_class), req, **options)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The news of a recording go to the address that was asked for and to no other."""
+    """Treats every redirect as an error, so that a notification is never sent to another address."""
 
     def redirect_request(
         self,
@@ -200,5 +206,5 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        """No request: the redirect is the answer, and an error."""
+        """No further request: the redirect is the answer, and an error."""
         return None

@@ -1,4 +1,4 @@
-"""How does a worker live? It takes jobs from the queue, takes over those of dead workers, and stops within seconds."""
+"""The worker process: takes jobs from the queue, recovers those of dead workers, and stops within seconds."""
 
 from __future__ import annotations
 
@@ -17,98 +17,99 @@ from typing import Any, NoReturn
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 
 from meetsplit.jobs import schedule
-from meetsplit.jobs import workflows as flows
-from meetsplit.jobs.crashes import DEMOTED_FROM
-from meetsplit.jobs.database import APPLICATION, NEWS, RECORDINGS, SCANS, Database, explained, prepare
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.liveness import Lease, lease
-from meetsplit.jobs.resources import Limits
-from meetsplit.jobs.steps import Workshop
+from meetsplit.jobs.crashes import DEMOTE_AFTER
+from meetsplit.jobs.database import APPLICATION, NOTIFICATIONS, RECORDINGS, SCANS, Database, prepare, translated_errors
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.liveness import WorkerLock, worker_lock
+from meetsplit.jobs.resources import MemoryLimit
+from meetsplit.jobs.steps import StepRunner
+from meetsplit.jobs.workflows import JobListeners, StopGate, Workflows
 from meetsplit.pipeline.errors import JobError, MeetsplitError
 from meetsplit.pipeline.events import EventListener, Notice, ignore_events
 from meetsplit.pipeline.formats.control_characters import shown
 
-LOOK_EVERY = 2.0
-"""Seconds between two looks at the other workers and at cancellations."""
+CHECK_EVERY = 2.0
+"""Seconds between two checks of the other workers and of cancellations."""
 
-CATCH_UP_EVERY = 10.0
-"""Seconds between two looks for scheduled runs that were missed."""
+BACKFILL_EVERY = 10.0
+"""Seconds between two checks for scheduled runs that were missed."""
 
-POLL_EVERY = {RECORDINGS: 0.2, SCANS: 1.0, NEWS: 1.0}
-"""Seconds between two looks into each queue: what a free worker waits for its next job. A look costs milliseconds."""
+POLL_EVERY = {RECORDINGS: 0.2, SCANS: 1.0, NOTIFICATIONS: 1.0}
+"""Seconds between two polls of each queue: the wait of a free worker for its next job. A poll costs milliseconds."""
 
 RECORD_WITHIN = 2.0
-"""Seconds that writing down the end of a job may take when the worker stops."""
+"""Seconds that recording the end of a job may take when the worker stops."""
 
-PATIENCE = 5.0
+GRACE_PERIOD = 5.0
 """Seconds that a stage may go on after the worker was asked to stop."""
 
 LAST = 1_000_000
-"""The priority of a job that goes after all others, in DBOS's numbers."""
+"""The priority of a demoted job, after all others, in DBOS's numbers."""
 
 Scan = Callable[[DBOSClient, Mapping[str, Any], str], dict[str, Any]]
-"""Looks into a scheduled folder and queues what it finds; see `schedule.scan`."""
+"""A scheduled scan of a folder, given its stored context and the id of the run; see `schedule.scan`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
-    """What a worker is told: its own settings, its limits, who hears about its work, and how scheduled folders are looked at."""
+class WorkerOptions:
+    """Options of a worker: ``settings`` laid over those of every job, the memory limit, listeners, and scheduled
+    scans.
+    """
 
-    own: Mapping[str, Any] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    memory_limit: MemoryLimit = field(default_factory=MemoryLimit)
     on_event: EventListener = ignore_events
-    listeners: flows.Listeners = field(default_factory=flows.Listeners)
+    listeners: JobListeners = field(default_factory=JobListeners)
     scan: Scan | None = None
 
 
-class Engine:
+class Worker:
     """A running worker; a context manager. Raises `JobError` where its queue cannot be used.
 
     There is one per process, because DBOS is one per process.
     """
 
-    def __init__(self, base: Database, store: Store, worker: Worker) -> None:
-        self._base, self._store, self._worker = base, store.ready(), worker
-        self._gate = flows.Gate()
-        self._workshop = Workshop(self._store, worker.own, worker.on_event)
-        self._flow = flows.Flow(self._store, self._workshop, self._gate, worker.listeners)
-        self._flow.full = worker.limits.full
-        self._lease: Lease | None = None
-        self._watching = threading.Thread(target=self._watch, name="meetsplit-watch", daemon=True)
+    def __init__(self, base: Database, store: JobStore, options: WorkerOptions) -> None:
+        self._base, self._store, self._options = base, store.ready(), options
+        self._gate = StopGate()
+        self._step_runner = StepRunner(self._store, options.settings, options.on_event)
+        self._workflows = Workflows(self._store, self._step_runner, self._gate, options.listeners, options.memory_limit)
+        self._lock: WorkerLock | None = None
+        self._housekeeper = threading.Thread(target=self._keep_house, name="meetsplit-watch", daemon=True)
         self._over = threading.Event()
         self._client: DBOSClient | None = None
-        self._marks: Mapping[str, datetime] = {}
-        self._caught_up = time.monotonic()
+        self._last_runs: Mapping[str, datetime] = {}
+        self._last_backfill = time.monotonic()
         self.code = 0
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Worker:
         prepare(self._base, self._store)
-        self._lease = lease(self._base, self._store)
-        with explained(self._base, self._store):
+        self._lock = worker_lock(self._base, self._store)
+        with translated_errors(self._base, self._store):
             self._client = DBOSClient(
                 system_database_url=self._base.url,
                 serializer=DBOSPortableJSONSerializer(),
                 application_name=APPLICATION,
             )
-            for queue, at_once in ((RECORDINGS, 1), (SCANS, 1), (NEWS, 4)):
+            for queue, concurrency in ((RECORDINGS, 1), (SCANS, 1), (NOTIFICATIONS, 4)):
                 self._client.register_queue(
                     queue,
-                    worker_concurrency=at_once,
+                    worker_concurrency=concurrency,
                     polling_interval_sec=POLL_EVERY[queue],
                     on_conflict="always_update",
                 )
-            DBOS(config=self._base.config(self._lease.worker))
-            self._flow.register(self._scan)
-            for sentence in schedule.isolate(self._client):
-                self._worker.on_event(Notice(sentence))
-            self._marks = schedule.marks(self._client)
+            DBOS(config=self._base.config(self._lock.worker))
+            self._workflows.register(self._scan)
+            for sentence in schedule.pause_impossible(self._client):
+                self._options.on_event(Notice(sentence))
+            self._last_runs = schedule.last_runs(self._client)
             DBOS.launch()
-        self._watching.start()
+        self._housekeeper.start()
         return self
 
     @property
     def client(self) -> DBOSClient:
-        """A connection for queueing and looking."""
+        """A connection for queueing and reading."""
         if self._client is None:
             raise JobError("the worker is not running")
         return self._client
@@ -127,116 +128,131 @@ class Engine:
         """Begin no further stage; ``code`` is the process's exit code where it has to end around a running one."""
         self.code = self.code or code
         self._gate.stopping.set()
-        self._flow.crashes.stop()
+        self._workflows.crashes.stop()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait a little for the running stage; what is not done then is done again by whoever resumes the job.
+        """Wait for the running stage, for a grace period; what is not done then is done again by the worker that
+        resumes the job.
 
         A stage cannot be interrupted from outside. The process ends around it, and the system takes its locks back.
         """
         self.stop()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + GRACE_PERIOD
         while self._gate.working.is_set() and time.monotonic() < deadline:
             time.sleep(0.05)
         self._over.set()
         if self._gate.active:
-            self._end_around(error)
-        self._let_record()
-        self._watching.join(timeout=3)
+            self._exit_now(error)
+        self._wait_for_records()
+        self._housekeeper.join(timeout=3)
         if self._client is not None:
             self._client.destroy()
         DBOS.destroy()
-        if self._lease is not None:
-            self._lease.close()
+        if self._lock is not None:
+            self._lock.close()
 
-    def _let_record(self) -> None:
-        """Wait until DBOS has written down the end of jobs that have ended; what it cannot, the next worker does."""
-        if self._client is None or self._lease is None:
+    def _wait_for_records(self) -> None:
+        """Wait until DBOS has recorded the end of jobs that have ended; what it cannot record, the next worker does."""
+        if self._client is None or self._lock is None:
             return
         deadline = time.monotonic() + RECORD_WITHIN
         while time.monotonic() < deadline and self._client.list_workflows(
-            status="PENDING", executor_id=self._lease.worker, load_input=False, load_output=False, limit=1
+            status="PENDING", executor_id=self._lock.worker, load_input=False, load_output=False, limit=1
         ):
             time.sleep(0.02)
 
-    def _end_around(self, error: BaseException | None) -> NoReturn:
-        """End the process with its threads: Python would wait for a stage that may take hours."""
+    def _exit_now(self, error: BaseException | None) -> NoReturn:
+        """End the process without waiting for its threads: a stage may take hours."""
         if isinstance(error, MeetsplitError):
-            print(f"error: {shown(str(error))}", file=sys.stderr)  # noqa: T201 - nobody after us can say it
+            print(f"error: {shown(str(error))}", file=sys.stderr)  # noqa: T201 - the process ends here
         elif error is not None and not isinstance(error, KeyboardInterrupt):
             traceback.print_exception(error)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(self.code or (0 if error is None else 130 if isinstance(error, KeyboardInterrupt) else 1))
+        if isinstance(error, KeyboardInterrupt):
+            os._exit(self.code or 130)
+        os._exit(self.code or int(error is not None))
 
     def _scan(self, context: Mapping[str, Any], run: str) -> dict[str, Any]:
-        if self._worker.scan is None:
+        if self._options.scan is None:
             raise JobError("this worker looks into no folders; start `meetsplit worker`")
-        return self._worker.scan(self.client, context, run)
+        return self._options.scan(self.client, context, run)
 
-    def _watch(self) -> None:
-        """Every two seconds: keep our own lock, hear of cancellations, take over the jobs of the dead, catch up on schedules.
+    def _keep_house(self) -> None:
+        """Every two seconds: refresh the lock, check for cancellations, recover jobs of dead workers, backfill
+        schedules.
 
-        Whatever goes wrong with one of these is said once for as long as it lasts, and stops neither the others nor the
-        thread: what runs goes on, and the next look may succeed.
+        A failure of one of these is reported once for as long as it lasts, and stops neither the others nor the thread:
+        jobs that run go on, and the next try may succeed.
         """
-        said: dict[str, str] = {}
-        while not self._over.wait(LOOK_EVERY):
-            for look in (self._keep_lock, self._hear_cancellation, self._take_over, self._catch_up):
-                name = look.__name__.strip("_")
+        tasks = {
+            "keep_lock": self._refresh_lock,
+            "hear_cancellation": self._check_cancellation,
+            "take_over": self._recover_jobs,
+            "catch_up": self._backfill,
+        }
+        failures: dict[str, str] = {}
+        while not self._over.wait(CHECK_EVERY):
+            for name, task in tasks.items():
                 try:
-                    with explained(self._base, self._store):
-                        look()
-                    said.pop(name, None)
+                    with translated_errors(self._base, self._store):
+                        task()
                 except Exception as error:
-                    sentence = (
-                        str(error)
-                        if isinstance(error, MeetsplitError)
-                        else f"{name} failed: {type(error).__name__}: {error}"
-                    )
-                    if sentence not in said.values():
+                    sentence = f"{name} failed: {type(error).__name__}: {error}"
+                    if isinstance(error, MeetsplitError):
+                        sentence = str(error)
+                    if sentence not in failures.values():
                         logging.getLogger("dbos").error("%s", sentence, exc_info=error)
-                        self._worker.on_event(Notice(sentence))
-                    said[name] = sentence
+                        self._options.on_event(Notice(sentence))
+                    failures[name] = sentence
+                else:
+                    failures.pop(name, None)
 
-    def _keep_lock(self) -> None:
-        if self._lease is not None:
-            self._lease.beat()
+    def _refresh_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.refresh()
 
-    def _hear_cancellation(self) -> None:
-        at_work = self._flow.working_on
-        if self._lease is None or self._client is None or at_work is None:
+    def _check_cancellation(self) -> None:
+        """End the running job at its next event where it was cancelled, deleted, or taken over by another worker."""
+        job = self._workflows.running_job
+        if self._lock is None or self._client is None or job is None:
             return
-        found = self._client.list_workflows(workflow_ids=[at_work], load_input=False, load_output=False)
-        if not found or found[0].status == "CANCELLED" or found[0].executor_id not in (None, self._lease.worker):
-            self._workshop.cancelled = at_work
+        workflows = self._client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)
+        ours = (None, self._lock.worker)
+        if not workflows or workflows[0].status == "CANCELLED" or workflows[0].executor_id not in ours:
+            self._step_runner.cancelled = job
 
-    def _take_over(self) -> None:
-        if self._lease is None or self._client is None or self.stopping:
+    def _recover_jobs(self) -> None:
+        """Take over the jobs of workers whose locks are free; those that crashed repeatedly go behind the others."""
+        if self._lock is None or self._client is None or self.stopping:
             return
-        running = self._client.list_workflows(status="PENDING", load_input=False, load_output=False)
-        others = {workflow.executor_id for workflow in running if workflow.executor_id} - {self._lease.worker}
+        pending = self._client.list_workflows(status="PENDING", load_input=False, load_output=False)
+        others = {workflow.executor_id for workflow in pending if workflow.executor_id} - {self._lock.worker}
         for other in sorted(others):
-            if self._lease.dead(other):
-                for workflow in running:
-                    if workflow.executor_id == other and self._flow.crashes.count(workflow.workflow_id) >= DEMOTED_FROM:
-                        self._demote(workflow.workflow_id)
-                DBOS._recover_pending_workflows([other])
+            if not self._lock.is_free(other):
+                continue
+            for workflow in pending:
+                if workflow.executor_id != other:
+                    continue
+                if self._workflows.crashes.count(workflow.workflow_id) >= DEMOTE_AFTER:
+                    self._demote(workflow.workflow_id)
+            DBOS._recover_pending_workflows([other])
 
     def _demote(self, job: str) -> None:
-        """Let the others in the queue go first: this job has ended its worker more than once."""
+        """Give a job the lowest priority."""
         if self._client is not None:
             table = self._client._sys_db.tables.workflow_status
             with self._client._sys_db.engine.begin() as connection:
                 connection.execute(table.update().where(table.c.workflow_uuid == job).values(priority=LAST))
 
-    def _catch_up(self) -> None:
-        if self._client is None or self.stopping or time.monotonic() - self._caught_up < CATCH_UP_EVERY:
+    def _backfill(self) -> None:
+        """Queue the scheduled runs that were missed."""
+        if self._client is None or self.stopping or time.monotonic() - self._last_backfill < BACKFILL_EVERY:
             return
-        self._caught_up = time.monotonic()
-        caught_up = schedule.catch_up(self._client, self._marks, datetime.now(UTC))
-        self._marks = caught_up.marks
-        if caught_up.complaints:
-            raise JobError("; ".join(caught_up.complaints))
+        self._last_backfill = time.monotonic()
+        backfill = schedule.backfill_missed(self._client, self._last_runs, datetime.now(UTC))
+        self._last_runs = backfill.last_runs
+        if backfill.complaints:
+            raise JobError("; ".join(backfill.complaints))

@@ -1,15 +1,15 @@
-"""What can go wrong, drawn once.
+"""The exceptions of this package, and the translation of foreign ones.
 
     MeetsplitError
-    ├── SettingsError            what was asked for makes no sense             exit code 2
+    ├── SettingsError            options or settings that make no sense        exit code 2
     ├── AudioError               a recording cannot be read                    exit code 1
     ├── OutputError              a result cannot be written                    exit code 1
-    ├── JobError                 the queue cannot do what it is asked          exit code 1
+    ├── JobError                 the job queue cannot do what is asked of it   exit code 1
     ├── ScoreError               a reference or hypothesis cannot be compared  exit code 1
     └── StageError(stage)        a stage failed                                exit code 1
-        ├── MissingWeights       its model is not here and cannot be had now
+        ├── MissingWeights       its model is not on this machine and cannot be fetched
         ├── MissingDependency    a Python package it needs is not installed
-        └── BrokenPromise        a backend returned what its stage forbids
+        └── BrokenPromise        a backend's result breaks its stage's protocol
 
 A message says what happened, where (file, time), and what to do next, in one sentence or two.
 """
@@ -22,13 +22,13 @@ from contextlib import contextmanager
 
 
 class MeetsplitError(Exception):
-    """Anything that this package says about a failure."""
+    """Base class of all errors that this package raises on purpose."""
 
     exit_code = 1
 
 
 class SettingsError(MeetsplitError):
-    """What was asked for makes no sense."""
+    """Options or settings that make no sense."""
 
     exit_code = 2
 
@@ -42,7 +42,7 @@ class OutputError(MeetsplitError):
 
 
 class JobError(MeetsplitError):
-    """The queue cannot do what it is asked."""
+    """The job queue cannot do what is asked of it."""
 
 
 class ScoreError(MeetsplitError):
@@ -58,7 +58,7 @@ class StageError(MeetsplitError):
 
 
 class MissingWeights(StageError):
-    """A model's weights are not on this machine and cannot be had now."""
+    """A model's weights are not on this machine and cannot be fetched."""
 
 
 class MissingDependency(StageError):
@@ -66,12 +66,12 @@ class MissingDependency(StageError):
 
 
 class BrokenPromise(StageError):
-    """A backend returned something that its stage's promise forbids."""
+    """A backend's result breaks the protocol of its stage."""
 
 
 @contextmanager
 def blame(stage: str, doing: str) -> Iterator[None]:
-    """Translate foreign exceptions inside the block; the one place that does.
+    """Translate foreign exceptions raised inside the ``with`` block; the only place that does.
 
     Our own errors pass through. A missing package becomes `MissingDependency`, memory and everything else become
     `StageError`; the cause stays attached.
@@ -92,17 +92,17 @@ def blame(stage: str, doing: str) -> Iterator[None]:
     except MemoryError as error:
         raise StageError(stage, f"{doing} ran out of memory; close other programs or use a smaller model") from error
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise StageError(stage, f"{doing} failed: {said}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StageError(stage, f"{doing} failed: {reason}") from error
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint for a name nobody knows: the closest known one, and all of them.
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """A hint for an unknown name: the closest valid one, and all of them.
 
     >>> nearest("pyanote", ["embedded", "pyannote"])
     "did you mean 'pyannote'? There are: embedded, pyannote"
     """
-    names = sorted(known)
+    names = sorted(valid)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}There are: {', '.join(names)}"

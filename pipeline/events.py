@@ -1,4 +1,4 @@
-"""What is happening: values that a run tells its listeners. Nothing in `pipeline/` prints."""
+"""Progress events and notices that a run passes to its listener. Nothing in `pipeline/` prints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A stage begins; ``total`` is its amount of work in ``unit`` where that is known."""
+    """A stage starts; ``total`` is its amount of work in ``unit``, where known."""
 
     stage: str
     total: float | None = None
@@ -18,7 +18,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """``done`` of ``total`` units of a stage's work are behind us."""
+    """``done`` of ``total`` units of a stage's work are finished."""
 
     stage: str
     done: float
@@ -27,7 +27,7 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A stage ended after ``seconds`` of wall clock; ``summary`` is a few words for people."""
+    """A stage ended after ``seconds`` of wall clock time; ``summary`` is a few words for people."""
 
     stage: str
     seconds: float
@@ -36,7 +36,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that a person should know and that stops nothing."""
+    """A message for people that does not stop the run."""
 
     text: str
     stage: str | None = None
@@ -47,4 +47,4 @@ EventListener: TypeAlias = Callable[[Event], None]
 
 
 def ignore_events(event: Event) -> None:
-    """A listener that does not listen."""
+    """A listener that does nothing."""

@@ -1,4 +1,4 @@
-"""How does a transcript look in other libraries? Tables of pandas, annotations of pyannote.core."""
+"""Conversion to and from other libraries: tables of pandas, annotations of pyannote.core."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def from_annotation(annotation: Any, *, relabel: bool = False) -> tuple[Turn, ..
 
     Starts before 0, which pyannote's windows can give, are moved to 0.
     """
-    found = (
+    turns = (
         Turn(Span(max(float(segment.start), 0.0), float(segment.end)), str(label))
         for segment, _, label in annotation.itertracks(yield_label=True)
         if segment.end > max(segment.start, 0.0)
     )
-    return relabelled(found) if relabel else tuple(sorted(found))
+    return relabelled(turns) if relabel else tuple(sorted(turns))

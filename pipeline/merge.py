@@ -89,7 +89,7 @@ def merge(
     """
     clips: dict[Speaker, list[_Clip]] = {}
     for stream, transcript in transcripts:
-        info = stream.outline if isinstance(stream, Stream) else stream
+        info = stream.info if isinstance(stream, Stream) else stream
         clips.setdefault(info.speaker, []).append(_Clip(info, list(_words_inside(info, transcript, within))))
     spans = timeline.by_speaker(turns)
     all_turns = timeline.Counter(span for own in spans.values() for span in own)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from meetsplit.pipeline.audio.media_types import MEDIA
+from meetsplit.pipeline.audio.media_types import MEDIA_SUFFIXES
 from meetsplit.pipeline.data import Transcript, Word
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.files.scratch import scratch_folder
@@ -27,7 +27,7 @@ def find_pair(path: Path, audio: Path | None = None) -> tuple[Path, Path]:
         beside = [
             other
             for other in sorted(path.parent.glob("*"))
-            if other.stem == stem and other.suffix.lower() in MEDIA and other.is_file()
+            if other.stem == stem and other.suffix.lower() in MEDIA_SUFFIXES and other.is_file()
         ]
         if len(beside) != 1:
             which = f"{len(beside)} recordings of that name lie" if beside else "no recording of that name lies"

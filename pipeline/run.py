@@ -24,17 +24,17 @@ from typing import Any, Protocol
 from meetsplit.pipeline import versions
 from meetsplit.pipeline.audio.memmap import release_pages
 from meetsplit.pipeline.audio.reading import read, resample
-from meetsplit.pipeline.audio.wav import stretch
+from meetsplit.pipeline.audio.wav import read_span
 from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
 from meetsplit.pipeline.cache.stage_cache import StageCache, cache_keys
 from meetsplit.pipeline.channels import activity, reading
-from meetsplit.pipeline.channels.activity import clock
+from meetsplit.pipeline.channels.activity import timebase
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import (
+    Channels,
     ClipTranscript,
     Diarization,
     Provenance,
-    Sound,
     Speaker,
     Stream,
     StreamInfo,
@@ -212,10 +212,10 @@ class RecordingRun:
         self._keys = cache_keys(self._content.sha256, pipeline.settings, pipeline.preflight())
 
     @functools.cached_property
-    def _audio(self) -> Sound:
+    def _audio(self) -> Channels:
         with self._pipeline.stage("decode", f"decoding {self._recording}") as add_to_summary:
             audio = self._route.read(self._cache.folder, self._content)
-            add_to_summary(f"{clock(audio).duration:.0f} s")
+            add_to_summary(f"{timebase(audio).duration:.0f} s")
         return audio
 
     def remaining_stages(self) -> tuple[str, ...]:
@@ -237,7 +237,7 @@ class RecordingRun:
             doing = f"finding who speaks when in {self._recording}"
             with self._pipeline.stage("diarize", doing) as add_to_summary:
                 diarization = self._route.diarize(audio, self._keys.rttm)
-                add_to_summary(activity.described(diarization) if len(audio) > 1 else _summarize(diarization))
+                add_to_summary(activity.describe_channels(diarization) if len(audio) > 1 else _summarize(diarization))
             self._cache.save_diarization(self._keys.diarize, diarization)
         return diarization
 
@@ -267,10 +267,10 @@ class RecordingRun:
         if pipeline.settings.has_check("duplicates"):
             tracks = self.tracks
             words = drop_duplicate_words(
-                list(zip(clips, words, strict=True)), lambda who, span: stretch(tracks[who], span)
+                list(zip(clips, words, strict=True)), lambda who, span: read_span(tracks[who], span)
             )
         segments = merge(list(zip(clips, words, strict=True)), diarization.turns, diarization.span)
-        stages = tuple(activity.of_channels(record, diarization) for record in pipeline.preflight().records())
+        stages = tuple(activity.with_channel_owners(record, diarization) for record in pipeline.preflight().records())
         made_by = Provenance(versions.meetsplit(), stages, pipeline.settings.recorded(), versions.recorded())
         name, duration = self._recording.stem, diarization.duration
         return Transcript(name, duration, segments, diarization.turns, made_by, diarization.names)
@@ -280,16 +280,16 @@ class RecordingRun:
         """The 16-bit WAV track of every speaker in the stage cache, once `separate` is done."""
         return self._cache.track_paths(self._keys.separate)
 
-    def _write_tracks(self, audio: Sound, diarization: Diarization, folder: Path) -> tuple[StreamInfo, ...]:
+    def _write_tracks(self, audio: Channels, diarization: Diarization, folder: Path) -> tuple[StreamInfo, ...]:
         """Write each clip of each stream into its speaker's track as it comes; only its description stays in memory."""
         clips: list[StreamInfo] = []
         with (
             self._pipeline.stage("separate", f"taking voices apart in {self._recording}") as add_to_summary,
-            TrackWriter(folder, clock(audio)) as tracks,
+            TrackWriter(folder, timebase(audio)) as tracks,
         ):
             for stream in self._route.streams(audio, diarization, folder.parent):
                 tracks.write(stream)
-                clips.append(stream.outline)
+                clips.append(stream.info)
                 for channel in audio:
                     release_pages(channel)
             tracks.finish()
@@ -312,7 +312,9 @@ class RecordingRun:
                 if number not in answers:
                     by_speaker.setdefault(clip.speaker, []).append(number)
             for speaker, numbers in sorted(by_speaker.items()):
-                audio = (resample(stretch(tracks[speaker], clips[number].span), transcriber.rate) for number in numbers)
+                audio = (
+                    resample(read_span(tracks[speaker], clips[number].span), transcriber.rate) for number in numbers
+                )
                 for number, answer in zip(numbers, transcriber.transcribe(audio, pipeline.on_event), strict=True):
                     answers[number] = validate_words(answer, clips[number].span)
                     done += clips[number].span.duration
@@ -324,16 +326,16 @@ class RecordingRun:
 class Route(Protocol):
     """How a recording is decoded, diarized and turned into one stream per speaker."""
 
-    def read(self, folder: Path, content: RecordingContent) -> Sound:
+    def read(self, folder: Path, content: RecordingContent) -> Channels:
         """The recording's channels on one clock; long ones are memory-mapped in ``folder``.
 
         Only ``content`` is decoded.
         """
 
-    def diarize(self, audio: Sound, sha256: str | None) -> Diarization:
+    def diarize(self, audio: Channels, sha256: str | None) -> Diarization:
         """The turns of every speaker. ``sha256`` is the checksum that a file of given turns must have."""
 
-    def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
+    def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """Every speaker's stream, clip by clip, sorted by start for each speaker."""
 
 
@@ -345,16 +347,16 @@ class MixedRecording:
             raise SettingsError(f"{recording}: a file per person is a channel per person: choose --channels split")
         self._pipeline, self._path = pipeline, recording
 
-    def read(self, folder: Path, content: RecordingContent) -> Sound:
+    def read(self, folder: Path, content: RecordingContent) -> Channels:
         """The recording, mixed down to mono; suggests ``--channels split`` where its channels hold different people."""
         pipeline = self._pipeline
-        hint = reading.suggestion(self._path) if pipeline.settings.rttm is None else None
+        hint = reading.suggest_split(self._path) if pipeline.settings.rttm is None else None
         if hint is not None:
             pipeline.on_event(Notice(hint, "decode"))
         file_content = content.files.get(self._path)
         return (read(self._path, RATE, folder=folder, content=file_content, on_event=pipeline.on_event),)
 
-    def diarize(self, audio: Sound, sha256: str | None) -> Diarization:
+    def diarize(self, audio: Channels, sha256: str | None) -> Diarization:
         """The diarizer's turns, resegmented around overlaps unless they were given."""
         pipeline, (recording,) = self._pipeline, audio
         diarizer: Diarizer = pipeline.backend("diarizer")
@@ -366,7 +368,7 @@ class MixedRecording:
             turns = timeline.relabelled(resegment(recording, turns, self._speaker_activity()))
         return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, FileDiarizer) else ())
 
-    def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
+    def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """The recording where one person speaks alone, the separated voice in overlaps."""
         pipeline, (recording,) = self._pipeline, audio
         separate = pipeline.settings.separate
@@ -408,16 +410,16 @@ class ChannelPerSpeaker:
     def __init__(self, pipeline: Pipeline, recording: Path | MultiFileRecording) -> None:
         self._pipeline, self._recording = pipeline, recording
 
-    def read(self, folder: Path, content: RecordingContent) -> Sound:
+    def read(self, folder: Path, content: RecordingContent) -> Channels:
         """One channel per person."""
-        return reading.everybody(self._recording, RATE, folder, self._pipeline.on_event, content.files)
+        return reading.read_channels(self._recording, RATE, folder, self._pipeline.on_event, content.files)
 
-    def diarize(self, audio: Sound, sha256: str | None) -> Diarization:
+    def diarize(self, audio: Channels, sha256: str | None) -> Diarization:
         """Turns from each channel's own voice activity."""
-        people = self._recording.people if isinstance(self._recording, MultiFileRecording) else ()
-        return activity.diarized(audio, people)
+        names = self._recording.speaker_names if isinstance(self._recording, MultiFileRecording) else ()
+        return activity.diarize_channels(audio, names)
 
-    def streams(self, audio: Sound, diarization: Diarization, folder: Path) -> Iterator[Stream]:
+    def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """Each person's channel where that person speaks."""
         yield from activity.streams(audio, diarization, folder)
 

@@ -9,7 +9,6 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from meetsplit.pipeline.data.units import days_or_none, size_or_none
 from meetsplit.pipeline.errors import SettingsError, nearest
 
 Separate: TypeAlias = Literal["auto", "overlaps", "everywhere", "off"]
@@ -25,53 +24,137 @@ _EARLIER_CHECKS = {"recast": "resegment", "doubles": "duplicates"}
 """Checks that had another name while the option was called ``gates``."""
 
 
+PANELS = (WHO, OVERLAPS, WORDS, FILES, MACHINE) = (
+    "Who spoke when",
+    "Where voices overlap",
+    "What was said",
+    "What is written",
+    "This machine",
+)
+"""Groups of options in `--help`, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """The command-line option of a setting; metadata of its field.
+
+    ``name`` is None and ``flags`` empty where the field's own name is the option: ``track_gate`` and ``--track-gate``.
+    ``variable`` is the environment variable that gives the option, too.
+    """
+
+    panel: str
+    help: str
+    name: str | None = None
+    flags: tuple[str, ...] = ()
+    variable: str | None = None
+
+
+def _option(panel: str, text: str, **more: Any) -> Mapping[str, Option]:
+    """A field's metadata with its option; see `Option`."""
+    return {"option": Option(panel, text, **more)}
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How a recording becomes a transcript. Everything here may change the words; nothing in `Outputs` does.
 
-    ``diarizer``, ``separator``, ``transcriber`` name a backend or ``auto``; ``*_model`` is a hub id, a folder or a
-    file for that backend. ``rttm`` and ``script`` are files for the backends of these names. ``separate`` says where
-    voices are separated; ``auto`` is in overlaps, where short voices are verified as well.
-    ``match_threshold`` is the least margin (cosine) at which a separated voice is believed.
-    ``adapt_budget`` are the seconds in which `adapted` may learn a recording's voices.
-    ``channels`` says whether a file's channels are mixed down or hold one speaker each.
-    ``trust_model_code`` opens model folders by running what their files ask for; without it they are only data.
-    ``overlap_checks`` are names of `OVERLAP_CHECKS` with commas between them, ``all`` or ``none``; ``gates`` is the
-    option's earlier name, and the earlier words of both are understood.
-    ``cache_size`` and ``cache_age`` are how much of earlier runs is kept under ``cache_dir``: a size such as "5GB" and
-    a number of days, 0 for nothing, "none" for no limit; they change no words.
+    Each field's option says what it is. ``diarizer``, ``separator``, ``transcriber`` name a backend or ``auto``. With
+    ``separate`` at ``auto``, short voices in overlaps are verified as well. ``overlap_checks`` are names of
+    `OVERLAP_CHECKS`; ``gates`` is the option's earlier name, and the earlier words of both are understood.
+    ``cache_size`` is a size such as "5GB"; it and ``cache_age`` change no words.
 
     Raises `SettingsError` for values that make no sense, alone or together.
     """
 
-    channels: Channels = "mix"
-    diarizer: str = "auto"
-    diarizer_model: str | None = None
-    rttm: Path | None = None
-    num_speakers: int | None = None
-    min_speakers: int | None = None
-    max_speakers: int | None = None
-    separator: str = "auto"
-    separator_model: str | None = None
-    separator_model_3: str | None = None
-    adapt_budget: float = 60.0
-    separate: Separate = "overlaps"
-    match_threshold: float = 0.05
-    overlap_checks: str = "all"
-    transcriber: str = "auto"
-    model: str | None = None
-    language: str | None = None
-    task: Task = "transcribe"
-    initial_prompt: str | None = None
-    script: Path | None = None
-    device: str = "auto"
-    offline: bool = False
-    hf_token: str | None = field(default=None, repr=False)
-    cache_dir: Path | None = None
-    cache_size: str | int = "5GB"
-    cache_age: str | float = 90.0
-    seed: int = 0
-    trust_model_code: bool = False
+    channels: Channels = field(
+        default="mix", metadata=_option(WHO, "mix (default), or split: each channel is one person.")
+    )
+    diarizer: str = field(default="auto", metadata=_option(WHO, "auto, pyannote, embedded or rttm."))
+    diarizer_model: str | None = field(
+        default=None,
+        metadata=_option(
+            WHO,
+            "Hub id or folder of a pyannote pipeline, or a segmentation's file for embedded.",
+            flags=("--diarizer-model", "--diarize-model"),
+        ),
+    )
+    rttm: Path | None = field(default=None, metadata=_option(WHO, "Your own turns; implies --diarizer rttm."))
+    num_speakers: int | None = field(default=None, metadata=_option(WHO, "Exactly this many people."))
+    min_speakers: int | None = field(default=None, metadata=_option(WHO, "At least this many."))
+    max_speakers: int | None = field(default=None, metadata=_option(WHO, "At most this many."))
+    separator: str = field(default="auto", metadata=_option(OVERLAPS, "auto, sepformer, adapted, dictionary or none."))
+    separator_model: str | None = field(
+        default=None, metadata=_option(OVERLAPS, "Hub id or folder of a SpeechBrain SepFormer.")
+    )
+    separator_model_3: str | None = field(
+        default=None, metadata=_option(OVERLAPS, "The same for three voices at once.")
+    )
+    adapt_budget: float = field(
+        default=60.0,
+        metadata=_option(OVERLAPS, "Seconds in which adapted may learn a recording's voices. (default: 60)"),
+    )
+    separate: Separate = field(
+        default="overlaps", metadata=_option(OVERLAPS, "overlaps (default), auto, everywhere or off.")
+    )
+    match_threshold: float = field(
+        default=0.05, metadata=_option(OVERLAPS, "Least margin (cosine) at which a separated voice is believed.")
+    )
+    overlap_checks: str = field(
+        default="all",
+        metadata=_option(OVERLAPS, "resegment, verify, leakage, duplicates with commas; all (default) or none."),
+    )
+    transcriber: str = field(default="auto", metadata=_option(WORDS, "auto, whisper, sphinx or script."))
+    model: str | None = field(
+        default=None, metadata=_option(WORDS, "Whisper model: tiny … large-v3, turbo, or a .pt file.")
+    )
+    language: str | None = field(
+        default=None, metadata=_option(WORDS, "Language spoken, en or english; found per person if left out.")
+    )
+    task: Task = field(default="transcribe", metadata=_option(WORDS, "transcribe (default) or translate into English."))
+    initial_prompt: str | None = field(default=None, metadata=_option(WORDS, "Names and terms to expect."))
+    script: Path | None = field(
+        default=None, metadata=_option(WORDS, "Your own words (STM, CTM, SegLST); implies --transcriber script.")
+    )
+    device: str = field(default="auto", metadata=_option(MACHINE, "auto, cpu, cuda or mps."))
+    offline: bool = field(
+        default=False,
+        metadata=_option(MACHINE, "Never touch the network.", flags=("--offline/--online",), variable="HF_HUB_OFFLINE"),
+    )
+    hf_token: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_option(MACHINE, "Hugging Face token, for gated models.", variable="HF_TOKEN"),
+    )
+    cache_dir: Path | None = field(
+        default=None,
+        metadata=_option(
+            MACHINE,
+            "Where fetched weights and finished stages are kept. (default: ~/.cache/meetsplit)",
+            variable="MEETSPLIT_CACHE",
+        ),
+    )
+    cache_size: str | int = field(
+        default="5GB",
+        metadata=_option(
+            MACHINE, "Most that finished stages may take; 0: nothing is kept, none: no limit. (default: 5GB)"
+        ),
+    )
+    cache_age: str | float = field(
+        default=90.0,
+        metadata=_option(
+            MACHINE, "Days without use after which finished stages are removed; none: never. (default: 90)"
+        ),
+    )
+    trust_model_code: bool = field(
+        default=False,
+        metadata=_option(
+            MACHINE,
+            "Run the code that a model folder's files ask for, as you and with all your rights; "
+            "without it folders are only data.",
+            flags=("--trust-model-code",),
+        ),
+    )
+    seed: int = field(default=0, metadata=_option(MACHINE, "For everything that draws at random."))
     gates: InitVar[str | None] = None
 
     def __post_init__(self, gates: str | None) -> None:
@@ -83,8 +166,7 @@ class Settings:
         if not 0.0 <= self.adapt_budget < float("inf"):
             raise SettingsError(f"--adapt-budget {self.adapt_budget:g}: seconds, 0 (learn nothing) or more")
         self._check_speakers()
-        size_or_none(self.cache_size, "--cache-size")
-        days_or_none(self.cache_age, "--cache-age")
+        self._check_cache_limits()
         object.__setattr__(self, "overlap_checks", _checks(self.overlap_checks if gates is None else gates))
         if self.rttm is not None and self.diarizer == "auto":
             object.__setattr__(self, "diarizer", "rttm")
@@ -104,6 +186,13 @@ class Settings:
             raise SettingsError(
                 f"--script brings its own words, --transcriber {self.transcriber} would hear others: drop one of them"
             )
+
+    def _check_cache_limits(self) -> None:
+        # Imported here because the package of values loads NumPy, and the command line reads this module for --help.
+        from meetsplit.pipeline.data.units import days_or_none, size_or_none
+
+        size_or_none(self.cache_size, "--cache-size")
+        days_or_none(self.cache_age, "--cache-age")
 
     def _check_channels(self) -> None:
         if self.channels == "mix":
@@ -153,23 +242,49 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What is written, where and how it looks.
+    """What is written, where and how it looks. Each field's option says what it is.
 
-    ``formats`` are names of exporters; ``tracks`` asks for one sound file per speaker in ``track_format``,
-    quieter ("soft") or silent ("hard") where ``track_gate`` finds that the speaker does not speak;
-    ``max_line_width`` is in characters, ``max_line_count`` in lines per subtitle. ``names`` maps labels to people.
-    ``overwrite`` lets results replace files that meetsplit did not write; see `results`.
+    ``formats`` are names of `pipeline.formats`; ``names`` maps labels to people. ``track_gate`` makes a track quieter
+    ("soft") or silent ("hard") where its speaker does not speak. ``overwrite``: see `results`.
     """
 
-    folder: Path = Path()
-    formats: tuple[str, ...] = ("srt", "vtt", "json", "txt", "tsv", "rttm", "stm", "seglst", "audacity", "csv")
-    tracks: bool = True
-    track_format: str = "wav"
-    track_gate: str = "off"
-    max_line_width: int = 42
-    max_line_count: int = 2
-    names: tuple[tuple[str, str], ...] = ()
-    overwrite: bool = False
+    folder: Path = field(
+        default=Path(),
+        metadata=_option(
+            FILES, "Folder for the results. (default: here)", name="output_dir", flags=("--output-dir", "-o")
+        ),
+    )
+    formats: tuple[str, ...] = field(
+        default=("srt", "vtt", "json", "txt", "tsv", "rttm", "stm", "seglst", "audacity", "csv"),
+        metadata=_option(
+            FILES,
+            "Formats, separated by commas, or all (default).",
+            name="output_format",
+            flags=("--output-format", "-f"),
+        ),
+    )
+    tracks: bool = field(
+        default=True,
+        metadata=_option(FILES, "One sound file per person. (default: yes)", flags=("--tracks/--no-tracks",)),
+    )
+    track_format: str = field(default="wav", metadata=_option(FILES, "wav (default), flac, mp3 or m4a."))
+    track_gate: str = field(
+        default="off",
+        metadata=_option(FILES, "Tracks where their person is silent: off (default), soft (-20 dB) or hard."),
+    )
+    max_line_width: int = field(default=42, metadata=_option(FILES, "Characters per subtitle line. (default: 42)"))
+    max_line_count: int = field(default=2, metadata=_option(FILES, "Lines per subtitle. (default: 2)"))
+    names: tuple[tuple[str, str], ...] = field(
+        default=(), metadata=_option(FILES, "SPEAKER_00=Alice; may be repeated.", name="name")
+    )
+    overwrite: bool = field(
+        default=False,
+        metadata=_option(
+            FILES,
+            "Replace files that are no results of meetsplit. (default: no)",
+            flags=("--overwrite/--no-overwrite",),
+        ),
+    )
 
     def __post_init__(self) -> None:
         _as_paths(self, "folder")
@@ -179,6 +294,13 @@ class Outputs:
             raise SettingsError(f"--max-line-count {self.max_line_count}: subtitles need at least 1 line")
         _check_choice("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
         _check_choice("--track-gate", self.track_gate, ("soft", "hard", "off"))
+
+
+def fields_with_options() -> tuple[tuple[dataclasses.Field[Any], Option], ...]:
+    """The fields of `Settings` and `Outputs` with their options, by panel, in order within each."""
+    fields = (*dataclasses.fields(Settings), *dataclasses.fields(Outputs))
+    pairs = [(field_, field_.metadata["option"]) for field_ in fields]
+    return tuple(sorted(pairs, key=lambda pair: PANELS.index(pair[1].panel)))
 
 
 def from_toml(path: Path) -> dict[str, Any]:
@@ -194,11 +316,7 @@ def from_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise SettingsError(f"{path}: its tables and lists are nested too deeply") from error
-    names = {f.name for kind in (Settings, Outputs) for f in dataclasses.fields(kind)} | {
-        "output_dir",
-        "output_format",
-        "name",
-    }
+    names = {name for field_, option in fields_with_options() for name in (field_.name, option.name) if name}
     for name in options:
         if name not in names:
             raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, names)}")

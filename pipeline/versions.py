@@ -1,4 +1,4 @@
-"""Which versions made this? For `made_by`, `doctor` and the protocol beside every number."""
+"""Versions of Python and of the packages that determine a result, for `made_by`, `doctor` and benchmark reports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 from importlib import metadata
 
 PACKAGES = ("torch", "torchaudio", "pyannote.audio", "speechbrain", "openai-whisper", "av", "pocketsphinx")
+"""Distributions that determine a result."""
 
 
 @functools.cache
@@ -19,15 +20,15 @@ def version(package: str) -> str | None:
 
 
 def installed() -> tuple[tuple[str, str | None], ...]:
-    """Python and the packages that shape a result, with their versions."""
+    """Python and `PACKAGES` with their versions; None for those that are not installed."""
     return (("python", platform.python_version()), *((package, version(package)) for package in PACKAGES))
 
 
 def recorded() -> tuple[tuple[str, str], ...]:
-    """The same without what is missing."""
-    return tuple((name, found) for name, found in installed() if found is not None)
+    """Python and those of `PACKAGES` that are installed, with their versions."""
+    return tuple((name, number) for name, number in installed() if number is not None)
 
 
 def meetsplit() -> str:
-    """Our own version."""
+    """The version of this package."""
     return version("meetsplit") or "unknown"

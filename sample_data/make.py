@@ -1,7 +1,7 @@
-"""Makes standup.m4a and its exact truth from standup.txt: ``python sample_data/make.py``.
+"""Makes standup.m4a and its exact reference from standup.txt: ``python sample_data/make.py``.
 
-Needs flite (``apt install flite``) and, for the word times in standup.ctm, pocketsphinx (``pip install 'meetsplit[offline]'``).
-Nothing in it is random but the room's hiss, which has a fixed seed.
+Needs flite (``apt install flite``) and, for the word times in standup.ctm, pocketsphinx
+(``pip install 'meetsplit[offline]'``). The only random part is the room's hiss, which has a fixed seed.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pocketsphinx import Config, Decoder
 
 from meetsplit.pipeline.data import Audio, Samples, Span
 from meetsplit.pipeline.data.timeline import alone
-from meetsplit.training.acoustics import pink
-from meetsplit.training.meeting import Cue, Said, overlap, rttm, stems, stm, truth, uem
+from meetsplit.training.acoustics import pink_noise
+from meetsplit.training.meeting import PlacedUtterance, TimedText, overlap_share, reference, rttm, stems, stm, uem
 from meetsplit.training.script import words
 from meetsplit.training.sources import from_dialogue
 
@@ -28,37 +28,45 @@ HERE = Path(__file__).parent
 RATE = 16000
 NAME = "standup"
 LEVELS = {"slt": 0.55, "awb": 0.80, "rms": 0.65}
-"""How loud each person is: flite's voices are about equally loud, people at a table are not."""
+"""Gain of each voice: flite's voices are about equally loud, people at a table are not."""
 
 NOISE_RMS = 10 ** (-58 / 20)
 """The room's hiss: about 35 dB below the voices."""
 
+TAIL = 0.7
+"""Seconds of hiss after the last word."""
 
-def cues(cache: Path) -> tuple[Cue, ...]:
-    """The dialogue at its places, everybody at their own level."""
+ALIGNMENT_MARGIN = 0.1
+"""Seconds around an utterance that are given to the aligner."""
+
+MAX_PEAK = 0.99
+
+
+def place_utterances(cache: Path) -> tuple[PlacedUtterance, ...]:
+    """The dialogue's utterances at their times and levels."""
     placed = from_dialogue(HERE / f"{NAME}.txt", cache, RATE)
-    return tuple(dataclasses.replace(cue, gain=LEVELS[cue.utterance.speaker]) for cue in placed)
+    return tuple(dataclasses.replace(item, gain=LEVELS[item.utterance.speaker]) for item in placed)
 
 
-def word_times(tracks: Mapping[str, Samples], said: Sequence[Said]) -> str:
-    """NIST CTM, one row per word: pocketsphinx aligns each utterance's known words to that speaker's own stem."""
+def word_times(tracks: Mapping[str, Samples], texts: Sequence[TimedText]) -> str:
+    """NIST CTM, one row per word: pocketsphinx aligns each utterance's words to its speaker's stem."""
     decoder = Decoder(Config(loglevel="FATAL", bestpath=False))
     rows = []
-    for one in said:
-        pad = 0.1
-        clip = Audio(tracks[one.speaker], RATE).crop(Span(max(one.span.start - pad, 0), one.span.end + pad))
-        decoder.set_align_text(" ".join(words(one.text)))
+    for text in texts:
+        span = Span(max(text.span.start - ALIGNMENT_MARGIN, 0), text.span.end + ALIGNMENT_MARGIN)
+        clip = Audio(tracks[text.speaker], RATE).crop(span)
+        reference_words = words(text.text)
+        decoder.set_align_text(" ".join(reference_words))
         decoder.start_utt()
         decoder.process_raw(np.asarray(clip.samples * 32767, np.int16).tobytes(), full_utt=True)
         decoder.end_utt()
-        segments = [s for s in decoder.seg() if not s.word.startswith(("<", "["))]
-        spoken = words(one.text)
-        if len(segments) != len(spoken):
-            raise SystemExit(f"{one.text!r} was not aligned: {[s.word for s in segments]}")
-        for segment, word in zip(segments, spoken, strict=True):
+        segments = [segment for segment in decoder.seg() if not segment.word.startswith(("<", "["))]
+        if len(segments) != len(reference_words):
+            raise SystemExit(f"{text.text!r} was not aligned: {[segment.word for segment in segments]}")
+        for segment, word in zip(segments, reference_words, strict=True):
             start = clip.clock(segment.start_frame / 100)
             end = clip.clock((segment.end_frame + 1) / 100)
-            rows.append((start, one.speaker, end - start, word))
+            rows.append((start, text.speaker, end - start, word))
     return "".join(
         f"{NAME} {speaker} {start:.2f} {length:.2f} {word}\n" for start, speaker, length, word in sorted(rows)
     )
@@ -78,30 +86,31 @@ def encode(path: Path, audio: Audio) -> None:
 
 
 def main() -> None:
-    """Speak, mix, write."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "flite-cache")
-    options.add_argument("-o", "--output-dir", type=Path, default=HERE)
-    chosen = options.parse_args()
-    placed = cues(chosen.cache)
-    length = round((max(cue.end for cue in placed) + 0.7) * RATE)
+    """Synthesize the dialogue, mix it, write the recording and its reference."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "flite-cache")
+    parser.add_argument("-o", "--output-dir", type=Path, default=HERE)
+    args = parser.parse_args()
+    placed = place_utterances(args.cache)
+    length = round((max(item.end for item in placed) + TAIL) * RATE)
     tracks = stems(placed, length, RATE)
-    mixture = np.sum(list(tracks.values()), axis=0) + NOISE_RMS * pink(length, RATE, np.random.default_rng(7))
-    if np.abs(mixture).max() > 0.99:
-        raise SystemExit(f"too loud: peak {np.abs(mixture).max():.2f}")
-    turns, said = truth(placed)
-    folder = chosen.output_dir
+    noise = NOISE_RMS * pink_noise(length, RATE, np.random.default_rng(7))
+    mixture = np.sum(list(tracks.values()), axis=0) + noise
+    peak = np.abs(mixture).max()
+    if peak > MAX_PEAK:
+        raise SystemExit(f"too loud: peak {peak:.2f}")
+    turns, texts = reference(placed)
+    folder = args.output_dir
     folder.mkdir(parents=True, exist_ok=True)
     encode(folder / f"{NAME}.m4a", Audio(np.asarray(mixture, np.float32), RATE))
     (folder / f"{NAME}.rttm").write_text(rttm(NAME, turns), "utf-8")
-    (folder / f"{NAME}.stm").write_text(stm(NAME, said), "utf-8")
+    (folder / f"{NAME}.stm").write_text(stm(NAME, texts), "utf-8")
     (folder / f"{NAME}.uem").write_text(uem(NAME, length / RATE), "utf-8")
-    (folder / f"{NAME}.ctm").write_text(word_times(tracks, said), "utf-8")
-    clean = {speaker: sum(span.duration for span in alone(turns, speaker)) for speaker in tracks}
-    print(
-        f"{length / RATE:.1f} s, peak {np.abs(mixture).max():.2f}, {100 * overlap(turns):.1f} % of speech time overlapped"
-    )
-    print(", ".join(f"{speaker} alone {seconds:.1f} s" for speaker, seconds in clean.items()))
+    (folder / f"{NAME}.ctm").write_text(word_times(tracks, texts), "utf-8")
+    overlapped = f"{100 * overlap_share(turns):.1f} % of speech time overlapped"
+    print(f"{length / RATE:.1f} s, peak {peak:.2f}, {overlapped}")
+    clean_seconds = {speaker: sum(span.duration for span in alone(turns, speaker)) for speaker in tracks}
+    print(", ".join(f"{speaker} alone {seconds:.1f} s" for speaker, seconds in clean_seconds.items()))
 
 
 if __name__ == "__main__":

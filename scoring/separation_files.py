@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from meetsplit.pipeline.audio import reading
+from meetsplit.pipeline.audio.media_types import LOSSLESS_SUFFIXES
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import ScoreError
 from meetsplit.scoring.pairing import Pair
 from meetsplit.scoring.separation import SeparationScores, score_separation
 
-AUDIO_SUFFIXES = (".wav", ".flac")
 MIXTURE = "mixture"
 
 
@@ -72,4 +72,4 @@ def _read(paths: dict[str, Path], rate: int) -> dict[str, Audio]:
 
 
 def _audio_files(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in AUDIO_SUFFIXES}
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in LOSSLESS_SUFFIXES}

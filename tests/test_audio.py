@@ -1,4 +1,4 @@
-"""Sound in and out: every container to the player's clock, exact lengths, one buffer. All inputs are made here."""
+"""Decoding, resampling and writing audio: every container on the player's clock, exact lengths, one buffer."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def encode(
     channels: tuple[Samples, ...] = (),
 ) -> Path:
     """A container written by PyAV's own encoders; timestamps begin at ``start``; ``channels`` default to the burst."""
-    sound = np.stack(channels or (burst(rate),))
+    samples = np.stack(channels or (burst(rate),))
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
         converter = av.AudioResampler(format=stream.codec_context.codec.audio_formats[0].name, layout=layout, rate=rate)
-        for at in range(0, sound.shape[1], rate // 50):
+        for at in range(0, samples.shape[1], rate // 50):
             frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(sound[:, at : at + rate // 50]), format="fltp", layout=layout
+                np.ascontiguousarray(samples[:, at : at + rate // 50]), format="fltp", layout=layout
             )
             frame.sample_rate, frame.pts, frame.time_base = rate, at + round(start * rate), Fraction(1, rate)
             for converted in converter.resample(frame):
@@ -53,7 +53,7 @@ def encode(
     return path
 
 
-def heard_burst(audio: Audio) -> tuple[float, float]:
+def decoded_burst(audio: Audio) -> tuple[float, float]:
     loud = np.flatnonzero(np.abs(audio.samples) > 0.03)
     return loud[0] / audio.rate, loud[-1] / audio.rate
 
@@ -82,7 +82,7 @@ def test_every_container_lands_on_the_same_clock(tmp_path: Path, name: str, code
     audio = read(encode(tmp_path / name, codec, rate))
     assert audio.rate == 16000
     assert audio.start == 0.0
-    assert heard_burst(audio) == pytest.approx(BURST, abs=late)
+    assert decoded_burst(audio) == pytest.approx(BURST, abs=late)
     assert audio.duration == pytest.approx(4.0, abs=late + 0.02)
     assert np.abs(audio.samples).max() == pytest.approx(0.3, abs=0.06)
 
@@ -97,22 +97,22 @@ def test_length_is_exact_where_the_container_knows_it(tmp_path: Path, name: str,
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.m4a", "aac"), ("a.mov", "pcm_s16le"), ("a.mkv", "aac"), ("a.webm", "libopus")]
 )
-def test_sound_that_starts_late_is_heard_late(tmp_path: Path, name: str, codec: str) -> None:
+def test_audio_that_starts_late_is_padded(tmp_path: Path, name: str, codec: str) -> None:
     path = encode(tmp_path / name, codec, start=1.2)
     audio = read(path)
-    assert heard_burst(audio) == pytest.approx((BURST[0] + 1.2, BURST[1] + 1.2), abs=0.003)
+    assert decoded_burst(audio) == pytest.approx((BURST[0] + 1.2, BURST[1] + 1.2), abs=0.003)
     assert probe(path).start == pytest.approx(1.2, abs=0.03)
     assert np.abs(audio.samples[: round(1.1 * 16000)]).max() < 1e-6
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.ts", "aac"), ("a.flv", "aac"), ("a.opus", "libopus")])
 def test_a_clock_that_players_rebase_is_rebased(tmp_path: Path, name: str, codec: str) -> None:
-    assert heard_burst(read(encode(tmp_path / name, codec, start=1.2))) == pytest.approx(BURST, abs=0.03)
+    assert decoded_burst(read(encode(tmp_path / name, codec, start=1.2))) == pytest.approx(BURST, abs=0.03)
 
 
 def test_a_cut_of_a_broadcast_does_not_begin_with_hours_of_silence(tmp_path: Path) -> None:
     audio = read(encode(tmp_path / "a.mkv", "pcm_s16le", start=7200.0))
-    assert heard_burst(audio) == pytest.approx(BURST, abs=0.003)
+    assert decoded_burst(audio) == pytest.approx(BURST, abs=0.003)
 
 
 def test_a_pause_without_packets_is_silence(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_stereo_is_averaged_and_a_channel_can_be_picked(tmp_path: Path) -> None:
         read(path, channel=2)
 
 
-def test_the_default_audio_track_is_used_and_the_others_are_told(tmp_path: Path) -> None:
+def test_the_default_audio_track_is_used_and_others_are_noticed(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
         streams = [container.add_stream("pcm_s16le", rate=16000, layout="mono") for _ in range(2)]
@@ -152,35 +152,35 @@ def test_the_default_audio_track_is_used_and_the_others_are_told(tmp_path: Path)
             frame.sample_rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-    told: list[Event] = []
-    assert read(path, on_event=told.append).samples.mean() == pytest.approx(9000 / 32768, abs=1e-3)
-    assert [event.text for event in told if isinstance(event, Notice)] == [
+    events: list[Event] = []
+    assert read(path, on_event=events.append).samples.mean() == pytest.approx(9000 / 32768, abs=1e-3)
+    assert [event.text for event in events if isinstance(event, Notice)] == [
         f"{path} has 2 audio tracks: only the default one is used"
     ]
 
 
-def test_a_broken_float_becomes_silence_and_is_told(tmp_path: Path) -> None:
+def test_samples_that_are_not_finite_become_silence_and_are_noticed(tmp_path: Path) -> None:
     sound = np.full(32000, 0.25, np.float32)
     sound[16000:16010] = np.nan
     sound[20000] = np.inf
-    told: list[Event] = []
-    audio = read(encode(tmp_path / "a.wav", "pcm_f32le", 16000, channels=(sound,)), on_event=told.append)
+    events: list[Event] = []
+    audio = read(encode(tmp_path / "a.wav", "pcm_f32le", 16000, channels=(sound,)), on_event=events.append)
     assert np.isfinite(audio.samples).all()
     assert (audio.samples == 0).sum() == 11
-    assert isinstance(told[0], Notice)
-    assert "11 sample(s)" in told[0].text
-    assert "first at 1.00 s" in told[0].text
+    assert isinstance(events[0], Notice)
+    assert "11 sample(s)" in events[0].text
+    assert "first at 1.00 s" in events[0].text
 
 
-def test_progress_is_told_on_long_files(tmp_path: Path) -> None:
-    told: list[Event] = []
+def test_progress_events_on_long_files(tmp_path: Path) -> None:
+    events: list[Event] = []
     path = tmp_path / "long.wav"
     write_wav(path, Audio(np.zeros(100 * 8000, np.float32), 8000))
-    read(path, 8000, on_event=told.append)
-    done = [event.done for event in told if isinstance(event, Progressed)]
+    read(path, 8000, on_event=events.append)
+    done = [event.done for event in events if isinstance(event, Progressed)]
     assert len(done) >= 2
     assert done == sorted(done)
-    assert all(isinstance(event, Progressed) and event.total == pytest.approx(100.0) for event in told)
+    assert all(isinstance(event, Progressed) and event.total == pytest.approx(100.0) for event in events)
 
 
 @pytest.mark.parametrize(
@@ -213,9 +213,9 @@ def test_resampling_keeps_what_fits_and_removes_what_does_not(old: int, new: int
         f = share * min(old, new) / 2
         if f > old / 2:
             continue
-        got = resample(Audio(np.sin(2 * np.pi * f * np.arange(n) / old).astype(np.float32), old), new).samples
-        want = np.sin(2 * np.pi * f * np.arange(len(got)) / new) if share < 1 else np.zeros(len(got))
-        assert 10 * np.log10(np.mean((got - want)[edge:-edge] ** 2)) < -100, f"{share} of Nyquist"
+        resampled = resample(Audio(np.sin(2 * np.pi * f * np.arange(n) / old).astype(np.float32), old), new).samples
+        expected = np.sin(2 * np.pi * f * np.arange(len(resampled)) / new) if share < 1 else np.zeros(len(resampled))
+        assert 10 * np.log10(np.mean((resampled - expected)[edge:-edge] ** 2)) < -100, f"{share} of Nyquist"
 
 
 def test_resampling_is_linear_and_leaves_its_input_alone() -> None:
@@ -237,7 +237,7 @@ def test_wav_round_trip_and_clipping(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out.wav"]
 
 
-def test_a_wav_that_cannot_be_written_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_wav_that_cannot_be_written_raises_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot be written"):
         write_wav(tmp_path / "file" / "out.wav", Audio(np.zeros(10, np.float32), 16000))

@@ -1,4 +1,4 @@
-"""Files that are no recording, or only part of one: one sentence each, or what can be saved, and never a crash."""
+"""Files that are no recording, or only part of one: an `AudioError` of one sentence, or what can be decoded."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def encode(path: Path, codec: str, seconds: float = 12.0, options: dict[str, str
 def refusal(path: Path) -> str:
     with pytest.raises(AudioError) as caught:
         read(path)
-    said = str(caught.value)
-    assert str(path) in said
-    assert "\n" not in said.replace(str(path), "")
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message.replace(str(path), "")
     assert caught.value.exit_code == 1
-    return said.removeprefix(str(path)).strip()
+    return message.removeprefix(str(path)).strip()
 
 
 def notices(path: Path) -> tuple[Audio, list[str]]:
-    told: list[Event] = []
-    audio = read(path, on_event=told.append)
-    return audio, [event.text.removeprefix(str(path)).strip() for event in told if isinstance(event, Notice)]
+    events: list[Event] = []
+    audio = read(path, on_event=events.append)
+    return audio, [event.text.removeprefix(str(path)).strip() for event in events if isinstance(event, Notice)]
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -108,11 +108,11 @@ def test_half_a_file_is_used_as_far_as_it_goes(tmp_path: Path, name: str, codec:
     path = tmp_path / name
     whole = encode(path, codec, options=options)
     path.write_bytes(whole[: len(whole) * 7 // 10])
-    audio, told = notices(path)
+    audio, texts = notices(path)
     assert 5.0 < audio.duration < 10.0
     assert np.sqrt(np.mean(audio.samples**2)) > 0.02
     assert any(
-        text.startswith(f"is incomplete: its sound ends at {audio.duration:.1f} s instead of 12.0 s") for text in told
+        text.startswith(f"is incomplete: its sound ends at {audio.duration:.1f} s instead of 12.0 s") for text in texts
     )
 
 
@@ -144,8 +144,8 @@ def test_some_samples_nan(tmp_path: Path) -> None:
     samples[4000:4004] = [np.nan, np.inf, -np.inf, np.nan]
     path = tmp_path / "nan.wav"
     path.write_bytes(float_wav(samples))
-    audio, told = notices(path)
-    assert told == ["has 4 sample(s) that are not numbers, the first at 0.25 s: silence is put in their place"]
+    audio, texts = notices(path)
+    assert texts == ["has 4 sample(s) that are not numbers, the first at 0.25 s: silence is put in their place"]
     assert not audio.samples[4000:4004].any()
     assert np.isfinite(audio.samples).all()
 
@@ -166,10 +166,10 @@ def test_very_short_is_only_short(tmp_path: Path, seconds: float) -> None:
 def test_silence_is_sound(tmp_path: Path) -> None:
     path = tmp_path / "silence.wav"
     write_wav(path, Audio(np.zeros(48000, np.float32), 48000))
-    audio, told = notices(path)
+    audio, texts = notices(path)
     assert audio.duration == 1.0
     assert not audio.samples.any()
-    assert told == []
+    assert texts == []
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

@@ -1,4 +1,4 @@
-"""Small files with large claims: memory, disk and work in proportion to the sound that is really there."""
+"""Small files that declare much: memory, disk and work stay in proportion to the audio that is really there."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from meetsplit.benchmarks.bounds import HOUR, claim, mostly_silence, silence
 from meetsplit.cli import main
 from meetsplit.pipeline.audio import memmap
-from meetsplit.pipeline.audio.containers import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS, opened
-from meetsplit.pipeline.audio.decoding import LONGEST_RECORDING, Listening
+from meetsplit.pipeline.audio.containers import MAX_CHANNELS, MAX_RATE, MIN_RATE, open_container
+from meetsplit.pipeline.audio.decoding import LONGEST_RECORDING, StreamDecoder
 from meetsplit.pipeline.audio.reading import probe, read
 from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.channels.loudness import SILENCE, loudness
@@ -40,17 +40,17 @@ RATE = 16000
 
 
 @pytest.fixture
-def laid(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Handles of the nameless files that sound is put down in."""
+def memmap_handles(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Handles of the nameless files that audio is memory-mapped in."""
     handles: list[int] = []
-    nameless = tempfile.TemporaryFile
+    temporary_file = tempfile.TemporaryFile
 
-    def watched(**given: Any) -> Any:
-        file = nameless(**given)
+    def recorded(**options: Any) -> Any:
+        file = temporary_file(**options)
         handles.append(os.dup(file.fileno()))
         return file
 
-    monkeypatch.setattr(memmap.tempfile, "TemporaryFile", watched)
+    monkeypatch.setattr(memmap.tempfile, "TemporaryFile", recorded)
     yield handles
     for handle in handles:
         os.close(handle)
@@ -78,48 +78,50 @@ def wav(path: Path, rate: int, channels: int = 1, samples: int = 1600) -> Path:
 # decoding
 
 
-def test_a_small_file_that_claims_hours_costs_what_its_sound_costs(tmp_path: Path, laid: list[int]) -> None:
+def test_a_small_file_that_declares_hours_costs_what_its_audio_costs(tmp_path: Path, memmap_handles: list[int]) -> None:
     path = claim(tmp_path, hours=5.0)
     assert path.stat().st_size < 60_000
-    told: list[Event] = []
+    events: list[Event] = []
     tracemalloc.start()
-    audio = read(path, RATE, folder=tmp_path / "decoded", on_event=told.append)
+    audio = read(path, RATE, folder=tmp_path / "decoded", on_event=events.append)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert audio.duration == pytest.approx(5 * HOUR + 6, abs=0.2)
     assert peak < 60e6
-    assert sum(on_disk(handle) for handle in laid) < 2e6
+    assert sum(on_disk(handle) for handle in memmap_handles) < 2e6
     assert audio.crop(Span(0, 3)).samples.any()
     assert audio.crop(Span(5 * HOUR + 4, 5 * HOUR + 6)).samples.any(), (
         "the sound after the pause is where a player plays it"
     )
     assert not audio.crop(Span(HOUR, HOUR + 60)).samples.any()
-    assert any("300 of its 300 min are pauses" in event.text for event in told if isinstance(event, Notice))
+    assert any("300 of its 300 min are pauses" in event.text for event in events if isinstance(event, Notice))
 
 
-def test_a_jump_beyond_any_recording_is_not_believed(tmp_path: Path) -> None:
+def test_a_timestamp_beyond_the_longest_recording_is_a_fault(tmp_path: Path) -> None:
     audio = read(claim(tmp_path, hours=LONGEST_RECORDING / HOUR + 1), RATE, folder=tmp_path)
     assert audio.duration == pytest.approx(6.0, abs=0.2)
 
 
-def test_silence_takes_no_room_and_sound_takes_its_own(tmp_path: Path, laid: list[int]) -> None:
+def test_silence_takes_no_disk_space(tmp_path: Path, memmap_handles: list[int]) -> None:
     audio = read(mostly_silence(tmp_path, hours=0.2), RATE, folder=tmp_path / "decoded")
     assert audio.duration == 0.2 * HOUR
-    assert sum(on_disk(handle) for handle in laid) < 4 * RATE * 180, "about as much as the two minutes of speech"
+    assert sum(on_disk(handle) for handle in memmap_handles) < 4 * RATE * 180, (
+        "about as much as the two minutes of speech"
+    )
     assert read(silence(tmp_path, hours=0.1), 8000, folder=tmp_path / "decoded").duration == 0.1 * HOUR
 
 
-def test_sound_longer_than_its_container_says_does_not_stay_in_memory(
-    tmp_path: Path, laid: list[int], monkeypatch: pytest.MonkeyPatch
+def test_audio_longer_than_declared_is_memory_mapped(
+    tmp_path: Path, memmap_handles: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("meetsplit.pipeline.audio.reading.IN_MEMORY", 2.0)
     noise = (0.1 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)
-    kept = memmap.to_memmap((noise for _ in range(3)), tmp_path, 4 * RATE)
-    assert not laid
-    spilt = memmap.to_memmap((noise for _ in range(9)), tmp_path, 4 * RATE)
-    assert len(laid) == 1
-    assert np.array_equal(np.tile(noise, 3), kept)
-    assert np.array_equal(np.tile(noise, 9), spilt)
+    in_memory = memmap.to_memmap((noise for _ in range(3)), tmp_path, 4 * RATE)
+    assert not memmap_handles
+    mapped = memmap.to_memmap((noise for _ in range(9)), tmp_path, 4 * RATE)
+    assert len(memmap_handles) == 1
+    assert np.array_equal(np.tile(noise, 3), in_memory)
+    assert np.array_equal(np.tile(noise, 9), mapped)
 
 
 def test_silence_resampled_is_silence_of_the_right_length() -> None:
@@ -129,89 +131,87 @@ def test_silence_resampled_is_silence_of_the_right_length() -> None:
     )
 
 
-@pytest.mark.parametrize("rate", [1, 100, LOWEST_RATE - 1, HIGHEST_RATE + 1, 2**31 - 1])
-def test_rates_that_nobody_records_at_are_a_sentence(tmp_path: Path, rate: int) -> None:
+@pytest.mark.parametrize("rate", [1, 100, MIN_RATE - 1, MAX_RATE + 1, 2**31 - 1])
+def test_implausible_rates_are_refused(tmp_path: Path, rate: int) -> None:
     path = wav(tmp_path / "odd.wav", rate)
-    for look in (probe, read):
+    for function in (probe, read):
         with pytest.raises(AudioError, match=f"odd.wav says it has {rate} Hz; 1000 to 768000 Hz can be read"):
-            look(path)
+            function(path)
 
 
-@pytest.mark.parametrize("rate", [LOWEST_RATE, 8000, 11025, 384_000, HIGHEST_RATE])
-def test_rates_that_somebody_may_record_at_are_read(tmp_path: Path, rate: int) -> None:
+@pytest.mark.parametrize("rate", [MIN_RATE, 8000, 11025, 384_000, MAX_RATE])
+def test_plausible_rates_are_read(tmp_path: Path, rate: int) -> None:
     assert read(wav(tmp_path / "fine.wav", rate)).duration == pytest.approx(1600 / rate, abs=1 / RATE)
 
 
-def test_more_channels_than_any_recorder_has_are_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(
-        AudioError, match=f"says it has {MOST_CHANNELS + 1} channels; up to {MOST_CHANNELS} can be read"
-    ):
-        read(wav(tmp_path / "many.wav", RATE, MOST_CHANNELS + 1))
-    assert read(wav(tmp_path / "array.wav", RATE, MOST_CHANNELS)).duration == 0.1
+def test_implausibly_many_channels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match=f"says it has {MAX_CHANNELS + 1} channels; up to {MAX_CHANNELS} can be read"):
+        read(wav(tmp_path / "many.wav", RATE, MAX_CHANNELS + 1))
+    assert read(wav(tmp_path / "array.wav", RATE, MAX_CHANNELS)).duration == 0.1
 
 
-def test_a_rate_that_changes_to_an_odd_one_is_a_sentence(tmp_path: Path) -> None:
+def test_a_change_to_an_odd_rate_is_refused(tmp_path: Path) -> None:
     def frame(rate: int) -> av.AudioFrame:
-        made = av.AudioFrame.from_ndarray(np.ones((1, 480), np.float32), format="fltp", layout="mono")
-        made.sample_rate = rate
-        return made
+        new = av.AudioFrame.from_ndarray(np.ones((1, 480), np.float32), format="fltp", layout="mono")
+        new.sample_rate = rate
+        return new
 
-    with opened(wav(tmp_path / "odd.wav", 48000)) as (container, stream):
-        doubled = list(Listening(container, stream, None).sound([frame(48000), frame(24000)]))
+    with open_container(wav(tmp_path / "odd.wav", 48000)) as (container, stream):
+        doubled = list(StreamDecoder(container, stream, None).samples([frame(48000), frame(24000)]))
         assert [len(part) for part in doubled] == [480, 960]
         with pytest.raises(AudioError, match="its sound has 47999 Hz, after 48000 Hz"):
-            list(Listening(container, stream, None).sound([frame(48000), frame(47999)]))
+            list(StreamDecoder(container, stream, None).samples([frame(48000), frame(47999)]))
 
 
 # meetings of several files
 
 
-def test_a_microphone_begins_within_a_day(tmp_path: Path) -> None:
-    assert SpeakerFile.placed(f"ben.wav@{LONGEST_MEETING}").offset == LONGEST_MEETING
+def test_a_speaker_file_begins_within_a_day(tmp_path: Path) -> None:
+    assert SpeakerFile.parse(f"ben.wav@{LONGEST_MEETING}").offset == LONGEST_MEETING
     for late in ("1e5", "1e6", "1e300"):
         with pytest.raises(SettingsError, match="a meeting lasts 24 h at most"):
-            SpeakerFile.placed(f"ben.wav@{late}")
+            SpeakerFile.parse(f"ben.wav@{late}")
 
 
-def test_the_loudness_of_silence_is_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_is_not_transformed_for_its_loudness(monkeypatch: pytest.MonkeyPatch) -> None:
     early = Audio((0.1 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32), RATE)
     transformed: list[int] = []
     transform = np.fft.rfft
     monkeypatch.setattr(
-        np.fft, "rfft", lambda frames, **given: transformed.append(len(frames)) or transform(frames, **given)
+        np.fft, "rfft", lambda frames, **options: transformed.append(len(frames)) or transform(frames, **options)
     )
-    found = loudness(early, Span(0.0, HOUR))
+    level = loudness(early, Span(0.0, HOUR))
     assert sum(transformed) < 3000, "of 180 000 frames"
-    assert (found[100:] == SILENCE).all()
-    assert (found[:40] > SILENCE).all()
+    assert (level[100:] == SILENCE).all()
+    assert (level[:40] > SILENCE).all()
 
 
 # diarization
 
 
-def test_windows_of_silence_are_not_listened_to(
+def test_windows_of_silence_are_not_segmented(
     embedded_weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     diarizer = EmbeddedDiarizer.load(Settings(), embedded_weights, "cpu")
     speech = read(Path(__file__).parents[1] / "sample_data" / "standup.m4a").crop(Span(53.0, 60.0)).samples
     audio = Audio(np.concatenate([speech, np.zeros(25 * RATE, np.float32)]), RATE)
-    listened: list[int] = []
+    segmented: list[int] = []
     segmentation = diarizer._pipeline._segmentation
     infer = segmentation.infer
-    monkeypatch.setattr(segmentation, "infer", lambda batch: listened.append(len(batch)) or infer(batch))
-    quick = diarizer.diarize(audio, ignore_events)
-    heard = sum(listened)
+    monkeypatch.setattr(segmentation, "infer", lambda batch: segmented.append(len(batch)) or infer(batch))
+    turns = diarizer.diarize(audio, ignore_events)
+    windows = sum(segmented)
     monkeypatch.setattr(low_memory, "SILENT", -1.0)
-    assert diarizer.diarize(audio, ignore_events) == quick
-    assert heard <= (sum(listened) - heard) / 2
-    assert quick
+    assert diarizer.diarize(audio, ignore_events) == turns
+    assert windows <= (sum(segmented) - windows) / 2
+    assert turns
 
 
 # tracks
 
 
 @given(st.lists(st.sampled_from([b"", b"\0" * 70_000, b"sound", b"\0\0\1"]), max_size=6))
-def test_what_is_written_with_holes_reads_the_same(blocks: list[bytes]) -> None:
+def test_sparse_files_read_as_written(blocks: list[bytes]) -> None:
     with tempfile.TemporaryFile() as file:
         write_sparse(file, blocks)
         file.seek(0)
@@ -219,7 +219,7 @@ def test_what_is_written_with_holes_reads_the_same(blocks: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("gate", ["off", "hard"])
-def test_silence_in_tracks_takes_no_room_in_the_results(tmp_path: Path, gate: str) -> None:
+def test_silence_in_tracks_takes_no_disk_space(tmp_path: Path, gate: str) -> None:
     track = silence(tmp_path, hours=0.5)
     with track.open("r+b") as file:
         file.seek(44)
@@ -237,22 +237,22 @@ def test_silence_in_tracks_takes_no_room_in_the_results(tmp_path: Path, gate: st
 # room on the disk
 
 
-def free(monkeypatch: pytest.MonkeyPatch, megabytes: float) -> None:
+def set_free_space(monkeypatch: pytest.MonkeyPatch, megabytes: float) -> None:
     real = shutil.disk_usage
 
-    def little(path: Any) -> Any:
+    def limited(path: Any) -> Any:
         return real(path)._replace(free=int(megabytes * 1e6))
 
-    monkeypatch.setattr(shutil, "disk_usage", little)
+    monkeypatch.setattr(shutil, "disk_usage", limited)
 
 
-def test_a_run_looks_at_the_disk_before_it_begins(
+def test_a_run_checks_the_disk_before_decoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    free(monkeypatch, 500)
+    set_free_space(monkeypatch, 500)
     (tmp_path / "none.rttm").write_text("")
     (tmp_path / "none.stm").write_text("")
-    given_ = [
+    options = [
         "--rttm",
         str(tmp_path / "none.rttm"),
         "--script",
@@ -261,24 +261,25 @@ def test_a_run_looks_at_the_disk_before_it_begins(
         str(tmp_path / "out"),
     ]
     with pytest.raises(SystemExit) as ended:
-        main(["run", str(silence(tmp_path, hours=2.0)), *given_, "--separate", "off", "--offline", "--no-cache"])
-    said = " ".join(capsys.readouterr().err.split())
+        main(["run", str(silence(tmp_path, hours=2.0)), *options, "--separate", "off", "--offline", "--no-cache"])
+    message = " ".join(capsys.readouterr().err.split())
     assert ended.value.code == 1
-    assert (
-        "silence.wav needs about 1450 MB there (tracks of 2 people, 120 min), 500 MB are free: make room, or choose another"
-        in said
+    sentence = (
+        "silence.wav needs about 1450 MB there (tracks of 2 people, 120 min), 500 MB are free: "
+        "make room, or choose another"
     )
-    assert "decode …" not in said
+    assert sentence in message
+    assert "decode …" not in message
     assert not list((tmp_path / "out").glob("[!.]*")), "no result, whole or in part"
 
 
-def test_room_is_asked_for_what_a_file_can_hold_and_not_for_what_it_claims(
+def test_disk_space_is_needed_for_what_a_file_can_hold_not_for_what_it_declares(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small, large = claim(tmp_path, hours=5.0), silence(tmp_path, hours=5.0)
     assert disk_space.seconds_of_sound(small) < 0.4 * HOUR
     assert disk_space.seconds_of_sound(large) == 5 * HOUR
-    free(monkeypatch, 300)
+    set_free_space(monkeypatch, 300)
     outputs = Outputs(tmp_path / "out")
     disk_space.check_disks(small, Settings(), outputs, tmp_path, elsewhere="-o")
     with pytest.raises(OutputError, match=r"silence.wav needs about .* MB there"):

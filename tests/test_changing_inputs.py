@@ -1,7 +1,8 @@
-"""Inputs that change while they are worked on: nothing is kept under the checksum of what they held before."""
+"""Inputs that change during a run: nothing is cached under the checksum of their former content."""
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meetsplit.jobs.job import Order
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.steps import Workshop
+from meetsplit.jobs.job import JobSpec
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.steps import StepRunner
 from meetsplit.pipeline.audio import reading
-from meetsplit.pipeline.audio.content import BLOCK, VerifiedFile, content_of
+from meetsplit.pipeline.audio.content import BLOCK, VerifiedFile, hash_content
 from meetsplit.pipeline.cache.content import hash_recording, recording_sha256
 from meetsplit.pipeline.channels.recording import MultiFileRecording, SpeakerFile
 from meetsplit.pipeline.errors import AudioError, SettingsError
@@ -26,57 +27,57 @@ SAMPLE = Path(__file__).parents[1] / "sample_data" / "standup.m4a"
 CHANGED = "has changed while it was being read; run again"
 
 
-def overwritten(path: Path) -> None:
+def overwrite(path: Path) -> None:
     """The second half becomes zeros, in place, with the times that the file had."""
-    about = path.stat()
+    status = path.stat()
     with path.open("r+b") as file:
-        file.seek(about.st_size // 2)
-        file.write(bytes(about.st_size - about.st_size // 2))
-    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+        file.seek(status.st_size // 2)
+        file.write(bytes(status.st_size - status.st_size // 2))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def replaced(path: Path) -> None:
+def replace(path: Path) -> None:
     other = path.with_suffix(".other")
     other.write_bytes(path.read_bytes())
-    overwritten(other)
+    overwrite(other)
     other.replace(path)
 
 
-def cut(path: Path) -> None:
+def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-def at(moment: Callable[[Event], bool], path: Path, change: Callable[[Path], None]) -> Callable[[Event], None]:
+def change_at(moment: Callable[[Event], bool], path: Path, change: Callable[[Path], None]) -> Callable[[Event], None]:
     """A listener that changes the file once, at that moment."""
-    left = [change]
+    pending = [change]
 
-    def hear(event: Event) -> None:
-        if left and moment(event):
-            left.pop()(path)
+    def listen(event: Event) -> None:
+        if pending and moment(event):
+            pending.pop()(path)
 
-    return hear
+    return listen
 
 
 def starting(stage: str) -> Callable[[Event], bool]:
     return lambda event: isinstance(event, Started) and event.stage == stage
 
 
-def nothing_kept(call: Any) -> bool:
+def nothing_cached(call: Any) -> bool:
     return not [*call.cache.rglob("*.json"), *call.cache.rglob("*.wav"), *call.results()]
 
 
-@pytest.mark.parametrize("change", [overwritten, replaced, cut])
+@pytest.mark.parametrize("change", [overwrite, replace, truncate])
 def test_a_recording_that_changes_at_decode_and_is_put_back(call: Any, change: Callable[[Path], None]) -> None:
     whole = call.path.read_bytes()
-    call.hear = at(starting("decode"), call.path, change)
+    call.hear = change_at(starting("decode"), call.path, change)
     with pytest.raises(AudioError, match=CHANGED):
         call.run()
-    assert nothing_kept(call)
+    assert nothing_cached(call)
     call.path.write_bytes(whole)
     assert call.run()[0][0] == "decode"
-    poisoned, call.out, call.cache = call.results(), call.out / "again", call.cache / "again"
+    first_results, call.out, call.cache = call.results(), call.out / "again", call.cache / "again"
     call.run()
-    assert call.results() == poisoned
+    assert call.results() == first_results
 
 
 def test_a_recording_that_is_put_back_before_decoding_ends(tmp_path: Path) -> None:
@@ -85,15 +86,15 @@ def test_a_recording_that_is_put_back_before_decoding_ends(tmp_path: Path) -> No
     path.write_bytes(np.random.default_rng(0).bytes(3 * BLOCK))
     whole = path.read_bytes()
     with path.open("rb", buffering=0) as file:
-        content = content_of(file)
-        source = VerifiedFile(file, path, content)
-        assert source.read() == whole[:BLOCK]
+        content = hash_content(file)
+        reader = VerifiedFile(file, path, content)
+        assert reader.read() == whole[:BLOCK]
         path.write_bytes(whole[:BLOCK] + bytes(BLOCK) + whole[2 * BLOCK :])
-        assert source.read() == b""
+        assert reader.read() == b""
         path.write_bytes(whole)
-        assert source.read() == b"", "nothing more comes after a failure"
+        assert reader.read() == b"", "nothing more comes after a failure"
         with pytest.raises(AudioError, match=CHANGED):
-            source.check()
+            reader.check()
 
 
 def test_a_recording_that_grows_is_read_as_far_as_it_was_hashed(call: Any) -> None:
@@ -105,19 +106,19 @@ def test_a_recording_that_grows_is_read_as_far_as_it_was_hashed(call: Any) -> No
     assert np.array_equal(found.samples, expected.samples)
 
 
-def test_a_changing_file_is_not_said_to_be_incomplete(call: Any) -> None:
+def test_a_changing_file_is_not_noticed_as_incomplete(call: Any) -> None:
     notices: list[Event] = []
     content = hash_recording(call.path).files[call.path]
-    cut(call.path)
+    truncate(call.path)
     with pytest.raises(AudioError, match=CHANGED):
         reading.read(call.path, content=content, on_event=notices.append)
     assert [event for event in notices if isinstance(event, Notice)] == []
 
 
-def test_what_is_read_through_checksums_is_the_same(call: Any) -> None:
+def test_a_verified_file_reads_the_same(call: Any) -> None:
     for path in (SAMPLE, call.path):
         with path.open("rb", buffering=0) as file:
-            content = content_of(file)
+            content = hash_content(file)
         assert reading.probe(path, content) == reading.probe(path)
         assert np.array_equal(reading.read(path, content=content).samples, reading.read(path).samples)
         assert content.sha256 == recording_sha256(path)
@@ -136,61 +137,61 @@ def test_a_signal_inside_the_reader_is_not_lost(call: Any, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def rooms(call: Any, tmp_path: Path) -> Any:
-    """The call as two channels of different people, and as two files."""
+def split_call(call: Any, tmp_path: Path) -> Any:
+    """The call with a channel per speaker, and as two files."""
     seconds = np.arange(6 * 16000) / 16000
-    people = [
+    channels = [
         np.round(9000 * np.sin(2 * np.pi * pitch * seconds) * (seconds % 2 < 1)).astype("<i2") for pitch in (150, 220)
     ]
-    people[1] = np.roll(people[1], 16000)
+    channels[1] = np.roll(channels[1], 16000)
     write = call.write_pcm
-    write(tmp_path / "both.wav", people)
-    write(tmp_path / "anna.wav", people[:1])
-    write(tmp_path / "ben.wav", people[1:])
+    write(tmp_path / "both.wav", channels)
+    write(tmp_path / "anna.wav", channels[:1])
+    write(tmp_path / "ben.wav", channels[1:])
     call.options = {"channels": "split"}
     return call
 
 
-def test_channels_of_a_recording_that_changes(rooms: Any, tmp_path: Path) -> None:
+def test_channels_of_a_recording_that_changes(split_call: Any, tmp_path: Path) -> None:
     """It is read once per channel: it changes before the second."""
     both = tmp_path / "both.wav"
     whole = both.read_bytes()
-    opened = iter(range(99))
+    openings = itertools.count()
 
-    def change(path: Path, *args: Any, real: Callable[..., Any] = reading.opened, **more: Any) -> Any:
-        if next(opened) == 2:  # the number of channels, the first channel, the second
-            overwritten(path)
+    def change(path: Path, *args: Any, real: Callable[..., Any] = reading.open_container, **more: Any) -> Any:
+        if next(openings) == 2:  # the number of channels, the first channel, the second
+            overwrite(path)
         return real(path, *args, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "opened", change)
+        patch.setattr(reading, "open_container", change)
         with pytest.raises(AudioError, match=CHANGED):
-            rooms.run(both)
-    assert nothing_kept(rooms)
+            split_call.run(both)
+    assert nothing_cached(split_call)
     both.write_bytes(whole)
-    assert rooms.run(both)[0][0] == "decode"
+    assert split_call.run(both)[0][0] == "decode"
 
 
-def test_a_file_of_several_that_changes(rooms: Any, tmp_path: Path) -> None:
+def test_a_file_of_several_that_changes(split_call: Any, tmp_path: Path) -> None:
     ben = tmp_path / "ben.wav"
     meeting = MultiFileRecording("meeting", (SpeakerFile(tmp_path / "anna.wav"), SpeakerFile(ben, 0.5)))
     whole = ben.read_bytes()
-    rooms.hear = at(starting("decode"), ben, overwritten)
+    split_call.hear = change_at(starting("decode"), ben, overwrite)
     with pytest.raises(AudioError, match=rf"ben\.wav: {CHANGED}"):
-        rooms.run(meeting)
-    assert nothing_kept(rooms)
+        split_call.run(meeting)
+    assert nothing_cached(split_call)
     ben.write_bytes(whole)
-    assert rooms.run(meeting)[0][0] == "decode"
+    assert split_call.run(meeting)[0][0] == "decode"
 
 
 def test_turns_that_change_while_they_are_needed(call: Any) -> None:
     before = call.rttm.read_bytes()
-    call.hear = at(
+    call.hear = change_at(
         starting("diarize"), call.rttm, lambda path: path.write_text("SPEAKER x 1 0 6 <NA> <NA> C <NA> <NA>\n")
     )
     with pytest.raises(SettingsError, match=r"call\.rttm: has changed while it was being used"):
         call.run()
-    assert nothing_kept(call)
+    assert nothing_cached(call)
     call.rttm.write_bytes(before)
     call.run()
     assert sorted(name for name in call.results() if "/" in name) == ["call/SPEAKER_00.wav", "call/SPEAKER_01.wav"]
@@ -198,7 +199,7 @@ def test_turns_that_change_while_they_are_needed(call: Any) -> None:
 
 def test_words_that_change_while_they_are_needed(call: Any) -> None:
     before = call.script.read_bytes()
-    call.hear = at(starting("transcribe"), call.script, lambda path: path.write_text("x 1 1.0 0.5 bad\n"))
+    call.hear = change_at(starting("transcribe"), call.script, lambda path: path.write_text("x 1 1.0 0.5 bad\n"))
     with pytest.raises(SettingsError, match=r"call\.ctm: has changed while it was being used"):
         call.run()
     assert not list(call.cache.rglob("transcribe-*"))
@@ -217,34 +218,34 @@ def test_words_that_changed_since_the_recording_before(call: Any) -> None:
 
 
 def test_a_job_whose_recording_changes_at_decode_and_is_put_back(call: Any, tmp_path: Path) -> None:
-    store = Store(tmp_path / "state").ready()
-    order = Order(call.path, recording_sha256(call.path), call.settings, Outputs(call.out), call.out, "call")
-    store.keep(order.key, "job", order.to_json())
+    store = JobStore(tmp_path / "state").ready()
+    spec = JobSpec(call.path, recording_sha256(call.path), call.settings, Outputs(call.out), call.out, "call")
+    store.write(spec.key, "job", spec.to_json())
     whole = call.path.read_bytes()
-    heard: list[Event] = []
-    change = at(starting("decode"), call.path, overwritten)
+    events: list[Event] = []
+    change = change_at(starting("decode"), call.path, overwrite)
 
     def on_event(event: Event) -> None:
-        heard.append(event)
+        events.append(event)
         change(event)
 
-    workshop = Workshop(store, {}, on_event)
+    step_runner = StepRunner(store, {}, on_event)
     with pytest.raises(AudioError, match=CHANGED):
-        workshop.step("diarize", order, f"{order.key}.1")
-    workshop.close(f"{order.key}.1")
+        step_runner.run("diarize", spec, f"{spec.key}.1")
+    step_runner.close(f"{spec.key}.1")
     with pytest.raises(AudioError, match="has changed since it was queued"):
-        workshop.step("diarize", order, f"{order.key}.1")
+        step_runner.run("diarize", spec, f"{spec.key}.1")
     call.path.write_bytes(whole)
-    heard.clear()
+    events.clear()
     for name in STAGES:
-        workshop.step(name, order, f"{order.key}.2")
-    assert [event.stage for event in heard if isinstance(event, Finished)] == [
+        step_runner.run(name, spec, f"{spec.key}.2")
+    assert [event.stage for event in events if isinstance(event, Finished)] == [
         "decode",
         "diarize",
         "separate",
         "transcribe",
     ]
     call.run()
-    kept = {path.name: path.read_bytes() for path in store.folder(order.key).rglob("SPEAKER_*.wav")}
+    kept = {path.name: path.read_bytes() for path in store.folder(spec.key).rglob("SPEAKER_*.wav")}
     assert len(kept) == 2
     assert kept == {Path(name).name: content for name, content in call.results().items() if name.endswith(".wav")}

@@ -1,4 +1,4 @@
-"""How a person asks: real processes of the command line on small recordings, with turns and words of their own."""
+"""The command line: real processes on small recordings, with given turns and words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from meetsplit.pipeline.formats import read_transcript, suffixes
 
 RATE = 16000
 TURNS = ((0.5, 2.0, "ann"), (1.5, 2.0, "bob"), (4.0, 1.5, "ann"))
-SAID = (
+WORDS = (
     (0.5, 2.5, "ann", "good morning everybody"),
     (1.6, 3.4, "bob", "we start with the report"),
     (4.0, 5.4, "ann", "yes please"),
@@ -28,7 +28,7 @@ def meetsplit(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Com
     return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, check=False)
 
 
-def refused(done: subprocess.CompletedProcess[str], code: int) -> str:
+def error_of(done: subprocess.CompletedProcess[str], code: int) -> str:
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return " ".join(done.stderr.replace("│", " ").split())
@@ -52,15 +52,17 @@ def recording(path: Path, samples: np.ndarray) -> Path:
 @pytest.fixture(scope="module")
 def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("call")
-    sound = np.concatenate([tone(3.0), tone(3.0, 330.0)])
+    samples = np.concatenate([tone(3.0), tone(3.0, 330.0)])
     (folder / "call.rttm").write_text(
-        "".join(f"SPEAKER call 1 {start} {length} <NA> <NA> {who} <NA> <NA>\n" for start, length, who in TURNS)
+        "".join(f"SPEAKER call 1 {start} {length} <NA> <NA> {speaker} <NA> <NA>\n" for start, length, speaker in TURNS)
     )
-    (folder / "call.stm").write_text("".join(f"call 1 {who} {start} {end} {text}\n" for start, end, who, text in SAID))
-    return recording(folder / "call.wav", sound)
+    (folder / "call.stm").write_text(
+        "".join(f"call 1 {speaker} {start} {end} {text}\n" for start, end, speaker, text in WORDS)
+    )
+    return recording(folder / "call.wav", samples)
 
 
-def own(call: Path) -> tuple[str | Path, ...]:
+def model_free_options(call: Path) -> tuple[str | Path, ...]:
     return (
         "--rttm",
         call.with_suffix(".rttm"),
@@ -75,7 +77,7 @@ def own(call: Path) -> tuple[str | Path, ...]:
 @pytest.fixture(scope="module")
 def result(call: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     out = tmp_path_factory.mktemp("out")
-    return out, meetsplit("run", call, "-o", out, *own(call))
+    return out, meetsplit("run", call, "-o", out, *model_free_options(call))
 
 
 def test_a_run_writes_every_format_and_one_track_per_person(
@@ -106,22 +108,32 @@ def test_results_go_to_stdout_and_progress_to_stderr(result: tuple[Path, subproc
 
 
 def test_quiet_says_nothing_but_the_results(call: Path, tmp_path: Path) -> None:
-    done = meetsplit("run", call, "-o", tmp_path, "-f", "txt", "--no-tracks", "--quiet", *own(call))
+    done = meetsplit("run", call, "-o", tmp_path, "-f", "txt", "--no-tracks", "--quiet", *model_free_options(call))
     assert done.stderr == ""
     assert [path.name for path in tmp_path.iterdir() if path.name != ".meetsplit"] == ["call.txt"]
 
 
 def test_a_failing_recording_is_reported_and_the_rest_go_on(call: Path, tmp_path: Path) -> None:
-    done = meetsplit("run", tmp_path / "gone.wav", call, "-o", tmp_path / "out", "-f", "txt", "--no-tracks", *own(call))
-    said = refused(done, 1)
-    assert "gone.wav does not exist" in said
-    assert "1 of 2 recordings failed" in said
+    done = meetsplit(
+        "run",
+        tmp_path / "gone.wav",
+        call,
+        "-o",
+        tmp_path / "out",
+        "-f",
+        "txt",
+        "--no-tracks",
+        *model_free_options(call),
+    )
+    message = error_of(done, 1)
+    assert "gone.wav does not exist" in message
+    assert "1 of 2 recordings failed" in message
     assert (tmp_path / "out" / "call.txt").is_file()
 
 
 def test_two_recordings_of_one_name_never_overwrite_each_other(call: Path, tmp_path: Path) -> None:
     twin = recording(tmp_path / "b" / "call.wav", tone(6.0))
-    done = meetsplit("run", call, twin, "-o", tmp_path / "out", "-f", "txt", "--no-tracks", *own(call))
+    done = meetsplit("run", call, twin, "-o", tmp_path / "out", "-f", "txt", "--no-tracks", *model_free_options(call))
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").glob("*.txt"))) == 2
     assert "because another recording has the same name" in done.stderr
@@ -149,7 +161,7 @@ def test_silence_gives_empty_but_valid_outputs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--diarizer", "pyanote"), "did you mean 'pyannote'"),
         (("--separator", "sepforme"), "did you mean 'sepformer'"),
@@ -162,26 +174,26 @@ def test_silence_gives_empty_but_valid_outputs(tmp_path: Path) -> None:
         (("-f", "strt"), "did you mean 'srt'"),
     ],
 )
-def test_asking_wrongly_is_answered_with_the_nearest_name(
-    call: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+def test_wrong_usage_is_answered_with_the_nearest_name(
+    call: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     done = meetsplit("run", call, "-o", tmp_path / "out", "--offline", *arguments)
-    assert said in refused(done, 2)
+    assert message in error_of(done, 2)
     assert not (tmp_path / "out").exists()
 
 
 def test_an_output_folder_that_cannot_be_written(call: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = meetsplit("run", call, "-o", tmp_path / "file" / "out", *own(call))
-    assert "choose another folder" in refused(done, 1)
+    done = meetsplit("run", call, "-o", tmp_path / "file" / "out", *model_free_options(call))
+    assert "choose another folder" in error_of(done, 1)
 
 
 def test_weights_that_cannot_be_had_are_explained(call: Path, tmp_path: Path) -> None:
     done = meetsplit(
         "run", call, "-o", tmp_path / "out", "--diarizer", "pyannote", "--offline", "--cache-dir", tmp_path
     )
-    assert "pyannote/speaker-diarization-community-1" in refused(done, 1)
-    assert "--diarizer embedded" in refused(done, 1)
+    assert "pyannote/speaker-diarization-community-1" in error_of(done, 1)
+    assert "--diarizer embedded" in error_of(done, 1)
 
 
 def test_export_writes_a_transcript_again_with_names(
@@ -196,7 +208,7 @@ def test_export_writes_a_transcript_again_with_names(
     assert unknown.returncode == 0
     assert "SPEAKER_07=Eve is not used: call has no SPEAKER_07; it has SPEAKER_00, SPEAKER_01" in unknown.stderr
     assert (tmp_path / "again" / "call.srt").read_text("utf-8") == (out / "call.srt").read_text("utf-8")
-    assert "no-such.json" in refused(meetsplit("export", tmp_path / "no-such.json"), 1)
+    assert "no-such.json" in error_of(meetsplit("export", tmp_path / "no-such.json"), 1)
 
 
 def test_whispers_spelling_of_options_is_understood() -> None:

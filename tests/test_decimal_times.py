@@ -23,9 +23,9 @@ PAIRS = 2000
 
 def pairs() -> list[tuple[Decimal, Decimal]]:
     """Starts and lengths with two decimals, each drawn at random from all there are up to an hour."""
-    drawn = np.random.default_rng(7).integers([0, 1], [360_000, 3_000], (PAIRS, 2))
+    random = np.random.default_rng(7).integers([0, 1], [360_000, 3_000], (PAIRS, 2))
     return [(Decimal(0), Decimal("0.01")), (Decimal("0.1"), Decimal("0.2"))] + [
-        (Decimal(int(start)) / 100, Decimal(int(length)) / 100) for start, length in drawn
+        (Decimal(int(start)) / 100, Decimal(int(length)) / 100) for start, length in random
     ]
 
 
@@ -53,7 +53,7 @@ def test_a_sum_of_decimals_is_the_decimal_of_the_sum(start: int, length: int, pl
     assert decimal_sum(float(a), float(d)) == float(a + d)
 
 
-def test_touching_turns_give_no_region_to_take_apart(tmp_path: Path) -> None:
+def test_touching_turns_give_no_overlap_region(tmp_path: Path) -> None:
     path = tmp_path / "call.rttm"
     path.write_text(
         line("call", Decimal("0.1"), Decimal("0.2"), "A") + line("call", Decimal("0.3"), Decimal(1), "B"), "utf-8"
@@ -71,7 +71,7 @@ def test_touching_words_of_a_ctm_touch(tmp_path: Path) -> None:
     assert [first.span.end for first in lines[::2]] == [second.span.start for second in lines[1::2]]
 
 
-def test_times_whose_sum_is_no_number_are_a_sentence(tmp_path: Path) -> None:
+def test_times_whose_sum_is_not_finite_are_refused(tmp_path: Path) -> None:
     text = line("x", Decimal("1e308"), Decimal("1e308"), "A")
     (tmp_path / "x.rttm").write_text(text)
     with pytest.raises(SettingsError, match="line 1: a turn cannot start"):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from meetsplit.console.options import settle
+from meetsplit.console.options import resolve_settings
 from meetsplit.pipeline.data import Provenance, Segment, Span, Transcript, Turn, Word
 from meetsplit.pipeline.errors import ScoreError, SettingsError
 from meetsplit.pipeline.formats import export, names, read_transcript
@@ -97,7 +97,8 @@ def test_times_of_references_that_no_recording_has_are_a_sentence(tmp_path: Path
     (tmp_path / "ref.json").write_text(good)
     for text in (
         good.replace("1,", f"{time},"),
-        f'{{"segments": [{{"start": 0, "end": {time}, "text": "c", "words": [{{"word": "c", "start": 0, "end": {time}}}]}}]}}',
+        f'{{"segments": [{{"start": 0, "end": {time}, "text": "c", '
+        f'"words": [{{"word": "c", "start": 0, "end": {time}}}]}}]}}',
     ):
         (tmp_path / "hyp.json").write_text(text)
         with pytest.raises(ScoreError, match=r"hyp\.json"):
@@ -112,7 +113,7 @@ def test_times_of_references_that_no_recording_has_are_a_sentence(tmp_path: Path
 def settled(tmp_path: Path, toml: str, **asked: Any) -> tuple[Settings, Outputs]:
     path = tmp_path / "settings.toml"
     path.write_text(toml, "utf-8")
-    return settle({"config": path, **asked}, names())
+    return resolve_settings({"config": path, **asked}, names())
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ OPTIONS = st.sampled_from(
 @hypothesis_settings(deadline=None, max_examples=300)
 def test_any_value_of_any_option_makes_settings_or_a_sentence(asked: dict[str, Any]) -> None:
     try:
-        settings, outputs = settle(asked, names())
+        settings, outputs = resolve_settings(asked, names())
     except SettingsError:
         return
     assert json.dumps(dict(settings.recorded()))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.cache import run_cache
-from meetsplit.pipeline.channels.activity import diarized
+from meetsplit.pipeline.channels.activity import diarize_channels
 from meetsplit.pipeline.data import Audio, Span, Turn, labels
 from meetsplit.pipeline.diarizers.rttm import RttmDiarizer, read_rttm
 from meetsplit.pipeline.errors import SettingsError
@@ -24,7 +24,7 @@ from meetsplit.pipeline.settings import Outputs, Settings
 
 RATE = 16000
 SILENCE = Audio(np.zeros(RATE * 10, np.float32), RATE)
-KINDS = st.one_of(
+NAMES = st.one_of(
     st.sampled_from(["Ann", "Bob", "speaker_01", "SPEAKER_1", "SPEAKER_x", "SPEAKER_" + "9" * 300]),
     st.integers(0, 12).map(labels.label),
     st.sampled_from(["SPEAKER_001", "SPEAKER_100"]),
@@ -33,26 +33,29 @@ KINDS = st.one_of(
 
 def rttm(path: Path, *turns: tuple[float, float, str], recording: str = "call") -> Path:
     path.write_text(
-        "".join(f"SPEAKER {recording} 1 {start} {length} <NA> <NA> {who} <NA> <NA>\n" for start, length, who in turns),
+        "".join(
+            f"SPEAKER {recording} 1 {start} {length} <NA> <NA> {speaker} <NA> <NA>\n"
+            for start, length, speaker in turns
+        ),
         "utf-8",
     )
     return path
 
 
-@given(st.lists(KINDS, max_size=12))
-def test_every_entry_has_a_label_of_its_own_and_labels_keep_theirs(names: list[str]) -> None:
-    found = labels.assigned(names)
-    assert len(set(found)) == len(found) == len(names)
-    assert all(labels.is_label(label) for label in found)
-    assert {name for name in names if labels.is_label(name)} <= set(found)
-    assert all(found[names.index(name)] == name for name in names if labels.is_label(name))
-    shown = dict(labels.people(dict(zip(found, names, strict=True))))
+@given(st.lists(NAMES, max_size=12))
+def test_labels_are_unique_and_names_that_are_labels_keep_theirs(names: list[str]) -> None:
+    assigned = labels.assign_labels(names)
+    assert len(set(assigned)) == len(assigned) == len(names)
+    assert all(labels.is_label(label) for label in assigned)
+    assert {name for name in names if labels.is_label(name)} <= set(assigned)
+    assert all(assigned[names.index(name)] == name for name in names if labels.is_label(name))
+    shown = dict(labels.person_names(dict(zip(assigned, names, strict=True))))
     assert not any(labels.is_label(name) for name in shown.values())
 
 
 def test_names_without_numbers_are_numbered_in_order() -> None:
-    assert labels.assigned(["Bob", "Ann", "Cy"]) == ("SPEAKER_00", "SPEAKER_01", "SPEAKER_02")
-    assert labels.assigned(["Bob", "SPEAKER_01", "Ann"]) == ("SPEAKER_00", "SPEAKER_01", "SPEAKER_02")
+    assert labels.assign_labels(["Bob", "Ann", "Cy"]) == ("SPEAKER_00", "SPEAKER_01", "SPEAKER_02")
+    assert labels.assign_labels(["Bob", "SPEAKER_01", "Ann"]) == ("SPEAKER_00", "SPEAKER_01", "SPEAKER_02")
 
 
 def test_labels_of_an_rttm_keep_their_numbers(tmp_path: Path) -> None:
@@ -83,10 +86,10 @@ def test_a_label_means_one_person_in_text_tracks_and_names(tmp_path: Path) -> No
     outputs = Outputs(
         tmp_path / "out", formats=("json", "txt", "csv"), names=(("SPEAKER_01", "Alice"), ("SPEAKER_09", "Bob"))
     )
-    told: list[Event] = []
+    events: list[Event] = []
     with run_cache.open_cache(call, settings, keep=False) as open_cache:
         run_and_write(
-            Pipeline(settings, on_event=told.append), call, outputs, open_cache=open_cache, on_event=told.append
+            Pipeline(settings, on_event=events.append), call, outputs, open_cache=open_cache, on_event=events.append
         )
     transcript = read_transcript((tmp_path / "out" / "call.json").read_text("utf-8"))
     assert [(segment.speaker, segment.text) for segment in transcript.segments] == [
@@ -98,20 +101,20 @@ def test_a_label_means_one_person_in_text_tracks_and_names(tmp_path: Path) -> No
         "utf-8"
     ) == "[00:00:01] Alice: first\n\n[00:00:04] SPEAKER_00: second\n"
     with wave.open(str(tmp_path / "out" / "call" / "SPEAKER_01.wav")) as track:
-        sound = np.frombuffer(track.readframes(track.getnframes()), "<i2")
-    assert np.abs(sound[: 2 * RATE]).max() > 5000, "Alice speaks first"
-    assert not sound[4 * RATE :].any()
-    assert [event.done for event in told if isinstance(event, Progressed) and event.stage == "write"] == [3, 4, 5], (
+        samples = np.frombuffer(track.readframes(track.getnframes()), "<i2")
+    assert np.abs(samples[: 2 * RATE]).max() > 5000, "Alice speaks first"
+    assert not samples[4 * RATE :].any()
+    assert [event.done for event in events if isinstance(event, Progressed) and event.stage == "write"] == [3, 4, 5], (
         "after two tracks"
     )
     assert any(
         "SPEAKER_09=Bob is not used: call has no SPEAKER_09" in event.text
-        for event in told
+        for event in events
         if isinstance(event, Notice)
     )
 
 
-def test_microphones_called_like_labels_keep_them() -> None:
+def test_channels_named_like_labels_keep_them() -> None:
     silence, speech = (
         np.zeros(2 * RATE, np.float32),
         0.3 * np.random.default_rng(0).standard_normal(2 * RATE).astype(np.float32),
@@ -119,12 +122,12 @@ def test_microphones_called_like_labels_keep_them() -> None:
     quiet = 1e-5 * np.random.default_rng(1).standard_normal(8 * RATE).astype(np.float32)
     first = Audio(quiet + np.concatenate([silence, speech, silence, silence]), RATE)
     second = Audio(quiet + np.concatenate([silence, silence, silence, speech]), RATE)
-    found = diarized((first, second), ("SPEAKER_01", "SPEAKER_00"))
-    assert found.channels == (("SPEAKER_01", 0), ("SPEAKER_00", 1))
-    assert found.names == ()
-    assert found.turns[0].speaker == "SPEAKER_01"
-    assert diarized((first, second), ("ann", "SPEAKER_00")).names == (("SPEAKER_01", "ann"),)
-    assert diarized((first, second)).channels == (("SPEAKER_00", 0), ("SPEAKER_01", 1))
+    diarization = diarize_channels((first, second), ("SPEAKER_01", "SPEAKER_00"))
+    assert diarization.channels == (("SPEAKER_01", 0), ("SPEAKER_00", 1))
+    assert diarization.names == ()
+    assert diarization.turns[0].speaker == "SPEAKER_01"
+    assert diarize_channels((first, second), ("ann", "SPEAKER_00")).names == (("SPEAKER_01", "ann"),)
+    assert diarize_channels((first, second)).channels == (("SPEAKER_00", 0), ("SPEAKER_01", 1))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.job_store import JobStore
 from meetsplit.pipeline.cache import run_cache
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.files import locks
@@ -61,14 +61,14 @@ def test_a_removed_lock_file_never_lets_two_in(tmp_path: Path, remove: Callable[
     again.close()
 
 
-def test_a_job_is_forgotten_lock_last(tmp_path: Path) -> None:
-    store = Store(tmp_path / "state").ready()
-    store.keep("key", "job", {})
+def test_a_job_folder_is_removed_lock_last(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "state").ready()
+    store.write("key", "job", {})
     held = try_lock(store.lock("key"))
     assert held is not None
     thread, has, go = waiting_for(store.lock("key"))
     with held:
-        store.forget("key")
+        store.remove("key")
         assert not store.folder("key").exists()
     assert has.wait(60)
     assert try_lock(store.lock("key")) is None

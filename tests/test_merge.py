@@ -214,7 +214,7 @@ def test_segments_have_source_margin_and_review_of_their_patches() -> None:
 def test_a_stream_and_its_outline_give_the_same() -> None:
     stream = Stream("A", Audio(np.zeros(5 * RATE, np.float32), RATE, 1.0), (Span(1.2, 5.8),))
     answer = ClipTranscript((word("so", 1.5, 2),))
-    assert merge([(stream, answer)], [], WHOLE) == merge([(stream.outline, answer)], [], WHOLE)
+    assert merge([(stream, answer)], [], WHOLE) == merge([(stream.info, answer)], [], WHOLE)
 
 
 def test_twenty_thousand_words_are_merged() -> None:

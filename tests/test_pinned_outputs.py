@@ -9,7 +9,8 @@
 
 `python tests/test_pinned_outputs.py` writes ``tests/golden/runs.json`` anew. The outputs of `dictionary` and
 `found` come from floating-point models: their exact bytes are compared only on the kind of machine (CPU instructions,
-versions of torch and numpy) that pinned them; on any other one, times may differ by `CLOSE` seconds and loudness by `SOFT`.
+versions of torch and numpy) that pinned them; on any other one, times may differ by `CLOSE` seconds and loudness by
+`SOFT`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def numerics() -> str:
     """What floating-point results depend on."""
     import torch
 
-    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()} torch {torch.__version__} numpy {np.__version__}"
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} {capability} torch {torch.__version__} numpy {np.__version__}"
 
 
 def sample(start: float, end: float) -> np.ndarray:
@@ -62,7 +64,9 @@ def wav(path: Path, channels: list[np.ndarray]) -> Path:
 
 
 def two_sided_call(folder: Path) -> Path:
-    """40 s in which the first two people of the sample have a channel each, with a little of the other's voice in it."""
+    """40 s in which the first two people of the sample have a channel each, with a little of the other's voice in
+    it.
+    """
     start, end = 20.0, 60.0
     sound = sample(start, end)
     own = {who: np.zeros(len(sound), np.float32) for who in ("slt", "awb", "rms")}

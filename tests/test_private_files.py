@@ -19,7 +19,7 @@ import pytest
 
 from meetsplit import cli
 from meetsplit.jobs import database
-from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.job_store import JobStore
 from meetsplit.pipeline import files
 from meetsplit.pipeline.cache import run_cache
 from meetsplit.pipeline.files import scratch
@@ -66,17 +66,17 @@ def test_a_cache_is_made_private_and_other_folders_are_left_alone(call: Any, tmp
 def test_the_folder_of_jobs_is_private(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir(mode=0o755)
-    store = Store(state).ready()
+    store = JobStore(state).ready()
     (state / "seen.json").write_text("{}")
     (state / "log.txt").write_text("")
     base = database.database(None, store)
     database.prepare(base, store)
-    store.keep("key", "job", {"webhook": "https://user:secret@host"})
-    store.fail("key", "why")
+    store.write("key", "job", {"webhook": "https://user:secret@host"})
+    store.write_failure("key", "why")
     handler = database._PrivateLog(state / "other.txt", delay=True)
     handler.emit(handler_record())
     handler.close()
-    Store(state).ready()
+    JobStore(state).ready()
     assert [row for row in open_to_others(state) if row[0] != str(state)] == []
     assert state.stat().st_mode & 0o777 == 0o755, "it is the user's own"
 

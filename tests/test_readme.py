@@ -1,4 +1,4 @@
-"""The README cannot lie: its Python runs, its options exist, its files are there."""
+"""The README and docs/jobs.md: their Python runs, their options exist, their links lead to files."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def test_its_python_runs(block: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def known_options() -> set[str]:
+def existing_options() -> set[str]:
     """Every option of every command, from their help."""
-    found = {"--debug"}
+    options = {"--debug"}
     helps = [
         ("run",),
         ("score",),
@@ -52,25 +52,20 @@ def known_options() -> set[str]:
             [sys.executable, "-m", "meetsplit.cli", *words, "--help"],
             capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "250"},
         )  # fmt: skip
-        found |= set(re.findall(r"--[a-z][a-z0-9-]+", done.stdout))
-    return found
+        options |= set(re.findall(r"--[a-z][a-z0-9-]+", done.stdout))
+    return options
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_its_options_exist(page: str, known_options: set[str]) -> None:
+def test_its_options_exist(page: str, existing_options: set[str]) -> None:
     text = "\n".join(
         line for line in PAGES[page].splitlines() if "meetsplit" in line or line.startswith("|") or "`--" in line
     )
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text))
     assert named, "no options are named"
-    assert named <= known_options, named - known_options
+    assert named <= existing_options, named - existing_options
 
 
 def test_its_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
-
-
-def test_both_commands_are_named() -> None:
-    assert "make demo" in README
-    assert "make test" in README

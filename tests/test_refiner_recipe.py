@@ -1,4 +1,4 @@
-"""The recipe of the refiner: it goes on where it stopped, and lays a card beside what it made."""
+"""The recipe of the refiner: resuming, the model card, and mixtures that share nothing with their dictionaries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATE = 16_000
 
 
 def hum(pitch: float, seconds: float, seed: int) -> Audio:
-    """Something like a voice: harmonics with syllables."""
+    """A synthetic voice: harmonics with syllables."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE)) / RATE
     bend = np.interp(t, np.arange(0, seconds + 1, 0.5), rng.uniform(0.9, 1.1, len(np.arange(0, seconds + 1, 0.5))))
@@ -29,11 +29,11 @@ def hum(pitch: float, seconds: float, seed: int) -> Audio:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Two people to learn from and two that are held out, told by their names."""
+    """Two training and two held-out speakers, told apart by their names."""
     kinds: dict[bool, list[str]] = {True: [], False: []}
     for number in range(200):
         name = f"s{number}"
-        kinds[name in refiner.split({name: []})[1]].append(name)
+        kinds[name in refiner.split_speakers({name: []})[1]].append(name)
     folder = tmp_path / "speech"
     folder.mkdir()
     for index, name in enumerate([*kinds[True][:2], *kinds[False][:2]]):
@@ -41,22 +41,22 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_goes_on_and_lays_a_card(
+def test_it_resumes_and_writes_a_card(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(refiner_mixtures, "SHARD", 4)
-    monkeypatch.setattr(refiner_mixtures, "ROOMS", 1)
-    monkeypatch.setattr(refiner, "BATCH", 2)
+    monkeypatch.setattr(refiner_mixtures, "SHARD_SIZE", 4)
+    monkeypatch.setattr(refiner_mixtures, "ROOM_COUNT", 1)
+    monkeypatch.setattr(refiner, "BATCH_SIZE", 2)
     out = tmp_path / "made" / "refiner.safetensors"
     small = ["--lessons", "4", "--exam", "2", "--width", "8", "--blocks", "1", "--about", "made up, CC0"]
-    asked = ["refiner", "--data", str(data), "--cache", str(tmp_path / "cache"), "-o", str(out), *small]
+    arguments = ["refiner", "--data", str(data), "--cache", str(tmp_path / "cache"), "-o", str(out), *small]
     steps = []
     for minutes in ("0.01", "0.01"):
-        monkeypatch.setattr(sys, "argv", [*asked, "--minutes", minutes])
+        monkeypatch.setattr(sys, "argv", [*arguments, "--minutes", minutes])
         refiner.main()
-        said = capsys.readouterr().out
-        assert "2 people to learn from, 2 held out" in said
-        assert ("going on at step" in said) == bool(steps)
+        output = capsys.readouterr().out
+        assert "2 people to learn from, 2 held out" in output
+        assert ("going on at step" in output) == bool(steps)
         steps.append(torch.load(tmp_path / "cache" / "state.pt", weights_only=True)["step"])
     assert 0 < steps[0] < steps[1]
     assert mask_refiner.load(out).config.width == 8
@@ -65,16 +65,18 @@ def test_it_goes_on_and_lays_a_card(
     assert " steps of 2 mixtures, dictionaries alone " in card
 
 
-def test_a_mixture_is_no_part_of_what_explains_it() -> None:
-    """Nor at another speed: what learns would lean on it, and miss it where it counts."""
+def test_a_mixture_shares_nothing_with_its_dictionaries() -> None:
+    """Not even at another speed: the refiner would rely on it, and miss it in real meetings."""
     rng = np.random.default_rng(4)
-    own = [np.full(round(seconds * RATE), index + 1, np.float32) for index, seconds in enumerate((2.0, 9.0, 8.0, 30.0))]
+    clips = [
+        np.full(round(seconds * RATE), index + 1, np.float32) for index, seconds in enumerate((2.0, 9.0, 8.0, 30.0))
+    ]
     for _ in range(5):
-        first, *others = refiner_mixtures._told(own, rng)
+        first, *others = refiner_mixtures._pick_utterances(clips, rng)
         assert len(first) >= refiner_mixtures.SECONDS * RATE
         assert len({float(np.median(clip)) for clip in (first, *others)}) == 1 + len(others)
     ramp = np.linspace(0.0, 1.0, 10 * RATE, dtype=np.float32)
-    segment, rest = refiner_mixtures._cut([ramp, ramp + 2.0], rng)
-    assert len(segment) == refiner_mixtures.SECONDS * RATE
-    assert not np.intersect1d(segment, np.concatenate(rest)).size
-    assert sum(map(len, rest)) == 2 * len(ramp) - len(segment)
+    voice = refiner_mixtures._split_excerpt([ramp, ramp + 2.0], rng)
+    assert len(voice.excerpt) == refiner_mixtures.SECONDS * RATE
+    assert not np.intersect1d(voice.excerpt, np.concatenate(voice.enrollment)).size
+    assert sum(map(len, voice.enrollment)) == 2 * len(ramp) - len(voice.excerpt)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from meetsplit import cli
-from meetsplit.jobs.job import Order
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.steps import Workshop
+from meetsplit.jobs.job import JobSpec
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.steps import StepRunner
 from meetsplit.pipeline import versions
 from meetsplit.pipeline.cache import content, run_cache
 from meetsplit.pipeline.errors import AudioError, SettingsError
@@ -126,15 +126,15 @@ def test_a_run_hashes_its_recording_once(call: Path, hashed: list[str]) -> None:
 
 
 def test_a_worker_hashes_a_recording_once_for_its_stages(call: Path, hashed: list[str]) -> None:
-    store = Store(call.parent / "state")
-    order = Order(
+    store = JobStore(call.parent / "state")
+    spec = JobSpec(
         call, content.recording_sha256(call), settings(call), Outputs(call.parent / "out"), call.parent, "call"
     )
     hashed.clear()
-    workshop = Workshop(store.ready(), {})
-    store.keep("key", "job", order.to_json())
+    step_runner = StepRunner(store.ready(), {})
+    store.write("key", "job", spec.to_json())
     for stage in STAGES:
-        workshop.step(stage, order, "key.1")
+        step_runner.run(stage, spec, "key.1")
     assert hashed == ["call.wav"]
 
 

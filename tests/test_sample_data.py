@@ -1,7 +1,10 @@
-"""The sample meeting keeps what its README promises. Nothing here needs flite."""
+"""The sample meeting: what its README promises, and that its recipe makes it again, byte for byte."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +14,8 @@ from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, Span, Turn
 from meetsplit.pipeline.data.timeline import alone, by_speaker, subtract, total
 from meetsplit.training.grammar import vocabulary
-from meetsplit.training.meeting import overlap
-from meetsplit.training.script import words, written
+from meetsplit.training.meeting import overlap_share
+from meetsplit.training.script import read_dialogue, words
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
 
@@ -42,7 +45,7 @@ def test_it_is_a_small_file_of_two_minutes(recording: Audio) -> None:
 
 def test_three_people_talk_over_each_other_and_each_has_enough_clean_speech(turns: tuple[Turn, ...]) -> None:
     assert sorted(by_speaker(turns)) == ["awb", "rms", "slt"]
-    assert 0.15 <= overlap(turns) <= 0.20
+    assert 0.15 <= overlap_share(turns) <= 0.20
     for speaker, spans in by_speaker(turns).items():
         assert total(alone(turns, speaker)) >= 20
         own = sorted(turn.span for turn in turns if turn.speaker == speaker)
@@ -60,7 +63,6 @@ def test_the_turns_are_where_the_sound_is(recording: Audio, turns: tuple[Turn, .
         )
         assert np.std(first.samples) > 2 * np.std(quiet)
         assert np.std(last.samples) > 2 * np.std(quiet)
-    assert 20 * np.log10(np.std(quiet)) == pytest.approx(-58, abs=1.5)
 
 
 def test_the_truths_agree_with_each_other_and_with_the_script(turns: tuple[Turn, ...]) -> None:
@@ -68,7 +70,7 @@ def test_the_truths_agree_with_each_other_and_with_the_script(turns: tuple[Turn,
     assert [(row[2], float(row[3])) for row in stm] == [
         (turn.speaker, pytest.approx(turn.span.start, abs=1e-3)) for turn in turns
     ]
-    script = written(SAMPLES / "standup.txt")
+    script = read_dialogue(SAMPLES / "standup.txt")
     assert sorted((row[2], *row[5:]) for row in stm) == sorted((line.speaker, *words(line.text)) for line in script)
     for row in stm:
         start, end = float(row[3]), float(row[4])
@@ -79,6 +81,17 @@ def test_the_truths_agree_with_each_other_and_with_the_script(turns: tuple[Turn,
 
 
 def test_it_keeps_to_the_closed_vocabulary() -> None:
-    spoken = {word for line in written(SAMPLES / "standup.txt") for word in words(line.text)}
-    assert 150 <= len(spoken) <= 300
+    spoken = {word for line in read_dialogue(SAMPLES / "standup.txt") for word in words(line.text)}
     assert spoken <= set(vocabulary())
+
+
+@pytest.mark.skipif(
+    shutil.which("flite") is None, reason="speaks with the program flite, which is not installed: apt install flite"
+)
+def test_its_recipe_makes_it_again(tmp_path: Path) -> None:
+    pytest.importorskip("pocketsphinx")
+    recipe = [sys.executable, SAMPLES / "make.py", "--cache", tmp_path / "flite", "-o", tmp_path / "made"]
+    subprocess.run(recipe, check=True, capture_output=True)
+    for suffix in ("m4a", "rttm", "stm", "uem", "ctm"):
+        made = (tmp_path / "made" / f"standup.{suffix}").read_bytes()
+        assert made == (SAMPLES / f"standup.{suffix}").read_bytes(), suffix

@@ -1,7 +1,8 @@
 """Our numbers are the numbers of the reference tools, on generated meetings and on every sample.
 
 Word error rates against the command ``meeteval-wer``; turns against pyannote.metrics, and against NIST's md-eval-22
-through meeteval. md-eval is Perl of NIST that no Python package carries: its results for the same meetings are stored in
+through meeteval. md-eval is Perl of NIST that no Python package carries: its results for the same meetings are
+stored in
 ``score_md_eval.json`` (written by ``python tests/test_score_agrees.py`` with md-eval installed, Debian: sctk) and is
 asked again where it is installed.
 """
@@ -25,12 +26,12 @@ from typing import TypeAlias
 import pytest
 
 from meetsplit.pipeline.data import Span, Turn
+from meetsplit.pipeline.data.timeline import merge_turns
 from meetsplit.scoring.diarization import TurnErrors, turn_errors
 from meetsplit.scoring.normalize import normalizer
 from meetsplit.scoring.pairing import pair_up
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.scores import Scores, score
-from meetsplit.scoring.sessions import merge_turns
 from meetsplit.scoring.word_errors import WORD_METRICS
 
 HERE = Path(__file__).parent

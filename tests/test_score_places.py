@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.data import Span, Turn, timeline
+from meetsplit.pipeline.data.timeline import merge_turns
 from meetsplit.scoring import align as aligning
 from meetsplit.scoring.align import Match, align
 from meetsplit.scoring.diarization import turn_errors
@@ -17,7 +18,7 @@ from meetsplit.scoring.normalize import Token, tokens_by_letters
 from meetsplit.scoring.pairing import Pair
 from meetsplit.scoring.protocol import Protocol
 from meetsplit.scoring.scores import RecordingScores, score
-from meetsplit.scoring.sessions import Utterance, make_session, merge_turns
+from meetsplit.scoring.sessions import Utterance, make_session
 from meetsplit.scoring.word_errors import distance, locate_errors
 
 words = st.lists(st.sampled_from("abcd"), max_size=12)

@@ -1,4 +1,4 @@
-"""The recipe that fine-tunes a segmentation: what it learns from, that it begins where the checkpoint is, resumes, and is heard."""
+"""The recipe that fine-tunes a segmentation: its data, its start from the checkpoint, resuming, and its use."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ from meetsplit.pipeline.errors import SettingsError, StageError
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.models import registry, weights
 from meetsplit.pipeline.settings import Settings
-from meetsplit.training import segmentation
-from meetsplit.training import trainer as courses
+from meetsplit.training import segmentation, trainer
 from meetsplit.training.meeting import rttm
-from meetsplit.training.segmentation_data import RATE, TAIL, annotated, filed, simulated
-from meetsplit.training.segmentation_task import AT_ONCE, as_powerset, begun, kept, lesson, mistakes
-from meetsplit.training.trainer import Course
+from meetsplit.training.segmentation_data import RATE, TAIL, TrainingRecording, prepare, read_annotated, simulated
+from meetsplit.training.segmentation_task import (
+    MAX_SIMULTANEOUS,
+    loss_function,
+    make_batch,
+    prepare_task,
+    save,
+    to_powerset,
+)
+from meetsplit.training.trainer import TrainState
 
 
 def recording(folder: Path, name: str, seed: int, seconds: float = 7.0) -> Path:
@@ -54,7 +60,7 @@ def meetings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small PyanNet that judges each of three speakers alone, as pyannote.audio itself saves it."""
+    """A small multi-label PyanNet of three speakers, as pyannote.audio itself saves it."""
     with quiet_pyannote():
         import lightning
         from pyannote.audio.core.task import Problem, Resolution, Specifications
@@ -83,18 +89,22 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def training_recordings(meetings: Path, cache: Path) -> list[TrainingRecording]:
+    return list(prepare(read_annotated(meetings / "data"), cache, 5.0))
+
+
 def test_a_powerset_begins_with_the_answers_of_the_network_that_it_was_made_of(checkpoint: Path) -> None:
     before, after = load_segmentation(checkpoint), load_segmentation(checkpoint)
-    as_powerset(after)
+    to_powerset(after)
     sound = 0.1 * torch.randn(2, 1, 5 * RATE, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        alone = before(sound).double()
+        by_speaker = before(sound).double()
         sets = after(sound).double().exp()
     torch.testing.assert_close(sets.sum(dim=-1), torch.ones_like(sets[..., 0]))
     members = [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
     independent = torch.stack(
         [
-            torch.stack([alone[..., k] if k in group else 1 - alone[..., k] for k in range(3)]).prod(dim=0)
+            torch.stack([by_speaker[..., k] if k in group else 1 - by_speaker[..., k] for k in range(3)]).prod(dim=0)
             for group in members
         ],
         dim=-1,
@@ -120,27 +130,27 @@ def test_a_checkpoint_of_pyannote_is_read_without_running_it(checkpoint: Path, t
         load_segmentation(tmp_path / "other.ckpt")
 
 
-def test_recordings_are_filed_as_the_diarizer_hears_them(meetings: Path, tmp_path: Path) -> None:
+def test_recordings_are_prepared_as_the_diarizer_reads_them(meetings: Path, tmp_path: Path) -> None:
     recording(tmp_path / "short", "short", 4, seconds=3.0)
     (meetings / "data" / "one.uem").write_text("one 1 1.000 6.500\n", "utf-8")
-    found = list(filed(annotated(meetings / "data"), tmp_path, 5.0))
+    recordings = training_recordings(meetings, tmp_path)
     (meetings / "data" / "one.uem").unlink()
-    assert [one.name for one in found] == ["one", "two"]
-    assert [one.seconds for one in found] == [5.5, 7.0]
-    assert len(np.load(found[0].path)) == round((7.0 + TAIL) * RATE)
-    assert {turn.speaker for turn in found[0].turns} == {"ann", "bob"}
-    assert list(filed(annotated(tmp_path / "short"), tmp_path, 5.0)) == []
+    assert [recording.name for recording in recordings] == ["one", "two"]
+    assert [recording.seconds for recording in recordings] == [5.5, 7.0]
+    assert len(np.load(recordings[0].path)) == round((7.0 + TAIL) * RATE)
+    assert {turn.speaker for turn in recordings[0].turns} == {"ann", "bob"}
+    assert list(prepare(read_annotated(tmp_path / "short"), tmp_path, 5.0)) == []
 
 
 def test_windows_of_a_step_depend_on_seed_and_number_alone(meetings: Path, checkpoint: Path, tmp_path: Path) -> None:
-    _, task = begun(checkpoint, list(filed(annotated(meetings / "data"), tmp_path, 5.0)), tmp_path, 3)
+    _, task = prepare_task(checkpoint, training_recordings(meetings, tmp_path), tmp_path, 3)
     with quiet_pyannote():
-        one, two, other = (lesson(task, 1, step) for step in (5, 5, 6))
-        loss, _ = mistakes(task, "cpu")(one)
+        one, two, other = (make_batch(task, 1, step) for step in (5, 5, 6))
+        loss, _ = loss_function(task, "cpu")(one)
     assert one["X"].shape == (3, 1, 5 * RATE)
     assert one["y"].shape[0] == 3
     assert one["y"].shape[2] == 3
-    assert one["y"].sum(dim=2).max() == AT_ONCE
+    assert one["y"].sum(dim=2).max() == MAX_SIMULTANEOUS
     assert torch.equal(one["X"], two["X"])
     assert torch.equal(one["y"], two["y"])
     assert not torch.equal(one["X"], other["X"])
@@ -148,14 +158,14 @@ def test_windows_of_a_step_depend_on_seed_and_number_alone(meetings: Path, check
 
 
 def test_windows_hear_what_their_labels_say(meetings: Path, checkpoint: Path, tmp_path: Path) -> None:
-    """Where nobody speaks there is only hiss."""
-    network, task = begun(checkpoint, list(filed(annotated(meetings / "data"), tmp_path, 5.0)), tmp_path, 8)
+    """Frames without a speaker hold only hiss."""
+    network, task = prepare_task(checkpoint, training_recordings(meetings, tmp_path), tmp_path, 8)
     with quiet_pyannote():
-        given = lesson(task, 2, 0)
-    frames = given["y"].bool().any(dim=2).numpy()
+        batch = make_batch(task, 2, 0)
+    frames = batch["y"].bool().any(dim=2).numpy()
     centres = (np.arange(frames.shape[1]) * network.receptive_field.step + network.receptive_field.duration / 2) * RATE
     level = np.array(
-        [[np.abs(row[max(int(c) - 80, 0) : int(c) + 80]).mean() for c in centres] for row in given["X"][:, 0].numpy()]
+        [[np.abs(row[max(int(c) - 80, 0) : int(c) + 80]).mean() for c in centres] for row in batch["X"][:, 0].numpy()]
     )
     assert np.median(level[frames]) > 5 * np.median(level[~frames])
 
@@ -181,10 +191,10 @@ def test_simulated_meetings_are_made_once(tmp_path: Path) -> None:
 @pytest.fixture
 def no_fetching(embedded_weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     roles = {weights.EMBEDDED_SEGMENTATION: "segmentation", weights.EMBEDDED_ENCODER: "encoder"}
-    monkeypatch.setattr(segmentation, "_fetched", lambda source: embedded_weights[roles[source]])
+    monkeypatch.setattr(segmentation, "_fetch", lambda source: embedded_weights[roles[source]])
 
 
-def asked(meetings: Path, checkpoint: Path, folder: Path, **others: object) -> list[str]:
+def arguments(meetings: Path, checkpoint: Path, folder: Path, **others: object) -> list[str]:
     options = {
         "steps": 6,
         "batch": 2,
@@ -207,39 +217,39 @@ def test_killed_and_called_again_it_ends_as_if_undisturbed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert segmentation.main(asked(meetings, checkpoint, tmp_path / "whole")) == 0
-    learn = Course.learn
+    assert segmentation.main(arguments(meetings, checkpoint, tmp_path / "whole")) == 0
+    train_step = TrainState.train_step
 
-    def dies(self: Course[Any], given: Any, rate: float) -> Any:
+    def killed(self: TrainState[Any], batch: Any, learning_rate: float) -> Any:
         if self.step == 4:
             raise KeyboardInterrupt
-        return learn(self, given, rate)
+        return train_step(self, batch, learning_rate)
 
-    monkeypatch.setattr(courses, "SAVE_EVERY", 0.0)
-    monkeypatch.setattr(Course, "learn", dies)
+    monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(TrainState, "train_step", killed)
     with pytest.raises(KeyboardInterrupt):
-        segmentation.main(asked(meetings, checkpoint, tmp_path / "killed"))
-    monkeypatch.setattr(Course, "learn", learn)
-    assert segmentation.main(asked(meetings, checkpoint, tmp_path / "killed")) == 0
-    said = capsys.readouterr().out
-    assert "going on at step 4" in said
-    assert "dev, before: DER" in said
-    assert "dev, after: DER" in said
+        segmentation.main(arguments(meetings, checkpoint, tmp_path / "killed"))
+    monkeypatch.setattr(TrainState, "train_step", train_step)
+    assert segmentation.main(arguments(meetings, checkpoint, tmp_path / "killed")) == 0
+    output = capsys.readouterr().out
+    assert "going on at step 4" in output
+    assert "dev, before: DER" in output
+    assert "dev, after: DER" in output
     one, two = (torch.load(tmp_path / run / "state.pt", weights_only=True) for run in ("whole", "killed"))
     assert one["step"] == two["step"] == 6
-    assert [mark[::2] for mark in one["marks"]] == [mark[::2] for mark in two["marks"]]
-    for name in one["pupil"]:
-        torch.testing.assert_close(one["pupil"][name], two["pupil"][name])
+    assert [row[::2] for row in one["evaluations"]] == [row[::2] for row in two["evaluations"]]
+    for name in one["model"]:
+        torch.testing.assert_close(one["model"][name], two["model"][name])
     start = load_segmentation(checkpoint).state_dict()["lstm.weight_hh_l0"]
-    assert not torch.allclose(one["pupil"]["lstm.weight_hh_l0"], start)
+    assert not torch.allclose(one["model"]["lstm.weight_hh_l0"], start)
 
 
 def test_the_embedded_diarizer_takes_what_was_written(
     meetings: Path, checkpoint: Path, embedded_weights: dict[str, Path], tmp_path: Path
 ) -> None:
-    network, task = begun(checkpoint, list(filed(annotated(meetings / "data"), tmp_path, 5.0)), tmp_path, 2)
+    network, task = prepare_task(checkpoint, training_recordings(meetings, tmp_path), tmp_path, 2)
     made = tmp_path / "made.safetensors"
-    kept(made, network.state_dict(), task, checkpoint)
+    save(made, network.state_dict(), task, checkpoint)
     settings = Settings(diarizer_model=str(made))
     assert settings.diarizer == "embedded"
     sources = registry.weight_sources("diarizer", "embedded", settings)
@@ -247,12 +257,12 @@ def test_the_embedded_diarizer_takes_what_was_written(
     diarizer = registry.load(
         "diarizer", "embedded", settings, {"segmentation": made, "encoder": embedded_weights["encoder"]}, "cpu"
     )
-    case = next(annotated(meetings / "dev"))
+    case = next(read_annotated(meetings / "dev"))
     turns = diarizer.diarize(case.audio, ignore_events)
     assert turns
     assert all(0 <= turn.span.start < turn.span.end <= case.audio.duration for turn in turns)
     again = load_segmentation(made)
-    assert again.specifications.powerset_max_classes == AT_ONCE
+    assert again.specifications.powerset_max_classes == MAX_SIMULTANEOUS
     torch.testing.assert_close(again.classifier.weight, network.classifier.weight)
 
 
@@ -275,30 +285,30 @@ def test_what_is_better_is_written_with_a_card_and_what_is_not_is_not(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    judged = segmentation.Judge.errors
+    evaluate = segmentation.DiarizationEvaluator.errors
     seconds = iter([5.0, 4.0, 3.0, 6.0, 6.0, 3.0])
 
-    def errors(self: segmentation.Judge, path: Path, cases: Any) -> Any:
-        """The real judgement, so that all of it runs; then one that is known."""
-        judged(self, path, cases)
+    def errors(self: segmentation.DiarizationEvaluator, path: Path, cases: Any) -> Any:
+        """Evaluates, so that all code runs, and returns given errors."""
+        evaluate(self, path, cases)
         return segmentation.TurnErrors(miss=next(seconds), total=10.0, speakers=(2, 2))
 
-    monkeypatch.setattr(segmentation.Judge, "errors", errors)
+    monkeypatch.setattr(segmentation.DiarizationEvaluator, "errors", errors)
     assert (
         segmentation.main(
-            [*asked(meetings, checkpoint, tmp_path, steps=3, **{"exam-every": 1}), "--about", "made up, CC0"]
+            [*arguments(meetings, checkpoint, tmp_path, steps=3, **{"exam-every": 1}), "--about", "made up, CC0"]
         )
         == 0
     )
-    said = capsys.readouterr().out
-    assert "dev, before: DER 60.0 %" in said
-    assert "dev, after: DER 30.0 %" in said
+    output = capsys.readouterr().out
+    assert "dev, before: DER 60.0 %" in output
+    assert "dev, after: DER 30.0 %" in output
     card = (tmp_path / "made.md").read_text("utf-8")
     for part in ("after 2 further steps", "made up, CC0", "| 2 |", "DER 30.0 %", "## Limits"):
         assert part in card
     (tmp_path / "made.safetensors").unlink()
     seconds = iter([6.0, 7.0])
-    assert segmentation.main(asked(meetings, checkpoint, tmp_path, steps=3)) == 0
+    assert segmentation.main(arguments(meetings, checkpoint, tmp_path, steps=3)) == 0
     assert "nothing is written" in capsys.readouterr().out
     assert not (tmp_path / "made.safetensors").exists()
 
@@ -319,11 +329,11 @@ def test_bad_folders_are_one_sentence(
         tmp_path / "same": "is also in --dev",
     }
     for folder, sentence in expected.items():
-        assert segmentation.main(asked(folder, checkpoint, tmp_path)) == 2
-        said = capsys.readouterr().err
-        assert sentence in said
-        assert said.count("\n") == 1
+        assert segmentation.main(arguments(folder, checkpoint, tmp_path)) == 2
+        output = capsys.readouterr().err
+        assert sentence in output
+        assert output.count("\n") == 1
     broken = tmp_path / "broken.ckpt"
     broken.write_text(json.dumps({}))
-    assert segmentation.main(asked(meetings, broken, tmp_path)) == 1
+    assert segmentation.main(arguments(meetings, broken, tmp_path)) == 1
     assert "no checkpoint of pyannote.audio" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The separation benchmark measures what it says: no leak into enrolment, the same mixtures for everybody, a readable table."""
+"""The separation benchmark: no leakage into enrollment, the same mixtures for all separators, the table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RATE = 16_000
 
 
 def utterance(speaker: int, number: int) -> Audio:
-    """Noise with a number of its own in it: wherever a piece turns up, its origin can be told."""
+    """Noise that differs by speaker and number, so that any piece of it can be identified."""
     noise = np.random.default_rng((speaker, number)).standard_normal(3 * RATE)
     return Audio(
         (0.1 * np.convolve(noise, np.ones(2 + 3 * speaker) / (2 + 3 * speaker), "same")).astype(np.float32), RATE
@@ -29,7 +29,7 @@ def utterances() -> dict[str, list[Audio]]:
     return {f"s{speaker}": [utterance(speaker, number) for number in range(4)] for speaker in range(3)}
 
 
-def found_in(piece: Audio, whole: Audio) -> bool:
+def is_part_of(piece: Audio, whole: Audio) -> bool:
     """Whether a stretch of ``piece`` is part of ``whole``, at any level."""
     part = piece.samples[RATE // 2 : RATE // 2 + 2000]
     likeness = np.correlate(whole.samples, part, "valid")
@@ -37,21 +37,24 @@ def found_in(piece: Audio, whole: Audio) -> bool:
     return bool((np.abs(likeness) / np.sqrt(powers * np.sum(part.astype(np.float64) ** 2))).max() > 0.99)
 
 
-def test_nothing_of_a_mixture_is_known_beforehand(utterances: dict[str, list[Audio]]) -> None:
-    made = list(pairs.cases(utterances, {}, enrol=100.0, each=1, seed=1))
+def test_enrollment_holds_nothing_of_a_mixture(utterances: dict[str, list[Audio]]) -> None:
+    made = list(pairs.make_mixtures(utterances, {}, seconds=100.0, each=1, seed=1))
     assert len(made) == 3
-    for case in made:
-        np.testing.assert_allclose(case.mixture.samples, case.truth[0] + case.truth[1], atol=1e-6)
-        for truth, clips, own in zip(case.truth, case.known.values(), case.known, strict=True):
-            voice = Audio(truth, RATE)
-            assert any(found_in(voice, clip) for clip in utterances[own])
-            assert not any(found_in(voice, clip) for clip in clips)
+    for mixture in made:
+        np.testing.assert_allclose(mixture.mixture.samples, mixture.voices[0] + mixture.voices[1], atol=1e-6)
+        for samples, (speaker, clips) in zip(mixture.voices, mixture.enrollment.items(), strict=True):
+            voice = Audio(samples, RATE)
+            assert any(is_part_of(voice, clip) for clip in utterances[speaker])
+            assert not any(is_part_of(voice, clip) for clip in clips)
 
 
-def test_every_enrolment_hears_the_same_mixtures(utterances: dict[str, list[Audio]]) -> None:
-    short, long = (list(pairs.cases(utterances, {}, enrol=enrol, each=2, seed=5)) for enrol in (1.5, 8.0))
+def test_mixtures_do_not_depend_on_the_length_of_enrollment(utterances: dict[str, list[Audio]]) -> None:
+    short, long = (list(pairs.make_mixtures(utterances, {}, seconds=seconds, each=2, seed=5)) for seconds in (1.5, 8.0))
     assert all(np.array_equal(a.mixture.samples, b.mixture.samples) for a, b in zip(short, long, strict=True))
-    assert {round(sum(clip.duration for clip in clips), 3) for case in short for clips in case.known.values()} == {1.5}
+    lengths = {
+        round(sum(clip.duration for clip in clips), 3) for mixture in short for clips in mixture.enrollment.values()
+    }
+    assert lengths == {1.5}
 
 
 def test_si_sdr_ignores_level_and_counts_noise() -> None:
@@ -72,9 +75,9 @@ def test_the_table(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for speaker, said in utterances.items():
+    for speaker, clips in utterances.items():
         (tmp_path / speaker / "chapter").mkdir(parents=True)
-        for number, audio in enumerate(said[:3]):
+        for number, audio in enumerate(clips[:3]):
             write_wav(tmp_path / speaker / "chapter" / f"{number}.wav", audio)
     sexes = tmp_path / "speakers.csv"
     sexes.write_text("speaker,sex\ns0,F\ns1,F\ns2,M\n", "utf-8")
@@ -96,38 +99,41 @@ def test_the_table(
         ],
     )
     separation.main()
-    head, _, refused, taken, _, circumstances = capsys.readouterr().out.splitlines()
-    assert head.count("|") == refused.count("|") == taken.count("|") == 11
+    head, _, refused, separated, _, environment = capsys.readouterr().out.splitlines()
+    assert head.count("|") == refused.count("|") == separated.count("|") == 11
     assert refused.startswith("| dictionary, 0.5 s (had 0) | – |")
     assert refused.endswith("| 3 |")
-    assert float(taken.split("|")[2]) > 0.0
-    assert taken.endswith("| 0 |")
-    assert circumstances.startswith("`python -m meetsplit.benchmarks.separation --data ")
+    assert float(separated.split("|")[2]) > 0.0
+    assert separated.endswith("| 0 |")
+    assert environment.startswith("`python -m meetsplit.benchmarks.separation --data ")
 
 
 class Swapped:
-    """A blind separator that finds the very voices, in the other order."""
+    """A blind separator that returns the true voices in the other order."""
 
-    def __init__(self, case: pairs.Case) -> None:
+    def __init__(self, mixture: pairs.TwoSpeakerMixture) -> None:
         self.rate: int = RATE
         self.counts: frozenset[int] = frozenset({2})
-        self._case = case
+        self._mixture = mixture
 
     def split(self, mixture: Audio, count: int) -> list[Audio]:
-        return [mixture.replaced(truth) for truth in reversed(self._case.truth)]
+        return [mixture.replaced(truth) for truth in reversed(self._mixture.voices)]
 
 
-def test_voices_without_names_are_judged_in_their_best_order(utterances: dict[str, list[Audio]]) -> None:
-    case = next(iter(pairs.cases(utterances, {}, enrol=8.0, each=1, seed=2)))
-    found = separation.taken(Swapped(case), case)
-    assert all(np.array_equal(voice, truth) for voice, truth in zip(found, case.truth, strict=True))
-    row = separation.measured("blind", Swapped(case), [case])
-    assert min(row.gains) > 50.0
+def test_anonymous_voices_are_measured_in_their_best_order(utterances: dict[str, list[Audio]]) -> None:
+    mixture = next(iter(pairs.make_mixtures(utterances, {}, seconds=8.0, each=1, seed=2)))
+    estimates = separation.separate_in_true_order(Swapped(mixture), mixture)
+    assert all(np.array_equal(one, voice) for one, voice in zip(estimates, mixture.voices, strict=True))
+    result = separation.measure("blind", Swapped(mixture), [mixture])
+    assert min(result.gains) > 50.0
 
 
 def test_a_mean_is_half_of_each(utterances: dict[str, list[Audio]]) -> None:
-    case = next(iter(pairs.cases(utterances, {}, enrol=8.0, each=1, seed=3)))
+    mixture = next(iter(pairs.make_mixtures(utterances, {}, seconds=8.0, each=1, seed=3)))
     first, second = separation.DictionarySeparator(), separation.adapted(None, 0.0)
-    rows = [separation.taken(one, case) for one in (first, second, separation.Mean(first, second))]
+    rows = [
+        separation.separate_in_true_order(one, mixture)
+        for one in (first, second, separation.MeanSeparator(first, second))
+    ]
     for one, other, mean in zip(*rows, strict=True):
         np.testing.assert_allclose(mean, (one + other) / 2, atol=1e-6)

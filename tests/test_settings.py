@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from meetsplit.cli import main
-from meetsplit.console.options import settle
-from meetsplit.jobs.job import Order
+from meetsplit.console.options import resolve_settings
+from meetsplit.jobs.job import JobSpec
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.settings import Outputs, Settings, from_toml, stored_options
 
@@ -54,7 +54,7 @@ def test_what_is_recorded_never_holds_the_token_or_a_folder() -> None:
 def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "meetsplit.toml"
     file.write_text('output-dir = "there"\n[speakers]\nnum_speakers = 3\n[words]\nlanguage = "de"\n[names]\n', "utf-8")
-    settings, outputs = settle({"config": file, "num_speakers": 2, "output_format": "srt, vtt"}, FORMATS)
+    settings, outputs = resolve_settings({"config": file, "num_speakers": 2, "output_format": "srt, vtt"}, FORMATS)
     assert (settings.num_speakers, settings.language) == (2, "de")
     assert (outputs.folder, outputs.formats) == (Path("there"), ("srt", "vtt"))
 
@@ -71,7 +71,7 @@ def test_a_wrong_file_is_named(tmp_path: Path, content: str, message: str) -> No
     file = tmp_path / "meetsplit.toml"
     file.write_text(content, "utf-8")
     with pytest.raises(SettingsError, match=message):
-        settle({"config": file}, FORMATS)
+        resolve_settings({"config": file}, FORMATS)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -80,12 +80,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_formats_and_names_are_read_strictly() -> None:
-    assert settle({"output_format": "all"}, FORMATS)[1].formats == FORMATS
-    assert settle({"name": ["SPEAKER_00=Ann Lee"]}, FORMATS)[1].names == (("SPEAKER_00", "Ann Lee"),)
+    assert resolve_settings({"output_format": "all"}, FORMATS)[1].formats == FORMATS
+    assert resolve_settings({"name": ["SPEAKER_00=Ann Lee"]}, FORMATS)[1].names == (("SPEAKER_00", "Ann Lee"),)
     with pytest.raises(SettingsError, match="did you mean 'srt'"):
-        settle({"output_format": "strt"}, FORMATS)
+        resolve_settings({"output_format": "strt"}, FORMATS)
     with pytest.raises(SettingsError, match="SPEAKER_00=Alice"):
-        settle({"name": ["SPEAKER_00"]}, FORMATS)
+        resolve_settings({"name": ["SPEAKER_00"]}, FORMATS)
 
 
 def test_outputs_are_checked() -> None:
@@ -104,8 +104,8 @@ def test_trust_in_model_folders_is_a_setting_that_changes_no_result(tmp_path: Pa
     assert trusting.recorded() == Settings().recorded()
     place = (Outputs(), tmp_path, "call")
     assert (
-        Order(tmp_path / "call.wav", "0" * 64, trusting, *place).key
-        == Order(tmp_path / "call.wav", "0" * 64, Settings(), *place).key
+        JobSpec(tmp_path / "call.wav", "0" * 64, trusting, *place).key
+        == JobSpec(tmp_path / "call.wav", "0" * 64, Settings(), *place).key
     )
 
 
@@ -119,18 +119,18 @@ def test_overlap_checks_are_understood_under_their_earlier_name_and_words(
     options: dict[str, str] = {name: words}
     expected = Settings(overlap_checks="resegment,leakage,duplicates")
     assert Settings(**options) == expected  # type: ignore[arg-type]
-    assert settle(options, FORMATS)[0] == expected
+    assert resolve_settings(options, FORMATS)[0] == expected
     file = tmp_path / "meetsplit.toml"
     for value in (f'"{words}"', str([word.strip() for word in words.split(",")])):
         file.write_text(f"[overlaps]\n{name.replace('_', '-')} = {value}\n", "utf-8")
-        assert settle({"config": file}, FORMATS)[0] == expected
-    assert settle({"config": file, "overlap_checks": "none"}, FORMATS)[0] == Settings(overlap_checks="none")
-    assert settle({"config": file, "gates": "verify"}, FORMATS)[0] == Settings(overlap_checks="verify")
+        assert resolve_settings({"config": file}, FORMATS)[0] == expected
+    assert resolve_settings({"config": file, "overlap_checks": "none"}, FORMATS)[0] == Settings(overlap_checks="none")
+    assert resolve_settings({"config": file, "gates": "verify"}, FORMATS)[0] == Settings(overlap_checks="verify")
 
 
 def test_the_earlier_name_of_overlap_checks_is_hidden_and_given_once(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SettingsError, match="--gates is the earlier name of --overlap-checks"):
-        settle({"gates": "all", "overlap_checks": "none"}, FORMATS)
+        resolve_settings({"gates": "all", "overlap_checks": "none"}, FORMATS)
     with pytest.raises(SystemExit) as ended:
         main(["run", "--help"])
     assert ended.value.code == 0
@@ -151,13 +151,13 @@ def test_settings_with_other_checks_than_before_are_made_by_either_name() -> Non
 
 
 def test_jobs_of_earlier_versions_keep_their_checks_and_their_identity(tmp_path: Path) -> None:
-    job = Order(
+    job = JobSpec(
         tmp_path / "call.wav", "0" * 64, Settings(overlap_checks="resegment,duplicates"), Outputs(), tmp_path, "call"
     )
     row = job.to_json()
     assert row["settings"]["gates"] == "recast,doubles"
     assert "overlap_checks" not in row["settings"]
-    assert Order.from_json(row) == job
+    assert JobSpec.from_json(row) == job
     assert dict(job.settings.recorded())["overlap_checks"] == "resegment,duplicates"
     names = list(stored_options({"match_threshold": 0.05, "overlap_checks": "none", "transcriber": "auto"}))
     assert names == ["match_threshold", "gates", "transcriber"], "a job's id is a checksum in this order"

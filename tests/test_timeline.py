@@ -1,4 +1,4 @@
-"""Arithmetic of time against a clock of 50 ms ticks: every function is compared with counting."""
+"""Interval arithmetic on a grid of 50 ms ticks: every function is compared with counting."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from hypothesis import strategies as st
 from meetsplit.pipeline.data import Overlap, Span, Turn, timeline
 
 TICKS = 60
-slots = st.tuples(st.integers(0, TICKS), st.integers(0, TICKS)).map(
+span_strategy = st.tuples(st.integers(0, TICKS), st.integers(0, TICKS)).map(
     lambda edges: Span(min(edges) / 20, max(edges) / 20)
 )
-spans = st.lists(slots, max_size=8)
-turns = st.lists(st.builds(Turn, slots, st.sampled_from("ABCDE")), max_size=10)
+span_lists = st.lists(span_strategy, max_size=8)
+turn_lists = st.lists(st.builds(Turn, span_strategy, st.sampled_from("ABCDE")), max_size=10)
 
 
-def ticks(found: list[Span] | tuple[Span, ...]) -> set[int]:
-    return {tick for span in found for tick in range(round(span.start * 20), round(span.end * 20))}
+def ticks(spans: list[Span] | tuple[Span, ...]) -> set[int]:
+    return {tick for span in spans for tick in range(round(span.start * 20), round(span.end * 20))}
 
 
-def neat(found: tuple[Span, ...]) -> bool:
-    return all(a.end < b.start for a, b in itertools.pairwise(found)) and all(span.duration > 0 for span in found)
+def is_disjoint(spans: tuple[Span, ...]) -> bool:
+    return all(a.end < b.start for a, b in itertools.pairwise(spans)) and all(span.duration > 0 for span in spans)
 
 
 @settings(deadline=None)
-@given(spans, spans, slots)
+@given(span_lists, span_lists, span_strategy)
 def test_sets_of_ticks(a: list[Span], b: list[Span], within: Span) -> None:
     assert ticks(timeline.support(a)) == ticks(a)
-    assert neat(timeline.support(a))
+    assert is_disjoint(timeline.support(a))
     assert ticks(timeline.subtract(a, b)) == ticks(a) - ticks(b)
-    assert neat(timeline.subtract(a, b))
+    assert is_disjoint(timeline.subtract(a, b))
     assert ticks(timeline.crop(a, within)) == ticks(a) & ticks([within])
     assert ticks(timeline.gaps(a, within)) == ticks([within]) - ticks(a)
     assert timeline.total(a) == pytest.approx(len(ticks(a)) / 20)
 
 
 @settings(deadline=None)
-@given(spans, slots)
+@given(span_lists, span_strategy)
 def test_during_finds_what_shares_time(a: list[Span], within: Span) -> None:
     joined = timeline.support(a)
     if within.duration > 0:
@@ -49,41 +49,41 @@ def test_during_finds_what_shares_time(a: list[Span], within: Span) -> None:
 
 
 @settings(deadline=None)
-@given(turns)
-def test_activity_counts_who_speaks_at_each_tick(found: list[Turn]) -> None:
-    pieces = timeline.activity(found)
+@given(turn_lists)
+def test_activity_counts_who_speaks_at_each_tick(turns: list[Turn]) -> None:
+    pieces = timeline.activity(turns)
     assert all(a[0].end <= b[0].start for a, b in itertools.pairwise(pieces))
     assert all(a[0].end < b[0].start or a[1] != b[1] for a, b in itertools.pairwise(pieces))
-    heard = {tick: speakers for span, speakers in pieces for tick in ticks([span])}
+    speakers_at = {tick: speakers for span, speakers in pieces for tick in ticks([span])}
     for tick in range(TICKS):
-        active = tuple(sorted({turn.speaker for turn in found if tick in ticks([turn.span])}))
-        assert heard.get(tick, ()) == active
-    assert timeline.overlaps(found) == tuple(Overlap(*piece) for piece in pieces if len(piece[1]) > 1)
+        active = tuple(sorted({turn.speaker for turn in turns if tick in ticks([turn.span])}))
+        assert speakers_at.get(tick, ()) == active
+    assert timeline.overlaps(turns) == tuple(Overlap(*piece) for piece in pieces if len(piece[1]) > 1)
     for speaker in "ABCDE":
-        assert timeline.alone(found, speaker) == tuple(span for span, speakers in pieces if speakers == (speaker,))
+        assert timeline.alone(turns, speaker) == tuple(span for span, speakers in pieces if speakers == (speaker,))
 
 
 @settings(deadline=None)
-@given(turns)
-def test_edges_are_copied_never_computed(found: list[Turn]) -> None:
-    edges = {edge for turn in found for edge in (turn.span.start, turn.span.end)}
-    assert {edge for span, _ in timeline.activity(found) for edge in (span.start, span.end)} <= edges
+@given(turn_lists)
+def test_edges_are_copied_never_computed(turns: list[Turn]) -> None:
+    edges = {edge for turn in turns for edge in (turn.span.start, turn.span.end)}
+    assert {edge for span, _ in timeline.activity(turns) for edge in (span.start, span.end)} <= edges
 
 
 @settings(deadline=None)
-@given(turns, slots)
-def test_inside_keeps_every_speakers_time(found: list[Turn], within: Span) -> None:
-    kept = timeline.inside(found, within)
-    assert list(kept) == sorted(kept)
+@given(turn_lists, span_strategy)
+def test_inside_keeps_every_speakers_time(turns: list[Turn], within: Span) -> None:
+    cropped = timeline.inside(turns, within)
+    assert list(cropped) == sorted(cropped)
     for speaker in "ABCDE":
-        own = [turn.span for turn in found if turn.speaker == speaker]
-        assert ticks([turn.span for turn in kept if turn.speaker == speaker]) == ticks(own) & ticks([within])
+        spans = [turn.span for turn in turns if turn.speaker == speaker]
+        assert ticks([turn.span for turn in cropped if turn.speaker == speaker]) == ticks(spans) & ticks([within])
 
 
 @settings(deadline=None)
-@given(turns)
-def test_relabelling_counts_up_in_order_of_first_speech(found: list[Turn]) -> None:
-    labels = [turn.speaker for turn in timeline.relabelled(found)]
+@given(turn_lists)
+def test_relabelling_counts_up_in_order_of_first_speech(turns: list[Turn]) -> None:
+    labels = [turn.speaker for turn in timeline.relabelled(turns)]
     assert list(dict.fromkeys(labels)) == [f"SPEAKER_{n:02d}" for n in range(len(set(labels)))]
 
 

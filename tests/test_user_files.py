@@ -28,7 +28,7 @@ class Ran(NamedTuple):
     err: str
 
 
-class Desk:
+class Workspace:
     """A folder with recordings, turns and words, in which commands are run."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,127 +71,127 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Workspace:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEETSPLIT_CACHE", str(tmp_path / "cache"))
-    return Desk(tmp_path, capsys)
+    return Workspace(tmp_path, capsys)
 
 
-def given_turns_and_words(desk: Desk, folder: str = "given") -> tuple[str | Path, ...]:
-    return ("--rttm", desk.turns(f"{folder}/turns.rttm"), "--script", desk.words(f"{folder}/words.stm"))
+def given_turns_and_words(workspace: Workspace, folder: str = "given") -> tuple[str | Path, ...]:
+    return ("--rttm", workspace.turns(f"{folder}/turns.rttm"), "--script", workspace.words(f"{folder}/words.stm"))
 
 
-def test_inputs_and_notes_beside_the_recording_stay(desk: Desk) -> None:
+def test_inputs_and_notes_beside_the_recording_stay(workspace: Workspace) -> None:
     """`-o` is "here" by default, and what was written by hand lies beside the recording under its name."""
-    call, turns, words = desk.recording("call.wav"), desk.turns("call.rttm"), desk.words("call.stm")
-    (desk.folder / "call.txt").write_text("my private notes")
-    before = desk.tree()
+    call, turns, words = workspace.recording("call.wav"), workspace.turns("call.rttm"), workspace.words("call.stm")
+    (workspace.folder / "call.txt").write_text("my private notes")
+    before = workspace.tree()
     command = (call.name, "--rttm", turns.name, "--script", words.name)
-    done = desk.run("run", *command)
+    done = workspace.run("run", *command)
     assert done.code == 0
-    after = desk.tree()
+    after = workspace.tree()
     assert {name: after.pop(name) for name in before} == before
     tracks = {f"call-2/SPEAKER_0{number}.wav" for number in (0, 1)}
     assert after.keys() == {f"call-2{suffix}" for suffix in suffixes()} | tracks
     assert json.loads(after["call-2.json"])["recording"] == "call", "so that `score` still knows what it is about"
     assert "is written as call-2.*, because call.txt is there and is not what meetsplit wrote" in done.err
-    assert desk.run("run", *command).code == 0
-    assert desk.tree().keys() == before.keys() | after.keys(), "its own results are replaced"
+    assert workspace.run("run", *command).code == 0
+    assert workspace.tree().keys() == before.keys() | after.keys(), "its own results are replaced"
 
 
-def test_overwrite_replaces_notes_and_never_inputs(desk: Desk) -> None:
-    call, turns = desk.recording("call.wav"), desk.turns("call.rttm")
-    (desk.folder / "call.txt").write_text("old notes")
-    before = desk.tree()
-    command = (call.name, "--rttm", turns.name, *given_turns_and_words(desk)[2:], "--no-tracks", "--overwrite")
-    before = desk.tree()
-    refused = desk.run("run", *command)
+def test_overwrite_replaces_notes_and_never_inputs(workspace: Workspace) -> None:
+    call, turns = workspace.recording("call.wav"), workspace.turns("call.rttm")
+    (workspace.folder / "call.txt").write_text("old notes")
+    before = workspace.tree()
+    command = (call.name, "--rttm", turns.name, *given_turns_and_words(workspace)[2:], "--no-tracks", "--overwrite")
+    before = workspace.tree()
+    refused = workspace.run("run", *command)
     assert refused.code == 2
     assert "call.rttm: is an input of this command and is never written over" in refused.err
-    assert desk.tree() == before
-    assert desk.run("run", *command, "-f", "txt,srt").code == 0
-    assert (desk.folder / "call.txt").read_text() != "old notes"
-    assert (desk.folder / "call.rttm").read_bytes() == before["call.rttm"]
+    assert workspace.tree() == before
+    assert workspace.run("run", *command, "-f", "txt,srt").code == 0
+    assert (workspace.folder / "call.txt").read_text() != "old notes"
+    assert (workspace.folder / "call.rttm").read_bytes() == before["call.rttm"]
 
 
-def test_export_leaves_the_transcript_it_reads(desk: Desk) -> None:
-    (desk.folder / "meeting.json").write_text(json.dumps(FOREIGN))
-    (desk.folder / "meeting.vtt").write_text("WEBVTT by whisper")
-    before = desk.tree()
-    done = desk.run("export", "meeting.json", "-f", "srt,tsv")
+def test_export_leaves_the_transcript_it_reads(workspace: Workspace) -> None:
+    (workspace.folder / "meeting.json").write_text(json.dumps(FOREIGN))
+    (workspace.folder / "meeting.vtt").write_text("WEBVTT by whisper")
+    before = workspace.tree()
+    done = workspace.run("export", "meeting.json", "-f", "srt,tsv")
     assert (done.code, done.err) == (0, "")
-    assert desk.tree().keys() == {*before, "meeting.srt", "meeting.tsv"}
-    done = desk.run("export", "meeting.json")
+    assert workspace.tree().keys() == {*before, "meeting.srt", "meeting.tsv"}
+    done = workspace.run("export", "meeting.json")
     assert "meeting.vtt is there" in done.err
-    after = desk.tree()
+    after = workspace.tree()
     assert {name: after[name] for name in before} == before
     assert {f"meeting-2{suffix}" for suffix in suffixes() if suffix != ".json"} < after.keys()
     assert "meeting-2.json" not in after, "JSON is written only where it is asked for"
-    desk.run("export", "meeting.json", "-f", "json")
-    assert json.loads((desk.folder / "meeting.json").read_text()) == FOREIGN
-    refused = desk.run("export", "meeting.json", "-f", "json", "--overwrite")
-    assert (refused.code, json.loads((desk.folder / "meeting.json").read_text())) == (2, FOREIGN)
+    workspace.run("export", "meeting.json", "-f", "json")
+    assert json.loads((workspace.folder / "meeting.json").read_text()) == FOREIGN
+    refused = workspace.run("export", "meeting.json", "-f", "json", "--overwrite")
+    assert (refused.code, json.loads((workspace.folder / "meeting.json").read_text())) == (2, FOREIGN)
 
 
-def test_export_beside_our_transcript_replaces_its_set(desk: Desk) -> None:
-    call = desk.recording("call.wav")
-    desk.run("run", call, *given_turns_and_words(desk), "-o", "out", "-f", "json,srt")
-    first = desk.tree("out")
+def test_export_beside_our_transcript_replaces_its_set(workspace: Workspace) -> None:
+    call = workspace.recording("call.wav")
+    workspace.run("run", call, *given_turns_and_words(workspace), "-o", "out", "-f", "json,srt")
+    first = workspace.tree("out")
     os.chmod("out/call.json", 0o600)
-    done = desk.run("export", "out/call.json", "-f", "srt,txt", "--name", "SPEAKER_00=Alice")
+    done = workspace.run("export", "out/call.json", "-f", "srt,txt", "--name", "SPEAKER_00=Alice")
     assert (done.code, done.err) == (0, "")
-    after = desk.tree("out")
+    after = workspace.tree("out")
     assert after.keys() == {*first, "call.txt"}
     assert "Alice" in after["call.srt"].decode()
     assert Path("out/call.txt").stat().st_mode & 0o777 == 0o600, "as private as the transcript"
     Path("out/call.srt").write_text("corrected by hand")
-    done = desk.run("export", "out/call.json", "-f", "srt")
+    done = workspace.run("export", "out/call.json", "-f", "srt")
     assert Path("out/call.srt").read_text() == "corrected by hand"
-    assert "call-2.srt" in desk.tree("out")
+    assert "call-2.srt" in workspace.tree("out")
     transcript = json.loads(Path("out/call.json").read_text())
-    assert desk.run("run", call, *given_turns_and_words(desk), "-o", "out", "-f", "json").code == 0
+    assert workspace.run("run", call, *given_turns_and_words(workspace), "-o", "out", "-f", "json").code == 0
     assert json.loads(Path("out/call.json").read_text()).keys() == transcript.keys()
 
 
-def test_corrected_words_are_exported_to_the_same_files(desk: Desk) -> None:
+def test_corrected_words_are_exported_to_the_same_files(workspace: Workspace) -> None:
     Path("meeting.json").write_text(json.dumps(FOREIGN))
-    desk.run("export", "meeting.json", "-f", "srt")
+    workspace.run("export", "meeting.json", "-f", "srt")
     corrected = json.loads(json.dumps(FOREIGN).replace("Good morning", "Good evening"))
     Path("meeting.json").write_text(json.dumps(corrected))
-    desk.run("export", "meeting.json", "-f", "srt")
+    workspace.run("export", "meeting.json", "-f", "srt")
     assert "Good evening" in Path("meeting.srt").read_text()
     assert not Path("meeting-2.srt").exists()
 
 
-def test_rediarize_keeps_what_was_corrected(desk: Desk) -> None:
-    call = desk.recording("call.wav")
-    desk.run("run", call, *given_turns_and_words(desk), "-o", ".", "-f", "json", "--no-tracks")
-    one = desk.turns("given/one.rttm", speakers=1)
+def test_rediarize_keeps_what_was_corrected(workspace: Workspace) -> None:
+    call = workspace.recording("call.wav")
+    workspace.run("run", call, *given_turns_and_words(workspace), "-o", ".", "-f", "json", "--no-tracks")
+    one = workspace.turns("given/one.rttm", speakers=1)
     command = ("rediarize", "call.json", "--rttm", one, "-f", "json,srt", "--no-tracks", "--device", "cpu")
-    assert desk.run(*command).code == 0
-    before = desk.tree()
+    assert workspace.run(*command).code == 0
+    before = workspace.tree()
     assert {"call-rediarized.json", "call-rediarized.srt"} < before.keys()
-    assert desk.run(*command).code == 0
-    assert desk.tree().keys() == before.keys()
+    assert workspace.run(*command).code == 0
+    assert workspace.tree().keys() == before.keys()
     Path("call-rediarized.srt").write_text("corrected by hand")
-    done = desk.run(*command)
+    done = workspace.run(*command)
     assert done.code == 0
     assert Path("call-rediarized.srt").read_text() == "corrected by hand"
     assert "call-rediarized-2.srt" in done.out
 
 
 @pytest.mark.parametrize("name", ["...m4a", "..m4a", ".hidden.m4a"])
-def test_no_name_leads_outside_the_results_folder(desk: Desk, name: str) -> None:
-    call = desk.recording(f"in/{name}")
+def test_no_name_leads_outside_the_results_folder(workspace: Workspace, name: str) -> None:
+    call = workspace.recording(f"in/{name}")
     for place in (".", "out", "elsewhere"):
-        (desk.folder / place).mkdir(exist_ok=True)
+        (workspace.folder / place).mkdir(exist_ok=True)
         for track in ("SPEAKER_00.wav", "SPEAKER_07.flac"):
-            (desk.folder / place / track).write_text("mine")
-    options = given_turns_and_words(desk)
-    before = desk.tree()
-    done = desk.run("run", call, *options, "-o", "out", "-f", "txt")
+            (workspace.folder / place / track).write_text("mine")
+    options = given_turns_and_words(workspace)
+    before = workspace.tree()
+    done = workspace.run("run", call, *options, "-o", "out", "-f", "txt")
     assert done.code == 0, done.err
-    after = desk.tree()
+    after = workspace.tree()
     assert {file: after.pop(file) for file in before} == before
     stem = "hidden" if "hidden" in name else "recording"
     assert after.keys() == {f"out/{stem}.txt", f"out/{stem}/SPEAKER_00.wav", f"out/{stem}/SPEAKER_01.wav"}
@@ -199,54 +199,56 @@ def test_no_name_leads_outside_the_results_folder(desk: Desk, name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/b"])
-def test_a_meeting_of_several_files_cannot_be_called_like_a_folder(desk: Desk, name: str) -> None:
-    files = [desk.recording("in/anna.wav"), desk.recording("in/ben.wav", 300.0)]
-    options = given_turns_and_words(desk)[2:]
-    before = desk.tree()
-    refused = desk.run("run", *files, *options, "--together", name, "-o", "out")
+def test_a_meeting_of_several_files_cannot_be_called_like_a_folder(workspace: Workspace, name: str) -> None:
+    files = [workspace.recording("in/anna.wav"), workspace.recording("in/ben.wav", 300.0)]
+    options = given_turns_and_words(workspace)[2:]
+    before = workspace.tree()
+    refused = workspace.run("run", *files, *options, "--together", name, "-o", "out")
     assert refused.code == 2
     assert "without a folder" in refused.err
-    assert desk.tree() == before
+    assert workspace.tree() == before
 
 
 @pytest.mark.parametrize("length", [242, 243, 251])
-def test_long_names_are_shortened_for_results(desk: Desk, length: int) -> None:
-    call = desk.recording(f"in/{'n' * length}.m4a")
-    done = desk.run("run", call, *given_turns_and_words(desk), "-o", "out")
+def test_long_names_are_shortened_for_results(workspace: Workspace, length: int) -> None:
+    call = workspace.recording(f"in/{'n' * length}.m4a")
+    done = workspace.run("run", call, *given_turns_and_words(workspace), "-o", "out")
     assert done.code == 0, done.err
-    written = desk.tree("out")
+    written = workspace.tree("out")
     assert len(written) == len(suffixes()) + 2
     assert ("its name is too long for results" in done.err) is (length > 242)
     assert all(name.startswith("n" * 200) for name in written)
 
 
-def test_results_of_a_link_are_named_after_the_link(desk: Desk) -> None:
-    desk.recording("store/0a1b2c.wav")
-    (desk.folder / "standup.wav").symlink_to("store/0a1b2c.wav")
-    done = desk.run("run", "standup.wav", *given_turns_and_words(desk), "-o", "out", "-f", "txt", "--no-tracks")
-    assert desk.tree("out").keys() == {"standup.txt"}
+def test_results_of_a_link_are_named_after_the_link(workspace: Workspace) -> None:
+    workspace.recording("store/0a1b2c.wav")
+    (workspace.folder / "standup.wav").symlink_to("store/0a1b2c.wav")
+    done = workspace.run(
+        "run", "standup.wav", *given_turns_and_words(workspace), "-o", "out", "-f", "txt", "--no-tracks"
+    )
+    assert workspace.tree("out").keys() == {"standup.txt"}
     assert "note" not in done.err.replace("another device", "")
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_any_work(desk: Desk) -> None:
-    call = desk.recording("call.wav")
-    (desk.folder / "file").touch()
-    refused = desk.run("run", call, *given_turns_and_words(desk), "-o", "file/out")
+def test_a_folder_that_cannot_be_written_is_said_before_any_work(workspace: Workspace) -> None:
+    call = workspace.recording("call.wav")
+    (workspace.folder / "file").touch()
+    refused = workspace.run("run", call, *given_turns_and_words(workspace), "-o", "file/out")
     assert refused.code == 1
     assert "choose another folder with -o" in refused.err
     assert "decode" not in refused.err
 
 
-def test_fewer_speakers_or_another_format_leave_no_old_track(desk: Desk) -> None:
-    call = desk.recording("call.wav")
-    words = given_turns_and_words(desk)[2:]
-    desk.run("run", call, "--rttm", desk.turns("given/three.rttm", 3), *words, "-o", "out", "-f", "txt")
-    assert {"call/SPEAKER_02.wav"} < desk.tree("out").keys()
-    desk.run(
+def test_fewer_speakers_or_another_format_leave_no_old_track(workspace: Workspace) -> None:
+    call = workspace.recording("call.wav")
+    words = given_turns_and_words(workspace)[2:]
+    workspace.run("run", call, "--rttm", workspace.turns("given/three.rttm", 3), *words, "-o", "out", "-f", "txt")
+    assert {"call/SPEAKER_02.wav"} < workspace.tree("out").keys()
+    workspace.run(
         "run",
         call,
         "--rttm",
-        desk.turns("given/two.rttm", 2),
+        workspace.turns("given/two.rttm", 2),
         *words,
         "-o",
         "out",
@@ -255,19 +257,19 @@ def test_fewer_speakers_or_another_format_leave_no_old_track(desk: Desk) -> None
         "--track-format",
         "flac",
     )
-    assert desk.tree("out").keys() == {"call.txt", "call/SPEAKER_00.flac", "call/SPEAKER_01.flac"}
+    assert workspace.tree("out").keys() == {"call.txt", "call/SPEAKER_00.flac", "call/SPEAKER_01.flac"}
 
 
-def test_other_results_of_the_same_name_stay(desk: Desk) -> None:
+def test_other_results_of_the_same_name_stay(workspace: Workspace) -> None:
     """Another folder's recording, in a later command."""
-    first, second = desk.recording("a/call.wav"), desk.recording("b/call.wav", 300.0)
-    options = given_turns_and_words(desk)
-    desk.run("run", first, *options, "-o", "out", "-f", "json", "--no-tracks")
-    before = desk.tree("out")
-    done = desk.run("run", second, *options, "-o", "out", "-f", "json", "--no-tracks")
+    first, second = workspace.recording("a/call.wav"), workspace.recording("b/call.wav", 300.0)
+    options = given_turns_and_words(workspace)
+    workspace.run("run", first, *options, "-o", "out", "-f", "json", "--no-tracks")
+    before = workspace.tree("out")
+    done = workspace.run("run", second, *options, "-o", "out", "-f", "json", "--no-tracks")
     assert "written as call-b.*, because another recording has the same name" in done.err
-    assert {name: desk.tree("out")[name] for name in before} == before
+    assert {name: workspace.tree("out")[name] for name in before} == before
     shutil.copy(second, first)
-    done = desk.run("run", first, *options, "-o", "out", "-f", "json", "--no-tracks")
-    assert desk.tree("out").keys() == {"call.json", "call-b.json", "call-2.json"}
-    assert desk.tree("out")["call.json"] == before["call.json"]
+    done = workspace.run("run", first, *options, "-o", "out", "-f", "json", "--no-tracks")
+    assert workspace.tree("out").keys() == {"call.json", "call-b.json", "call-2.json"}
+    assert workspace.tree("out")["call.json"] == before["call.json"]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.audio.crossfade import FADE
-from meetsplit.pipeline.cache.stage_cache import keys
+from meetsplit.pipeline.cache.stage_cache import cache_keys
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, Voice
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import Event, Notice
@@ -357,9 +357,9 @@ def test_overlap_checks_have_one_spelling_and_change_only_the_stages_they_belong
         rttm=truth, script=truth, separator="dictionary", overlap_checks="none", offline=True, cache_dir=tmp_path
     )
     selection = preflight(options)
-    plain = keys("c0ffee", options, selection)
-    assert keys("c0ffee", replace(options, overlap_checks="duplicates"), selection) == plain
-    leakage = keys("c0ffee", replace(options, overlap_checks="leakage"), selection)
+    plain = cache_keys("c0ffee", options, selection)
+    assert cache_keys("c0ffee", replace(options, overlap_checks="duplicates"), selection) == plain
+    leakage = cache_keys("c0ffee", replace(options, overlap_checks="leakage"), selection)
     assert leakage.diarize == plain.diarize
     assert leakage.separate != plain.separate
     assert leakage.transcribe != plain.transcribe

@@ -1,4 +1,4 @@
-"""Made-up remarks for simulated meetings: the small grammar in `grammar.txt`, over the words of `vocabulary.txt`."""
+"""Random remarks for simulated meetings: the small grammar in `grammar.txt`, over the words of `vocabulary.txt`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import numpy as np
 
 from meetsplit.training.script import words
 
-MOST_WORDS = 28
-"""A remark that grows longer is made up anew."""
+MAX_WORDS = 28
+"""A longer remark is drawn anew."""
 
 
-def remark(rng: np.random.Generator) -> str:
-    """One to three sentences that somebody could say in a meeting; the same generator state says the same.
+def random_remark(rng: np.random.Generator) -> str:
+    """One to three sentences of a meeting; the same generator state gives the same remark.
 
-    >>> remark(np.random.default_rng(3)) == remark(np.random.default_rng(3))
+    >>> random_remark(np.random.default_rng(3)) == random_remark(np.random.default_rng(3))
     True
     """
     while True:
-        text = _grown("REMARK", rng)
-        if len(words(text)) <= MOST_WORDS:
+        text = _expand("REMARK", rng)
+        if len(words(text)) <= MAX_WORDS:
             return re.sub(r"(^|[.?] )([a-z])", lambda start: start[1] + start[2].upper(), text)
 
 
@@ -35,7 +35,7 @@ def vocabulary() -> tuple[str, ...]:
 
 @functools.cache
 def rules() -> Mapping[str, tuple[str, ...]]:
-    """What each symbol in capitals may become, from `grammar.txt`."""
+    """The alternatives of each symbol (in capitals), from `grammar.txt`."""
     blocks = re.findall(r"^([A-Z]+):\n((?:  .+\n)+)", _resource("grammar.txt"), re.MULTILINE)
     return MappingProxyType({symbol: tuple(row.strip() for row in rows.splitlines()) for symbol, rows in blocks})
 
@@ -44,7 +44,8 @@ def _resource(name: str) -> str:
     return files("meetsplit.training").joinpath(name).read_text("utf-8")
 
 
-def _grown(symbol: str, rng: np.random.Generator) -> str:
+def _expand(symbol: str, rng: np.random.Generator) -> str:
+    """A random alternative of the symbol, its own symbols expanded in turn."""
     alternatives = rules()[symbol]
-    chosen = alternatives[int(rng.integers(len(alternatives)))]
-    return re.sub("[A-Z]{2,}", lambda found: _grown(found[0], rng), chosen)
+    alternative = alternatives[int(rng.integers(len(alternatives)))]
+    return re.sub("[A-Z]{2,}", lambda match: _expand(match[0], rng), alternative)

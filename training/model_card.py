@@ -1,4 +1,4 @@
-"""The card beside weights that were trained: what they are, from which data, by which command, how good, and where they end."""
+"""The model card beside trained weights: description, data, licence, command, metrics, limitations."""
 
 from __future__ import annotations
 
@@ -15,50 +15,51 @@ ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """Everything that somebody who finds the weights should know. ``data`` and ``licence`` are told by whoever trained."""
+class ModelCard:
+    """The sections of a model card. ``data`` and ``licence`` are told with ``--about`` by the person who trained."""
 
     title: str
-    what: str
+    description: str
     data: str
     licence: str
     command: str
     metrics: str
-    limits: str
+    limitations: str
 
     def __str__(self) -> str:
-        parts = {
-            "What it is": self.what,
+        sections = {
+            "What it is": self.description,
             "Trained on": self.data,
             "Licences of the data": self.licence
             or "not told (`--about`): do not pass these weights on before it is known",
-            "Made by": f"`{self.command}`\n\n{made_with()}",
+            "Made by": f"`{self.command}`\n\n{software_versions()}",
             "Measured": self.metrics,
-            "Limits": self.limits,
+            "Limits": self.limitations,
         }
-        return f"# {self.title}\n\n" + "\n\n".join(f"## {head}\n\n{text}" for head, text in parts.items()) + "\n"
+        return f"# {self.title}\n\n" + "\n\n".join(f"## {head}\n\n{text}" for head, text in sections.items()) + "\n"
 
     def write(self, path: Path) -> None:
-        """The card as markdown. Raises `OutputError`."""
+        """Write the card as markdown. Raises `OutputError`."""
         write(path, str(self))
 
 
-def command(module: str) -> str:
-    """The command line as a reader would type it, folders of this machine left out."""
-    shown = [argument if not argument.startswith("/") else Path(argument).name.upper() for argument in sys.argv[1:]]
-    return " ".join(["python", "-m", module, *(f'"{word}"' if " " in word else word for word in shown)])
+def command_line(module: str) -> str:
+    """The command line as a reader would type it, absolute paths shortened to their last name."""
+    arguments = [argument if not argument.startswith("/") else Path(argument).name.upper() for argument in sys.argv[1:]]
+    quoted = [f'"{argument}"' if " " in argument else argument for argument in arguments]
+    return " ".join(["python", "-m", module, *quoted])
 
 
-def made_with() -> str:
-    """This package's version, its commit where the code lies in a repository, and the versions of what it stands on."""
-    git = shutil.which("git")
-    asked = (
-        subprocess.run(
-            [git, "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-        )
-        if git
-        else None
-    )
-    commit = f", commit {asked.stdout.strip()}" if asked is not None and asked.returncode == 0 else ""
+def software_versions() -> str:
+    """The versions of this package and its dependencies, and the commit where the code lies in a git repository."""
     others = ", ".join(f"{name} {number}" for name, number in versions.recorded())
-    return f"meetsplit {versions.meetsplit()}{commit}, {others}."
+    return f"meetsplit {versions.meetsplit()}{_commit()}, {others}."
+
+
+def _commit() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    command = [git, "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f", commit {result.stdout.strip()}" if result.returncode == 0 else ""

@@ -1,11 +1,11 @@
-"""Train the network that `adapted` starts from: a refiner of dictionary masks, for voices it has never heard.
+"""Trains the network that `adapted` starts from: a refiner of dictionary masks, for voices it was not trained on.
 
     python -m meetsplit.training.refiner --data DIR --minutes 30 [--lessons 2000] [--steps 6000] [--cache DIR] [-o FILE]
 
-``DIR`` is any folder of single-speaker audio (see `meetsplit.training.speech.recorded` for layouts; LibriSpeech's own does). One
-person in sixteen is held out; what is printed of them are voices that the network never heard. First lessons are made
-(mixtures with what dictionaries say of them, about a quarter of a second each), then the network learns for ``--minutes``, at most
-``--steps`` in all. Both are kept in ``--cache`` and go on where they stopped. What is written did best on the people held out.
+``DIR`` is any folder of single-speaker audio (see `meetsplit.training.speech.find_utterances` for layouts;
+LibriSpeech's own is one). One speaker in sixteen is held out for validation. First the training mixtures are made
+(with their dictionaries, about a quarter of a second each), then the network is trained for ``--minutes``, at most
+``--steps`` in all. Both are kept in ``--cache`` and resumed. The weights with the best validation score are written.
 """
 
 from __future__ import annotations
@@ -20,175 +20,217 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meetsplit.pipeline.data import Samples
+from meetsplit.pipeline.data import Samples, Speaker
 from meetsplit.pipeline.separators import mask_refiner
 from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, refiner_loss
 from meetsplit.pipeline.separators.mask_refiner import Config, Refiner
-from meetsplit.training.model_card import Card, command
-from meetsplit.training.refiner_mixtures import SECONDS, opened, people, shards
-from meetsplit.training.trainer import Course, Terms, attend, slope
+from meetsplit.training.model_card import ModelCard, command_line
+from meetsplit.training.refiner_mixtures import SECONDS, load, make_shards, read_speakers
+from meetsplit.training.trainer import TrainerOptions, TrainState, fit, warmup_cosine
 
-BATCH = 8
-HELD_OUT = 16
-"""One speaker in so many is only examined."""
+BATCH_SIZE = 8
 
-EXAM_EVERY = 300
-"""Steps between two exams."""
+HELD_OUT_ONE_IN = 16
+"""One speaker in so many is held out for validation."""
 
-LIMITS = (
-    "Learned from mixtures of two people in one language, most of them clean, with dictionaries of up to a minute of speech. More "
-    "voices, rooms, music, and voices of children were not heard. It only corrects what dictionaries say: where they know nothing, it "
-    "guesses."
+VALIDATE_EVERY = 300
+"""Steps between two validations."""
+
+EQUALIZATION_POINTS = 8
+"""Points of the smooth random curve that changes a mixture's spectrum."""
+
+EQUALIZATION_SPREAD = 3.0
+"""Standard deviation of these points in dB."""
+
+EQUALIZATION_PROBABILITY = 0.7
+
+LIMITATIONS = (
+    "Learned from mixtures of two people in one language, most of them clean, with dictionaries of up to a minute of "
+    "speech. More voices, rooms, music, and voices of children were not heard. It only corrects what dictionaries say: "
+    "where they know nothing, it guesses."
 )
-"""What the card says of the weights' limits."""
+"""The card's section on the limits of the weights."""
 
 
-def split(
-    speakers: Mapping[str, Sequence[Samples]],
-) -> tuple[dict[str, Sequence[Samples]], dict[str, Sequence[Samples]]]:
-    """Speakers to learn from and held-out ones, by a digest of their names: the same whatever else is in the folder."""
-
-    def held(name: str) -> bool:
-        return hashlib.sha256(name.encode()).digest()[0] % HELD_OUT == 0
-
-    return {n: u for n, u in speakers.items() if not held(n)}, {n: u for n, u in speakers.items() if held(n)}
+def split_speakers(
+    speakers: Mapping[Speaker, Sequence[Samples]],
+) -> tuple[dict[Speaker, Sequence[Samples]], dict[Speaker, Sequence[Samples]]]:
+    """Training and held-out speakers, by a hash of each name: the same whatever else is in the folder."""
+    training: dict[Speaker, Sequence[Samples]] = {}
+    held_out: dict[Speaker, Sequence[Samples]] = {}
+    for name, clips in speakers.items():
+        is_held_out = hashlib.sha256(name.encode()).digest()[0] % HELD_OUT_ONE_IN == 0
+        (held_out if is_held_out else training)[name] = clips
+    return training, held_out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """The lessons of one step, and another microphone's gains for each, ``(lessons, bins)``."""
+class Batch:
+    """The mixtures of one step, and the gains of a random equalization for each, ``(mixtures, bins)``."""
 
-    given: MixtureBatch
-    colour: Tensor
+    mixtures: MixtureBatch
+    equalization: Tensor
 
 
-def task(lessons: MixtureBatch, step: int) -> Task:
-    """What is learned in a step: that depends on its number alone."""
+def make_batch(mixtures: MixtureBatch, step: int) -> Batch:
+    """The batch of a step: it depends on the step's number alone."""
     rng = np.random.default_rng((7, step))
-    given = lessons.select(rng.choice(len(lessons), BATCH, replace=False).tolist())
-    return Task(given, _colours(given, step))
+    chosen = mixtures.select(rng.choice(len(mixtures), BATCH_SIZE, replace=False).tolist())
+    return Batch(chosen, _random_equalization(chosen, step))
 
 
-def course(refiner: Refiner) -> Course[Task]:
-    """A training that begins; what is printed is the mean SNR in dB."""
+def _random_equalization(mixtures: MixtureBatch, step: int) -> Tensor:
+    """A smooth random frequency response for each mixture, as of another microphone, that keeps its level."""
+    rng = np.random.default_rng((11, step))
+    count, bins = len(mixtures), mixtures.estimates.shape[2]
+    decibels = rng.normal(0.0, EQUALIZATION_SPREAD, (count, EQUALIZATION_POINTS))
+    points = np.linspace(0.0, 1.0, EQUALIZATION_POINTS) ** 2 * (bins - 1)
+    curves = np.stack([np.interp(np.arange(bins), points, row) for row in decibels])
+    curves = curves * (rng.random((count, 1)) < EQUALIZATION_PROBABILITY)
+    gains = torch.from_numpy(10 ** (curves / 20)).float()
+    power = mixtures.estimates.float().sum(dim=1).square().mean(dim=2)
+    level = torch.sqrt(power.sum(dim=1) / (power * gains.square()).sum(dim=1))
+    return gains * level.unsqueeze(1)
 
-    def mistakes(task: Task) -> tuple[Tensor, Sequence[Tensor]]:
-        loss = refiner_loss(refiner, task.given, bfloat16=True, equalizer=task.colour).mean()
+
+def new_state(refiner: Refiner) -> TrainState[Batch]:
+    """The state of a new training; the printed loss is the mean SNR in dB."""
+
+    def loss_fn(batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
+        loss = refiner_loss(refiner, batch.mixtures, bfloat16=True, equalizer=batch.equalization).mean()
         return loss, (-loss.detach(),)
 
-    return Course(refiner, torch.optim.AdamW(refiner.parameters(), lr=0.0, weight_decay=0.01), mistakes)
-
-
-def _colours(given: MixtureBatch, step: int) -> Tensor:
-    """For every lesson another microphone: a smooth random curve over the bins, of a few decibels, at the same loudness."""
-    rng = np.random.default_rng((11, step))
-    lessons, bins = len(given), given.estimates.shape[2]
-    bends = rng.normal(0.0, 3.0, (lessons, 8))
-    places = np.linspace(0.0, 1.0, 8) ** 2 * (bins - 1)
-    curves = np.stack([np.interp(np.arange(bins), places, row) for row in bends]) * (rng.random((lessons, 1)) < 0.7)
-    gains = torch.from_numpy(10 ** (curves / 20)).float()
-    power = given.estimates.float().sum(dim=1).square().mean(dim=2)
-    return gains * torch.sqrt(power.sum(dim=1) / (power * gains.square()).sum(dim=1)).unsqueeze(1)
+    return TrainState(refiner, torch.optim.AdamW(refiner.parameters(), lr=0.0, weight_decay=0.01), loss_fn)
 
 
 @torch.inference_mode()
-def examined(refiner: Refiner, given: MixtureBatch) -> float:
-    """SNR in dB of held-out voices."""
-    scores = [
-        refiner_loss(refiner, given.select(range(k, min(k + BATCH, len(given))))) for k in range(0, len(given), BATCH)
-    ]
+def evaluate(refiner: Refiner, mixtures: MixtureBatch) -> float:
+    """Mean SNR of the separated voices in dB."""
+    scores = []
+    for first in range(0, len(mixtures), BATCH_SIZE):
+        batch = mixtures.select(range(first, min(first + BATCH_SIZE, len(mixtures))))
+        scores.append(refiner_loss(refiner, batch))
     return -float(torch.cat(scores).mean())
 
 
-def train(under_way: Course[Task], lessons: MixtureBatch, held: MixtureBatch, terms: Terms, *, peak: float) -> None:
-    """Learns until the steps or the minutes are at an end; the rate rises, then falls along a cosine."""
-    refiner = under_way.pupil
+@dataclass(frozen=True, slots=True, eq=False)
+class Training:
+    """A refiner in training: the model, its state, training and validation mixtures."""
 
-    def exam() -> str:
-        under_way.examined(examined(refiner, held))  # type: ignore[arg-type]
-        return f"held-out voices: {under_way.marks[-1].value:.2f} dB"
+    refiner: Refiner
+    state: TrainState[Batch]
+    mixtures: MixtureBatch
+    held_out: MixtureBatch
 
-    attend(
-        under_way, lambda step: task(lessons, step), terms, rate=lambda step: peak * slope(step, terms.steps), exam=exam
+
+def train(training: Training, options: TrainerOptions, *, peak_rate: float) -> None:
+    """Train until the steps or the minutes are used up, with a validation after the last step."""
+    state = training.state
+
+    def validate() -> str:
+        score = evaluate(training.refiner, training.held_out)
+        state.add_evaluation(score)
+        return f"held-out voices: {score:.2f} dB"
+
+    fit(
+        state,
+        lambda step: make_batch(training.mixtures, step),
+        options,
+        learning_rate=lambda step: peak_rate * warmup_cosine(step, options.steps),
+        validate=validate,
     )
-    if not under_way.marks or under_way.marks[-1].step != under_way.step:
-        print(exam(), flush=True)
-        under_way.save(terms.state)
+    if not state.evaluations or state.evaluations[-1].step != state.step:
+        print(validate(), flush=True)
+        state.save(options.state)
 
 
-def card(file: Path, *, data: str, licence: str, metrics: str) -> None:
-    """Lay a card beside the weights."""
-    size = (
-        f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB, SHA-256 `{hashlib.sha256(file.read_bytes()).hexdigest()}`."
-    )
-    what = f"A network that corrects the masks of the `dictionary` separator; the `adapted` separator starts from it.\n\n{size}"
-    Card("The refiner", what, data, licence, command("meetsplit.training.refiner"), metrics, LIMITS).write(
-        file.with_suffix(".md")
-    )
+def write_card(weights: Path, *, data: str, licence: str, metrics: str) -> None:
+    """Write the model card beside the weights."""
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    ModelCard(
+        title="The refiner",
+        description="A network that corrects the masks of the `dictionary` separator; the `adapted` separator starts "
+        f"from it.\n\n`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{digest}`.",
+        data=data,
+        licence=licence,
+        command=command_line("meetsplit.training.refiner"),
+        metrics=metrics,
+        limitations=LIMITATIONS,
+    ).write(weights.with_suffix(".md"))
 
 
-def _asked() -> argparse.Namespace:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--data", type=Path, required=True, help="folder of single-speaker audio")
-    options.add_argument(
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of single-speaker audio")
+    parser.add_argument(
         "--minutes", type=float, default=30.0, help="training time of this call; making lessons comes on top"
     )
-    options.add_argument("--steps", type=int, default=6000, help="length of the learning rate's way down")
-    options.add_argument("--lessons", type=int, default=2000)
-    options.add_argument("--exam", type=int, default=100, help="held-out lessons")
-    options.add_argument("--peak", type=float, default=1e-3, help="highest learning rate")
-    options.add_argument("--width", type=int, default=Config().width)
-    options.add_argument("--blocks", type=int, default=Config().blocks)
-    options.add_argument("--start", type=Path, metavar="FILE", help="weights to go on from instead of from nothing")
-    options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--about", default="", metavar="TEXT", help="what the data is and its licence, for the card")
-    options.add_argument(
-        "--cache", type=Path, default=Path("out/refiner"), help="lessons and the state of the training"
+    parser.add_argument("--steps", type=int, default=6000, help="length of the learning rate's way down")
+    parser.add_argument("--lessons", dest="mixtures", metavar="LESSONS", type=int, default=2000)
+    parser.add_argument(
+        "--exam", dest="validation_mixtures", metavar="EXAM", type=int, default=100, help="held-out lessons"
     )
-    options.add_argument("-o", "--output", type=Path, default=Path("out/refiner/refiner.safetensors"))
-    chosen = options.parse_args()
-    if chosen.start is not None and not chosen.start.is_file():
-        options.error(f"--start {chosen.start}: no such file")
-    return chosen
+    parser.add_argument("--peak", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument("--width", type=int, default=Config().width)
+    parser.add_argument("--blocks", type=int, default=Config().blocks)
+    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to go on from instead of from nothing")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--about", default="", metavar="TEXT", help="what the data is and its licence, for the card")
+    parser.add_argument("--cache", type=Path, default=Path("out/refiner"), help="lessons and the state of the training")
+    parser.add_argument("-o", "--output", type=Path, default=Path("out/refiner/refiner.safetensors"))
+    args = parser.parse_args(arguments)
+    if args.start is not None and not args.start.is_file():
+        parser.error(f"--start {args.start}: no such file")
+    return args
 
 
-def main() -> None:
-    """Make lessons, learn, examine, write."""
-    chosen = _asked()
-    learned, held = split(people(chosen.data))
-    print(f"{len(learned)} people to learn from, {len(held)} held out", flush=True)
-    made: list[list[Path]] = []
-    for speakers, name, count in ((held, "exam", chosen.exam), (learned, "lessons", chosen.lessons)):
-        made.append([])
-        for path in shards(speakers, chosen.cache / name, count, chosen.seed):
-            made[-1].append(path)
-            print(f"{path}", flush=True)
-    torch.manual_seed(chosen.seed)
-    refiner = (
-        Refiner(Config(width=chosen.width, blocks=chosen.blocks))
-        if chosen.start is None
-        else mask_refiner.load(chosen.start)
-    )
-    under_way, exam = course(refiner), opened(made[0])
-    before = examined(refiner, exam)
-    under_way.resume(chosen.cache / "state.pt")
-    terms = Terms(chosen.minutes, chosen.steps, chosen.cache / "state.pt", exam_every=EXAM_EVERY, losses="dB")
-    train(under_way, opened(made[1]), exam, terms, peak=chosen.peak)
-    refiner.load_state_dict(under_way.best or refiner.state_dict())
-    chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    mask_refiner.save(chosen.output, refiner)
-    best = max(under_way.marks, key=lambda mark: mark.value)
-    origin = "dictionaries alone" if chosen.start is None else "what it began with"
-    score = f"{best.value:.2f} dB after {best.step} steps of {BATCH} mixtures, {origin} {before:.2f} dB"
-    print(
-        f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB; held-out voices: {score}; {under_way.seconds / 60:.0f} minutes"
-    )
-    data = f"{chosen.about or 'Not told'}; {len(learned)} people, {len(held)} more held out, {chosen.lessons} mixtures of {SECONDS:g} s."
-    card(
-        chosen.output,
-        data=data,
-        licence=chosen.about,
-        metrics=f"SNR on {len(exam)} mixtures of held-out people: {score}.",
+def _prepare_mixtures(
+    speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int
+) -> MixtureBatch:
+    """The mixtures in the folder, made first where they are missing; prints each file."""
+    paths = []
+    for path in make_shards(speakers, folder, count, seed):
+        print(f"{path}", flush=True)
+        paths.append(path)
+    return load(paths)
+
+
+def _new_refiner(args: argparse.Namespace) -> Refiner:
+    torch.manual_seed(args.seed)
+    if args.start is not None:
+        return mask_refiner.load(args.start)
+    return Refiner(Config(width=args.width, blocks=args.blocks))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the mixtures, train, validate, write weights and card."""
+    args = parse_arguments(arguments)
+    training_speakers, held_out_speakers = split_speakers(read_speakers(args.data))
+    print(f"{len(training_speakers)} people to learn from, {len(held_out_speakers)} held out", flush=True)
+    held_out = _prepare_mixtures(held_out_speakers, args.cache / "exam", args.validation_mixtures, args.seed)
+    mixtures = _prepare_mixtures(training_speakers, args.cache / "lessons", args.mixtures, args.seed)
+    refiner = _new_refiner(args)
+    score_before = evaluate(refiner, held_out)
+    state = new_state(refiner)
+    state_path = args.cache / "state.pt"
+    state.resume(state_path, mask_refiner.current_name)
+    options = TrainerOptions(args.minutes, args.steps, state_path, validate_every=VALIDATE_EVERY, losses="dB")
+    train(Training(refiner, state, mixtures, held_out), options, peak_rate=args.peak)
+    refiner.load_state_dict(state.best_weights())
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    mask_refiner.save(args.output, refiner)
+    best = max(state.evaluations, key=lambda evaluation: evaluation.score)
+    origin = "dictionaries alone" if args.start is None else "what it began with"
+    score = f"{best.score:.2f} dB after {best.step} steps of {BATCH_SIZE} mixtures, {origin} {score_before:.2f} dB"
+    megabytes = args.output.stat().st_size / 1e6
+    print(f"{args.output}: {megabytes:.1f} MB; held-out voices: {score}; {state.seconds / 60:.0f} minutes")
+    speakers = f"{len(training_speakers)} people, {len(held_out_speakers)} more held out"
+    write_card(
+        args.output,
+        data=f"{args.about or 'Not told'}; {speakers}, {args.mixtures} mixtures of {SECONDS:g} s.",
+        licence=args.about,
+        metrics=f"SNR on {len(held_out)} mixtures of held-out people: {score}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Mixtures of many people for the refiner, with short dictionaries: made once, kept in shards, picked up after a kill."""
+"""Training mixtures for the refiner with short dictionaries: made once, kept in shards, resumed after a kill."""
 
 from __future__ import annotations
 
@@ -12,152 +12,174 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from meetsplit.pipeline.audio.resampling import resample
-from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.pipeline.data import Audio, Samples, Speaker
 from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, concatenate, make_mixture
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
-from meetsplit.training.acoustics import drawn, pink, responses, reverberated, telephoned
-from meetsplit.training.speech import recorded, voiced
+from meetsplit.training.acoustics import impulse_responses, pink_noise, random_room, reverberate, telephone_band
+from meetsplit.training.speech import detect_speech, find_utterances
 
 RATE = 16_000
 SECONDS = 3.0
 """Length of a mixture."""
 
-LEAST = 3.0
-"""Seconds that must be left of a person's speech to make a dictionary of."""
+MIN_ENROLLMENT = 3.0
+"""Seconds of a speaker's speech outside the mixture that a dictionary needs at least."""
 
-MOST = (10.0, 60.0)
-"""Seconds that a dictionary is made of at most, drawn for every voice anew: fewer where there are no more."""
+MAX_ENROLLMENT = (10.0, 60.0)
+"""Range of the seconds of speech in a dictionary at most, drawn anew for each voice."""
 
-PAUSE = 0.3
-"""Seconds of silence that belong to the speech; longer ones are left out: there is nothing to take apart."""
+MAX_PAUSE = 0.3
+"""Seconds of silence that are kept as part of the speech; longer pauses are removed: nothing overlaps in them."""
 
-SHARD = 50
+MAX_SPEED_UP = 1.15
+"""Factor by which utterances must be longer than needed, as speed perturbation shortens them by up to 12 %."""
+
+SHARD_SIZE = 50
 """Mixtures in a file."""
 
-ROOMS = 40
-"""Pairs of seats that are simulated."""
+ROOM_COUNT = 40
+"""Rooms that are simulated, with two speakers each."""
+
+RoomResponses = tuple[Samples, Samples]
+"""The impulse responses of two speakers in one room."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chances:
-    """How often a mixture has a room, noise, a telephone."""
+class AugmentationProbabilities:
+    """The shares of mixtures with a room, noise, and a telephone band."""
 
     room: float = 0.35
     noise: float = 0.3
     telephone: float = 0.05
 
 
-def people(data: Path) -> dict[str, list[Samples]]:
-    """Utterances by speaker, without their pauses; who says too little for a mixture and a dictionary is left out."""
-    found: dict[str, list[Samples]] = {}
-    for one in recorded(data):
-        audio = one.utterance(RATE).audio
-        spans = voiced(audio, PAUSE)
+PROBABILITIES = AugmentationProbabilities()
+
+
+def read_speakers(folder: Path) -> dict[Speaker, list[Samples]]:
+    """Utterances by speaker without long pauses; only speakers with enough for a mixture and a dictionary."""
+    speakers: dict[Speaker, list[Samples]] = {}
+    for file in find_utterances(folder):
+        audio = file.read(RATE).audio
+        spans = detect_speech(audio, MAX_PAUSE)
         if spans:
-            found.setdefault(one.speaker, []).append(np.concatenate([audio.crop(span).samples for span in spans]))
-    fit: dict[str, list[Samples]] = {}
-    for name, own in found.items():
-        enough = (SECONDS + LEAST) * RATE * 1.15
-        if max(map(len, own)) >= SECONDS * RATE * 1.15 and sum(map(len, own)) >= enough:
-            fit[name] = own
-    return fit
+            speech = np.concatenate([audio.crop(span).samples for span in spans])
+            speakers.setdefault(file.speaker, []).append(speech)
+    return {name: clips for name, clips in speakers.items() if _has_enough(clips)}
 
 
-def shards(speakers: Mapping[str, Sequence[Samples]], folder: Path, count: int, seed: int) -> Iterator[Path]:
-    """Files of `SHARD` lessons each, ``count`` in all; what is there already is not made again."""
+def _has_enough(clips: Sequence[Samples]) -> bool:
+    longest = max(map(len, clips))
+    total = sum(map(len, clips))
+    min_total = (SECONDS + MIN_ENROLLMENT) * RATE * MAX_SPEED_UP
+    return longest >= SECONDS * RATE * MAX_SPEED_UP and total >= min_total
+
+
+def make_shards(speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int) -> Iterator[Path]:
+    """Files of `SHARD_SIZE` mixtures each, ``count`` in all; files that exist are not made again."""
     folder.mkdir(parents=True, exist_ok=True)
-    seats: list[tuple[Samples, Samples]] = []
-    for number in range(-(-count // SHARD)):
+    rooms: list[RoomResponses] = []
+    for number in range(-(-count // SHARD_SIZE)):
         path = folder / f"lessons-{seed}-{number:04d}.safetensors"
         if not path.exists():
-            seats = seats or _seats(np.random.default_rng(seed))
+            rooms = rooms or _random_rooms(np.random.default_rng(seed))
             rng = np.random.default_rng((seed, number))
-            made = concatenate([_drawn(speakers, seats, rng, Chances()) for _ in range(SHARD)])
-            fresh = path.with_suffix(f".{os.getpid()}.part")
-            save_file(_tensors(made), fresh)
-            os.replace(fresh, path)
+            mixtures = concatenate([_random_mixture(speakers, rooms, rng) for _ in range(SHARD_SIZE)])
+            part = path.with_suffix(f".{os.getpid()}.part")
+            save_file(_to_tensors(mixtures), part)
+            os.replace(part, path)
         yield path
 
 
-def opened(paths: Sequence[Path]) -> MixtureBatch:
-    """The lessons in these files."""
-    return concatenate([_batch(load_file(path)) for path in paths])
+def load(paths: Sequence[Path]) -> MixtureBatch:
+    """The mixtures in files of `make_shards`."""
+    return concatenate([_from_tensors(load_file(path)) for path in paths])
 
 
-def _tensors(batch: MixtureBatch) -> dict[str, Tensor]:
-    """What a shard holds, by the names of the first release."""
-    return {"sounds": batch.waveforms, "parts": batch.estimates, "faces": batch.profiles}
+def _to_tensors(mixtures: MixtureBatch) -> dict[str, Tensor]:
+    """The content of a shard; its names are those of version 0.1.0."""
+    return {"sounds": mixtures.waveforms, "parts": mixtures.estimates, "faces": mixtures.profiles}
 
 
-def _batch(tensors: Mapping[str, Tensor]) -> MixtureBatch:
-    """The inverse of `_tensors`."""
+def _from_tensors(tensors: Mapping[str, Tensor]) -> MixtureBatch:
     return MixtureBatch(tensors["sounds"], tensors["parts"], tensors["faces"])
 
 
-def _seats(rng: np.random.Generator) -> list[tuple[Samples, Samples]]:
-    found = [responses(drawn(rng, (0.4, 2.0)), ("a", "b"), RATE, rng) for _ in range(ROOMS)]
-    return [(one["a"], one["b"]) for one in found]
+def _random_rooms(rng: np.random.Generator) -> list[RoomResponses]:
+    rooms = []
+    for _ in range(ROOM_COUNT):
+        responses = impulse_responses(random_room(rng, (0.4, 2.0)), ("a", "b"), RATE, rng)
+        rooms.append((responses["a"], responses["b"]))
+    return rooms
 
 
-def _drawn(
-    speakers: Mapping[str, Sequence[Samples]],
-    seats: Sequence[tuple[Samples, Samples]],
+@dataclass(frozen=True, slots=True)
+class _Voice:
+    """A speaker's excerpt in a mixture, and other speech of the same speaker for a dictionary."""
+
+    excerpt: Samples
+    enrollment: Sequence[Samples]
+
+
+def _random_mixture(
+    speakers: Mapping[Speaker, Sequence[Samples]],
+    rooms: Sequence[RoomResponses],
     rng: np.random.Generator,
-    odds: Chances,
 ) -> MixtureBatch:
-    """One mixture of two people, with dictionaries of what else they say; who has more utterances is drawn more often."""
-    often = np.sqrt([len(speakers[name]) for name in sorted(speakers)])
-    pair = rng.choice(sorted(speakers), 2, replace=False, p=often / often.sum())
-    room = seats[int(rng.integers(len(seats)))] if rng.random() < odds.room else None
-    phone = rng.random() < odds.telephone
-    spoken: list[tuple[Samples, list[Samples]]] = []
+    """One mixture of two speakers with their dictionaries; speakers with more utterances are drawn more often."""
+    names = sorted(speakers)
+    weights = np.sqrt([len(speakers[name]) for name in names])
+    pair = rng.choice(names, 2, replace=False, p=weights / weights.sum())
+    room = rooms[int(rng.integers(len(rooms)))] if rng.random() < PROBABILITIES.room else None
+    telephone = rng.random() < PROBABILITIES.telephone
+    voices = []
     for index, name in enumerate(pair):
-        spoken.append(
-            _cut([_heard(clip, room[index] if room else None, phone) for clip in _told(speakers[name], rng)], rng)
-        )
-    first, second = (segment for segment, _ in spoken)
-    second = second * np.float32(
-        10 ** (rng.uniform(-5, 5) / 20) * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-6)
-    )
-    voices = np.stack([first, second])
-    mixture = voices.sum(axis=0)
-    if rng.random() < odds.noise:
-        mixture = mixture + pink(len(mixture), RATE, rng) * np.float32(
-            mixture.std() * 10 ** (-rng.uniform(12, 35) / 20)
-        )
-    teacher = DictionarySeparator(seed=int(rng.integers(2**31)))
-    enrollment = [
-        teacher.dictionary(name, [Audio(clip, RATE) for clip in clips])
-        for name, (_, clips) in zip(pair, spoken, strict=True)
+        response = room[index] if room else None
+        clips = [_apply_channel(clip, response, telephone) for clip in _pick_utterances(speakers[name], rng)]
+        voices.append(_split_excerpt(clips, rng))
+    first, second = (voice.excerpt for voice in voices)
+    level = 10 ** (rng.uniform(-5, 5) / 20)
+    second = second * np.float32(level * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-6))
+    stems = np.stack([first, second])
+    mixture = stems.sum(axis=0)
+    if rng.random() < PROBABILITIES.noise:
+        noise = pink_noise(len(mixture), RATE, rng)
+        mixture = mixture + noise * np.float32(mixture.std() * 10 ** (-rng.uniform(12, 35) / 20))
+    separator = DictionarySeparator(seed=int(rng.integers(2**31)))
+    dictionaries = [
+        separator.dictionary(name, [Audio(clip, RATE) for clip in voice.enrollment])
+        for name, voice in zip(pair, voices, strict=True)
     ]
-    return make_mixture(teacher, mixture.astype(np.float32), voices, enrollment)
+    return make_mixture(separator, mixture.astype(np.float32), stems, dictionaries)
 
 
-def _told(own: Sequence[Samples], rng: np.random.Generator) -> list[Samples]:
-    """One person's utterances at another speed: first one long enough for a mixture, then others, as many as a dictionary is made of."""
-    speed, most = float(rng.uniform(0.88, 1.12)), rng.uniform(*MOST) * RATE
-    fit = [number for number, clip in enumerate(own) if len(clip) >= SECONDS * RATE * 1.15]
-    first = int(rng.choice(fit))
-    found = [_at_speed(own[first], speed)]
-    for number in rng.permutation(len(own)).tolist():
-        if number != first and sum(map(len, found)) < most + SECONDS * RATE:
-            found.append(_at_speed(own[number], speed))
-    return found
+def _pick_utterances(clips: Sequence[Samples], rng: np.random.Generator) -> list[Samples]:
+    """A speaker's utterances at one random speed: first one long enough for a mixture, then others for a dictionary."""
+    speed = float(rng.uniform(0.88, 1.12))
+    max_length = rng.uniform(*MAX_ENROLLMENT) * RATE + SECONDS * RATE
+    long_enough = [number for number, clip in enumerate(clips) if len(clip) >= SECONDS * RATE * MAX_SPEED_UP]
+    first = int(rng.choice(long_enough))
+    picked = [_change_speed(clips[first], speed)]
+    for number in rng.permutation(len(clips)).tolist():
+        if number != first and sum(map(len, picked)) < max_length:
+            picked.append(_change_speed(clips[number], speed))
+    return picked
 
 
-def _heard(samples: Samples, response: Samples | None, phone: bool) -> Samples:
-    there = samples if response is None else reverberated(samples, response)
-    return telephoned(there, RATE) if phone else there
+def _apply_channel(samples: Samples, response: Samples | None, telephone: bool) -> Samples:
+    """The samples with the room's reverberation and the telephone's band."""
+    reverberant = samples if response is None else reverberate(samples, response)
+    return telephone_band(reverberant, RATE) if telephone else reverberant
 
 
-def _cut(clips: Sequence[Samples], rng: np.random.Generator) -> tuple[Samples, list[Samples]]:
-    """A stretch of the first clip for the mixture, and the rest to make a dictionary of."""
+def _split_excerpt(clips: Sequence[Samples], rng: np.random.Generator) -> _Voice:
+    """A random excerpt of the first clip for the mixture; the rest is for the dictionary."""
     first = clips[0]
     length = round(SECONDS * RATE)
     start = int(rng.integers(len(first) - length + 1))
-    rest = [clip for clip in (first[:start], first[start + length :], *clips[1:]) if len(clip) > RATE // 10]
-    return first[start : start + length], rest
+    rest = [first[:start], first[start + length :], *clips[1:]]
+    return _Voice(first[start : start + length], [clip for clip in rest if len(clip) > RATE // 10])
 
 
-def _at_speed(samples: Samples, speed: float) -> Samples:
+def _change_speed(samples: Samples, speed: float) -> Samples:
     return resample(Audio(samples, round(RATE * speed)), RATE).samples

@@ -1,4 +1,4 @@
-"""What is said in a simulated meeting: a written dialogue."""
+"""Written dialogues for simulated meetings, and the words of a text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from meetsplit.pipeline.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DialogueLine:
     """One utterance of a written dialogue.
 
     ``gap`` is in seconds from the end of everything said before: negative is an interruption or a back-channel.
@@ -22,7 +22,7 @@ class Line:
     text: str
 
 
-def written(path: Path) -> tuple[Line, ...]:
+def read_dialogue(path: Path) -> tuple[DialogueLine, ...]:
     """A dialogue from a text file: ``speaker gap text`` on each line; empty lines and ``#`` lines are skipped.
 
     Raises `SettingsError` that names the file and the line.
@@ -35,10 +35,9 @@ def written(path: Path) -> tuple[Line, ...]:
     for number, row in enumerate(content.splitlines(), 1):
         if not row.strip() or row.startswith("#"):
             continue
-        parts = row.split(None, 2)
         try:
-            speaker, gap, text = parts
-            lines.append(Line(speaker, float(gap), text.strip()))
+            speaker, gap, text = row.split(None, 2)
+            lines.append(DialogueLine(speaker, float(gap), text.strip()))
         except ValueError as error:
             raise SettingsError(
                 f"{path}, line {number}: a line is 'speaker gap text', the gap in seconds: {row!r}"

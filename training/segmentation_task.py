@@ -1,8 +1,8 @@
-"""pyannote.audio's own task, `SpeakerDiarization`, over recordings that are at hand; and the network that it teaches.
+"""Segmentation training by pyannote.audio's own task, `SpeakerDiarization`, on recordings in memory-mapped files.
 
 The task cuts windows, finds the order of the speakers and computes the powerset loss (Plaquet and Bredin, "Powerset
-multi-class cross entropy loss for neural speaker diarization", 2023). It needs a protocol and a recording per file: both are
-made here, without a configuration file of pyannote.database and without torchcodec.
+multi-class cross entropy loss for neural speaker diarization", 2023). It needs a protocol and a recording per file:
+both are made here, without a configuration file of pyannote.database and without torchcodec.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from meetsplit.pipeline.diarizers.pyannet import load_segmentation, read_metadata
@@ -24,7 +24,7 @@ from meetsplit.pipeline.diarizers.pyannote_compat import no_telemetry, quiet_pya
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.files import write
 from meetsplit.pipeline.interop import to_annotation
-from meetsplit.training.segmentation_data import RATE, Filed
+from meetsplit.training.segmentation_data import RATE, TrainingRecording
 
 with quiet_pyannote():
     from pyannote.audio.models.segmentation import PyanNet
@@ -33,117 +33,123 @@ with quiet_pyannote():
     from pyannote.core import Segment, Timeline
     from pyannote.database.protocol import SpeakerDiarizationProtocol
 
-AT_ONCE = 2
-"""Speakers that a powerset made of a multi-label segmentation lets speak at once."""
+MAX_SIMULTANEOUS = 2
+"""Simultaneous speakers in a powerset that is made of a multi-label segmentation."""
 
 
-class Collection(SpeakerDiarizationProtocol):  # type: ignore[misc]
-    """Recordings as pyannote.database wants them; all of them are trained on."""
+class TrainingProtocol(SpeakerDiarizationProtocol):  # type: ignore[misc]
+    """Training recordings as a protocol of pyannote.database."""
 
     name = "Meetsplit.SpeakerDiarization.Collection"
 
-    def __init__(self, recordings: Sequence[Filed]) -> None:
+    def __init__(self, recordings: Sequence[TrainingRecording]) -> None:
         super().__init__()
         self.recordings = recordings
 
     def train_iter(self) -> Iterator[dict[str, Any]]:
-        """Each recording with its annotation; names of speakers hold within it."""
-        for one in self.recordings:
+        """Each recording with its annotation; a speaker's name is valid within one recording."""
+        for recording in self.recordings:
             yield {
-                "uri": one.name,
+                "uri": recording.name,
                 "database": "Meetsplit",
                 "scope": "file",
-                "audio": str(one.path),
-                "annotation": to_annotation(one.turns, one.name),
-                "annotated": Timeline([Segment(span.start, span.end) for span in one.annotated]),
+                "audio": str(recording.path),
+                "annotation": to_annotation(recording.turns, recording.name),
+                "annotated": Timeline([Segment(span.start, span.end) for span in recording.annotated]),
             }
 
 
-class Windows(SpeakerDiarization):  # type: ignore[misc]
-    """pyannote.audio's task; only how a recording is opened is ours: mapped from its ``.npy`` file."""
+class SegmentationTask(SpeakerDiarization):  # type: ignore[misc]
+    """pyannote.audio's task, with recordings memory-mapped from their ``.npy`` files."""
 
     def get_file(self, file_id: int) -> dict[str, Any]:
-        """A recording in the form of sound that is in memory already."""
+        """A recording in pyannote.audio's form of audio in memory."""
         samples = np.load(self.prepared_data["audio-path"][file_id], mmap_mode="c")
         return {"waveform": torch.from_numpy(samples)[None], "sample_rate": RATE, "uri": str(file_id)}
 
 
-def as_powerset(network: PyanNet, most: int = AT_ONCE) -> None:
-    """Lets a network that judges each speaker alone judge every set of at most ``most`` of them.
+def to_powerset(model: PyanNet, max_simultaneous: int = MAX_SIMULTANEOUS) -> None:
+    """Turn a multi-label model into a powerset model of at most ``max_simultaneous`` speakers at once, in place.
 
-    A set's score is the sum of its speakers' scores. Its probability is then that of independent speakers, given that no
-    more speak at once: the network answers as before, and only then begins to learn.
+    The score of a set is the sum of its speakers' scores. Its probability is then that of independent speakers, given
+    that no more speak at once: before training, the model answers as it did.
     """
-    if network.specifications.powerset:
+    if model.specifications.powerset:
         return
-    old = network.classifier
-    mapping = Powerset(len(network.specifications.classes), most).mapping
+    old = model.classifier
+    mapping = Powerset(len(model.specifications.classes), max_simultaneous).mapping
     new = nn.Linear(old.in_features, len(mapping))
     with torch.no_grad():
         new.weight.copy_(mapping @ old.weight)
         new.bias.copy_(mapping @ old.bias)
-    network.classifier, network.activation = new, nn.LogSoftmax(dim=-1)
+    model.classifier, model.activation = new, nn.LogSoftmax(dim=-1)
 
 
-def begun(checkpoint: Path, recordings: Sequence[Filed], cache: Path, batch: int) -> tuple[PyanNet, Windows]:
-    """The network of the checkpoint as a powerset, and the task that teaches it. Raises `StageError`."""
+def prepare_task(
+    checkpoint: Path, recordings: Sequence[TrainingRecording], cache: Path, batch_size: int
+) -> tuple[PyanNet, SegmentationTask]:
+    """The checkpoint's model as a powerset, and the task that trains it. Raises `StageError`."""
     no_telemetry()
-    network = load_segmentation(checkpoint)
-    network.lstm.dropout = read_metadata(checkpoint)["hyper_parameters"]["lstm"].get("dropout", 0.0)
-    before = network.specifications
+    model = load_segmentation(checkpoint)
+    model.lstm.dropout = read_metadata(checkpoint)["hyper_parameters"]["lstm"].get("dropout", 0.0)
+    specifications = model.specifications
     cache.mkdir(parents=True, exist_ok=True)
     prepared = cache / "protocol.npz"
     prepared.unlink(missing_ok=True)
     with quiet_pyannote(), blame("diarize", "preparing pyannote.audio's task"):
-        as_powerset(network)
-        task = Windows(
-            Collection(recordings),
+        to_powerset(model)
+        task = SegmentationTask(
+            TrainingProtocol(recordings),
             cache=str(prepared),
-            duration=before.duration,
-            max_speakers_per_chunk=len(before.classes),
-            max_speakers_per_frame=before.powerset_max_classes or AT_ONCE,
-            batch_size=batch,
+            duration=specifications.duration,
+            max_speakers_per_chunk=len(specifications.classes),
+            max_speakers_per_frame=specifications.powerset_max_classes or MAX_SIMULTANEOUS,
+            batch_size=batch_size,
             num_workers=0,
         )
         task.prepare_data()
         task.setup()
-        network.task = task
-        task.model = network
+        model.task = task
+        task.model = model
         task.setup_loss_func()
-    return network.train(), task
+    return model.train(), task
 
 
-def lesson(task: Windows, seed: int, step: int) -> dict[str, Tensor]:
-    """The windows ``X`` of one step and who speaks in them, ``y``; windows with too many speakers are passed over."""
+def make_batch(task: SegmentationTask, seed: int, step: int) -> dict[str, Tensor]:
+    """The windows ``X`` of one step and their speaker activity ``y``; windows with too many speakers are skipped."""
     chunks = task.train__iter__helper(random.Random(f"{seed} {step}"))
-    fitting = (chunk for chunk in chunks if len(chunk["y"].labels) <= task.max_speakers_per_chunk)
-    batch = list(itertools.islice(fitting, task.batch_size))
-    # Without the task's augmentation: it is none, but draws from torch's random numbers, here in another thread than the training.
-    return {"X": task.collate_X(batch), "y": task.collate_y(batch)}
+    usable = (chunk for chunk in chunks if len(chunk["y"].labels) <= task.max_speakers_per_chunk)
+    chosen = list(itertools.islice(usable, task.batch_size))
+    # Without the task's augmentation: it is none, but draws from torch's random numbers, here in another thread than
+    # the training.
+    return {"X": task.collate_X(chosen), "y": task.collate_y(chosen)}
 
 
-def mistakes(task: Windows, on: str) -> Callable[[Mapping[str, Tensor]], tuple[Tensor, Sequence[Tensor]]]:
-    """The task's own loss. It would report to a trainer, and warns that there is none: call it `quiet_pyannote`."""
+def loss_function(
+    task: SegmentationTask, device: str
+) -> Callable[[Mapping[str, Tensor]], tuple[Tensor, Sequence[Tensor]]]:
+    """The task's own loss. The task warns that it has no trainer to report to: call it within `quiet_pyannote`."""
 
-    def wrong(given: Mapping[str, Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
-        loss = task.training_step({name: part.to(on) for name, part in given.items()}, 0)["loss"]
+    def loss_fn(batch: Mapping[str, Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
+        loss = task.training_step({name: tensor.to(device) for name, tensor in batch.items()}, 0)["loss"]
         return loss, (loss,)
 
-    return wrong
+    return loss_fn
 
 
-def kept(path: Path, tensors: Mapping[str, Tensor], task: Windows, checkpoint: Path) -> None:
-    """Writes a file that ``--diarizer embedded --diarizer-model FILE`` reads: tensors, and what they are in the header."""
-    said = task.specifications
-    about = {
+def save(path: Path, weights: Mapping[str, Tensor], task: SegmentationTask, checkpoint: Path) -> None:
+    """Write the file that ``--diarizer embedded --diarizer-model FILE`` reads: tensors with metadata in the header."""
+    specifications = task.specifications
+    pyannote = {
         "architecture": {"class": "PyanNet", "module": "pyannote.audio.models.segmentation.PyanNet"},
         "specifications": {
-            "classes": list(said.classes),
-            "duration": said.duration,
-            "powerset_max_classes": int(said.powerset_max_classes),
+            "classes": list(specifications.classes),
+            "duration": specifications.duration,
+            "powerset_max_classes": int(specifications.powerset_max_classes),
             "warm_up": [0.0, 0.0],
         },
     }
-    facts = {"hyper_parameters": read_metadata(checkpoint)["hyper_parameters"], "pyannote.audio": about}
+    facts = {"hyper_parameters": read_metadata(checkpoint)["hyper_parameters"], "pyannote.audio": pyannote}
     header = {"source": f"fine-tuned from {checkpoint.name}", "facts": json.dumps(facts, sort_keys=True)}
-    write(path, save({name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}, header))
+    tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in weights.items()}
+    write(path, safetensors.torch.save(tensors, header))

@@ -1,8 +1,8 @@
-"""A SepFormer in SpeechBrain's own parts: its dimensions, how it begins, what it gets wrong, and how it is kept.
+"""A SepFormer made of SpeechBrain's modules: configuration, initialisation, loss, and its files.
 
-Subakan et al., "Attention is all you need in speech separation", 2021. It begins knowing that a mixture is a sum of cosines:
-encoder and decoder start as a windowed cosine transform and its inverse, the masks near one half, so that before the first
-step every voice is the mixture itself and each step counts.
+Subakan et al., "Attention is all you need in speech separation", 2021. Encoder and decoder are initialised as a
+windowed cosine transform and its inverse and the masks near one half, so that before the first step every voice is
+the mixture itself and no step is spent on learning a transform.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from meetsplit.pipeline.files import replacing, write
 
 RATE = 16_000
-PARTS = ("encoder", "masknet", "decoder")
+MODULES = ("encoder", "masknet", "decoder")
 
 HYPERPARAMS = """\
 # SepFormer for SpeechBrain's SepformerSeparation.from_hparams; weights: encoder.ckpt, masknet.ckpt, decoder.ckpt
@@ -84,11 +84,12 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class SepformerConfig:
     """A SepFormer's dimensions. ``kernel`` in samples, half of it is the stride; ``chunk`` in strides.
 
-    ``channels`` are the encoder's filters, at least two per sample of the kernel; ``width`` the transformers' channels;
-    ``blocks`` pairs of transformers within and across chunks, of ``layers`` layers each.
+    ``channels`` are the encoder's filters, at least two per sample of the kernel; ``width`` the transformers' channels,
+    ``inner`` those of their feed-forward layers; ``blocks`` pairs of transformers within and across chunks, of
+    ``layers`` layers each.
     """
 
     voices: int = 2
@@ -106,82 +107,92 @@ class Shape:
         return HYPERPARAMS.format(rate=RATE, stride=self.kernel // 2, **asdict(self))
 
 
-SIZES: Mapping[str, Shape] = MappingProxyType(
+SIZES: Mapping[str, SepformerConfig] = MappingProxyType(
     {
-        "tiny": Shape(channels=32, kernel=16, chunk=50, width=16, blocks=1, layers=1, heads=2, inner=32),
-        "small": Shape(channels=160, kernel=64, chunk=64, width=64, blocks=2, layers=1, heads=4, inner=256),
-        "medium": Shape(),
+        "tiny": SepformerConfig(channels=32, kernel=16, chunk=50, width=16, blocks=1, layers=1, heads=2, inner=32),
+        "small": SepformerConfig(channels=160, kernel=64, chunk=64, width=64, blocks=2, layers=1, heads=4, inner=256),
+        "medium": SepformerConfig(),
     }
 )
 """``tiny`` is for trying out the recipe, ``small`` learns on a processor, ``medium`` (14 MB) wants a GPU."""
 
 
 class Sepformer(nn.Module):
-    """SpeechBrain's encoder, mask network and decoder, as its inference class puts them together."""
+    """SpeechBrain's encoder, mask network and decoder, combined as in its inference class."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, config: SepformerConfig) -> None:
         super().__init__()
-        parts: Mapping[str, Any] = load_hyperpyyaml(shape.hyperparams())["modules"]
-        self.shape = shape
-        self.encoder, self.masknet, self.decoder = (parts[name] for name in PARTS)
-        self._begin()
+        modules: Mapping[str, Any] = load_hyperpyyaml(config.hyperparams())["modules"]
+        self.config = config
+        self.encoder, self.masknet, self.decoder = (modules[name] for name in MODULES)
+        self._initialise()
 
     @torch.no_grad()
-    def _begin(self) -> None:
-        """The transform, its inverse, and masks of about one half."""
-        basis = torch.from_numpy(cosines(self.shape.kernel))
-        count = 2 * len(basis)
-        self.encoder.conv1d.weight[:count, 0] = torch.cat([basis, -basis])
+    def _initialise(self) -> None:
+        """Set encoder and decoder to the cosine transform and its inverse, the masks to about one half."""
+        basis = torch.from_numpy(cosine_basis(self.config.kernel))
+        filters = torch.cat([basis, -basis])
+        self.encoder.conv1d.weight[: len(filters), 0] = filters
         self.decoder.weight[:, 0] = 0.0
-        self.decoder.weight[:count, 0] = torch.cat([basis, -basis])
+        self.decoder.weight[: len(filters), 0] = filters
         self.masknet.output[0].bias.fill_(1.0)
-        last = self.masknet.end_conv1x1.weight
-        last.mul_(0.3).add_(0.5 / (np.tanh(1.0) * 0.5 * last.shape[1]))
+        mask_weight = self.masknet.end_conv1x1.weight
+        mask_weight.mul_(0.3).add_(0.5 / (np.tanh(1.0) * 0.5 * mask_weight.shape[1]))
 
     def forward(self, mixtures: Tensor) -> Tensor:
         """``(batch, samples)`` to ``(batch, voices, samples)``."""
-        heard = self.encoder(mixtures)
-        masks = self.masknet(heard)
-        voices = torch.stack([self.decoder(heard * mask) for mask in masks], dim=1)
-        short = mixtures.shape[1] - voices.shape[2]
-        return nn.functional.pad(voices, (0, short)) if short > 0 else voices[..., : mixtures.shape[1]]
+        encoded = self.encoder(mixtures)
+        masks = self.masknet(encoded)
+        voices = torch.stack([self.decoder(encoded * mask) for mask in masks], dim=1)
+        length = mixtures.shape[1]
+        missing = length - voices.shape[2]
+        return nn.functional.pad(voices, (0, missing)) if missing > 0 else voices[..., :length]
 
 
-def cosines(kernel: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """The rows of a cosine transform of ``kernel`` samples under a sine window: frames half a kernel apart add up again."""
+def cosine_basis(kernel: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """The rows of a cosine transform of ``kernel`` samples under a sine window.
+
+    Transformed and inverted, frames half a kernel apart add up to the signal.
+    """
     n = np.arange(kernel)
     rows = np.cos(np.pi / kernel * (n[None] + 0.5) * n[:, None]) * np.sqrt(2 / kernel)
     rows[0] /= np.sqrt(2)
     return np.asarray(rows * np.sin(np.pi * (n + 0.5) / kernel), np.float32)
 
 
-def si_sdr(found: Tensor, truth: Tensor) -> Tensor:
-    """Scale-invariant signal-to-distortion ratio in dB along the last axis: `scoring.separation.si_sdr`, to learn from (not clamped)."""
-    found, truth = found.float(), truth.float()
-    part = (found * truth).sum(dim=-1, keepdim=True) / (truth.square().sum(dim=-1, keepdim=True) + 1e-8) * truth
-    return 10 * torch.log10((part.square().sum(dim=-1) + 1e-8) / ((found - part).square().sum(dim=-1) + 1e-8))
+def si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
+    """SI-SDR in dB along the last axis: the differentiable, unclamped form of `meetsplit.scoring.separation.si_sdr`."""
+    estimate, target = estimate.float(), target.float()
+    scale = (estimate * target).sum(dim=-1, keepdim=True) / (target.square().sum(dim=-1, keepdim=True) + 1e-8)
+    scaled = scale * target
+    power = scaled.square().sum(dim=-1) + 1e-8
+    distortion = (estimate - scaled).square().sum(dim=-1) + 1e-8
+    return 10 * torch.log10(power / distortion)
 
 
-def best_order(found: Tensor, truth: Tensor) -> Tensor:
-    """`si_sdr` of each true voice ``(batch, voices)`` under the order of the found ones whose mean is the greatest."""
-    table = si_sdr(found[:, None], truth[:, :, None])
-    count = truth.shape[1]
-    orders = [
-        torch.stack([table[:, voice, order[voice]] for voice in range(count)], 1)
-        for order in itertools.permutations(range(count))
-    ]
-    every = torch.stack(orders, 1)
-    chosen = every.mean(dim=2).argmax(dim=1)
-    return every[torch.arange(len(every), device=every.device), chosen]
+def permutation_invariant_si_sdr(estimates: Tensor, targets: Tensor) -> Tensor:
+    """`si_sdr` of each target ``(batch, voices)`` under the order of the estimates with the highest mean.
+
+    Permutation-invariant training (PIT): Yu et al., 2017.
+    """
+    table = si_sdr(estimates[:, None], targets[:, :, None])
+    voices = targets.shape[1]
+    by_order = torch.stack(
+        [
+            torch.stack([table[:, target, order[target]] for target in range(voices)], 1)
+            for order in itertools.permutations(range(voices))
+        ],
+        1,
+    )
+    best = by_order.mean(dim=2).argmax(dim=1)
+    return by_order[torch.arange(len(by_order), device=by_order.device), best]
 
 
-def kept(folder: Path, network: Sepformer) -> None:
-    """Writes what `--separator sepformer --separator-model FOLDER` reads. Raises `OutputError`."""
-    write(folder / "hyperparams.yaml", network.shape.hyperparams())
-    for name in PARTS:
-        weights = {
-            key: tensor.detach().float().cpu().contiguous()
-            for key, tensor in getattr(network, name).state_dict().items()
-        }
+def save(folder: Path, model: Sepformer) -> None:
+    """Write the folder that `--separator sepformer --separator-model FOLDER` reads. Raises `OutputError`."""
+    write(folder / "hyperparams.yaml", model.config.hyperparams())
+    for name in MODULES:
+        weights = getattr(model, name).state_dict()
+        weights = {key: tensor.detach().float().cpu().contiguous() for key, tensor in weights.items()}
         with replacing(folder / f"{name}.ckpt") as file:
             torch.save(weights, file)

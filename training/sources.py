@@ -1,4 +1,4 @@
-"""Who comes to a simulated meeting, and with how much to say."""
+"""The utterances of a simulated meeting: drawn from a folder, spoken by flite, or of a written dialogue."""
 
 from __future__ import annotations
 
@@ -7,70 +7,66 @@ from pathlib import Path
 import numpy as np
 
 from meetsplit.pipeline.audio.resampling import resample
-from meetsplit.pipeline.data import Speaker
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.training.conversation import performed
-from meetsplit.training.grammar import remark
-from meetsplit.training.meeting import Cue
-from meetsplit.training.script import written
-from meetsplit.training.speech import VOICES, Recorded, Utterance, phrases, recorded, said_by_flite
+from meetsplit.training.conversation import place_dialogue
+from meetsplit.training.grammar import random_remark
+from meetsplit.training.meeting import PlacedUtterance
+from meetsplit.training.script import read_dialogue
+from meetsplit.training.speech import FLITE_VOICES, Utterance, split_at_pauses, synthesize, utterances_by_speaker
 
-SPARE = 1.8
-"""How much more each speaker has to say than an equal share of the meeting."""
+SURPLUS = 1.8
+"""Speech drawn for each speaker, as a multiple of an equal share of the meeting."""
 
 
 def from_folder(
     folder: Path, speakers: int, seconds: float, *, rate: int, rng: np.random.Generator
 ) -> tuple[Utterance, ...]:
-    """Utterances of ``speakers`` people drawn from a folder, enough for a meeting of ``seconds`` if they have as much.
+    """Utterances of ``speakers`` random speakers of a folder, enough for a meeting of ``seconds`` if there are as many.
 
     Only files that are needed are read. Speech without text is cut at its pauses. Raises `SettingsError`, `AudioError`.
     """
-    people: dict[Speaker, list[Recorded]] = {}
-    for one in recorded(folder):
-        people.setdefault(one.speaker, []).append(one)
-    _enough(speakers, len(people), f"{folder} has utterances of {len(people)}")
-    found: list[Utterance] = []
-    for index in rng.choice(len(people), speakers, replace=False):
-        own = people[sorted(people)[index]]
-        left = SPARE * seconds / speakers
-        for number in rng.permutation(len(own)):
-            if left <= 0:
+    files = utterances_by_speaker(folder)
+    _check_speaker_count(speakers, len(files), f"{folder} has utterances of {len(files)}")
+    utterances: list[Utterance] = []
+    for index in rng.choice(len(files), speakers, replace=False):
+        speaker_files = files[sorted(files)[index]]
+        missing = SURPLUS * seconds / speakers
+        for number in rng.permutation(len(speaker_files)):
+            if missing <= 0:
                 break
-            utterance = own[number].utterance(rate)
-            left -= utterance.audio.duration
-            found += phrases(utterance)
-    return tuple(found)
+            utterance = speaker_files[number].read(rate)
+            missing -= utterance.audio.duration
+            utterances += split_at_pauses(utterance)
+    return tuple(utterances)
 
 
 def from_flite(
     speakers: int, seconds: float, cache: Path, *, rate: int, rng: np.random.Generator
 ) -> tuple[Utterance, ...]:
-    """Made-up remarks in the first ``speakers`` of flite's voices, enough for a meeting of ``seconds``."""
-    _enough(speakers, len(VOICES), f"flite has {len(VOICES)} voices at 16 kHz")
-    found: list[Utterance] = []
-    for voice in VOICES[:speakers]:
-        left = SPARE * seconds / speakers + 20
-        while left > 0:
-            text = remark(rng)
-            audio = resample(said_by_flite(voice, text, cache), rate)
-            left -= audio.duration
-            found.append(Utterance(voice, audio, text))
-    return tuple(found)
+    """Random remarks in the first ``speakers`` of flite's voices, enough for a meeting of ``seconds``."""
+    _check_speaker_count(speakers, len(FLITE_VOICES), f"flite has {len(FLITE_VOICES)} voices at 16 kHz")
+    utterances: list[Utterance] = []
+    for voice in FLITE_VOICES[:speakers]:
+        missing = SURPLUS * seconds / speakers + 20
+        while missing > 0:
+            text = random_remark(rng)
+            audio = resample(synthesize(voice, text, cache), rate)
+            missing -= audio.duration
+            utterances.append(Utterance(voice, audio, text))
+    return tuple(utterances)
 
 
-def from_dialogue(path: Path, cache: Path, rate: int) -> tuple[Cue, ...]:
-    """A written dialogue, spoken by flite, at the places that it gives."""
-    lines = written(path)
+def from_dialogue(path: Path, cache: Path, rate: int) -> tuple[PlacedUtterance, ...]:
+    """A written dialogue, spoken by flite, each utterance at the time that its line gives."""
+    lines = read_dialogue(path)
     if not lines:
         raise SettingsError(f"{path}: nobody says anything in it; a line is 'speaker gap text'")
-    spoken = (
-        Utterance(line.speaker, resample(said_by_flite(line.speaker, line.text, cache), rate), line.text)
-        for line in lines
+    utterances = (
+        Utterance(line.speaker, resample(synthesize(line.speaker, line.text, cache), rate), line.text) for line in lines
     )
-    return tuple(performed(lines, spoken))
+    return tuple(place_dialogue(lines, utterances))
 
 
-def _enough(speakers: int, there: int, what: str) -> None:
-    if not 1 <= speakers <= there:
-        raise SettingsError(f"--speakers {speakers}: {what}; ask for 1 to {there}")
+def _check_speaker_count(speakers: int, available: int, source: str) -> None:
+    if not 1 <= speakers <= available:
+        raise SettingsError(f"--speakers {speakers}: {source}; ask for 1 to {available}")

@@ -1,4 +1,4 @@
-"""The floor of a conversation while it is being made up: who has spoken, how many voices each moment has."""
+"""The state of a conversation while it is generated: placed speech, overlap, and each speaker's utterances."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import numpy.typing as npt
 
 from meetsplit.pipeline.data import Speaker
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.training.meeting import Cue
-from meetsplit.training.speech import FRAME, Utterance, trimmed, voiced
+from meetsplit.training.meeting import PlacedUtterance
+from meetsplit.training.speech import FRAME, Utterance, detect_speech, trim_silence
 
-LEAD = 0.3
-"""Seconds that somebody has spoken before anybody interrupts; also the silence before the first word."""
+LEAD_IN = 0.3
+"""Seconds that a speaker has spoken before an interruption may start; also the silence before the first word."""
 
-APART = 0.15
-"""Least silence in seconds between two utterances of one person."""
+MIN_PAUSE = 0.15
+"""Least silence in seconds between two utterances of one speaker."""
 
-SHORT = 1.2
+MAX_BACKCHANNEL = 1.2
 """Seconds up to which an utterance can be a back-channel."""
 
-STEP = 0.05
-"""Seconds between the places that are tried for an interruption."""
+SEARCH_STEP = 0.05
+"""Seconds between the start times that are tried for an interruption."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spoken:
-    """An utterance without the silence around it, and in which of its 10 ms frames it is heard."""
+class TrimmedUtterance:
+    """An utterance without the silence around it, and its voice activity per 10 ms frame."""
 
     utterance: Utterance
-    heard: npt.NDArray[np.bool_]
+    is_speech: npt.NDArray[np.bool_]
 
     @property
     def duration(self) -> float:
@@ -39,124 +39,143 @@ class Spoken:
         return self.utterance.audio.duration
 
 
-def spoken(utterance: Utterance) -> Spoken | None:
-    """The utterance ready to be placed; None where nothing is heard."""
-    clean = trimmed(utterance)
-    if clean is None:
+def trimmed_utterance(utterance: Utterance) -> TrimmedUtterance | None:
+    """The utterance ready to be placed; None where it has no speech."""
+    trimmed = trim_silence(utterance)
+    if trimmed is None:
         return None
-    heard = np.zeros(round(clean.audio.duration / FRAME) + 1, np.bool_)
-    for span in voiced(clean.audio):
-        heard[round(span.start / FRAME) : round(span.end / FRAME)] = True
-    return Spoken(clean, heard)
+    is_speech = np.zeros(round(trimmed.audio.duration / FRAME) + 1, np.bool_)
+    for span in detect_speech(trimmed.audio):
+        is_speech[round(span.start / FRAME) : round(span.end / FRAME)] = True
+    return TrimmedUtterance(trimmed, is_speech)
 
 
 @dataclass(slots=True, eq=False)
-class Queue:
-    """What one speaker still has to say."""
+class UtteranceQueue:
+    """The utterances of one speaker in the order in which they are said; with ``reuse``, again from the first."""
 
     speaker: Speaker
-    everything: Sequence[Spoken]
+    utterances: Sequence[TrimmedUtterance]
     reuse: bool
-    left: list[Spoken] = field(default_factory=list)
-    rounds: int = 0
+    remaining: list[TrimmedUtterance] = field(default_factory=list)
+    passes: int = 0
 
     @property
-    def total(self) -> float:
-        """Seconds of everything that this speaker can say once."""
-        return sum(item.duration for item in self.everything)
+    def seconds(self) -> float:
+        """Seconds of all utterances, each once."""
+        return sum(item.duration for item in self.utterances)
 
     @property
-    def silent(self) -> bool:
-        """Whether everything has been said."""
-        return not self.everything or not (self.left or self.reuse or self.rounds == 0)
+    def exhausted(self) -> bool:
+        """Whether no utterance is left."""
+        return not self.utterances or not (self.remaining or self._may_refill)
 
-    def take(self, most: float | None = None) -> Spoken | None:
-        """The next utterance, or the next of at most ``most`` seconds; None where no such short one is left.
+    @property
+    def _may_refill(self) -> bool:
+        return self.reuse or self.passes == 0
 
-        Raises `SettingsError` where everything has been said.
-        """
+    def pop(self) -> TrimmedUtterance:
+        """The next utterance. Raises `SettingsError` where the queue is exhausted."""
         self._refill()
-        fits = (index for index, item in enumerate(self.left) if most is None or item.duration <= most)
-        index = next(fits, None)
-        return None if index is None else self.left.pop(index)
+        return self.remaining.pop(0)
 
-    def take_best(self, rating: Callable[[Spoken], float]) -> Spoken:
-        """The utterance with the lowest rating among those that are left. Raises `SettingsError` as `take` does."""
+    def pop_short(self, max_seconds: float) -> TrimmedUtterance | None:
+        """The next utterance of at most ``max_seconds``, or None. Raises `SettingsError` as `pop` does."""
         self._refill()
-        return self.left.pop(min(range(len(self.left)), key=lambda index: rating(self.left[index])))
+        for index, item in enumerate(self.remaining):
+            if item.duration <= max_seconds:
+                return self.remaining.pop(index)
+        return None
+
+    def pop_best(self, cost: Callable[[TrimmedUtterance], float]) -> TrimmedUtterance:
+        """The remaining utterance of the lowest cost. Raises `SettingsError` as `pop` does."""
+        self._refill()
+        return self.remaining.pop(min(range(len(self.remaining)), key=lambda index: cost(self.remaining[index])))
 
     def _refill(self) -> None:
-        if not self.left and (self.reuse or self.rounds == 0):
-            self.left = list(self.everything)
-            self.rounds += 1
-        if not self.left:
+        if not self.remaining and self._may_refill:
+            self.remaining = list(self.utterances)
+            self.passes += 1
+        if not self.remaining:
             raise SettingsError(
-                f"speaker {self.speaker} has only {self.total:.0f} s to say: give more utterances, ask for fewer minutes, or reuse them"
+                f"speaker {self.speaker} has only {self.seconds:.0f} s to say: "
+                "give more utterances, ask for fewer minutes, or reuse them"
             )
 
 
-@dataclass(slots=True, eq=False)
-class Floor:
-    """The conversation so far. ``voices`` counts the speakers heard in each 10 ms frame."""
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """A start time of an interruption, and the distance of the resulting share of overlap from its target."""
 
-    voices: npt.NDArray[np.int16]
-    cues: list[Cue] = field(default_factory=list)
-    free: dict[Speaker, float] = field(default_factory=dict)
-    talked: dict[Speaker, float] = field(default_factory=dict)
-    latest: Cue | None = None
+    start: float
+    error: float
+
+
+@dataclass(slots=True, eq=False)
+class ConversationState:
+    """The conversation so far.
+
+    ``active_speakers`` counts the speakers in each 10 ms frame; ``available_from`` is when each speaker may speak
+    again, ``talk_time`` the seconds each has spoken; ``latest`` is the utterance that ends last.
+    """
+
+    active_speakers: npt.NDArray[np.int16]
+    placed: list[PlacedUtterance] = field(default_factory=list)
+    available_from: dict[Speaker, float] = field(default_factory=dict)
+    talk_time: dict[Speaker, float] = field(default_factory=dict)
+    latest: PlacedUtterance | None = None
 
     @property
     def end(self) -> float:
-        """When the last voice falls silent."""
-        return LEAD if self.latest is None else self.latest.end
+        """The end of the last utterance in seconds."""
+        return LEAD_IN if self.latest is None else self.latest.end
 
     @property
-    def last(self) -> Speaker | None:
-        """Who speaks longest into the silence."""
+    def last_speaker(self) -> Speaker | None:
+        """The speaker of the utterance that ends last."""
         return None if self.latest is None else self.latest.utterance.speaker
 
-    def share(self) -> float:
+    def overlap_share(self) -> float:
         """The share of overlapped speech so far."""
-        speech = np.count_nonzero(self.voices)
-        return float(np.count_nonzero(self.voices > 1) / speech) if speech else 0.0
+        speech = np.count_nonzero(self.active_speakers)
+        return float(np.count_nonzero(self.active_speakers > 1) / speech) if speech else 0.0
 
-    def place(self, item: Spoken, start: float) -> None:
-        """Let ``item`` begin at ``start``, rounded to a frame."""
+    def place(self, item: TrimmedUtterance, start: float) -> None:
+        """Place ``item`` at ``start`` seconds, rounded to a frame."""
         frame = round(start / FRAME)
+        end_frame = frame + len(item.is_speech)
         speaker = item.utterance.speaker
-        cue = Cue(item.utterance, frame * FRAME)
-        needed = frame + len(item.heard) - len(self.voices)
-        if needed > 0:
-            self.voices = np.concatenate([self.voices, np.zeros(needed + len(self.voices), np.int16)])
-        self.voices[frame : frame + len(item.heard)] += item.heard
-        self.cues.append(cue)
-        self.free[speaker] = max(self.free.get(speaker, 0.0), cue.end + APART)
-        self.talked[speaker] = self.talked.get(speaker, 0.0) + item.duration
-        if self.latest is None or cue.end > self.latest.end:
-            self.latest = cue
+        placed = PlacedUtterance(item.utterance, frame * FRAME)
+        missing = end_frame - len(self.active_speakers)
+        if missing > 0:
+            more = np.zeros(missing + len(self.active_speakers), np.int16)
+            self.active_speakers = np.concatenate([self.active_speakers, more])
+        self.active_speakers[frame:end_frame] += item.is_speech
+        self.placed.append(placed)
+        self.available_from[speaker] = max(self.available_from.get(speaker, 0.0), placed.end + MIN_PAUSE)
+        self.talk_time[speaker] = self.talk_time.get(speaker, 0.0) + item.duration
+        if self.latest is None or placed.end > self.latest.end:
+            self.latest = placed
 
-    def interruption(self, item: Spoken, overlap: float, latest: float) -> float:
-        """Where ``item`` may start, not after ``latest``, so that the share of overlap comes closest to ``overlap``."""
-        return self._nearest(item, overlap, latest)[0]
-
-    def distance(self, item: Spoken, overlap: float, latest: float) -> float:
-        """How far the share of overlap is from ``overlap`` when ``item`` starts at its `interruption`."""
-        return self._nearest(item, overlap, latest)[1]
-
-    def _nearest(self, item: Spoken, overlap: float, latest: float) -> tuple[float, float]:
+    def best_interruption(self, item: TrimmedUtterance, target: float, latest_start: float) -> Interruption:
+        """The start of ``item``, not after ``latest_start``, that brings the share of overlap closest to ``target``."""
         if self.latest is None:
-            return latest, abs(self.share() - overlap)
-        earliest = max(self.free.get(item.utterance.speaker, 0.0), self.latest.start + LEAD, self.end - item.duration)
-        starts = (
-            np.append(np.arange(latest, earliest, -STEP), max(earliest, 0.0))
-            if earliest < latest
-            else np.array([latest])
+            return Interruption(latest_start, abs(self.overlap_share() - target))
+        earliest = max(
+            self.available_from.get(item.utterance.speaker, 0.0),
+            self.latest.start + LEAD_IN,
+            self.end - item.duration,
         )
-        speech, both = np.count_nonzero(self.voices), np.count_nonzero(self.voices > 1)
-        frames = np.flatnonzero(item.heard)
-        there = np.rint(starts / FRAME).astype(np.int64)[:, None] + frames
-        present = self.voices[np.minimum(there, len(self.voices) - 1)]
-        shares = (both + np.count_nonzero(present == 1, axis=1)) / (speech + np.count_nonzero(present == 0, axis=1))
-        distances = np.abs(shares - overlap)
-        best = int(np.argmin(distances))
-        return float(starts[best]), float(distances[best])
+        starts = np.array([latest_start])
+        if earliest < latest_start:
+            starts = np.append(np.arange(latest_start, earliest, -SEARCH_STEP), max(earliest, 0.0))
+        speech = np.count_nonzero(self.active_speakers)
+        overlapped = np.count_nonzero(self.active_speakers > 1)
+        speech_frames = np.flatnonzero(item.is_speech)
+        frames = np.rint(starts / FRAME).astype(np.int64)[:, None] + speech_frames
+        active = self.active_speakers[np.minimum(frames, len(self.active_speakers) - 1)]
+        overlapped_then = overlapped + np.count_nonzero(active == 1, axis=1)
+        speech_then = speech + np.count_nonzero(active == 0, axis=1)
+        errors = np.abs(overlapped_then / speech_then - target)
+        best = int(np.argmin(errors))
+        return Interruption(float(starts[best]), float(errors[best]))

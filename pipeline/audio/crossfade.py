@@ -1,4 +1,4 @@
-"""How is sound cut and joined without a click? Works on samples and never changes what it is given."""
+"""Cutting and joining audio without clicks. The arguments are never changed."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import numpy as np
 from meetsplit.pipeline.data import Audio, Samples, Span
 
 FADE = 0.02
-"""Seconds of cross-fade between the recording and a voice; it lies inside the voice's span."""
+"""Seconds of crossfade between the recording and a voice; it lies inside the voice's span."""
 
 FRAME = 0.05
-"""Seconds over which `quietest` measures loudness."""
+"""Seconds over which `quietest_time` measures loudness."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Insert:
-    """A ``voice`` to be heard during ``span`` in place of the recording; ``voice`` may reach further on both sides.
+    """A ``voice`` that replaces the recording during ``span``; ``voice`` may reach further on both sides.
 
-    ``opens`` and ``closes`` say that the span's start and end are where the voice is wanted from and until; otherwise
-    the stretch itself is cut there, and nothing is faded.
+    ``fade_in`` and ``fade_out`` say whether it is crossfaded with the recording at the span's start and end; without
+    them the clip itself is cut there.
     """
 
     span: Span
     voice: Audio
-    opens: bool = True
-    closes: bool = True
+    fade_in: bool = True
+    fade_out: bool = True
 
 
 def ramp(length: int) -> Samples:
     """Rising weights strictly between 0 and 1, shape ``(length,)``.
 
-    Linear, because what is cross-faded is coherent: a voice is a part of its mixture, and equal power would swell.
+    Linear, because the two sides are coherent: a voice is a part of its mixture, and equal power would swell.
 
     >>> ramp(3).tolist()
     [0.25, 0.5, 0.75]
@@ -42,38 +42,35 @@ def ramp(length: int) -> Samples:
 
 
 def crossfade(base: Audio, inserts: Sequence[Insert]) -> Audio:
-    """``base`` with the voices in it; outside the inlays' spans every sample is the base's own.
+    """``base`` with the inserts' voices in it; outside their spans every sample is the base's own.
 
-    Inlays are sorted and share no time, and have the base's rate. Where two touch, the later voice rises out of the
-    earlier one, as far as that one reaches. Without inlays it is ``base`` itself, not a copy.
+    Inserts are sorted and share no time, and have the base's rate. Where two touch, the later voice is faded in over
+    the earlier one, as far as that one reaches. Without inserts it is ``base`` itself, not a copy.
     """
     if not inserts:
         return base
     samples = base.samples.copy()
     fade = round(FADE * base.rate)
-    for number, inlay in enumerate(inserts):
-        first, last = base.index(inlay.span.start), base.index(inlay.span.end)
-        before = inserts[number - 1] if number and inserts[number - 1].span.end == inlay.span.start else None
-        touched = number + 1 < len(inserts) and inserts[number + 1].span.start == inlay.span.end
+    for previous, insert, following in zip([None, *inserts[:-1]], inserts, [*inserts[1:], None], strict=True):
+        first, last = base.index(insert.span.start), base.index(insert.span.end)
         length = min(fade, (last - first) // 2)
-        samples[first:last] = inlay.voice.crop(inlay.span).samples
-        if before is not None or (inlay.opens and first > 0):
-            under = (
-                base.samples[first : first + length]
-                if before is None
-                else _from(before.voice, inlay.span.start, length)
-            )
-            _blend(samples[first : first + len(under)], under, ramp(len(under)))
-        if inlay.closes and last < len(samples) and not touched:
+        samples[first:last] = insert.voice.crop(insert.span).samples
+        if previous is not None and previous.span.end == insert.span.start:
+            earlier = _samples_from(previous.voice, insert.span.start, length)
+            _blend(samples[first : first + len(earlier)], earlier, ramp(len(earlier)))
+        elif insert.fade_in and first > 0:
+            _blend(samples[first : first + length], base.samples[first : first + length], ramp(length))
+        touches_next = following is not None and following.span.start == insert.span.end
+        if insert.fade_out and last < len(samples) and not touches_next:
             _blend(samples[last - length : last], base.samples[last - length : last], ramp(length)[::-1])
     return base.replaced(samples)
 
 
-def quietest(audio: Audio, span: Span) -> float:
-    """The recording time inside ``span`` around which ``audio`` is least loud; the middle where ``span`` is short.
+def quietest_time(audio: Audio, span: Span) -> float:
+    """The recording time inside ``span`` around which ``audio`` is quietest; the middle where ``span`` is short.
 
     >>> sound = Audio(np.concatenate([np.ones(8000), np.zeros(1600), np.ones(8000)]).astype(np.float32), 16000)
-    >>> 0.5 < quietest(sound, Span(0.0, 1.1)) < 0.6
+    >>> 0.5 < quietest_time(sound, Span(0.0, 1.1)) < 0.6
     True
     """
     part = audio.crop(span)
@@ -85,11 +82,13 @@ def quietest(audio: Audio, span: Span) -> float:
     return part.clock((at + frame / 2) / audio.rate)
 
 
-def _from(voice: Audio, start: float, length: int) -> Samples:
+def _samples_from(voice: Audio, start: float, length: int) -> Samples:
+    """At most ``length`` samples of the voice from recording time ``start`` on."""
     first = voice.index(start)
     return voice.samples[first : first + length]
 
 
-def _blend(target: Samples, under: Samples, weight: Samples) -> None:
+def _blend(target: Samples, other: Samples, weight: Samples) -> None:
+    """Mix in place: ``weight`` of the target, the rest of ``other``."""
     target *= weight
-    target += under * (1 - weight)
+    target += other * (1 - weight)

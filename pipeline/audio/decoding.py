@@ -1,6 +1,6 @@
-"""A container's packets as sound on the recording's clock.
+"""Decoding of a container's packets into samples on the recording's clock.
 
-Time zero is where a player's clock shows zero. Sound that starts later than that, or pauses without packets, is
+Time zero is where a player's clock shows zero. Audio that starts later than that, or pauses without packets, is
 padded with silence, so that every time in a transcript is the time at which a player plays the word.
 """
 
@@ -13,8 +13,9 @@ from typing import Any
 
 import av
 import numpy as np
+import numpy.typing as npt
 
-from meetsplit.pipeline.audio.containers import HIGHEST_RATE, INDEXED, LOWEST_RATE, describe, origin
+from meetsplit.pipeline.audio.containers import EXACT_LENGTH, MAX_RATE, MIN_RATE, clock_origin, describe
 from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import AudioError
@@ -24,34 +25,48 @@ JITTER = 0.05
 """Seconds by which a packet's timestamp may be off before it counts as a pause: coarse clocks wobble by less."""
 
 LONGEST_PAUSE = 3600.0
-"""The longest pause in seconds that a timestamp is believed where the container does not say how long it is."""
+"""Seconds; the longest pause that a timestamp may make where the container does not declare its length."""
 
 LONGEST_RECORDING = 24 * 3600.0
-"""Seconds up to which a recording's pauses may reach. Timestamps that jump beyond, and places of files beyond, are mistakes."""
+"""Seconds up to which a recording's pauses may reach. Timestamps that jump beyond are faults."""
 
-TOLD_PAUSES = 600.0
-"""Seconds of pauses in a recording from which on a person is told of them."""
+NOTICED_PAUSES = 600.0
+"""Seconds of pauses in a recording from which on there is a notice."""
 
-MOST_STEPS = 10_000
-"""The largest ratio of whole numbers between two sample rates within one recording: 44 100 to 48 000 Hz is 147 to 160."""
+MAX_RATIO = 10_000
+"""The largest number in the ratio of two sample rates within one recording: 44 100 to 48 000 Hz is 147 to 160."""
 
 FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31}
-"""What 1.0 is in FFmpeg's integer sample formats; 24-bit sound comes as s32."""
+"""The value of 1.0 in FFmpeg's integer sample formats; 24-bit audio is decoded as s32."""
+
+_LENGTH_TOLERANCE = 1.0
+"""Seconds by which audio may end before or after its declared length."""
+
+_MAX_PADDING = 0.1
+"""Seconds by which a lossy codec may fill its last packet."""
 
 
-class Listening:
-    """One pass over a stream: its sound at its own rate from recording time 0 on, and what went wrong on the way."""
+class StreamDecoder:
+    """One pass over an audio stream: its samples at its own rate from recording time 0 on, and what is wrong with them.
+
+    ``declared`` is the length in seconds that the container declares, or None; ``rate`` is that of the first frame, in
+    Hz.
+    """
 
     def __init__(self, container: Any, stream: Any, channel: int | None) -> None:
         self.declared = describe(container, stream).duration
         self.rate = 0
         self._container, self._stream, self._channel = container, stream, channel
-        self._trusted = bool(INDEXED & set(container.format.name.split(",")))
-        self._origin = origin(container)
-        self._position = self._shift = 0
-        self._heard = self._broken = self._damaged = self._padded = 0
-        self._broken_at = 0.0
-        self._stopped: str | None = None
+        self._exact_length = bool(EXACT_LENGTH & set(container.format.name.split(",")))
+        self._origin = clock_origin(container)
+        self._position = 0  # samples so far, pauses included: where the next one lies on the recording's clock
+        self._clock_shift = 0  # samples by which timestamps are moved, because the stream's clock jumped
+        self._decoded = 0
+        self._padded = 0
+        self._not_finite = 0
+        self._first_not_finite = 0.0
+        self._damaged_packets = 0
+        self._failure: str | None = None
 
     def frames(self) -> Iterator[Any]:
         """Decoded frames; a damaged packet is counted and left out, a file that cannot be read on ends here."""
@@ -60,124 +75,140 @@ class Listening:
             try:
                 packet = next(packets, None)
             except (av.error.FFmpegError, OSError) as error:
-                self._stopped = getattr(error, "strerror", None) or str(error)
+                self._failure = getattr(error, "strerror", None) or str(error)
                 return
             except IndexError:  # PyAV does not know streams that a transport stream announces later
-                self._stopped = "another stream begins in the middle of the file"
+                self._failure = "another stream begins in the middle of the file"
                 return
             if packet is None:
                 return
             try:
                 decoded = packet.decode()
             except av.error.FFmpegError:
-                self._damaged += 1
+                self._damaged_packets += 1
                 continue
             yield from (frame for frame in decoded if frame.samples)
 
-    def sound(self, frames: Iterable[Any]) -> Iterator[Samples]:
+    def samples(self, frames: Iterable[Any]) -> Iterator[Samples]:
         """The frames' samples in order, pauses filled with silence."""
         for frame in frames:
             self.rate = self.rate or frame.sample_rate
             self._check_rate(frame.sample_rate)
-            ahead, samples = self._placed(frame, self._mono(frame))
-            self._padded += ahead
-            for at in range(0, ahead, self.rate):
-                yield np.zeros(min(self.rate, ahead - at), np.float32)
-            yield samples
-            self._position += ahead + len(samples)
+            mono, offset = self._mono(frame), self._offset(frame)
+            pause, mono = max(offset, 0), mono[max(-offset, 0) :]
+            self._padded += pause
+            for at in range(0, pause, self.rate):
+                yield np.zeros(min(self.rate, pause - at), np.float32)
+            yield mono
+            self._position += pause + len(mono)
 
-    def end(self, rate: int) -> int:
-        """Where the sound ends in samples at ``rate``: lossy codecs fill their last packet, the container knows better."""
+    def length(self, rate: int) -> int:
+        """Samples of the whole recording at ``rate``: as declared, where a lossy codec has filled its last packet."""
         decoded = round(self._position * rate / self.rate)
-        declared = decoded if self.declared is None or not self._trusted else round(self.declared * rate)
-        return declared if 0 < decoded - declared <= 0.1 * rate else decoded
+        if self.declared is None or not self._exact_length:
+            return decoded
+        declared = round(self.declared * rate)
+        return declared if 0 < decoded - declared <= _MAX_PADDING * rate else decoded
 
     def report(self, path: Path, on_event: EventListener) -> None:
-        """EventListener what a person should know about this pass; raise where no sample is a number."""
-        if self._broken and self._broken == self._heard:
+        """Notices of what was wrong in this pass. Raises `AudioError` where no sample is a number."""
+        if self._not_finite and self._not_finite == self._decoded:
             raise AudioError(
                 f"{path}: none of its samples is a number (all are NaN or infinite): export the recording again"
             )
-        if self._broken:
-            what = f"{self._broken} sample(s) that are not numbers, the first at {self._broken_at:.2f} s"
-            on_event(Notice(f"{path} has {what}: silence is put in their place", "decode"))
-        if self._damaged:
-            on_event(
-                Notice(f"{path} is damaged: {self._damaged} packet(s) could not be decoded and were left out", "decode")
-            )
         end = self._position / self.rate
-        if self._padded > TOLD_PAUSES * self.rate:
-            silent = f"{self._padded / self.rate / 60:.0f} of its {end / 60:.0f} min"
-            on_event(
-                Notice(
-                    f"{path}: {silent} are pauses in its timestamps, without sound; they are taken as silence", "decode"
-                )
-            )
-        if self._stopped is not None or (self._trusted and self.declared is not None and self.declared - end > 1.0):
-            whole = "" if self.declared is None else f" instead of {self.declared:.1f} s"
-            because = f" ({self._stopped})" if self._stopped else ""
-            on_event(
-                Notice(
-                    f"{path} is incomplete: its sound ends at {end:.1f} s{whole}{because}; what is there is used",
-                    "decode",
-                )
-            )
+        if self._not_finite:
+            what = f"{self._not_finite} sample(s) that are not numbers, the first at {self._first_not_finite:.2f} s"
+            on_event(Notice(f"{path} has {what}: silence is put in their place", "decode"))
+        if self._damaged_packets:
+            what = f"{self._damaged_packets} packet(s) could not be decoded and were left out"
+            on_event(Notice(f"{path} is damaged: {what}", "decode"))
+        if self._padded > NOTICED_PAUSES * self.rate:
+            share = f"{self._padded / self.rate / 60:.0f} of its {end / 60:.0f} min"
+            what = f"{share} are pauses in its timestamps, without sound; they are taken as silence"
+            on_event(Notice(f"{path}: {what}", "decode"))
+        if self._failure is not None or self._ends_early(end):
+            instead = "" if self.declared is None else f" instead of {self.declared:.1f} s"
+            because = f" ({self._failure})" if self._failure else ""
+            what = f"its sound ends at {end:.1f} s{instead}{because}; what is there is used"
+            on_event(Notice(f"{path} is incomplete: {what}", "decode"))
+
+    def _ends_early(self, end: float) -> bool:
+        """Whether the samples end, at ``end`` seconds, before a length that the container declares exactly."""
+        return self._exact_length and self.declared is not None and self.declared - end > _LENGTH_TOLERANCE
 
     def _mono(self, frame: Any) -> Samples:
-        channels = floats(frame)
+        """The frame's samples at `rate`: the chosen channel or the mean of all; those that are not finite become 0."""
+        channels = float_samples(frame)
         if self._channel is not None:
             channels = channels[min(self._channel, len(channels) - 1)][None]
-        self._heard += channels.shape[1]
-        is_float = frame.format.name.removesuffix("p") not in FULL_SCALE
-        if is_float and not (good := np.isfinite(channels)).all():
-            bad = ~good.all(axis=0)
-            if not self._broken:
-                self._broken_at = (self._position + int(bad.argmax())) / self.rate
-            self._broken += int(bad.sum())
-            channels = np.where(good, channels, np.float32(0.0))
-        mono: Samples = (
-            channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float64).astype(np.float32)
-        )
+        self._decoded += channels.shape[1]
+        if frame.format.name.removesuffix("p") not in FULL_SCALE:
+            channels = self._finite(channels)
+        if len(channels) == 1:
+            mono: Samples = channels[0]
+        else:
+            mono = channels.mean(axis=0, dtype=np.float64).astype(np.float32)
         return mono if frame.sample_rate == self.rate else resample(Audio(mono, frame.sample_rate), self.rate).samples
 
+    def _finite(self, channels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The samples with 0 in place of those that are not finite, which are counted."""
+        finite = np.isfinite(channels)
+        if finite.all():
+            return channels
+        damaged = ~finite.all(axis=0)
+        if not self._not_finite:
+            self._first_not_finite = (self._position + int(damaged.argmax())) / self.rate
+        self._not_finite += int(damaged.sum())
+        return np.where(finite, channels, np.float32(0.0))
+
     def _check_rate(self, rate: int) -> None:
-        """Raise `AudioError` for a rate that nobody records at, and for a change to one that has no simple ratio."""
-        if not LOWEST_RATE <= rate <= HIGHEST_RATE or max(rate, self.rate) // math.gcd(rate, self.rate) > MOST_STEPS:
+        """Raise `AudioError` for an implausible rate, and for a change to one that has no simple ratio."""
+        if not MIN_RATE <= rate <= MAX_RATE or max(rate, self.rate) // math.gcd(rate, self.rate) > MAX_RATIO:
             was = f", after {self.rate} Hz" if rate != self.rate else ""
             raise AudioError(
-                f"{self._container.name}: its sound has {rate} Hz{was}, which no recorder writes: export the recording again"
+                f"{self._container.name}: its sound has {rate} Hz{was}, which no recorder writes: "
+                "export the recording again"
             )
 
-    def _placed(self, frame: Any, samples: Samples) -> tuple[int, Samples]:
-        """How much silence goes before these samples, and the part of them that is still to come.
+    def _offset(self, frame: Any) -> int:
+        """Samples from the current position to the frame's timestamp: a pause if positive, a repetition if negative.
 
-        A timestamp that jumps far back, or beyond the container's end or the `LONGEST_RECORDING`, is a fault of the clock
-        and not of the sound.
+        0 where the frame follows directly, as far as its timestamp is exact. A timestamp that jumps far back, or
+        beyond any plausible end, is a fault of the clock and not a pause: from there on, timestamps are moved so that
+        the frame follows directly.
         """
         if frame.pts is None:
-            return 0, samples
-        base = frame.time_base
-        at = round((frame.pts * base.numerator / base.denominator - self._origin) * self.rate) + self._shift
-        ahead = at - self._position
+            return 0
+        seconds = frame.pts * frame.time_base.numerator / frame.time_base.denominator - self._origin
+        offset: int = round(seconds * self.rate) + self._clock_shift - self._position
+        at_start = self._position == 0
+        jumps_back = offset < -self.rate and not at_start
+        jumps_ahead = self._position + offset > self._latest_end() * self.rate
+        if jumps_back or jumps_ahead:
+            self._clock_shift -= offset
+            return 0
+        if abs(offset) <= JITTER * self.rate and not at_start:
+            return 0
+        return offset
+
+    def _latest_end(self) -> float:
+        """Seconds up to which a pause that begins at the current position may reach."""
         now = self._position / self.rate
-        end = self.declared + 1.0 if self.declared is not None and now < self.declared + 1.0 else now + LONGEST_PAUSE
-        end = min(end, max(LONGEST_RECORDING, now))
-        if at > end * self.rate or (self._position and ahead < -self.rate):
-            self._shift -= ahead
-            return 0, samples
-        if self._position and abs(ahead) <= JITTER * self.rate:
-            return 0, samples
-        return max(ahead, 0), samples[max(-ahead, 0) :]
+        end = now + LONGEST_PAUSE
+        if self.declared is not None and now < self.declared + _LENGTH_TOLERANCE:
+            end = self.declared + _LENGTH_TOLERANCE
+        return min(end, max(LONGEST_RECORDING, now))
 
 
-def floats(frame: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Samples of shape ``(channels, n)``, full scale at 1."""
+def float_samples(frame: Any) -> npt.NDArray[np.float32]:
+    """The frame's samples of shape ``(channels, n)``, full scale at 1."""
     name = frame.format.name.removesuffix("p")
     raw = frame.to_ndarray()
     channels = raw if frame.format.is_planar else raw.reshape(-1, frame.layout.nb_channels).T
     with np.errstate(over="ignore", invalid="ignore"):
-        floats: np.ndarray[Any, np.dtype[np.float32]] = channels.astype(np.float32)
+        samples: npt.NDArray[np.float32] = channels.astype(np.float32)
     if name == "u8":
-        floats -= np.float32(FULL_SCALE[name])
-    floats /= np.float32(FULL_SCALE.get(name, 1.0))
-    return floats
+        samples -= np.float32(FULL_SCALE[name])
+    samples /= np.float32(FULL_SCALE.get(name, 1.0))
+    return samples

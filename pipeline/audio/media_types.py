@@ -1,8 +1,8 @@
-"""Which files look like recordings, by their names alone?"""
+"""Suffixes of audio and video files. What a file holds is found out by opening it."""
 
 from __future__ import annotations
 
-MEDIA = frozenset(
+MEDIA_SUFFIXES = frozenset(
     f".{kind}"
     for group in (
         ("aac", "ac3", "aif", "aiff", "amr", "avi", "caf", "flac", "m4a", "m4b", "mka", "mkv", "mov", "mp2", "mp3"),
@@ -10,4 +10,10 @@ MEDIA = frozenset(
     )
     for kind in group
 )
-"""Suffixes of recordings, for telling them from other files in a folder; what a file holds is told by opening it."""
+"""Suffixes of recordings, for telling them from other files in a folder."""
+
+AUDIO_SUFFIXES = frozenset({".flac", ".wav", ".mp3", ".m4a", ".ogg", ".opus"})
+"""Suffixes of audio files in data sets."""
+
+LOSSLESS_SUFFIXES = frozenset({".wav", ".flac"})
+"""Suffixes of audio files whose samples are exact."""

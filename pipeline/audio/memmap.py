@@ -1,4 +1,4 @@
-"""Where does long sound wait? In a nameless file beside the results, mapped: the system holds only what is being heard."""
+"""Long audio in a nameless file that is memory-mapped: the system holds only the pages that are being read."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from meetsplit.pipeline.errors import OutputError
 
 
 def to_memmap(blocks: Iterable[Samples], folder: Path, in_memory: int = 0) -> Samples:
-    """All blocks in a row, as samples that stand on the disk: read-only, and gone with the last view of them.
+    """The blocks joined, as a memory map of a nameless file: read-only, and gone with the last view of it.
 
-    Sound of up to ``in_memory`` samples stays in memory instead. Blocks of silence are holes in the file: they take
+    Up to ``in_memory`` samples stay in memory instead. Blocks of silence are holes in the file: they take
     neither room on file systems that know sparse files, nor time. The file has no name, so a killed process leaves
     nothing behind. Raises `OutputError` where ``folder`` has no room.
     """
-    arriving = iter(blocks)
-    first: list[Samples] = []
-    held = 0
-    for block in arriving:
-        first.append(block)
-        held += len(block)
-        if held > in_memory:
+    remaining = iter(blocks)
+    buffered: list[Samples] = []
+    count = 0
+    for block in remaining:
+        buffered.append(block)
+        count += len(block)
+        if count > in_memory:
             break
     else:
-        return np.concatenate([*first, np.zeros(0, np.float32)])
+        return np.concatenate([*buffered, np.zeros(0, np.float32)])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            while first:
-                _append(file, first.pop(0))
-            for block in arriving:
+            while buffered:
+                _append(file, buffered.pop(0))
+            for block in remaining:
                 _append(file, block)
             size = file.truncate()
             return np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ), np.float32)
@@ -49,18 +49,19 @@ def to_memmap(blocks: Iterable[Samples], folder: Path, in_memory: int = 0) -> Sa
 
 
 def _append(file: IO[bytes], block: Samples) -> None:
+    """Write the block; seek past it where it is silent."""
     if block.any():
         file.write(np.ascontiguousarray(block, np.float32).data)
     else:
         file.seek(4 * len(block), os.SEEK_CUR)
 
 
-def release_pages(sound: Audio | Samples) -> None:
-    """Give back the memory of what was heard of this sound, where it stands on the disk; whoever hears it again reads it again.
+def release_pages(audio: Audio | Samples) -> None:
+    """Release the memory of the pages read so far of memory-mapped audio; reading them again loads them again.
 
-    Nothing happens to sound in memory, nor on systems that cannot be told.
+    Does nothing to audio in memory, nor on systems without ``MADV_DONTNEED``.
     """
-    base: object = sound.samples if isinstance(sound, Audio) else sound
+    base: object = audio.samples if isinstance(audio, Audio) else audio
     while isinstance(base, np.ndarray):
         base = base.base
     if isinstance(base, memoryview) and isinstance(base.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):

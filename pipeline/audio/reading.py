@@ -1,4 +1,4 @@
-"""How does sound get in and out? Any container that PyAV opens becomes `Audio`; `Audio` becomes a WAV file."""
+"""Reading recordings: any container that PyAV opens becomes `Audio`. Writing WAV files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from meetsplit.pipeline import files
-from meetsplit.pipeline.audio.containers import TEXT, SoundInfo, describe, holds_text, opened
+from meetsplit.pipeline.audio.containers import TEXT_FILE, SoundInfo, describe, holds_text, open_container
 from meetsplit.pipeline.audio.content import Content
-from meetsplit.pipeline.audio.decoding import Listening
+from meetsplit.pipeline.audio.decoding import StreamDecoder
 from meetsplit.pipeline.audio.memmap import to_memmap
-from meetsplit.pipeline.audio.resampling import resample, resampled
+from meetsplit.pipeline.audio.resampling import resample, resample_blocks
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import AudioError
 from meetsplit.pipeline.events import EventListener, Notice, Progressed, ignore_events
@@ -22,21 +22,21 @@ from meetsplit.pipeline.events import EventListener, Notice, Progressed, ignore_
 __all__ = ["SoundInfo", "pcm16", "probe", "read", "resample", "write_wav"]
 
 BLOCK = 1.0
-"""Seconds of sound collected from a container's small frames before they travel on."""
+"""Seconds of audio collected from a container's small frames before they are resampled."""
 
-TELL_EVERY = 30.0
-"""Seconds of sound between two reports of progress."""
+PROGRESS_INTERVAL = 30.0
+"""Seconds of audio between two progress events."""
 
-RESERVE_AT_MOST = 4 * 3600.0
-"""Seconds of sound for which memory is reserved on a container's word alone; more is reserved as it comes."""
+MAX_RESERVED = 4 * 3600.0
+"""Seconds of declared audio for which memory is reserved at once; for more, it is reserved while decoding."""
 
 IN_MEMORY = 300.0
-"""Seconds of sound up to which a recording is held in memory, wherever it might be put down: 19 MB at 16 kHz."""
+"""Seconds up to which audio is held in memory instead of a memory map: 19 MB at 16 kHz."""
 
 
 def probe(path: Path, content: Content | None = None) -> SoundInfo:
-    """What the file says about its sound, without decoding it. Raises `AudioError`, also where it does not hold ``content``."""
-    with opened(path, content) as (container, stream):
+    """What the file declares about its audio. Raises `AudioError`, also where it does not hold ``content`` any more."""
+    with open_container(path, content) as (container, stream):
         return describe(container, stream)
 
 
@@ -49,38 +49,39 @@ def read(
     content: Content | None = None,
     on_event: EventListener = ignore_events,
 ) -> Audio:
-    """The file's sound at ``rate`` Hz, mono, from recording time 0 on; the file itself is never touched.
+    """The file's audio at ``rate`` Hz, mono, from recording time 0 on; the file itself is never changed.
 
     Channels are averaged, or one is picked by ``channel`` (0 is the first). Samples that are not numbers become
-    silence and damaged packets are left out; both are told, as is a file that ends earlier than it says. Decodes in
-    blocks into one buffer: the sound is never in memory twice. With a ``folder``, sound longer than `IN_MEMORY` is not
-    in memory at all, see `mapped`. Raises `AudioError` where nothing can be heard, and where some of what is decoded is not
-    the ``content`` that was hashed before.
+    silence and damaged packets are left out; both are noticed, as is a file that ends earlier than it declares.
+    Decodes in blocks into one buffer: the audio is never in memory twice. With a ``folder``, audio longer than
+    `IN_MEMORY` is not in memory at all, see `to_memmap`. Raises `AudioError` where nothing can be decoded, and where
+    the file is not the ``content`` that was hashed before.
     """
-    with opened(path, content) as (container, stream):
+    with open_container(path, content) as (container, stream):
         info = describe(container, stream)
         if channel is not None and not 0 <= channel < info.channels:
             raise AudioError(f"{path} has {info.channels} channel(s), numbered from 0: there is no channel {channel}")
         if info.streams > 1:
             on_event(Notice(f"{path} has {info.streams} audio tracks: only the default one is used", "decode"))
-        listening = Listening(container, stream, channel)
-        frames = listening.frames()
+        decoder = StreamDecoder(container, stream, channel)
+        frames = decoder.frames()
         first = next(frames, None)
         if first is None:
-            nothing = "has an audio track, but nothing in it can be decoded: record or export it again"
-            raise AudioError(f"{path} {TEXT if holds_text(path) else nothing}")
-        blocks = _joined(listening.sound(itertools.chain([first], frames)), round(BLOCK * first.sample_rate))
-        sound = _told(resampled(blocks, first.sample_rate, rate), rate, info.duration, on_event)
+            undecodable = "has an audio track, but nothing in it can be decoded: record or export it again"
+            raise AudioError(f"{path} {TEXT_FILE if holds_text(path) else undecodable}")
+        native = _join_blocks(decoder.samples(itertools.chain([first], frames)), round(BLOCK * first.sample_rate))
+        resampled = resample_blocks(native, first.sample_rate, rate)
+        blocks = _with_progress(resampled, rate, info.duration, on_event)
         if folder is not None:
-            samples = to_memmap(sound, folder, round(IN_MEMORY * rate))
+            samples = to_memmap(blocks, folder, round(IN_MEMORY * rate))
         else:
-            samples = _gathered(sound, round(min(info.duration or 0.0, RESERVE_AT_MOST) * rate) + rate)
-    listening.report(path, on_event)
-    return Audio(samples[: listening.end(rate)], rate)
+            samples = _concatenate(blocks, round(min(info.duration or 0.0, MAX_RESERVED) * rate) + rate)
+    decoder.report(path, on_event)
+    return Audio(samples[: decoder.length(rate)], rate)
 
 
 def write_wav(path: Path, audio: Audio) -> None:
-    """``audio`` as 16-bit PCM, whole or not at all, see `files.replacing`. Raises `OutputError`."""
+    """Write ``audio`` as 16-bit PCM, atomically, see `files.replacing`. Raises `OutputError`."""
     with files.replacing(path) as file, wave.open(file, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
@@ -96,42 +97,45 @@ def pcm16(samples: Samples) -> bytes:
     >>> pcm16(np.array([0.0, 0.5, 2.0], np.float32)).hex()
     '00000040ff7f'
     """
-    whole = np.clip(np.rint(samples * np.float32(32768.0)), -32768, 32767)
-    return bytes(whole.astype("<i2").tobytes())
+    scaled = np.clip(np.rint(samples * np.float32(32768.0)), -32768, 32767)
+    return bytes(scaled.astype("<i2").tobytes())
 
 
-def _joined(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
-    """The same sound in blocks of at least ``size`` samples."""
+def _join_blocks(blocks: Iterable[Samples], size: int) -> Iterator[Samples]:
+    """The same samples in blocks of at least ``size``; the last may be shorter."""
     pending: list[Samples] = []
-    held = 0
-    for piece in pieces:
-        pending.append(piece)
-        held += len(piece)
-        if held >= size:
+    count = 0
+    for block in blocks:
+        pending.append(block)
+        count += len(block)
+        if count >= size:
             yield np.concatenate(pending)
-            pending, held = [], 0
+            pending, count = [], 0
     if pending:
         yield np.concatenate(pending)
 
 
-def _told(blocks: Iterable[Samples], rate: int, total: float | None, on_event: EventListener) -> Iterator[Samples]:
-    done = told = 0.0
+def _with_progress(
+    blocks: Iterable[Samples], rate: int, total: float | None, on_event: EventListener
+) -> Iterator[Samples]:
+    """The blocks, with a progress event every `PROGRESS_INTERVAL`."""
+    done = reported = 0.0
     for block in blocks:
         yield block
         done += len(block) / rate
-        if done - told >= TELL_EVERY:
-            told = done
+        if done - reported >= PROGRESS_INTERVAL:
+            reported = done
             on_event(Progressed("decode", done, total))
 
 
-def _gathered(blocks: Iterable[Samples], expected: int) -> Samples:
+def _concatenate(blocks: Iterable[Samples], expected: int) -> Samples:
     """All blocks in one array that grows in place: ``resize`` moves pages where the system can, it does not copy."""
     buffer = np.empty(expected, np.float32)
-    held = 0
+    filled = 0
     for block in blocks:
-        if held + len(block) > len(buffer):
-            buffer.resize(max(held + len(block), len(buffer) * 5 // 4), refcheck=False)
-        buffer[held : held + len(block)] = block
-        held += len(block)
-    buffer.resize(held, refcheck=False)
+        if filled + len(block) > len(buffer):
+            buffer.resize(max(filled + len(block), len(buffer) * 5 // 4), refcheck=False)
+        buffer[filled : filled + len(block)] = block
+        filled += len(block)
+    buffer.resize(filled, refcheck=False)
     return buffer

@@ -1,4 +1,4 @@
-"""What does a stretch of one of our own tracks sound like? Reads it from the disk without reading the rest."""
+"""Reading a span of one of our own WAV tracks without reading the rest."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ HEADER = 44
 """Bytes before the first sample of a track: the plain header of 16-bit mono PCM."""
 
 
-def stretch(path: Path, span: Span) -> Audio:
+def read_span(path: Path, span: Span) -> Audio:
     """The part of a track inside ``span``, at the track's rate; float32 values are the stored ones divided by 32768."""
     with path.open("rb") as file:
         header = file.read(HEADER)
     rate = int.from_bytes(header[24:28], "little")
     first, last = round(span.start * rate), round(span.end * rate)
-    stored = np.fromfile(path, np.dtype("<i2"), count=last - first, offset=HEADER + 2 * first)
-    return Audio(stored.astype(np.float32) / np.float32(32768), rate, first / rate)
+    pcm = np.fromfile(path, np.dtype("<i2"), count=last - first, offset=HEADER + 2 * first)
+    return Audio(pcm.astype(np.float32) / np.float32(32768), rate, first / rate)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from meetsplit.pipeline.audio.containers import recording as open_recording
-from meetsplit.pipeline.audio.content import Content, content_of
+from meetsplit.pipeline.audio.containers import open_recording
+from meetsplit.pipeline.audio.content import Content, hash_content
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.errors import AudioError
 
@@ -44,6 +44,6 @@ def recording_sha256(source: Path | MultiFileRecording) -> str:
 def _hash_file(path: Path) -> Content:
     try:
         with open_recording(path) as file:
-            return content_of(file)
+            return hash_content(file)
     except OSError as error:
         raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -1,7 +1,7 @@
-"""Who speaks when, where everybody has a channel? Speech in a channel is its person's, unless it leaks in from another.
+"""Voice activity detection with a channel per speaker: speech in a channel is its speaker's, unless it is crosstalk.
 
-channel 1   ▁▁▇▇▇▇▁▁▁▁▁▁▂▂▂▂▁▁▁      a turn, then what channel 2 leaves here
-channel 2   ▁▁▂▂▂▂▁▁▁▁▁▁▇▇▇▇▁▁▁      what channel 1 leaves here, then a turn
+channel 1   ▁▁▇▇▇▇▁▁▁▁▁▁▂▂▂▂▁▁▁      a turn, then crosstalk from channel 2
+channel 2   ▁▁▂▂▂▂▁▁▁▁▁▁▇▇▇▇▁▁▁      crosstalk from channel 1, then a turn
 """
 
 from __future__ import annotations
@@ -12,155 +12,177 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from meetsplit.pipeline.audio.crossfade import quietest
+from meetsplit.pipeline.audio.crossfade import quietest_time
 from meetsplit.pipeline.audio.memmap import release_pages
 from meetsplit.pipeline.channels.crosstalk import cancel_crosstalk
-from meetsplit.pipeline.channels.loudness import HOP, WELL_ABOVE, Decibels, Levels, levels, trailing
-from meetsplit.pipeline.data import Audio, Diarization, Sound, Span, Speaker, StageRecord, Stream, Turn, timeline
-from meetsplit.pipeline.data import labels as labelling
+from meetsplit.pipeline.channels.loudness import (
+    ABOVE_FLOOR,
+    HOP,
+    ChannelLevels,
+    Decibels,
+    Flags,
+    channel_levels,
+    echo_envelope,
+)
+from meetsplit.pipeline.data import Audio, Channels, Diarization, Span, Speaker, StageRecord, Stream, Turn, timeline
+from meetsplit.pipeline.data.labels import assign_labels, person_names
 from meetsplit.pipeline.overlap.regions import Clip, RegionOptions, plan
 
-ON, OFF = WELL_ABOVE, 7.0
-"""dB above the channel's noise at which speech begins, and below which it has ended."""
+ONSET, OFFSET = ABOVE_FLOOR, 7.0
+"""dB above the channel's noise floor at which speech begins, and below which it has ended."""
 
-RANGE = 35.0
+DYNAMIC_RANGE = 35.0
 """dB below the loudest speech of a channel under which nothing in it is speech: steps, pages, the neighbour's radio."""
 
-ABOVE_BLEED = 6.0
-"""dB above what another channel usually leaves here from which on the sound is this channel's own."""
+ABOVE_CROSSTALK = 6.0
+"""dB above the usual crosstalk of another channel from which on a sound is the channel's own."""
 
-BRIDGE, SHORTEST, EDGE = 0.3, 0.12, 0.06
-"""Seconds: silences that are filled, bursts that are no speech, and what a turn is widened by for its soft ends."""
+MAX_PAUSE, MIN_SPEECH, PADDING = 0.3, 0.12, 0.06
+"""Seconds: pauses that are filled, bursts that are no speech, and what a turn is widened by for its soft ends."""
 
-_EVIDENCE = 25
-"""Frames of another channel's speech from which on its bleed is measured."""
+_MIN_CROSSTALK_FRAMES = 25
+"""Frames of another channel's speech from which on the attenuation of its crosstalk is measured."""
 
-_UNKNOWN, _MOST = -12.0, -6.0
-"""dB below its source that bleed is taken to be where it cannot be measured, and that it is at most."""
+_DEFAULT_ATTENUATION, _MIN_ATTENUATION = 12.0, 6.0
+"""dB below its source that crosstalk is assumed to be where that cannot be measured, and that it is at least."""
 
 
-def turns_of(found: Levels, start: float) -> tuple[Turn, ...]:
-    """The turns of all channels, sorted; the speaker is the channel's number, "0" the first.
+def detect_speech(levels: ChannelLevels, start: float) -> tuple[tuple[Span, ...], ...]:
+    """The speech of each channel's own speaker, sorted and disjoint, one item per channel. Frame 0 begins at ``start``.
 
-    A frame begins a turn `ON` above the channel's noise, and ends it below `OFF`; both are measured, in every moment,
-    from whatever is greatest: the noise, the least level that counts at all, and the bleed of the other channels.
+    Speech begins `ONSET` above the channel's noise floor and ends below `OFFSET`. Both count, in every frame, from the
+    greatest of these: the noise floor, the least level that can be speech, and the crosstalk from other channels.
     """
-    turns: list[Turn] = []
-    for number in range(len(found.own)):
-        base = np.maximum(found.floor[number] + ON, _loud(found, number) - RANGE)
-        bleed = _bleed(found, number)
-        on = np.maximum(base, bleed)
-        off = np.maximum(base - (ON - OFF), bleed - ABOVE_BLEED / 4)
-        speaking = _hysteresis(found.own[number] > on, found.own[number] > off)
-        turns += [Turn(span, str(number)) for span in _spans(speaking, start)]
-    return tuple(sorted(turns))
+    speech: list[tuple[Span, ...]] = []
+    for number, level in enumerate(levels.level):
+        base = np.maximum(levels.noise_floor[number] + ONSET, _loudest_speech(levels, number) - DYNAMIC_RANGE)
+        crosstalk = _max_crosstalk(levels, number)
+        onset = np.maximum(base, crosstalk)
+        offset = np.maximum(base - (ONSET - OFFSET), crosstalk - ABOVE_CROSSTALK / 4)
+        speech.append(_spans(_hysteresis(level > onset, level > offset), start))
+    return tuple(speech)
 
 
-def diarized(sound: Sound, people: Sequence[str] = ()) -> Diarization:
-    """Who speaks when on these channels, and which channel is whose; ``people`` are the channels' names, where they have any."""
-    within = clock(sound).span
-    found = [
-        Turn(span, turn.speaker)
-        for turn in turns_of(levels(sound, within), within.start)
-        if (span := timeline.intersection(turn.span, sound[int(turn.speaker)].span)) is not None
-    ]
-    order = dict.fromkeys(int(turn.speaker) for turn in sorted(found))
-    labels = labelling.assigned([people[number] for number in order] if people else [""] * len(order))
-    whose = tuple(zip(labels, order, strict=True))
-    names = labelling.people({label: people[number] for label, number in whose}) if people else ()
-    owners = {str(number): label for label, number in whose}
-    turns = tuple(sorted(Turn(turn.span, owners[turn.speaker]) for turn in found))
-    return Diarization(within.end, turns, names, whose)
+def diarize_channels(channels: Channels, speaker_names: Sequence[str] = ()) -> Diarization:
+    """Who speaks when, and which channel is whose; ``speaker_names`` are by channel, where there are any."""
+    whole = timebase(channels).span
+    speech = detect_speech(channel_levels(channels, whole), whole.start)
+    by_channel = {
+        number: timeline.crop(spans, channel.span)
+        for number, (spans, channel) in enumerate(zip(speech, channels, strict=True))
+    }
+    first_speech = {number: spans[0] for number, spans in by_channel.items() if spans}
+    order = sorted(first_speech, key=lambda number: (first_speech[number], str(number)))
+    labels = assign_labels([speaker_names[number] if speaker_names else "" for number in order])
+    owners = tuple(zip(labels, order, strict=True))
+    turns = tuple(sorted(Turn(span, label) for label, number in owners for span in by_channel[number]))
+    names = person_names({label: speaker_names[number] for label, number in owners}) if speaker_names else ()
+    return Diarization(whole.end, turns, names, owners)
 
 
-def described(found: Diarization) -> str:
-    """Which channel is whose, in words.
+def describe_channels(diarization: Diarization) -> str:
+    """Which channel is whose, and the number of turns, for people.
 
-    >>> described(Diarization(1.0, (), (), (("SPEAKER_00", 1), ("SPEAKER_01", 0))))
+    >>> describe_channels(Diarization(1.0, (), (), (("SPEAKER_00", 1), ("SPEAKER_01", 0))))
     'SPEAKER_00 on channel 2, SPEAKER_01 on channel 1; 0 turns'
     """
-    whose = ", ".join(f"{label} on channel {number + 1}" for label, number in found.channels)
-    return f"{whose or 'nobody speaks'}; {len(found.turns)} turns"
+    return f"{_channel_owners(diarization) or 'nobody speaks'}; {len(diarization.turns)} turns"
 
 
-def of_channels(record: StageRecord, found: Diarization) -> StageRecord:
-    """The record of how turns were found, with which channel is whose where that is how."""
-    if record.stage != "diarizer" or not found.channels:
+def with_channel_owners(record: StageRecord, diarization: Diarization) -> StageRecord:
+    """The diarizer's record with which channel is whose, where turns come from channels; any other record as it is."""
+    if record.stage != "diarizer" or not diarization.channels:
         return record
-    return dataclasses.replace(record, why=f"one channel per person: {described(found).partition(';')[0]}")
+    return dataclasses.replace(record, why=f"one channel per person: {_channel_owners(diarization)}")
 
 
-def clock(sound: Sound) -> Audio:
-    """The recording's clock as sound: of several channels, silence as long as all of them, which takes no memory."""
-    if len(sound) == 1:
-        return sound[0]
-    rate = sound[0].rate
-    last = max(round(audio.start * rate) + len(audio.samples) for audio in sound)
+def _channel_owners(diarization: Diarization) -> str:
+    return ", ".join(f"{label} on channel {number + 1}" for label, number in diarization.channels)
+
+
+def timebase(channels: Channels) -> Audio:
+    """Audio that covers the whole recording: the channel itself, or silence as long as several channels together.
+
+    The silence takes no memory.
+    """
+    if len(channels) == 1:
+        return channels[0]
+    rate = channels[0].rate
+    last = max(round(audio.start * rate) + len(audio.samples) for audio in channels)
     return Audio(np.broadcast_to(np.zeros(1, np.float32), (last,)), rate)
 
 
-def streams(sound: Sound, found: Diarization, folder: Path) -> Iterator[Stream]:
-    """Every speaker's stream in stretches sorted by start, then speaker: the speaker's own channel, without bleed.
+def streams(channels: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
+    """Every speaker's stream clip by clip, sorted by start, then speaker: the speaker's own channel without crosstalk.
 
-    Where nobody else has a turn, or had one a moment ago, every sample is the channel's own. Long sound is put down in
-    ``folder``.
+    Where no other speaker has a turn, or had one a moment ago, every sample is the channel's own. Long channels are
+    memory-mapped in ``folder``.
     """
-    spans = timeline.by_speaker(found.turns)
-    owners = {number: label for label, number in found.channels}
-    cleaned = cancel_crosstalk(sound, [spans.get(owners.get(number, ""), ()) for number in range(len(sound))], folder)
-    channels = {label: cleaned[number] for label, number in found.channels}
-    clips = itertools.chain.from_iterable(_clips(speaker, channel, found) for speaker, channel in channels.items())
+    spans = timeline.by_speaker(diarization.turns)
+    speakers = {number: label for label, number in diarization.channels}
+    turns = [spans.get(speakers.get(number, ""), ()) for number in range(len(channels))]
+    cleaned = cancel_crosstalk(channels, turns, folder)
+    own_channel = {label: cleaned[number] for label, number in diarization.channels}
+    clips = itertools.chain.from_iterable(
+        _clips(speaker, channel, diarization) for speaker, channel in own_channel.items()
+    )
     for clip in sorted(clips, key=lambda clip: (clip.span.start, clip.speaker)):
-        audio = channels[clip.speaker].crop(clip.span)
+        channel = own_channel[clip.speaker]
+        audio = channel.crop(clip.span)
         if len(audio.samples):
             yield Stream(clip.speaker, audio, clip.turns)
-        release_pages(channels[clip.speaker])
+        release_pages(channel)
 
 
-def _clips(speaker: Speaker, channel: Audio, found: Diarization) -> Iterator[Clip]:
+def _clips(speaker: Speaker, channel: Audio, diarization: Diarization) -> Iterator[Clip]:
+    """The speaker's clips; long turns are cut where the speaker's own channel is quiet."""
     planned = plan(
-        found.turns, found.span, options=RegionOptions("off"), cut_point=lambda span: quietest(channel, span)
+        diarization.turns,
+        diarization.span,
+        options=RegionOptions("off"),
+        cut_point=lambda span: quietest_time(channel, span),
     )
     yield from (clip for clip in planned.clips if clip.speaker == speaker)
 
 
-def _loud(found: Levels, number: int) -> float:
-    """The level of loud speech in a channel, in its own dBFS."""
-    row = found.own[number]
-    sounding = row[found.sounding[number]]
-    return float(np.percentile(sounding, 95)) if len(sounding) else np.inf
+def _loudest_speech(levels: ChannelLevels, number: int) -> float:
+    """The level of loud speech in a channel, in its own dBFS; infinite where it is never active."""
+    active = levels.level[number][levels.active[number]]
+    return float(np.percentile(active, 95)) if len(active) else np.inf
 
 
-def _bleed(found: Levels, number: int) -> Decibels:
-    """The level, in this channel's own dBFS, up to which its sound may be another channel's."""
-    fair = found.fair
-    peaks = np.stack([trailing(row) for row in fair])
-    limit = np.full(fair.shape[1], -np.inf, np.float32)
-    for other in range(len(fair)):
-        if other == number or not found.owned[other]:
+def _max_crosstalk(levels: ChannelLevels, number: int) -> Decibels:
+    """The level, in this channel's own dBFS, up to which its sound may be crosstalk, shape ``(frames,)``."""
+    envelopes = np.stack([echo_envelope(row) for row in levels.normalized])
+    limit = np.full(envelopes.shape[1], -np.inf, np.float32)
+    for other in range(len(envelopes)):
+        if other == number or not levels.has_own_speech[other]:
             continue
-        # Peaks are compared with peaks: the bleed of a frame comes later, how much later is not known.
-        speaks = found.sounding[other] & (peaks[other] > peaks[number])
-        drop = float(np.median(peaks[number][speaks] - peaks[other][speaks])) if speaks.sum() >= _EVIDENCE else _UNKNOWN
-        limit = np.maximum(limit, peaks[other] + np.float32(min(drop, _MOST) + ABOVE_BLEED))
-    return np.asarray(limit - found.raised[number], np.float32)
+        # Envelopes are compared, not frames: how much later than its source crosstalk comes is not known.
+        dominates = levels.active[other] & (envelopes[other] > envelopes[number])
+        attenuation = _DEFAULT_ATTENUATION
+        if dominates.sum() >= _MIN_CROSSTALK_FRAMES:
+            attenuation = float(np.median(envelopes[other][dominates] - envelopes[number][dominates]))
+        attenuation = max(attenuation, _MIN_ATTENUATION)
+        limit = np.maximum(limit, envelopes[other] + np.float32(ABOVE_CROSSTALK - attenuation))
+    return np.asarray(limit - levels.gain_db[number], np.float32)
 
 
-def _hysteresis(begins: npt.NDArray[np.bool_], goes_on: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """True from a frame that begins until the first that does not go on."""
-    frames = np.arange(len(begins))
-    last_begin = np.maximum.accumulate(np.where(begins, frames, -1))
-    last_stop = np.maximum.accumulate(np.where(goes_on, -1, frames))
-    return np.asarray(last_begin > last_stop)
+def _hysteresis(starts: Flags, continues: Flags) -> Flags:
+    """True from a frame that starts until the first that does not continue."""
+    frames = np.arange(len(starts))
+    last_start = np.maximum.accumulate(np.where(starts, frames, -1))
+    last_stop = np.maximum.accumulate(np.where(continues, -1, frames))
+    return np.asarray(last_start > last_stop)
 
 
-def _spans(speaking: npt.NDArray[np.bool_], start: float) -> tuple[Span, ...]:
+def _spans(speaking: Flags, start: float) -> tuple[Span, ...]:
+    """Runs of true frames as spans; short pauses are filled, short bursts dropped, the rest padded."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], speaking.astype(np.int8), [0]])))
-    raw = [
+    runs = [
         Span(start + HOP * int(first), start + HOP * (int(last) + 1))
         for first, last in zip(edges[::2], edges[1::2], strict=True)
     ]
-    bridged = timeline.support(raw, BRIDGE)
-    return timeline.widened((span for span in bridged if span.duration >= SHORTEST), EDGE)
+    joined = timeline.support(runs, MAX_PAUSE)
+    return timeline.widened((span for span in joined if span.duration >= MIN_SPEECH), PADDING)

@@ -1,4 +1,4 @@
-"""What is one recording that is several files? Everybody's own microphone, each file at its place on one clock."""
+"""A recording of several files: one file per speaker, each at its place on one clock."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from pathlib import Path
 from meetsplit.pipeline.errors import SettingsError
 
 LONGEST_MEETING = 24 * 3600.0
-"""Seconds after the beginning of a meeting up to which a microphone's file may begin."""
+"""Seconds after the beginning of a meeting up to which a speaker's file may begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakerFile:
-    """One person's file. ``offset`` is the meeting's time in seconds at which the file begins."""
+    """One speaker's file. ``offset`` is the time of the meeting in seconds at which the file begins.
+
+    Raises `SettingsError` for an offset that is negative, not finite or beyond `LONGEST_MEETING`.
+    """
 
     path: Path
     offset: float = 0.0
@@ -32,10 +35,10 @@ class SpeakerFile:
             )
 
     @classmethod
-    def placed(cls, text: str) -> SpeakerFile:
-        """What ``file`` or ``file@seconds`` means; a file that has such a name is meant as it is.
+    def parse(cls, text: str) -> SpeakerFile:
+        """From ``file`` or ``file@seconds``; the whole text is the path where a file of that name exists.
 
-        >>> SpeakerFile.placed("ben.wav@1.5").offset
+        >>> SpeakerFile.parse("ben.wav@1.5").offset
         1.5
         """
         name, at, offset = text.rpartition("@")
@@ -51,7 +54,7 @@ class SpeakerFile:
 
 @dataclass(frozen=True, slots=True)
 class MultiFileRecording:
-    """A meeting called ``stem`` in which everybody has a microphone and a file."""
+    """A meeting called ``stem`` with a microphone and a file per speaker. Raises `SettingsError` for fewer than two."""
 
     stem: str
     microphones: tuple[SpeakerFile, ...]
@@ -66,13 +69,13 @@ class MultiFileRecording:
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
-        return f"{self.stem} ({', '.join(one.path.name for one in self.microphones)})"
+        """The stem and the names of the files, for people."""
+        return f"{self.stem} ({', '.join(file.path.name for file in self.microphones)})"
 
     @property
-    def people(self) -> tuple[str, ...]:
-        """What each file is called."""
-        return tuple(one.path.stem for one in self.microphones)
+    def speaker_names(self) -> tuple[str, ...]:
+        """The names of the files without their extensions: the speakers' names."""
+        return tuple(file.path.stem for file in self.microphones)
 
     def __str__(self) -> str:
         return self.name
@@ -80,4 +83,4 @@ class MultiFileRecording:
 
 def together(stem: str, files: Sequence[str | Path]) -> MultiFileRecording:
     """The meeting ``stem`` of these files, each ``file`` or ``file@seconds``."""
-    return MultiFileRecording(stem, tuple(SpeakerFile.placed(str(file)) for file in files))
+    return MultiFileRecording(stem, tuple(SpeakerFile.parse(str(file)) for file in files))

@@ -1,10 +1,10 @@
-"""What travels between the stages: immutable values on one clock.
+"""Immutable values that the stages exchange: spans, audio, turns, streams, words, transcripts.
 
-Every time in these values is in seconds on the recording's clock, unless a docstring says otherwise.
-Every value holds only what its maker knows, and nothing is filled in later.
+Every time in these values is in seconds on the recording's clock, unless a docstring says otherwise. No field is
+filled in later.
 """
 
-from meetsplit.pipeline.data.audio import LATEST, Audio, Samples, Sound, Span, decimal_sum
+from meetsplit.pipeline.data.audio import LATEST, Audio, Channels, Samples, Span, decimal_sum, rms
 from meetsplit.pipeline.data.diarization import (
     Diarization,
     Overlap,
@@ -29,6 +29,7 @@ from meetsplit.pipeline.data.transcript import (
 __all__ = [
     "LATEST",
     "Audio",
+    "Channels",
     "ClipTranscript",
     "Diarization",
     "Overlap",
@@ -36,7 +37,6 @@ __all__ = [
     "Provenance",
     "Samples",
     "Segment",
-    "Sound",
     "Source",
     "Span",
     "Speaker",
@@ -49,4 +49,5 @@ __all__ = [
     "Word",
     "decimal_sum",
     "join_words",
+    "rms",
 ]

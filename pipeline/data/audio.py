@@ -1,4 +1,4 @@
-"""Sound on the recording's clock."""
+"""Spans of time and mono audio, both on the recording's clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono samples, shape ``(n,)``, nominally between -1 and 1."""
 
 LATEST = 1e9
-"""Seconds (30 years) beyond which a time in a file is a mistake: no recording lasts so long, and no format could write it."""
+"""Seconds (30 years) beyond which a time in a file is a mistake: no recording is as long, no format can write it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,7 +51,7 @@ def decimal_sum(start: float, duration: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audio:
-    """Mono sound that knows its own place on the recording's clock.
+    """Mono audio with its place on the recording's clock.
 
     ``samples`` is float32 of shape ``(n,)`` and is made read-only; ``rate`` is in Hz; ``start`` is the recording
     time of the first sample. Cropping gives views, never copies.
@@ -84,11 +84,11 @@ class Audio:
 
     @property
     def span(self) -> Span:
-        """Where this sound lies on the recording's clock."""
+        """The stretch of the recording's clock that this audio covers."""
         return Span(self.start, self.start + self.duration)
 
     def clock(self, t: float) -> float:
-        """Recording time of ``t`` seconds into this clip. The only place where an offset is added."""
+        """Recording time of ``t`` seconds into this clip."""
         return self.start + t
 
     def index(self, t: float) -> int:
@@ -97,15 +97,38 @@ class Audio:
 
     def crop(self, span: Span) -> Audio:
         """The part inside ``span`` as a view; parts of ``span`` outside this clip are left out."""
-        first, last = self.index(span.start), self.index(span.end)
+        return self.slice(self.index(span.start), self.index(span.end))
+
+    def slice(self, first: int, last: int) -> Audio:
+        """The samples ``first`` to ``last`` (not included) as a view; ``first`` is 0 or more."""
         return Audio(self.samples[first:last], self.rate, (round(self.start * self.rate) + first) / self.rate)
 
     def replaced(self, samples: Samples) -> Audio:
-        """The same place and rate with other samples of the same length."""
+        """The same place and rate with other samples of the same number. Raises `ValueError` for another number."""
         if samples.shape != self.samples.shape:
             raise ValueError(f"replacing {self.samples.shape} samples by {samples.shape}")
         return Audio(np.asarray(samples, np.float32), self.rate, self.start)
 
 
-Sound: TypeAlias = tuple[Audio, ...]
-"""A recording as it is worked on: one mono sound, or everybody's own channel, all on one clock."""
+Channels: TypeAlias = tuple[Audio, ...]
+"""A recording's channels on one clock: a single one with everybody mixed, or one per speaker."""
+
+
+def padded_slice(samples: Samples, first: int, last: int) -> Samples:
+    """``samples[first:last]`` with silence where the indices lie outside, of ``last - first`` samples.
+
+    >>> padded_slice(np.ones(3, np.float32), -2, 2).tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    """
+    part = samples[max(first, 0) : max(last, 0)]
+    before = min(max(-first, 0), last - first)
+    return np.pad(part, (before, last - first - before - len(part)))
+
+
+def rms(samples: Samples) -> float:
+    """Root mean square of the samples, summed in double precision; 0 where there are none.
+
+    >>> rms(np.array([1.0, -7.0], np.float32))
+    5.0
+    """
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if samples.size else 0.0

@@ -1,4 +1,4 @@
-"""Who speaks when, and each person's stream of sound."""
+"""Speaker turns, overlaps, separated voices, and one stream of audio per speaker."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Literal, TypeAlias
 from meetsplit.pipeline.data.audio import Audio, Span
 
 Speaker: TypeAlias = str
-"""A stable label, never a person's name: ``SPEAKER_00``, ``SPEAKER_01``…, numbered in order of first speech where speakers were
-found; a label of this kind that an RTTM file gives is kept."""
+"""A stable label, never a person's name: ``SPEAKER_00``, ``SPEAKER_01``…, numbered in order of first speech.
+
+Labels of this kind in an RTTM file are kept."""
 
 Source: TypeAlias = Literal["mixture", "separated", "silent"]
-"""What is heard of somebody: the recording, a separated voice, or nothing, because that voice was another's residue."""
+"""Where a speaker's audio comes from: the recording, a separated voice, or silence in place of mere leakage."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Turn:
-    """One speaker speaks during ``span``. Turns of different speakers may overlap."""
+    """Speech of one speaker during ``span``. Turns of different speakers may overlap."""
 
     span: Span
     speaker: Speaker
@@ -27,7 +28,7 @@ class Turn:
 class Diarization:
     """Who speaks when in a recording of ``duration`` seconds; ``names`` are people's names by label, where known.
 
-    ``channels`` says whose channel is which (0 is the first), where everybody has one.
+    ``channels`` are the speakers' channel numbers (0 is the first) where every speaker has one.
     """
 
     duration: float
@@ -51,10 +52,10 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Voice:
-    """One person's estimated sound out of a mixture.
+    """One speaker's estimated audio from a mixture.
 
-    ``margin`` says how sure the name is: the cosine similarity of the voice to its own speaker minus that to the
-    best other candidate, about -1 to 1; None where nothing was compared.
+    ``margin`` is the confidence of the assignment to a speaker: the cosine similarity of the voice to its own speaker
+    minus that to the best other candidate, about -1 to 1; None where nothing was compared.
     """
 
     audio: Audio
@@ -63,12 +64,12 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class OverlapResult:
-    """What a stream plays during ``span``, where separation was asked for.
+    """The outcome of separation for one stream during ``span``.
 
-    ``speakers`` are those who speak during it, sorted. ``source`` says whether a separated voice is played, or the
-    recording itself because the voice could not be had, was not believed or not needed, or nothing because it was
-    somebody else's residue; the ``review`` reasons say why. ``margin`` is the voice's (see `Voice`), kept for refused
-    voices as well.
+    ``speakers`` are those who speak during it, sorted. ``source`` says whether the stream plays a separated voice, or
+    the recording itself because the voice could not be had, was not believed or not needed, or silence because it was
+    mere leakage; the ``review`` reasons say why. ``margin`` is the voice's (see `Voice`), kept for refused voices as
+    well.
     """
 
     span: Span
@@ -80,7 +81,7 @@ class OverlapResult:
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """A stretch of a speaker's stream without its sound: everything that outlives the sound."""
+    """A stretch of a speaker's stream without its audio: what is kept once the track is written."""
 
     speaker: Speaker
     span: Span
@@ -89,20 +90,20 @@ class StreamInfo:
 
     @property
     def silent(self) -> bool:
-        """Whether nothing of the speaker is heard: every turn lies where the voice was silenced as somebody else's residue."""
-        silenced = [patch.span for patch in self.patches if patch.source == "silent"]
-        return bool(silenced) and all(
-            any(gag.start <= turn.start and turn.end <= gag.end for gag in silenced) for turn in self.turns
+        """Whether every turn lies where the voice was muted as leakage."""
+        muted = [patch.span for patch in self.patches if patch.source == "silent"]
+        return bool(muted) and all(
+            any(span.start <= turn.start and turn.end <= span.end for span in muted) for turn in self.turns
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:
-    """One stretch of one speaker's stream: the recording where the person speaks alone, voices where not.
+    """One stretch of one speaker's stream: the recording where only that speaker speaks, separated voices in overlaps.
 
-    ``audio`` is what the transcriber hears and the track plays; ``turns`` are the speaker's own turns inside it, and
+    ``audio`` goes to the transcriber and into the track; ``turns`` are the speaker's own turns inside it, and
     no other stretch has them. ``patches`` are sorted and share no time; they may touch. Two stretches of one speaker
-    share time only where a long turn was cut; there they sound the same.
+    share time only where a long turn was cut; there their samples are the same.
     """
 
     speaker: Speaker
@@ -112,10 +113,10 @@ class Stream:
 
     @property
     def span(self) -> Span:
-        """Where it lies, padding included."""
+        """The stretch on the recording's clock, padding included."""
         return self.audio.span
 
     @property
-    def outline(self) -> StreamInfo:
-        """The same without the sound."""
+    def info(self) -> StreamInfo:
+        """The same without the audio."""
         return StreamInfo(self.speaker, self.audio.span, self.turns, self.patches)

@@ -1,4 +1,4 @@
-"""Arithmetic of time: pure functions on spans and turns. Edges are copied from the input, never computed."""
+"""Interval arithmetic: pure functions on spans and turns. Edges are copied from the input, never computed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from meetsplit.pipeline.data.labels import label
 
 
 def intersection(a: Span, b: Span) -> Span | None:
-    """What two spans share; None where they share nothing (touching is nothing).
+    """The intersection of two spans; None where they share no time (touching is none).
 
     a   |------|
     b        |------|
@@ -82,7 +82,7 @@ def during(spans: Sequence[Span], within: Span) -> Sequence[Span]:
 
 
 def shared(spans: Iterable[Sequence[Span]]) -> tuple[Span, ...]:
-    """Where spans of two or more people cover the time; each item holds one person's, disjoint.
+    """Where at least two items cover the time; each item holds one speaker's spans, disjoint.
 
     A   |----------|
     B         |---------|
@@ -92,23 +92,24 @@ def shared(spans: Iterable[Sequence[Span]]) -> tuple[Span, ...]:
     (Span(start=2, end=3.5),)
     """
     edges = sorted(
-        (time, change) for own in spans for span in own for time, change in ((span.start, 1), (span.end, -1))
+        (time, change) for one in spans for span in one for time, change in ((span.start, 1), (span.end, -1))
     )
-    found: list[Span] = []
+    pieces: list[Span] = []
     active, since = 0, 0.0
     for time, change in edges:
         if active >= 2 and time > since:
-            found.append(Span(since, time))
+            pieces.append(Span(since, time))
         active, since = active + change, time
-    return support(found)
+    return support(pieces)
 
 
 class Counter:
-    """How many spans share time with a stretch, in logarithmic time; spans of several people may overlap."""
+    """Counts the spans that share time with a given one, in logarithmic time; the spans may overlap."""
 
     def __init__(self, spans: Iterable[Span]) -> None:
-        given = [span for span in spans if span.start < span.end]
-        self._starts, self._ends = sorted(span.start for span in given), sorted(span.end for span in given)
+        counted = [span for span in spans if span.start < span.end]
+        self._starts = sorted(span.start for span in counted)
+        self._ends = sorted(span.end for span in counted)
 
     def during(self, within: Span) -> int:
         """The number of spans that begin before the end of ``within`` and end after its start.
@@ -147,6 +148,15 @@ def by_speaker(turns: Iterable[Turn]) -> dict[Speaker, tuple[Span, ...]]:
     return {speaker: support(spans[speaker]) for speaker in sorted(spans)}
 
 
+def merge_turns(turns: Iterable[Turn]) -> tuple[Turn, ...]:
+    """The turns with each speaker's overlapping or touching ones merged, sorted; empty ones are dropped.
+
+    >>> merge_turns([Turn(Span(1, 2), "A"), Turn(Span(0, 1), "A")])
+    (Turn(span=Span(start=0, end=2), speaker='A'),)
+    """
+    return tuple(sorted(Turn(span, speaker) for speaker, spans in by_speaker(turns).items() for span in spans))
+
+
 def activity(turns: Iterable[Turn]) -> tuple[tuple[Span, tuple[Speaker, ...]], ...]:
     """The timeline cut at every edge: each piece with the speakers active in it (at least one), sorted.
 
@@ -174,7 +184,7 @@ def activity(turns: Iterable[Turn]) -> tuple[tuple[Span, tuple[Speaker, ...]], .
 
 
 def overlaps(turns: Iterable[Turn]) -> tuple[Overlap, ...]:
-    """Where two or more people speak at once, cut wherever the set of speakers changes.
+    """Where two or more speakers are active at once, cut wherever the set of speakers changes.
 
     >>> overlaps([Turn(Span(0, 3), "A"), Turn(Span(2, 4), "B")])
     (Overlap(span=Span(start=2, end=3), speakers=('A', 'B')),)
@@ -189,7 +199,7 @@ def inside(turns: Iterable[Turn], within: Span) -> tuple[Turn, ...]:
 
 
 def alone(turns: Sequence[Turn], speaker: Speaker) -> tuple[Span, ...]:
-    """Where ``speaker`` is the only one who speaks."""
+    """Where only ``speaker`` is active."""
     return tuple(span for span, speakers in activity(turns) if speakers == (speaker,))
 
 

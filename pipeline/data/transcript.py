@@ -1,4 +1,4 @@
-"""What was said, by whom, and how it was found out."""
+"""Words, segments and the transcript of a recording, with its provenance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Word:
-    """One spoken word (no surrounding blanks) and how sure its transcriber is, 0 to 1 or None."""
+    """One word (no surrounding blanks) and its transcriber's confidence, 0 to 1 or None."""
 
     span: Span
     text: str
@@ -24,7 +24,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class ClipTranscript:
-    """What a transcriber heard in one clip: words in order, and the clip's language (``en``…) if it knows."""
+    """The words of one clip in order, and its language (``en``…), or None where the transcriber does not say."""
 
     words: tuple[Word, ...]
     language: str | None = None
@@ -34,8 +34,8 @@ class ClipTranscript:
 class Segment:
     """Consecutive words of one speaker.
 
-    ``source`` is ``separated`` when some word was heard in a separated voice; ``overlap`` when somebody else speaks
-    during it; ``margin`` is the least margin of the voices it was heard in; ``review`` holds reasons to listen again.
+    ``source`` is ``separated`` when some word comes from a separated voice; ``overlap`` when another speaker is active
+    during it; ``margin`` is the least margin of its voices; ``review`` holds reasons to listen again.
     """
 
     speaker: Speaker
@@ -63,7 +63,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class StageRecord:
-    """How one stage came to its result: ``why`` is a sentence for people."""
+    """The backend, weights and device of one stage; ``why`` it was selected is a sentence for people."""
 
     stage: str
     backend: str
@@ -74,7 +74,7 @@ class StageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """How a transcript came to be: enough to repeat it."""
+    """Software, settings and models that made a transcript: enough to repeat it."""
 
     version: str
     stages: tuple[StageRecord, ...] = ()
@@ -86,8 +86,8 @@ class Provenance:
 class Transcript:
     """Who said what in one recording.
 
-    ``recording`` is the file's name without folder or extension; ``duration`` is in seconds; ``segments`` are sorted by start and
-    may overlap in time; ``turns`` are what the diarizer found; ``names`` maps labels to people's names.
+    ``recording`` is the file's name without folder or extension; ``duration`` is in seconds; ``segments`` are sorted by
+    start and may overlap in time; ``turns`` are the diarizer's; ``names`` maps labels to people's names.
     """
 
     recording: str
@@ -104,7 +104,7 @@ class Transcript:
 
     @property
     def language(self) -> str | None:
-        """The language in which most words were spoken; None where no segment knows its own."""
+        """The language of most words; None where no segment has one."""
         counts: dict[str, int] = {}
         for segment in self.segments:
             if segment.language is not None:
@@ -112,7 +112,7 @@ class Transcript:
         return max(sorted(counts), key=lambda language: counts[language]) if counts else None
 
     def name_of(self, speaker: Speaker) -> str:
-        """The person's name, or the label where nobody gave one."""
+        """The person's name, or the label where there is none."""
         return dict(self.names).get(speaker, speaker)
 
     def to_dataframe(self) -> pandas.DataFrame:
@@ -146,7 +146,7 @@ _NO_BLANK_BETWEEN = (("\u3040", "\u30ff"), ("\u3400", "\u9fff"), ("\uff00", "\uf
 
 
 def join_words(words: Iterable[str]) -> str:
-    """Words as running text: blanks between them, none between letters of scripts that are written without.
+    """Words as running text, with blanks between them except in scripts that are written without.
 
     >>> join_words(["Good", "morning,", "everyone."])
     'Good morning, everyone.'

@@ -1,4 +1,4 @@
-"""Amounts as people write them: bytes and days."""
+"""Parsing of sizes and ages as written in options: bytes and days."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import re
 from meetsplit.pipeline.errors import SettingsError
 
 DAY = 86400.0
-"""Seconds."""
+"""Seconds per day."""
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def size(text: str, option: str = "--max-memory") -> int:
-    """A number of bytes from what people write; `SettingsError` names the ``option`` for what is no size.
+    """Bytes of a size such as ``8GB`` or ``512 MiB``. Raises `SettingsError` naming the ``option`` for anything else.
 
     >>> size("1.5GB"), size("512 MiB")
     (1500000000, 536870912)
@@ -27,7 +27,7 @@ def size(text: str, option: str = "--max-memory") -> int:
 
 
 def size_or_none(value: str | int, option: str) -> int | None:
-    """The same for a limit that may be "none".
+    """Bytes of a size, or None for "none".
 
     >>> size_or_none("none", "--cache-size"), size_or_none(0, "--cache-size")
     (None, 0)
@@ -36,7 +36,7 @@ def size_or_none(value: str | int, option: str) -> int | None:
 
 
 def days_or_none(value: str | float, option: str) -> float | None:
-    """Seconds of a number of days, None for "none"; `SettingsError` names the ``option`` for anything else.
+    """Seconds of a number of days, or None for "none". Raises `SettingsError` naming the ``option`` for anything else.
 
     >>> days_or_none("2", "--cache-age")
     172800.0

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from meetsplit.pipeline.audio.memmap import release_pages
-from meetsplit.pipeline.data import Samples
+from meetsplit.pipeline.data.audio import padded_slice
 from meetsplit.pipeline.diarizers.clustering import UNASSIGNED
 from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote
 
@@ -81,7 +81,7 @@ class LowMemoryDiarization(SpeakerDiarization):  # type: ignore[misc]
         scores: Any = None
         for first in [*range(0, full_windows, inference.batch_size), *range(full_windows, windows)]:
             last = min(first + inference.batch_size, full_windows) if first < full_windows else windows
-            batch = read_padded(samples, first * step, (last - 1) * step + size) * gain
+            batch = padded_slice(samples, first * step, (last - 1) * step + size) * gain
             if scores is None or np.abs(batch).max(initial=0.0) > SILENCE:
                 outputs = inference.infer(torch.from_numpy(batch).unfold(0, size, step)[:, None])
                 if scores is None:
@@ -130,9 +130,3 @@ class LowMemoryDiarization(SpeakerDiarization):  # type: ignore[misc]
             for cluster in np.unique(clusters[clusters != UNASSIGNED]):
                 activations[first:last, cluster] += scores[:, clusters == cluster].max(axis=1)
         return activations[: len(count.data)]
-
-
-def read_padded(samples: Samples, first: int, last: int) -> Samples:
-    """The samples from ``first`` to ``last``, padded with zeros beyond the end of the recording."""
-    part = samples[first:last]
-    return np.pad(part, (0, last - first - len(part)))

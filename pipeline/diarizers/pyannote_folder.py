@@ -5,7 +5,8 @@ module that a checkpoint names, and unpickles checkpoints without restriction. H
 whose networks are of an exact list; their weights, sizes and specifications come through `read_checkpoint`, which runs
 nothing.
 
-    config.yaml                          as in pyannote/speaker-diarization-community-1, or 3.1 with hub ids for networks
+    config.yaml                          as in pyannote/speaker-diarization-community-1, or 3.1 with hub ids for
+    networks
     segmentation/pytorch_model.bin       ``$model/segmentation``
     embedding/pytorch_model.bin          ``$model/embedding``
     plda/plda.npz, xvec_transform.npz    ``$model/plda``; arrays, read without pickle
@@ -219,7 +220,9 @@ def _is_size(value: Any) -> bool:
 
 
 def _specifications(path: Path, stored: Any) -> Specifications:
-    """pyannote's specifications of the network's output. Enumerations come from `json_value` as lists of their one value."""
+    """pyannote's specifications of the network's output. Enumerations come from `json_value` as lists of their one
+    value.
+    """
     if not isinstance(stored, dict):
         raise StageError("diarize", f"{path} does not say what its network answers")
     min_duration, classes = stored.get("min_duration"), stored.get("classes")

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from meetsplit.pipeline.data import Audio, Span, Speaker, Turn
-from meetsplit.pipeline.data import labels as labelling
-from meetsplit.pipeline.data.timeline import by_speaker, crop
+from meetsplit.pipeline.data import Audio, Span, Speaker, Turn, timeline
+from meetsplit.pipeline.data.labels import assign_labels, person_names
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import EventListener, Notice
 from meetsplit.pipeline.formats import rttm
@@ -62,10 +61,10 @@ class RttmDiarizer:
         if beyond:
             cut = f"{beyond} of {len(turns)} turns reach beyond the recording's {audio.duration:.1f} s and were cut"
             on_event(Notice(f"{self.path}: {cut}", "diarize"))
-        inside = [Turn(span, speaker) for speaker, spans in by_speaker(turns).items() for span in crop(spans, within)]
-        originals = tuple(dict.fromkeys(turn.speaker for turn in sorted(inside)))
-        labels = dict(zip(originals, labelling.assigned(originals), strict=True))
-        self.names = labelling.people({label: name for name, label in labels.items()})
+        inside = timeline.inside(timeline.merge_turns(turns), within)
+        originals = tuple(dict.fromkeys(turn.speaker for turn in inside))
+        labels = dict(zip(originals, assign_labels(originals), strict=True))
+        self.names = person_names({label: name for name, label in labels.items()})
         return tuple(sorted(Turn(turn.span, labels[turn.speaker]) for turn in inside))
 
 

@@ -14,8 +14,7 @@ import numpy.typing as npt
 import torch
 from speechbrain.inference.speaker import SpeakerRecognition
 
-from meetsplit.pipeline.audio.level import rms
-from meetsplit.pipeline.data import Audio
+from meetsplit.pipeline.data import Audio, rms
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.models.speechbrain_folder import open_as_code, open_folder, speechbrain_device
 from meetsplit.pipeline.settings import Settings

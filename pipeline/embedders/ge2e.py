@@ -20,8 +20,7 @@ import torchaudio  # type: ignore[import-untyped]
 from safetensors.torch import load_file
 from torch import nn
 
-from meetsplit.pipeline.audio.level import rms
-from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.pipeline.data import Audio, Samples, rms
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.settings import Settings
 

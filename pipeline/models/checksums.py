@@ -21,10 +21,10 @@ def intact(path: Path, sha256: str) -> bool:
 
 
 def intact_blob(path: Path) -> bool:
-    """Whether a file of the Hugging Face cache is the one that was downloaded, as far as the name of its blob tells.
+    """Whether a file of the Hugging Face cache is the one that was downloaded, as far as its blob's name tells.
 
-    A blob is named by the server's ETag: SHA-256 of a large file, git's SHA-1 of a small one (a few mirrors give the plain
-    SHA-1). Any other name says nothing about the content.
+    A blob is named by the server's ETag: SHA-256 of a large file, git's SHA-1 of a small one (a few mirrors give the
+    plain SHA-1). Any other name says nothing about the content.
     """
     blob = path.resolve()
     try:
@@ -38,19 +38,19 @@ def intact_blob(path: Path) -> bool:
 
 
 def sidecar(path: Path) -> Path:
-    """Where the checksum of a file is kept, in the format of sha256sum."""
+    """The path of a file's checksum file, in the format of sha256sum."""
     return path.with_name(f"{path.name}.sha256")
 
 
 def write_sidecar(path: Path) -> str:
-    """Write the `sidecar` of a file; its SHA-256. Raises `OSError`."""
-    found = files.sha256(path)
-    sidecar(path).write_text(f"{found}  {path.name}\n", "utf-8")
-    return found
+    """Write the `sidecar` of a file and return its SHA-256. Raises `OSError`."""
+    checksum = files.sha256(path)
+    sidecar(path).write_text(f"{checksum}  {path.name}\n", "utf-8")
+    return checksum
 
 
 def intact_by_sidecar(path: Path) -> bool:
-    """Whether the file has the SHA-256 that its `sidecar` says."""
+    """Whether the file has the SHA-256 in its `sidecar`."""
     try:
         expected = sidecar(path).read_text("ascii").split()
     except (OSError, UnicodeDecodeError):
@@ -59,8 +59,9 @@ def intact_by_sidecar(path: Path) -> bool:
 
 
 def _stamp(path: Path) -> tuple[int, int, int, int]:
-    about = path.stat()
-    return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+    """Inode, size and times: what changes when the file does."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @functools.lru_cache(maxsize=256)

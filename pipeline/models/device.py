@@ -7,6 +7,7 @@ from functools import lru_cache
 from meetsplit.pipeline.errors import SettingsError, nearest
 
 DEVICES = ("cpu", "cuda", "mps")
+"""Kinds of devices that ``--device`` takes."""
 
 
 def check(name: str) -> None:
@@ -22,7 +23,8 @@ def check(name: str) -> None:
 
 @lru_cache(maxsize=8)
 def choose(name: str) -> str:
-    """The device for a setting: for ``auto``, ``cuda`` where a GPU answers, else ``mps`` on Apple machines, else ``cpu``.
+    """The device for a setting; ``auto`` is ``cuda`` where there is a GPU, else ``mps`` on Apple machines, else
+    ``cpu``.
 
     Raises `SettingsError` for a device that this machine does not have. Loads torch, except for ``cpu``.
     """

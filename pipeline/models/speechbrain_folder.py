@@ -75,7 +75,8 @@ def open_folder(stage: str, folder: Path, modules: Sequence[str], numbers: Seque
 def open_as_code(interface: Any, stage: str, folder: Path, device: str) -> Any:
     """The folder as SpeechBrain itself opens it, running what its ``hyperparams.yaml`` asks for.
 
-    See ``--trust-model-code``. ``interface`` is a class of ``speechbrain.inference``. Nothing is linked, copied or fetched.
+    See ``--trust-model-code``. ``interface`` is a class of ``speechbrain.inference``. Nothing is linked, copied or
+    fetched.
     """
     from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 

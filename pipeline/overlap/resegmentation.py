@@ -114,7 +114,7 @@ def resegment(recording: Audio, turns: Sequence[Turn], estimator: SpeakerActivit
         for frame, speakers in zip(run, _viterbi(run), strict=True)
         for speaker in speakers
     ]
-    return tuple(sorted(Turn(span, speaker) for speaker, own in timeline.by_speaker(decoded).items() for span in own))
+    return timeline.merge_turns(decoded)
 
 
 # Windows

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from meetsplit.pipeline.audio.crossfade import Insert, crossfade, quietest
+from meetsplit.pipeline.audio.crossfade import Insert, crossfade, quietest_time
 from meetsplit.pipeline.audio.reading import resample
 from meetsplit.pipeline.data import Audio, OverlapResult, Samples, Span, Speaker, Stream, Turn, Voice, timeline
 from meetsplit.pipeline.errors import BrokenPromise, blame
@@ -53,7 +53,7 @@ def speaker_streams(
     """
     if separator is None:
         options = replace(options, separate="off")
-    planned = plan(turns, recording.span, options=options, cut_point=lambda span: quietest(recording, span))
+    planned = plan(turns, recording.span, options=options, cut_point=lambda span: quietest_time(recording, span))
     enrollment = _Enrollment(recording, turns, guard=max(options.boundary_extension, MIN_GUARD))
     separation = _Separation(recording, planned.regions, separator, enrollment, verification, on_event)
     speech = timeline.by_speaker(turns)
@@ -210,8 +210,8 @@ def _patch(span: Span, piece: Piece, speakers: Speakers, decision: VoiceDecision
     result = OverlapResult(span, speakers, decision.source, decision.margin, decision.review)
     if decision.audio is None:
         return _Patch(result, None)
-    opens, closes = span.start == piece.span.start, span.end == piece.span.end
-    return _Patch(result, Insert(span, decision.audio, opens, closes))
+    fade_in, fade_out = span.start == piece.span.start, span.end == piece.span.end
+    return _Patch(result, Insert(span, decision.audio, fade_in, fade_out))
 
 
 def _check_voices(voices: Mapping[Speaker, Voice], mixture: Audio, speakers: Sequence[Speaker], where: str) -> None:

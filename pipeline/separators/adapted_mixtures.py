@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meetsplit.pipeline.audio.level import rms
-from meetsplit.pipeline.data import Samples, Speaker
+from meetsplit.pipeline.data import Samples, Speaker, rms
 from meetsplit.pipeline.separators.dictionary import FRAME, HOP, DictionarySeparator
 from meetsplit.pipeline.separators.mask_refiner import Refiner, speaker_profile
 

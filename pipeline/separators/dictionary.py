@@ -20,9 +20,8 @@ import numpy as np
 import torch
 
 from meetsplit.pipeline.audio.clip_cache import ClipCache
-from meetsplit.pipeline.audio.level import rms
 from meetsplit.pipeline.audio.resampling import resample
-from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice
+from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice, rms
 from meetsplit.pipeline.protocols import Unseparated
 from meetsplit.pipeline.separators.chunking import overlap_add
 from meetsplit.pipeline.settings import Settings

@@ -136,8 +136,8 @@ def load(path: Path) -> Refiner:
     """The refiner in a file that `save` wrote, in single precision and evaluation mode."""
     with safe_open(path, framework="pt") as file:
         sizes = json.loads(file.metadata()["shape"])
-        refiner = Refiner(Config(**{_in_memory(name): size for name, size in sizes.items()}))
-        tensors = {_in_memory(name): file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        refiner = Refiner(Config(**{current_name(name): size for name, size in sizes.items()}))
+        tensors = {current_name(name): file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     refiner.load_state_dict(tensors)
     return refiner.eval()
 
@@ -147,7 +147,7 @@ def _in_file(name: str) -> str:
     return ".".join(_FILE_NAMES.get(part, part) for part in name.split("."))
 
 
-def _in_memory(name: str) -> str:
-    """The inverse of `_in_file`; names that are ours already stay."""
+def current_name(name: str) -> str:
+    """The inverse of `_in_file`: a name of the first release as it is here; names of today stay."""
     ours = {theirs: ours for ours, theirs in _FILE_NAMES.items()}
     return ".".join(ours.get(part, part) for part in name.split("."))

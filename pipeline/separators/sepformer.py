@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from speechbrain.inference.separation import SepformerSeparation
 
-from meetsplit.pipeline.audio.level import rms
 from meetsplit.pipeline.audio.resampling import resample
-from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.pipeline.data import Audio, Samples, rms
 from meetsplit.pipeline.errors import StageError, blame
 from meetsplit.pipeline.models.speechbrain_folder import open_as_code, open_folder, speechbrain_device
 from meetsplit.pipeline.protocols import Unseparated

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import torch
 
 from meetsplit.pipeline.audio.clip_cache import ClipCache
-from meetsplit.pipeline.audio.level import rms
-from meetsplit.pipeline.data import Audio, Samples, Span, Speaker
+from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, rms
 from meetsplit.pipeline.protocols import Unseparated
 from meetsplit.pipeline.separators.dictionary import CACHE_SIZE, HOP, DictionarySeparator, Exemplars, NmfOptions
 from meetsplit.pipeline.settings import Settings

@@ -4,8 +4,10 @@
     python -m fuzz --minutes 5 rttm wav --no-power --kills 0
     python -m fuzz replay FILE…         an input again: of the corpus, or of a finding (its folder names its kind)
 
-Inputs come from processes of `fuzz.worker`, one for each processor. A process that dies or does not answer is a finding, too: the
-input that it was trying is kept. Everything that was found lies in FINDINGS/, each input beside a text that says how to repeat it.
+Inputs come from processes of `fuzz.worker`, one for each processor. A process that dies or does not answer is a
+finding, too: the
+input that it was trying is kept. Everything that was found lies in FINDINGS/, each input beside a text that says how
+to repeat it.
 """
 
 from __future__ import annotations
@@ -141,7 +143,8 @@ def inputs(kinds: Sequence[str], minutes: float, processes: int, seed: int, find
             if time.monotonic() - said > 300:
                 said = time.monotonic()
                 say(
-                    f"… {sum(total.tried.values())} inputs, {len(total.findings)} findings, {(end - said) / 60:.0f} min to go",
+                    f"… {sum(total.tried.values())} inputs, {len(total.findings)} findings, "
+                    f"{(end - said) / 60:.0f} min to go",
                     flush=True,
                 )
             time.sleep(0.2)

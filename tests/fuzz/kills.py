@@ -1,7 +1,9 @@
 """Commands that are killed again and again: `python -m fuzz.kills --help`, with tests/ on the path.
 
-The real command line works on a folder of recordings, is ended with SIGKILL at random moments over all stages, and is started again. In
-the end everything must be byte for byte what an undisturbed run makes, and nothing else may be there: no temporary files in the
+The real command line works on a folder of recordings, is ended with SIGKILL at random moments over all stages, and
+is started again. In
+the end everything must be byte for byte what an undisturbed run makes, and nothing else may be there: no temporary
+files in the
 results, the cache, the jobs' folders or the folder for scratch.
 
     run       one process, recordings one after another, kept stages
@@ -143,7 +145,9 @@ def ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def moment(site: Site, process: subprocess.Popen[bytes], length: float, rng: random.Random) -> bool:
-    """Wait for a random moment: of the time that a run takes, or shortly after a random stage has begun; False where it ends before."""
+    """Wait for a random moment: of the time that a run takes, or shortly after a random stage has begun; False where
+    it ends before.
+    """
     if rng.random() < 0.4:
         return not ended(process, rng.uniform(0.0, 1.1) * length)
     stage, occasion = rng.choice(STAGES[1:-1]), rng.randrange(1, 3)
@@ -168,7 +172,9 @@ def counted(site: Site, process: subprocess.Popen[bytes], tally: Tally) -> None:
 
 
 def one_command(site: Site, wanted: int, length: float, rng: random.Random, tally: Tally) -> int:
-    """Start the command, kill it at a random moment, up to ``wanted`` times, and let it end at last; the number of kills."""
+    """Start the command, kill it at a random moment, up to ``wanted`` times, and let it end at last; the number of
+    kills.
+    """
     killed = 0
     while True:
         process = site.start(*site.command())
@@ -235,7 +241,9 @@ def round_of(kind: str, place: Path, wanted: int, rng: random.Random, tally: Tal
 
 
 def run(kinds: Sequence[str], kills: int, seed: int, *, most: int = 4) -> Tally:
-    """Kill each kind of command its share of ``kills`` times, at most ``most`` times in a folder: five in one stage set a job aside."""
+    """Kill each kind of command its share of ``kills`` times, at most ``most`` times in a folder: five in one stage
+    set a job aside.
+    """
     tally, began = Tally(), time.monotonic()
     for kind in kinds:
         rng, wanted, empty = (

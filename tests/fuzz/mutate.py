@@ -1,4 +1,6 @@
-"""Mutations: how an input becomes a hostile or damaged one. Every function takes a random generator and gives new bytes."""
+"""Mutations: how an input becomes a hostile or damaged one. Every function takes a random generator and gives new
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -255,7 +257,9 @@ def _value(old: Any, rng: random.Random) -> Any:
 
 
 def data(seed: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> bytes:
-    """Bytes flipped, cut off, removed, doubled, swapped, zeroed, put in, or taken from another input; fields set to extremes."""
+    """Bytes flipped, cut off, removed, doubled, swapped, zeroed, put in, or taken from another input; fields set to
+    extremes.
+    """
     changed = bytearray(seed)
     for _ in range(rng.choice((1, 1, 2, 4))):
         rng.choice(_DATA)(changed, rng)

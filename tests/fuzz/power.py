@@ -1,13 +1,16 @@
 """Every command, with a fault at every operation on the disk: `python -m fuzz.power --help`, with tests/ on the path.
 
-For each scenario a small recording is worked on once without faults: that is what has to come out in the end. Then, for each number n
+For each scenario a small recording is worked on once without faults: that is what has to come out in the end. Then,
+for each number n
 of an operation and each fault of `faulty.FAULTS`, the same command runs with the fault at operation n, and after it
 
     whole      every file at its final name has its complete old or its complete new content
     foreign    what was there before and is not this command's is there unchanged
-    said       a command that fails says so in one sentence, without a traceback; one that ends with 0 has written everything
+    said       a command that fails says so in one sentence, without a traceback; one that ends with 0 has written
+    everything
 
-and then the same command without faults ends with everything that has to come out, and with nothing else: no temporary files, in the
+and then the same command without faults ends with everything that has to come out, and with nothing else: no
+temporary files, in the
 results, the cache, the jobs and the folder for scratch. What violates one of these is a finding.
 """
 
@@ -47,7 +50,8 @@ Files = dict[str, bytes]
 class Scenario:
     """A command on a small recording.
 
-    ``prepare`` puts what the command finds into the folder; a file whose name begins with ``foreign`` is never the command's.
+    ``prepare`` puts what the command finds into the folder; a file whose name begins with ``foreign`` is never the
+    command's.
     ``arguments`` are relative to the folder.
     """
 
@@ -196,7 +200,9 @@ def files_below(folder: Path) -> Files:
 
 
 def published(root: Path) -> Files:
-    """What a user sees: everything outside the cache, the jobs, the scratch folder and the staging folders of results."""
+    """What a user sees: everything outside the cache, the jobs, the scratch folder and the staging folders of
+    results.
+    """
     inner = ("cache", "state", "tmp", ".local")
     return {
         name: content
@@ -424,12 +430,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen.json.write_text(json.dumps(tally.to_json(), indent=1), "utf-8")
     for finding in tally.findings:
         print(
-            f"FOUND {finding['scenario']}: {finding['fault']} at {finding['at']} ({finding['operation']}): {finding['what']}"
+            f"FOUND {finding['scenario']}: {finding['fault']} at {finding['at']} ({finding['operation']}): "
+            f"{finding['what']}"
         )
     total, operations = sum(tally.tried.values()), sum(tally.operations.values())
     per_scenario = ", ".join(f"{name} {count}" for name, count in tally.operations.items())
     print(
-        f"disk: {total} faults at {operations} operations ({per_scenario}), {len(tally.findings)} findings, {tally.seconds / 60:.0f} min",
+        f"disk: {total} faults at {operations} operations ({per_scenario}), {len(tally.findings)} findings, "
+        f"{tally.seconds / 60:.0f} min",
         flush=True,
     )
     return int(bool(tally.findings))

@@ -190,9 +190,12 @@ HYPERPARAMS_CODE = (
     "x: !ref <__import__('os').system('touch CANARY')>",
     "x: !!python/name:os.system",
     "x: !!python/object/new:subprocess.Popen [[touch, CANARY]]",
-    "a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c]",
+    "a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n"
+    "c: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c]",
 )
-"""Lines that would run code, or take all memory, in a loader that trusts its file. CANARY is a path that must not come to be."""
+"""Lines that would run code, or take all memory, in a loader that trusts its file. CANARY is a path that must not
+come to be.
+"""
 
 PYANNOTE_CODE = (
     "preprocessors:\n  x:\n    name: subprocess.Popen\n    params: {args: [touch, CANARY]}",

@@ -129,12 +129,12 @@ def _scored(name: str, data: bytes, folder: Path) -> None:
 
 def _toml(data: bytes, folder: Path) -> None:
     """A settings file."""
-    from meetsplit.console.options import settle
+    from meetsplit.console.options import resolve_settings
     from meetsplit.pipeline.formats import names
 
     path = folder / "settings.toml"
     path.write_bytes(data)
-    settings, outputs = settle({"config": path}, names())
+    settings, outputs = resolve_settings({"config": path}, names())
     json.dumps(settings.recorded())
     for name in outputs.formats:
         if name not in names():
@@ -226,7 +226,9 @@ def _weights_only(data: bytes, folder: Path) -> None:
 
 
 def _names(data: bytes, folder: Path) -> None:
-    """A file name and labels through the whole command: what is written lies in the results folder, terminals get no control characters."""
+    """A file name and labels through the whole command: what is written lies in the results folder, terminals get no
+    control characters.
+    """
     from meetsplit import cli
 
     name, _, labels = data.partition(b"\n")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fuzz import mutate, samples
 from fuzz.targets import TARGETS, Broken
-from meetsplit.pipeline.audio.containers import opened, recording
+from meetsplit.pipeline.audio.containers import open_container, open_recording
 from meetsplit.pipeline.errors import AudioError, MeetsplitError
 
 TESTS = Path(__file__).parents[1]
@@ -93,7 +93,9 @@ def test_mutations_repeat_and_vary(how: Callable[..., bytes]) -> None:
 
 
 def test_findings_are_found_and_kept(tmp_path: Path) -> None:
-    """A process whose targets are broken on purpose: an error, a broken promise, too much time, and a printed traceback."""
+    """A process whose targets are broken on purpose: an error, a broken promise, too much time, and a printed
+    traceback.
+    """
     code = f"""
 import json, os, sys, traceback
 from pathlib import Path
@@ -199,12 +201,12 @@ def test_a_position_before_the_start_is_no_traceback(tmp_path: Path) -> None:
     """Damaged containers ask for one; PyAV prints what the file raises then."""
     path = tmp_path / "call.caf"
     path.write_bytes(b"caff" + bytes(100))
-    with recording(path) as plain, pytest.raises(OSError, match="Invalid argument"):
+    with open_recording(path) as plain, pytest.raises(OSError, match="Invalid argument"):
         plain.seek(-5)
-    with pytest.raises(AudioError), opened(path):
+    with pytest.raises(AudioError), open_container(path):
         pass
-    from meetsplit.pipeline.audio.containers import _Lenient
+    from meetsplit.pipeline.audio.containers import _ClampedSeek
 
-    with recording(path) as plain:
-        assert _Lenient(plain).seek(-5) == 0
-        assert _Lenient(plain).seek(4) == 4
+    with open_recording(path) as plain:
+        assert _ClampedSeek(plain).seek(-5) == 0
+        assert _ClampedSeek(plain).seek(4) == 4

@@ -1,4 +1,6 @@
-"""Twenty kills of every command, each followed by the same command; in the end everything is as if nothing had happened."""
+"""Twenty kills of every command, each followed by the same command; in the end everything is as if nothing had
+happened.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ def test_the_stage_of_a_kill_is_what_was_said_last() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", kills.KINDS)
 def test_twenty_kills(kind: str) -> None:
     tally = kills.run([kind], 20, random.randrange(1_000_000))

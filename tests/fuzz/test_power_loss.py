@@ -1,4 +1,5 @@
-"""Faults at every operation on the disk: the disk of these trials itself, and a sparse round of them over `run`, `batch` and `export`.
+"""Faults at every operation on the disk: the disk of these trials itself, and a sparse round of them over `run`,
+`batch` and `export`.
 
 A round over every operation is `make fuzz`, and the tests marked slow.
 """
@@ -147,6 +148,7 @@ def test_faults_here_and_there(tmp_path: Path, scenario: str, points: int, fault
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_faults_everywhere(tmp_path: Path, scenario: str) -> None:
     found = findings(tmp_path, scenario)

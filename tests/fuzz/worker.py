@@ -3,7 +3,8 @@
     python -m fuzz.worker --seed 1 --seconds 60 --work DIR          tries inputs of all kinds in turn
     python -m fuzz.worker --seed 1 rttm:50 wav:10 --work DIR        so many inputs of each of these kinds
 
-The input that is being tried lies in DIR/current, so that whoever watches knows what a process died of. What was tried is
+The input that is being tried lies in DIR/current, so that whoever watches knows what a process died of. What was
+tried is
 written to DIR/tally.json.
 """
 
@@ -73,7 +74,9 @@ def peak_memory() -> int:
 
 
 def attempt(target: Any, data: bytes, folder: Path) -> tuple[str, str] | None:
-    """Try one input in an emptied folder: None where it was read, otherwise ("refused", …) or (what kind of finding, report)."""
+    """Try one input in an emptied folder: None where it was read, otherwise ("refused", …) or (what kind of finding,
+    report).
+    """
     from meetsplit.pipeline.errors import MeetsplitError
 
     shutil.rmtree(folder, ignore_errors=True)
@@ -186,7 +189,8 @@ def run(
     findings: Path,
     kept: Sequence[Path] = (),
 ) -> Tally:
-    """Try the ``kept`` inputs, then new ones until each kind had its count (None for no end) or ``seconds`` have passed.
+    """Try the ``kept`` inputs, then new ones until each kind had its count (None for no end) or ``seconds`` have
+    passed.
 
     Kinds share the processor evenly.
     """
@@ -259,7 +263,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for finding in tally.findings:
         print(f"{finding['target']}: {finding['kind']}\n  {finding['input']}")
     print(
-        f"{sum(tally.tried.values())} inputs, {len(tally.findings)} findings, {tally.cpu:.0f} s of CPU, {tally.peak >> 20} MiB"
+        f"{sum(tally.tried.values())} inputs, {len(tally.findings)} findings, "
+        f"{tally.cpu:.0f} s of CPU, {tally.peak >> 20} MiB"
     )
     return int(bool(tally.findings))
 

@@ -1,7 +1,10 @@
-"""A house for real processes: recordings that need no model, a state folder, and the command line in its own process."""
+"""A workspace for real processes: recordings that need no model, a state folder, the command line in its own
+process.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
@@ -19,6 +22,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forkserver import INTERPRETER, ForkedProcess, ForkServer
+
 TURNS = (("A", 0.5, 2.0), ("B", 2.0, 4.0), ("A", 3.5, 4.8))
 """Who speaks when in five seconds; longer recordings repeat it."""
 
@@ -26,7 +31,7 @@ TURNS = (("A", 0.5, 2.0), ("B", 2.0, 4.0), ("A", 3.5, 4.8))
 class Running:
     """A process whose standard error is read line by line."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str] | ForkedProcess) -> None:
         self.process = process
         self.lines: list[str] = []
 
@@ -51,21 +56,20 @@ class Running:
         self.lines += out.splitlines()
         return self.process.returncode
 
-    def signal(self, number: int) -> tuple[int, float]:
-        """Send a signal: the exit code, and the seconds until then."""
-        began = time.monotonic()
+    def signal(self, number: int) -> int:
+        """Send a signal; the exit code."""
         self.process.send_signal(number)
-        code = self.end(240.0)
-        return code, time.monotonic() - began
+        return self.end()
 
 
 @dataclass
-class House:
+class Workspace:
     """Recordings in ``calls``, everything that a user could have in ``home``."""
 
     root: Path
     env: dict[str, str] = field(default_factory=dict)
     started: list[Running] = field(default_factory=list)
+    forks: ForkServer | None = None
 
     def __post_init__(self) -> None:
         self.calls = self.root / "calls"
@@ -96,7 +100,7 @@ class House:
             file.writeframes(second.astype("<i2").tobytes() * int(seconds))
         return path
 
-    def known(self, seconds: float = 5.0) -> list[str]:
+    def model_free_options(self, seconds: float = 5.0) -> list[str]:
         """Options that bring turns and words for recordings of this length, so that no model is needed."""
         rttm, script = self.root / f"turns-{seconds}.rttm", self.root / f"words-{seconds}.ctm"
         if not rttm.exists():
@@ -111,17 +115,21 @@ class House:
 
     def start(self, *arguments: str | Path, **more: Any) -> Running:
         """The command line in a process of its own."""
-        command = [*more.pop("before", []), sys.executable, "-m", "meetsplit.cli", *map(str, arguments)]
-        env = {**self.env, **more.pop("env", {})}
-        process = subprocess.Popen(
-            command, env=env, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
-        )
+        changes = more.pop("env", {})
+        env = {**self.env, **changes}
+        if self.forks is not None and not more and not any(name.startswith(INTERPRETER) for name in changes):
+            process: subprocess.Popen[str] | ForkedProcess = self.forks.start([*map(str, arguments)], env, self.root)
+        else:
+            command = [*more.pop("before", []), sys.executable, "-m", "meetsplit.cli", *map(str, arguments)]
+            process = subprocess.Popen(
+                command, env=env, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+            )
         running = Running(process)
         self.started.append(running)
         return running
 
     def run(self, *arguments: str | Path, code: int | None = 0, **more: Any) -> Running:
-        """The same, to its end; checks the exit code."""
+        """The same, run to its end; checks the exit code."""
         running = self.start(*arguments, **more)
         ended = running.end(600.0)
         assert code is None or ended == code, "\n".join(running.lines)
@@ -142,14 +150,14 @@ class House:
     def jobs(self) -> list[dict[str, Any]]:
         """What `meetsplit jobs list --json` says, without a process for it."""
         from meetsplit.jobs.database import client, database
-        from meetsplit.jobs.job_store import Store
-        from meetsplit.jobs.liveness import lease
-        from meetsplit.jobs.status import rows
+        from meetsplit.jobs.job_store import JobStore
+        from meetsplit.jobs.liveness import worker_lock
+        from meetsplit.jobs.status import job_statuses
 
-        store = Store(self.state).ready()
+        store = JobStore(self.state).ready()
         base = database(self.env.get("MEETSPLIT_DATABASE"), store)
-        with client(base, store) as opened, closing(lease(base, store)) as own:
-            return [row.to_json() for row in rows(opened, store, dead=own.dead)]
+        with client(base, store) as connection, closing(worker_lock(base, store)) as lock:
+            return [row.to_json() for row in job_statuses(connection, store, is_dead=lock.is_free)]
 
     def files(self, folder: Path | None = None) -> dict[str, bytes]:
         """Every file below a folder, hidden ones included, but for the lock and the manifests of results folders."""
@@ -170,14 +178,24 @@ class House:
 
 
 @pytest.fixture(scope="session")
-def houses() -> Callable[[Path], House]:
-    """The maker of houses, for tests that share one."""
-    return House
+def forks() -> Iterator[ForkServer | None]:
+    """The server that forks commands; None where a system has no fork."""
+    if not hasattr(os, "fork"):
+        yield None
+        return
+    with ForkServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def make_workspace(forks: ForkServer | None) -> Callable[[Path], Workspace]:
+    """The maker of workspaces, for tests that share one."""
+    return functools.partial(Workspace, forks=forks)
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
+def workspace(tmp_path: Path, forks: ForkServer | None) -> Iterator[Workspace]:
+    made = Workspace(tmp_path, forks=forks)
     yield made
     for running in made.started:
         if running.process.poll() is None:

@@ -15,8 +15,8 @@ from dbos import DBOSClient
 
 from meetsplit.jobs import schedule
 from meetsplit.jobs.database import APPLICATION, SCANS, client, database
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.worker import Engine, Worker
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.worker import Worker, WorkerOptions
 from meetsplit.jobs.workflows import SCAN_WORKFLOW
 from meetsplit.pipeline.errors import JobError, SettingsError
 from meetsplit.pipeline.events import Notice
@@ -25,9 +25,9 @@ NEVER = ("0 0 30 2 *", "0 0 31 4 *", "0 0 0 1 1 * 2020", "R R * * *")
 SMALL = ("-f", "json", "--no-tracks")
 
 
-def stored(opened: DBOSClient, name: str, cron: str, zone: str = "UTC") -> None:
+def store_schedule(connection: DBOSClient, name: str, cron: str, zone: str = "UTC") -> None:
     """Put a schedule into the database as an earlier version would, unchecked."""
-    opened.create_schedule(
+    connection.create_schedule(
         schedule_name=name,
         workflow_name=SCAN_WORKFLOW,
         schedule=cron,
@@ -37,28 +37,28 @@ def stored(opened: DBOSClient, name: str, cron: str, zone: str = "UTC") -> None:
         queue_name=SCANS,
         application_name=APPLICATION,
     )
-    opened._sys_db.update_last_fired_at(name, datetime.now(UTC).isoformat())
-    schedules = opened._sys_db.tables.workflow_schedules
-    with opened._sys_db.engine.begin() as connection:
-        connection.execute(schedules.update().where(schedules.c.schedule_name == name).values(cron_timezone=zone))
+    connection._sys_db.update_last_fired_at(name, datetime.now(UTC).isoformat())
+    schedules = connection._sys_db.tables.workflow_schedules
+    with connection._sys_db.engine.begin() as transaction:
+        transaction.execute(schedules.update().where(schedules.c.schedule_name == name).values(cron_timezone=zone))
 
 
 @pytest.fixture
-def opened(house: Any) -> Iterator[DBOSClient]:
-    store = Store(house.state).ready()
-    with client(database(None, store), store, make=True) as connected:
-        yield connected
+def connection(workspace: Any) -> Iterator[DBOSClient]:
+    store = JobStore(workspace.state).ready()
+    with client(database(None, store), store, make=True) as connection:
+        yield connection
 
 
 @pytest.mark.parametrize("cron", NEVER)
-def test_a_cron_that_never_runs_is_refused_and_not_stored(house: Any, cron: str) -> None:
-    add = ("schedule", "add", "calls", "--cron", cron, "--folder", house.calls, "--timezone", "UTC")
-    said = "\n".join(house.run(*add, *house.known(), code=2).lines)
-    assert f'--cron "{cron}"' in said
-    assert "Traceback" not in said
-    store = Store(house.state).ready()
-    with client(database(None, store), store, make=True) as connected:
-        assert schedule.timetables(connected) == ()
+def test_a_cron_that_never_runs_is_refused_and_not_stored(workspace: Any, cron: str) -> None:
+    add = ("schedule", "add", "calls", "--cron", cron, "--folder", workspace.calls, "--timezone", "UTC")
+    output = "\n".join(workspace.run(*add, *workspace.model_free_options(), code=2).lines)
+    assert f'--cron "{cron}"' in output
+    assert "Traceback" not in output
+    store = JobStore(workspace.state).ready()
+    with client(database(None, store), store, make=True) as connection:
+        assert schedule.list_schedules(connection) == ()
 
 
 @pytest.mark.parametrize("zone", ["Europe", "../UTC", "", "\0", "x" * 5000, "Mars/Olympus"])
@@ -76,57 +76,59 @@ def test_a_time_beyond_the_horizon_is_refused() -> None:
         schedule.next_run("0 0 0 1 1 * 2050", "UTC", datetime(2025, 1, 1, tzinfo=UTC))
 
 
-def test_a_bad_schedule_in_the_database_is_listed_paused_and_removable(opened: DBOSClient) -> None:
-    stored(opened, "never", "0 0 30 2 *")
-    stored(opened, "nowhere", "0 2 * * *", "Europe")
-    stored(opened, "nightly", "0 2 * * *")
-    problems = {table.name: table.problem for table in schedule.timetables(opened)}
+def test_a_bad_schedule_in_the_database_is_listed_paused_and_removable(connection: DBOSClient) -> None:
+    store_schedule(connection, "never", "0 0 30 2 *")
+    store_schedule(connection, "nowhere", "0 2 * * *", "Europe")
+    store_schedule(connection, "nightly", "0 2 * * *")
+    problems = {info.name: info.problem for info in schedule.list_schedules(connection)}
     assert problems["nightly"] is None
     assert "no date matches it" in str(problems["never"])
     assert "no such time zone" in str(problems["nowhere"])
-    assert set(schedule.marks(opened)) == {"nightly"}
-    sentences = schedule.isolate(opened)
+    assert set(schedule.last_runs(connection)) == {"nightly"}
+    sentences = schedule.pause_impossible(connection)
     assert [sentence.partition(":")[0] for sentence in sentences] == [
         "schedule never never runs",
         "schedule nowhere never runs",
     ]
     assert "`meetsplit schedule remove never` removes it" in sentences[0]
-    assert {table.name: table.paused for table in schedule.timetables(opened)} == {
+    assert {info.name: info.paused for info in schedule.list_schedules(connection)} == {
         "never": True,
         "nowhere": True,
         "nightly": False,
     }
     with pytest.raises(JobError, match="never runs"):
-        schedule.resume(opened, "never")
-    schedule.remove(opened, "never")
-    assert [table.name for table in schedule.timetables(opened)] == ["nightly", "nowhere"]
+        schedule.resume(connection, "never")
+    schedule.remove(connection, "never")
+    assert [info.name for info in schedule.list_schedules(connection)] == ["nightly", "nowhere"]
 
 
-def test_catching_up_goes_on_after_a_bad_schedule(opened: DBOSClient) -> None:
-    """The bad one was stored while the worker ran, so it is among the marks."""
+def test_backfill_goes_on_after_a_bad_schedule(connection: DBOSClient) -> None:
+    """The bad one was stored while the worker ran, so it is among the last runs."""
     now = datetime.now(UTC)
     before = now - timedelta(minutes=10)
-    stored(opened, "a", "0 0 30 2 *")
-    stored(opened, "b", "* * * * *")
-    opened._sys_db.update_last_fired_at("b", before.isoformat())
-    caught_up = schedule.catch_up(opened, {"a": before, "b": before}, now)
-    assert list(caught_up.marks) == ["b"]
-    assert len(opened.list_workflows(schedule_name="b")) >= 8
+    store_schedule(connection, "a", "0 0 30 2 *")
+    store_schedule(connection, "b", "* * * * *")
+    connection._sys_db.update_last_fired_at("b", before.isoformat())
+    backfill = schedule.backfill_missed(connection, {"a": before, "b": before}, now)
+    assert list(backfill.last_runs) == ["b"]
+    assert len(connection.list_workflows(schedule_name="b")) >= 8
 
 
-def test_worker_batch_and_list_go_on_with_bad_schedules_in_the_database(house: Any, opened: DBOSClient) -> None:
-    stored(opened, "never", "0 0 30 2 *")
-    stored(opened, "nowhere", "0 2 * * *", "Europe")
-    stored(opened, "twin", "0 0 31 4 *")
-    listed = house.run("schedule", "list")
+def test_worker_batch_and_list_go_on_with_bad_schedules_in_the_database(workspace: Any, connection: DBOSClient) -> None:
+    store_schedule(connection, "never", "0 0 30 2 *")
+    store_schedule(connection, "nowhere", "0 2 * * *", "Europe")
+    store_schedule(connection, "twin", "0 0 31 4 *")
+    listed = workspace.run("schedule", "list")
     text = "\n".join(listed.lines)
     assert "never runs: " in text
     assert "meetsplit schedule remove never" in text
-    rows = json.loads("\n".join(house.run("schedule", "list", "--json").lines))
+    rows = json.loads("\n".join(workspace.run("schedule", "list", "--json").lines))
     assert {row["name"]: row["problem"] is None for row in rows} == {"never": False, "nowhere": False, "twin": False}
-    house.recording("call.wav")
-    assert "1 done" in "\n".join(house.run("batch", house.calls, *house.known(), "-o", house.out, *SMALL).lines)
-    house.recording("second.wav", seed=2)
+    workspace.recording("call.wav")
+    assert "1 done" in "\n".join(
+        workspace.run("batch", workspace.calls, *workspace.model_free_options(), "-o", workspace.out, *SMALL).lines
+    )
+    workspace.recording("second.wav", seed=2)
     good = (
         "schedule",
         "add",
@@ -134,49 +136,49 @@ def test_worker_batch_and_list_go_on_with_bad_schedules_in_the_database(house: A
         "--cron",
         "* * * * * *",
         "--folder",
-        house.calls,
+        workspace.calls,
         "--timezone",
         "UTC",
         "-o",
-        house.out,
+        workspace.out,
     )
-    house.run(*good, *house.known(), *SMALL)
-    worker = house.start("worker")
+    workspace.run(*good, *workspace.model_free_options(), *SMALL)
+    worker = workspace.start("worker")
     worker.until("note: schedule never never runs")
     assert "second.wav" in worker.until("done: ")
-    code, _ = worker.signal(signal.SIGTERM)
+    code = worker.signal(signal.SIGTERM)
     assert code == 0
     assert "Traceback" not in "\n".join(worker.lines)
 
 
-def test_the_watching_thread_survives_any_error_of_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look that raises what nobody foresaw is said once, the other looks go on, and so does the thread."""
-    store = Store(tmp_path / "state").ready()
-    said: list[str] = []
-    looked = threading.Event()
+def test_housekeeping_survives_any_error_of_one_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected error is reported once, the other tasks go on, and so does the thread."""
+    store = JobStore(tmp_path / "state").ready()
+    notices: list[str] = []
+    ran_three_times = threading.Event()
     count: list[int] = []
-    monkeypatch.setattr("meetsplit.jobs.worker.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("meetsplit.jobs.worker.CHECK_EVERY", 0.01)
 
-    def broken(self: Engine) -> None:
+    def broken(self: Worker) -> None:
         raise ZeroDivisionError("not foreseen")
 
-    def counted(self: Engine) -> None:
+    def counted(self: Worker) -> None:
         count.append(1)
         if len(count) == 3:
-            looked.set()
+            ran_three_times.set()
 
-    monkeypatch.setattr(Engine, "_hear_cancellation", broken)
-    monkeypatch.setattr(Engine, "_take_over", counted)
-    monkeypatch.setattr(Engine, "_catch_up", lambda self: None)
+    monkeypatch.setattr(Worker, "_check_cancellation", broken)
+    monkeypatch.setattr(Worker, "_recover_jobs", counted)
+    monkeypatch.setattr(Worker, "_backfill", lambda self: None)
 
     def on_event(event: object) -> None:
         if isinstance(event, Notice):
-            said.append(event.text)
+            notices.append(event.text)
 
-    engine = Engine(database(None, store), store, Worker(on_event=on_event))
-    engine._watching.start()
-    assert looked.wait(30)
-    engine._over.set()
-    engine._watching.join(30)
-    assert [sentence for sentence in said if "not foreseen" in sentence] == said
-    assert len(said) == 1
+    worker = Worker(database(None, store), store, WorkerOptions(on_event=on_event))
+    worker._housekeeper.start()
+    assert ran_three_times.wait(600)
+    worker._over.set()
+    worker._housekeeper.join(600)
+    (sentence,) = notices
+    assert "not foreseen" in sentence

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from meetsplit.jobs.job import Order
+from meetsplit.jobs.job import JobSpec
 from meetsplit.pipeline.settings import Outputs, Settings
 
 RATE = 16000
@@ -33,25 +33,34 @@ def stereo(path: Path) -> Path:
 
 
 def test_an_order_remembers_its_channels() -> None:
-    order = Order(
+    order = JobSpec(
         Path("/in/call.wav"), "c0ffee", Settings(channels="split"), Outputs(Path("/out")), Path("/out"), "call"
     )
-    again = Order.from_json(json.loads(json.dumps(order.to_json())))
+    again = JobSpec.from_json(json.loads(json.dumps(order.to_json())))
     assert again == order
-    mixed = Order(Path("/in/call.wav"), "c0ffee", Settings(), Outputs(Path("/out")), Path("/out"), "call")
+    mixed = JobSpec(Path("/in/call.wav"), "c0ffee", Settings(), Outputs(Path("/out")), Path("/out"), "call")
     assert mixed.key != order.key
 
 
-def test_a_batch_of_calls(house: Any) -> None:
-    stereo(house.calls / "call.wav")
-    words = house.root / "words.ctm"
+def test_a_batch_of_calls(workspace: Any) -> None:
+    stereo(workspace.calls / "call.wav")
+    words = workspace.root / "words.ctm"
     words.write_text("call 1 1.0 0.3 left 0.9\ncall 1 3.4 0.3 right 0.9\n")
-    house.run(
-        "batch", house.calls / "call.wav", "--channels", "split", "--script", words, "-o", house.out, "-f", "json"
+    workspace.run(
+        "batch",
+        workspace.calls / "call.wav",
+        "--channels",
+        "split",
+        "--script",
+        words,
+        "-o",
+        workspace.out,
+        "-f",
+        "json",
     )
-    written = json.loads((house.out / "call.json").read_text("utf-8"))
+    written = json.loads((workspace.out / "call.json").read_text("utf-8"))
     assert [(segment["speaker"], segment["text"].strip()) for segment in written["segments"]] == [
         ("SPEAKER_00", "left"),
         ("SPEAKER_01", "right"),
     ]
-    assert (house.out / "call" / "SPEAKER_01.wav").is_file()
+    assert (workspace.out / "call" / "SPEAKER_01.wav").is_file()

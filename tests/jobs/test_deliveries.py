@@ -1,4 +1,6 @@
-"""A command or webhook that cannot be told of a job's end is seen: by the batch, in `jobs list`, `jobs show`, and the log."""
+"""A command or webhook that cannot be told of a job's end is seen: by the batch, in `jobs list`, `jobs show`, and
+the log.
+"""
 
 from __future__ import annotations
 
@@ -10,79 +12,103 @@ from typing import Any
 
 from meetsplit.jobs import deliveries
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.job_store import JobStore
 
 OPTIONS = ("-f", "json", "--no-tracks")
 FAILING = "sh -c 'echo no such channel; exit 3'"
 
 
-def test_a_failed_delivery_is_seen_everywhere_and_fails_no_job(house: Any) -> None:
-    house.recording("call.wav")
-    batch = house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--on-done", FAILING, code=0)
-    said = "\n".join(batch.lines)
-    assert any(line.startswith("not delivered: ") and "exit code 3: no such channel" in line for line in batch.lines)
-    assert "1 done, 1 delivery failed" in said
-    (job,) = house.jobs()
-    assert (job["state"], job["delivery"]) == ("done", "failed")
-    listed = "\n".join(house.run("jobs", "list").lines)
-    assert "1 delivery failed: `meetsplit jobs show" in listed
-    shown = "\n".join(house.run("jobs", "show", job["job"]).lines)
-    assert "command: --on-done sh: failed with exit code 3: no such channel" in shown
-    told = json.loads("\n".join(house.run("jobs", "show", "--json", job["job"]).lines))["attempts"]
-    assert [(attempt["kind"], attempt["delivered"]) for attempt in told] == [("command", False)]
-    assert "not delivered" in (house.state / "log.txt").read_text()
-
-
-def test_every_attempt_at_a_webhook_is_shown(house: Any) -> None:
-    house.recording("call.wav")
-    house.run(
+def test_a_failed_delivery_is_seen_everywhere_and_fails_no_job(workspace: Any) -> None:
+    workspace.recording("call.wav")
+    batch = workspace.run(
         "batch",
-        house.calls,
-        *house.known(),
+        workspace.calls,
+        *workspace.model_free_options(),
         "-o",
-        house.out,
+        workspace.out,
+        *OPTIONS,
+        "--on-done",
+        FAILING,
+        code=0,
+    )
+    output = "\n".join(batch.lines)
+    assert any(line.startswith("not delivered: ") and "exit code 3: no such channel" in line for line in batch.lines)
+    assert "1 done, 1 delivery failed" in output
+    (job,) = workspace.jobs()
+    assert (job["state"], job["delivery"]) == ("done", "failed")
+    listed = "\n".join(workspace.run("jobs", "list").lines)
+    assert "1 delivery failed: `meetsplit jobs show" in listed
+    shown = "\n".join(workspace.run("jobs", "show", job["job"]).lines)
+    assert "command: --on-done sh: failed with exit code 3: no such channel" in shown
+    attempts = json.loads("\n".join(workspace.run("jobs", "show", "--json", job["job"]).lines))["attempts"]
+    assert [(attempt["kind"], attempt["delivered"]) for attempt in attempts] == [("command", False)]
+    assert "not delivered" in (workspace.state / "log.txt").read_text()
+
+
+def test_every_attempt_at_a_webhook_is_shown(workspace: Any) -> None:
+    workspace.recording("call.wav")
+    workspace.run(
+        "batch",
+        workspace.calls,
+        *workspace.model_free_options(),
+        "-o",
+        workspace.out,
         *OPTIONS,
         "--webhook",
         "http://127.0.0.1:9/",
         "--on-done",
         "true",
     )
-    (job,) = house.jobs()
+    (job,) = workspace.jobs()
     assert job["delivery"] == "failed"
-    told = json.loads("\n".join(house.run("jobs", "show", "--json", job["job"]).lines))["attempts"]
-    assert [(attempt["kind"], attempt["delivered"]) for attempt in told] == [("command", True)] + [
+    attempts = json.loads("\n".join(workspace.run("jobs", "show", "--json", job["job"]).lines))["attempts"]
+    assert [(attempt["kind"], attempt["delivered"]) for attempt in attempts] == [("command", True)] + [
         ("webhook", False)
     ] * 5
-    assert all(attempt["at"] > 1e9 for attempt in told)
-    assert "127.0.0.1" in told[-1]["answer"]
+    assert all(attempt["at"] > 1e9 for attempt in attempts)
+    assert "127.0.0.1" in attempts[-1]["answer"]
 
 
-def test_a_delivery_that_arrived_is_no_failure(house: Any) -> None:
-    house.recording("call.wav")
-    batch = house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--on-done", "true")
+def test_a_delivery_that_arrived_is_no_failure(workspace: Any) -> None:
+    workspace.recording("call.wav")
+    batch = workspace.run(
+        "batch", workspace.calls, *workspace.model_free_options(), "-o", workspace.out, *OPTIONS, "--on-done", "true"
+    )
     assert "not delivered" not in "\n".join(batch.lines)
-    assert [job["delivery"] for job in house.jobs()] == ["delivered"]
+    assert [job["delivery"] for job in workspace.jobs()] == ["delivered"]
 
 
-def test_a_worker_says_what_it_could_not_deliver(house: Any) -> None:
-    house.recording("call.wav")
-    house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--on-done", FAILING, "--queue-only")
-    worker = house.start("worker", "--quiet")
+def test_a_worker_says_what_it_could_not_deliver(workspace: Any) -> None:
+    workspace.recording("call.wav")
+    workspace.run(
+        "batch",
+        workspace.calls,
+        *workspace.model_free_options(),
+        "-o",
+        workspace.out,
+        *OPTIONS,
+        "--on-done",
+        FAILING,
+        "--queue-only",
+    )
+    worker = workspace.start("worker", "--quiet")
     assert "call.wav" in worker.until("not delivered: ")
     worker.signal(signal.SIGTERM)
 
 
-def test_deliveries_of_the_first_version_are_understood(house: Any) -> None:
+def test_deliveries_of_the_first_version_are_understood(workspace: Any) -> None:
     """It kept the sentences only."""
-    house.recording("call.wav")
-    house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--on-done", "true")
-    (job,) = house.jobs()
+    workspace.recording("call.wav")
+    workspace.run(
+        "batch", workspace.calls, *workspace.model_free_options(), "-o", workspace.out, *OPTIONS, "--on-done", "true"
+    )
+    (job,) = workspace.jobs()
     for output, state in ((["true: done"], "delivered"), (["true: done", "--webhook h: answered 500"], "failed")):
-        with closing(sqlite3.connect(house.state / "jobs.sqlite")) as opened, opened:
-            opened.execute(
+        with closing(sqlite3.connect(workspace.state / "jobs.sqlite")) as direct, direct:
+            direct.execute(
                 "UPDATE workflow_output SET output = ? WHERE workflow_uuid LIKE '%.news'", (json.dumps(output),)
             )
-        assert [row["delivery"] for row in house.jobs()] == [state]
-    store = Store(house.state)
-    with client(database(None, store), store) as connected:
-        assert deliveries.failures(connected, [job["job"]]) == {job["job"]: "--webhook h: answered 500"}
+        assert [row["delivery"] for row in workspace.jobs()] == [state]
+    store = JobStore(workspace.state)
+    with client(database(None, store), store) as connection:
+        assert deliveries.failures(connection, [job["job"]]) == {job["job"]: "--webhook h: answered 500"}

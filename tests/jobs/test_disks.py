@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FORMATS = ("-f", "json,srt")
 
 
@@ -38,23 +40,23 @@ def fill(place: Path, leave: int) -> Path:
     return path
 
 
-def test_room_is_checked_before_a_job(house: Any) -> None:
-    call = house.recording("call.wav", seconds=100)
-    with small_disk(house.out, "8m"):
-        said = house.run("batch", call, *house.known(100), "-o", house.out, *FORMATS, code=1)
-        assert "call.wav needs about 74 MB there (tracks of 2 people, 2 min), 8 MB are free" in "\n".join(said.lines)
-        assert "diarize …" not in said.lines
-        assert house.files() == {}
+def test_room_is_checked_before_a_job(workspace: Any) -> None:
+    call = workspace.recording("call.wav", seconds=100)
+    with small_disk(workspace.out, "8m"):
+        output = workspace.run("batch", call, *workspace.model_free_options(100), "-o", workspace.out, *FORMATS, code=1)
+        assert "call.wav needs about 74 MB there (tracks of 2 people, 2 min), 8 MB are free" in "\n".join(output.lines)
+        assert "diarize …" not in output.lines
+        assert workspace.files() == {}
 
 
 @pytest.mark.parametrize(("stage", "where"), [("separate", "state"), ("write", "out")])
-def test_disk_fills_up_in_the_middle(house: Any, stage: str, where: str) -> None:
+def test_disk_fills_up_in_the_middle(workspace: Any, stage: str, where: str) -> None:
     """Room was there when the job began; nothing half-written is left, and with room again the job goes on."""
-    call = house.recording("call.wav", seconds=400)
-    disk = house.state / "jobs" if where == "state" else house.out
+    call = workspace.recording("call.wav", seconds=400)
+    disk = workspace.state / "jobs" if where == "state" else workspace.out
     with small_disk(disk, "120m"):
-        command = ("batch", call, *house.known(400), "-o", house.out, *FORMATS)
-        running = house.start(*command)
+        command = ("batch", call, *workspace.model_free_options(400), "-o", workspace.out, *FORMATS)
+        running = workspace.start(*command)
         running.until("diarize …" if stage == "separate" else "separate …")
         running.process.send_signal(19)
         filler = fill(disk, 300_000)
@@ -62,52 +64,54 @@ def test_disk_fills_up_in_the_middle(house: Any, stage: str, where: str) -> None
         assert running.end() == 1, running.lines
         table = "\n".join(running.lines)
         assert "No space left on device" in table or "the disk is full" in table
-        assert house.files() == ({} if where == "state" else {"filler": filler.read_bytes()})
+        assert workspace.files() == ({} if where == "state" else {"filler": filler.read_bytes()})
         assert not list(disk.rglob("*.part"))
         filler.unlink()
-        again = house.run(*command)
+        again = workspace.run(*command)
         assert ("diarize …" in again.lines) is (stage == "diarize")
-        assert set(house.files()) == {"call.json", "call.srt", "call/SPEAKER_00.wav", "call/SPEAKER_01.wav"}
+        assert set(workspace.files()) == {"call.json", "call.srt", "call/SPEAKER_00.wav", "call/SPEAKER_01.wav"}
 
 
-def test_database_locked_for_a_while(house: Any) -> None:
+def test_database_locked_for_a_while(workspace: Any) -> None:
     """Another program holds the database in the middle of a job: the job waits for it, and ends well."""
-    call = house.recording("call.wav", seconds=100)
-    running = house.start("batch", call, *house.known(100), "-o", house.out, *FORMATS)
+    call = workspace.recording("call.wav", seconds=100)
+    running = workspace.start("batch", call, *workspace.model_free_options(100), "-o", workspace.out, *FORMATS)
     running.until("decode …")
-    with closing(sqlite3.connect(house.state / "jobs.sqlite", isolation_level=None, timeout=60)) as other:
+    with closing(sqlite3.connect(workspace.state / "jobs.sqlite", isolation_level=None, timeout=60)) as other:
         other.execute("BEGIN EXCLUSIVE")
         time.sleep(3)
         assert running.process.poll() is None
         other.execute("ROLLBACK")
     assert running.end() == 0, running.lines
-    assert (house.out / "call.json").exists()
+    assert (workspace.out / "call.json").exists()
 
 
-def test_database_damaged(house: Any) -> None:
-    call = house.recording("call.wav", seconds=200)
-    command = ("batch", call, *house.known(200), "-o", house.out, *FORMATS)
-    running = house.start(*command)
+def test_database_damaged(workspace: Any) -> None:
+    call = workspace.recording("call.wav", seconds=200)
+    command = ("batch", call, *workspace.model_free_options(200), "-o", workspace.out, *FORMATS)
+    running = workspace.start(*command)
     running.until("transcribe …")
     running.kill()
     for extra in ("-wal", "-shm"):
-        Path(f"{house.state}/jobs.sqlite{extra}").unlink(missing_ok=True)
-    database = house.state / "jobs.sqlite"
+        Path(f"{workspace.state}/jobs.sqlite{extra}").unlink(missing_ok=True)
+    database = workspace.state / "jobs.sqlite"
     database.write_bytes(b"SQLite format 3\0" + b"\x17" * 40000)
     for arguments in (command, ("jobs", "list"), ("worker",)):
-        said = "\n".join(house.run(*arguments, code=1).lines)
-        assert "jobs.sqlite: the queue's database is damaged" in said
-        assert "finished stages are kept: move the database away and queue the recordings again" in said
-        assert "Traceback" not in said
-    assert '"recording"' in (house.job_folder() / "job.json").read_text()
-    database.rename(house.root / "damaged")
-    again = house.run(*command)
+        output = "\n".join(workspace.run(*arguments, code=1).lines)
+        assert "jobs.sqlite: the queue's database is damaged" in output
+        assert "finished stages are kept: move the database away and queue the recordings again" in output
+        assert "Traceback" not in output
+    assert '"recording"' in (workspace.job_folder() / "job.json").read_text()
+    database.rename(workspace.root / "damaged")
+    again = workspace.run(*command)
     assert "diarize …" not in again.lines, "stages that were finished before the database broke are not repeated"
-    assert (house.out / "call.json").exists()
+    assert (workspace.out / "call.json").exists()
     database.unlink()
     for extra in ("-wal", "-shm"):
         Path(f"{database}{extra}").unlink(missing_ok=True)
-    assert "1 done before" in "\n".join(house.run(*command).lines), "what was done is known from the job's folder alone"
+    assert "1 done before" in "\n".join(workspace.run(*command).lines), (
+        "what was done is known from the job's folder alone"
+    )
 
 
 CLOCK = """
@@ -139,22 +143,22 @@ time_t time(time_t *t) {
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="a C compiler is needed to turn back a process's clock")
-def test_clock_steps_back(house: Any) -> None:
+def test_clock_steps_back(workspace: Any) -> None:
     """The machine's clock is 25 hours behind when a job is resumed, and right again for the next batch."""
-    (house.root / "clock.c").write_text(CLOCK)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", "clock.so", "clock.c", "-ldl"], cwd=house.root, check=True)
-    earlier = {"LD_PRELOAD": str(house.root / "clock.so")}
-    house.recording("one.wav", seconds=200, seed=1)
-    command = ("batch", house.calls, *house.known(200), "-o", house.out, *FORMATS)
-    first = house.start(*command)
+    (workspace.root / "clock.c").write_text(CLOCK)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", "clock.so", "clock.c", "-ldl"], cwd=workspace.root, check=True)
+    earlier = {"LD_PRELOAD": str(workspace.root / "clock.so")}
+    workspace.recording("one.wav", seconds=200, seed=1)
+    command = ("batch", workspace.calls, *workspace.model_free_options(200), "-o", workspace.out, *FORMATS)
+    first = workspace.start(*command)
     first.until("separate …")
     first.kill()
-    house.recording("two.wav", seconds=200, seed=2)
-    second = house.run(*command, env=earlier)
+    workspace.recording("two.wav", seconds=200, seed=2)
+    second = workspace.run(*command, env=earlier)
     assert "2 done" in "\n".join(second.lines)
     assert second.lines.count("diarize …") == 1
-    third = house.run(*command)
+    third = workspace.run(*command)
     assert "2 done before" in "\n".join(third.lines)
-    one, two = sorted(house.jobs(), key=lambda job: job["recording"])
+    one, two = sorted(workspace.jobs(), key=lambda job: job["recording"])
     assert (one["state"], two["state"]) == ("done", "done")
     assert one["queued"] - two["queued"] > 80000, "the clock did step back"

@@ -15,7 +15,7 @@ import pytest
 from meetsplit.jobs import hooks
 from meetsplit.pipeline.errors import JobError, SettingsError
 
-NEWS = {
+NOTIFICATION = {
     "job": "c0ffee.1",
     "recording": "/calls/a b.wav",
     "stem": "a b",
@@ -57,40 +57,40 @@ def test_a_command_ended_by_a_signal_says_which() -> None:
 
 
 def test_values_come_as_variables_arguments_and_json(tmp_path: Path) -> None:
-    told = tmp_path / "told.json"
+    output = tmp_path / "told.json"
     text = (
         "import json,os,sys; json.dump([dict(os.environ), sys.argv[2:], json.load(sys.stdin)], open(sys.argv[1], 'w'))"
     )
-    hooks.run([*script(text), str(told), "{stem}", "{other}"], NEWS)
-    variables, arguments, news = json.loads(told.read_text())
-    assert {name: variables[f"MEETSPLIT_{name.upper()}"] for name in NEWS} == NEWS
+    hooks.run([*script(text), str(output), "{stem}", "{other}"], NOTIFICATION)
+    variables, arguments, notification = json.loads(output.read_text())
+    assert {name: variables[f"MEETSPLIT_{name.upper()}"] for name in NOTIFICATION} == NOTIFICATION
     assert arguments == ["a b", "{other}"]
-    assert news == NEWS
+    assert notification == NOTIFICATION
 
 
 def test_a_value_that_no_argument_can_hold_is_shortened(tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    output = tmp_path / "told"
     text = "import os,sys; open(sys.argv[1], 'w').write(str(len(os.environ['MEETSPLIT_ERROR'])))"
-    hooks.run([*script(text), str(told)], NEWS | {"error": "x\0" * 1_000_000})
-    assert told.read_text() == "8192"
+    hooks.run([*script(text), str(output)], NOTIFICATION | {"error": "x\0" * 1_000_000})
+    assert output.read_text() == "8192"
 
 
 def test_no_secret_is_inherited_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in hooks.SECRETS:
         monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("MEETSPLIT_CACHE", "/cache")
-    kept = hooks.environment(NEWS)
+    kept = hooks.environment(NOTIFICATION)
     assert "secret" not in kept.values()
     assert kept["MEETSPLIT_CACHE"] == "/cache"
     assert kept["PATH"] == os.environ["PATH"]
-    named = hooks.environment(NEWS, ("HF_TOKEN",))
-    assert [name for name, value in named.items() if value == "secret"] == ["HF_TOKEN"]
+    inheriting = hooks.environment(NOTIFICATION, ("HF_TOKEN",))
+    assert [name for name, value in inheriting.items() if value == "secret"] == ["HF_TOKEN"]
 
 
 def test_names_of_secrets_are_names() -> None:
-    assert hooks.names(["HF_TOKEN", "HF_TOKEN"]) == ("HF_TOKEN",)
+    assert hooks.variable_names(["HF_TOKEN", "HF_TOKEN"]) == ("HF_TOKEN",)
     with pytest.raises(SettingsError, match="name of an environment variable") as refused:
-        hooks.names(["HF_TOKEN=hf_secret"])
+        hooks.variable_names(["HF_TOKEN=hf_secret"])
     assert "hf_secret" not in str(refused.value)
 
 
@@ -135,26 +135,45 @@ def test_a_placeholder_inside_code_that_an_earlier_version_queued_is_not_run(tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_name_of_a_recording_runs_nothing(house: Any) -> None:
-    house.recording("x$(touch pwned).wav")
-    asked = ("batch", house.calls, *house.known(), "-o", house.out, "-f", "json", "--no-tracks", "--on-done")
-    refused = house.run(*asked, "sh -c 'echo {stem} > note'", code=2)
+def test_the_name_of_a_recording_runs_nothing(workspace: Any) -> None:
+    workspace.recording("x$(touch pwned).wav")
+    asked = (
+        "batch",
+        workspace.calls,
+        *workspace.model_free_options(),
+        "-o",
+        workspace.out,
+        "-f",
+        "json",
+        "--no-tracks",
+        "--on-done",
+    )
+    refused = workspace.run(*asked, "sh -c 'echo {stem} > note'", code=2)
     assert '"$MEETSPLIT_STEM"' in "\n".join(refused.lines)
-    assert not house.state.exists() or house.jobs() == []
+    assert not workspace.state.exists() or workspace.jobs() == []
     secrets = {"HF_TOKEN": "hf_secret", "MEETSPLIT_WEBHOOK_SECRET": "hush"}
-    house.run(*asked, "sh -c 'echo \"$MEETSPLIT_STEM\" $HF_TOKEN $MEETSPLIT_WEBHOOK_SECRET > note'", env=secrets)
-    assert (house.root / "note").read_text() == "x$(touch pwned)\n"
-    assert not (house.root / "pwned").exists()
+    workspace.run(*asked, "sh -c 'echo \"$MEETSPLIT_STEM\" $HF_TOKEN $MEETSPLIT_WEBHOOK_SECRET > note'", env=secrets)
+    assert (workspace.root / "note").read_text() == "x$(touch pwned)\n"
+    assert not (workspace.root / "pwned").exists()
 
 
-def test_a_named_secret_reaches_the_command_and_not_the_disk(house: Any) -> None:
-    house.recording("call.wav")
-    asked = ("batch", house.calls, *house.known(), "-o", house.out, "-f", "json", "--no-tracks")
-    house.run(
+def test_a_named_secret_reaches_the_command_and_not_the_disk(workspace: Any) -> None:
+    workspace.recording("call.wav")
+    asked = (
+        "batch",
+        workspace.calls,
+        *workspace.model_free_options(),
+        "-o",
+        workspace.out,
+        "-f",
+        "json",
+        "--no-tracks",
+    )
+    workspace.run(
         *asked, "--on-done", "sh -c 'echo $HF_TOKEN > note'", "--on-done-env", "HF_TOKEN", env={"HF_TOKEN": "hf_secret"}
     )
-    assert (house.root / "note").read_text() == "hf_secret\n"
-    assert not [name for name, content in house.files(house.state).items() if b"hf_secret" in content]
+    assert (workspace.root / "note").read_text() == "hf_secret\n"
+    assert not [name for name, content in workspace.files(workspace.state).items() if b"hf_secret" in content]
 
 
 @posix
@@ -166,7 +185,7 @@ def test_endless_output_is_read_and_dropped() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(JobError, match=r"exit code 1: x+the end$") as failed:
-            hooks.run(script(flood), NEWS)
+            hooks.run(script(flood), NOTIFICATION)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -179,7 +198,9 @@ def test_what_goes_on_in_the_background_is_not_waited_for(tmp_path: Path) -> Non
     """The command has ended though a child of it holds its output open; the child may go on writing."""
     number = tmp_path / "pid"
     try:  # waiting for it would end with "took longer"
-        hooks.run(["sh", "-c", f"(echo $$ > /dev/null; exec sleep 3000) & echo $! > {number}"], NEWS, patience=60)
+        hooks.run(
+            ["sh", "-c", f"(echo $$ > /dev/null; exec sleep 3000) & echo $! > {number}"], NOTIFICATION, patience=60
+        )
         assert alive(int(number.read_text())), "what it started goes on"
     finally:
         os.kill(int(number.read_text()), 9)
@@ -189,7 +210,7 @@ def test_what_goes_on_in_the_background_is_not_waited_for(tmp_path: Path) -> Non
 def test_after_the_patience_the_whole_group_is_killed(tmp_path: Path) -> None:
     number = tmp_path / "pid"
     with pytest.raises(JobError, match="took longer than 1 s and was killed"):
-        hooks.run(["sh", "-c", f"sleep 300 & echo $! > {number}; wait"], NEWS, patience=1)
+        hooks.run(["sh", "-c", f"sleep 300 & echo $! > {number}; wait"], NOTIFICATION, patience=1)
     child = int(number.read_text())
     ended = threading.Event()
     deadline = time.monotonic() + 300
@@ -199,4 +220,4 @@ def test_after_the_patience_the_whole_group_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_command_that_reads_nothing_is_told_a_lot() -> None:
-    assert hooks.run(script("pass"), NEWS | {"files": ["x" * 1000] * 1000}).endswith(": done")
+    assert hooks.run(script("pass"), NOTIFICATION | {"files": ["x" * 1000] * 1000}).endswith(": done")

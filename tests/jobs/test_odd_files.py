@@ -12,12 +12,12 @@ import pytest
 
 from meetsplit.jobs import hooks
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.discovery import Found, Patterns, search
-from meetsplit.jobs.file_index import Ledger
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.requests import Request, take
-from meetsplit.jobs.submission import Desk
-from meetsplit.jobs.watch import LOOKS, Watch
+from meetsplit.jobs.discovery import FoundRecording, Patterns, search
+from meetsplit.jobs.file_index import FileIndex
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.requests import Request, build_jobs
+from meetsplit.jobs.submission import JobQueue
+from meetsplit.jobs.watch import STABLE_POLLS, FolderWatch
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.formats.control_characters import shown
 from meetsplit.pipeline.settings import Outputs, Settings
@@ -34,31 +34,31 @@ SENTENCES = {
 }
 
 
-def odd(house: Any) -> None:
+def make_odd_files(workspace: Any) -> None:
     """One good recording, and one of each kind that is none or cannot be queued."""
-    good = house.recording("good.wav").read_bytes()
-    calls = os.fsencode(house.calls)
+    good = workspace.recording("good.wav").read_bytes()
+    calls = os.fsencode(workspace.calls)
     (Path(os.fsdecode(calls + b"/caf\xe9.wav"))).write_bytes(good)
     Path(os.fsdecode(calls + b"/caf\xe9")).mkdir()
     (Path(os.fsdecode(calls + b"/caf\xe9/inside.wav"))).write_bytes(good)
-    (house.calls / "loop.wav").symlink_to("loop.wav")
-    (house.calls / "circle").symlink_to(".")
-    (house.calls / "broken.wav").symlink_to("nowhere.wav")
-    os.mkfifo(house.calls / "pipe.wav")
+    (workspace.calls / "loop.wav").symlink_to("loop.wav")
+    (workspace.calls / "circle").symlink_to(".")
+    (workspace.calls / "broken.wav").symlink_to("nowhere.wav")
+    os.mkfifo(workspace.calls / "pipe.wav")
 
 
-def request(house: Any) -> Request:
-    return Request(Settings(), Outputs(house.out))
+def request(workspace: Any) -> Request:
+    return Request(Settings(), Outputs(workspace.out))
 
 
-def test_batch_refuses_each_odd_file_and_does_the_rest(house: Any) -> None:
-    odd(house)
-    batch = house.run(
+def test_batch_refuses_each_odd_file_and_does_the_rest(workspace: Any) -> None:
+    make_odd_files(workspace)
+    batch = workspace.run(
         "batch",
-        house.calls,
-        *house.known(),
+        workspace.calls,
+        *workspace.model_free_options(),
         "-o",
-        house.out,
+        workspace.out,
         *SMALL,
         code=1,
         env={"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8"},
@@ -68,16 +68,26 @@ def test_batch_refuses_each_odd_file_and_does_the_rest(house: Any) -> None:
     for name, sentence in SENTENCES.items():
         assert any(name in line and sentence in line for line in batch.lines), name
     assert "fault of meetsplit" not in text
-    assert list(house.files()) == ["good.json"]
+    assert list(workspace.files()) == ["good.json"]
 
 
-def test_watch_and_schedule_say_each_odd_file_and_do_the_rest(house: Any) -> None:
-    odd(house)
-    watched = house.run("watch", house.calls, *house.known(), "-o", house.out, *SMALL, "--once", "--poll", "0.05")
+def test_watch_and_schedule_say_each_odd_file_and_do_the_rest(workspace: Any) -> None:
+    make_odd_files(workspace)
+    watched = workspace.run(
+        "watch",
+        workspace.calls,
+        *workspace.model_free_options(),
+        "-o",
+        workspace.out,
+        *SMALL,
+        "--once",
+        "--poll",
+        "0.05",
+    )
     for name, sentence in SENTENCES.items():
         assert sum(name in line and sentence in line for line in watched.lines) == 1, name
-    assert list(house.files()) == ["good.json"]
-    house.recording("second.wav", seed=2)
+    assert list(workspace.files()) == ["good.json"]
+    workspace.recording("second.wav", seed=2)
     add = (
         "schedule",
         "add",
@@ -85,61 +95,63 @@ def test_watch_and_schedule_say_each_odd_file_and_do_the_rest(house: Any) -> Non
         "--cron",
         "0 0 1 1 *",
         "--folder",
-        house.calls,
-        *house.known(),
+        workspace.calls,
+        *workspace.model_free_options(),
         "-o",
-        house.out,
+        workspace.out,
         *SMALL,
     )
-    house.run(*add)
-    house.run("schedule", "run-now", "calls")
-    worker = house.start("worker")
+    workspace.run(*add)
+    workspace.run("schedule", "run-now", "calls")
+    worker = workspace.start("worker")
     assert "second.wav" in worker.until("done: ")
     worker.signal(signal.SIGTERM)
     for name, sentence in SENTENCES.items():
         assert any(name in line and sentence in line for line in worker.lines), name
 
 
-def test_a_scheduled_look_that_fails_is_said_by_the_worker(house: Any) -> None:
-    gone = house.root / "gone"
+def test_a_scheduled_look_that_fails_is_said_by_the_worker(workspace: Any) -> None:
+    gone = workspace.root / "gone"
     gone.mkdir()
-    house.run("schedule", "add", "calls", "--cron", "0 0 1 1 *", "--folder", gone, *house.known())
+    workspace.run("schedule", "add", "calls", "--cron", "0 0 1 1 *", "--folder", gone, *workspace.model_free_options())
     gone.rmdir()
-    house.run("schedule", "run-now", "calls")
-    worker = house.start("worker", "--quiet")
+    workspace.run("schedule", "run-now", "calls")
+    worker = workspace.start("worker", "--quiet")
     assert "no such folder" in worker.until(f"failed: the look into {gone}")
     worker.signal(signal.SIGTERM)
 
 
-def test_a_complaint_lasts_as_long_as_its_file(house: Any) -> None:
-    """Said again at every look, so that the watch can tell when it is over; an empty file may still be written to."""
-    loop = house.calls / "loop.wav"
+def test_a_complaint_lasts_as_long_as_its_file(workspace: Any) -> None:
+    """Made at every scan, so that the watch can tell when it is over; an empty file may still be written to."""
+    loop = workspace.calls / "loop.wav"
     loop.symlink_to("loop.wav")
-    (house.calls / "empty.wav").touch()
-    store = Store(house.state).ready()
-    with client(database(None, store), store, make=True) as opened:
-        watch = Watch(house.calls, request(house), Desk(opened, store), Ledger.at(store.state))
-        for _ in range(LOOKS + 1):
-            (complaint,) = watch.look().complaints
+    (workspace.calls / "empty.wav").touch()
+    store = JobStore(workspace.state).ready()
+    with client(database(None, store), store, make=True) as connection:
+        watch = FolderWatch(
+            workspace.calls, request(workspace), JobQueue(connection, store), FileIndex.load(store.state)
+        )
+        for _ in range(STABLE_POLLS + 1):
+            (complaint,) = watch.scan().complaints
             assert "loop.wav" in complaint
         loop.unlink()
-        assert watch.look().complaints == ()
+        assert watch.scan().complaints == ()
 
 
-def test_a_file_whose_checksum_fails_refuses_only_itself(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_whose_checksum_fails_refuses_only_itself(workspace: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever reading one file raises."""
-    good, bad = house.recording("good.wav"), house.recording("bad.wav", seed=2)
-    content = Ledger.content
+    good, bad = workspace.recording("good.wav"), workspace.recording("bad.wav", seed=2)
+    checksum = FileIndex.checksum
 
-    def checked(self: Ledger, path: Path) -> str:
+    def failing(self: FileIndex, path: Path) -> str:
         if path == bad:
             raise RuntimeError("Symlink loop")
-        return content(self, path)
+        return checksum(self, path)
 
-    monkeypatch.setattr(Ledger, "content", checked)
-    taken = take([Found(bad), Found(good)], request(house), Ledger.at(house.root))
-    assert [order.recording for order in taken.orders] == [good]
-    ((path, error),) = taken.refused
+    monkeypatch.setattr(FileIndex, "checksum", failing)
+    built = build_jobs([FoundRecording(bad), FoundRecording(good)], request(workspace), FileIndex.load(workspace.root))
+    assert [job.recording for job in built.jobs] == [good]
+    ((path, error),) = built.refused
     assert (path, str(error)) == (bad, f"{bad}: cannot be queued: Symlink loop")
 
 
@@ -157,35 +169,37 @@ def test_a_folder_that_may_not_be_read_is_said_and_the_rest_found(
         return scandir(place)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    found = search([tmp_path], Patterns())
-    assert [one.path.name for one in found.found] == ["a.wav"]
-    assert found.complaints == (
+    result = search([tmp_path], Patterns())
+    assert [recording.path.name for recording in result.recordings] == ["a.wav"]
+    assert result.complaints == (
         f"{tmp_path / 'secret'}: cannot be looked into: Permission denied; what lies there is left out",
     )
 
 
 def test_a_file_that_may_not_be_looked_at_is_said_and_one_that_is_gone_is_not(
-    house: Any, monkeypatch: pytest.MonkeyPatch
+    workspace: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder that may be listed but not entered; the test may run as root, so the system's answer is simulated."""
-    secret, gone = house.recording("secret.wav"), house.recording("gone.wav", seed=2)
-    look = Path.stat
+    secret, gone = workspace.recording("secret.wav"), workspace.recording("gone.wav", seed=2)
+    stat = Path.stat
 
     def refusing(self: Path, **more: Any) -> os.stat_result:
         if self.name == "secret.wav":
             raise PermissionError(13, "Permission denied", str(self))
         if self.name == "gone.wav":
             raise FileNotFoundError(2, "No such file or directory", str(self))
-        return look(self, **more)
+        return stat(self, **more)
 
-    store = Store(house.state).ready()
-    with client(database(None, store), store, make=True) as opened:
-        watch = Watch(house.calls, request(house), Desk(opened, store), Ledger.at(store.state))
+    store = JobStore(workspace.state).ready()
+    with client(database(None, store), store, make=True) as connection:
+        watch = FolderWatch(
+            workspace.calls, request(workspace), JobQueue(connection, store), FileIndex.load(store.state)
+        )
         monkeypatch.setattr(Path, "stat", refusing)
         monkeypatch.setattr(Path, "is_symlink", lambda self: False)
-        seen = watch.look()
+        result = watch.scan()
         monkeypatch.undo()
-    assert seen.complaints == (f"{secret} may not be read by this user: change its permissions",)
+    assert result.complaints == (f"{secret} may not be read by this user: change its permissions",)
     assert gone.exists()
 
 
@@ -197,15 +211,22 @@ def test_a_place_that_cannot_be_looked_at_is_a_sentence(tmp_path: Path) -> None:
 def test_a_glob_that_goes_in_circles_finds_each_file_once(tmp_path: Path) -> None:
     (tmp_path / "a.wav").touch()
     (tmp_path / "circle").symlink_to(".")
-    assert [one.path for one in search([f"{tmp_path}/**/*.wav"], Patterns()).found] == [tmp_path / "a.wav"]
+    assert [recording.path for recording in search([f"{tmp_path}/**/*.wav"], Patterns()).recordings] == [
+        tmp_path / "a.wav"
+    ]
 
 
-def test_a_results_folder_that_is_not_utf8_is_asked_wrongly(house: Any) -> None:
-    house.recording("call.wav")
-    said = house.run(
-        "batch", house.calls, *house.known(), "-o", os.fsdecode(os.fsencode(house.root) + b"/caf\xe9"), code=2
+def test_a_results_folder_that_is_not_utf8_is_asked_wrongly(workspace: Any) -> None:
+    workspace.recording("call.wav")
+    refused = workspace.run(
+        "batch",
+        workspace.calls,
+        *workspace.model_free_options(),
+        "-o",
+        os.fsdecode(os.fsencode(workspace.root) + b"/caf\xe9"),
+        code=2,
     )
-    assert "caf\\xe9: its name is not UTF-8" in "\n".join(said.lines)
+    assert "caf\\xe9: its name is not UTF-8" in "\n".join(refused.lines)
 
 
 def test_names_are_shown_escaped() -> None:

@@ -18,6 +18,8 @@ from typing import Any
 import psycopg
 import pytest
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = ("-f", "json,srt")
 
 
@@ -81,32 +83,34 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def shared(house: Any, cluster: Cluster) -> Any:
-    """A house whose queue is a database of its own on the cluster."""
-    name = f"meetsplit_{house.root.name.lower().strip('0123456789')}"[:50]
-    house.env["MEETSPLIT_DATABASE"] = cluster.url(name)
-    return house
+def shared(workspace: Any, cluster: Cluster) -> Any:
+    """A workspace whose queue is a database of its own on the cluster."""
+    name = f"meetsplit_{workspace.root.name.lower().strip('0123456789')}"[:50]
+    workspace.env["MEETSPLIT_DATABASE"] = cluster.url(name)
+    return workspace
 
 
-def elsewhere(house: Any) -> dict[str, str]:
+def elsewhere(workspace: Any) -> dict[str, str]:
     """The environment of another machine: the same queue and recordings, a state folder of its own."""
-    return {"MEETSPLIT_STATE": str(house.root / "state2")}
+    return {"MEETSPLIT_STATE": str(workspace.root / "state2")}
 
 
 def test_two_machines_one_killed(shared: Any) -> None:
     for number in range(6):
         shared.recording(f"call{number}.wav", seconds=100, seed=number)
-    shared.run("batch", shared.calls, *shared.known(100), "-o", shared.out, *OPTIONS, "--queue-only")
+    shared.run("batch", shared.calls, *shared.model_free_options(100), "-o", shared.out, *OPTIONS, "--queue-only")
     workers = [shared.start("worker"), shared.start("worker", env=elsewhere(shared))]
     workers[0].until("separate …")
     workers[0].kill()
     done = [line for line in workers[0].lines if line.startswith("done")]
     while len(done) < 6:
         done.append(workers[1].until("done: "))
-    assert workers[1].signal(signal.SIGTERM)[0] == 0
+    assert workers[1].signal(signal.SIGTERM) == 0
     assert len(set(done)) == 6
     assert [job["state"] for job in shared.jobs()] == ["done"] * 6
-    one = shared.run("run", shared.calls / "call3.wav", *shared.known(100), "-o", shared.root / "alone", "-q", *OPTIONS)
+    one = shared.run(
+        "run", shared.calls / "call3.wav", *shared.model_free_options(100), "-o", shared.root / "alone", "-q", *OPTIONS
+    )
     assert one.process.returncode == 0
     assert {name: content for name, content in shared.files().items() if name.startswith("call3")} == shared.files(
         shared.root / "alone"
@@ -117,7 +121,7 @@ def test_the_same_batch_on_two_machines(shared: Any) -> None:
     """Both ask for the same six recordings at once: each is done by one of them."""
     for number in range(6):
         shared.recording(f"call{number}.wav", seconds=20, seed=number)
-    command = ("batch", shared.calls, *shared.known(20), "-o", shared.out, *OPTIONS)
+    command = ("batch", shared.calls, *shared.model_free_options(20), "-o", shared.out, *OPTIONS)
     both = [shared.start(*command), shared.start(*command, env=elsewhere(shared))]
     assert [running.end() for running in both] == [0, 0]
     done = [line for running in both for line in running.lines if line.startswith("done ")]
@@ -127,15 +131,18 @@ def test_the_same_batch_on_two_machines(shared: Any) -> None:
 
 
 def test_a_machine_that_vanishes_and_comes_back(shared: Any, cluster: Cluster) -> None:
-    """The server loses a worker in the middle of a job; another one does it; the first comes back and spoils nothing."""
+    """The server loses a worker in the middle of a job; another one does it; the first comes back and spoils
+    nothing.
+    """
     shared.recording("call.wav", seconds=300)
-    shared.run("batch", shared.calls, *shared.known(300), "-o", shared.out, *OPTIONS, "--queue-only")
+    shared.run("batch", shared.calls, *shared.model_free_options(300), "-o", shared.out, *OPTIONS, "--queue-only")
     first = shared.start("worker")
     first.until("separate …")
     first.process.send_signal(signal.SIGSTOP)
     with psycopg.connect(shared.env["MEETSPLIT_DATABASE"], autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
         )
     second = shared.start("worker", env=elsewhere(shared))
     second.until("done: ")
@@ -144,37 +151,44 @@ def test_a_machine_that_vanishes_and_comes_back(shared: Any, cluster: Cluster) -
     time.sleep(4)
     assert first.process.poll() is None, "it goes on with other work"
     for worker in (first, second):
-        assert worker.signal(signal.SIGTERM)[0] == 0
+        assert worker.signal(signal.SIGTERM) == 0
     assert [(job["state"], job["attempt"]) for job in shared.jobs()] == [("done", 1)]
     assert shared.files() == before
     assert "Traceback" not in "\n".join(first.lines)
 
 
-def test_the_server_is_not_there(house: Any) -> None:
-    house.recording("call.wav")
-    said = house.run(
-        "batch", house.calls, *house.known(), "--database", "postgresql://nobody:secret@127.0.0.1:9/queue", code=1
+def test_the_server_is_not_there(workspace: Any) -> None:
+    workspace.recording("call.wav")
+    output = workspace.run(
+        "batch",
+        workspace.calls,
+        *workspace.model_free_options(),
+        "--database",
+        "postgresql://nobody:secret@127.0.0.1:9/queue",
+        code=1,
     )
-    text = "\n".join(said.lines)
+    text = "\n".join(output.lines)
     assert "the queue at postgresql://127.0.0.1:9/queue cannot be" in text
     assert "secret" not in text
     assert "Traceback" not in text
-    house.run("batch", house.calls, *house.known(), "--database", "mysql://host/queue", code=2)
+    workspace.run("batch", workspace.calls, *workspace.model_free_options(), "--database", "mysql://host/queue", code=2)
 
 
 def test_a_database_without_jobs_is_an_empty_list(shared: Any, cluster: Cluster) -> None:
-    """Neither the tables nor a state folder are there yet; a database that is not there at all may be a slip of the pen."""
+    """Neither the tables nor a state folder are there yet; a database that is not there at all may be a slip of the
+    pen.
+    """
     missing = shared.run("jobs", "list", code=1)
     assert "does not exist" in "\n".join(missing.lines)
     assert "Logging error" not in "\n".join(missing.lines)
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{shared.env["MEETSPLIT_DATABASE"].rpartition("/")[2]}"')
-    said = shared.run("jobs", "list")
-    assert "there are no jobs yet" in "\n".join(said.lines)
-    assert "Logging error" not in "\n".join(said.lines)
+    output = shared.run("jobs", "list")
+    assert "there are no jobs yet" in "\n".join(output.lines)
+    assert "Logging error" not in "\n".join(output.lines)
     assert shared.run("schedule", "list", "--json").lines == ["[]"]
     shared.recording("call.wav")
-    shared.run("batch", shared.calls, *shared.known(), "-o", shared.out, "-f", "json", "--no-tracks")
+    shared.run("batch", shared.calls, *shared.model_free_options(), "-o", shared.out, "-f", "json", "--no-tracks")
     listed = shared.run("jobs", "list", "--json", env=elsewhere(shared))
     assert "Logging error" not in "\n".join(listed.lines)
     assert '"state": "done"' in "\n".join(listed.lines)
@@ -184,7 +198,7 @@ def test_a_recording_that_killed_its_worker_waits_behind_the_others(shared: Any)
     """The order of the queue is changed in PostgreSQL, too."""
     for number in range(2):
         shared.recording(f"call{number}.wav", seconds=100, seed=number)
-    shared.run("batch", shared.calls, *shared.known(100), "-o", shared.out, *OPTIONS, "--queue-only")
+    shared.run("batch", shared.calls, *shared.model_free_options(100), "-o", shared.out, *OPTIONS, "--queue-only")
     first = shared.start("worker")
     first.until("separate …")
     first.kill()

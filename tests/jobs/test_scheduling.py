@@ -1,4 +1,4 @@
-"""Timetables: every run once, across crashes and pauses, in the time zone that was asked for."""
+"""Schedules: every run once, across crashes and pauses, in the right time zone."""
 
 from __future__ import annotations
 
@@ -18,105 +18,149 @@ import pytest
 
 from meetsplit.jobs import schedule
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.job_store import Store
+from meetsplit.jobs.job_store import JobStore
 from meetsplit.jobs.requests import Request
 from meetsplit.pipeline.settings import Outputs, Settings
 
 UNITS = Path(__file__).parents[2] / "docs" / "systemd"
 
 
-def runs(house: Any) -> list[datetime]:
+def runs(workspace: Any) -> list[datetime]:
     """The times for which runs were queued, those in the future left out."""
-    with closing(sqlite3.connect(house.state / "jobs.sqlite")) as database:
-        rows = database.execute(
+    with closing(sqlite3.connect(workspace.state / "jobs.sqlite")) as database:
+        job_statuses = database.execute(
             "SELECT workflow_uuid FROM workflow_status WHERE workflow_uuid LIKE 'sched-calls-%' ORDER BY workflow_uuid"
         )
-        return [datetime.fromisoformat(name.removeprefix("sched-calls-")) for (name,) in rows]
+        return [datetime.fromisoformat(name.removeprefix("sched-calls-")) for (name,) in job_statuses]
 
 
-def test_a_day_in_seconds(house: Any) -> None:
-    """Twenty-four runs, one each second, while the worker is killed twice and gone for a while: every run, and each once."""
-    house.recording("call.wav")
-    house.run(
+def test_a_day_in_seconds(workspace: Any) -> None:
+    """Twenty-four runs, one each second, while the worker is killed twice and gone for a while: every run, and each
+    once.
+    """
+    workspace.recording("call.wav")
+    workspace.run(
         "schedule",
         "add",
         "calls",
         "--cron",
         "* * * * * *",
         "--folder",
-        house.calls,
+        workspace.calls,
         "--timezone",
         "UTC",
-        *house.known(),
+        *workspace.model_free_options(),
         "-f",
         "json",
         "--no-tracks",
     )
     began = datetime.now(UTC)
     for _ in range(2):
-        worker = house.start("worker")
+        worker = workspace.start("worker")
         worker.until("waiting for work")
         time.sleep(3)
         worker.kill()
         time.sleep(2)
-    worker = house.start("worker")
+    worker = workspace.start("worker")
     worker.until("waiting for work")
-    first = min(runs(house))
+    first = min(runs(workspace))
     assert first - began < timedelta(seconds=3)
     day = [first + timedelta(seconds=second) for second in range(24)]
     deadline = time.monotonic() + 600
-    while time.monotonic() < deadline and not set(day) <= set(runs(house)):
+    while time.monotonic() < deadline and not set(day) <= set(runs(workspace)):
         time.sleep(0.5)
-    while time.monotonic() < deadline and [job["state"] for job in house.jobs()] != ["done"]:
+    while time.monotonic() < deadline and [job["state"] for job in workspace.jobs()] != ["done"]:
         time.sleep(0.5)
-    assert worker.signal(signal.SIGTERM)[0] == 0
-    found = runs(house)
+    assert worker.signal(signal.SIGTERM) == 0
+    found = runs(workspace)
     assert len(found) == len(set(found))
     assert set(day) <= set(found)
-    assert [job["state"] for job in house.jobs()] == ["done"], "24 looks at one recording make one job"
-    assert (house.calls / "transcripts" / "call.json").exists()
+    assert [job["state"] for job in workspace.jobs()] == ["done"], "24 looks at one recording make one job"
+    assert (workspace.calls / "transcripts" / "call.json").exists()
 
 
-def test_life_of_a_schedule(house: Any) -> None:
-    house.calls.joinpath("x").mkdir()
-    add = ("schedule", "add", "nightly", "--cron", "0 2 * * *", "--folder", house.calls, "--timezone", "Europe/Berlin")
-    said = house.run(*add, *house.known())
-    assert "nightly runs next at" in "\n".join(said.lines)
-    assert "there is one already" in "\n".join(house.run(*add, *house.known(), code=1).lines)
-    listed = json.loads("\n".join(house.run("schedule", "list", "--json").lines))
+def test_life_of_a_schedule(workspace: Any) -> None:
+    workspace.calls.joinpath("x").mkdir()
+    add = (
+        "schedule",
+        "add",
+        "nightly",
+        "--cron",
+        "0 2 * * *",
+        "--folder",
+        workspace.calls,
+        "--timezone",
+        "Europe/Berlin",
+    )
+    output = workspace.run(*add, *workspace.model_free_options())
+    assert "nightly runs next at" in "\n".join(output.lines)
+    assert "there is one already" in "\n".join(workspace.run(*add, *workspace.model_free_options(), code=1).lines)
+    listed = json.loads("\n".join(workspace.run("schedule", "list", "--json").lines))
     assert [(row["name"], row["zone"], row["paused"], row["backfill"]) for row in listed] == [
         ("nightly", "Europe/Berlin", False, True)
     ]
     following = datetime.fromisoformat(listed[0]["next"])
     assert following.hour == 2
     assert following.utcoffset() in (timedelta(hours=1), timedelta(hours=2))
-    house.run("schedule", "pause", "nightly")
-    assert json.loads("\n".join(house.run("schedule", "list", "--json").lines))[0]["paused"]
-    house.run("schedule", "resume", "nightly")
-    house.recording("call.wav")
-    assert "sched-nightly-trigger" in "\n".join(house.run("schedule", "run-now", "nightly").lines)
-    worker = house.start("worker")
+    workspace.run("schedule", "pause", "nightly")
+    assert json.loads("\n".join(workspace.run("schedule", "list", "--json").lines))[0]["paused"]
+    workspace.run("schedule", "resume", "nightly")
+    workspace.recording("call.wav")
+    assert "sched-nightly-trigger" in "\n".join(workspace.run("schedule", "run-now", "nightly").lines)
+    worker = workspace.start("worker")
     worker.until("done: ")
     worker.signal(signal.SIGTERM)
-    house.run("schedule", "remove", "nightly")
-    assert "no such schedule; there are: none" in "\n".join(house.run("schedule", "pause", "nightly", code=1).lines)
+    workspace.run("schedule", "remove", "nightly")
+    assert "no such schedule; there are: none" in "\n".join(workspace.run("schedule", "pause", "nightly", code=1).lines)
 
 
-def test_a_pause_misses_its_runs_for_good(house: Any) -> None:
+def test_a_schedule_has_never_run_until_it_runs(workspace: Any) -> None:
+    """Neither adding nor resuming it is a run; a run by hand is, and so is one by timetable."""
+    store = JobStore(workspace.state).ready()
+    with client(database(None, store), store, make=True) as connection:
+        nightly = schedule.ScheduleSpec("nightly", "0 2 * * *", workspace.calls, "UTC", backfill=True)
+        schedule.add(connection, nightly, Request(Settings(), Outputs(workspace.out)))
+
+        def last_run() -> datetime | None:
+            (info,) = schedule.list_schedules(connection)
+            return info.last
+
+        assert last_run() is None
+        schedule.pause(connection, "nightly")
+        schedule.resume(connection, "nightly")
+        assert last_run() is None
+        assert set(schedule.last_runs(connection)) == {"nightly"}, "runs missed from now on are backfilled"
+        listed = workspace.run("schedule", "list").lines
+        assert any("nightly" in line and "never" in line for line in listed)
+        before = datetime.now(UTC)
+        schedule.run_now(connection, "nightly")
+        by_hand = last_run()
+        assert by_hand is not None
+        assert before <= by_hand <= datetime.now(UTC)
+        tomorrow = schedule.next_run("0 2 * * *", "UTC", before)
+        connection._sys_db.update_last_fired_at("nightly", tomorrow.isoformat())  # as DBOS's scheduler does
+        assert last_run() == tomorrow
+
+
+def test_a_pause_misses_its_runs_for_good(workspace: Any) -> None:
     """Ten runs that a pause missed, and ten of a schedule that never catches up: none is queued afterwards."""
-    store = Store(house.state).ready()
-    request = Request(Settings(), Outputs(house.out))
+    store = JobStore(workspace.state).ready()
+    request = Request(Settings(), Outputs(workspace.out))
     now = datetime.now(UTC)
     before = now - timedelta(minutes=10)
-    with client(database(None, store), store, make=True) as opened:
+    with client(database(None, store), store, make=True) as connection:
         for name, backfill in (("paused", True), ("forgetful", False), ("careful", True)):
-            schedule.add(opened, schedule.Entry(name, "* * * * *", house.calls, "UTC", backfill), request)
-            opened._sys_db.update_last_fired_at(name, before.isoformat())
-        schedule.pause(opened, "paused")
-        assert set(schedule.marks(opened)) == {"careful"}
-        schedule.resume(opened, "paused")
-        schedule.catch_up(opened, schedule.marks(opened), now)
-        queued = {name: len(opened.list_workflows(schedule_name=name)) for name in ("paused", "forgetful", "careful")}
+            schedule.add(
+                connection, schedule.ScheduleSpec(name, "* * * * *", workspace.calls, "UTC", backfill), request
+            )
+            connection._sys_db.update_last_fired_at(name, before.isoformat())
+        schedule.pause(connection, "paused")
+        assert set(schedule.last_runs(connection)) == {"careful"}
+        schedule.resume(connection, "paused")
+        schedule.backfill_missed(connection, schedule.last_runs(connection), now)
+        queued = {
+            name: len(connection.list_workflows(schedule_name=name)) for name in ("paused", "forgetful", "careful")
+        }
     assert queued["careful"] >= 9
     assert (queued["paused"], queued["forgetful"]) == (0, 0)
 
@@ -129,12 +173,17 @@ def test_a_pause_misses_its_runs_for_good(house: Any) -> None:
         (("--folder", "nowhere"), "no such folder"),
     ],
 )
-def test_wrong_schedules(house: Any, wrong: tuple[str, str], sentence: str) -> None:
-    options = {"--cron": "0 2 * * *", "--folder": str(house.calls), "--timezone": "UTC"} | dict([wrong])
-    said = house.run(
-        "schedule", "add", "calls", *(part for pair in options.items() for part in pair), *house.known(), code=2
+def test_wrong_schedules(workspace: Any, wrong: tuple[str, str], sentence: str) -> None:
+    options = {"--cron": "0 2 * * *", "--folder": str(workspace.calls), "--timezone": "UTC"} | dict([wrong])
+    output = workspace.run(
+        "schedule",
+        "add",
+        "calls",
+        *(part for pair in options.items() for part in pair),
+        *workspace.model_free_options(),
+        code=2,
     )
-    assert sentence in "\n".join(said.lines)
+    assert sentence in "\n".join(output.lines)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")

@@ -1,4 +1,4 @@
-"""Training clips: synthesized sentences joined, roughened and cut the way a meeting's streams are cut."""
+"""Training clips: synthesized sentences concatenated, augmented and cut as the clips of a meeting's streams are."""
 
 from __future__ import annotations
 
@@ -11,28 +11,36 @@ from scipy.ndimage import uniform_filter
 from scipy.signal import fftconvolve, istft, stft
 
 from meetsplit.pipeline.data import Samples
-from meetsplit.training.mini_whisper.corpus import Corpus, Place
-from meetsplit.training.mini_whisper.voices import RATE, Spoken, Timed
+from meetsplit.training.mini_whisper.corpus import Corpus, CorpusEntry
+from meetsplit.training.mini_whisper.voices import RATE, SynthesizedSentence, TimedLabel
 
-EMPTY_SHARE = 0.06
-"""How many clips hold nothing but noise."""
+NOISE_ONLY_SHARE = 0.06
+"""The share of clips without speech."""
 
 MARGIN = 0.06
 """Seconds of sound kept before the first and after the last word of a sentence."""
 
 
+@dataclass(frozen=True, slots=True)
+class TimedPhone:
+    """A phone with start and end in seconds of the clip; ``name`` is None for speech without phone labels."""
+
+    name: str | None
+    start: float
+    end: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """Sound at 16 kHz with what is said in it.
+    """Samples at 16 kHz with their transcript.
 
-    ``sentences`` are words with their seconds in the clip; ``phones`` names what is heard when, None where nobody knows;
-    ``before`` is text that may have been said earlier.
+    ``sentences`` are words with their seconds in the clip; ``previous`` is text that may have been said earlier.
     """
 
     samples: Samples
-    sentences: tuple[tuple[Timed, ...], ...]
-    phones: tuple[tuple[str | None, float, float], ...]
-    before: tuple[str, ...]
+    sentences: tuple[tuple[TimedLabel, ...], ...]
+    phones: tuple[TimedPhone, ...]
+    previous: tuple[str, ...]
 
     @property
     def duration(self) -> float:
@@ -41,82 +49,91 @@ class Clip:
 
     @property
     def text(self) -> str:
-        """All sentences."""
+        """The text of all sentences."""
         return " ".join(word.text for sentence in self.sentences for word in sentence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Studio:
-    """Where clips are made: a corpus, the sentences of it that may be used, by voice, and some noises."""
+class _PlacedSentence:
+    """A sentence, or a piece of one, that starts ``start`` seconds into the clip."""
+
+    start: float
+    sentence: SynthesizedSentence
+
+    @property
+    def duration(self) -> float:
+        return len(self.sentence.samples) / RATE
+
+    @property
+    def end(self) -> float:
+        return self.start + self.duration
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipGenerator:
+    """Random clips from a part of a corpus (``entries`` by voice) and some noises."""
 
     corpus: Corpus
-    voices: Mapping[str, tuple[Place, ...]]
+    entries: Mapping[str, tuple[CorpusEntry, ...]]
     noises: tuple[Samples, ...]
 
     def noise(self, rng: np.random.Generator, length: int) -> Samples:
         """``length`` samples of one of the noises, of power 1."""
-        chosen = self.noises[int(rng.integers(len(self.noises)))]
-        first = int(rng.integers(0, len(chosen) - length))
-        return chosen[first : first + length]
+        noise = self.noises[int(rng.integers(len(self.noises)))]
+        first = int(rng.integers(0, len(noise) - length))
+        return noise[first : first + length]
 
-    def clip(self, rng: np.random.Generator, seconds: float, rough: bool = True) -> Clip:
-        """A clip of about ``seconds``: mostly one person's sentences with pauses; ``rough`` adds room, noise and other voices,
-        beside this one or taken away from over it."""
-        before = tuple(self._any(rng).text for _ in range(int(rng.integers(1, 9))))
-        if rng.random() < EMPTY_SHARE:
-            quiet = self.noise(rng, round(seconds * RATE)) * 10 ** (rng.uniform(-75, -30) / 20) * (rng.random() < 0.85)
-            return Clip(quiet.astype(np.float32), (), (), before)
-        parts = self._parts(rng, seconds)
-        length = round((parts[-1][0] + len(parts[-1][1].samples) / RATE + rng.uniform(0.05, 1.0)) * RATE)
-        samples = np.zeros(length, np.float32)
-        for start, part in parts:
-            put(samples, part.samples * 10 ** (rng.uniform(-2, 2) / 20), start)
-        if rough:
-            samples = self._roughened(rng, samples)
-        sentences = tuple(moved(part.words, start) for start, part in parts)
-        return Clip(samples, sentences, tuple(row for start, part in parts for row in heard(part, start)), before)
+    def clip(self, rng: np.random.Generator, seconds: float, augmented: bool = True) -> Clip:
+        """A clip of about ``seconds``: mostly one voice's sentences with pauses.
 
-    def _any(self, rng: np.random.Generator, voice: str | None = None) -> Place:
-        chosen = self.voices[voice or str(rng.choice(tuple(self.voices)))]
-        return chosen[int(rng.integers(len(chosen)))]
+        ``augmented`` adds reverberation, noise and other voices, in the background or as residue of a separation.
+        """
+        previous = tuple(self._random_entry(rng).text for _ in range(int(rng.integers(1, 9))))
+        if rng.random() < NOISE_ONLY_SHARE:
+            noise = self.noise(rng, round(seconds * RATE))
+            noise = noise * 10 ** (rng.uniform(-75, -30) / 20) * (rng.random() < 0.85)
+            return Clip(noise.astype(np.float32), (), (), previous)
+        placed = self._random_sentences(rng, seconds)
+        samples = np.zeros(round((placed[-1].end + rng.uniform(0.05, 1.0)) * RATE), np.float32)
+        for item in placed:
+            add_at(samples, item.sentence.samples * 10 ** (rng.uniform(-2, 2) / 20), item.start)
+        if augmented:
+            samples = self._augment(rng, samples)
+        sentences = tuple(shifted(item.sentence.words, item.start) for item in placed)
+        phones = tuple(phone for item in placed for phone in _phones(item))
+        return Clip(samples, sentences, phones, previous)
 
-    def _parts(self, rng: np.random.Generator, seconds: float) -> Sequence[tuple[float, Spoken]]:
-        """Sentences, or pieces of sentences, with where they begin."""
-        weights = np.array([len(places) for places in self.voices.values()], float)
-        voice = str(rng.choice(tuple(self.voices), p=weights / weights.sum()))
-        mixed = rng.random() < 0.12
+    def _random_entry(self, rng: np.random.Generator, voice: str | None = None) -> CorpusEntry:
+        entries = self.entries[voice or str(rng.choice(tuple(self.entries)))]
+        return entries[int(rng.integers(len(entries)))]
+
+    def _random_sentences(self, rng: np.random.Generator, seconds: float) -> Sequence[_PlacedSentence]:
+        """Sentences, or pieces of sentences, with pauses between them, up to about ``seconds``."""
+        counts = np.array([len(entries) for entries in self.entries.values()], float)
+        voice = str(rng.choice(tuple(self.entries), p=counts / counts.sum()))
+        any_voice = rng.random() < 0.12
         pace = float(rng.uniform(0.94, 1.07)) if rng.random() < 0.4 else 1.0
         start = float(rng.uniform(0.02, 0.6))
-        parts: list[tuple[float, Spoken]] = []
-        while not parts or start < seconds - 1.0:
-            spoken = self.corpus.spoken(self._any(rng, None if mixed else voice))
-            count = len(spoken.words)
-            first, last = 0, count
-            if rng.random() < 0.25:
-                first, last = sorted(rng.choice(count + 1, 2, replace=False).tolist())
-            room = spoken.words[first].start + (max(seconds - start, 0.8)) / pace
-            last = max(first + 1, min(last, sum(word.end < room for word in spoken.words)))
-            part = paced(piece(spoken, first, last), pace)
-            parts.append((start, part))
+        placed: list[_PlacedSentence] = []
+        while not placed or start < seconds - 1.0:
+            sentence = self.corpus.read(self._random_entry(rng, None if any_voice else voice))
+            max_seconds = max(seconds - start, 0.8) / pace
+            placed.append(_PlacedSentence(start, stretched(_random_piece(sentence, rng, max_seconds), pace)))
             pause = rng.uniform(1.0, 2.5) if rng.random() < 0.08 else rng.uniform(0.0, 0.8)
-            start += len(part.samples) / RATE + float(pause)
-        return parts
+            start += placed[-1].duration + float(pause)
+        return placed
 
-    def _roughened(self, rng: np.random.Generator, clean: Samples) -> Samples:
-        """With a room, somebody else in the background, noise, and another level."""
-        samples = reverberated(rng, clean) if rng.random() < 0.3 else clean
+    def _augment(self, rng: np.random.Generator, clean: Samples) -> Samples:
+        """The clip with reverberation, other voices, noise, and another level, each at random."""
+        samples = add_reverberation(rng, clean) if rng.random() < 0.3 else clean
         level = float(np.sqrt(np.mean(samples**2)) + 1e-6)
         if rng.random() < 0.35:
-            other = np.zeros_like(samples)
-            for _ in range(int(rng.integers(1, 1 + max(1, len(samples) // (4 * RATE))))):
-                spoken = self.corpus.spoken(self._any(rng))
-                put(other, spoken.samples, float(rng.uniform(-1, len(samples) / RATE)))
-            loudness = (
-                float(np.sqrt(np.mean(other[np.abs(other) > 1e-3] ** 2))) if np.any(np.abs(other) > 1e-3) else 1.0
-            )
-            other *= np.float32(level / loudness)
+            other = self._other_voices(rng, len(samples))
+            active = np.abs(other) > 1e-3
+            other_level = float(np.sqrt(np.mean(other[active] ** 2))) if np.any(active) else 1.0
+            other *= np.float32(level / other_level)
             if rng.random() < 0.45:
-                samples = parted(rng, samples, other * np.float32(10 ** (rng.uniform(-6, 5) / 20)))
+                samples = separate_imperfectly(rng, samples, other * np.float32(10 ** (rng.uniform(-6, 5) / 20)))
             else:
                 samples = samples + other * np.float32(10 ** (rng.uniform(-25, -5) / 20))
         if rng.random() < 0.85:
@@ -124,83 +141,112 @@ class Studio:
         peak = 10 ** (rng.uniform(-25, -1) / 20) / float(np.abs(samples).max() + 1e-6)
         return (samples * np.float32(peak)).astype(np.float32)
 
+    def _other_voices(self, rng: np.random.Generator, length: int) -> Samples:
+        """Random sentences at random times, one or more for every four seconds."""
+        track = np.zeros(length, np.float32)
+        for _ in range(int(rng.integers(1, 1 + max(1, length // (4 * RATE))))):
+            sentence = self.corpus.read(self._random_entry(rng))
+            add_at(track, sentence.samples, float(rng.uniform(-1, length / RATE)))
+        return track
 
-def put(track: Samples, sound: Samples, start: float) -> None:
-    """Adds a sound to a track in place, at ``start`` seconds; what lies outside is left out."""
+
+def add_at(track: Samples, samples: Samples, start: float) -> None:
+    """Add samples to a track in place, at ``start`` seconds; what lies outside the track is dropped."""
     first = round(start * RATE)
-    sound = sound[max(-first, 0) : max(len(track) - first, 0)]
+    samples = samples[max(-first, 0) : max(len(track) - first, 0)]
     first = max(first, 0)
-    track[first : first + len(sound)] += sound
+    track[first : first + len(samples)] += samples
 
 
-def piece(spoken: Spoken, first: int, last: int) -> Spoken:
-    """The words ``first`` to ``last`` (exclusive) of a sentence, with `MARGIN` around them if nobody speaks there."""
-    words = spoken.words[first:last]
-    begin = max(words[0].start - MARGIN, spoken.words[first - 1].end if first else 0.0)
-    after = spoken.words[last].start if last < len(spoken.words) else len(spoken.samples) / RATE
-    end = min(words[-1].end + MARGIN, after)
-    phones = (p for p in spoken.phones if p.start < end and p.end > begin)
-    cut = tuple(Timed(p.text, max(p.start, begin) - begin, min(p.end, end) - begin) for p in phones)
-    return Spoken(spoken.voice, spoken.samples[round(begin * RATE) : round(end * RATE)], moved(words, -begin), cut)
+def _random_piece(sentence: SynthesizedSentence, rng: np.random.Generator, max_seconds: float) -> SynthesizedSentence:
+    """The sentence, or now and then some words of it, cut so that about ``max_seconds`` remain."""
+    count = len(sentence.words)
+    first, last = 0, count
+    if rng.random() < 0.25:
+        first, last = sorted(rng.choice(count + 1, 2, replace=False).tolist())
+    latest_end = sentence.words[first].start + max_seconds
+    fitting = sum(word.end < latest_end for word in sentence.words)
+    last = max(first + 1, min(last, fitting))
+    return cut_words(sentence, first, last)
 
 
-def moved(words: Sequence[Timed], by: float) -> tuple[Timed, ...]:
-    """The same words ``by`` seconds later."""
-    return tuple(replace(word, start=word.start + by, end=word.end + by) for word in words)
+def cut_words(sentence: SynthesizedSentence, first: int, last: int) -> SynthesizedSentence:
+    """The words ``first`` to ``last`` (exclusive) of a sentence, with at most `MARGIN` of silence around them."""
+    words = sentence.words[first:last]
+    previous_end = sentence.words[first - 1].end if first else 0.0
+    next_start = sentence.words[last].start if last < len(sentence.words) else len(sentence.samples) / RATE
+    start = max(words[0].start - MARGIN, previous_end)
+    end = min(words[-1].end + MARGIN, next_start)
+    phones = tuple(
+        TimedLabel(phone.text, max(phone.start, start) - start, min(phone.end, end) - start)
+        for phone in sentence.phones
+        if phone.start < end and phone.end > start
+    )
+    samples = sentence.samples[round(start * RATE) : round(end * RATE)]
+    return SynthesizedSentence(sentence.voice, samples, shifted(words, -start), phones)
 
 
-def paced(spoken: Spoken, factor: float) -> Spoken:
-    """Slower and lower by ``factor``, as a tape would be."""
+def shifted(labels: Sequence[TimedLabel], seconds: float) -> tuple[TimedLabel, ...]:
+    """The same labels ``seconds`` later."""
+    return tuple(replace(label, start=label.start + seconds, end=label.end + seconds) for label in labels)
+
+
+def stretched(sentence: SynthesizedSentence, factor: float) -> SynthesizedSentence:
+    """The sentence slower and lower by ``factor``, by resampling."""
     if factor == 1.0:
-        return spoken
-    at = np.arange(int(len(spoken.samples) * factor)) / factor
-    samples = np.interp(at, np.arange(len(spoken.samples)), spoken.samples).astype(np.float32)
+        return sentence
+    times = np.arange(int(len(sentence.samples) * factor)) / factor
+    samples = np.interp(times, np.arange(len(sentence.samples)), sentence.samples).astype(np.float32)
 
-    def stretched(rows: Sequence[Timed]) -> tuple[Timed, ...]:
-        return tuple(Timed(row.text, row.start * factor, row.end * factor) for row in rows)
+    def stretched_labels(labels: Sequence[TimedLabel]) -> tuple[TimedLabel, ...]:
+        return tuple(TimedLabel(label.text, label.start * factor, label.end * factor) for label in labels)
 
-    return Spoken(spoken.voice, samples, stretched(spoken.words), stretched(spoken.phones))
-
-
-def heard(part: Spoken, start: float) -> tuple[tuple[str | None, float, float], ...]:
-    """The phones of a part on the clip's clock; one unknown one for a voice that does not tell."""
-    if not part.phones:
-        return ((None, start, start + len(part.samples) / RATE),)
-    return tuple((phone.text, phone.start + start, phone.end + start) for phone in part.phones)
+    return SynthesizedSentence(
+        sentence.voice, samples, stretched_labels(sentence.words), stretched_labels(sentence.phones)
+    )
 
 
-def noises(seconds: int = 64) -> tuple[Samples, ...]:
+def _phones(item: _PlacedSentence) -> tuple[TimedPhone, ...]:
+    """The phones of a sentence on the clip's clock; one without a name for a voice that has no phone labels."""
+    if not item.sentence.phones:
+        return (TimedPhone(None, item.start, item.end),)
+    return tuple(
+        TimedPhone(phone.text, phone.start + item.start, phone.end + item.start) for phone in item.sentence.phones
+    )
+
+
+def make_noises(seconds: int = 64) -> tuple[Samples, ...]:
     """Noises of power 1, from white to brown; always the same ones."""
     rng = np.random.default_rng(0)
-    shaped = []
+    noises = []
     for slope in np.linspace(0, 1, 9):
-        spectrum = (
-            rfft(rng.standard_normal(seconds * RATE)) / np.maximum(rfftfreq(seconds * RATE, 1 / RATE), 50.0) ** slope
-        )
-        sound = irfft(spectrum)
-        shaped.append(np.asarray(sound / np.sqrt(np.mean(sound**2)), np.float32))
-    return tuple(shaped)
+        spectrum = rfft(rng.standard_normal(seconds * RATE))
+        spectrum = spectrum / np.maximum(rfftfreq(seconds * RATE, 1 / RATE), 50.0) ** slope
+        samples = irfft(spectrum)
+        noises.append(np.asarray(samples / np.sqrt(np.mean(samples**2)), np.float32))
+    return tuple(noises)
 
 
-def parted(rng: np.random.Generator, own: Samples, other: Samples) -> Samples:
-    """What a separator by masks makes of a voice that another one covers: the Wiener mask of spectra that it only guesses."""
-    spectra = [stft(voice, nperseg=1024, noverlap=768)[2] for voice in (own, other)]
-    guesses = [
-        np.abs(spectrum) * np.exp(uniform_filter(rng.normal(0.0, rng.uniform(1.0, 4.0), spectrum.shape), (3, 5)))
-        for spectrum in spectra
-    ]
-    mine, theirs = (np.power(guess, rng.uniform(1.0, 2.0)) + 1e-9 for guess in guesses)
-    found = istft((spectra[0] + spectra[1]) * mine / (mine + theirs), nperseg=1024, noverlap=768)[1]
-    return np.asarray(np.pad(found, (0, max(len(own) - len(found), 0)))[: len(own)], np.float32)
+def separate_imperfectly(rng: np.random.Generator, target: Samples, interference: Samples) -> Samples:
+    """The target as a mask-based separator estimates it: by the Wiener mask of randomly distorted spectra."""
+    target_spectrum, other_spectrum = (stft(voice, nperseg=1024, noverlap=768)[2] for voice in (target, interference))
+    estimates = []
+    for spectrum in (target_spectrum, other_spectrum):
+        error = rng.normal(0.0, rng.uniform(1.0, 4.0), spectrum.shape)
+        estimates.append(np.abs(spectrum) * np.exp(uniform_filter(error, (3, 5))))
+    target_power, other_power = (np.power(estimate, rng.uniform(1.0, 2.0)) + 1e-9 for estimate in estimates)
+    mixture = target_spectrum + other_spectrum
+    separated = istft(mixture * target_power / (target_power + other_power), nperseg=1024, noverlap=768)[1]
+    padded = np.pad(separated, (0, max(len(target) - len(separated), 0)))
+    return np.asarray(padded[: len(target)], np.float32)
 
 
-def reverberated(rng: np.random.Generator, samples: Samples) -> Samples:
-    """In a random room: the direct sound and an exponentially decaying tail."""
-    decay = rng.uniform(0.1, 0.45)
-    times = np.arange(int(decay * RATE), dtype=np.float32) / RATE
-    tail = (
-        rng.standard_normal(len(times), np.float32) * 10 ** (-3 * times / decay) * (times > rng.uniform(0.001, 0.008))
-    )
-    tail *= 10 ** (rng.uniform(-12, -1) / 20) / (np.sqrt(np.sum(tail**2)) + 1e-9)
-    tail[0] = 1.0
-    return np.asarray(fftconvolve(samples, tail)[: len(samples)], np.float32)
+def add_reverberation(rng: np.random.Generator, samples: Samples) -> Samples:
+    """The samples in a random room: the direct sound and an exponentially decaying tail."""
+    rt60 = rng.uniform(0.1, 0.45)
+    times = np.arange(int(rt60 * RATE), dtype=np.float32) / RATE
+    noise = rng.standard_normal(len(times), np.float32)
+    response = noise * 10 ** (-3 * times / rt60) * (times > rng.uniform(0.001, 0.008))
+    response *= 10 ** (rng.uniform(-12, -1) / 20) / (np.sqrt(np.sum(response**2)) + 1e-9)
+    response[0] = 1.0
+    return np.asarray(fftconvolve(samples, response)[: len(samples)], np.float32)

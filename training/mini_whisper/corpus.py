@@ -1,4 +1,4 @@
-"""The miniature Whisper's speech: thousands of synthesized sentences with word times, kept in a folder of shards."""
+"""The miniature Whisper's corpus: thousands of synthesized sentences with word times, in a folder of shards."""
 
 from __future__ import annotations
 
@@ -11,28 +11,37 @@ from pathlib import Path
 
 import numpy as np
 
-from meetsplit.training.mini_whisper.sentences import Phrasebook
-from meetsplit.training.mini_whisper.voices import ESPEAK, RATE, Espeak, Flite, Spoken, Timed
-from meetsplit.training.speech import VOICES
+from meetsplit.training.mini_whisper.sentences import SentenceGenerator
+from meetsplit.training.mini_whisper.voices import (
+    ESPEAK_VOICES,
+    RATE,
+    Espeak,
+    Flite,
+    SynthesizedSentence,
+    TimedLabel,
+)
+from meetsplit.training.speech import FLITE_VOICES
 
-SHARD = 250
+SHARD_SIZE = 250
 """Sentences in one file."""
 
 ESPEAK_SHARE = 0.12
-HELD_OUT = 0.04
+"""The share of sentences in espeak-ng's voices; the others are in flite's."""
+
+HELD_OUT_SHARE = 0.04
 """The share of sentences that are never trained on, by a hash of their text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where one sentence lies in the corpus, and what is said in it."""
+class CorpusEntry:
+    """One sentence of the corpus: its samples' place in a shard, its voice, words and phones."""
 
     shard: int
     first: int
     length: int
     voice: str
-    words: tuple[Timed, ...]
-    phones: tuple[Timed, ...]
+    words: tuple[TimedLabel, ...]
+    phones: tuple[TimedLabel, ...]
 
     @property
     def text(self) -> str:
@@ -47,80 +56,87 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corpus:
-    """All sentences; the sound stays on disk until it is asked for."""
+    """All sentences; their samples are memory-mapped."""
 
     shards: tuple[np.ndarray[tuple[int], np.dtype[np.int16]], ...]
-    places: tuple[Place, ...]
+    entries: tuple[CorpusEntry, ...]
 
-    def spoken(self, place: Place) -> Spoken:
-        """The sound of a sentence, with its words and phones."""
-        pcm = self.shards[place.shard][place.first : place.first + place.length]
-        return Spoken(place.voice, np.asarray(pcm / np.float32(32768), np.float32), place.words, place.phones)
+    def read(self, entry: CorpusEntry) -> SynthesizedSentence:
+        """The sentence with its samples."""
+        pcm = self.shards[entry.shard][entry.first : entry.first + entry.length]
+        samples = np.asarray(pcm / np.float32(32768), np.float32)
+        return SynthesizedSentence(entry.voice, samples, entry.words, entry.phones)
 
 
-def held_out(book: Phrasebook, place: Place) -> bool:
-    """Whether a sentence is kept away from training.
+def is_held_out(generator: SentenceGenerator, entry: CorpusEntry) -> bool:
+    """Whether a sentence is excluded from training.
 
-    A sentence of the dialogue is, in the voice that speaks it there, so that no model is tested on a recording that it
-    knows; of all others, `HELD_OUT`.
+    A sentence of the dialogue is, in the voice that speaks it there, so that the test recording is not trained on; of
+    all others, `HELD_OUT_SHARE`.
     """
-    if place.text in book.owners:
-        return place.voice in book.owners[place.text]
-    return zlib.crc32(place.text.encode()) % 1000 < HELD_OUT * 1000
+    if entry.text in generator.speakers:
+        return entry.voice in generator.speakers[entry.text]
+    return zlib.crc32(entry.text.encode()) % 1000 < HELD_OUT_SHARE * 1000
 
 
-def speak(book: Phrasebook, rng: np.random.Generator, flite: Flite, espeak: Espeak) -> Spoken:
-    """A random sentence in a random voice at a random pace; flite's own pace half of the time."""
+def synthesize_random(
+    generator: SentenceGenerator, rng: np.random.Generator, flite: Flite, espeak: Espeak
+) -> SynthesizedSentence:
+    """A random sentence in a random voice at a random pace; half of the time at the voice's own pace."""
     stretch = 1.0 if rng.random() < 0.5 else float(rng.uniform(0.85, 1.2))
     if rng.random() < ESPEAK_SHARE:
-        return espeak.say(str(rng.choice(ESPEAK)), book.sentence(rng), stretch)
-    return flite.say(str(rng.choice(VOICES)), book.sentence(rng), stretch)
+        return espeak.synthesize(str(rng.choice(ESPEAK_VOICES)), generator.sentence(rng), stretch)
+    return flite.synthesize(str(rng.choice(FLITE_VOICES)), generator.sentence(rng), stretch)
 
 
-def _row(spoken: Spoken) -> dict[str, object]:
+def _row(sentence: SynthesizedSentence) -> dict[str, object]:
     return {
-        "voice": spoken.voice,
-        "length": len(spoken.samples),
-        "words": [(w.text, round(w.start, 3), round(w.end, 3)) for w in spoken.words],
-        "phones": [(p.text, round(p.start, 3), round(p.end, 3)) for p in spoken.phones],
+        "voice": sentence.voice,
+        "length": len(sentence.samples),
+        "words": [(word.text, round(word.start, 3), round(word.end, 3)) for word in sentence.words],
+        "phones": [(phone.text, round(phone.start, 3), round(phone.end, 3)) for phone in sentence.phones],
     }
 
 
-def _write(path: Path, sentences: Sequence[Spoken]) -> None:
-    pcm = np.concatenate([np.clip(np.rint(s.samples * 32768), -32768, 32767).astype(np.int16) for s in sentences])
-    fresh = path.with_suffix(".part.npy")
-    np.save(fresh, pcm)
-    path.with_suffix(".json").write_text(json.dumps([_row(s) for s in sentences]), "utf-8")
-    os.replace(fresh, path)
+def _write_shard(path: Path, sentences: Sequence[SynthesizedSentence]) -> None:
+    pcm = np.concatenate(
+        [np.clip(np.rint(sentence.samples * 32768), -32768, 32767).astype(np.int16) for sentence in sentences]
+    )
+    part = path.with_suffix(".part.npy")
+    np.save(part, pcm)
+    path.with_suffix(".json").write_text(json.dumps([_row(sentence) for sentence in sentences]), "utf-8")
+    os.replace(part, path)
 
 
-def synthesized(folder: Path, book: Phrasebook, *, sentences: int, seed: int) -> Iterator[int]:
-    """Speaks what is still missing of the corpus, and yields the number of sentences after each shard.
+def _shard_paths(folder: Path, sentences: int) -> list[Path]:
+    return [folder / f"{number:04d}.npy" for number in range(-(-sentences // SHARD_SIZE))]
 
-    Each shard depends on the seed and its own number alone: a corpus that was interrupted goes on where it stopped.
+
+def synthesize(folder: Path, generator: SentenceGenerator, *, sentences: int, seed: int) -> Iterator[int]:
+    """Synthesize the missing shards of the corpus; yields the number of sentences after each.
+
+    Each shard depends on the seed and its own number alone, so an interrupted synthesis is resumed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [n for n in range(-(-sentences // SHARD)) if not (folder / f"{n:04d}.npy").exists()]
+    missing = [(number, path) for number, path in enumerate(_shard_paths(folder, sentences)) if not path.exists()]
     if not missing:
         return
     flite, espeak = Flite(), Espeak()
-    for number in missing:
+    for number, path in missing:
         rng = np.random.default_rng((seed, number))
-        _write(folder / f"{number:04d}.npy", [speak(book, rng, flite, espeak) for _ in range(SHARD)])
-        yield (number + 1) * SHARD
+        _write_shard(path, [synthesize_random(generator, rng, flite, espeak) for _ in range(SHARD_SIZE)])
+        yield (number + 1) * SHARD_SIZE
 
 
-def opened(folder: Path, sentences: int) -> Corpus:
-    """The corpus in a folder, its sound mapped from disk."""
-    shards, places = [], []
-    for number in range(-(-sentences // SHARD)):
-        path = folder / f"{number:04d}.npy"
+def load(folder: Path, sentences: int) -> Corpus:
+    """The corpus in a folder, its samples memory-mapped."""
+    shards, entries = [], []
+    for number, path in enumerate(_shard_paths(folder, sentences)):
         shards.append(np.load(path, mmap_mode="r"))
         first = 0
         for row in json.loads(path.with_suffix(".json").read_text("utf-8")):
-            words = tuple(Timed(*w) for w in row["words"])
-            places.append(
-                Place(number, first, row["length"], row["voice"], words, tuple(Timed(*p) for p in row["phones"]))
-            )
+            words = tuple(TimedLabel(*word) for word in row["words"])
+            phones = tuple(TimedLabel(*phone) for phone in row["phones"])
+            entries.append(CorpusEntry(number, first, row["length"], row["voice"], words, phones))
             first += row["length"]
-    return Corpus(tuple(shards), tuple(places))
+    return Corpus(tuple(shards), tuple(entries))

@@ -1,7 +1,7 @@
-"""Synthetic voices that tell when each word is spoken: flite and espeak-ng through their C libraries.
+"""Speech synthesis with word times: flite and espeak-ng through their C libraries.
 
-The command-line programs of both only write sound. The libraries also say where every word (and, for flite, every
-phone) begins and ends, which teaches a small model to align in minutes what it would otherwise have to find by itself.
+The command-line programs of both only write sound. The libraries also give the times of every word (and, for flite, of
+every phone), from which a small model learns in minutes to align text and sound.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from scipy.signal import resample_poly
 
 from meetsplit.pipeline.data import Samples
 from meetsplit.pipeline.errors import MissingDependency, SettingsError
-from meetsplit.training.speech import VOICES
+from meetsplit.training.speech import FLITE_VOICES
 
 RATE = 16000
-"""Samples per second of everything that is spoken here."""
+"""Sample rate in Hz of all synthesized speech."""
 
-NAMES = "pau aa ae ah ao aw ax ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w y z zh"
+_PHONES = "pau aa ae ah ao aw ax ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w y z zh"
 
-PHONES = tuple(NAMES.split(" "))
+PHONES = tuple(_PHONES.split(" "))
 """Flite's American English phones; the first is silence."""
 
-ESPEAK = ("en-us", "en-gb", "en-gb-scotland", "en-us+f3", "en-us+m3", "en-gb+f2")
+ESPEAK_VOICES = ("en-us", "en-gb", "en-gb-scotland", "en-us+f3", "en-us+m3", "en-gb+f2")
 """espeak-ng's voices, some with the timbre of a variant."""
 
-LIBRARIES = ("libflite.so.1", "libflite_usenglish.so.1", "libflite_cmulex.so.1")
+FLITE_LIBRARIES = ("libflite.so.1", "libflite_usenglish.so.1", "libflite_cmulex.so.1")
 POINTER = ctypes.c_void_p
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
-    """A word as written (with its comma or full stop), or the name of a phone, and its seconds from the start of the sound."""
+class TimedLabel:
+    """A word as written (with its punctuation), or the name of a phone, from ``start`` to ``end`` in seconds."""
 
     text: str
     start: float
@@ -44,13 +44,13 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spoken:
-    """A sentence in a synthetic voice: samples at `RATE`, shape ``(n,)``, its words and phones (none known for espeak-ng)."""
+class SynthesizedSentence:
+    """A sentence in a synthetic voice: samples at `RATE`, shape ``(n,)``, its words and phones (none for espeak-ng)."""
 
     voice: str
     samples: Samples
-    words: tuple[Timed, ...]
-    phones: tuple[Timed, ...]
+    words: tuple[TimedLabel, ...]
+    phones: tuple[TimedLabel, ...]
 
 
 class _Wave(ctypes.Structure):
@@ -67,7 +67,7 @@ class _Voice(ctypes.Structure):
     _fields_ = (("name", ctypes.c_char_p), ("features", POINTER))
 
 
-def library(name: str, package: str) -> ctypes.CDLL:
+def load_library(name: str, package: str) -> ctypes.CDLL:
     """A shared library by its file name. Raises `MissingDependency` that names the Debian package."""
     try:
         return ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
@@ -76,10 +76,10 @@ def library(name: str, package: str) -> ctypes.CDLL:
 
 
 class Flite:
-    """Flite's four 16 kHz voices, in this process."""
+    """Flite's four 16 kHz voices, synthesized in this process."""
 
     def __init__(self) -> None:
-        self.core, *self.rest = (library(name, "flite") for name in LIBRARIES)
+        self.core, *self.other_libraries = (load_library(name, "flite") for name in FLITE_LIBRARIES)
         for name, result, arguments in (
             ("flite_synth_text", POINTER, (ctypes.c_char_p, POINTER)),
             ("utt_wave", POINTER, (POINTER,)),
@@ -97,61 +97,69 @@ class Flite:
             function = getattr(self.core, name)
             function.restype, function.argtypes = result, arguments
         self.core.flite_init()
-        self.voices = {name: self._voice(name) for name in VOICES}
+        self.voices = {name: self._voice(name) for name in FLITE_VOICES}
 
     def _voice(self, name: str) -> Any:
-        register = getattr(library(f"libflite_cmu_us_{name}.so.1", "flite"), f"register_cmu_us_{name}")
+        register = getattr(load_library(f"libflite_cmu_us_{name}.so.1", "flite"), f"register_cmu_us_{name}")
         register.restype, register.argtypes = POINTER, (POINTER,)
         return register(None)
 
-    def _along(self, item: Any) -> Iterator[Any]:
+    def _siblings(self, item: Any) -> Iterator[Any]:
+        """The item and those after it."""
         while item:
             yield item
             item = self.core.item_next(item)
 
-    def _end(self, item: Any) -> float:
-        return float(self.core.item_feat_float(item, b"end"))
+    def _relation(self, utterance: Any, name: bytes) -> Iterator[Any]:
+        """The items of one of the utterance's relations."""
+        return self._siblings(self.core.relation_head(self.core.utt_relation(utterance, name)))
 
-    def _word(self, token: Any) -> tuple[float, float] | None:
-        """Begin and end of a written word: of the first and last phone of all spoken words in it."""
+    def _end(self, phone: Any) -> float:
+        return float(self.core.item_feat_float(phone, b"end"))
+
+    def _word_span(self, token: Any) -> tuple[float, float] | None:
+        """Start and end of a written word: of the first and last phone of all spoken words in it."""
         phones = [
             self.core.item_as(phone, b"Segment")
-            for word in self._along(self.core.item_daughter(token))
-            for syllable in self._along(self.core.item_daughter(self.core.item_as(word, b"SylStructure")))
-            for phone in self._along(self.core.item_daughter(syllable))
+            for word in self._siblings(self.core.item_daughter(token))
+            for syllable in self._siblings(self.core.item_daughter(self.core.item_as(word, b"SylStructure")))
+            for phone in self._siblings(self.core.item_daughter(syllable))
         ]
         if not phones:
             return None
         before = self.core.item_prev(phones[0])
         return (self._end(before) if before else 0.0), self._end(phones[-1])
 
-    def say(self, voice: str, text: str, stretch: float = 1.0) -> Spoken:
-        """One sentence; ``stretch`` 1.2 is a fifth slower. Raises `SettingsError` if its words are not spoken one by one."""
+    def synthesize(self, voice: str, text: str, stretch: float = 1.0) -> SynthesizedSentence:
+        """One sentence; ``stretch`` 1.2 is a fifth slower. Raises `SettingsError` where a word has no times."""
         handle = self.voices[voice]
         features = ctypes.cast(handle, ctypes.POINTER(_Voice)).contents.features
         self.core.feat_set_float(features, b"duration_stretch", stretch)
         utterance = self.core.flite_synth_text(text.encode(), handle)
         wave = ctypes.cast(self.core.utt_wave(utterance), ctypes.POINTER(_Wave)).contents
         samples = np.asarray(np.ctypeslib.as_array(wave.samples, (wave.length,)) / 32768, np.float32)
-        head = self.core.relation_head(self.core.utt_relation(utterance, b"Segment"))
-        rows = [(self.core.item_feat_string(item, b"name").decode(), self._end(item)) for item in self._along(head)]
-        spans = [
-            self._word(item)
-            for item in self._along(self.core.relation_head(self.core.utt_relation(utterance, b"Token")))
+        phones = [
+            (self.core.item_feat_string(item, b"name").decode(), self._end(item))
+            for item in self._relation(utterance, b"Segment")
         ]
+        spans = [self._word_span(item) for item in self._relation(utterance, b"Token")]
         self.core.delete_utterance(utterance)
         written = text.split()
         if len(spans) != len(written) or None in spans:
             raise SettingsError(f"flite does not speak {text!r} word by word")
         # The diphone voice ends a little earlier than its own plan says.
-        scale = min(len(samples) / RATE / rows[-1][1], 1.0)
-        starts = [0.0, *(end for _, end in rows)]
-        return Spoken(
-            voice,
-            samples,
-            tuple(Timed(word, s[0] * scale, s[1] * scale) for word, s in zip(written, spans, strict=True) if s),
-            tuple(Timed(name, start * scale, end * scale) for start, (name, end) in zip(starts, rows, strict=False)),
+        planned_seconds = phones[-1][1]
+        scale = min(len(samples) / RATE / planned_seconds, 1.0)
+        words = tuple(
+            TimedLabel(word, span[0] * scale, span[1] * scale)
+            for word, span in zip(written, spans, strict=True)
+            if span is not None
         )
+        starts = [0.0, *(end for _, end in phones)]
+        timed_phones = tuple(
+            TimedLabel(name, start * scale, end * scale) for start, (name, end) in zip(starts, phones, strict=False)
+        )
+        return SynthesizedSentence(voice, samples, words, timed_phones)
 
 
 class _Event(ctypes.Structure):
@@ -169,61 +177,78 @@ class _Event(ctypes.Structure):
 
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
+WORD_EVENT = 1
+END_EVENT = 5
+"""Types of espeak-ng's events: the start of a word, the end of a clause."""
+
+
+@dataclass(frozen=True, slots=True)
+class _EspeakEvent:
+    """An event of espeak-ng: its type, its 1-based position in the text, and its time in seconds."""
+
+    type: int
+    position: int
+    seconds: float
+
 
 @dataclass(slots=True)
 class Espeak:
-    """espeak-ng's formant voices, in this process; it has one state, so there should be one of these."""
+    """espeak-ng's formant voices, synthesized in this process; the library has one state, so make only one instance."""
 
     core: ctypes.CDLL = field(init=False)
     rate: int = field(init=False)
-    sound: list[Samples] = field(init=False, default_factory=list)
-    marks: list[tuple[int, int, float]] = field(init=False, default_factory=list)
-    listener: Any = field(init=False)
+    chunks: list[Samples] = field(init=False, default_factory=list)
+    events: list[_EspeakEvent] = field(init=False, default_factory=list)
+    callback: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self.core = library("libespeak-ng.so.1", "espeak-ng")
+        self.core = load_library("libespeak-ng.so.1", "espeak-ng")
         self.rate = self.core.espeak_Initialize(2, 0, None, 0)
         if self.rate <= 0:
             raise MissingDependency("training", "espeak-ng finds no voices: apt install espeak-ng-data")
-        self.listener = CALLBACK(self._hear)
-        self.core.espeak_SetSynthCallback(self.listener)
+        self.callback = CALLBACK(self._receive)
+        self.core.espeak_SetSynthCallback(self.callback)
 
-    def _hear(self, samples: Any, count: int, events: Any) -> int:
+    def _receive(self, samples: Any, count: int, events: Any) -> int:
         if samples and count:
-            self.sound.append(np.asarray(np.ctypeslib.as_array(samples, (count,)) / 32768, np.float32))
+            self.chunks.append(np.asarray(np.ctypeslib.as_array(samples, (count,)) / 32768, np.float32))
         index = 0
         while events[index].type != 0:
-            self.marks.append((events[index].type, events[index].position, events[index].milliseconds / 1000))
+            event = events[index]
+            self.events.append(_EspeakEvent(event.type, event.position, event.milliseconds / 1000))
             index += 1
         return 0
 
-    def say(self, voice: str, text: str, stretch: float = 1.0) -> Spoken:
+    def synthesize(self, voice: str, text: str, stretch: float = 1.0) -> SynthesizedSentence:
         """One sentence; ``stretch`` 1.2 is a fifth slower."""
-        self.sound.clear()
-        self.marks.clear()
+        self.chunks.clear()
+        self.events.clear()
         self.core.espeak_SetVoiceByName(voice.encode())
         self.core.espeak_SetParameter(1, round(160 / stretch), 0)
         data = text.encode()
         self.core.espeak_Synth(data, len(data) + 1, 0, 1, 0, 1, None, None)
         self.core.espeak_Synchronize()
-        samples = np.asarray(resample_poly(np.concatenate(self.sound), RATE, self.rate), np.float32)
-        return Spoken(voice, samples, self._words(text, len(samples) / RATE), ())
+        samples = np.asarray(resample_poly(np.concatenate(self.chunks), RATE, self.rate), np.float32)
+        return SynthesizedSentence(voice, samples, self._timed_words(text, len(samples) / RATE), ())
 
-    def _words(self, text: str, duration: float) -> tuple[Timed, ...]:
-        """The text's words; words that espeak-ng speaks as one ("of the") share its time."""
-        begins = {position - 1: at for kind, position, at in self.marks if kind == 1}
-        rest = [*sorted(at for kind, _, at in self.marks if kind in (1, 5)), duration]
-        offsets = np.cumsum([0, *(len(word) + 1 for word in text.split())])[:-1].tolist()
-        written = text.split()
+    def _timed_words(self, text: str, duration: float) -> tuple[TimedLabel, ...]:
+        """The text's words; words that espeak-ng speaks as one ("of the") share its time equally."""
+        start_by_offset = {event.position - 1: event.seconds for event in self.events if event.type == WORD_EVENT}
+        boundaries = sorted(event.seconds for event in self.events if event.type in (WORD_EVENT, END_EVENT))
+        boundaries.append(duration)
         groups: list[tuple[float, list[str]]] = []
-        for word, offset in zip(written, offsets, strict=True):
-            if offset in begins or not groups:
-                groups.append((begins.get(offset, 0.0), [word]))
+        offset = 0
+        for word in text.split():
+            if offset in start_by_offset or not groups:
+                groups.append((start_by_offset.get(offset, 0.0), [word]))
             else:
                 groups[-1][1].append(word)
+            offset += len(word) + 1
         timed = []
         for start, group in groups:
-            end = next(at for at in rest if at > start or at == duration)
+            end = next(seconds for seconds in boundaries if seconds > start or seconds == duration)
             step = (end - start) / len(group)
-            timed += [Timed(word, start + i * step, start + (i + 1) * step) for i, word in enumerate(group)]
+            timed += [
+                TimedLabel(word, start + index * step, start + (index + 1) * step) for index, word in enumerate(group)
+            ]
         return tuple(timed)

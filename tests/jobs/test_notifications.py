@@ -23,7 +23,7 @@ class Hook(ThreadingHTTPServer):
     def __init__(self, failures: int) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.failures = failures
-        self.heard: list[tuple[dict[str, str], bytes]] = []
+        self.requests: list[tuple[dict[str, str], bytes]] = []
 
     @property
     def url(self) -> str:
@@ -35,12 +35,12 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.heard.append((dict(self.headers), body))
+        self.server.requests.append((dict(self.headers), body))
         if self.path == "/elsewhere":
             self.send_response(302)
             self.send_header("Location", "/hook")
         else:
-            self.send_response(500 if len(self.server.heard) <= self.server.failures else 200)
+            self.send_response(500 if len(self.server.requests) <= self.server.failures else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -60,48 +60,80 @@ def hook(request: pytest.FixtureRequest) -> Iterator[Hook]:
 
 
 @pytest.mark.parametrize("hook", [2], indirect=True)
-def test_webhook_is_signed_and_tried_again(house: Any, hook: Hook) -> None:
-    house.recording("call.wav")
+def test_webhook_is_signed_and_tried_again(workspace: Any, hook: Hook) -> None:
+    workspace.recording("call.wav")
+    began = int(time.time())
     secret = {"MEETSPLIT_WEBHOOK_SECRET": "hush"}
-    house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--webhook", hook.url, env=secret)
-    assert len(hook.heard) == 3
-    headers, body = hook.heard[-1]
+    workspace.run(
+        "batch",
+        workspace.calls,
+        *workspace.model_free_options(),
+        "-o",
+        workspace.out,
+        *OPTIONS,
+        "--webhook",
+        hook.url,
+        env=secret,
+    )
+    assert len(hook.requests) == 3
+    headers, body = hook.requests[-1]
     moment, mark = (part.partition("=")[2] for part in headers["X-Meetsplit-Signature"].split(","))
     assert mark == hmac.new(b"hush", f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
-    assert 0 <= time.time() - int(moment) < 3600
-    news = json.loads(body)
-    assert (news["status"], news["stem"], news["people"]) == ("done", "call", 2)
-    assert news["files"] == [str(house.out / "call.json")]
-    assert b"hush" not in (house.state / "jobs.sqlite").read_bytes()
+    assert began <= int(moment) <= time.time()
+    notification = json.loads(body)
+    assert (notification["status"], notification["stem"], notification["people"]) == ("done", "call", 2)
+    assert notification["files"] == [str(workspace.out / "call.json")]
+    assert b"hush" not in (workspace.state / "jobs.sqlite").read_bytes()
 
 
-def test_command_gets_arguments_and_never_a_shell(house: Any) -> None:
-    house.recording("a; touch $(echo pwned) &.wav")
-    note = house.root / "note.json"
+def test_command_gets_arguments_and_never_a_shell(workspace: Any) -> None:
+    workspace.recording("a; touch $(echo pwned) &.wav")
+    note = workspace.root / "note.json"
     script = "import json,sys; json.dump([sys.argv[1:], json.load(sys.stdin)['status']], open(sys.argv[1], 'w'))"
     command = f"{sys.executable} -c \"{script}\" {note} '{{stem}}' {{status}} '{{other}}'"
-    house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--on-done", command)
+    workspace.run(
+        "batch", workspace.calls, *workspace.model_free_options(), "-o", workspace.out, *OPTIONS, "--on-done", command
+    )
     arguments, status = json.loads(note.read_text())
     assert arguments == [str(note), "a; touch $(echo pwned) &", "done", "{other}"]
     assert status == "done"
-    assert not (house.root / "pwned").exists()
+    assert not (workspace.root / "pwned").exists()
 
 
-def test_command_that_hangs_fails_nothing(house: Any) -> None:
-    house.recording("one.wav", seed=1)
-    house.recording("two.wav", seed=2)
+def test_command_that_hangs_fails_nothing(workspace: Any) -> None:
+    workspace.recording("one.wav", seed=1)
+    workspace.recording("two.wav", seed=2)
     hanging = f'{sys.executable} -c "import time; time.sleep(3000)"'
-    running = house.run(
-        "batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--on-done", hanging, "--on-done-timeout", "2"
+    running = workspace.run(
+        "batch",
+        workspace.calls,
+        *workspace.model_free_options(),
+        "-o",
+        workspace.out,
+        *OPTIONS,
+        "--on-done",
+        hanging,
+        "--on-done-timeout",
+        "2",
     )
     assert "2 done" in "\n".join(running.lines)
-    assert {job["state"] for job in house.jobs()} == {"done"}
+    assert {job["state"] for job in workspace.jobs()} == {"done"}
 
 
-def test_news_of_failure(house: Any, hook: Hook) -> None:
-    (house.calls / "poison.wav").write_bytes(b"nothing to hear here")
-    house.run("batch", house.calls, *house.known(), "-o", house.out, *OPTIONS, "--webhook", hook.url, code=1)
-    ((headers, body),) = hook.heard
+def test_notification_of_failure(workspace: Any, hook: Hook) -> None:
+    (workspace.calls / "poison.wav").write_bytes(b"nothing to hear here")
+    workspace.run(
+        "batch",
+        workspace.calls,
+        *workspace.model_free_options(),
+        "-o",
+        workspace.out,
+        *OPTIONS,
+        "--webhook",
+        hook.url,
+        code=1,
+    )
+    ((headers, body),) = hook.requests
     assert json.loads(body)["status"] == "failed"
     assert "poison.wav" in json.loads(body)["error"]
     assert "X-Meetsplit-Signature" not in headers

@@ -20,15 +20,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meetsplit.jobs.database import client, database
-from meetsplit.jobs.discovery import Found, Patterns, Settling, search
-from meetsplit.jobs.file_index import Ledger
-from meetsplit.jobs.job import Afterwards, Order, anchored
-from meetsplit.jobs.job_store import Store
-from meetsplit.jobs.moving import move_finished
-from meetsplit.jobs.requests import Request, take
-from meetsplit.jobs.resources import Limits, resident
-from meetsplit.jobs.status import rows
-from meetsplit.jobs.submission import options
+from meetsplit.jobs.discovery import FoundRecording, Patterns, StabilityTracker, search
+from meetsplit.jobs.file_index import FileIndex
+from meetsplit.jobs.job import CompletionActions, JobSpec, with_absolute_paths
+from meetsplit.jobs.job_store import JobStore
+from meetsplit.jobs.moving import move_recording
+from meetsplit.jobs.requests import Request, build_jobs
+from meetsplit.jobs.resources import MemoryLimit, resident_memory
+from meetsplit.jobs.status import job_statuses
+from meetsplit.jobs.submission import enqueue_options
 from meetsplit.pipeline import files
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.data.units import size
@@ -37,8 +37,8 @@ from meetsplit.pipeline.files.locks import hold_lock, try_lock
 from meetsplit.pipeline.settings import Outputs, Settings
 
 
-def order(**changes: object) -> Order:
-    plain = Order(
+def job_spec(**changes: object) -> JobSpec:
+    plain = JobSpec(
         Path("/in/call.wav"),
         "c0ffee",
         Settings(hf_token="hf_secret", cache_dir=Path("/cache")),
@@ -51,7 +51,7 @@ def order(**changes: object) -> Order:
 
 @given(
     st.builds(
-        Afterwards,
+        CompletionActions,
         st.lists(st.text(), max_size=3).map(tuple),
         st.floats(1, 100),
         st.none() | st.text(),
@@ -62,54 +62,56 @@ def order(**changes: object) -> Order:
     st.integers(1, 100),
     st.tuples(st.tuples(st.just("SPEAKER_00"), st.text(min_size=1))) | st.just(()),
 )
-def test_orders_travel_whole(afterwards: Afterwards, priority: int, names: tuple[tuple[str, str], ...]) -> None:
-    made = order(
-        afterwards=afterwards,
+def test_orders_travel_whole(
+    on_completion: CompletionActions, priority: int, names: tuple[tuple[str, str], ...]
+) -> None:
+    made = job_spec(
+        on_completion=on_completion,
         priority=priority,
         outputs=Outputs(Path("/out/x"), names=names),
         settings=Settings(language="de", num_speakers=3),
     )
-    assert Order.from_json(json.loads(json.dumps(made.to_json()))) == made
+    assert JobSpec.from_json(json.loads(json.dumps(made.to_json()))) == made
 
 
 def test_orders_hold_no_secrets() -> None:
-    text = json.dumps(order().to_json())
+    text = json.dumps(job_spec().to_json())
     assert "hf_secret" not in text
     assert "/cache" not in text
 
 
 def test_orders_of_other_versions() -> None:
-    row = order().to_json()
+    row = job_spec().to_json()
     row["settings"]["a_setting_of_the_future"] = 7
     del row["settings"]["seed"]
-    assert Order.from_json(row).settings.seed == 0
+    assert JobSpec.from_json(row).settings.seed == 0
     with pytest.raises(JobError, match="queue its recording again"):
-        Order.from_json({"recording": "x"})
+        JobSpec.from_json({"recording": "x"})
 
 
 def test_what_makes_two_orders_the_same(tmp_path: Path) -> None:
-    plain = order().key
-    assert order(recording=Path("/elsewhere/copy.wav"), stem="copy").key == plain
-    assert order(settings=Settings(device="cpu", hf_token="other", offline=True)).key == plain
-    assert order(priority=1, afterwards=Afterwards(("true",))).key == plain
+    plain = job_spec().key
+    assert job_spec(recording=Path("/elsewhere/copy.wav"), stem="copy").key == plain
+    assert job_spec(settings=Settings(device="cpu", hf_token="other", offline=True)).key == plain
+    assert job_spec(priority=1, on_completion=CompletionActions(("true",))).key == plain
     others = {
-        order(content="beef").key,
-        order(settings=Settings(num_speakers=2)).key,
-        order(outputs=Outputs(Path("/out"), max_line_width=30)).key,
-        order(root=Path("/other")).key,
+        job_spec(content="beef").key,
+        job_spec(settings=Settings(num_speakers=2)).key,
+        job_spec(outputs=Outputs(Path("/out"), max_line_width=30)).key,
+        job_spec(root=Path("/other")).key,
     }
     assert len({plain, *others}) == 5
     script = tmp_path / "words.ctm"
     script.write_text("a 1 0 1 one\n")
-    first = order(settings=Settings(script=script)).key
+    first = job_spec(settings=Settings(script=script)).key
     script.write_text("a 1 0 1 two\n")
-    assert order(settings=Settings(script=script)).key != first
+    assert job_spec(settings=Settings(script=script)).key != first
 
 
 def test_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.pt").touch()
-    made = anchored(Settings(model="small.pt", rttm=Path("a.rttm"), diarizer_model="pyannote/some-pipeline"))
+    made = with_absolute_paths(Settings(model="small.pt", rttm=Path("a.rttm"), diarizer_model="pyannote/some-pipeline"))
     assert (made.model, made.rttm, made.diarizer_model) == (
         str(tmp_path / "small.pt"),
         tmp_path / "a.rttm",
@@ -122,7 +124,7 @@ def test_requests_travel_whole() -> None:
         Settings(language="de"),
         Outputs(Path("/out"), formats=("srt",)),
         1,
-        Afterwards(retries=2),
+        CompletionActions(retries=2),
         Patterns(("*.wav",), ("x*",), (Path("/out"),)),
     )
     assert Request.from_json(json.loads(json.dumps(made.to_json()))) == made
@@ -131,19 +133,19 @@ def test_requests_travel_whole() -> None:
 def test_settling_minds_no_clock(tmp_path: Path) -> None:
     file = tmp_path / "call.wav"
     file.write_bytes(b"one")
-    settling = Settling(3)
+    tracker = StabilityTracker(3)
     for _ in range(2):
-        settling = settling.look([file])
-        assert not settling.settled()
+        tracker = tracker.poll([file])
+        assert not tracker.stable()
     os.utime(file, (0, 0))  # an old time, as copies that keep times have
     for _ in range(3):
-        assert not settling.settled()
-        settling = settling.look([file])
-    assert list(settling.settled()) == [file]
+        assert not tracker.stable()
+        tracker = tracker.poll([file])
+    assert list(tracker.stable()) == [file]
     file.write_bytes(b"")
-    assert not settling.look([file]).settled()
+    assert not tracker.poll([file]).stable()
     file.unlink()
-    assert not settling.look([file]).seen
+    assert not tracker.poll([file]).files
 
 
 def test_search(tmp_path: Path) -> None:
@@ -151,31 +153,34 @@ def test_search(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     patterns = Patterns(apart=(tmp_path / "out",))
-    assert search([tmp_path], patterns).found == (Found(tmp_path / "a.wav"), Found(tmp_path / "b/c.M4A", Path("b")))
-    assert [found.path.name for found in search([f"{tmp_path}/**/*.txt"], patterns).found] == ["notes.txt"]
-    assert [found.path.name for found in search([tmp_path], Patterns(("b/*",), ("*.txt",))).found] == ["c.M4A"]
+    assert search([tmp_path], patterns).recordings == (
+        FoundRecording(tmp_path / "a.wav"),
+        FoundRecording(tmp_path / "b/c.M4A", Path("b")),
+    )
+    assert [found.path.name for found in search([f"{tmp_path}/**/*.txt"], patterns).recordings] == ["notes.txt"]
+    assert [found.path.name for found in search([tmp_path], Patterns(("b/*",), ("*.txt",))).recordings] == ["c.M4A"]
     with pytest.raises(AudioError, match="no such file or folder"):
         search([tmp_path / "nothing"], patterns)
 
 
-def test_ledger_reads_a_file_once_and_survives_damage(tmp_path: Path) -> None:
+def test_index_reads_a_file_once_and_survives_damage(tmp_path: Path) -> None:
     call = tmp_path / "call.wav"
     call.write_bytes(b"sound")
-    ledger = Ledger.at(tmp_path)
-    content = ledger.content(call)
-    ledger.save()
-    again = Ledger.at(tmp_path)
-    again.contents[str(call)] = (again.contents[str(call)][0], "from the ledger")
-    assert again.content(call) == "from the ledger"
+    file_index = FileIndex.load(tmp_path)
+    content = file_index.checksum(call)
+    file_index.save()
+    again = FileIndex.load(tmp_path)
+    again.contents[str(call)] = (again.contents[str(call)][0], "from the index")
+    assert again.checksum(call) == "from the index"
     call.write_bytes(b"other sound")
-    assert again.content(call) not in ("from the ledger", content)
+    assert again.checksum(call) not in ("from the index", content)
     (tmp_path / "seen.json").write_text("{ damaged")
-    assert Ledger.at(tmp_path).content(call) == again.content(call)
+    assert FileIndex.load(tmp_path).checksum(call) == again.checksum(call)
 
 
-def test_what_a_crash_left_beside_the_ledger_is_swept(tmp_path: Path) -> None:
+def test_what_a_crash_left_beside_the_index_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".meetsplit-0123456789ab.part").write_text("{")
-    Ledger.at(tmp_path).save()
+    FileIndex.load(tmp_path).save()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["seen.json", "seen.lock"]
     assert (tmp_path / "seen.json").stat().st_mode & 0o777 == 0o600
 
@@ -183,10 +188,10 @@ def test_what_a_crash_left_beside_the_ledger_is_swept(tmp_path: Path) -> None:
 def test_take_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
     (tmp_path / "call.wav").write_bytes(b"sound")
-    found = search([tmp_path], Patterns()).found
-    taken = take(found, Request(Settings(), Outputs(tmp_path / "out")), Ledger.at(tmp_path))
-    assert [made.stem for made in taken.orders] == ["call"]
-    assert [(path.name, "is empty" in str(error)) for path, error in taken.refused] == [("empty.wav", True)]
+    found = search([tmp_path], Patterns()).recordings
+    built = build_jobs(found, Request(Settings(), Outputs(tmp_path / "out")), FileIndex.load(tmp_path))
+    assert [made.stem for made in built.jobs] == ["call"]
+    assert [(path.name, "is empty" in str(error)) for path, error in built.refused] == [("empty.wav", True)]
 
 
 @pytest.mark.parametrize(
@@ -199,17 +204,17 @@ def test_sizes(text: str, expected: int) -> None:
 def test_limits() -> None:
     with pytest.raises(SettingsError, match="--max-memory lots"):
         size("lots")
-    assert resident() > 10**6
-    assert Limits(1).full()
-    assert not Limits(10**15).full()
-    assert not Limits().full()
+    assert resident_memory() > 10**6
+    assert MemoryLimit(1).exceeded()
+    assert not MemoryLimit(10**15).exceeded()
+    assert not MemoryLimit().exceeded()
 
 
 def test_finished_recordings_never_replace_others(tmp_path: Path) -> None:
     call = tmp_path / "call.wav"
     for content in (b"one", b"two"):
         call.write_bytes(content)
-        move_finished(order(recording=call, content=recording_sha256(call)), tmp_path / "done" / "sub")
+        move_recording(job_spec(recording=call, content=recording_sha256(call)), tmp_path / "done" / "sub")
     assert {path.name: path.read_bytes() for path in (tmp_path / "done" / "sub").iterdir()} == {
         "call.wav": b"one",
         "call-2.wav": b"two",
@@ -219,9 +224,9 @@ def test_finished_recordings_never_replace_others(tmp_path: Path) -> None:
 def test_another_recording_at_the_path_of_a_finished_one_is_not_moved(tmp_path: Path) -> None:
     call = tmp_path / "call.wav"
     call.write_bytes(b"one")
-    finished = order(recording=call, content=recording_sha256(call))
+    finished = job_spec(recording=call, content=recording_sha256(call))
     call.write_bytes(b"two")
-    assert move_finished(finished, tmp_path / "done") is None
+    assert move_recording(finished, tmp_path / "done") is None
     assert call.read_bytes() == b"two"
     assert not (tmp_path / "done").exists()
 
@@ -266,14 +271,14 @@ def test_a_move_to_another_disk_that_dies_ends_with_one_whole_file(
     for last in range(20):
         shutil.rmtree(done, ignore_errors=True)
         call.write_bytes(content)
-        moved = order(recording=call, content=recording_sha256(call))
+        moved = job_spec(recording=call, content=recording_sha256(call))
         monkeypatch.setattr(files, "disk", Disk(last))
         with suppress(Died):
-            move_finished(moved, done)
+            move_recording(moved, done)
         assert not (done / "call.wav").exists() or (done / "call.wav").read_bytes() == content
         assert call.exists() or (done / "call.wav").exists()
         monkeypatch.setattr(files, "disk", Disk(1000))
-        move_finished(moved, done)
+        move_recording(moved, done)
         assert {path.name: path.read_bytes() for path in done.iterdir()} == {"call.wav": content}
         assert not call.exists()
 
@@ -296,10 +301,10 @@ def test_locks_die_with_their_process(tmp_path: Path) -> None:
 
 
 def test_listing_ten_thousand_jobs_costs_ten_times_a_thousand(tmp_path: Path) -> None:
-    store = Store(tmp_path).ready()
+    store = JobStore(tmp_path).ready()
     base = database(None, store)
-    with client(base, store, make=True) as opened:
-        opened.enqueue(options("aaaa.1", 10), order().to_json(), 0)
+    with client(base, store, make=True) as connection:
+        connection.enqueue(enqueue_options("aaaa.1", 10), job_spec().to_json(), 0)
         with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as direct, direct:
             columns = [column[1] for column in direct.execute("PRAGMA table_info(workflow_status)")]
             row = direct.execute("SELECT * FROM workflow_status").fetchone()
@@ -310,24 +315,24 @@ def test_listing_ten_thousand_jobs_costs_ten_times_a_thousand(tmp_path: Path) ->
             with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as direct, direct:
                 direct.executemany(f"INSERT INTO workflow_status VALUES ({','.join('?' * len(row))})", added)
             began = time.process_time()
-            found = rows(opened, store)
+            found = job_statuses(connection, store)
             took = time.process_time() - began
             assert found[0].state == "waiting"
             return took
 
         few = min(cost(copies[:999]), cost([]))
         assert cost(copies[999:]) < 30 * few
-        assert len(rows(opened, store)) == 10000
+        assert len(job_statuses(connection, store)) == 10000
 
 
 def test_where_the_queue_is(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = JobStore(tmp_path)
     assert database(None, store).file == tmp_path / "jobs.sqlite"
     remote = database("postgres://me:secret@db.example.org:5433/calls", store)
     assert remote.url == "postgresql://me:secret@db.example.org:5433/calls"
     assert remote.place == "postgresql://db.example.org:5433/calls"
     with pytest.raises(SettingsError, match="question mark"):
-        database(None, Store(tmp_path / "why?"))
+        database(None, JobStore(tmp_path / "why?"))
     for wrong in ("mysql://x/y", "jobs.db", "postgresql://host:port/x"):
         with pytest.raises(SettingsError, match="--database"):
             database(wrong, store)

@@ -1,0 +1,117 @@
+"""Pinned outputs of the commands `rediarize`, `score`, `doctor` and `models list`, as processes on the sample meeting.
+
+Turns and words are given, and the cache and the home folder are empty, so that neither models nor this machine matter;
+versions and paths are replaced by placeholders. `python tests/test_command_outputs.py` writes
+``tests/golden/commands.json`` anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "sample_data"
+PINNED = Path(__file__).parent / "golden" / "commands.json"
+PACKAGES = r"python|torch|torchaudio|pyannote\.audio|speechbrain|openai-whisper|av|pocketsphinx"
+
+
+def run(folder: Path, *arguments: str | Path, code: int = 0) -> list[str]:
+    """The lines that a command prints on stdout, with placeholders for paths and versions; checks the exit code."""
+    cleared = ("MEETSPLIT", "HF_", "XDG_", "TORCH_HOME")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(cleared)}
+    env |= {"HOME": str(folder / "home"), "COLUMNS": "200", "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-m", "meetsplit.cli", *map(str, arguments)]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == code, done.stderr
+    lines = []
+    for line in done.stdout.splitlines():
+        plain = line.replace(str(folder), "FOLDER").replace(str(ROOT), "ROOT").rstrip()
+        plain = re.sub(rf"({PACKAGES}) (\d[\w.+]*|missing)", r"\1 VERSION", plain)
+        lines.append(plain)
+    return lines
+
+
+def transcript(folder: Path) -> Path:
+    """The transcript of the sample meeting with its own turns and words."""
+    given = ("--rttm", SAMPLE / "standup.rttm", "--script", SAMPLE / "standup.stm", "--separate", "off")
+    run(folder, "run", SAMPLE / "standup.m4a", *given, "-f", "json", "--no-tracks", "-q", "--no-cache", "-o", "out")
+    return folder / "out" / "standup.json"
+
+
+def rediarize(folder: Path) -> Any:
+    """New turns for old words: one speaker has another name, and another one is not found any more."""
+    turns = [line for line in (SAMPLE / "standup.rttm").read_text("utf-8").splitlines() if " rms " not in line]
+    (folder / "turns.rttm").write_text("\n".join(turns).replace(" slt ", " susan ") + "\n", "utf-8")
+    source = transcript(folder)
+    before = source.read_bytes()
+    options = ("--rttm", "turns.rttm", "-f", "txt,rttm", "--no-tracks", "-q")
+    printed = run(folder, "rediarize", source, "--audio", SAMPLE / "standup.m4a", *options)
+    assert source.read_bytes() == before
+    return {
+        "stdout": printed,
+        "txt": (folder / "out" / "standup-rediarized.txt").read_text("utf-8").splitlines(),
+        "rttm": (folder / "out" / "standup-rediarized.rttm").read_text("utf-8").splitlines(),
+    }
+
+
+def score(folder: Path) -> Any:
+    """Error rates of the transcript of given words against the reference."""
+    reference = ("--ref", SAMPLE / "standup.rttm", "--ref", SAMPLE / "standup.stm", "--uem", SAMPLE / "standup.uem")
+    source = transcript(folder)
+    table = run(folder, "score", source, *reference)
+    data = json.loads("\n".join(run(folder, "score", source, *reference, "--json")))
+    names = ("cpwer", "tcpwer", "der", "miss", "false_alarm", "confusion", "jer", "speaker_count_error")
+    return {"pooled": {name: data["pooled"][name] for name in names}, "table": table[1].split()[:5]}
+
+
+def doctor(folder: Path) -> Any:
+    """A machine without weights: what would run, what would not, and what to do about it."""
+    options = ("--diarizer", "embedded", "--separator", "dictionary", "--transcriber", "sphinx", "--device", "cpu")
+    return run(folder, "doctor", *options, "--offline", "--cache-dir", folder / "cache", code=1)
+
+
+def models_list(folder: Path) -> Any:
+    """A machine without weights; Whisper's models, which its version decides, left out."""
+    lines = run(folder, "models", "list", "--cache-dir", folder / "cache")
+    assert any("openai-whisper tiny.en" in line for line in lines)
+    return [line for line in lines if "openai-whisper " not in line]
+
+
+OUTPUTS: dict[str, Callable[[Path], Any]] = {
+    "rediarize": rediarize,
+    "score": score,
+    "doctor": doctor,
+    "models list": models_list,
+}
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_outputs_are_as_pinned(command: str, tmp_path: Path) -> None:
+    pinned = json.loads(PINNED.read_text("utf-8"))
+    assert OUTPUTS[command](tmp_path) == pinned[command]
+
+
+def test_an_unknown_backend_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
+    assert run(tmp_path, "doctor", "--diarizer", "pyanote", code=2) == []
+
+
+def pin() -> None:
+    outputs: dict[str, Any] = {}
+    for name, make in OUTPUTS.items():
+        with TemporaryDirectory() as folder:
+            outputs[name] = make(Path(folder))
+    PINNED.write_text(json.dumps(outputs, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    pin()
