@@ -90,6 +90,7 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=â
 	done
 	$(BENCH).meetings $(SETS)/3spk --what ablation --work build/work --write
 	$(BENCH).meetings $(SETS)/3spk/3spk-30ov-1.wav --what gating --work build/work --write
+	$(BENCH).meetings $(SETS)/3spk $(if $(SPEECH),$(SETS)/real-2spk) sample_data/standup.m4a --what leave-one-out --stem-words --work build/work --write
 	$(BENCH).gates $(SETS)/3spk $(if $(SPEECH),$(SETS)/real-2spk) --write
 	$(BENCH).meetings sample_data/standup.m4a --what quality --section sample --work build/work --write
 	$(BENCH).speed --minutes $(LENGTHS) --write
