@@ -201,7 +201,7 @@ def test_windows_of_silence_are_not_segmented(
     monkeypatch.setattr(segmentation, "infer", lambda batch: segmented.append(len(batch)) or infer(batch))
     turns = diarizer.diarize(audio, ignore_events)
     windows = sum(segmented)
-    monkeypatch.setattr(low_memory, "SILENT", -1.0)
+    monkeypatch.setattr(low_memory, "SILENCE", -1.0)
     assert diarizer.diarize(audio, ignore_events) == turns
     assert windows <= (sum(segmented) - windows) / 2
     assert turns

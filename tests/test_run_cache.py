@@ -98,13 +98,13 @@ def command(call: Path, *more: str) -> list[str]:
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of recordings that were hashed, each time that they were."""
     names: list[str] = []
-    real = content.content_of
+    real = content.hash_content
 
     def count(file: IO[bytes]) -> Any:
         names.append(Path(file.name).name)
         return real(file)
 
-    monkeypatch.setattr(content, "content_of", count)
+    monkeypatch.setattr(content, "hash_content", count)
     return names
 
 
