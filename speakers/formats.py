@@ -13,7 +13,7 @@ from pathlib import Path
 from meetsplit.pipeline.data import Span, Speaker, Turn, timeline
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.files import read_blocks, replacing, write_sparse
-from meetsplit.speakers.gating import apply_gate
+from meetsplit.speakers.track_gate import apply_gate
 
 WAV_LIMIT = 2**32 - 1
 """Bytes in the largest WAV file."""
@@ -110,7 +110,7 @@ def _gated_track(wav: Path, turns: Sequence[Span], gate: str) -> Iterator[Path]:
 def write_tracks(
     tracks: Mapping[Speaker, Path], folder: Path, track_format: str, *, gate: str = "off", turns: Sequence[Turn] = ()
 ) -> list[Path]:
-    """Write every speaker's track into ``folder``, with a noise ``gate`` (see `gating`) opened by its ``turns``.
+    """Write every speaker's track into ``folder``, with a noise ``gate`` (see `track_gate`) opened by its ``turns``.
 
     Returns the files. Raises `OutputError`.
     """

@@ -18,23 +18,25 @@ from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, Voice
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import Event, Notice
 from meetsplit.pipeline.models.selection import preflight
+from meetsplit.pipeline.overlap.leakage import (
+    MAX_FOREIGN_TO_MIXTURE,
+    MAX_LEAKAGE_TO_ENROLLMENT,
+    MUTE_EDGE,
+    VoiceLevels,
+    is_leakage,
+    mute_leakage,
+    voice_levels,
+)
 from meetsplit.pipeline.overlap.regions import Piece, Region
 from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import (
     LOW_MARGIN,
-    MAX_FOREIGN_TO_MIXTURE,
-    MAX_LEAKAGE_TO_ENROLLMENT,
     MIN_VERIFY_SECONDS,
-    MUTE_EDGE,
     POSSIBLE_LEAK,
     THREE_VOICES,
     UNRESOLVED,
     VerificationOptions,
-    VoiceLevels,
     decide,
-    is_leakage,
-    mute_leakage,
-    voice_levels,
 )
 from meetsplit.pipeline.settings import OVERLAP_CHECKS, Settings
 from meetsplit.speakers.verify import EmbeddingVerifier

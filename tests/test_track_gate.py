@@ -16,7 +16,7 @@ from meetsplit.pipeline.data import Audio, Span, Turn, timeline
 from meetsplit.pipeline.errors import OutputError, SettingsError
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers import formats
-from meetsplit.speakers.gating import FRAME, HOLD, SOFT_GAIN, apply_gate
+from meetsplit.speakers.track_gate import FRAME, HOLD, SOFT_GAIN, apply_gate
 
 RATE = 16000
 OPEN_BEYOND = (HOLD + 1) * FRAME
