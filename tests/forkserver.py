@@ -68,6 +68,8 @@ class ForkedProcess:
             thread.join(None if end is None else max(end - time.monotonic(), 0.0))
             if thread.is_alive():
                 raise subprocess.TimeoutExpired("meetsplit", timeout or 0.0)
+        self.stdout.close()
+        self.stderr.close()
         self.wait(None if end is None else max(end - time.monotonic(), 1.0))
         return texts[0], texts[1]
 

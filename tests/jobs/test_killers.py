@@ -16,11 +16,11 @@ from meetsplit.jobs.job_store import JobStore
 
 JOB = "0123456789abcdef.1"
 
+pytestmark = pytest.mark.slow
+
 DEADLY = """
 import os, signal
 from meetsplit.jobs.steps import StepRunner
-
-pytestmark = pytest.mark.slow
 
 run = StepRunner.run
 
