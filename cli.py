@@ -298,8 +298,7 @@ def _terminable() -> Iterator[None]:
     """Inside the block, SIGTERM and SIGHUP raise `SystemExit`, so that temporary files are removed as after Ctrl-C.
 
     The exit codes are 143 and 129. Further signals do not end the cleaning. A signal that is ignored, as SIGHUP is
-    under
-    ``nohup``, stays ignored. The commands that work on a queue replace SIGTERM's handler by their own.
+    under ``nohup``, stays ignored. The commands that work on a queue replace SIGTERM's handler by their own.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -44,8 +44,8 @@ ORIGINAL = {
     6.0: ([209, 180, 93, 24, 125, 133], [0.240867, 0.219099, 0.211066, 0.179260, 0.174908, 0.169847], 9.25861),
 }
 """What ``VoiceEncoder("cpu").embed_utterance(hum(seconds))`` of Resemblyzer 0.1.4 answers over librosa 0.11.0: the
-places and
-values of the six greatest numbers, and the sum of all. Compared in full it differed from ours by at most 1.4e-7."""
+places and values of the six greatest numbers, and the sum of all. Compared in full it differed from ours by at most
+1.4e-7."""
 
 
 @pytest.mark.parametrize("seconds", sorted(ORIGINAL))

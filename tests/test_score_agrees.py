@@ -1,9 +1,8 @@
 """Our numbers are the numbers of the reference tools, on generated meetings and on every sample.
 
 Word error rates against the command ``meeteval-wer``; turns against pyannote.metrics, and against NIST's md-eval-22
-through meeteval. md-eval is Perl of NIST that no Python package carries: its results for the same meetings are
-stored in
-``score_md_eval.json`` (written by ``python tests/test_score_agrees.py`` with md-eval installed, Debian: sctk) and is
+through meeteval. md-eval is Perl of NIST that no Python package carries: its results for the same meetings are stored
+in ``score_md_eval.json`` (written by ``python tests/test_score_agrees.py`` with md-eval installed, Debian: sctk) and is
 asked again where it is installed.
 """
 

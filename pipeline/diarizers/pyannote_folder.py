@@ -5,8 +5,7 @@ module that a checkpoint names, and unpickles checkpoints without restriction. H
 whose networks are of an exact list; their weights, sizes and specifications come through `read_checkpoint`, which runs
 nothing.
 
-    config.yaml                          as in pyannote/speaker-diarization-community-1, or 3.1 with hub ids for
-    networks
+    config.yaml                          as in pyannote/speaker-diarization-community-1, or 3.1 with hub ids
     segmentation/pytorch_model.bin       ``$model/segmentation``
     embedding/pytorch_model.bin          ``$model/embedding``
     plda/plda.npz, xvec_transform.npz    ``$model/plda``; arrays, read without pickle

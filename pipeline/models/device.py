@@ -23,8 +23,9 @@ def check(name: str) -> None:
 
 @lru_cache(maxsize=8)
 def choose(name: str) -> str:
-    """The device for a setting; ``auto`` is ``cuda`` where there is a GPU, else ``mps`` on Apple machines, else
-    ``cpu``.
+    """The device for a setting.
+
+    ``auto`` is ``cuda`` where there is a GPU, else ``mps`` on Apple machines, else ``cpu``.
 
     Raises `SettingsError` for a device that this machine does not have. Loads torch, except for ``cpu``.
     """

@@ -5,9 +5,8 @@
     python -m fuzz replay FILE…         an input again: of the corpus, or of a finding (its folder names its kind)
 
 Inputs come from processes of `fuzz.worker`, one for each processor. A process that dies or does not answer is a
-finding, too: the
-input that it was trying is kept. Everything that was found lies in FINDINGS/, each input beside a text that says how
-to repeat it.
+finding, too: the input that it was trying is kept. Everything that was found lies in FINDINGS/, each input beside a
+text that says how to repeat it.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """A disk that fails, loses power or ends its process at the n-th operation, and knows what is durable at every moment.
 
-`FaultyDisk` takes the place of `meetsplit.pipeline.files.disk`. It counts every operation that creates, writes,
-syncs, renames or
-removes. Of every file it remembers the content as of the last fsync, of every folder the entries as of the last sync
-of that folder.
-From that `FaultyDisk.image` says what a power loss leaves, in the worst ways that POSIX allows:
+`FaultyDisk` takes the place of `meetsplit.pipeline.files.disk`. It counts every operation that creates, writes, syncs,
+renames or removes. Of every file it remembers the content as of the last fsync, of every folder the entries as of the
+last sync of that folder. From that `FaultyDisk.image` says what a power loss leaves, in the worst ways that POSIX
+allows:
 
-    lost     entries (new names, renames, removals) that were not synced never happened; unsynced content is gone:
-    empty files
+    lost     entries (new names, renames, removals) that were not synced never happened; unsynced content is gone,
+             files are empty
     kept     all entries reached the disk, content that was not synced did not: files are cut in half and end in zeros
     mixed    every folder for itself one of the two, drawn by a seed
 
@@ -87,9 +86,8 @@ class _CountedFile(io.BufferedRandom):
 class FaultyDisk(Disk):
     """A disk on which ``fault`` (one of `FAULTS`, None for none) happens at operation number ``at``, counted from 0.
 
-    ``root`` is the folder whose state matters. Where the fault ends the process, what is left of ``root`` is pickled
-    to ``image``
-    first. `operations` holds the name of every operation so far.
+    ``root`` is the folder whose state matters. Where the fault ends the process, what is left of ``root`` is pickled to
+    ``image`` first. `operations` holds the name of every operation so far.
     """
 
     def __init__(self, root: Path, *, fault: str | None = None, at: int = -1, image: Path | None = None) -> None:

@@ -1,10 +1,8 @@
 """Commands that are killed again and again: `python -m fuzz.kills --help`, with tests/ on the path.
 
-The real command line works on a folder of recordings, is ended with SIGKILL at random moments over all stages, and
-is started again. In
-the end everything must be byte for byte what an undisturbed run makes, and nothing else may be there: no temporary
-files in the
-results, the cache, the jobs' folders or the folder for scratch.
+The real command line works on a folder of recordings, is ended with SIGKILL at random moments over all stages, and is
+started again. In the end everything must be byte for byte what an undisturbed run makes, and nothing else may be there:
+no temporary files in the results, the cache, the jobs' folders or the folder for scratch.
 
     run       one process, recordings one after another, kept stages
     batch     one process with the queue

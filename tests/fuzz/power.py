@@ -1,17 +1,16 @@
 """Every command, with a fault at every operation on the disk: `python -m fuzz.power --help`, with tests/ on the path.
 
-For each scenario a small recording is worked on once without faults: that is what has to come out in the end. Then,
-for each number n
-of an operation and each fault of `faulty.FAULTS`, the same command runs with the fault at operation n, and after it
+For each scenario a small recording is worked on once without faults: that is what has to come out in the end. Then, for
+each number n of an operation and each fault of `faulty.FAULTS`, the same command runs with the fault at operation n,
+and after it
 
     whole      every file at its final name has its complete old or its complete new content
     foreign    what was there before and is not this command's is there unchanged
-    said       a command that fails says so in one sentence, without a traceback; one that ends with 0 has written
-    everything
+    said       a command that fails says so in one sentence, without a traceback; one that ends with 0 has
+               written everything
 
-and then the same command without faults ends with everything that has to come out, and with nothing else: no
-temporary files, in the
-results, the cache, the jobs and the folder for scratch. What violates one of these is a finding.
+and then the same command without faults ends with everything that has to come out, and with nothing else: no temporary
+files, in the results, the cache, the jobs and the folder for scratch. What violates one of these is a finding.
 """
 
 from __future__ import annotations
@@ -51,8 +50,7 @@ class Scenario:
     """A command on a small recording.
 
     ``prepare`` puts what the command finds into the folder; a file whose name begins with ``foreign`` is never the
-    command's.
-    ``arguments`` are relative to the folder.
+    command's. ``arguments`` are relative to the folder.
     """
 
     name: str

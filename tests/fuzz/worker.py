@@ -3,9 +3,8 @@
     python -m fuzz.worker --seed 1 --seconds 60 --work DIR          tries inputs of all kinds in turn
     python -m fuzz.worker --seed 1 rttm:50 wav:10 --work DIR        so many inputs of each of these kinds
 
-The input that is being tried lies in DIR/current, so that whoever watches knows what a process died of. What was
-tried is
-written to DIR/tally.json.
+The input that is being tried lies in DIR/current, so that whoever watches knows what a process died of. What was tried
+is written to DIR/tally.json.
 """
 
 from __future__ import annotations
