@@ -135,6 +135,10 @@ class Workspace:
         assert code is None or ended == code, "\n".join(running.lines)
         return running
 
+    def batch(self, *options: str | Path, seconds: float = 5.0, **more: Any) -> Running:
+        """`meetsplit batch` on ``calls`` into ``out``, with the model-free options for recordings of this length."""
+        return self.run("batch", self.calls, *self.model_free_options(seconds), "-o", self.out, *options, **more)
+
     def freeze(self, running: Running) -> None:
         """Stop a process in its tracks, at a moment when it holds no lock of the database."""
         while True:

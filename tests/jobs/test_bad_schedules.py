@@ -125,9 +125,7 @@ def test_worker_batch_and_list_go_on_with_bad_schedules_in_the_database(workspac
     rows = json.loads("\n".join(workspace.run("schedule", "list", "--json").lines))
     assert {row["name"]: row["problem"] is None for row in rows} == {"never": False, "nowhere": False, "twin": False}
     workspace.recording("call.wav")
-    assert "1 done" in "\n".join(
-        workspace.run("batch", workspace.calls, *workspace.model_free_options(), "-o", workspace.out, *SMALL).lines
-    )
+    assert "1 done" in "\n".join(workspace.batch(*SMALL).lines)
     workspace.recording("second.wav", seed=2)
     good = (
         "schedule",

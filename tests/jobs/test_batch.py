@@ -113,26 +113,14 @@ def test_a_results_folder_that_cannot_be_written_is_said_before_any_work(workspa
 def test_two_hundred_tiny_files(workspace: Any) -> None:
     for number in range(200):
         workspace.recording(f"{number // 50}/tiny{number}.wav", seconds=2, seed=number)
-    workspace.run(
-        "batch",
-        workspace.calls,
-        *workspace.model_free_options(2),
-        "-o",
-        workspace.out,
-        "-f",
-        "txt",
-        "--no-tracks",
-        "-q",
-    )
+    workspace.batch("-f", "txt", "--no-tracks", "-q", seconds=2)
     assert len(list(workspace.out.rglob("*.txt"))) == 200
 
 
 def test_source_changes_while_it_waits(workspace: Any) -> None:
     call = workspace.recording("call.wav", seed=1)
     gone = workspace.recording("gone.wav", seed=2)
-    workspace.run(
-        "batch", workspace.calls, *workspace.model_free_options(), "-o", workspace.out, *SMALL, "--queue-only"
-    )
+    workspace.batch(*SMALL, "--queue-only")
     workspace.recording("call.wav", seed=3)
     gone.unlink()
     worker = workspace.start("worker")
@@ -215,20 +203,10 @@ def test_a_missing_model_is_no_fault_of_the_recordings(workspace: Any) -> None:
 
 def test_max_memory_stops_before_new_work(workspace: Any) -> None:
     workspace.recording("call.wav")
-    stopped = workspace.run(
-        "batch",
-        workspace.calls,
-        *workspace.model_free_options(),
-        "-o",
-        workspace.out,
-        *SMALL,
-        "--max-memory",
-        "1MB",
-        code=75,
-    )
+    stopped = workspace.batch(*SMALL, "--max-memory", "1MB", code=75)
     assert "--max-memory is reached: what is left waits in the queue" in "\n".join(stopped.lines)
     assert workspace.files() == {}
-    workspace.run("batch", workspace.calls, *workspace.model_free_options(), "-o", workspace.out, *SMALL)
+    workspace.batch(*SMALL)
     assert list(workspace.files()) == ["call.json"]
 
 

@@ -56,9 +56,7 @@ def recording_of(line: str) -> str:
 def test_two_workers_share_and_one_is_killed(workspace: Any) -> None:
     for number in range(6):
         workspace.recording(f"call{number}.wav", seconds=100, seed=number)
-    workspace.run(
-        "batch", workspace.calls, *workspace.model_free_options(100), "-o", workspace.out, "--queue-only", "-f", "json"
-    )
+    workspace.batch("--queue-only", "-f", "json", seconds=100)
     workers = [workspace.start("worker"), workspace.start("worker")]
     workers[0].until("separate …")
     workers[0].kill()
@@ -127,8 +125,6 @@ def test_the_database_of_an_unfinished_job(workspace: Any) -> None:
     first.until("separate …")
     first.kill()
     with sqlite3.connect(workspace.state / "jobs.sqlite") as database:
-        job_statuses = database.execute(
-            "SELECT status, application_version, application_name FROM workflow_status"
-        ).fetchall()
+        rows = database.execute("SELECT status, application_version, application_name FROM workflow_status").fetchall()
     database.close()
-    assert job_statuses == [("PENDING", "jobs-1", "meetsplit")]
+    assert rows == [("PENDING", "jobs-1", "meetsplit")]

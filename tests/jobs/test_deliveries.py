@@ -20,17 +20,7 @@ FAILING = "sh -c 'echo no such channel; exit 3'"
 
 def test_a_failed_delivery_is_seen_everywhere_and_fails_no_job(workspace: Any) -> None:
     workspace.recording("call.wav")
-    batch = workspace.run(
-        "batch",
-        workspace.calls,
-        *workspace.model_free_options(),
-        "-o",
-        workspace.out,
-        *OPTIONS,
-        "--on-done",
-        FAILING,
-        code=0,
-    )
+    batch = workspace.batch(*OPTIONS, "--on-done", FAILING, code=0)
     output = "\n".join(batch.lines)
     assert any(line.startswith("not delivered: ") and "exit code 3: no such channel" in line for line in batch.lines)
     assert "1 done, 1 delivery failed" in output
@@ -47,18 +37,7 @@ def test_a_failed_delivery_is_seen_everywhere_and_fails_no_job(workspace: Any) -
 
 def test_every_attempt_at_a_webhook_is_shown(workspace: Any) -> None:
     workspace.recording("call.wav")
-    workspace.run(
-        "batch",
-        workspace.calls,
-        *workspace.model_free_options(),
-        "-o",
-        workspace.out,
-        *OPTIONS,
-        "--webhook",
-        "http://127.0.0.1:9/",
-        "--on-done",
-        "true",
-    )
+    workspace.batch(*OPTIONS, "--webhook", "http://127.0.0.1:9/", "--on-done", "true")
     (job,) = workspace.jobs()
     assert job["delivery"] == "failed"
     attempts = json.loads("\n".join(workspace.run("jobs", "show", "--json", job["job"]).lines))["attempts"]
@@ -71,26 +50,14 @@ def test_every_attempt_at_a_webhook_is_shown(workspace: Any) -> None:
 
 def test_a_delivery_that_arrived_is_no_failure(workspace: Any) -> None:
     workspace.recording("call.wav")
-    batch = workspace.run(
-        "batch", workspace.calls, *workspace.model_free_options(), "-o", workspace.out, *OPTIONS, "--on-done", "true"
-    )
+    batch = workspace.batch(*OPTIONS, "--on-done", "true")
     assert "not delivered" not in "\n".join(batch.lines)
     assert [job["delivery"] for job in workspace.jobs()] == ["delivered"]
 
 
 def test_a_worker_says_what_it_could_not_deliver(workspace: Any) -> None:
     workspace.recording("call.wav")
-    workspace.run(
-        "batch",
-        workspace.calls,
-        *workspace.model_free_options(),
-        "-o",
-        workspace.out,
-        *OPTIONS,
-        "--on-done",
-        FAILING,
-        "--queue-only",
-    )
+    workspace.batch(*OPTIONS, "--on-done", FAILING, "--queue-only")
     worker = workspace.start("worker", "--quiet")
     assert "call.wav" in worker.until("not delivered: ")
     worker.signal(signal.SIGTERM)
@@ -99,9 +66,7 @@ def test_a_worker_says_what_it_could_not_deliver(workspace: Any) -> None:
 def test_deliveries_of_the_first_version_are_understood(workspace: Any) -> None:
     """It kept the sentences only."""
     workspace.recording("call.wav")
-    workspace.run(
-        "batch", workspace.calls, *workspace.model_free_options(), "-o", workspace.out, *OPTIONS, "--on-done", "true"
-    )
+    workspace.batch(*OPTIONS, "--on-done", "true")
     (job,) = workspace.jobs()
     for output, state in ((["true: done"], "delivered"), (["true: done", "--webhook h: answered 500"], "failed")):
         with closing(sqlite3.connect(workspace.state / "jobs.sqlite")) as direct, direct:

@@ -137,40 +137,29 @@ def test_a_placeholder_inside_code_that_an_earlier_version_queued_is_not_run(tmp
 
 def test_the_name_of_a_recording_runs_nothing(workspace: Any) -> None:
     workspace.recording("x$(touch pwned).wav")
-    asked = (
-        "batch",
-        workspace.calls,
-        *workspace.model_free_options(),
-        "-o",
-        workspace.out,
-        "-f",
-        "json",
-        "--no-tracks",
-        "--on-done",
-    )
-    refused = workspace.run(*asked, "sh -c 'echo {stem} > note'", code=2)
+    options = ("-f", "json", "--no-tracks", "--on-done")
+    refused = workspace.batch(*options, "sh -c 'echo {stem} > note'", code=2)
     assert '"$MEETSPLIT_STEM"' in "\n".join(refused.lines)
     assert not workspace.state.exists() or workspace.jobs() == []
     secrets = {"HF_TOKEN": "hf_secret", "MEETSPLIT_WEBHOOK_SECRET": "hush"}
-    workspace.run(*asked, "sh -c 'echo \"$MEETSPLIT_STEM\" $HF_TOKEN $MEETSPLIT_WEBHOOK_SECRET > note'", env=secrets)
+    workspace.batch(
+        *options, "sh -c 'echo \"$MEETSPLIT_STEM\" $HF_TOKEN $MEETSPLIT_WEBHOOK_SECRET > note'", env=secrets
+    )
     assert (workspace.root / "note").read_text() == "x$(touch pwned)\n"
     assert not (workspace.root / "pwned").exists()
 
 
 def test_a_named_secret_reaches_the_command_and_not_the_disk(workspace: Any) -> None:
     workspace.recording("call.wav")
-    asked = (
-        "batch",
-        workspace.calls,
-        *workspace.model_free_options(),
-        "-o",
-        workspace.out,
+    workspace.batch(
         "-f",
         "json",
         "--no-tracks",
-    )
-    workspace.run(
-        *asked, "--on-done", "sh -c 'echo $HF_TOKEN > note'", "--on-done-env", "HF_TOKEN", env={"HF_TOKEN": "hf_secret"}
+        "--on-done",
+        "sh -c 'echo $HF_TOKEN > note'",
+        "--on-done-env",
+        "HF_TOKEN",
+        env={"HF_TOKEN": "hf_secret"},
     )
     assert (workspace.root / "note").read_text() == "hf_secret\n"
     assert not [name for name, content in workspace.files(workspace.state).items() if b"hf_secret" in content]

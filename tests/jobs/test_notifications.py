@@ -64,17 +64,7 @@ def test_webhook_is_signed_and_tried_again(workspace: Any, hook: Hook) -> None:
     workspace.recording("call.wav")
     began = int(time.time())
     secret = {"MEETSPLIT_WEBHOOK_SECRET": "hush"}
-    workspace.run(
-        "batch",
-        workspace.calls,
-        *workspace.model_free_options(),
-        "-o",
-        workspace.out,
-        *OPTIONS,
-        "--webhook",
-        hook.url,
-        env=secret,
-    )
+    workspace.batch(*OPTIONS, "--webhook", hook.url, env=secret)
     assert len(hook.requests) == 3
     headers, body = hook.requests[-1]
     moment, mark = (part.partition("=")[2] for part in headers["X-Meetsplit-Signature"].split(","))
@@ -91,9 +81,7 @@ def test_command_gets_arguments_and_never_a_shell(workspace: Any) -> None:
     note = workspace.root / "note.json"
     script = "import json,sys; json.dump([sys.argv[1:], json.load(sys.stdin)['status']], open(sys.argv[1], 'w'))"
     command = f"{sys.executable} -c \"{script}\" {note} '{{stem}}' {{status}} '{{other}}'"
-    workspace.run(
-        "batch", workspace.calls, *workspace.model_free_options(), "-o", workspace.out, *OPTIONS, "--on-done", command
-    )
+    workspace.batch(*OPTIONS, "--on-done", command)
     arguments, status = json.loads(note.read_text())
     assert arguments == [str(note), "a; touch $(echo pwned) &", "done", "{other}"]
     assert status == "done"
@@ -104,35 +92,14 @@ def test_command_that_hangs_fails_nothing(workspace: Any) -> None:
     workspace.recording("one.wav", seed=1)
     workspace.recording("two.wav", seed=2)
     hanging = f'{sys.executable} -c "import time; time.sleep(3000)"'
-    running = workspace.run(
-        "batch",
-        workspace.calls,
-        *workspace.model_free_options(),
-        "-o",
-        workspace.out,
-        *OPTIONS,
-        "--on-done",
-        hanging,
-        "--on-done-timeout",
-        "2",
-    )
+    running = workspace.batch(*OPTIONS, "--on-done", hanging, "--on-done-timeout", "2")
     assert "2 done" in "\n".join(running.lines)
     assert {job["state"] for job in workspace.jobs()} == {"done"}
 
 
 def test_notification_of_failure(workspace: Any, hook: Hook) -> None:
     (workspace.calls / "poison.wav").write_bytes(b"nothing to hear here")
-    workspace.run(
-        "batch",
-        workspace.calls,
-        *workspace.model_free_options(),
-        "-o",
-        workspace.out,
-        *OPTIONS,
-        "--webhook",
-        hook.url,
-        code=1,
-    )
+    workspace.batch(*OPTIONS, "--webhook", hook.url, code=1)
     ((headers, body),) = hook.requests
     assert json.loads(body)["status"] == "failed"
     assert "poison.wav" in json.loads(body)["error"]

@@ -53,16 +53,7 @@ def request(workspace: Any) -> Request:
 
 def test_batch_refuses_each_odd_file_and_does_the_rest(workspace: Any) -> None:
     make_odd_files(workspace)
-    batch = workspace.run(
-        "batch",
-        workspace.calls,
-        *workspace.model_free_options(),
-        "-o",
-        workspace.out,
-        *SMALL,
-        code=1,
-        env={"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8"},
-    )
+    batch = workspace.batch(*SMALL, code=1, env={"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8"})
     text = "\n".join(batch.lines)
     assert f"1 done, {len(SENTENCES)} failed" in text
     for name, sentence in SENTENCES.items():

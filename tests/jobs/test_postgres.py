@@ -98,7 +98,7 @@ def elsewhere(workspace: Any) -> dict[str, str]:
 def test_two_machines_one_killed(shared: Any) -> None:
     for number in range(6):
         shared.recording(f"call{number}.wav", seconds=100, seed=number)
-    shared.run("batch", shared.calls, *shared.model_free_options(100), "-o", shared.out, *OPTIONS, "--queue-only")
+    shared.batch(*OPTIONS, "--queue-only", seconds=100)
     workers = [shared.start("worker"), shared.start("worker", env=elsewhere(shared))]
     workers[0].until("separate …")
     workers[0].kill()
@@ -135,7 +135,7 @@ def test_a_machine_that_vanishes_and_comes_back(shared: Any, cluster: Cluster) -
     nothing.
     """
     shared.recording("call.wav", seconds=300)
-    shared.run("batch", shared.calls, *shared.model_free_options(300), "-o", shared.out, *OPTIONS, "--queue-only")
+    shared.batch(*OPTIONS, "--queue-only", seconds=300)
     first = shared.start("worker")
     first.until("separate …")
     first.process.send_signal(signal.SIGSTOP)
@@ -188,7 +188,7 @@ def test_a_database_without_jobs_is_an_empty_list(shared: Any, cluster: Cluster)
     assert "Logging error" not in "\n".join(output.lines)
     assert shared.run("schedule", "list", "--json").lines == ["[]"]
     shared.recording("call.wav")
-    shared.run("batch", shared.calls, *shared.model_free_options(), "-o", shared.out, "-f", "json", "--no-tracks")
+    shared.batch("-f", "json", "--no-tracks")
     listed = shared.run("jobs", "list", "--json", env=elsewhere(shared))
     assert "Logging error" not in "\n".join(listed.lines)
     assert '"state": "done"' in "\n".join(listed.lines)
@@ -198,7 +198,7 @@ def test_a_recording_that_killed_its_worker_waits_behind_the_others(shared: Any)
     """The order of the queue is changed in PostgreSQL, too."""
     for number in range(2):
         shared.recording(f"call{number}.wav", seconds=100, seed=number)
-    shared.run("batch", shared.calls, *shared.model_free_options(100), "-o", shared.out, *OPTIONS, "--queue-only")
+    shared.batch(*OPTIONS, "--queue-only", seconds=100)
     first = shared.start("worker")
     first.until("separate …")
     first.kill()

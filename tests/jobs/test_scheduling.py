@@ -28,10 +28,10 @@ UNITS = Path(__file__).parents[2] / "docs" / "systemd"
 def runs(workspace: Any) -> list[datetime]:
     """The times for which runs were queued, those in the future left out."""
     with closing(sqlite3.connect(workspace.state / "jobs.sqlite")) as database:
-        job_statuses = database.execute(
+        rows = database.execute(
             "SELECT workflow_uuid FROM workflow_status WHERE workflow_uuid LIKE 'sched-calls-%' ORDER BY workflow_uuid"
         )
-        return [datetime.fromisoformat(name.removeprefix("sched-calls-")) for (name,) in job_statuses]
+        return [datetime.fromisoformat(name.removeprefix("sched-calls-")) for (name,) in rows]
 
 
 def test_a_day_in_seconds(workspace: Any) -> None:

@@ -259,8 +259,6 @@ def test_other_addresses_are_written_in_ascii(url: str, sent: str) -> None:
 def test_a_bad_address_is_refused_before_anything_is_queued(workspace: Any) -> None:
     workspace.recording("call.wav")
     for url in ("http://user:pw@host/x", "http://h/a b", "http://h:99999/", "http://[::1"):
-        output = workspace.run(
-            "batch", workspace.calls, *workspace.model_free_options(), "-o", workspace.out, "--webhook", url, code=2
-        )
+        output = workspace.batch("--webhook", url, code=2)
         assert "error: --webhook" in "\n".join(output.lines)
     assert not workspace.state.exists()
