@@ -164,7 +164,7 @@ def run_meeting(meeting: MeetingFiles, configuration: Configuration, work: Path)
     with tempfile.TemporaryDirectory() as folder:
         outputs = Outputs(folder=Path(folder), formats=("json",))
         pipeline = Pipeline(settings, loaded=_cached_backends(settings, work))
-        run_and_write(pipeline, meeting.path, outputs, open_cache=cache, on_event=ignore_events)
+        run_and_write(pipeline, meeting.path, outputs, cache=cache, on_event=ignore_events)
         (pair,) = pair_up([Path(folder) / f"{meeting.path.stem}.json"], meeting.references).pairs
         if not meeting.stems.is_dir():
             return MeetingResult(pair, None)

@@ -73,7 +73,7 @@ def _run_pipeline(recording: Path, settings: Settings, *, words: bool) -> dict[s
             Pipeline(settings, on_event=on_event),
             recording,
             Outputs(folder=folder / "out"),
-            open_cache=StageCache(folder / "bench"),
+            cache=StageCache(folder / "bench"),
             on_event=on_event,
         )
     return seconds

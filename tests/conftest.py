@@ -53,12 +53,12 @@ class KnownCall:
             self.hear(event)
 
         source = source or self.path
-        with run_cache.open_cache(source, self.settings, on_event=on_event) as open_cache:
+        with run_cache.open_cache(source, self.settings, on_event=on_event) as stage_cache:
             run_and_write(
                 pipeline or Pipeline(self.settings, on_event=on_event),
                 source,
                 Outputs(self.out),
-                open_cache=open_cache,
+                cache=stage_cache,
                 on_event=on_event,
             )
         done = list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))

@@ -87,9 +87,9 @@ def test_a_label_means_one_person_in_text_tracks_and_names(tmp_path: Path) -> No
         tmp_path / "out", formats=("json", "txt", "csv"), names=(("SPEAKER_01", "Alice"), ("SPEAKER_09", "Bob"))
     )
     events: list[Event] = []
-    with run_cache.open_cache(call, settings, keep=False) as open_cache:
+    with run_cache.open_cache(call, settings, keep=False) as stage_cache:
         run_and_write(
-            Pipeline(settings, on_event=events.append), call, outputs, open_cache=open_cache, on_event=events.append
+            Pipeline(settings, on_event=events.append), call, outputs, cache=stage_cache, on_event=events.append
         )
     transcript = read_transcript((tmp_path / "out" / "call.json").read_text("utf-8"))
     assert [(segment.speaker, segment.text) for segment in transcript.segments] == [

@@ -63,9 +63,9 @@ def settings(call: Path, **changes: object) -> Settings:
 def stages(call: Path, run_settings: Settings, outputs: Outputs, *, keep: bool = True) -> list[str]:
     """Run the call; which stages were done."""
     events: list[Event] = []
-    with run_cache.open_cache(call, run_settings, keep=keep) as open_cache:
+    with run_cache.open_cache(call, run_settings, keep=keep) as stage_cache:
         run_and_write(
-            Pipeline(run_settings, on_event=events.append), call, outputs, open_cache=open_cache, on_event=events.append
+            Pipeline(run_settings, on_event=events.append), call, outputs, cache=stage_cache, on_event=events.append
         )
     return list(dict.fromkeys(event.stage for event in events if isinstance(event, Started)))
 

@@ -70,13 +70,13 @@ def _stage_tracks(
 
 
 def run_and_write(
-    pipeline: Pipeline, recording: Path, outputs: Outputs, *, open_cache: StageCache, on_event: EventListener
+    pipeline: Pipeline, recording: Path, outputs: Outputs, *, cache: StageCache, on_event: EventListener
 ) -> WrittenResults:
     """Run one recording and publish its results under its own name in ``outputs.folder``. Raises as `write_results`."""
     content = hash_recording(recording)
     request = result_request(recording, outputs, sha256=content.sha256)
     with ResultsFolder(outputs.folder).reservation(request) as reservation:
-        return write_results(pipeline.open(recording, open_cache, content), outputs, reservation, on_event)
+        return write_results(pipeline.open(recording, cache, content), outputs, reservation, on_event)
 
 
 def export_transcript(
