@@ -41,7 +41,7 @@ _T = TypeVar("_T")
 _DAMAGE_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What reading a result raises where the disk has damaged it, or where something else lies under its name."""
 
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 """Part of every key.
 
 Raised with every change after which a stage answers otherwise, so that older results are not used.
