@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from meetsplit.pipeline.errors import SettingsError, nearest
 
 Separate: TypeAlias = Literal["auto", "overlaps", "everywhere", "off"]
-Channels: TypeAlias = Literal["mix", "split"]
+ChannelMode: TypeAlias = Literal["mix", "split"]
 Task: TypeAlias = Literal["transcribe", "translate"]
 Scalar: TypeAlias = str | int | float | bool | None
 
@@ -66,7 +66,7 @@ class Settings:
     Raises `SettingsError` for values that make no sense, alone or together.
     """
 
-    channels: Channels = field(
+    channels: ChannelMode = field(
         default="mix", metadata=_option(WHO, "mix (default), or split: each channel is one person.")
     )
     diarizer: str = field(default="auto", metadata=_option(WHO, "auto, pyannote, embedded or rttm."))
@@ -161,7 +161,7 @@ class Settings:
         _as_paths(self, "rttm", "script", "cache_dir")
         _check_choice("--separate", self.separate, get_args(Separate))
         _check_choice("--task", self.task, get_args(Task))
-        _check_choice("--channels", self.channels, get_args(Channels))
+        _check_choice("--channels", self.channels, get_args(ChannelMode))
         self._check_channels()
         if not 0.0 <= self.adapt_budget < float("inf"):
             raise SettingsError(f"--adapt-budget {self.adapt_budget:g}: seconds, 0 (learn nothing) or more")
