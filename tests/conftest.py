@@ -13,6 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+# The suite has a process for each processor: a second thread in each of them would only take turns with the others.
+# Before torch is imported; processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 class KnownCall:
     """A recording of six seconds with known turns and words, so that no model is needed; it is run with the stage

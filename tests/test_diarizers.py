@@ -360,7 +360,7 @@ def test_the_number_of_speakers_can_be_given(
 ) -> None:
     from meetsplit.pipeline.diarizers.embedded import EmbeddedDiarizer
 
-    audio = call[0].crop(Span(6.0, 20.0))
+    audio = call[0].crop(Span(6.0, 15.0))
     diarizer = EmbeddedDiarizer.load(Settings(num_speakers=speakers), embedded_weights, "cpu")
     turns = diarizer.diarize(audio, ignore_events)
     assert len({turn.speaker for turn in turns}) == speakers

@@ -66,7 +66,7 @@ def arguments(speech: Path, folder: Path, **others: object) -> list[str]:
         "batch": 2,
         "seconds": 0.4,
         "rooms": 0,
-        "mixtures": 4,
+        "mixtures": 2,
         "exam-every": 3,
         "minutes": 5,
     } | others

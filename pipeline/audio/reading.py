@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 import wave
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,9 +28,6 @@ BLOCK = 1.0
 PROGRESS_INTERVAL = 30.0
 """Seconds of audio between two progress events."""
 
-MAX_RESERVED = 4 * 3600.0
-"""Seconds of declared audio for which memory is reserved at once; for more, it is reserved while decoding."""
-
 IN_MEMORY = 300.0
 """Seconds up to which audio is held in memory instead of a memory map: 19 MB at 16 kHz."""
 
@@ -53,9 +51,10 @@ def read(
 
     Channels are averaged, or one is picked by ``channel`` (0 is the first). Samples that are not numbers become
     silence and damaged packets are left out; both are noticed, as is a file that ends earlier than it declares.
-    Decodes in blocks into one buffer: the audio is never in memory twice. With a ``folder``, audio longer than
-    `IN_MEMORY` is not in memory at all, see `to_memmap`. Raises `AudioError` where nothing can be decoded, and where
-    the file is not the ``content`` that was hashed before.
+    Decodes in blocks; audio longer than `IN_MEMORY` is not in memory but mapped from a nameless file in ``folder``
+    (the system's folder for temporary files by default) and read-only, see `to_memmap`. Raises `AudioError` where
+    nothing can be decoded, and where the file is not the ``content`` that was hashed before; `OutputError` where
+    ``folder`` has no room.
     """
     with open_container(path, content) as (container, stream):
         info = describe(container, stream)
@@ -72,10 +71,7 @@ def read(
         native = _join_blocks(decoder.samples(itertools.chain([first], frames)), round(BLOCK * first.sample_rate))
         resampled = resample_blocks(native, first.sample_rate, rate)
         blocks = _with_progress(resampled, rate, info.duration, on_event)
-        if folder is not None:
-            samples = to_memmap(blocks, folder, round(IN_MEMORY * rate))
-        else:
-            samples = _concatenate(blocks, round(min(info.duration or 0.0, MAX_RESERVED) * rate) + rate)
+        samples = to_memmap(blocks, folder or Path(tempfile.gettempdir()), round(IN_MEMORY * rate))
     decoder.report(path, on_event)
     return Audio(samples[: decoder.length(rate)], rate)
 
@@ -126,16 +122,3 @@ def _with_progress(
         if done - reported >= PROGRESS_INTERVAL:
             reported = done
             on_event(Progressed("decode", done, total))
-
-
-def _concatenate(blocks: Iterable[Samples], expected: int) -> Samples:
-    """All blocks in one array that grows in place: ``resize`` moves pages where the system can, it does not copy."""
-    buffer = np.empty(expected, np.float32)
-    filled = 0
-    for block in blocks:
-        if filled + len(block) > len(buffer):
-            buffer.resize(max(filled + len(block), len(buffer) * 5 // 4), refcheck=False)
-        buffer[filled : filled + len(block)] = block
-        filled += len(block)
-    buffer.resize(filled, refcheck=False)
-    return buffer
