@@ -88,7 +88,7 @@ def test_openai_whisper_loads_and_hears_it(checkpoint: Path, meeting: Audio) -> 
 
 
 def test_undisturbed_utterances_are_understood_and_timed(transcriber: WhisperTranscriber, meeting: Audio) -> None:
-    clips = list(utterances_without_overlap(meeting))[::3]
+    clips = list(utterances_without_overlap(meeting))[::2]
     assert len(clips) >= 5
     totals, start_errors = np.zeros(2), []
     for (clip, text, timed), transcript in zip(
@@ -100,7 +100,7 @@ def test_undisturbed_utterances_are_understood_and_timed(transcriber: WhisperTra
         if [re.sub(r"[^a-z0-9']", "", word.text.lower()) for word in transcript.words] == [word for word, _ in timed]:
             start_errors += [abs(word.span.start - at) for word, (_, at) in zip(transcript.words, timed, strict=True)]
     assert totals[0] <= 0.1 * totals[1]
-    assert len(start_errors) >= 30
+    assert len(start_errors) >= 25
     assert np.median(start_errors) <= 0.08
     assert np.percentile(start_errors, 90) <= 0.2
 
@@ -131,10 +131,10 @@ def test_a_prompt_is_accepted(checkpoint: Path, meeting: Audio) -> None:
     assert wrong <= 0.2 * count
 
 
-def first_sixth(meeting: Audio, turns: Sequence[Turn]) -> Span:
-    """The sample meeting up to the first pause after a sixth of it."""
+def first_third(meeting: Audio, turns: Sequence[Turn]) -> Span:
+    """The sample meeting up to the first pause after a third of it."""
     pauses = gaps([turn.span for turn in turns], meeting.span)
-    end = next(pause.start for pause in pauses if pause.start >= meeting.duration / 6)
+    end = next(pause.start for pause in pauses if pause.start >= meeting.duration / 3)
     return Span(0.0, end)
 
 
@@ -178,10 +178,10 @@ def cpwer_with_true_turns(recording: Path, reference: Path, turns: Path, checkpo
     return rate
 
 
-def test_the_first_sixth_of_the_sample_meeting_with_true_turns(
+def test_the_first_third_of_the_sample_meeting_with_true_turns(
     checkpoint: Path, meeting: Audio, tmp_path: Path
 ) -> None:
-    span = first_sixth(meeting, read_rttm(SAMPLE / "standup.rttm"))
+    span = first_third(meeting, read_rttm(SAMPLE / "standup.rttm"))
     recording = write_excerpt(meeting, span, tmp_path)
     rate = cpwer_with_true_turns(recording, tmp_path / "standup.stm", tmp_path / "standup.rttm", checkpoint)
     assert rate <= 0.15
