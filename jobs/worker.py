@@ -143,9 +143,9 @@ class Worker:
         while self._gate.working.is_set() and time.monotonic() < deadline:
             time.sleep(0.05)
         self._over.set()
+        self._wait_for_records()
         if self._gate.active:
             self._exit_now(error)
-        self._wait_for_records()
         self._housekeeper.join(timeout=3)
         if self._client is not None:
             self._client.destroy()
@@ -154,13 +154,19 @@ class Worker:
             self._lock.close()
 
     def _wait_for_records(self) -> None:
-        """Wait until DBOS has recorded the end of jobs that have ended; what it cannot record, the next worker does."""
+        """Wait until DBOS has recorded the end of jobs that have ended; what it cannot record, the next worker does.
+
+        Workflows that run or are held at the gate stay PENDING, and are not waited for.
+        """
         if self._client is None or self._lock is None:
             return
         deadline = time.monotonic() + RECORD_WITHIN
-        while time.monotonic() < deadline and self._client.list_workflows(
-            status="PENDING", executor_id=self._lock.worker, load_input=False, load_output=False, limit=1
-        ):
+        while time.monotonic() < deadline:
+            pending = self._client.list_workflows(
+                status="PENDING", executor_id=self._lock.worker, load_input=False, load_output=False
+            )
+            if {workflow.workflow_id for workflow in pending} <= set(self._gate.active):
+                return
             time.sleep(0.02)
 
     def _exit_now(self, error: BaseException | None) -> NoReturn:

@@ -102,7 +102,10 @@ class Workflows:
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_STARTS)
         def recording(request: dict[str, Any], failures: int) -> dict[str, Any]:
             with gate.tracking(str(DBOS.workflow_id)):
-                return workflows.recording(request, failures, str(DBOS.workflow_id))
+                try:
+                    return workflows.recording(request, failures, str(DBOS.workflow_id))
+                finally:
+                    gate.working.clear()
 
         @DBOS.workflow(name=NOTIFY_WORKFLOW)
         def notify(actions: dict[str, Any], notification: dict[str, Any]) -> list[dict[str, Any]]:
@@ -178,7 +181,6 @@ class Workflows:
     def _release(self, job: str) -> None:
         """Note that no job runs any more, and release the job's audio."""
         self._step_runner.close(job)
-        self._gate.working.clear()
         self.running_job = None
 
     def _handle_failure(self, spec: JobSpec, job: str, error: Exception, failures: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +86,40 @@ def test_asked_to_stop(workspace: Any, undisturbed: Any, number: int, expected: 
     second = workspace.run(*command)
     assert "diarize …" not in second.lines
     assert workspace.files() == undisturbed.files()
+
+
+SLOWLY_RECORDED = """
+import sys, time
+from meetsplit.cli import main
+from meetsplit.jobs.workflows import Workflows
+
+recording = Workflows.recording
+
+def slowly_recorded(*arguments):
+    result = recording(*arguments)
+    time.sleep(1.0)
+    return result
+
+Workflows.recording = slowly_recorded
+sys.exit(main(["worker"]))
+"""
+
+
+def test_asked_to_stop_between_the_last_stage_and_its_record(workspace: Any) -> None:
+    """On a busy machine a second can pass between a job's last line and the queue's record that it is done."""
+    for number in range(2):
+        workspace.recording(f"call{number}.wav", seed=number)
+    workspace.batch("--queue-only", "-f", "json")
+    worker = subprocess.Popen(
+        [sys.executable, "-c", SLOWLY_RECORDED], env=workspace.env, stderr=subprocess.PIPE, text=True
+    )
+    with worker:
+        assert worker.stderr is not None
+        while "done: " not in (line := worker.stderr.readline()):
+            assert line, "the worker ended"
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(60) == 0
+    assert sorted(job["state"] for job in workspace.jobs()) in (["done", "interrupted"], ["done", "waiting"])
 
 
 def test_asked_to_stop_in_a_stage_that_takes_long(workspace: Any) -> None:
