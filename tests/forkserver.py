@@ -9,6 +9,8 @@ be stopped and killed. Needs `os.fork`; without it, and where a command needs an
 from __future__ import annotations
 
 import contextlib
+import importlib
+import io
 import json
 import os
 import selectors
@@ -214,19 +216,32 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> list[str]:
     return arguments
 
 
-def _import() -> None:
-    """Import what commands on jobs need; nothing that starts a thread."""
-    import pandas  # noqa: F401
-    import scipy.signal  # noqa: F401
+MODULES = (
+    "dbos._sys_db_sqlite",
+    "pandas.io.formats.csvs",
+    "scipy.signal",
+    "sqlalchemy.dialects.sqlite",
+    "meetsplit.console.batch_table",
+    "meetsplit.console.progress",
+    "meetsplit.jobs.requests",
+    "meetsplit.jobs.worker",
+    "meetsplit.pipeline.diarizers.rttm",
+    "meetsplit.pipeline.results.writing",
+    "meetsplit.pipeline.separators.passthrough",
+    "meetsplit.pipeline.transcribers.given_words",
+    "meetsplit.speakers.formats",
+)
+"""What commands on jobs import, also late. None of it starts a thread."""
 
-    import meetsplit.cli
-    import meetsplit.console.batch_table
-    import meetsplit.console.progress
-    import meetsplit.jobs.requests
-    import meetsplit.jobs.worker
-    import meetsplit.pipeline.results.writing
-    import meetsplit.pipeline.transcribers.given_words
-    import meetsplit.speakers.formats  # noqa: F401
+
+def _import() -> None:
+    """Import `MODULES`, and by a first command what typer imports only then."""
+    for module in MODULES:
+        importlib.import_module(module)
+    from meetsplit.cli import main
+
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+        main(["export", os.devnull])
 
 
 if __name__ == "__main__":
