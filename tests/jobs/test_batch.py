@@ -211,12 +211,12 @@ def test_max_memory_stops_before_new_work(workspace: Any) -> None:
 
 
 def test_cancel_and_retry(workspace: Any) -> None:
-    workspace.recording("a.wav", seconds=600, seed=1)
+    workspace.recording("a.wav", seconds=250, seed=1)
     workspace.recording("b.wav", seconds=5, seed=2)
     workspace.run(
         "batch",
         workspace.calls / "a.wav",
-        *workspace.model_free_options(600),
+        *workspace.model_free_options(250),
         "-o",
         workspace.out,
         *SMALL,
