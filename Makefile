@@ -31,6 +31,9 @@ demo: $(VENV)/.core ## the main job on sample_data/, into out/
 	@echo
 	@echo "Read $(OUT)/standup.txt, play sample_data/standup.m4a with $(OUT)/standup.srt or .vtt, and listen to one person alone: $(OUT)/standup/SPEAKER_00.wav"
 
+# Hundreds of processes import the same modules: Python may keep them compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 # One process more than there are processors: many tests wait for other processes.
 PROCESSES ?= $(shell expr `getconf _NPROCESSORS_ONLN` + 1)
 SUITE := $(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 8 --dist worksteal
