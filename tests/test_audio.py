@@ -172,6 +172,27 @@ def test_samples_that_are_not_finite_become_silence_and_are_noticed(tmp_path: Pa
     assert "first at 1.00 s" in events[0].text
 
 
+def test_frames_of_more_planes_than_pyav_finds_the_end_of(tmp_path: Path) -> None:
+    """FFmpeg keeps sixteen planes in a list without an end mark, behind which PyAV read on."""
+    path, rate, levels = tmp_path / "a.mkv", 16000, np.arange(1, 17, dtype=np.float32) / 32
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("wavpack", rate=rate, layout="hexadecagonal", format="fltp")
+        planes = av.AudioResampler(format="fltp", layout="hexadecagonal", rate=rate)
+        interleaved = np.tile(levels, rate // 10)[None]
+        for number in range(10):
+            frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout="hexadecagonal")
+            frame.sample_rate, frame.pts, frame.time_base = rate, number * rate // 10, Fraction(1, rate)
+            for planar in planes.resample(frame):
+                container.mux(stream.encode(planar))
+        container.mux(stream.encode(None))
+    assert probe(path).channels == 16
+    for channel in (0, 8, 15):
+        samples = read(path, rate, channel=channel).samples
+        assert len(samples) == rate
+        np.testing.assert_allclose(samples, levels[channel], atol=1e-4)
+    np.testing.assert_allclose(read(path, rate).samples, levels.mean(), atol=1e-4)
+
+
 def test_progress_events_on_long_files(tmp_path: Path) -> None:
     events: list[Event] = []
     path = tmp_path / "long.wav"

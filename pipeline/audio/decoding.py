@@ -45,6 +45,9 @@ _LENGTH_TOLERANCE = 1.0
 _MAX_PADDING = 0.1
 """Seconds by which a lossy codec may fill its last packet."""
 
+MAX_PLANES = 8
+"""Planes of a frame that PyAV reads within their bounds."""
+
 
 class StreamDecoder:
     """One pass over an audio stream: its samples at its own rate from recording time 0 on, and what is wrong with them.
@@ -204,11 +207,32 @@ class StreamDecoder:
 def float_samples(frame: Any) -> npt.NDArray[np.float32]:
     """The frame's samples of shape ``(channels, n)``, full scale at 1."""
     name = frame.format.name.removesuffix("p")
-    raw = frame.to_ndarray()
-    channels = raw if frame.format.is_planar else raw.reshape(-1, frame.layout.nb_channels).T
+    channels = _channel_rows(frame)
     with np.errstate(over="ignore", invalid="ignore"):
         samples: npt.NDArray[np.float32] = channels.astype(np.float32)
     if name == "u8":
         samples -= np.float32(FULL_SCALE[name])
     samples /= np.float32(FULL_SCALE.get(name, 1.0))
     return samples
+
+
+def _channel_rows(frame: Any) -> npt.NDArray[Any]:
+    """The frame's samples as they are, of shape ``(channels, n)``.
+
+    FFmpeg holds up to eight planes in the frame itself, and more of them in a list whose end PyAV looks for in vain:
+    it reads past that list and can end the process. Such frames are interleaved by FFmpeg first.
+    """
+    channels = frame.layout.nb_channels
+    if not frame.format.is_planar:
+        return _rows(frame)
+    if channels <= MAX_PLANES:
+        rows: npt.NDArray[Any] = frame.to_ndarray()
+        return rows
+    interleave = av.AudioResampler(frame.format.packed.name, frame.layout.name, frame.sample_rate)
+    return np.concatenate([_rows(part) for part in (*interleave.resample(frame), *interleave.resample(None))], axis=1)
+
+
+def _rows(interleaved: Any) -> npt.NDArray[Any]:
+    """The samples of an interleaved frame, of shape ``(channels, n)``."""
+    rows: npt.NDArray[Any] = interleaved.to_ndarray().reshape(-1, interleaved.layout.nb_channels).T
+    return rows
