@@ -51,25 +51,25 @@ def rediarize(
         )
     with Reporter(Terminal(stderr=True), quiet=quiet) as on_event:
         for path in source:
-            transcript, recording = rediarize.find_pair(path, audio)
-            with rediarize.words_as_ctm(transcript) as (script, language):
-                defaults: dict[str, Any] = {"separate": "off", "output_dir": transcript.parent}
-                if language:
-                    defaults["language"] = language
-                settings, outputs = resolve_settings({**defaults, **options, "script": script}, names())
-                stem = safe_stem(f"{transcript.stem}-rediarized")
-                content = hash_recording(recording)
-                request = result_request(recording, outputs, sha256=content.sha256)
-                inputs = (*request.inputs, transcript, *given_files(options, source))
-                request = dataclasses.replace(
-                    request, base=stem, preferred=stem, extension="", parent="", inputs=inputs, note=None
-                )
-                with (
-                    ResultsFolder(outputs.folder).reservation(request) as reservation,
-                    open_cache(recording, settings, sha256=content.sha256, on_event=on_event) as stage_cache,
-                ):
-                    recording_run = Pipeline(settings, on_event=on_event).open(recording, stage_cache, content)
-                    written = write_results(recording_run, outputs, reservation, on_event)
+            transcript_path, recording = rediarize.find_pair(path, audio)
+            transcript = rediarize.read_words(transcript_path)
+            # The transcript itself is the file of given words, so that no transcriber is selected or fetched.
+            defaults: dict[str, Any] = {"separate": "off", "output_dir": transcript_path.parent}
+            settings, outputs = resolve_settings({**defaults, **options, "script": transcript_path}, names())
+            stem = safe_stem(f"{transcript_path.stem}-rediarized")
+            content = hash_recording(recording)
+            request = dataclasses.replace(
+                result_request(recording, outputs, sha256=content.sha256),
+                base=stem, preferred=stem, extension="", parent="", note=None, label=transcript.recording,
+                inputs=(recording, transcript_path, *given_files(options, source)),
+            )  # fmt: skip
+            with (
+                ResultsFolder(outputs.folder).reservation(request) as reservation,
+                open_cache(recording, settings, sha256=content.sha256, on_event=on_event) as stage_cache,
+            ):
+                pipeline = Pipeline(settings, on_event=on_event)
+                recording_run = pipeline.open(recording, stage_cache, content, words=transcript)
+                written = write_results(recording_run, outputs, reservation, on_event)
             summary(Terminal(), recording, written)
             placement = written.placement
             if placement.reason is not None:

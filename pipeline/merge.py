@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from meetsplit.pipeline.data import (
@@ -119,6 +119,26 @@ def _touches(word: Span, other: Span) -> bool:
     return word.start < other.end and other.start < word.end
 
 
+def regroup(words: Mapping[Speaker, Sequence[tuple[Word, Segment]]], turns: Sequence[Turn]) -> tuple[Segment, ...]:
+    """Segments sorted by start, from words by speaker, each with the segment that it was in before.
+
+    A word brings along what was known of its segment: language, source, margin and review reasons.
+    """
+    spans = timeline.by_speaker(turns)
+    all_turns = timeline.Counter(span for own in spans.values() for span in own)
+    segments: list[Segment] = []
+    for speaker, own_words in words.items():
+        own_turns = timeline.Counter(spans.get(speaker, ()))
+        known = [_StreamWord(word, before.language, (_as_result(before),)) for word, before in own_words]
+        known.sort(key=lambda word: word.span)
+        segments += [_segment(speaker, part, all_turns, own_turns) for part in _split_into_segments(known)]
+    return tuple(sorted(segments, key=lambda segment: (segment.span, segment.speaker)))
+
+
+def _as_result(segment: Segment) -> OverlapResult:
+    return OverlapResult(segment.span, (segment.speaker,), segment.source, segment.margin, segment.review)
+
+
 # Words that two clips share
 
 
@@ -223,7 +243,9 @@ def _same_moment(a: Span, b: Span, shared: Span) -> bool:
 # Segments
 
 
-def _split_into_segments(words: Sequence[_StreamWord], options: SegmentOptions) -> list[list[_StreamWord]]:
+def _split_into_segments(
+    words: Sequence[_StreamWord], options: SegmentOptions = SegmentOptions()
+) -> list[list[_StreamWord]]:
     """The words of one speaker, one list per segment."""
     segments: list[list[_StreamWord]] = []
     for word in words:
@@ -259,7 +281,7 @@ def _segment(
     speaker: Speaker, words: Sequence[_StreamWord], all_turns: timeline.Counter, own_turns: timeline.Counter
 ) -> Segment:
     """The segment of these words, with what is known of the patches that they touch."""
-    patches = {patch.span: patch for word in words for patch in word.patches}.values()
+    patches = dict.fromkeys(patch for word in words for patch in word.patches)
     voices = [patch for patch in patches if patch.source == "separated"]
     span = Span(words[0].span.start, max(word.span.end for word in words))
     return Segment(

@@ -68,6 +68,7 @@ from meetsplit.pipeline.protocols import (
     validate_turns,
     validate_words,
 )
+from meetsplit.pipeline.rediarize import rediarized
 from meetsplit.pipeline.separators.matching import MatchingSeparator
 from meetsplit.pipeline.settings import Settings
 from meetsplit.speakers.match import EmbeddingMatcher
@@ -140,14 +141,20 @@ class Pipeline:
             return self.open(source, StageCache(folder, self.on_event)).transcript()
 
     def open(
-        self, recording: Path | MultiFileRecording, cache: StageCache, content: RecordingContent | None = None
+        self,
+        recording: Path | MultiFileRecording,
+        cache: StageCache,
+        content: RecordingContent | None = None,
+        *,
+        words: Transcript | None = None,
     ) -> RecordingRun:
         """One recording with its stage cache; no stage runs yet. ``content`` is its `hash_recording`, where that was
-        computed before; the run ends with an error where it reads anything else.
+        computed before; the run ends with an error where it reads anything else. With ``words``, an earlier transcript
+        of the recording, nothing is transcribed: its words get the speakers of the new turns, see `rediarize`.
 
         Raises `AudioError`, `SettingsError` for several files without a channel per speaker, and as `preflight` does.
         """
-        return RecordingRun(self, recording, cache, content)
+        return RecordingRun(self, recording, cache, content, words)
 
     def backend(self, stage: str, sha256: str | None = None) -> Any:
         """The stage's backend, loaded when first needed.
@@ -204,8 +211,9 @@ class RecordingRun:
         recording: Path | MultiFileRecording,
         cache: StageCache,
         content: RecordingContent | None = None,
+        words: Transcript | None = None,
     ) -> None:
-        self._pipeline, self._recording, self._cache = pipeline, recording, cache
+        self._pipeline, self._recording, self._cache, self._words = pipeline, recording, cache, words
         is_split = pipeline.settings.channels == "split"
         self._route: Route = ChannelPerSpeaker(pipeline, recording) if is_split else MixedRecording(pipeline, recording)
         self._content = hash_recording(recording) if content is None else content
@@ -261,23 +269,35 @@ class RecordingRun:
         return transcripts
 
     def transcript(self) -> Transcript:
-        """The words of all streams merged into one transcript; each utterance in one stream only."""
-        diarization, clips, words = self.diarize(), self.separate(), self.transcribe()
+        """The words of all streams merged into one transcript; each utterance in one stream only.
+
+        With the words of an earlier transcript: that transcript, rediarized.
+        """
         pipeline = self._pipeline
+        if self._words is not None:
+            diarization = self.diarize()
+            return rediarized(self._words, diarization, self._made_by(diarization), pipeline.on_event)
+        diarization, clips, words = self.diarize(), self.separate(), self.transcribe()
         if pipeline.settings.has_check("duplicates"):
             tracks = self.tracks
             words = drop_duplicate_words(
                 list(zip(clips, words, strict=True)), lambda who, span: read_span(tracks[who], span)
             )
         segments = merge(list(zip(clips, words, strict=True)), diarization.turns, diarization.span)
-        stages = tuple(activity.with_channel_owners(record, diarization) for record in pipeline.preflight().records())
-        made_by = Provenance(versions.meetsplit(), stages, pipeline.settings.recorded(), versions.recorded())
         name, duration = self._recording.stem, diarization.duration
-        return Transcript(name, duration, segments, diarization.turns, made_by, diarization.names)
+        return Transcript(
+            name, duration, segments, diarization.turns, self._made_by(diarization), names=diarization.names
+        )
+
+    def _made_by(self, diarization: Diarization) -> Provenance:
+        pipeline = self._pipeline
+        stages = tuple(activity.with_channel_owners(record, diarization) for record in pipeline.preflight().records())
+        return Provenance(versions.meetsplit(), stages, pipeline.settings.recorded(), versions.recorded())
 
     @property
     def tracks(self) -> Mapping[Speaker, Path]:
-        """The 16-bit WAV track of every speaker in the stage cache, once `separate` is done."""
+        """The 16-bit WAV track of every speaker in the stage cache; `separate` is done where it was not yet."""
+        self.separate()
         return self._cache.track_paths(self._keys.separate)
 
     def _write_tracks(self, audio: Channels, diarization: Diarization, folder: Path) -> tuple[StreamInfo, ...]:

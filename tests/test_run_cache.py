@@ -18,12 +18,9 @@ from meetsplit.jobs.job_store import JobStore
 from meetsplit.jobs.steps import StepRunner
 from meetsplit.pipeline import versions
 from meetsplit.pipeline.cache import content, run_cache
-from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.events import Event, Started
 from meetsplit.pipeline.files.locks import try_lock
-from meetsplit.pipeline.formats import read_transcript
 from meetsplit.pipeline.models import registry
-from meetsplit.pipeline.rediarize import find_pair, unique_words, words_as_ctm
 from meetsplit.pipeline.results import disk_space
 from meetsplit.pipeline.results.writing import run_and_write
 from meetsplit.pipeline.run import STAGES, Pipeline
@@ -230,32 +227,3 @@ def test_show_and_clear(call: Path) -> None:
     assert ([run.name for run in result.removed], result.in_use, result.failed) == (["call.wav"], (), ())
     assert run_cache.cached_runs(folder) == ()
     assert run_cache.cached_runs(call.parent / "nowhere") == ()
-
-
-def test_words_of_a_transcript(call: Path) -> None:
-    out = Outputs(call.parent, formats=("json",), tracks=False)
-    stages(call, settings(call), out)
-    transcript = call.with_suffix(".json")
-    assert find_pair(transcript) == (transcript, call)
-    assert find_pair(call) == (transcript, call)
-    with words_as_ctm(transcript) as (file, language):
-        assert [line.split()[4] for line in file.read_text().splitlines()] == ["good", "morning"]
-        assert language is None
-        again = settings(call, rttm=call.parent / "other.rttm", script=file, separate="off")
-        stages(call, again, Outputs(call.parent / "again", formats=("json",), tracks=False))
-    words = unique_words(read_transcript((call.parent / "again" / "call.json").read_text()))
-    assert words == unique_words(read_transcript(transcript.read_text())), "the same words at the same times"
-
-
-def test_what_does_not_belong_together(call: Path) -> None:
-    with pytest.raises(SettingsError, match=r"no transcript call\.json"):
-        find_pair(call)
-    lonely = call.parent / "lonely.json"
-    lonely.write_text('{"segments": []}')
-    with pytest.raises(SettingsError, match="no recording of that name lies beside"):
-        find_pair(lonely)
-    assert find_pair(lonely, call) == (lonely, call)
-    with pytest.raises(SettingsError, match="holds no words"), words_as_ctm(lonely):
-        pass
-    with pytest.raises(AudioError, match="cannot be read as a transcript"), words_as_ctm(call.parent / "missing.json"):
-        pass

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from meetsplit.pipeline.data import Transcript
-from meetsplit.pipeline.errors import SettingsError, nearest
+from meetsplit.pipeline.errors import AudioError, SettingsError, nearest
 from meetsplit.pipeline.formats import (
     audacity,
     meetsplit_json,
@@ -27,7 +28,16 @@ from meetsplit.pipeline.formats.json_node import parse
 from meetsplit.pipeline.formats.talk_time import talk_time, talk_time_csv
 from meetsplit.pipeline.settings import Outputs
 
-__all__ = ["Format", "export", "format_named", "names", "read_transcript", "suffixes", "talk_time"]
+__all__ = [
+    "Format",
+    "export",
+    "format_named",
+    "names",
+    "read_transcript",
+    "read_transcript_file",
+    "suffixes",
+    "talk_time",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,16 @@ def format_named(name: str) -> Format:
 def export(transcript: Transcript, name: str, outputs: Outputs) -> str:
     """The transcript in the format ``name``; `SettingsError` for an unknown name."""
     return format_named(name).write(transcript, outputs)
+
+
+def read_transcript_file(path: Path) -> Transcript:
+    """The transcript in a JSON file, see `read_transcript`. Raises `AudioError` for a file that cannot be read."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError(f"{path}: cannot be read as a transcript: {reason}") from error
+    return read_transcript(text, str(path))
 
 
 def read_transcript(text: str, origin: str = "transcript.json") -> Transcript:

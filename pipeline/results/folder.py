@@ -147,7 +147,7 @@ class ResultsFolder:
         if not request.overwrite:
             stem = next(self._own_stems(request), None)
             if stem is not None:
-                return Placement(stem, request.base if stem == request.base else stem)
+                return Placement(stem, request.label or (request.base if stem == request.base else stem))
         try:
             placement = self._choose(request)
         except SettingsError as error:
@@ -205,13 +205,12 @@ class ResultsFolder:
 
         The transcript calls the recording by its own name, except where other recordings' results have that.
         """
+        own = request.label or request.base
         if stem == base:
-            return Placement(
-                stem, request.base, request.note if base == request.base else "its name is too long for results"
-            )
+            return Placement(stem, own, request.note if base == request.base else "its name is too long for results")
         if base_conflict is None:
-            return Placement(stem, request.base, "earlier results of it have that name")
-        label = request.base if base_conflict.kind == "file" else stem
+            return Placement(stem, own, "earlier results of it have that name")
+        label = own if base_conflict.kind == "file" else request.label or stem
         return Placement(stem, label, base_conflict.reason)
 
     def _own_stems(self, request: ResultRequest) -> Iterator[str]:

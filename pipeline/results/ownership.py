@@ -37,6 +37,7 @@ class ResultRequest:
     ``parent`` tell recordings with the same base apart. ``suffixes`` are those of the text files, ``tracks`` says
     whether there is a folder of tracks. ``inputs`` are files that the command reads, ``peers`` the names claimed by the
     recordings of the same command, see `stems.claimed_names`. ``note`` says why ``base`` is not the recording's name.
+    ``label`` is what the transcript calls the recording where that is settled: otherwise `folder.Placement` says it.
     """
 
     owner: Owner
@@ -50,6 +51,7 @@ class ResultRequest:
     peers: Mapping[str, str] = field(default_factory=dict)
     overwrite: bool = False
     note: str | None = None
+    label: str | None = None
 
 
 def owner_of_recording(source: Path | MultiFileRecording, sha256: str | None = None) -> Owner:

@@ -15,7 +15,7 @@ from meetsplit.pipeline import formats
 from meetsplit.pipeline.cache.content import hash_recording
 from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.data import Speaker, Transcript
-from meetsplit.pipeline.errors import AudioError, OutputError
+from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
 from meetsplit.pipeline.results.folder import Placement, PublishedResults, Reservation, ResultsFolder
 from meetsplit.pipeline.results.ownership import Owner, ResultRequest, result_request
@@ -90,14 +90,8 @@ def export_transcript(
     the JSON file. Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript,
     `OutputError`.
     """
-    try:
-        text = path.read_text("utf-8")
-        mode = stat.S_IMODE(path.stat().st_mode) & 0o666
-    except (OSError, UnicodeDecodeError) as error:
-        raise AudioError(
-            f"{path}: cannot be read as a transcript: {getattr(error, 'strerror', None) or error}"
-        ) from error
-    transcript = with_names(formats.read_transcript(text, str(path)), outputs.names, on_event)
+    transcript = with_names(formats.read_transcript_file(path), outputs.names, on_event)
+    mode = stat.S_IMODE(path.stat().st_mode) & 0o666
     stem = safe_stem(path.stem)
     manifest = ResultsFolder(absolute_path(path).parent).manifest(path.stem)
     if manifest is not None and manifest.owner is not None and path.name in manifest.files:
