@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import numbers
 import tomllib
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
+from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, Literal, TypeAlias, get_args, get_type_hints
 
 from meetsplit.pipeline.errors import SettingsError, nearest
 
@@ -22,6 +26,19 @@ words that were transcribed in two streams dropped from one; see `pipeline/overl
 
 _EARLIER_CHECKS = {"recast": "resegment", "doubles": "duplicates"}
 """Checks that had another name while the option was called ``gates``."""
+
+
+BACKEND_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "diarizer": ("pyannote", "embedded", "rttm"),
+        "separator": ("sepformer", "adapted", "dictionary", "none"),
+        "transcriber": ("whisper", "sphinx", "script"),
+    }
+)
+"""The names of backends that settings may choose, by setting; `models.registry` knows their classes."""
+
+DEVICES = ("cpu", "cuda", "mps")
+"""Kinds of devices that ``--device`` takes; a number may follow, as in ``cuda:1``."""
 
 
 PANELS = (WHO, OVERLAPS, WORDS, FILES, MACHINE) = (
@@ -159,15 +176,18 @@ class Settings:
 
     def __post_init__(self, gates: str | None) -> None:
         _as_paths(self, "rttm", "script", "cache_dir")
-        _check_choice("--separate", self.separate, get_args(Separate))
-        _check_choice("--task", self.task, get_args(Task))
-        _check_choice("--channels", self.channels, get_args(ChannelMode))
+        checks: object = self.overlap_checks if gates is None else gates
+        if isinstance(checks, list | tuple):
+            checks = ",".join(listed(checks, "--overlap-checks"))
+        object.__setattr__(self, "overlap_checks", checks)
+        _check_types(self)
+        self._check_choices()
         self._check_channels()
         if not 0.0 <= self.adapt_budget < float("inf"):
             raise SettingsError(f"--adapt-budget {self.adapt_budget:g}: seconds, 0 (learn nothing) or more")
         self._check_speakers()
         self._check_cache_limits()
-        object.__setattr__(self, "overlap_checks", _checks(self.overlap_checks if gates is None else gates))
+        object.__setattr__(self, "overlap_checks", _checks(self.overlap_checks))
         if self.rttm is not None and self.diarizer == "auto":
             object.__setattr__(self, "diarizer", "rttm")
         if self.diarizer == "auto" and str(self.diarizer_model).endswith(".safetensors"):
@@ -186,6 +206,14 @@ class Settings:
             raise SettingsError(
                 f"--script brings its own words, --transcriber {self.transcriber} would hear others: drop one of them"
             )
+
+    def _check_choices(self) -> None:
+        for stage, names in BACKEND_NAMES.items():
+            _check_choice(f"--{stage}", getattr(self, stage), ("auto", *names))
+        _check_device(self.device)
+        _check_choice("--separate", self.separate, get_args(Separate))
+        _check_choice("--task", self.task, get_args(Task))
+        _check_choice("--channels", self.channels, get_args(ChannelMode))
 
     def _check_cache_limits(self) -> None:
         # Imported here because the package of values loads NumPy, and the command line reads this module for --help.
@@ -288,6 +316,9 @@ class Outputs:
 
     def __post_init__(self) -> None:
         _as_paths(self, "folder")
+        object.__setattr__(self, "formats", listed(self.formats, "--output-format"))
+        object.__setattr__(self, "names", _name_pairs(self.names))
+        _check_types(self)
         if self.max_line_width < 10:
             raise SettingsError(f"--max-line-width {self.max_line_width}: subtitles need at least 10 characters a line")
         if self.max_line_count < 1:
@@ -373,14 +404,84 @@ def _checks(text: str) -> str:
 
 
 def _as_paths(settings: Settings | Outputs, *names: str) -> None:
-    """Turn paths given as text into paths; refuse names with a NUL character, which no system has."""
+    """Turn paths of any kind into `Path`; refuse names with a NUL character, which no system has."""
     for name in names:
-        if isinstance(getattr(settings, name), str):
+        if isinstance(getattr(settings, name), str | PathLike):
             object.__setattr__(settings, name, Path(getattr(settings, name)))
     for field_ in dataclasses.fields(settings):
         value = getattr(settings, field_.name)
         if isinstance(value, str | Path) and "\0" in str(value):
             raise SettingsError(f"--{field_.name.replace('_', '-')} {str(value)!r}: no name holds a NUL character")
+
+
+_KINDS: Mapping[type, tuple[type, str]] = MappingProxyType(
+    {
+        bool: (bool, "True or False"),
+        int: (numbers.Integral, "a whole number"),
+        float: (numbers.Real, "a number"),
+        str: (str, "a text"),
+        Path: (Path, "a path"),
+    }
+)
+"""What a setting of each plain type takes, NumPy's numbers included, and what that is called."""
+
+
+@functools.cache
+def _plain_types(cls: type[Any]) -> Mapping[str, tuple[type, ...]]:
+    """The types of each field's values, None included; fields of other types (choices, tuples) are left out."""
+    hints = get_type_hints(cls)
+    kinds = {
+        item.name: get_args(hints[item.name]) if isinstance(hints[item.name], UnionType) else (hints[item.name],)
+        for item in dataclasses.fields(cls)
+    }
+    plain = {*_KINDS, NoneType}
+    return {name: allowed for name, allowed in kinds.items() if plain.issuperset(allowed)}
+
+
+def _check_types(settings: Settings | Outputs) -> None:
+    """Raise `SettingsError` for a value of a wrong type; NumPy's numbers become Python's, paths of models texts."""
+    kind: Any = type(settings)
+    for name, allowed in _plain_types(kind).items():
+        value = getattr(settings, name)
+        if isinstance(value, PathLike) and str in allowed and Path not in allowed:
+            value = fspath(value)
+            object.__setattr__(settings, name, value)
+        if type(value) in allowed or (type(value) is int and float in allowed):
+            continue
+        kinds = [_KINDS[kind] for kind in allowed if kind is not NoneType]
+        accepted, needed = tuple(kind for kind, _ in kinds), " or ".join(what for _, what in kinds)
+        if isinstance(value, bool) or not isinstance(value, accepted):
+            raise SettingsError(f"--{name.replace('_', '-')} {value!r}: {needed} is needed")
+        if isinstance(value, numbers.Real):
+            object.__setattr__(settings, name, int(value) if isinstance(value, numbers.Integral) else float(value))
+
+
+def _check_device(name: str) -> None:
+    kind, colon, number = name.partition(":")
+    if name != "auto" and (kind not in DEVICES or (colon and not number.isdecimal())):
+        meant = "cuda" if kind == "gpu" else name
+        raise SettingsError(f"--device {name}: {nearest(meant, [*DEVICES, 'auto'])}")
+
+
+def listed(value: object, option: str) -> tuple[str, ...]:
+    """The words of a list, or of a text with commas. Raises `SettingsError` for anything else."""
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise SettingsError(f'{option} {value!r}: names are needed, such as "srt,json" or ["srt", "json"]')
+    return tuple(word.strip() for word in words if word.strip())
+
+
+def _name_pairs(names: object) -> tuple[tuple[str, str], ...]:
+    """People's names by label as pairs, from a mapping or pairs. Raises `SettingsError` for anything else."""
+    pairs = list(names.items()) if isinstance(names, Mapping) else names
+    found: list[tuple[str, str]] = []
+    for pair in pairs if isinstance(pairs, list | tuple) else [None]:
+        match pair:
+            case (str() as label, str() as name):
+                found.append((label, name))
+            case _:
+                raise SettingsError(f'--name {names!r}: names by label are needed, such as {{"SPEAKER_00": "Alice"}}')
+    return tuple(found)
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

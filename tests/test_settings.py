@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from meetsplit.cli import main
 from meetsplit.console.options import resolve_settings
 from meetsplit.jobs.job import JobSpec
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.settings import Outputs, Settings, from_toml, stored_options
+from meetsplit.pipeline.models import registry
+from meetsplit.pipeline.settings import BACKEND_NAMES, Outputs, Settings, from_toml, stored_options
 
 FORMATS = ("srt", "vtt", "json")
 
@@ -28,12 +30,46 @@ FORMATS = ("srt", "vtt", "json")
         ({"transcriber": "whisper", "script": Path("x.stm")}, "drop one of them"),
         ({"separate": "overlap"}, "did you mean 'overlaps'"),
         ({"task": "translte"}, "did you mean 'translate'"),
+        ({"num_speakers": "3"}, "--num-speakers '3': a whole number is needed"),
+        ({"num_speakers": True}, "a whole number is needed"),
+        ({"offline": "no"}, "True or False is needed"),
+        ({"language": 3}, "--language 3: a text is needed"),
+        ({"diarizer": "pyanote"}, "did you mean 'pyannote'"),
+        ({"separator": "sepfomer"}, "did you mean 'sepformer'"),
+        ({"transcriber": "wisper"}, "did you mean 'whisper'"),
+        ({"device": "gpu"}, "did you mean 'cuda'"),
+        ({"device": "cuda:one"}, "--device cuda:one"),
+        ({"overlap_checks": [3]}, "names are needed"),
     ],
 )
 def test_nonsense_is_refused_in_one_sentence(options: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message.replace("(", r"\(")) as refusal:
         Settings(**options)  # type: ignore[arg-type]
     assert "\n" not in str(refusal.value)
+
+
+def test_the_names_of_backends_are_those_of_the_registry() -> None:
+    assert {stage: set(names) for stage, names in BACKEND_NAMES.items()} == {
+        stage: set(backends) for stage, backends in registry.BACKENDS.items() if stage != "embedder"
+    }
+
+
+def test_values_as_python_has_them_are_understood() -> None:
+    settings = Settings(
+        num_speakers=np.int64(3),  # type: ignore[arg-type]
+        adapt_budget=np.float32(1.5),  # type: ignore[arg-type]
+        model=Path("x.pt"),  # type: ignore[arg-type]
+        rttm="turns.rttm",  # type: ignore[arg-type]
+        overlap_checks=["verify", "leakage"],  # type: ignore[arg-type]
+        device="cuda:1",
+    )
+    assert (type(settings.num_speakers), type(settings.adapt_budget), settings.model) == (int, float, "x.pt")
+    assert (settings.rttm, settings.overlap_checks) == (Path("turns.rttm"), "verify,leakage")
+    outputs = Outputs(formats="srt, json", names={"SPEAKER_00": "Alice"})  # type: ignore[arg-type]
+    assert (outputs.formats, outputs.names) == (("srt", "json"), (("SPEAKER_00", "Alice"),))
+    for wrong in ({"formats": 3}, {"names": 3}, {"names": ("ab", "cd")}, {"max_line_width": "40"}, {"tracks": 1}):
+        with pytest.raises(SettingsError, match="needed"):
+            Outputs(**wrong)  # type: ignore[arg-type]
 
 
 def test_a_file_of_turns_or_words_implies_its_backend() -> None:

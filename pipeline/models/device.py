@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from meetsplit.pipeline.errors import SettingsError, nearest
-
-DEVICES = ("cpu", "cuda", "mps")
-"""Kinds of devices that ``--device`` takes."""
+from meetsplit.pipeline.settings import DEVICES
 
 
 def check(name: str) -> None:
