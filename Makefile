@@ -48,12 +48,14 @@ exhaustive: $(VENV)/.test ## the tests that `make test` leaves out because they 
 fuzz: $(VENV)/.test ## hours of hostile inputs, power losses and kills (MINUTES=60 KILLS=200)
 	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(MINUTES) --kills $(KILLS)
 
-check: $(VENV)/.dev ## ruff, mypy --strict and the suite
+check: $(VENV)/.dev ## ruff, mypy --strict (of a person's notebook, too) and the suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@mkdir -p .typing && ln -sfn .. .typing/meetsplit
 	cd .typing && PYTHONPATH=. ../$(BIN)/lint-imports ../pyproject.toml
 	MYPYPATH=.typing $(BIN)/mypy $(addprefix -p meetsplit.,cli console pipeline speakers scoring jobs training benchmarks)
+	$(BIN)/python tests/test_notebook.py .typing/notebook.py
+	MYPYPATH=.typing $(BIN)/mypy --strict .typing/notebook.py
 	$(SUITE)
 
 clean: ## remove what the targets above made, but not .venv

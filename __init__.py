@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meetsplit.pipeline import events
     from meetsplit.pipeline.channels.recording import MultiFileRecording, together
     from meetsplit.pipeline.data import (
         Audio,
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
         SettingsError,
         StageError,
     )
-    from meetsplit.pipeline.formats import export, read_transcript
+    from meetsplit.pipeline.formats import export, read_transcript, talk_time
     from meetsplit.pipeline.interop import from_annotation, to_annotation, to_dataframe
+    from meetsplit.pipeline.results.run_result import RunResult, Track
     from meetsplit.pipeline.run import Pipeline
     from meetsplit.pipeline.settings import Outputs, Settings
 
@@ -54,6 +56,7 @@ __all__ = [
     "Outputs",
     "Overlap",
     "Pipeline",
+    "RunResult",
     "Segment",
     "Settings",
     "SettingsError",
@@ -61,14 +64,17 @@ __all__ = [
     "StageError",
     "Stream",
     "Together",
+    "Track",
     "Transcript",
     "Turn",
     "Voice",
     "Word",
     "__version__",
+    "events",
     "export",
     "from_annotation",
     "read_transcript",
+    "talk_time",
     "to_annotation",
     "to_dataframe",
     "together",
@@ -98,8 +104,9 @@ _MODULES = {
         "SettingsError",
         "StageError",
     ),
-    "formats": ("export", "read_transcript"),
+    "formats": ("export", "read_transcript", "talk_time"),
     "interop": ("from_annotation", "to_annotation", "to_dataframe"),
+    "results.run_result": ("RunResult", "Track"),
     "run": ("Pipeline",),
     "settings": ("Outputs", "Settings"),
 }
@@ -112,6 +119,8 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 
 
 def __getattr__(name: str) -> Any:
+    if name == "events":  # the listeners and events of `Pipeline(on_event=…)`
+        return import_module("meetsplit.pipeline.events")
     current = _EARLIER_NAMES.get(name, name)
     if current not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

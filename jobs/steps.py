@@ -17,7 +17,7 @@ from meetsplit.jobs.job_store import JobStore
 from meetsplit.jobs.moving import move_recording
 from meetsplit.jobs.submission import key_of
 from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
-from meetsplit.pipeline.cache.stage_cache import StageCache
+from meetsplit.pipeline.cache.stage_cache import STAGES, StageCache
 from meetsplit.pipeline.errors import AudioError, JobError, OutputError
 from meetsplit.pipeline.events import Event, EventListener, Progressed, Started, ignore_events
 from meetsplit.pipeline.formats.control_characters import shown
@@ -25,7 +25,7 @@ from meetsplit.pipeline.results.disk_space import check_disks
 from meetsplit.pipeline.results.folder import ResultsFolder
 from meetsplit.pipeline.results.stems import FAILED
 from meetsplit.pipeline.results.writing import write_results
-from meetsplit.pipeline.run import STAGES, Pipeline, RecordingRun
+from meetsplit.pipeline.run import Pipeline, RecordingRun
 from meetsplit.pipeline.settings import Settings
 
 STEPS = (*STAGES, "write")

@@ -17,15 +17,20 @@ def to_dataframe(transcript: Transcript) -> pandas.DataFrame:
     return transcript.to_dataframe()
 
 
-def to_annotation(turns: Iterable[Turn], recording: str = "recording") -> Any:
-    """The turns as a `pyannote.core.Annotation` with ``recording`` as its uri; overlapping turns stay.
+def to_annotation(turns: Transcript | Iterable[Turn], recording: str | None = None) -> Any:
+    """The turns, or those of a transcript, as a `pyannote.core.Annotation`; overlapping turns stay.
+
+    ``recording`` is its uri; where it is left out, the transcript's own, or "recording".
 
     >>> to_annotation([Turn(Span(0.0, 1.5), "SPEAKER_00")], "call").label_duration("SPEAKER_00")
     1.5
     """
     from pyannote.core import Annotation, Segment
 
-    annotation = Annotation(uri=recording)
+    uri = "recording"
+    if isinstance(turns, Transcript):
+        uri, turns = turns.recording, turns.turns
+    annotation = Annotation(uri=uri if recording is None else recording)
     for track, turn in enumerate(turns):
         annotation[Segment(turn.span.start, turn.span.end), track] = turn.speaker
     return annotation

@@ -97,9 +97,10 @@ def rediarized(
 
     With the turns that it has, its words and segments come back as they are. A word that lies in no turn goes with the
     other words of its segment. Where none of them lies in a turn, they go to the nearest turns if all are within
-    `REACH`; otherwise the segment was missed, and its speaker is ``UNKNOWN``, with a notice. Segments keep what is known of the sound that their words were heard in (``source``, ``margin``,
-    ``review``), speakers without a name that of the old speaker whose speech theirs is. ``made_by`` is the new run's;
-    what it says of the words becomes what the old transcript says. Raises `StageError` where there are no turns.
+    `REACH`; otherwise the segment was missed, and its speaker is ``UNKNOWN``, with a notice. Segments keep what is
+    known of the sound that their words were heard in (``source``, ``margin``, ``review``), speakers without a name get
+    that of the old speaker whose speech theirs is. ``made_by`` is the new run's; what it says of the words becomes what
+    the old transcript says. Raises `StageError` where there are no turns.
     """
     if not any(turn.span.duration > 0.0 for turn in diarization.turns):
         raise StageError(

@@ -16,17 +16,20 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
 from meetsplit.pipeline import versions
+from meetsplit.pipeline.audio.arrays import ArrayRecording, is_array, name_of, write_array
 from meetsplit.pipeline.audio.memmap import release_pages
 from meetsplit.pipeline.audio.reading import read, resample
 from meetsplit.pipeline.audio.wav import read_span
 from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
-from meetsplit.pipeline.cache.stage_cache import StageCache, cache_keys
+from meetsplit.pipeline.cache.run_cache import open_cache
+from meetsplit.pipeline.cache.stage_cache import STAGES, StageCache, cache_keys
 from meetsplit.pipeline.channels import activity, reading
 from meetsplit.pipeline.channels.activity import timebase
 from meetsplit.pipeline.channels.recording import MultiFileRecording
@@ -42,7 +45,7 @@ from meetsplit.pipeline.data import (
     timeline,
 )
 from meetsplit.pipeline.errors import SettingsError, blame
-from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
+from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, log_events
 from meetsplit.pipeline.files.scratch import scratch_folder
 from meetsplit.pipeline.merge import merge
 from meetsplit.pipeline.models import registry, weights
@@ -69,17 +72,20 @@ from meetsplit.pipeline.protocols import (
     validate_words,
 )
 from meetsplit.pipeline.rediarize import rediarized
+from meetsplit.pipeline.results.disk_space import check_disks
+from meetsplit.pipeline.results.folder import ResultsFolder
+from meetsplit.pipeline.results.ownership import result_request
+from meetsplit.pipeline.results.run_result import RunResult
+from meetsplit.pipeline.results.stems import safe_stem
+from meetsplit.pipeline.results.writing import write_results
 from meetsplit.pipeline.separators.matching import MatchingSeparator
-from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.speakers.match import EmbeddingMatcher
 from meetsplit.speakers.tracks import TrackWriter
 from meetsplit.speakers.verify import EmbeddingVerifier
 
 RATE = 16000
 """Sample rate in Hz at which a recording is decoded, mono; a stage that needs another gets it resampled."""
-
-STAGES = ("diarize", "separate", "transcribe")
-"""The stages whose results are kept, in order. Decoding belongs to the first of them that needs the sound."""
 
 BOUNDARY_EXTENSION = 0.15
 """Seconds by which a separated voice is extended past a predicted turn boundary that lies inside another speaker's
@@ -106,6 +112,7 @@ class _LoadedBackend:
 class Pipeline:
     """Settings with the models they need, loaded once, when first needed; runs any number of recordings.
 
+    ``on_event`` is called with every event (`events`); notices go to the log ``meetsplit`` where it is left out.
     ``loaded`` are backends that the caller has loaded already, by stage ("diarizer", "separator", "embedder",
     "transcriber").
 
@@ -117,7 +124,7 @@ class Pipeline:
         self,
         settings: Settings | None = None,
         *,
-        on_event: EventListener = ignore_events,
+        on_event: EventListener = log_events,
         loaded: Mapping[str, Any] | None = None,
     ) -> None:
         self.settings = settings or Settings()
@@ -125,20 +132,67 @@ class Pipeline:
         self._selection: BackendSelection | None = None
         self._loaded = {stage: _LoadedBackend(backend, None) for stage, backend in (loaded or {}).items()}
 
+    def __repr__(self) -> str:
+        default, shown = Settings(), [item.name for item in fields(Settings) if item.repr]
+        values = {name: value for name in shown if (value := getattr(self.settings, name)) != getattr(default, name)}
+        options = (f"{name}={str(value)!r}" if isinstance(value, Path) else f"{name}={value!r}"
+                   for name, value in values.items())  # fmt: skip
+        return f"<Pipeline: {', '.join(options) or 'default settings'}>"
+
     def preflight(self) -> BackendSelection:
         """Select a backend for each stage; fetches what is missing. Raises as `selection.preflight` does."""
         if self._selection is None:
             self._selection = preflight(self.settings, self.on_event)
         return self._selection
 
-    def run(self, recording: str | Path | MultiFileRecording) -> Transcript:
-        """The transcript of one recording; nothing is written but a scratch folder that is removed afterwards.
+    def run(
+        self,
+        recording: str | PathLike[str] | MultiFileRecording | ArrayRecording,
+        *,
+        folder: str | PathLike[str] | None = None,
+        outputs: Outputs | None = None,
+        sample_rate: int | None = None,
+        name: str | None = None,
+        cache: bool = False,
+    ) -> RunResult:
+        """One recording's transcript; with a ``folder``, its files and tracks are written there.
 
-        Raises `AudioError` for a recording that cannot be read, `StageError` for a stage that fails.
+        ``recording`` is a file, several (`together`), or an array with its ``sample_rate`` in Hz, see
+        `arrays.ArrayRecording`; ``name`` is what an array's files are called. ``outputs`` says what is written and how
+        it looks; without it and a ``folder`` nothing is written but a scratch folder that is removed afterwards. Files
+        are written whole, all or none, and never over what meetsplit did not write for this recording: they are called
+        ``<name>-2.*`` then, with a warning in the log. With ``cache``, finished stages are kept and used again, as the
+        command line does.
+
+        Raises `AudioError` for a recording that cannot be read, `StageError` for a stage that fails, `OutputError`
+        for files that cannot be written, and as `preflight` does.
         """
-        with scratch_folder() as folder:
-            source = recording if isinstance(recording, MultiFileRecording) else Path(recording)
-            return self.open(source, StageCache(folder, self.on_event)).transcript()
+        if folder is not None:
+            outputs = replace(outputs or Outputs(), folder=Path(folder))
+        with scratch_folder() as scratch:
+            source = _source(recording, scratch, sample_rate, name)
+            content = hash_recording(source)
+            request = result_request(source, outputs or Outputs(), sha256=content.sha256)
+            with ExitStack() as stack:
+                if outputs is not None:
+                    files = tuple(path for path in (self.settings.rttm, self.settings.script) if path is not None)
+                    request = replace(request, inputs=(*request.inputs, *files))
+                    reservation = stack.enter_context(ResultsFolder(outputs.folder).reservation(request))
+                stages = stack.enter_context(
+                    open_cache(source, self.settings, keep=cache, sha256=content.sha256, on_event=self.on_event)
+                )
+                recording_run = self.open(source, stages, content)
+                if outputs is None:
+                    return RunResult.of(recording_run.transcript(), owner=request.owner)
+                check_disks(
+                    source, self.settings, outputs, stages.folder,
+                    elsewhere="folder, or TMPDIR", stages=recording_run.remaining_stages(),
+                )  # fmt: skip
+                written = write_results(recording_run, outputs, reservation, self.on_event)
+        placement = written.placement
+        if placement.reason is not None:
+            self.on_event(Notice(f"{source.stem} is written as {placement.stem}.*: {placement.reason}", "write"))
+        return RunResult.of(written.transcript, files=written.files, tracks=written.tracks, owner=request.owner)
 
     def open(
         self,
@@ -197,6 +251,30 @@ class Pipeline:
         with blame(stage, doing):
             yield summary.append
         self.on_event(Finished(stage, time.monotonic() - began, ", ".join(summary)))
+
+
+def _source(
+    recording: str | PathLike[str] | MultiFileRecording | ArrayRecording,
+    scratch: Path,
+    sample_rate: int | None,
+    name: str | None,
+) -> Path | MultiFileRecording:
+    """The recording as files; an array is written to ``scratch``. Raises `SettingsError` for anything else."""
+    if is_array(recording):
+        stem = safe_stem(name or name_of(recording) or "recording")
+        return write_array(recording, scratch, sample_rate=sample_rate, name=stem)
+    if sample_rate is not None or name is not None:
+        raise SettingsError("sample_rate and name are for arrays: a file has its own")
+    match recording:
+        case MultiFileRecording():
+            return recording
+        case str() | PathLike():
+            return Path(recording)
+        case {"audio": str() | PathLike() as path}:
+            return Path(path)
+    raise SettingsError(
+        f"Pipeline.run takes a path, an array with its sample_rate, or together(…), not {type(recording).__name__}"
+    )
 
 
 class RecordingRun:

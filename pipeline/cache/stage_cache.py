@@ -41,6 +41,9 @@ _T = TypeVar("_T")
 _DAMAGE_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What reading a result raises where the disk has damaged it, or where something else lies under its name."""
 
+STAGES = ("diarize", "separate", "transcribe")
+"""The stages whose results are kept, in order. Decoding belongs to the first of them that needs the sound."""
+
 CACHE_VERSION = 5
 """Part of every key.
 

@@ -77,6 +77,12 @@ class Audio:
     def __repr__(self) -> str:
         return f"<Audio: {len(self.samples)} samples at {self.rate} Hz from {self.start} s>"
 
+    def _repr_html_(self) -> str:
+        """A player in a notebook, see `notebook.audio_html`."""
+        from meetsplit.pipeline.data.notebook import audio_html
+
+        return audio_html(self, "Audio")
+
     @property
     def duration(self) -> float:
         """Length in seconds."""

@@ -23,6 +23,21 @@ class Turn:
     span: Span
     speaker: Speaker
 
+    @property
+    def start(self) -> float:
+        """Its start in seconds."""
+        return self.span.start
+
+    @property
+    def end(self) -> float:
+        """Its end in seconds."""
+        return self.span.end
+
+    @property
+    def duration(self) -> float:
+        """Its length in seconds."""
+        return self.span.duration
+
 
 @dataclass(frozen=True, slots=True)
 class Diarization:

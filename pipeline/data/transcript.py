@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
 
 from meetsplit.pipeline.data.audio import Span
 from meetsplit.pipeline.data.diarization import Source, Speaker, Turn
+from meetsplit.pipeline.errors import SettingsError, nearest
 
 if TYPE_CHECKING:
     import pandas
+
+    from meetsplit.pipeline.settings import Outputs
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -21,6 +29,21 @@ class Word:
     text: str
     confidence: float | None = None
 
+    @property
+    def start(self) -> float:
+        """Its start in seconds."""
+        return self.span.start
+
+    @property
+    def end(self) -> float:
+        """Its end in seconds."""
+        return self.span.end
+
+    @property
+    def duration(self) -> float:
+        """Its length in seconds."""
+        return self.span.duration
+
 
 @dataclass(frozen=True, slots=True)
 class ClipTranscript:
@@ -30,7 +53,7 @@ class ClipTranscript:
     language: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Segment:
     """Consecutive words of one speaker.
 
@@ -50,10 +73,29 @@ class Segment:
         if not self.words:
             raise ValueError("a segment has at least one word")
 
+    def __repr__(self) -> str:
+        text = textwrap.shorten(self.text, _REPR_WIDTH, placeholder=" …")
+        return f"<Segment {self.start:.2f}–{self.end:.2f} s, {self.speaker}: {text!r}>"
+
     @property
     def span(self) -> Span:
         """From the first word's start to the latest word's end."""
         return Span(self.words[0].span.start, max(word.span.end for word in self.words))
+
+    @property
+    def start(self) -> float:
+        """Its start in seconds."""
+        return self.span.start
+
+    @property
+    def end(self) -> float:
+        """Its end in seconds."""
+        return self.span.end
+
+    @property
+    def duration(self) -> float:
+        """Its length in seconds."""
+        return self.span.duration
 
     @property
     def text(self) -> str:
@@ -82,12 +124,13 @@ class Provenance:
     packages: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Transcript:
     """Who said what in one recording.
 
     ``recording`` is the file's name without folder or extension; ``duration`` is in seconds; ``segments`` are sorted by
-    start and may overlap in time; ``turns`` are the diarizer's; ``names`` maps labels to people's names.
+    start and may overlap in time; ``turns`` are the diarizer's; ``names`` maps labels to people's names. In a notebook
+    it is a table.
     """
 
     recording: str
@@ -96,6 +139,44 @@ class Transcript:
     turns: tuple[Turn, ...]
     made_by: Provenance
     names: tuple[tuple[Speaker, str], ...] = field(default=())
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> Transcript:
+        """The transcript in a JSON file of meetsplit, WhisperX or openai-whisper, see `formats.read_transcript`.
+
+        Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript.
+        """
+        from meetsplit.pipeline.results.saving import read
+
+        return read(path)
+
+    def save(
+        self,
+        folder: str | PathLike[str],
+        formats: str | Sequence[str] | None = None,
+        *,
+        outputs: Outputs | None = None,
+    ) -> tuple[Path, ...]:
+        """Write the transcript into ``folder`` as ``<recording>.srt`` … and return the files.
+
+        ``formats`` are names of formats, in a list or a text with commas; all of ``outputs`` where left out, which also
+        says how subtitles look. A file that meetsplit did not write for this recording is never replaced (unless
+        ``outputs.overwrite``): the files are then called ``<recording>-2.*``, with a warning in the log. Written whole
+        or not at all. Raises `OutputError`, and `SettingsError` for an unknown format.
+        """
+        from meetsplit.pipeline.results.saving import save
+
+        return save(self, folder, formats, outputs)
+
+    def __repr__(self) -> str:
+        from meetsplit.pipeline.data.notebook import counts
+
+        return f"<{type(self).__name__} {self.recording!r}: {counts(self)}>"
+
+    def _repr_html_(self) -> str:
+        from meetsplit.pipeline.data.notebook import transcript_html
+
+        return transcript_html(self)
 
     @property
     def speakers(self) -> tuple[Speaker, ...]:
@@ -115,31 +196,94 @@ class Transcript:
         """The person's name, or the label where there is none."""
         return dict(self.names).get(speaker, speaker)
 
+    def rename(self, names: Mapping[Speaker, str]) -> Self:
+        """The same transcript with people's names by label, or by the name that they have now.
+
+        Labels stay what they are. Two people may have one name and stay two: `merge` makes one person of them. Raises
+        `SettingsError` for a speaker that there is not, and for a name that is blank or another speaker's label.
+        """
+        renamed = dict(self.names)
+        for who, name in names.items():
+            label, person = self._label_of(who), " ".join(name.split())
+            if not person or (person in self.speakers and person != label):
+                raise SettingsError(f"rename {who!r} to {name!r}: a name is needed, and not the label of a speaker")
+            renamed[label] = person
+        return replace(self, names=tuple((label, name) for label, name in renamed.items() if name != label))
+
+    def merge(self, into: Speaker, *others: Speaker) -> Self:
+        """The same transcript with one person, ``into``, where a diarizer took one for several; by label or name.
+
+        Words and turns of the ``others`` become theirs, and their segments are cut anew. Files and tracks that were
+        written before stay as they are. Raises `SettingsError` for a speaker that there is not.
+        """
+        from meetsplit.pipeline.merge import regroup
+
+        label = self._label_of(into)
+        merged = {label, *(self._label_of(other) for other in others)}
+        turns = tuple(sorted(replace(turn, speaker=label) if turn.speaker in merged else turn for turn in self.turns))
+        words = [(word, segment) for segment in self.segments if segment.speaker in merged for word in segment.words]
+        unchanged = (segment for segment in self.segments if segment.speaker not in merged)
+        segments = sorted(
+            (*unchanged, *regroup({label: words}, turns)), key=lambda segment: (segment.span, segment.speaker)
+        )
+        names = tuple((speaker, name) for speaker, name in self.names if speaker == label or speaker not in merged)
+        return replace(self, segments=tuple(segments), turns=turns, names=names)
+
+    def _label_of(self, who: Speaker) -> Speaker:
+        """The label of a speaker by label or name; `SettingsError` with the nearest where there is no such speaker."""
+        if who in self.speakers:
+            return who
+        labels = [label for label, name in self.names if name == who and label in self.speakers]
+        if len(labels) == 1:
+            return labels[0]
+        if labels:
+            raise SettingsError(f"{who!r} is the name of {' and '.join(labels)}: say which by the label")
+        known = [*self.speakers, *(name for label, name in self.names if label in self.speakers)]
+        raise SettingsError(f"{self.recording} has no speaker {who!r}: {nearest(str(who), known)}")
+
     def to_dataframe(self) -> pandas.DataFrame:
         """One row per segment, in the transcript's order.
 
         ``start`` and ``end`` in seconds, ``speaker``, ``name``, ``text``, ``language``, ``source``, ``overlap``,
-        ``margin`` and ``review``: the reasons joined by commas, empty where there are none.
+        ``margin`` (NaN where there is none) and ``review``: the reasons joined by commas, empty where there are none.
         """
-        import pandas
-
-        columns = ["start", "end", "speaker", "name", "text", "language", "source", "overlap", "margin", "review"]
         rows = [
-            (
-                s.span.start,
-                s.span.end,
-                s.speaker,
-                self.name_of(s.speaker),
-                s.text,
-                s.language,
-                s.source,
-                s.overlap,
-                s.margin,
-                ",".join(s.review),
-            )
+            (s.start, s.end, s.speaker, self.name_of(s.speaker), s.text, s.language, s.source, s.overlap, s.margin,
+             ",".join(s.review))
             for s in self.segments
+        ]  # fmt: skip
+        return _table(_SEGMENT_COLUMNS, rows)
+
+    def words_dataframe(self) -> pandas.DataFrame:
+        """One row per word, by start: ``start`` and ``end`` in seconds, ``word``, ``confidence`` (0 to 1, or NaN),
+        ``speaker``, ``name``, ``language``, ``overlap`` and ``segment``, the number of its row in `to_dataframe`.
+        """
+        rows = [
+            (w.start, w.end, w.text, w.confidence, s.speaker, self.name_of(s.speaker), s.language, s.overlap, number)
+            for number, s in enumerate(self.segments)
+            for w in s.words
         ]
-        return pandas.DataFrame(rows, columns=columns)
+        return _table(_WORD_COLUMNS, sorted(rows, key=itemgetter(0, 1, 8)))
+
+
+_REPR_WIDTH = 60
+
+_SEGMENT_COLUMNS = MappingProxyType(
+    {"start": "float64", "end": "float64", "speaker": "string", "name": "string", "text": "string",
+     "language": "string", "source": "string", "overlap": "bool", "margin": "float64", "review": "string"}
+)  # fmt: skip
+"""The columns of a table of segments and their types, which do not depend on what is in them."""
+
+_WORD_COLUMNS = MappingProxyType(
+    {"start": "float64", "end": "float64", "word": "string", "confidence": "float64", "speaker": "string",
+     "name": "string", "language": "string", "overlap": "bool", "segment": "int64"}
+)  # fmt: skip
+
+
+def _table(columns: Mapping[str, str], rows: Sequence[tuple[object, ...]]) -> pandas.DataFrame:
+    import pandas
+
+    return pandas.DataFrame(rows, columns=list(columns)).astype(dict(columns))
 
 
 _NO_BLANK_BETWEEN = (("\u3040", "\u30ff"), ("\u3400", "\u9fff"), ("\uff00", "\uffef"), ("\u0e00", "\u0e7f"))

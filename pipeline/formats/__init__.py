@@ -100,6 +100,8 @@ def read_transcript(text: str, origin: str = "transcript.json") -> Transcript:
     ``origin`` is the file's name for messages and, for JSON of other programs, the recording. Raises `SettingsError`,
     which says the line of a JSON error or the address of a wrong key.
     """
+    if not isinstance(text, str) or ("\n" not in text and text.rstrip().lower().endswith(".json")):
+        raise SettingsError(f"read_transcript takes the text of a file; Transcript.read({str(text)!r}) reads the file")
     document = parse(text, origin)
     if not isinstance(document.value, dict) or ("schema" not in document and "segments" not in document):
         raise SettingsError(

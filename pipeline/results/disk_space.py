@@ -9,9 +9,9 @@ from pathlib import Path
 
 from meetsplit.pipeline.audio.decoding import LONGEST_RECORDING
 from meetsplit.pipeline.audio.reading import IN_MEMORY, probe
+from meetsplit.pipeline.cache.stage_cache import STAGES
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.errors import AudioError, OutputError
-from meetsplit.pipeline.run import STAGES
 from meetsplit.pipeline.settings import Outputs, Settings
 
 SLACK = 64 << 20

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from meetsplit.pipeline import formats
-from meetsplit.pipeline.cache.content import hash_recording
+from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
 from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.errors import OutputError
@@ -20,22 +21,40 @@ from meetsplit.pipeline.events import EventListener, Finished, Notice, Progresse
 from meetsplit.pipeline.results.folder import Placement, PublishedResults, Reservation, ResultsFolder
 from meetsplit.pipeline.results.ownership import Owner, ResultRequest, result_request
 from meetsplit.pipeline.results.stems import absolute_path, safe_stem
-from meetsplit.pipeline.run import Pipeline, RecordingRun
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers.formats import write_tracks
 
 
+class FinishedRun(Protocol):
+    """What is written of a run: `run.RecordingRun`."""
+
+    def transcript(self) -> Transcript:
+        """Its transcript; stages that are not done yet are done now."""
+
+    @property
+    def tracks(self) -> Mapping[Speaker, Path]:
+        """The WAV track of every speaker."""
+
+
+class Opener(Protocol):
+    """What opens a recording: `run.Pipeline`."""
+
+    def open(self, recording: Path, cache: StageCache, content: RecordingContent | None = None) -> FinishedRun:
+        """The run of a recording."""
+
+
 @dataclass(frozen=True, slots=True)
 class WrittenResults:
-    """One recording's transcript, the files that hold it, and the placement of the set that they are."""
+    """One recording's transcript, the files that hold it, among them the ``tracks``, and the placement of the set."""
 
     transcript: Transcript
     files: tuple[Path, ...]
     placement: Placement
+    tracks: Mapping[Speaker, Path]
 
 
 def write_results(
-    run: RecordingRun, outputs: Outputs, reservation: Reservation, on_event: EventListener
+    run: FinishedRun, outputs: Outputs, reservation: Reservation, on_event: EventListener
 ) -> WrittenResults:
     """Finish a run and publish its results as one set, all of it or nothing.
 
@@ -54,11 +73,13 @@ def write_results(
     published = reservation.publish(render, tracks)
     on_event(Finished("write", time.monotonic() - began, f"{len(published.files)} files"))
     labelled = dataclasses.replace(transcript, recording=published.placement.label)
-    return WrittenResults(labelled, published.files, published.placement)
+    track_files = published.files[len(published.files) - len(tracks) :]
+    by_speaker = dict(zip(run.tracks if outputs.tracks else (), track_files, strict=True))
+    return WrittenResults(labelled, published.files, published.placement, by_speaker)
 
 
 def _stage_tracks(
-    run: RecordingRun, outputs: Outputs, reservation: Reservation, transcript: Transcript
+    run: FinishedRun, outputs: Outputs, reservation: Reservation, transcript: Transcript
 ) -> Sequence[Path]:
     """The track files, in the reservation's staging folder. Errors name the folder that they were to go to."""
     folder = reservation.staging / "tracks"
@@ -70,7 +91,7 @@ def _stage_tracks(
 
 
 def run_and_write(
-    pipeline: Pipeline, recording: Path, outputs: Outputs, *, cache: StageCache, on_event: EventListener
+    pipeline: Opener, recording: Path, outputs: Outputs, *, cache: StageCache, on_event: EventListener
 ) -> WrittenResults:
     """Run one recording and publish its results under its own name in ``outputs.folder``. Raises as `write_results`."""
     content = hash_recording(recording)

@@ -1,0 +1,81 @@
+"""Transcripts saved to and read from files by their own methods, `Transcript.save` and `Transcript.read`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from meetsplit.pipeline import formats as transcript_formats
+from meetsplit.pipeline.data import Transcript, timeline
+from meetsplit.pipeline.errors import MeetsplitError, SettingsError
+from meetsplit.pipeline.events import Notice, log_events
+from meetsplit.pipeline.results.folder import ResultsFolder
+from meetsplit.pipeline.results.ownership import Owner, ResultRequest
+from meetsplit.pipeline.results.stems import absolute_path, safe_stem
+from meetsplit.pipeline.results.writing import render_formats, with_names
+from meetsplit.pipeline.settings import Outputs, listed
+
+
+def read(path: str | os.PathLike[str]) -> Transcript:
+    """See `Transcript.read`."""
+    name = os.fspath(path)
+    if name.lstrip()[:1] in ("{", "["):
+        raise SettingsError("Transcript.read takes the path of a file, not its text: use read_transcript(text)")
+    return transcript_formats.read_transcript_file(Path(name))
+
+
+def save(
+    transcript: Transcript,
+    folder: str | os.PathLike[str],
+    formats: str | Sequence[str] | None,
+    outputs: Outputs | None,
+    owner: Owner | None = None,
+) -> tuple[Path, ...]:
+    """See `Transcript.save`; ``owner`` is the recording, where it is known.
+
+    Otherwise the files belong to the result set in ``folder`` whose JSON holds an earlier state of this transcript, or
+    else to the transcript. That is known by the time in which anybody speaks, which names, corrected words and merged
+    speakers do not change.
+    """
+    outputs = replace(outputs or Outputs(), folder=Path(folder))
+    if formats is not None:
+        outputs = replace(outputs, formats=listed(formats, "formats"))
+    named = with_names(transcript, outputs.names, log_events)
+    base = stem = safe_stem(transcript.recording)
+    if owner is None:
+        owner, base = _set_of(transcript, outputs.folder, stem) or (_owner_of(transcript, outputs.folder, stem), stem)
+    suffixes = tuple(transcript_formats.format_named(name).suffix for name in outputs.formats)
+    request = ResultRequest(owner, base, stem, suffixes, overwrite=outputs.overwrite, label=transcript.recording)
+    with ResultsFolder(outputs.folder).reservation(request) as reservation:
+        published = reservation.publish(lambda label: render_formats(replace(named, recording=label), outputs))
+    if published.placement.stem != stem:
+        placement = published.placement
+        log_events(Notice(f"{transcript.recording} is saved as {placement.stem}.*: {placement.reason}"))
+    return published.files
+
+
+def _set_of(transcript: Transcript, folder: Path, stem: str) -> tuple[Owner, str] | None:
+    """The owner and base name of the set in ``folder`` with an earlier state of the transcript; None without one."""
+    name = f"{stem}.json"
+    manifest = ResultsFolder(folder).manifest(stem)
+    if manifest is None or manifest.owner is None or name not in manifest.files:
+        return None
+    with suppress(MeetsplitError):  # a file that was changed or removed is none of ours
+        if _fingerprint(transcript_formats.read_transcript_file(folder / name)) == _fingerprint(transcript):
+            return manifest.owner, manifest.name
+    return None
+
+
+def _owner_of(transcript: Transcript, folder: Path, stem: str) -> Owner:
+    return Owner(str(absolute_path(folder / f"{stem}.json")), _fingerprint(transcript))
+
+
+def _fingerprint(transcript: Transcript) -> str:
+    """SHA-256 of the recording's length and of when anybody speaks."""
+    spans = [(span.start, span.end) for span in timeline.support(turn.span for turn in transcript.turns)]
+    return hashlib.sha256(json.dumps([transcript.duration, spans]).encode()).hexdigest()
