@@ -105,7 +105,7 @@ def test_the_same_turns_give_the_same_transcript(separator: str, call: Any, tmp_
         assert dataclasses.replace(new, made_by=old.made_by) == old
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(scripts(), st.sampled_from([0.0, 0.1]), st.booleans())
 def test_no_word_is_lost_or_given_twice(
     script: tuple[list[Turn], dict[str, list[Word]]], padding: float, moved: bool
