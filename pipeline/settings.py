@@ -21,8 +21,14 @@ OVERLAP_CHECKS = ("resegment", "verify", "leakage", "duplicates")
 """Checks around overlaps, in the order of a run: turns are resegmented, separated voices verified, leakage muted, and
 words that were transcribed in two streams dropped from one; see `pipeline/overlap/`."""
 
+PER_SPEAKER_FORMATS = ("srt-per-speaker",)
+"""Formats with a file per speaker, in the folder of the tracks; they are no part of "all"."""
+
 LONGEST_PAUSE = 5.0
 """Seconds that a subtitle, or the gap before it, can be required to last."""
+
+MOST_CPS = 1000.0
+"""Characters per second that subtitles can be allowed: as good as no limit."""
 
 LEAST_TXT_WIDTH = 20
 """Characters that a line of plain text holds at least."""
@@ -266,7 +272,7 @@ class Outputs:
         default=("srt", "vtt", "json", "txt", "tsv", "rttm", "stm", "seglst", "audacity", "csv"),
         metadata=_option(
             FILES,
-            "Formats, separated by commas, or all (default).",
+            "Formats, separated by commas, or all (default); besides, srt-per-speaker.",
             name="output_format",
             flags=("--output-format", "-f"),
         ),
@@ -307,7 +313,9 @@ class Outputs:
     )
     vtt_colors: bool = field(
         default=True,
-        metadata=_option(FILES, "A colour per person in WebVTT. (default: yes)", flags=("--vtt-colors/--no-vtt-colors",)),
+        metadata=_option(
+            FILES, "A colour per person in WebVTT. (default: yes)", flags=("--vtt-colors/--no-vtt-colors",)
+        ),
     )
     highlight_words: bool = field(
         default=False,
@@ -323,7 +331,9 @@ class Outputs:
     txt_end_times: bool = field(
         default=False,
         metadata=_option(
-            FILES, "When each paragraph of plain text ends, too. (default: no)", flags=("--txt-end-times/--no-txt-end-times",)
+            FILES,
+            "When each paragraph of plain text ends, too. (default: no)",
+            flags=("--txt-end-times/--no-txt-end-times",),
         ),
     )
     names: tuple[tuple[str, str], ...] = field(
@@ -355,18 +365,23 @@ class Outputs:
         for option, seconds in (("--min-gap", self.min_gap), ("--min-duration", self.min_duration)):
             if not 0.0 <= seconds <= LONGEST_PAUSE:
                 raise SettingsError(f"{option} {seconds:g}: 0 to {LONGEST_PAUSE:g} seconds")
-        if not 1.0 <= self.max_cps <= float("inf"):
-            raise SettingsError(f"--max-cps {self.max_cps:g}: 1 character per second or more")
+        if not 1.0 <= self.max_cps <= MOST_CPS:
+            raise SettingsError(f"--max-cps {self.max_cps:g}: 1 to {MOST_CPS:g} characters per second")
         if self.txt_width < 0 or 0 < self.txt_width < LEAST_TXT_WIDTH:
-            raise SettingsError(f"--txt-width {self.txt_width}: at least {LEAST_TXT_WIDTH} characters, or 0 for no limit")
+            raise SettingsError(
+                f"--txt-width {self.txt_width}: at least {LEAST_TXT_WIDTH} characters, or 0 for no limit"
+            )
 
 
-_FIRST_FIELDS = frozenset(
-    """channels diarizer diarizer_model rttm num_speakers min_speakers max_speakers separator separator_model
-    separator_model_3 adapt_budget separate match_threshold overlap_checks transcriber model language task
-    initial_prompt script device offline hf_token cache_dir cache_size cache_age trust_model_code seed
-    folder formats tracks track_format track_gate max_line_width max_line_count names overwrite""".split()
-)
+# fmt: off
+_FIRST_FIELDS = frozenset((
+    "channels", "diarizer", "diarizer_model", "rttm", "num_speakers", "min_speakers", "max_speakers", "separator",
+    "separator_model", "separator_model_3", "adapt_budget", "separate", "match_threshold", "overlap_checks",
+    "transcriber", "model", "language", "task", "initial_prompt", "script", "device", "offline", "hf_token",
+    "cache_dir", "cache_size", "cache_age", "trust_model_code", "seed", "folder", "formats", "tracks",
+    "track_format", "track_gate", "max_line_width", "max_line_count", "names", "overwrite",
+))
+# fmt: on
 """The fields of `Settings` and `Outputs` in version 0.1.0."""
 
 

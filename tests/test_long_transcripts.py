@@ -136,7 +136,7 @@ class PlainCue:
 
 
 def plain_cues(
-    words: Sequence[CueWord], layout: Layout, timing: Timing = Timing(), rooms: Sequence[int] | None = None
+    words: Sequence[CueWord], layout: Layout, timing: Timing, rooms: Sequence[int] | None = None
 ) -> tuple[Cue, ...]:
     best, back = [0.0] + [float("inf")] * len(words), [0] * (len(words) + 1)
     for first in range(len(words)):
@@ -376,6 +376,6 @@ def test_no_cue_holds_a_wall_of_words() -> None:
     turns = [(f"SPEAKER_{number:02d}", number / 1000) for number in range(3 * MOST_WORDS)]
     segments = tuple(Segment(speaker, (Word(Span(start, start + 1), "yes"),)) for speaker, start in turns)
     crowd = Transcript("call", 10.0, segments, (), Provenance("0"))
-    found = cues(cue_words(crowd), Layout(42, 2, lambda speaker, shared: ""))
+    found = cues(cue_words(crowd), Layout(42, 2, lambda speaker, shared: ""), Timing())
     assert sum(len(cue.words) for cue in found) == len(turns)
     assert max(len(cue.words) for cue in found) <= MOST_WORDS + 1

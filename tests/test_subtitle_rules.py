@@ -48,7 +48,7 @@ def speech(seed: int, people: int, pause: float, *, wild: bool = False) -> Trans
                 length = float(rng.choice([0.0, 0.0, 0.02, 9.0]))
             end = start + length
             words.append(Word(Span(round(start, 3), round(end, 3)), text))
-            start = end + float(rng.choice([0.0, 0.0, 0.0, 0.05, 0.3, 1.2, 3.0], p=[0.3, 0.3, 0.2, 0.1, 0.05, 0.04, 0.01]))
+            start = end + float(rng.choice([0.0, 0.05, 0.3, 1.2, 3.0], p=[0.8, 0.1, 0.05, 0.04, 0.01]))
         free[speaker] = start
         segments.append(Segment(speaker, tuple(words)))
     segments.sort(key=lambda segment: (segment.span, segment.speaker))

@@ -1,9 +1,9 @@
 """Places of cues that are shown at once: side by side in columns, above each other where more than three speak.
 
 A cue that is shown alone has no place: it is centred and as wide as the screen. Of those shown at once, each has half
-the width where never more than two are, otherwise a third; the fourth to sixth stand in a row above, and so on. That is
-the colouring of an interval graph: in order of their starts, each cue takes a place that is free, so no more columns are
-used than cues are shown at one time. A person keeps the side where they stood last, wherever it is free.
+the width where never more than two are, otherwise a third; the fourth to sixth stand in a row above, and so on. That
+is the colouring of an interval graph: in order of their starts, each cue takes a place that is free, so that no more
+columns are used than cues are shown at one time. A person keeps the side where they stood last, wherever it is free.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ class Place:
 
     def is_beside(self, other: Place) -> bool:
         """Whether the places have no room in common."""
-        return (
-            self.row != other.row or self.left + self.units <= other.left or other.left + other.units <= self.left
-        )
+        return self.row != other.row or self.left + self.units <= other.left or other.left + other.units <= self.left
 
 
 _HALVES = tuple(Place(left, HALF) for left in (0, HALF))

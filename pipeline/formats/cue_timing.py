@@ -96,5 +96,7 @@ def _end_beside(cue: Cue, own: int | None, starts: Sequence[int], timing: Timing
             return start - timing.gap
         end = min(end, max(speech, cue.start + timing.shortest))
     after = bisect_left(starts, end + timing.gap)
-    limits = [limit for limit in (own, starts[after] - timing.gap if after < len(starts) else None) if limit is not None]
+    limits = [
+        limit for limit in (own, starts[after] - timing.gap if after < len(starts) else None) if limit is not None
+    ]
     return _chained(cue, end, min(limits, default=None))

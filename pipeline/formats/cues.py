@@ -166,7 +166,7 @@ def _break_price(word: _TimedText, after: _TimedText | None) -> float:
 
 
 def cues(
-    words: Sequence[CueWord], layout: Layout, timing: Timing = Timing(), rooms: Sequence[int] | None = None
+    words: Sequence[CueWord], layout: Layout, timing: Timing, rooms: Sequence[int] | None = None
 ) -> tuple[Cue, ...]:
     """The words, sorted by start, cut into cues that begin in order, each at least the gap and `LEAST` after the last.
 
@@ -182,7 +182,7 @@ def cues(
     return tuple(Cue(words[a].start, max(w.end for w in words[a:b]), tuple(words[a:b])) for a, b in pairs)
 
 
-def _cheapest_cuts(  # noqa: C901, PLR0912, PLR0915 - see the docstring
+def _cheapest_cuts(  # noqa: C901, PLR0915 - see the docstring
     words: Sequence[CueWord], layout: Layout, timing: Timing, rooms: Sequence[int] | None
 ) -> list[int]:
     """For each number of words, the first word of the last cue when so many words are cut into the cheapest cues.

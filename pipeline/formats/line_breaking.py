@@ -57,9 +57,7 @@ def blank(before: str, after: str) -> int:
     return len(join_words((before[-1:], after[:1]))) - 2
 
 
-def lines(
-    texts: Sequence[str], layout: Layout, head: str = "", marked: Sequence[str] | None = None
-) -> tuple[str, ...]:
+def lines(texts: Sequence[str], layout: Layout, head: str = "", marked: Sequence[str] | None = None) -> tuple[str, ...]:
     """The words on as few lines as possible, of even length, broken at punctuation where that costs no line.
 
     A word wider than a line stands alone on its line. ``marked`` are the same words with marks that take no room.

@@ -8,7 +8,7 @@ from meetsplit.pipeline.settings import Outputs
 
 
 def write(transcript: Transcript, outputs: Outputs) -> str:
-    """``start end text speaker overlap``, times in whole milliseconds, without formulas (see `cell`); overlap is 0 or 1."""
+    """``start end text speaker overlap``, times in milliseconds, without formulas (see `cell`); overlap is 1 or 0."""
     rows, names = ["start\tend\ttext\tspeaker\toverlap\n"], speaker_names(transcript)
     for segment in transcript.segments:
         start, end = milliseconds(segment.span.start), milliseconds(segment.span.end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
@@ -20,7 +21,7 @@ LONG_PARAGRAPH = 60.0
 OVERLAP = "//"
 """Stands before and after words that overlap with another person's, as in conversation analysis."""
 
-LEAST_OVERLAP = 0.1
+LEAST_OVERLAP = 0.15
 """Seconds that a word shares with another person's to be marked, or all of it: neighbouring words often touch."""
 
 
@@ -77,7 +78,7 @@ class _Overlaps:
 def _wrapped(tokens: Sequence[str], most: int) -> str:
     """The words on lines of ``most`` columns, without limit for 0; a longer word stands alone on its line."""
     text, used = tokens[0], width(tokens[0])
-    for before, token in zip(tokens, tokens[1:], strict=False):
+    for before, token in itertools.pairwise(tokens):
         glue, columns = blank(before, token), width(token)
         if most and used + glue + columns > most:
             text, used = f"{text}\n{token}", columns

@@ -111,9 +111,7 @@ def _narrow(rooms: Mapping[Speaker, list[int]], shown: Sequence[Cue], placed: Se
     return sorted(changed)
 
 
-def _heads(
-    shown: Sequence[Cue], placed: Sequence[Place | None], layout: Layout, outputs: Outputs
-) -> list[str]:
+def _heads(shown: Sequence[Cue], placed: Sequence[Place | None], layout: Layout, outputs: Outputs) -> list[str]:
     """What stands before each cue's words: with names at a change, nothing where the same person was shown before."""
     latest: list[Speaker | None] = [None] * UNITS
     heads: list[str] = []

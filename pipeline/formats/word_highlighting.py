@@ -55,9 +55,7 @@ def moments(cue: Cue, highlight: bool) -> Iterator[Moment]:
 
 def marked(texts: Sequence[str], numbers: Sequence[int], spoken: Set[int]) -> list[str]:
     """The words with marks around those that are spoken; ``numbers`` are their places in the cue."""
-    return [
-        f"{_OPEN}{text}{_CLOSE}" if number in spoken else text for text, number in zip(texts, numbers, strict=True)
-    ]
+    return [f"{_OPEN}{text}{_CLOSE}" if number in spoken else text for text, number in zip(texts, numbers, strict=True)]
 
 
 def underlined(escaped: str) -> str:
