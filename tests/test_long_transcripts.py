@@ -131,7 +131,7 @@ class PlainCue:
         price += sum(word.breaks for word in self.latest.values())
         price += 6.0 * max(length - shown - timing.gap, 0) / 1000
         price += 8.0 * max(timing.shortest - shown, 0) / max(timing.shortest, 1)
-        price += 2.0 * max(self.letters * timing.per_column - min(shown, length + 1000, LONGEST), 0) / 1000
+        price += 5.0 * max(self.letters * timing.per_column - min(shown, length + 1000, LONGEST), 0) / 1000
         return price + 0.5 * max(1 - self.used / (self.room * self.layout.count), 0) ** 2
 
 

@@ -51,7 +51,7 @@ LATE_PRICE = 6.0
 FLASH_PRICE = 8.0
 """Of a cue that is shown for no time at all; it falls to nothing at the shortest duration."""
 
-HASTE_PRICE = 2.0
+HASTE_PRICE = 5.0
 """Per second that is lacking to read a cue."""
 
 EMPTY_PRICE = 0.5
@@ -309,7 +309,7 @@ def _cheapest_cuts(  # noqa: C901, PLR0915 - see the docstring
                 price += LATE_PRICE * (length - shown - gap) / 1000
             if shown < shortest:
                 price += FLASH_PRICE * (shortest - shown) / shortest
-            readable = length + LONGEST_LINGER
+            readable: float = length + LONGEST_LINGER
             if readable > shown:
                 readable = shown
             if readable > LONGEST:

@@ -24,6 +24,12 @@ def write(transcript: Transcript, outputs: Outputs) -> str:
     return _written(cue_words(transcript), names, milliseconds(transcript.duration), outputs)
 
 
+def shown_cues(transcript: Transcript, outputs: Outputs) -> tuple[Cue, ...]:
+    """The cues of `write` with the times at which they are shown."""
+    names = short_names(speaker_names(transcript), outputs.max_line_width)
+    return _shown(cue_words(transcript), _layout(names, outputs), milliseconds(transcript.duration), outputs)
+
+
 def write_each(transcript: Transcript, outputs: Outputs) -> dict[Speaker, str]:
     """Each speaker's words as subtitles of their own, without names; for everybody who says anything."""
     words: dict[Speaker, list[CueWord]] = {}
@@ -35,6 +41,21 @@ def write_each(transcript: Transcript, outputs: Outputs) -> dict[Speaker, str]:
 
 def _written(words: Sequence[CueWord], names: Mapping[Speaker, str], duration: int, outputs: Outputs) -> str:
     """The words as cues; ``names`` is empty where none is to be shown."""
+    layout = _layout(names, outputs)
+    shown = _shown(words, layout, duration, outputs)
+    blocks: list[str] = []
+    for cue, (order, is_change) in zip(shown, speaker_orders(shown), strict=True):
+        heads = [layout.head(speaker, len(order) > 1) for speaker in order]
+        if layout.naming == "change" and not is_change:
+            heads = ["-" if len(order) > 1 else "" for _ in order]
+        for moment in moments(cue, outputs.highlight_words):
+            times = f"{stamp(moment.start, ',')} --> {stamp(moment.end, ',')}"
+            text = _text(cue, dict(zip(order, heads, strict=True)), layout, moment.spoken)
+            blocks.append(f"{len(blocks) + 1}\n{times}\n{text}")
+    return "\n".join(blocks)
+
+
+def _layout(names: Mapping[Speaker, str], outputs: Outputs) -> Layout:
     naming = outputs.speaker_names if names else "never"
 
     def head(speaker: Speaker, shared: bool) -> str:
@@ -42,19 +63,12 @@ def _written(words: Sequence[CueWord], names: Mapping[Speaker, str], duration: i
         return dash.rstrip() if naming == "never" else f"{dash}{names[speaker]}:"
 
     most_words = outputs.max_words_per_line or NO_LIMIT
-    layout = Layout(outputs.max_line_width, outputs.max_line_count, head, most_words, naming)
+    return Layout(outputs.max_line_width, outputs.max_line_count, head, most_words, naming)
+
+
+def _shown(words: Sequence[CueWord], layout: Layout, duration: int, outputs: Outputs) -> tuple[Cue, ...]:
     timing = timing_of(outputs)
-    shown = in_turn(cues(words, layout, timing), timing, duration)
-    blocks: list[str] = []
-    for cue, (order, is_change) in zip(shown, speaker_orders(shown), strict=True):
-        heads = [head(speaker, len(order) > 1) for speaker in order]
-        if naming == "change" and not is_change:
-            heads = ["-" if len(order) > 1 else "" for _ in order]
-        for moment in moments(cue, outputs.highlight_words):
-            times = f"{stamp(moment.start, ',')} --> {stamp(moment.end, ',')}"
-            text = _text(cue, dict(zip(order, heads, strict=True)), layout, moment.spoken)
-            blocks.append(f"{len(blocks) + 1}\n{times}\n{text}")
-    return "\n".join(blocks)
+    return in_turn(cues(words, layout, timing), timing, duration)
 
 
 def _text(cue: Cue, heads: Mapping[Speaker, str], layout: Layout, spoken: frozenset[int]) -> str:

@@ -21,8 +21,8 @@ LONG_PARAGRAPH = 60.0
 OVERLAP = "//"
 """Stands before and after words that overlap with another person's, as in conversation analysis."""
 
-LEAST_OVERLAP = 0.15
-"""Seconds that a word shares with another person's to be marked, or all of it: neighbouring words often touch."""
+TOUCH = 100
+"""Milliseconds that a word may share with another person's without a mark: neighbouring words often touch."""
 
 
 def write(transcript: Transcript, outputs: Outputs) -> str:
@@ -72,7 +72,7 @@ class _Overlaps:
             span = self._spans[number]
             common += min(span.end, word.span.end) - max(span.start, word.span.start)
             number += 1
-        return common > 0 and common >= min(LEAST_OVERLAP, word.span.end - word.span.start)
+        return milliseconds(common) > min(TOUCH, milliseconds(word.span.end - word.span.start) // 2)
 
 
 def _wrapped(tokens: Sequence[str], most: int) -> str:

@@ -13,7 +13,7 @@ from meetsplit.pipeline.data import Segment, Speaker, Transcript
 from meetsplit.pipeline.formats.cue_names import short_names
 from meetsplit.pipeline.formats.cue_places import UNITS, Place, heights, places
 from meetsplit.pipeline.formats.cue_timing import side_by_side, timing_of
-from meetsplit.pipeline.formats.cues import Cue, CueWord, Timing, cue_words, cues
+from meetsplit.pipeline.formats.cues import Cue, CueWord, cue_words, cues
 from meetsplit.pipeline.formats.line_breaking import NO_LIMIT, Layout, lines
 from meetsplit.pipeline.formats.text import clock, milliseconds, one_line, speaker_names, stamp
 from meetsplit.pipeline.formats.word_highlighting import marked, moments, underlined
@@ -30,14 +30,13 @@ MOST_PASSES = 6
 def write(transcript: Transcript, outputs: Outputs) -> str:
     """The transcript as WebVTT; only the header for an empty transcript."""
     names = speaker_names(transcript)
-    timing, duration = timing_of(outputs), milliseconds(transcript.duration)
     layout = _layout(transcript, outputs)
-    shown, placed = _shown_cues(cue_words(transcript), layout, timing, duration)
+    shown, placed = shown_cues(transcript, outputs)
     heads = _heads(shown, placed, layout, outputs)
     texts = [[word.text for word in cue.words] for cue in shown]
     layouts = [_narrowed(layout, place) for place in placed]
     counts = [len(lines(text, own, head)) for text, own, head in zip(texts, layouts, heads, strict=True)]
-    begins = heights(shown, placed, counts, timing.gap)
+    begins = heights(shown, placed, counts, timing_of(outputs).gap)
     blocks: list[tuple[int, int, str]] = []
     for number, cue in enumerate(shown):
         settings = _settings(placed[number], begins[number])
@@ -72,16 +71,15 @@ def _narrowed(layout: Layout, place: Place | None) -> Layout:
     return layout if place is None else replace(layout, width=min(layout.width, place.letters))
 
 
-def _shown_cues(
-    words: Sequence[CueWord], layout: Layout, timing: Timing, duration: int
-) -> tuple[Sequence[Cue], Sequence[Place | None]]:
-    """Cues of one speaker each, sorted by start, and their places.
+def shown_cues(transcript: Transcript, outputs: Outputs) -> tuple[tuple[Cue, ...], list[Place | None]]:
+    """The cues of `write`, of one speaker each, with the times at which they are shown, sorted by start; their places.
 
     Which cues stand in columns is known only when they are cut, and how they are cut depends on the width of their
     columns: those in columns are cut again, for narrower lines, until all fit.
     """
+    layout, timing, duration = _layout(transcript, outputs), timing_of(outputs), milliseconds(transcript.duration)
     by_speaker: dict[Speaker, list[CueWord]] = {}
-    for word in words:
+    for word in cue_words(transcript):
         by_speaker.setdefault(word.speaker, []).append(word)
     rooms = {speaker: [layout.width] * len(own) for speaker, own in by_speaker.items()}
     cut: dict[Speaker, tuple[Cue, ...]] = {}
