@@ -54,7 +54,7 @@ def parse_srt(text: str, names: Mapping[str, str]) -> list[Shown]:
         assert rest
         assert all(rest)
         assert not any("-->" in line for line in rest)
-        is_shared = rest[0].startswith("- ") or rest[0] == "-"
+        is_shared = rest[0].startswith("- ")
         is_named = pattern.match(rest[0]) is not None
         blocks: list[tuple[str, list[str]]] = []
         for line in rest:

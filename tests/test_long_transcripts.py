@@ -193,7 +193,7 @@ def plain_beside(shown: Sequence[Cue], timing: Timing, duration: int) -> tuple[C
         latest = min([cue.start + LONGEST, *(start - timing.gap for start in own)])
         speech = min(cue.end, latest)
         reading = max(timing.shortest, round(cue.columns * timing.per_column))
-        end = min(max(speech, min(cue.start + reading, speech + 1000, duration)), latest)
+        end = max(min(max(speech, min(cue.start + reading, speech + 1000, duration)), latest), cue.start + 100)
         others = sorted({other.start for other in shown if other.start > cue.start})
         for start in others:
             if start - timing.gap >= end or start < speech - TOUCH:
@@ -201,12 +201,12 @@ def plain_beside(shown: Sequence[Cue], timing: Timing, duration: int) -> tuple[C
             if start - timing.gap - cue.start >= max(0.8 * timing.shortest, 100):
                 end = start - timing.gap
                 break
-            end = min(end, max(speech, cue.start + timing.shortest))
+            end = min(end, max(speech, cue.start + timing.shortest, cue.start + 100))
         else:
             following = min((start for start in others if start - timing.gap >= end), default=None)
             if following is not None and following - timing.gap < end + CHAIN:
                 end = min(following - timing.gap, cue.start + LONGEST)
-        timed.append(replace(cue, end=max(end, cue.start + 1)))
+        timed.append(replace(cue, end=end))
     return tuple(timed)
 
 

@@ -123,7 +123,7 @@ def assert_readable(shown: Sequence[tuple[Shown, dict[str, list[Word]]]], durati
 
 
 @given(calm)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_srt_keeps_the_rules(transcript: Transcript) -> None:
     shown = srt_cues(transcript)
     for cue, words in shown:
@@ -140,13 +140,13 @@ def test_srt_keeps_its_times_whatever_the_words(transcript: Transcript) -> None:
     shown = srt_cues(transcript)
     for cue, words in shown:
         assert begins_with_its_words(cue, words)
-        assert 1 <= cue.end - cue.start <= LONGEST
+        assert 100 <= cue.end - cue.start <= LONGEST
         assert all(width(who) <= 14 for who in short_names(dict(transcript.names), 42).values())
     assert all(after.start - before.end >= GAP for (before, _), (after, _) in itertools.pairwise(shown))
 
 
 @given(calm | wild)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 def test_one_file_per_speaker_keeps_the_rules(transcript: Transcript) -> None:
     for speaker, text in write_each(transcript, OUTPUTS).items():
         own = tuple(segment for segment in transcript.segments if segment.speaker == speaker)
@@ -172,7 +172,7 @@ def assert_places_apart(shown: Sequence[Shown]) -> None:
 
 
 @given(calm)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_vtt_keeps_the_rules(transcript: Transcript) -> None:
     shown, _ = parse_vtt(export(transcript, "vtt", OUTPUTS))
     assert_places_apart(shown)
@@ -181,7 +181,7 @@ def test_vtt_keeps_the_rules(transcript: Transcript) -> None:
     for cue, words in with_words(shown, transcript):
         by_person.setdefault(cue.blocks[0][0], []).append((cue, words))
         assert begins_with_its_words(cue, words)
-        assert 1 <= cue.end - cue.start <= LONGEST
+        assert 100 <= cue.end - cue.start <= LONGEST
         left, right, _ = cue.box
         room = min(42, int((right - left) * 0.64))
         assert all(width(line) <= room for line in cue.blocks[0][1])
@@ -205,5 +205,5 @@ def test_vtt_keeps_its_times_and_places_whatever_the_words(transcript: Transcrip
     assert_places_apart(shown)
     for cue, words in with_words(shown, transcript):
         assert begins_with_its_words(cue, words)
-        assert 1 <= cue.end - cue.start <= LONGEST
+        assert 100 <= cue.end - cue.start <= LONGEST
         assert letters("".join(cue.blocks[0][1]))

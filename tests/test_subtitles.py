@@ -237,8 +237,8 @@ def test_the_same_people_keep_their_lines_without_names() -> None:
     first = (A, 1.0, "I would say that it took two weeks. It was longer.")
     text = export(meeting(first, (B, 1.2, "No way it was that long. Well, so it was, then.")), "srt", Outputs())
     assert [block.split("\n", 2)[2] for block in text.split("\n\n")] == [
-        "- Ann: I would say that it took two weeks.\n- Bo Li: No way it was that long. Well,",
-        "- It was longer.\n- so it was, then.\n",
+        "- Ann: I would say that it took two\n- Bo Li: No way it was that long.",
+        "- weeks. It was longer.\n- Well, so it was, then.\n",
     ]
 
 

@@ -72,7 +72,7 @@ def _target(cue: Cue, limit: int | None, timing: Timing, duration: int) -> tuple
     latest = cue.start + LONGEST if limit is None else min(limit, cue.start + LONGEST)
     speech = min(cue.end, latest)
     read = min(cue.start + _reading(cue, timing), speech + LONGEST_LINGER, duration)
-    return max(min(max(speech, read), latest), cue.start + 1), speech
+    return max(min(max(speech, read), latest), cue.start + LEAST), speech
 
 
 def _reading(cue: Cue, timing: Timing) -> int:
@@ -94,7 +94,7 @@ def _end_beside(cue: Cue, own: int | None, starts: Sequence[int], timing: Timing
     for start in starts[first : bisect_left(starts, end + timing.gap)]:
         if start - timing.gap - cue.start >= shortest:
             return start - timing.gap
-        end = min(end, max(speech, cue.start + timing.shortest))
+        end = min(end, max(speech, cue.start + max(timing.shortest, LEAST)))
     after = bisect_left(starts, end + timing.gap)
     limits = [
         limit for limit in (own, starts[after] - timing.gap if after < len(starts) else None) if limit is not None

@@ -17,6 +17,9 @@ from meetsplit.pipeline.formats.text import milliseconds, speaker_names, stamp
 from meetsplit.pipeline.formats.word_highlighting import marked, moments, underlined
 from meetsplit.pipeline.settings import Outputs
 
+DASH = "-"
+"""Stands before the words of each of several people in a cue."""
+
 
 def write(transcript: Transcript, outputs: Outputs) -> str:
     """The transcript as SubRip subtitles; empty for an empty transcript."""
@@ -47,7 +50,7 @@ def _written(words: Sequence[CueWord], names: Mapping[Speaker, str], duration: i
     for cue, (order, is_change) in zip(shown, speaker_orders(shown), strict=True):
         heads = [layout.head(speaker, len(order) > 1) for speaker in order]
         if layout.naming == "change" and not is_change:
-            heads = ["-" if len(order) > 1 else "" for _ in order]
+            heads = [DASH if len(order) > 1 else "" for _ in order]
         for moment in moments(cue, outputs.highlight_words):
             times = f"{stamp(moment.start, ',')} --> {stamp(moment.end, ',')}"
             text = _text(cue, dict(zip(order, heads, strict=True)), layout, moment.spoken)
@@ -59,8 +62,8 @@ def _layout(names: Mapping[Speaker, str], outputs: Outputs) -> Layout:
     naming = outputs.speaker_names if names else "never"
 
     def head(speaker: Speaker, shared: bool) -> str:
-        dash = "- " if shared else ""
-        return dash.rstrip() if naming == "never" else f"{dash}{names[speaker]}:"
+        dash = DASH if shared else ""
+        return dash if naming == "never" else f"{dash} {names[speaker]}:".lstrip()
 
     most_words = outputs.max_words_per_line or NO_LIMIT
     return Layout(outputs.max_line_width, outputs.max_line_count, head, most_words, naming)
@@ -78,7 +81,10 @@ def _text(cue: Cue, heads: Mapping[Speaker, str], layout: Layout, spoken: frozen
     for speaker, head in heads.items():
         numbers = by_speaker[speaker]
         texts = [cue.words[number].text for number in numbers]
-        broken += lines(texts, layout, head, marked(texts, numbers, spoken))
+        written = marked(texts, numbers, spoken)
+        if head == DASH:  # no line is broken behind it
+            texts[0], written[0] = f"{DASH} {texts[0]}", f"{DASH} {written[0]}"
+        broken += lines(texts, layout, "" if head == DASH else head, written)
     return "".join(f"{underlined(_plain(line))}\n" for line in broken)
 
 
