@@ -85,7 +85,7 @@ WAITING ?= 10000
 BENCH   := $(BIN)/python -m meetsplit.benchmarks
 
 .PHONY: bench train-mini-whisper train-separation train-segmentation train-refiner
-bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=… MEETINGS=… for real voices)
+bench: $(VENV)/.test ## every table of docs/benchmarks.md and docs/subtitles.md (needs flite; SPEECH=… MEETINGS=… for real voices)
 	$(BIN)/meetsplit models fetch embedded
 	for overlap in $(OVERLAPS); do \
 	  $(BIN)/python -m meetsplit.training.simulate --flite --speakers 3 --overlap $$overlap --minutes $(LASTS) --warmup 8 --seed 1 -o $(SETS)/3spk || exit 1; \
@@ -105,6 +105,10 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md (needs flite; SPEECH=�
 	test -z "$(CROWD)" || $(BENCH).speed --recording $(SETS)/8spk/8spk-05ov-1.wav --minutes $(LONGEST) --no-words --section eight --write
 	$(BENCH).jobs --recordings $(RECORDINGS) --jobs $(WAITING) --write
 	$(BENCH).startup --write
+	truth="--rttm sample_data/standup.rttm --script sample_data/standup.ctm --separate off"; \
+	$(BIN)/meetsplit run sample_data/standup.m4a $$truth --no-tracks --quiet -o build/subtitles/true -f json && \
+	$(BIN)/meetsplit run sample_data/standup.m4a --offline --no-tracks --quiet -o build/subtitles/found -f json && \
+	$(BENCH).subtitles build/subtitles/true/standup.json build/subtitles/found/standup.json --write
 	test -z "$(SPEECH)" || $(BENCH).separation --data $(SPEECH) --enrol $(ENROL) $(if $(SEXES),--sexes "$(SEXES)") --pairs 5 --each 2 --budgets $(BUDGETS) --combinations 60 $(if $(SEPFORMER),--sepformer "$(SEPFORMER)") --write
 	test -z "$(SPEECH)" || $(BENCH).meetings $(SETS)/real-2spk --what quality --work build/work --write
 	$(BENCH).diarization $(if $(MEETINGS),--data $(MEETINGS)) --call --write

@@ -246,7 +246,24 @@ def models_fetch(
 
 
 @app.command()
-@run_options("output_dir", "output_format", "max_line_width", "max_line_count", "name", "overwrite")
+@run_options(
+    "output_dir",
+    "output_format",
+    "max_line_width",
+    "max_line_count",
+    "max_words_per_line",
+    "min_gap",
+    "min_duration",
+    "max_cps",
+    "speaker_names",
+    "vtt_names",
+    "vtt_colors",
+    "highlight_words",
+    "txt_width",
+    "txt_end_times",
+    "name",
+    "overwrite",
+)
 def export(
     transcript: Annotated[list[Path], typer.Argument(help="Transcripts: meetsplit's JSON files.", show_default=False)],
     *,

@@ -1,4 +1,7 @@
-"""The benchmark page, docs/benchmarks.md: each benchmark writes one section of it, between its two markers."""
+"""The benchmark page, docs/benchmarks.md: each benchmark writes one section of it, between its two markers.
+
+Tables about one subject alone are on that subject's page, such as docs/subtitles.md.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,19 @@ from meetsplit.pipeline.files import write
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
-def argument_parser(description: str | None) -> argparse.ArgumentParser:
+def argument_parser(description: str | None, page: str = PAGE.name) -> argparse.ArgumentParser:
     """A parser with the option of every benchmark: ``--write`` puts the tables into the page."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into docs/{page}")
     return parser
 
 
-def publish(section: str, tables: str, command: Sequence[str], *, into_page: bool) -> None:
+def publish(
+    section: str, tables: str, command: Sequence[str], *, into_page: bool, page_name: str | None = None
+) -> None:
     """Print the tables with command, date, machine and versions; with ``into_page``, replace that section of the page.
+
+    The page is `PAGE`, or the one called ``page_name`` beside it.
 
     Raises `SystemExit` where the page has no such section.
     """
@@ -33,12 +40,13 @@ def publish(section: str, tables: str, command: Sequence[str], *, into_page: boo
     print(text)
     if not into_page:
         return
-    page = PAGE.read_text("utf-8")
+    path = PAGE if page_name is None else PAGE.with_name(page_name)
+    page = path.read_text("utf-8")
     between_markers = re.compile(rf"(<!-- {section} -->\n).*?(<!-- /{section} -->)", re.S)
     new_page, count = between_markers.subn(lambda match: f"{match[1]}\n{text}\n\n{match[2]}", page)
     if count != 1:
-        raise SystemExit(f"{PAGE} has no section {section!r}")
-    write(PAGE, new_page)
+        raise SystemExit(f"{path} has no section {section!r}")
+    write(path, new_page)
 
 
 def _environment(command: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ import typer
 from meetsplit.pipeline.errors import SettingsError, nearest
 from meetsplit.pipeline.settings import (
     MACHINE,
+    PER_SPEAKER_FORMATS,
     Option,
     Outputs,
     Settings,
@@ -163,9 +164,10 @@ def _formats(value: object, known: tuple[str, ...]) -> tuple[str, ...]:
         )
     names = [part.strip().lower() for part in listed if part.strip()]
     for name in names:
-        if name != "all" and name not in known:
-            raise SettingsError(f"--output-format {name}: {nearest(name, [*known, 'all'])}")
-    return known if "all" in names else tuple(dict.fromkeys(names))
+        if name != "all" and name not in (*known, *PER_SPEAKER_FORMATS):
+            raise SettingsError(f"--output-format {name}: {nearest(name, [*known, *PER_SPEAKER_FORMATS, 'all'])}")
+    every = (part for name in names for part in (known if name == "all" else (name,)))
+    return tuple(dict.fromkeys(every))
 
 
 def _names(value: object) -> tuple[tuple[str, str], ...]:

@@ -18,11 +18,24 @@ from meetsplit.pipeline.errors import SettingsError, nearest
 Separate: TypeAlias = Literal["auto", "overlaps", "everywhere", "off"]
 ChannelMode: TypeAlias = Literal["mix", "split"]
 Task: TypeAlias = Literal["transcribe", "translate"]
+SpeakerNames: TypeAlias = Literal["change", "every", "never"]
 Scalar: TypeAlias = str | int | float | bool | None
 
 OVERLAP_CHECKS = ("resegment", "verify", "leakage", "duplicates")
 """Checks around overlaps, in the order of a run: turns are resegmented, separated voices verified, leakage muted, and
 words that were transcribed in two streams dropped from one; see `pipeline/overlap/`."""
+
+PER_SPEAKER_FORMATS = ("srt-per-speaker",)
+"""Formats with a file per speaker, in the folder of the tracks; they are no part of "all"."""
+
+LONGEST_PAUSE = 5.0
+"""Seconds that a subtitle, or the gap before it, can be required to last."""
+
+MOST_CPS = 1000.0
+"""Characters per second that subtitles can be allowed: as good as no limit."""
+
+LEAST_TXT_WIDTH = 20
+"""Characters that a line of plain text holds at least."""
 
 _EARLIER_CHECKS = {"recast": "resegment", "doubles": "duplicates"}
 """Checks that had another name while the option was called ``gates``."""
@@ -273,7 +286,8 @@ class Outputs:
     """What is written, where and how it looks. Each field's option says what it is.
 
     ``formats`` are names of `pipeline.formats`; ``names`` maps labels to people. ``track_gate`` makes a track quieter
-    ("soft") or silent ("hard") where its speaker does not speak. ``overwrite``: see `results`.
+    ("soft") or silent ("hard") where its speaker does not speak. ``min_gap`` and ``min_duration`` are seconds,
+    ``max_cps`` characters per second; a ``max_words_per_line`` of None is as many as fit. ``overwrite``: see `results`.
     """
 
     folder: Path = field(
@@ -286,7 +300,7 @@ class Outputs:
         default=("srt", "vtt", "json", "txt", "tsv", "rttm", "stm", "seglst", "audacity", "csv"),
         metadata=_option(
             FILES,
-            "Formats, separated by commas, or all (default).",
+            "Formats, separated by commas, or all (default); besides, srt-per-speaker.",
             name="output_format",
             flags=("--output-format", "-f"),
         ),
@@ -302,6 +316,54 @@ class Outputs:
     )
     max_line_width: int = field(default=42, metadata=_option(FILES, "Characters per subtitle line. (default: 42)"))
     max_line_count: int = field(default=2, metadata=_option(FILES, "Lines per subtitle. (default: 2)"))
+    max_words_per_line: int | None = field(
+        default=None, metadata=_option(FILES, "Words per subtitle line. (default: as many as fit)")
+    )
+    min_gap: float = field(
+        default=0.083, metadata=_option(FILES, "Seconds between two subtitles. (default: 0.083, two frames)")
+    )
+    min_duration: float = field(
+        default=1.0, metadata=_option(FILES, "Seconds that a subtitle stays, if it can. (default: 1.0)")
+    )
+    max_cps: float = field(
+        default=20.0,
+        metadata=_option(FILES, "Characters per second at which a subtitle can be read. (default: 20)"),
+    )
+    speaker_names: SpeakerNames = field(
+        default="change",
+        metadata=_option(FILES, "Names in subtitles: at every change of speaker (change, default), every or never."),
+    )
+    vtt_names: bool = field(
+        default=False,
+        metadata=_option(
+            FILES, "Names shown in WebVTT, too. (default: no, colours tell)", flags=("--vtt-names/--no-vtt-names",)
+        ),
+    )
+    vtt_colors: bool = field(
+        default=True,
+        metadata=_option(
+            FILES, "A colour per person in WebVTT. (default: yes)", flags=("--vtt-colors/--no-vtt-colors",)
+        ),
+    )
+    highlight_words: bool = field(
+        default=False,
+        metadata=_option(
+            FILES,
+            "Underline each word in subtitles as it is spoken. (default: no)",
+            flags=("--highlight-words/--no-highlight-words",),
+        ),
+    )
+    txt_width: int = field(
+        default=80, metadata=_option(FILES, "Characters per line of plain text; 0: a line per paragraph. (default: 80)")
+    )
+    txt_end_times: bool = field(
+        default=False,
+        metadata=_option(
+            FILES,
+            "When each paragraph of plain text ends, too. (default: no)",
+            flags=("--txt-end-times/--no-txt-end-times",),
+        ),
+    )
     names: tuple[tuple[str, str], ...] = field(
         default=(), metadata=_option(FILES, "SPEAKER_00=Alice; may be repeated.", name="name")
     )
@@ -323,8 +385,47 @@ class Outputs:
             raise SettingsError(f"--max-line-width {self.max_line_width}: subtitles need at least 10 characters a line")
         if self.max_line_count < 1:
             raise SettingsError(f"--max-line-count {self.max_line_count}: subtitles need at least 1 line")
+        self._check_subtitles()
         _check_choice("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
         _check_choice("--track-gate", self.track_gate, ("soft", "hard", "off"))
+
+    def _check_subtitles(self) -> None:
+        _check_choice("--speaker-names", self.speaker_names, get_args(SpeakerNames))
+        if self.max_words_per_line is not None and self.max_words_per_line < 1:
+            raise SettingsError(f"--max-words-per-line {self.max_words_per_line}: a line holds at least 1 word")
+        for option, seconds in (("--min-gap", self.min_gap), ("--min-duration", self.min_duration)):
+            if not 0.0 <= seconds <= LONGEST_PAUSE:
+                raise SettingsError(f"{option} {seconds:g}: 0 to {LONGEST_PAUSE:g} seconds")
+        if not 1.0 <= self.max_cps <= MOST_CPS:
+            raise SettingsError(f"--max-cps {self.max_cps:g}: 1 to {MOST_CPS:g} characters per second")
+        if self.txt_width < 0 or 0 < self.txt_width < LEAST_TXT_WIDTH:
+            raise SettingsError(
+                f"--txt-width {self.txt_width}: at least {LEAST_TXT_WIDTH} characters, or 0 for no limit"
+            )
+
+
+# fmt: off
+_FIRST_FIELDS = frozenset((
+    "channels", "diarizer", "diarizer_model", "rttm", "num_speakers", "min_speakers", "max_speakers", "separator",
+    "separator_model", "separator_model_3", "adapt_budget", "separate", "match_threshold", "overlap_checks",
+    "transcriber", "model", "language", "task", "initial_prompt", "script", "device", "offline", "hf_token",
+    "cache_dir", "cache_size", "cache_age", "trust_model_code", "seed", "folder", "formats", "tracks",
+    "track_format", "track_gate", "max_line_width", "max_line_count", "names", "overwrite",
+))
+# fmt: on
+"""The fields of `Settings` and `Outputs` in version 0.1.0."""
+
+
+def stored_fields(values: Settings | Outputs) -> tuple[tuple[str, Any], ...]:
+    """The fields that transcripts, keys of kept stages and jobs record: those of 0.1.0, and later ones that are set.
+
+    Keys and job ids are checksums of these: a new field that has its default changes none of them.
+    """
+    return tuple(
+        (field_.name, value)
+        for field_ in dataclasses.fields(values)
+        if (value := getattr(values, field_.name)) != field_.default or field_.name in _FIRST_FIELDS
+    )
 
 
 def fields_with_options() -> tuple[tuple[dataclasses.Field[Any], Option], ...]:

@@ -88,7 +88,7 @@ def test_every_format_takes_everything(original: Transcript) -> None:
         assert export(original, name, Outputs()) == text
     for name in ("tsv", "audacity", "stm", "rttm"):
         columns = {len(line.split("\t")) for line in export(original, name, Outputs()).split("\n")[:-1]}
-        assert columns <= {{"tsv": 4, "audacity": 3}.get(name, 1)}
+        assert columns <= {{"tsv": 5, "audacity": 3}.get(name, 1)}
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
@@ -117,7 +117,7 @@ def test_json_is_a_superset_of_whisperx() -> None:
 @pytest.mark.parametrize("name", names())
 def test_empty_is_valid(name: str) -> None:
     text = export(EMPTY, name, Outputs())
-    header = {"vtt": "WEBVTT\n", "seglst": "[]\n", "tsv": "start\tend\ttext\tspeaker\n", "json": text}
+    header = {"vtt": "WEBVTT\n", "seglst": "[]\n", "tsv": "start\tend\ttext\tspeaker\toverlap\n", "json": text}
     if name == "csv":
         assert list(pd.read_csv(io.StringIO(text)).columns) == list(talk_time(EMPTY).columns)
     else:

@@ -6,8 +6,8 @@ import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from random import Random
 from types import FrameType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,8 +30,10 @@ from meetsplit.pipeline.data import (
     join_words,
     timeline,
 )
-from meetsplit.pipeline.formats import export, names, talk_time, vtt
-from meetsplit.pipeline.formats.cues import LONGEST, MOST_WORDS, SHORTEST, Cue, CueWord, cue_words, cues
+from meetsplit.pipeline.formats import export, names, talk_time
+from meetsplit.pipeline.formats.cue_places import _shown_together
+from meetsplit.pipeline.formats.cue_timing import CHAIN, TOUCH, side_by_side
+from meetsplit.pipeline.formats.cues import LONGEST, MOST_WORDS, Cue, CueWord, Timing, cue_words, cues
 from meetsplit.pipeline.formats.line_breaking import Layout, _bonus, lines
 from meetsplit.pipeline.formats.text import width
 from meetsplit.pipeline.merge import merge
@@ -75,70 +77,83 @@ layouts = st.builds(
     st.sampled_from([12, 20, 42]),
     st.sampled_from([1, 2, 3]),
     st.sampled_from([lambda speaker, shared: "", lambda speaker, shared: f"- {speaker}:" if shared else f"{speaker}:"]),
+    st.sampled_from([2, 99]),
+    st.sampled_from(["change", "every"]),
 )
+timings = st.builds(Timing, st.sampled_from([0, 83, 400]), st.sampled_from([0, 1000]), st.sampled_from([25.0, 100.0]))
 
 
 # the plain definitions
 
 
 class PlainCue:
-    """What a cue of some words costs, from the definition."""
+    """What a cue of some words costs, from the definition; ``before`` are the speakers of the cue before."""
 
-    def __init__(self, layout: Layout, words: Sequence[CueWord]) -> None:
+    def __init__(self, layout: Layout, words: Sequence[CueWord], before: set[Speaker], room: int) -> None:
         self.start, self.end, self.pauses, self.changes = words[0].start, 0, 0.0, 0
         self.latest: dict[Speaker, CueWord] = {}
-        self.layout = layout
-        filled: dict[tuple[Speaker, bool], tuple[int, int]] = {}
+        self.layout, self.room = layout, room
+        self.letters = 0
+        filled: dict[tuple[Speaker, bool], tuple[int, int, int]] = {}
         for word in words:
             if self.latest:
                 gap = (word.start - self.end) / 1000
                 self.pauses += 2.0 * gap if gap > 0.6 else 0.0
                 previous = max(self.latest.values(), key=lambda other: other.start)
                 self.changes += previous.speaker != word.speaker and gap >= 0
+            self.letters += word.columns + (word.glue if word.speaker in self.latest else 0)
             for shared in (False, True):
-                count, used = filled.get((word.speaker, shared), (0, 0))
+                count, used, in_line = filled.get((word.speaker, shared), (0, 0, 0))
                 if not count:
                     head = layout.head(word.speaker, shared)
+                    if not shared and layout.naming == "change" and before == {word.speaker}:
+                        head = ""
                     count, used = (1, width(head)) if head else (1, -1)
                 glue = word.glue if word.speaker in self.latest else 1
                 grown = word.columns + (used + glue if used >= 0 else 0)
                 filled[word.speaker, shared] = (
-                    (count, grown) if grown <= layout.width or used < 0 else (count + 1, word.columns)
+                    (count, grown, in_line + 1)
+                    if used < 0 or (grown <= room and in_line < layout.words)
+                    else (count + 1, word.columns, 1)
                 )
             self.latest[word.speaker] = word
             self.end = max(self.end, word.end)
         several = len(self.latest) > 1
-        self.excess = sum(count for (_, kind), (count, _) in filled.items() if kind is several) - max(
+        self.excess = sum(count for (_, kind), (count, _, _) in filled.items() if kind is several) - max(
             layout.count, len(self.latest)
         )
-        self.used = sum(used + (count - 1) * layout.width for (_, kind), (count, used) in filled.items() if not kind)
+        self.used = sum(used + (count - 1) * room for (_, kind), (count, used, _) in filled.items() if not kind)
         self.full = self.excess > 1 or self.end - self.start > LONGEST or self.pauses > 12
 
-    def price(self, available: int | None) -> float:
-        shown = self.end - self.start if available is None else min(max(self.end - self.start, SHORTEST), available)
-        price = 1.0 + self.pauses + 3.0 * self.changes + 10.0 * max(self.excess, 0)
+    def price(self, shown: float, timing: Timing) -> float:
+        length = self.end - self.start
+        price = 1.0 + self.pauses + 3.0 * self.changes + 100.0 * max(self.excess, 0)
         price += sum(word.breaks for word in self.latest.values())
-        if available is not None:
-            price += 6.0 * max(self.end - self.start - available, 0) / 1000
-            price += 8.0 * max(SHORTEST - 200 - shown, 0) / (SHORTEST - 200)
-        return price + 0.5 * max(1 - self.used / (self.layout.width * self.layout.count), 0) ** 2
+        price += 6.0 * max(length - shown - timing.gap, 0) / 1000
+        price += 8.0 * max(timing.shortest - shown, 0) / max(timing.shortest, 1)
+        price += 5.0 * max(self.letters * timing.per_column - min(shown, length + 1000, LONGEST), 0) / 1000
+        return price + 0.5 * max(1 - self.used / (self.room * self.layout.count), 0) ** 2
 
 
-def plain_cues(words: Sequence[CueWord], layout: Layout) -> tuple[Cue, ...]:
+def plain_cues(
+    words: Sequence[CueWord], layout: Layout, timing: Timing, rooms: Sequence[int] | None = None
+) -> tuple[Cue, ...]:
     best, back = [0.0] + [float("inf")] * len(words), [0] * (len(words) + 1)
     for first in range(len(words)):
         reached = best[first] == float("inf")
         if reached:
             continue
+        before = {word.speaker for word in words[back[first] : first]}
         for last in range(first, len(words)):
-            cue = PlainCue(layout, words[first : last + 1])
+            room = layout.width if rooms is None else min(rooms[first : last + 1])
+            cue = PlainCue(layout, words[first : last + 1], before, room)
             if reached and cue.full:
                 break
-            available = words[last + 1].start - words[first].start if last + 1 < len(words) else None
-            if available is not None and available <= 0:
+            until_next = words[last + 1].start - words[first].start if last + 1 < len(words) else float("inf")
+            if until_next - timing.gap < 100:
                 continue
             reached = True
-            price = best[first] + cue.price(available)
+            price = best[first] + cue.price(until_next - timing.gap, timing)
             if price < best[last + 1]:
                 best[last + 1], back[last + 1] = price, first
     edges = [len(words)]
@@ -155,7 +170,8 @@ def plain_lines(texts: Sequence[str], layout: Layout, head: str) -> tuple[str, .
         options = []
         for first in range(last - 1, -1, -1):
             used = width(join_words(tokens[first:last]))
-            if used > layout.width and last - first > 1:
+            in_line = last - first - (1 if head and first == 0 else 0)
+            if (used > layout.width or in_line > layout.words) and last - first > 1:
                 break
             count, price, _ = fewest[first]
             options.append(
@@ -169,13 +185,29 @@ def plain_lines(texts: Sequence[str], layout: Layout, head: str) -> tuple[str, .
     return tuple(reversed(broken))
 
 
-def plain_trimmed(shown: Sequence[Cue]) -> tuple[Cue, ...]:
-    trimmed = []
+def plain_beside(shown: Sequence[Cue], timing: Timing, duration: int) -> tuple[Cue, ...]:
+    """When the cues of several people end, from the definition."""
+    timed = []
     for at, cue in enumerate(shown):
-        later = next((other for other in shown[at + 1 :] if other.start > cue.start), None)
-        touches = later is not None and 0 < cue.end - later.start < vtt.TOUCH and later.end > cue.end
-        trimmed.append(replace(cue, end=later.start) if touches and later is not None else cue)
-    return tuple(trimmed)
+        own = [other.start for other in shown[at + 1 :] if other.words[0].speaker == cue.words[0].speaker]
+        latest = min([cue.start + LONGEST, *(start - timing.gap for start in own)])
+        speech = min(cue.end, latest)
+        reading = max(timing.shortest, round(cue.columns * timing.per_column))
+        end = max(min(max(speech, min(cue.start + reading, speech + 1000, duration)), latest), cue.start + 100)
+        others = sorted({other.start for other in shown if other.start > cue.start})
+        for start in others:
+            if start - timing.gap >= end or start < speech - TOUCH:
+                continue
+            if start - timing.gap - cue.start >= max(0.8 * timing.shortest, 100):
+                end = start - timing.gap
+                break
+            end = min(end, max(speech, cue.start + timing.shortest, cue.start + 100))
+        else:
+            following = min((start for start in others if start - timing.gap >= end), default=None)
+            if following is not None and following - timing.gap < end + CHAIN:
+                end = min(following - timing.gap, cue.start + LONGEST)
+        timed.append(replace(cue, end=end))
+    return tuple(timed)
 
 
 def plain_talk_time(transcript: Transcript) -> list[tuple[float, int, int, float, int]]:
@@ -195,11 +227,22 @@ def plain_talk_time(transcript: Transcript) -> list[tuple[float, int, int, float
 # the same answers
 
 
-@given(drawn, layouts)
+@given(drawn, layouts, timings)
 @hypothesis_settings(deadline=None, max_examples=60)
-def test_cues_are_those_of_the_plain_definition(drawn_transcript: Transcript, layout: Layout) -> None:
+def test_cues_are_those_of_the_plain_definition(drawn_transcript: Transcript, layout: Layout, timing: Timing) -> None:
     words = cue_words(drawn_transcript)
-    assert cues(words, layout) == plain_cues(words, layout)
+    assert cues(words, layout, timing) == plain_cues(words, layout, timing)
+
+
+@given(drawn, layouts, st.randoms(use_true_random=False))
+@hypothesis_settings(deadline=None, max_examples=30)
+def test_cues_with_rooms_are_those_of_the_plain_definition(
+    drawn_transcript: Transcript, layout: Layout, random: Random
+) -> None:
+    words = [word for word in cue_words(drawn_transcript) if word.speaker == "SPEAKER_00"]
+    rooms = [random.choice([layout.width, layout.width // 2]) for _ in words]
+    every = replace(layout, naming="every")
+    assert cues(words, every, Timing(), rooms) == plain_cues(words, every, Timing(), rooms)
 
 
 @given(st.lists(st.sampled_from(TEXTS), max_size=25), layouts, st.sampled_from(["", "Ann:", "- Somebody Else:"]))
@@ -208,14 +251,26 @@ def test_lines_are_those_of_the_plain_definition(texts: list[str], layout: Layou
     assert lines(texts, layout, head) == plain_lines(texts, layout, head)
 
 
-@given(drawn)
+@given(drawn, timings)
 @hypothesis_settings(deadline=None)
-def test_touching_cues_are_those_of_the_plain_definition(drawn_transcript: Transcript) -> None:
+def test_cues_side_by_side_are_those_of_the_plain_definition(drawn_transcript: Transcript, timing: Timing) -> None:
     layout = Layout(42, 2, lambda speaker, shared: "")
     words = cue_words(drawn_transcript)
-    each = [cues([word for word in words if word.speaker == who], layout) for who in drawn_transcript.speakers]
+    each = [cues([word for word in words if word.speaker == who], layout, timing) for who in drawn_transcript.speakers]
     alone = sorted((cue for own in each for cue in own), key=lambda cue: (cue.start, cue.end))
-    assert vtt._trim_touches(alone) == plain_trimmed(alone)
+    timed = side_by_side(alone, timing, 5_000)
+    assert timed == plain_beside(alone, timing, 5_000)
+    assert _shown_together(timed, timing.gap) == [
+        min(
+            max(
+                sum(other.start <= at.start < other.end + timing.gap for other in timed)
+                for at in timed
+                if cue.start <= at.start < cue.end + timing.gap
+            ),
+            4,
+        )
+        for cue in timed
+    ]
 
 
 @given(drawn)
@@ -317,28 +372,10 @@ def test_the_work_of_correcting_turns_grows_with_the_transcript(shape: str, monk
     assert grows(corrected, SHAPES[shape], 100) < 6
 
 
-class Sliced(list[Cue]):
-    """A list that counts the items that slices copy."""
-
-    copied = 0
-
-    def __getitem__(self, at: Any) -> Any:
-        found = super().__getitem__(at)
-        self.copied += len(found) if isinstance(at, slice) else 0
-        return found
-
-
-def test_touching_cues_are_found_without_copying_the_rest() -> None:
-    found = Sliced(cues(cue_words(transcript(6, 300, 1)), Layout(42, 2, lambda speaker, shared: "")))
-    assert len(found) > 30
-    vtt._trim_touches(found)
-    assert found.copied <= len(found)
-
-
 def test_no_cue_holds_a_wall_of_words() -> None:
     turns = [(f"SPEAKER_{number:02d}", number / 1000) for number in range(3 * MOST_WORDS)]
     segments = tuple(Segment(speaker, (Word(Span(start, start + 1), "yes"),)) for speaker, start in turns)
     crowd = Transcript("call", 10.0, segments, (), Provenance("0"))
-    found = cues(cue_words(crowd), Layout(42, 2, lambda speaker, shared: ""))
+    found = cues(cue_words(crowd), Layout(42, 2, lambda speaker, shared: ""), Timing())
     assert sum(len(cue.words) for cue in found) == len(turns)
     assert max(len(cue.words) for cue in found) <= MOST_WORDS + 1

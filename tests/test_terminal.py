@@ -200,7 +200,7 @@ FORMULAS = ("=HYPERLINK(1)", "+1", "-1+1", "@SUM(1)", "＝1+1", "\t=1", "\r=1", 
 def test_no_cell_begins_a_formula(text: str) -> None:
     transcript = transcript_of(text, text)
     rows = list(csv.reader(io.StringIO(export(transcript, "tsv", Outputs())), delimiter="\t", quoting=csv.QUOTE_NONE))
-    assert rows[1] == ["0", "1000", f"'{text.strip()}", f"'{text.strip()}"]
+    assert rows[1] == ["0", "1000", f"'{text.strip()}", f"'{text.strip()}", "0"]
     row = next(csv.DictReader(io.StringIO(export(transcript, "csv", Outputs()))))
     assert row["name"] == f"'{text.strip()}"
     assert float(row["seconds"]) == 1.0
@@ -215,4 +215,4 @@ def test_a_label_is_a_cell_as_well() -> None:
 
 def test_numbers_and_plain_text_are_left_alone() -> None:
     exported = export(transcript_of("well - yes, 1+1=2", "Ann"), "tsv", Outputs())
-    assert exported.splitlines()[1] == "0\t1000\twell - yes, 1+1=2\tAnn"
+    assert exported.splitlines()[1] == "0\t1000\twell - yes, 1+1=2\tAnn\t0"

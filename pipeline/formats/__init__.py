@@ -5,12 +5,12 @@ Rounding happens here and nowhere else. Every format takes an empty transcript.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from meetsplit.pipeline.data import Transcript
+from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.errors import AudioError, SettingsError, nearest
 from meetsplit.pipeline.formats import (
     audacity,
@@ -30,12 +30,15 @@ from meetsplit.pipeline.settings import Outputs
 
 __all__ = [
     "Format",
+    "SpeakerFormat",
     "export",
     "format_named",
     "names",
     "read_transcript",
     "read_transcript_file",
+    "speaker_formats",
     "suffixes",
+    "suffixes_of",
     "talk_time",
 ]
 
@@ -46,6 +49,14 @@ class Format:
 
     suffix: str
     write: Callable[[Transcript, Outputs], str]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerFormat:
+    """A format with a file per speaker: ``suffix`` follows the speaker's name, ``write`` makes each one's text."""
+
+    suffix: str
+    write: Callable[[Transcript, Outputs], Mapping[Speaker, str]]
 
 
 FORMATS: Final = {
@@ -62,14 +73,28 @@ FORMATS: Final = {
 }
 
 
+SPEAKER_FORMATS: Final = {"srt-per-speaker": SpeakerFormat(".srt", srt.write_each)}
+"""By the names of `settings.PER_SPEAKER_FORMATS`."""
+
+
 def names() -> tuple[str, ...]:
-    """The names of all formats."""
+    """The names of all formats that are one file."""
     return tuple(FORMATS)
 
 
 def suffixes() -> tuple[str, ...]:
-    """The suffixes of all formats, which follow the recording's stem."""
+    """The suffixes of all formats that are one file, which follow the recording's stem."""
     return tuple(file_format.suffix for file_format in FORMATS.values())
+
+
+def suffixes_of(chosen: Iterable[str]) -> tuple[str, ...]:
+    """The suffixes of those of the chosen formats that are one file. Raises `SettingsError` for an unknown one."""
+    return tuple(format_named(name).suffix for name in chosen if name not in SPEAKER_FORMATS)
+
+
+def speaker_formats(chosen: Iterable[str]) -> tuple[SpeakerFormat, ...]:
+    """Those of the chosen formats that have a file per speaker."""
+    return tuple(SPEAKER_FORMATS[name] for name in chosen if name in SPEAKER_FORMATS)
 
 
 def format_named(name: str) -> Format:
@@ -80,7 +105,9 @@ def format_named(name: str) -> Format:
 
 
 def export(transcript: Transcript, name: str, outputs: Outputs) -> str:
-    """The transcript in the format ``name``; `SettingsError` for an unknown name."""
+    """The transcript in the format ``name``, one of `names`; `SettingsError` for another one."""
+    if name in SPEAKER_FORMATS:
+        raise SettingsError(f"{name} is a file per speaker and no single text: write it with -f {name}")
     return format_named(name).write(transcript, outputs)
 
 

@@ -6,12 +6,14 @@ The breaks are found by dynamic programming over all of them.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from meetsplit.pipeline.data import Speaker, join_words
 from meetsplit.pipeline.formats.text import width
+from meetsplit.pipeline.settings import SpeakerNames
 
 _SENTENCE = frozenset(".!?…。！？؟۔।")
 _CLAUSE = frozenset(",;:—–、，；：،؛")
@@ -20,14 +22,22 @@ _CLOSING = "\"'”’»)]」』"
 Head: TypeAlias = Callable[[Speaker, bool], str]
 """The text before a speaker's words, given the speaker and whether others share the cue; may be empty."""
 
+NO_LIMIT = sys.maxsize
+"""Words on a line where only its width counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The room for text: columns per line, lines per cue, and the head before a speaker's words."""
+    """The room for text: columns per line, lines per cue, the head before a speaker's words, and words per line.
+
+    With ``naming`` at "change", a cue of one speaker has no head where the cue before is that speaker's alone.
+    """
 
     width: int
     count: int
     head: Head
+    words: int = NO_LIMIT
+    naming: SpeakerNames = "every"
 
 
 def ends_sentence(word: str) -> bool:
@@ -47,16 +57,24 @@ def blank(before: str, after: str) -> int:
     return len(join_words((before[-1:], after[:1]))) - 2
 
 
-def lines(texts: Sequence[str], layout: Layout, head: str = "") -> tuple[str, ...]:
+def lines(texts: Sequence[str], layout: Layout, head: str = "", marked: Sequence[str] | None = None) -> tuple[str, ...]:
     """The words on as few lines as possible, of even length, broken at punctuation where that costs no line.
 
-    A word wider than a line stands alone on its line.
+    A word wider than a line stands alone on its line. ``marked`` are the same words with marks that take no room.
     """
-    tokens = [token for token in (head, *texts) if token]
+    words = [(text, text if marked is None else marked[number]) for number, text in enumerate(texts) if text]
+    tokens = [head, *(text for text, _ in words)] if head else [text for text, _ in words]
+    written = [head, *(text for _, text in words)] if head else [text for _, text in words]
     columns = [width(token) for token in tokens]
     glues = [blank(before, after) for before, after in itertools.pairwise(tokens)]
-    if sum(columns) + sum(glues) <= layout.width:
-        return (join_words(tokens),) if tokens else ()
+
+    def line(first: int, last: int) -> str:
+        return "".join(
+            (" " if number > first and glues[number - 1] else "") + written[number] for number in range(first, last)
+        )
+
+    if sum(columns) + sum(glues) <= layout.width and len(words) <= layout.words:
+        return (line(0, len(tokens)),) if tokens else ()
     bonuses = [_bonus(tokens, first, head) for first in range(len(tokens))]
     best = [_Break(0, 0.0, 0)]
     for last in range(1, len(tokens) + 1):
@@ -64,7 +82,8 @@ def lines(texts: Sequence[str], layout: Layout, head: str = "") -> tuple[str, ..
         used = 0
         for first in range(last - 1, -1, -1):
             used += columns[first] + (glues[first] if first < last - 1 else 0)
-            if used > layout.width and last - first > 1:
+            in_line = last - first - (1 if head and first == 0 else 0)
+            if (used > layout.width or in_line > layout.words) and last - first > 1:
                 break
             unevenness = ((layout.width - used) / layout.width) ** 2
             before = best[first]
@@ -74,7 +93,7 @@ def lines(texts: Sequence[str], layout: Layout, head: str = "") -> tuple[str, ..
     last = len(tokens)
     while last > 0:
         first = best[last].first
-        broken.append(join_words(tokens[first:last]))
+        broken.append(line(first, last))
         last = first
     return tuple(reversed(broken))
 

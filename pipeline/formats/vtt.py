@@ -1,4 +1,4 @@
-"""WebVTT (W3C Candidate Recommendation 2019): ``<v Name>``, people who speak at once side by side.
+"""WebVTT (W3C Candidate Recommendation 2019): ``<v Name>``, people who speak at once side by side, a colour per person.
 
 Reasons to listen again are notes.
 """
@@ -6,79 +6,149 @@ Reasons to listen again are notes.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from meetsplit.pipeline.data import Segment, Speaker, Transcript
-from meetsplit.pipeline.formats.cues import Cue, CueWord, cue_words, cues, linger, without_overlap
-from meetsplit.pipeline.formats.line_breaking import Layout, lines
+from meetsplit.pipeline.formats.cue_names import short_names
+from meetsplit.pipeline.formats.cue_places import UNITS, Place, heights, places
+from meetsplit.pipeline.formats.cue_timing import side_by_side, timing_of
+from meetsplit.pipeline.formats.cues import Cue, CueWord, cue_words, cues
+from meetsplit.pipeline.formats.line_breaking import NO_LIMIT, Layout, lines
 from meetsplit.pipeline.formats.text import clock, milliseconds, one_line, speaker_names, stamp
+from meetsplit.pipeline.formats.word_highlighting import marked, moments, underlined
 from meetsplit.pipeline.settings import Outputs
 
-TOUCH = 100
-"""Milliseconds of overlap below which two people only touch: the first cue ends where the second starts."""
+COLORS = ("#FFFFFF", "#F0E442", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#999999")
+"""A colour per person, then from the first again: those of Okabe and Ito (Color Universal Design, 2008), which people
+with any kind of colour vision tell apart, without the two that are too dark on a player's black box."""
+
+MOST_PASSES = 6
+"""Times that a transcript is cut into cues for lines of the width of their columns."""
 
 
 def write(transcript: Transcript, outputs: Outputs) -> str:
     """The transcript as WebVTT; only the header for an empty transcript."""
-    layout = Layout(outputs.max_line_width, outputs.max_line_count, lambda speaker, shared: "")
     names = speaker_names(transcript)
-    shown = linger(_trim_touches(_cues_by_start(transcript, layout)), milliseconds(transcript.duration))
-    blocks = [
-        (cue.start, 1, _cue(names[cue.words[0].speaker], cue, position, layout))
-        for cue, position in zip(shown, _positions(shown), strict=True)
-    ]
+    layout = _layout(transcript, outputs)
+    shown, placed = shown_cues(transcript, outputs)
+    heads = _heads(shown, placed, layout, outputs)
+    texts = [[word.text for word in cue.words] for cue in shown]
+    layouts = [_narrowed(layout, place) for place in placed]
+    counts = [len(lines(text, own, head)) for text, own, head in zip(texts, layouts, heads, strict=True)]
+    begins = heights(shown, placed, counts, timing_of(outputs).gap)
+    blocks: list[tuple[int, int, str]] = []
+    for number, cue in enumerate(shown):
+        settings = _settings(placed[number], begins[number])
+        name = _escaped(names[cue.words[0].speaker])
+        words = texts[number]
+        for moment in moments(cue, outputs.highlight_words):
+            written = marked(words, range(len(words)), moment.spoken)
+            broken = lines(words, layouts[number], heads[number], written)
+            text = "\n".join(underlined(_escaped(line)) for line in broken)
+            times = f"{stamp(moment.start)} --> {stamp(moment.end)}"
+            blocks.append((moment.start, 1, f"{times}{settings}\n<v {name}>{text}\n"))
     notes = [(milliseconds(segment.span.start), 0, _note(segment)) for segment in transcript.segments if segment.review]
     ordered = sorted([*blocks, *notes], key=lambda block: block[:2])
-    return "\n".join(["WEBVTT\n", *(text for _, _, text in ordered)])
+    style = _style(list(names.values())) if outputs.vtt_colors else []
+    return "\n".join(["WEBVTT\n", *style, *(text for _, _, text in ordered)])
 
 
-def _cues_by_start(transcript: Transcript, layout: Layout) -> list[Cue]:
-    """Cues of one speaker each; a speaker's own do not overlap."""
-    words: dict[Speaker, list[CueWord]] = {}
+def _layout(transcript: Transcript, outputs: Outputs) -> Layout:
+    """The room of a cue that is shown alone; with a head where names are shown."""
+    short = short_names(speaker_names(transcript), outputs.max_line_width)
+    is_named = outputs.vtt_names and outputs.speaker_names != "never"
+    most_words = outputs.max_words_per_line or NO_LIMIT
+
+    def head(speaker: Speaker, shared: bool) -> str:
+        return f"{short[speaker]}:" if is_named else ""
+
+    return Layout(outputs.max_line_width, outputs.max_line_count, head, most_words)
+
+
+def _narrowed(layout: Layout, place: Place | None) -> Layout:
+    """The layout in lines of the width of a column."""
+    return layout if place is None else replace(layout, width=min(layout.width, place.letters))
+
+
+def shown_cues(transcript: Transcript, outputs: Outputs) -> tuple[tuple[Cue, ...], list[Place | None]]:
+    """The cues of `write`, of one speaker each, with the times at which they are shown, sorted by start; their places.
+
+    Which cues stand in columns is known only when they are cut, and how they are cut depends on the width of their
+    columns: those in columns are cut again, for narrower lines, until all fit.
+    """
+    layout, timing, duration = _layout(transcript, outputs), timing_of(outputs), milliseconds(transcript.duration)
+    by_speaker: dict[Speaker, list[CueWord]] = {}
     for word in cue_words(transcript):
-        words.setdefault(word.speaker, []).append(word)
-    by_speaker = (without_overlap(cues(words[speaker], layout)) for speaker in sorted(words))
-    return sorted((cue for own in by_speaker for cue in own), key=lambda cue: (cue.start, cue.end))
+        by_speaker.setdefault(word.speaker, []).append(word)
+    rooms = {speaker: [layout.width] * len(own) for speaker, own in by_speaker.items()}
+    cut: dict[Speaker, tuple[Cue, ...]] = {}
+    changed = sorted(by_speaker)
+    for _ in range(MOST_PASSES):
+        cut |= {speaker: cues(by_speaker[speaker], layout, timing, rooms[speaker]) for speaker in changed}
+        shown = sorted((cue for own in cut.values() for cue in own), key=lambda cue: (cue.start, cue.end))
+        timed = side_by_side(shown, timing, duration)
+        placed = places(timed, timing.gap)
+        changed = _narrow(rooms, timed, placed)
+        if not changed:
+            break
+    return timed, placed
 
 
-def _trim_touches(shown: Sequence[Cue]) -> tuple[Cue, ...]:
-    trimmed: list[Cue] = []
-    starts = [cue.start for cue in shown]
-    for cue in shown:
-        after = bisect_right(starts, cue.start)
-        later = shown[after] if after < len(shown) else None
-        touches = later is not None and 0 < cue.end - later.start < TOUCH and later.end > cue.end
-        trimmed.append(replace(cue, end=later.start) if touches and later is not None else cue)
-    return tuple(trimmed)
+def _narrow(rooms: Mapping[Speaker, list[int]], shown: Sequence[Cue], placed: Sequence[Place | None]) -> list[Speaker]:
+    """Narrow the rooms of words that stand in columns; returns the speakers of those that were wider."""
+    first_words = dict.fromkeys(rooms, 0)
+    changed: set[Speaker] = set()
+    for cue, place in zip(shown, placed, strict=True):
+        speaker = cue.words[0].speaker
+        first = first_words[speaker]
+        last = first_words[speaker] = first + len(cue.words)
+        if place is not None and place.letters < min(rooms[speaker][first:last]):
+            rooms[speaker][first:last] = [min(room, place.letters) for room in rooms[speaker][first:last]]
+            changed.add(speaker)
+    return sorted(changed)
 
 
-def _positions(shown: Sequence[Cue]) -> list[str]:
-    """The settings of each cue: a column per person within each stretch of cues that overlap one another."""
-    positions: list[str] = []
-    at = 0
-    while at < len(shown):
-        last, end = at + 1, shown[at].end
-        while last < len(shown) and shown[last].start < end:
-            end = max(end, shown[last].end)
-            last += 1
-        positions += _columns(shown[at:last])
-        at = last
-    return positions
+def _heads(shown: Sequence[Cue], placed: Sequence[Place | None], layout: Layout, outputs: Outputs) -> list[str]:
+    """What stands before each cue's words: with names at a change, nothing where the same person was shown before."""
+    latest: list[Speaker | None] = [None] * UNITS
+    heads: list[str] = []
+    for cue, place in zip(shown, placed, strict=True):
+        speaker = cue.words[0].speaker
+        row = 0 if place is None else place.row
+        columns = slice(None) if place is None else slice(place.left, place.left + place.units)
+        is_change = row > 0 or set(latest[columns]) != {speaker}
+        heads.append(layout.head(speaker, False) if outputs.speaker_names == "every" or is_change else "")
+        if row == 0:
+            latest[columns] = [speaker] * len(latest[columns])
+    return heads
 
 
-def _columns(overlapping: Sequence[Cue]) -> Iterable[str]:
-    speakers = sorted({cue.words[0].speaker for cue in overlapping})
-    columns = {speaker: number for number, speaker in enumerate(speakers)}
-    for cue in overlapping:
-        left = 100 * columns[cue.words[0].speaker] // len(columns)
-        yield f" position:{left}% size:{100 // len(columns)}% align:left" if len(columns) > 1 else ""
+def _settings(place: Place | None, begins: int | None) -> str:
+    """The settings of a cue: where its column is and at which line from the bottom its text begins."""
+    return "" if place is None else f" line:-{begins} position:{place.position}% size:{place.size}%"
 
 
-def _cue(name: str, cue: Cue, position: str, layout: Layout) -> str:
-    text = "\n".join(_escaped(line) for line in lines([word.text for word in cue.words], layout))
-    return f"{stamp(cue.start)} --> {stamp(cue.end)}{position}\n<v {_escaped(name)}>{text}\n"
+def _style(names: Sequence[str]) -> list[str]:
+    """The colours of people's words, in a style block; none for a single person."""
+    distinct = list(dict.fromkeys(names))
+    if len(distinct) < 2:
+        return []
+    rules = [
+        f"::cue(v[voice={_css_string(name)}]) {{ color: {COLORS[number % len(COLORS)]} }}\n"
+        for number, name in enumerate(distinct)
+    ]
+    return [f"STYLE\n{''.join(rules)}"]
+
+
+def _css_string(text: str) -> str:
+    r"""The text as a CSS string without the arrow that would end the style block.
+
+    >>> print(_css_string('Bo "B" --> \\'))
+    "Bo \"B\" --\3e  \\"
+    """
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace(">", "\\3e ")
+    return f'"{escaped}"'
 
 
 def _note(segment: Segment) -> str:

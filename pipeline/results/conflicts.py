@@ -100,13 +100,14 @@ class ConflictFinder:
     def _conflict_with_files(self, stem: str, request: ResultRequest, checksums: Checksums) -> StemConflict | None:
         """The conflict with a file that would be replaced and is an input, a folder, or not among the ``checksums``."""
         names = [f"{stem}{suffix}" for suffix in request.suffixes]
-        if request.tracks:
+        if request.tracks or request.speaker_suffixes:
             track_folder = self._folder / stem
             is_folder = track_folder.is_dir()
             if track_folder.is_symlink() or (os.path.lexists(track_folder) and not is_folder):
                 return StemConflict("file", f"{track_folder} is there and is no folder")
             entries = sorted(os.listdir(track_folder)) if is_folder else []
-            names += [f"{stem}/{name}" for name in entries if TRACK.fullmatch(name)]
+            names += [f"{stem}/{name}" for name in entries if request.tracks and TRACK.fullmatch(name)]
+            names += [f"{stem}/{name}" for name in entries if name.endswith(request.speaker_suffixes)]
         for name in names:
             conflict = self._conflict_with_file(name, request, checksums.get(name, ()))
             if conflict is not None:

@@ -43,7 +43,9 @@ _ATTEMPTS = 20
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 Render: TypeAlias = Callable[[str], Mapping[str, str | bytes]]
-"""Makes the content of each text file, by suffix, from what the transcript is to call the recording."""
+"""Makes the content of each text file from what the transcript is to call the recording.
+
+By what follows the stem in the file's path: a suffix, or ``/NAME.srt`` for a file in the folder of the tracks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +333,7 @@ class Reservation:
         for suffix, text in texts.items():
             path = self.staging / f"text{suffix}"
             try:
+                files.make_folder(path.parent)
                 files.remove(path)
                 with files.disk.create(path, 0o666 if mode is None else mode) as file:
                     file.write(text.encode("utf-8", "replace") if isinstance(text, str) else text)

@@ -35,8 +35,9 @@ class ResultRequest:
 
     ``base`` is the stem that the recording's own name gives, ``preferred`` the one to try first; ``extension`` and
     ``parent`` tell recordings with the same base apart. ``suffixes`` are those of the text files, ``tracks`` says
-    whether there is a folder of tracks. ``inputs`` are files that the command reads, ``peers`` the names claimed by the
-    recordings of the same command, see `stems.claimed_names`. ``note`` says why ``base`` is not the recording's name.
+    whether there is a folder of tracks, and ``speaker_suffixes`` are those of the text files in it, one per speaker.
+    ``inputs`` are files that the command reads, ``peers`` the names claimed by the recordings of the same command, see
+    `stems.claimed_names`. ``note`` says why ``base`` is not the recording's name.
     ``label`` is what the transcript calls the recording where that is settled: otherwise `folder.Placement` says it.
     """
 
@@ -45,6 +46,7 @@ class ResultRequest:
     preferred: str
     suffixes: tuple[str, ...]
     tracks: bool = False
+    speaker_suffixes: tuple[str, ...] = ()
     extension: str = ""
     parent: str = ""
     inputs: tuple[Path, ...] = ()
@@ -73,8 +75,9 @@ def result_request(source: Path | MultiFileRecording, outputs: Outputs, *, sha25
         owner_of_recording(source, sha256),
         base,
         preferred=base,
-        suffixes=tuple(formats.format_named(name).suffix for name in outputs.formats),
+        suffixes=formats.suffixes_of(outputs.formats),
         tracks=outputs.tracks,
+        speaker_suffixes=tuple(one.suffix for one in formats.speaker_formats(outputs.formats)),
         overwrite=outputs.overwrite,
         note=None if base == source.stem else "its own name is not fit for files on every system",
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError
+from meetsplit.pipeline.formats import SPEAKER_FORMATS
 from meetsplit.pipeline.results.manifest import Checksums, Manifest, ManifestStore, file_status
 from meetsplit.pipeline.results.ownership import ResultRequest
 from meetsplit.pipeline.results.stems import FAILED
@@ -49,10 +50,11 @@ def publish_staged(
     """
     before = manifests.read(stem) or Manifest(None)
     is_own = before.owner is not None and request.owner.is_same(before.owner)
-    has_tracks = any(_is_track(name) for name in staged.files)
+    kinds = {_kind_in_folder(name) for name in staged.files if _is_in_folder(name)}
 
     def is_obsolete(name: str) -> bool:
-        return not is_own or (has_tracks and _is_track(name)) or name == f"{stem}{FAILED}"
+        is_replaced = _is_in_folder(name) and _kind_in_folder(name) in kinds
+        return not is_own or is_replaced or name == f"{stem}{FAILED}"
 
     obsolete = {name: sums for name, sums in before.files.items() if name not in staged.files and is_obsolete(name)}
     new: Checksums = {name: (files.sha256(path),) for name, path in staged.files.items()}
@@ -74,8 +76,14 @@ def publish_staged(
     manifests.write(stem, Manifest(request.owner, request.base, {**unchanged, **new}))
 
 
-def _is_track(name: str) -> bool:
+def _is_in_folder(name: str) -> bool:
+    """Whether a file is one person's: a track, or text."""
     return "/" in name
+
+
+def _kind_in_folder(name: str) -> str:
+    """The suffix of one person's text, or nothing for a track: new files take the place of all of their kind."""
+    return next((one.suffix for one in SPEAKER_FORMATS.values() if name.endswith(one.suffix)), "")
 
 
 def _while_publishing(old: Checksums, new: Checksums) -> dict[str, tuple[str, ...]]:
@@ -92,7 +100,7 @@ def _remove_obsolete(folder: Path, stem: str, obsolete: Checksums) -> None:
         if file_status(folder / name, checksums) == "ours":
             files.remove(folder / name)
     track_folder = folder / stem
-    if any(_is_track(name) for name in obsolete) and track_folder.is_dir():
+    if any(_is_in_folder(name) for name in obsolete) and track_folder.is_dir():
         if any(track_folder.iterdir()):
             files.disk.sync_folder(track_folder)
         else:

@@ -49,8 +49,15 @@ def save(
     base = stem = safe_stem(transcript.recording)
     if owner is None:
         owner, base = _set_of(transcript, outputs.folder, stem) or (_owner_of(transcript, outputs.folder, stem), stem)
-    suffixes = tuple(transcript_formats.format_named(name).suffix for name in outputs.formats)
-    request = ResultRequest(owner, base, stem, suffixes, overwrite=outputs.overwrite, label=transcript.recording)
+    request = ResultRequest(
+        owner,
+        base,
+        stem,
+        transcript_formats.suffixes_of(outputs.formats),
+        speaker_suffixes=tuple(one.suffix for one in transcript_formats.speaker_formats(outputs.formats)),
+        overwrite=outputs.overwrite,
+        label=transcript.recording,
+    )
     with ResultsFolder(outputs.folder).reservation(request) as reservation:
         published = reservation.publish(lambda label: render_formats(replace(named, recording=label), outputs))
     if published.placement.stem != stem:

@@ -21,6 +21,7 @@ from meetsplit.pipeline.events import EventListener, Finished, Notice, Progresse
 from meetsplit.pipeline.results.folder import Placement, PublishedResults, Reservation, ResultsFolder
 from meetsplit.pipeline.results.ownership import Owner, ResultRequest, result_request
 from meetsplit.pipeline.results.stems import absolute_path, safe_stem
+from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers.formats import write_tracks
 
@@ -125,7 +126,8 @@ def export_transcript(
         owner,
         base,
         preferred=stem,
-        suffixes=tuple(formats.format_named(name).suffix for name in outputs.formats),
+        suffixes=formats.suffixes_of(outputs.formats),
+        speaker_suffixes=tuple(one.suffix for one in formats.speaker_formats(outputs.formats)),
         inputs=(path, *inputs),
         overwrite=outputs.overwrite,
     )
@@ -136,11 +138,19 @@ def export_transcript(
 def render_formats(
     transcript: Transcript, outputs: Outputs, on_progress: Callable[[int], None] = lambda done: None
 ) -> dict[str, str]:
-    """The transcript in every format of ``outputs``, by suffix; ``on_progress`` is called with how many are done."""
+    """The transcript in every format of ``outputs``; ``on_progress`` is called with how many are done.
+
+    By what follows the stem: a suffix, or ``/NAME.srt`` for a file per speaker, called like that speaker's track.
+    """
     texts: dict[str, str] = {}
-    for name in outputs.formats:
-        texts[formats.format_named(name).suffix] = formats.export(transcript, name, outputs)
-        on_progress(len(texts))
+    for number, name in enumerate(outputs.formats, 1):
+        for speaker_format in formats.speaker_formats([name]):
+            stems = track_stems(transcript.speakers, dict(transcript.names))
+            for speaker, text in speaker_format.write(transcript, outputs).items():
+                texts[f"/{stems[speaker]}{speaker_format.suffix}"] = text
+        if name in formats.names():
+            texts[formats.format_named(name).suffix] = formats.export(transcript, name, outputs)
+        on_progress(number)
     return texts
 
 
