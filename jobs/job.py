@@ -17,9 +17,9 @@ from typing import Any
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.errors import JobError, MeetsplitError
 from meetsplit.pipeline.results.ownership import ResultRequest, result_request
-from meetsplit.pipeline.settings import Outputs, Settings, current_options, stored_options
+from meetsplit.pipeline.settings import Outputs, Settings, current_options, stored_fields, stored_options
 
-WORKER_ONLY = ("hf_token", "cache_dir", "cache_size", "cache_age")
+WORKER_ONLY = ("hf_token", "cache_dir", "cache_size", "cache_age", "model_dir", "threads")
 """Settings that are the worker's own and never stored."""
 
 _PATH_FIELDS = frozenset({"rttm", "script", "cache_dir", "folder", "move_to", "recording", "root"})
@@ -156,7 +156,9 @@ def with_absolute_paths(settings: Settings) -> Settings:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    """A dataclass's fields as values that JSON knows."""
+    """A dataclass's fields as values that JSON knows; of `Settings` and `Outputs`, the `stored_fields`."""
+    if isinstance(value, Settings | Outputs):
+        return {name: _json_value(field_value) for name, field_value in stored_fields(value)}
     return {f.name: _json_value(getattr(value, f.name)) for f in dataclasses.fields(value)}
 
 
