@@ -17,21 +17,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meetsplit import __version__
-from meetsplit.console import batch, cache
-from meetsplit.console.options import GivenOptions, given_files, resolve_settings, run_options
+from meetsplit.console import batch, cache, help
+from meetsplit.console.options import (
+    GivenOptions,
+    given_files,
+    keeps_cache,
+    print_files,
+    resolve_settings,
+    run_options,
+)
 from meetsplit.console.rediarize import rediarize
 from meetsplit.console.scores import score
 from meetsplit.console.terminal import Terminal
-from meetsplit.pipeline.errors import MeetsplitError
+from meetsplit.console.whisper_arguments import translated
+from meetsplit.pipeline.errors import MeetsplitError, SettingsError
 
 if TYPE_CHECKING:
     from meetsplit.pipeline.channels.recording import MultiFileRecording
     from meetsplit.pipeline.results.folder import Placement
     from meetsplit.pipeline.results.ownership import ResultRequest
-    from meetsplit.pipeline.settings import Outputs
+    from meetsplit.pipeline.settings import Outputs, Settings
 
 app = typer.Typer(
     name="meetsplit",
+    cls=help.CommandGroup,
     help="Who said what, even where people talk over each other, and a clean audio file per person.",
     no_args_is_help=True,
     add_completion=False,
@@ -39,7 +48,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models = typer.Typer(no_args_is_help=True, help="Models on this machine, and fetching them.")
+models = typer.Typer(cls=help.CommandGroup, no_args_is_help=True, help="Models on this machine, and fetching them.")
 _NO_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF})
 """Error numbers of writing to a stream that leads to a full disk or to a program that has ended."""
 
@@ -70,10 +79,12 @@ def _top(
     """Options of every command; `main` reads --debug wherever it stands."""
 
 
-@app.command()
 @run_options()
 def run(
-    audio: Annotated[list[Path], typer.Argument(help="Recordings: any audio or video file.", show_default=False)],
+    audio: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings: any audio or video file.", show_default=False, metavar="RECORDING"),
+    ],
     *,
     together: Annotated[
         str | None,
@@ -83,7 +94,6 @@ def run(
             "ben.wav@1.5 begins 1.5 s later.",
         ),
     ] = None,
-    cache: cache.Cache = True,
     quiet: Quiet = False,
     options: GivenOptions,
 ) -> None:
@@ -98,15 +108,15 @@ def run(
     from meetsplit.pipeline.results.writing import write_results
     from meetsplit.pipeline.run import Pipeline
 
-    settings, outputs = resolve_settings(options if together is None else {**options, "channels": "split"}, names())
-    sources = _sources(audio, together)
-    results = ResultsFolder(outputs.folder)
-    inputs = given_files(options, audio)
-    failed: list[tuple[Path | MultiFileRecording, MeetsplitError]] = []
+    settings, outputs = resolve_settings(_for_together(options, together), names())
+    print_files(options, quiet=quiet)
+    all_sources = _sources(audio, together)
+    sources, failed = _readable(all_sources, settings, outputs, quiet=quiet)
+    results, keep, inputs = ResultsFolder(outputs.folder), keeps_cache(options), given_files(options, audio)
+    results.check_writable()
     with Reporter(_err(), quiet=quiet) as on_event:
         pipeline = Pipeline(settings, on_event=on_event)
         plan = pipeline.preflight()
-        results.check_writable()
         if not quiet:
             _err().print(plan_table(plan.backends))
         for path in sources:
@@ -115,7 +125,7 @@ def run(
                 request = _result_request(path, content.sha256, outputs, sources, inputs)
                 with (
                     results.reservation(request) as reservation,
-                    open_cache(path, settings, keep=cache, sha256=content.sha256, on_event=on_event) as stage_cache,
+                    open_cache(path, settings, keep=keep, sha256=content.sha256, on_event=on_event) as stage_cache,
                 ):
                     _note(path, placement := reservation.placement)
                     recording_run = pipeline.open(path, stage_cache, content)
@@ -124,7 +134,7 @@ def run(
                         settings,
                         outputs,
                         stage_cache.folder,
-                        elsewhere="--output-dir or " + ("--cache-dir" if cache else "TMPDIR"),
+                        elsewhere="--output-dir or " + ("--cache-dir" if keep else "TMPDIR"),
                         stages=recording_run.remaining_stages(),
                     )
                     written = write_results(recording_run, outputs, reservation, on_event)
@@ -135,12 +145,57 @@ def run(
             summary(_out(), path, written)
             if written.placement != placement:
                 _note(path, written.placement)
+    _exit_if_failed(failed, len(all_sources))
+
+
+def _for_together(options: GivenOptions, meeting: str | None) -> GivenOptions:
+    """The options; files of one meeting have a channel per person. Raises `SettingsError` for another wish."""
+    if meeting is None:
+        return options
+    if options.get("channels", "split") != "split":
+        raise SettingsError(
+            f"--together {meeting}: a file per person is a channel per person: drop --channels {options['channels']}"
+        )
+    return {**options, "channels": "split"}
+
+
+def _readable(
+    sources: Mapping[Path | MultiFileRecording, str], settings: Settings, outputs: Outputs, *, quiet: bool
+) -> tuple[Mapping[Path | MultiFileRecording, str], list[tuple[Path | MultiFileRecording, MeetsplitError]]]:
+    """The recordings that can be read, and the others with their errors, which are printed: before any other work.
+
+    Raises `SettingsError` for settings that no recording can be processed with, `typer.Exit` where none can be read.
+    """
+    from meetsplit.console.before_work import check_recording, check_words
+    from meetsplit.pipeline.models.selection import check_settings
+
+    def say(text: str) -> None:
+        if not quiet:
+            _err().print(f"note: {text}", markup=False, highlight=False, soft_wrap=True)
+
+    check_settings(settings)
+    check_words(settings)
+    failed: list[tuple[Path | MultiFileRecording, MeetsplitError]] = []
+    for source in sources:
+        try:
+            check_recording(source, settings, outputs, say)
+        except MeetsplitError as error:
+            failed.append((source, error))
+            _complain(error)
+    unreadable = {source for source, _ in failed}
+    if len(unreadable) == len(sources):
+        _exit_if_failed(failed, len(sources))
+    return {source: stem for source, stem in sources.items() if source not in unreadable}, failed
+
+
+def _exit_if_failed(failed: Sequence[tuple[Path | MultiFileRecording, MeetsplitError]], total: int) -> None:
+    """End with the exit code of what failed, saying which of several recordings that was."""
+    if failed and total > 1:
+        _err().print(
+            f"{len(failed)} of {total} recordings failed: {', '.join(str(path) for path, _ in failed)}",
+            markup=False,
+        )
     if failed:
-        if len(sources) > 1:
-            _err().print(
-                f"{len(failed)} of {len(sources)} recordings failed: {', '.join(str(path) for path, _ in failed)}",
-                markup=False,
-            )
         raise typer.Exit(max(error.exit_code for _, error in failed))
 
 
@@ -186,14 +241,20 @@ def _note(path: Path | MultiFileRecording, placement: Placement) -> None:
         )
 
 
-@app.command()
 @run_options(
+    "channels",
     "diarizer",
     "diarizer_model",
+    "rttm",
     "separator",
     "separator_model",
+    "separate",
     "transcriber",
     "model",
+    "language",
+    "task",
+    "script",
+    "model_dir",
     "device",
     "offline",
     "hf_token",
@@ -215,8 +276,7 @@ def doctor(*, options: GivenOptions) -> None:
         raise typer.Exit(1)
 
 
-@models.command("list")
-@run_options("cache_dir")
+@run_options("cache_dir", "config")
 def models_list(*, options: GivenOptions) -> None:
     """List the models meetsplit knows and whether they are on this machine."""
     from meetsplit.console.tables import models_table
@@ -225,11 +285,13 @@ def models_list(*, options: GivenOptions) -> None:
     _out().print(models_table(settings))
 
 
-@models.command("fetch")
-@run_options("hf_token", "cache_dir", "offline")
+@run_options("hf_token", "cache_dir", "model_dir", "offline", "config")
 def models_fetch(
     name: Annotated[
-        str, typer.Argument(help="embedded, default, a name from `models list`, a hub id or a Whisper model.")
+        str,
+        typer.Argument(
+            help="embedded, default, a name from `models list`, a hub id or a Whisper model.", metavar="NAME"
+        ),
     ] = "default",
     *,
     quiet: Quiet = False,
@@ -245,7 +307,6 @@ def models_fetch(
             _out().print(f"{described}: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
-@app.command()
 @run_options(
     "output_dir",
     "output_format",
@@ -262,22 +323,37 @@ def models_fetch(
     "txt_width",
     "txt_end_times",
     "name",
+    "names",
     "overwrite",
+    "config",
+    helps={
+        "output_dir": "Folder for the files. (default: that of the transcript)",
+        "output_format": "Formats, with commas or one per option. (default: all but json)",
+    },
 )
 def export(
-    transcript: Annotated[list[Path], typer.Argument(help="Transcripts: meetsplit's JSON files.", show_default=False)],
+    transcript: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Transcripts: JSON files, meetsplit's, WhisperX's or whisper's.",
+            show_default=False,
+            metavar="TRANSCRIPT",
+        ),
+    ],
     *,
     options: GivenOptions,
 ) -> None:
-    """Write a finished transcript in other formats (without -f, in all but JSON),
-    with other subtitle rules or names.
-    """
+    """Write a finished transcript in other formats, with other subtitle rules or names."""
+    import dataclasses
+
     from meetsplit.console.progress import Reporter
     from meetsplit.pipeline.formats import names
     from meetsplit.pipeline.results.writing import export_transcript
 
-    all_but_json = [name for name in names() if name != "json"]
-    _, outputs = resolve_settings({"output_format": all_but_json, **options}, names())
+    _, outputs = resolve_settings(options, names())
+    print_files(options)
+    if "output_format" not in options:  # a settings file may ask for JSON: of runs, not of a transcript in JSON
+        outputs = dataclasses.replace(outputs, formats=tuple(name for name in outputs.formats if name != "json"))
     with Reporter(_err()) as on_event:
         for path in transcript:
             folder = outputs.folder if "output_dir" in options else path.parent
@@ -288,26 +364,22 @@ def export(
                 _out().print(str(file), highlight=False, markup=False, soft_wrap=True)
 
 
-app.command()(score)
-app.add_typer(models, name="models")
-cache.register(app)
-app.command()(rediarize)
+help.add_command(app, run, "run", help.TRANSCRIBE)
+help.add_command(app, batch.batch, "batch", help.TRANSCRIBE)
+help.add_command(app, batch.watch, "watch", help.TRANSCRIBE)
+help.add_command(app, export, "export", help.AFTERWARDS)
+help.add_command(app, rediarize, "rediarize", help.AFTERWARDS)
+help.add_command(app, score, "score", help.AFTERWARDS)
 batch.register(app)
+help.add_command(app, doctor, "doctor", help.MACHINE)
+help.add_command(models, models_list, "list", group="models")
+help.add_command(models, models_fetch, "fetch", group="models")
+app.add_typer(models, name="models", rich_help_panel=help.MACHINE)
+cache.register(app)
 
 
 def _complain(error: MeetsplitError | str) -> None:
     _err().print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
-
-
-def _dashed(arguments: Sequence[str]) -> list[str]:
-    """The arguments with hyphens in option names: the whisper family writes ``--max_line_width``."""
-    spelt: list[str] = []
-    for at, argument in enumerate(arguments):
-        if argument == "--":
-            return spelt + list(arguments[at:])
-        option, equals, value = argument.partition("=")
-        spelt.append(option.replace("_", "-") + equals + value if option.startswith("--") else argument)
-    return spelt
 
 
 @contextmanager
@@ -349,7 +421,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name need not be UTF-8
-    spelt = _dashed(sys.argv[1:] if arguments is None else arguments)
+    spelt = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in spelt
     code = _exit_code([argument for argument in spelt if argument != "--debug"], debug)
     try:
@@ -364,7 +436,12 @@ def _exit_code(arguments: Sequence[str], debug: bool) -> str | int | None:
     """Run the command line; returns its exit code. With ``debug``, errors pass through."""
     try:
         with _terminable():
-            app(arguments, prog_name="meetsplit")
+            translation = translated(arguments)
+            if translation.note is not None and not {"-q", "--quiet"} & set(translation.arguments):
+                _err().print(f"note: {translation.note}", markup=False, highlight=False, soft_wrap=True)
+            whole = "_MEETSPLIT_COMPLETE" in os.environ  # a shell asks for options
+            command_line = app if whole else help.for_command_line(app, translation.arguments)
+            command_line(translation.arguments, prog_name="meetsplit")
     except SystemExit as ended:
         return ended.code
     except MeetsplitError as error:

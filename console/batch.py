@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meetsplit.console.job_options import QueueOptions, be_nice, interruptible, job_request, open_store, queue_options
+from meetsplit.console import help
+from meetsplit.console.job_options import (
+    RETRIES,
+    TO_TRANSCRIPTS,
+    QueueOptions,
+    be_nice,
+    interruptible,
+    job_request,
+    open_store,
+    queue_options,
+)
 from meetsplit.console.jobs import jobs_app
-from meetsplit.console.options import GivenOptions, run_options
+from meetsplit.console.options import GivenOptions, print_files, run_options
 from meetsplit.console.schedules import schedule_app
 from meetsplit.console.terminal import wide
 from meetsplit.console.worker_output import (
@@ -40,18 +50,18 @@ _NICE = 10
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this file, of jobs and of schedules to the command line."""
-    for command in (batch, watch, worker):
-        app.command()(command)
-    app.add_typer(jobs_app, name="jobs")
-    app.add_typer(schedule_app, name="schedule")
+    """Add the commands about the queue to the command line: the worker, jobs and schedules."""
+    help.add_command(app, worker, "worker", help.QUEUE)
+    app.add_typer(jobs_app, name="jobs", rich_help_panel=help.QUEUE)
+    app.add_typer(schedule_app, name="schedule", rich_help_panel=help.QUEUE)
 
 
-@run_options()
+@run_options(without=("cache",))
 @queue_options()
 def batch(
     paths: Annotated[
-        list[str], typer.Argument(help="Recordings, folders with recordings, or globs.", show_default=False)
+        list[str],
+        typer.Argument(help="Recordings, folders with recordings, or globs.", show_default=False, metavar="PATH"),
     ],
     *,
     force: Annotated[bool, typer.Option("--force", help="Repeat what is done already.")] = False,
@@ -71,7 +81,7 @@ def batch(
     from meetsplit.jobs.submission import JobQueue
     from meetsplit.jobs.worker import Worker
 
-    request = job_request(queue, options, retries=0)
+    request = job_request(queue, options, retries=0, quiet=quiet)
     base, store = open_store(queue)
     search_result = search(paths, request.patterns)
     for complaint in search_result.complaints:
@@ -115,21 +125,27 @@ def _print_queued(submissions: Sequence[Submission]) -> None:
     say(f"{queued} of {len(submissions)} recordings queued")
 
 
-@run_options()
-@queue_options()
+@run_options(without=("cache",), helps=TO_TRANSCRIPTS)
+@queue_options(helps=RETRIES | {"nice": "Leave the processor to others: 0 (not) to 19. (default: 10)"})
 def watch(
-    folder: Annotated[Path, typer.Argument(help="The folder with the recordings, subfolders included.")],
+    folder: Annotated[
+        Path, typer.Argument(help="The folder with the recordings, subfolders included.", metavar="FOLDER")
+    ],
     *,
     once: Annotated[bool, typer.Option("--once", help="Take what is there, finish it and end: for cron.")] = False,
     poll: Annotated[
-        float, typer.Option(help="Seconds between two looks; a file is taken after three alike.", min=0.05)
+        float,
+        typer.Option(
+            help="Seconds between two scans of the folder; a file is taken when three have seen it unchanged.",
+            min=0.05,
+            metavar="SECONDS",
+        ),
     ] = 5.0,
     quiet: Quiet = False,
     queue: QueueOptions,
     options: GivenOptions,
 ) -> None:
-    """Transcribe every recording in a folder and every new one; results go to FOLDER/transcripts unless -o says
-    otherwise.
+    """Transcribe every recording in a folder, and every new one as it comes.
 
     Recordings stay where they are and as they are. One that fails is tried again twice, then set aside with the reason
     beside the results.
@@ -139,8 +155,9 @@ def watch(
     from meetsplit.jobs.submission import JobQueue
     from meetsplit.jobs.watch import RETRY_WITHIN, FolderWatch, single_watch_lock
     from meetsplit.jobs.worker import Worker
+    from meetsplit.pipeline.results.folder import ResultsFolder
 
-    request = job_request(queue, options, retries=2, folder=folder / "transcripts")
+    request = job_request(queue, options, retries=2, folder=folder / "transcripts", quiet=quiet)
     if request.outputs.folder == folder.absolute():
         raise SettingsError(
             f"-o {folder}: results cannot go to the watched folder itself: choose a folder below it or elsewhere"
@@ -154,6 +171,8 @@ def watch(
                 return
             resources.enter_context(lock)
         be_nice(_NICE if queue.nice is None else queue.nice)
+        if folder.is_dir():  # one that is not there is said by the first scan, and not made
+            ResultsFolder(request.outputs.folder).check_writable()
         with progress(quiet) as on_event:
             check_models(request, on_event)
         failed: list[str] = []
@@ -181,12 +200,13 @@ def watch(
     raise typer.Exit(code)
 
 
-@run_options("hf_token", "cache_dir", "offline", "device")
+@run_options("hf_token", "cache_dir", "model_dir", "offline", "device", "threads", "config")
 @queue_options("state_dir", "database", "max_memory", "nice")
 def worker(*, quiet: Quiet = False, queue: QueueOptions, options: GivenOptions) -> None:
     """Work on what is queued, one recording at a time, and keep schedules running, until it is stopped."""
     from meetsplit.jobs.worker import Worker
 
+    print_files(options, quiet=quiet)
     base, store = open_store(queue)
     be_nice(queue.nice or 0)
     with (

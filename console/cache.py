@@ -8,6 +8,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from meetsplit.console import help
 from meetsplit.console.options import GivenOptions, resolve_settings, run_options
 from meetsplit.console.quantities import ago, megabytes
 from meetsplit.console.terminal import print_line, wide
@@ -15,29 +16,26 @@ from meetsplit.console.terminal import print_line, wide
 if TYPE_CHECKING:
     from meetsplit.pipeline.cache.run_cache import ClearResult
 
-Cache = Annotated[
-    bool,
-    typer.Option(
-        "--cache/--no-cache",
-        help="Keep finished stages and every person's track under the cache folder, "
-        "so that the next run of a recording repeats only what changed; see `meetsplit cache`.",
-        rich_help_panel="This machine",
-    ),
-]
-
 cache_app = typer.Typer(
+    cls=help.CommandGroup,
     no_args_is_help=True,
     help="Finished stages of earlier runs, tracks of the recordings included: what is kept, and removing it.",
 )
 
 
+_FOLDER = {"cache_dir": "Folder of the cache. (default: ~/.cache/meetsplit)"}
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to the command line."""
-    app.add_typer(cache_app, name="cache")
+    help.add_command(cache_app, show, "list", group="cache")
+    cache_app.command("show", hidden=True)(show)  # its earlier name
+    help.add_command(cache_app, clear, "clear", group="cache")
+    help.add_command(cache_app, prune, "prune", group="cache")
+    app.add_typer(cache_app, name="cache", rich_help_panel=help.MACHINE)
 
 
-@cache_app.command("show")
-@run_options("cache_dir")
+@run_options("cache_dir", "config", helps=_FOLDER)
 def show(*, options: GivenOptions) -> None:
     """List the recordings whose stages are kept, with the room they take and when they were last used."""
     from meetsplit.pipeline.cache.run_cache import cached_runs, cached_runs_folder
@@ -59,12 +57,11 @@ def show(*, options: GivenOptions) -> None:
     )
 
 
-@cache_app.command("clear")
-@run_options("cache_dir")
+@run_options("cache_dir", "config", helps=_FOLDER)
 def clear(
     *,
     older_than: Annotated[
-        float, typer.Option(help="Only what was last used more than this many days ago.", min=0)
+        float, typer.Option(help="Only what was last used more than this many days ago.", min=0, metavar="DAYS")
     ] = 0.0,
     options: GivenOptions,
 ) -> None:
@@ -75,13 +72,16 @@ def clear(
     print_cleared(run_cache.clear(run_cache.cached_runs_folder(settings), older_than=older_than * 86400))
 
 
-@cache_app.command("prune")
-@run_options("cache_dir", "cache_size", "config")
+@run_options("cache_dir", "cache_size", "config", helps=_FOLDER)
 def prune(
     *,
     older_than: Annotated[
         float | None,
-        typer.Option(help="Remove what was last used more than this many days ago. (default: --cache-age)", min=0),
+        typer.Option(
+            help="Remove what was last used more than this many days ago. (default: --cache-age)",
+            min=0,
+            metavar="DAYS",
+        ),
     ] = None,
     options: GivenOptions,
 ) -> None:

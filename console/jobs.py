@@ -12,6 +12,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from meetsplit.console import help
 from meetsplit.console.job_options import QueueOptions, open_store, queue_options
 from meetsplit.console.quantities import ago
 from meetsplit.console.terminal import print_line, wide
@@ -23,19 +24,22 @@ if TYPE_CHECKING:
     from meetsplit.jobs.job_store import JobStore
     from meetsplit.jobs.status import JobStatus
 
-jobs_app = typer.Typer(no_args_is_help=True, help="What is queued, running, done and failed.")
-Names = Annotated[list[str] | None, typer.Argument(help="Jobs, by the beginning of their names.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+jobs_app = typer.Typer(cls=help.CommandGroup, no_args_is_help=True, help="What is queued, running, done and failed.")
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(help="Jobs, by the beginning of their names.", show_default=False, metavar="JOB"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-@jobs_app.command("list")
 @queue_options("state_dir", "database")
 def list_jobs(
     *,
     state: Annotated[
-        str | None, typer.Option(help="Only waiting, running, interrupted, done, failed or cancelled ones.")
+        str | None,
+        typer.Option(help="Only waiting, running, interrupted, done, failed or cancelled ones.", metavar="STATE"),
     ] = None,
-    limit: Annotated[int, typer.Option(help="At most this many, the newest; 0 for all.", min=0)] = 0,
+    limit: Annotated[int, typer.Option(help="At most this many, the newest; 0 for all.", min=0, metavar="N")] = 0,
     as_json: Json = False,
     queue: QueueOptions,
 ) -> None:
@@ -74,10 +78,9 @@ def list_jobs(
         print_line(f"{count} failed: `meetsplit jobs show {undelivered[-1].job}` says why")
 
 
-@jobs_app.command("show")
 @queue_options("state_dir", "database")
 def show(
-    name: Annotated[str, typer.Argument(help="The job, by the beginning of its name.")],
+    name: Annotated[str, typer.Argument(help="The job, by the beginning of its name.", metavar="JOB")],
     *,
     as_json: Json = False,
     queue: QueueOptions,
@@ -114,7 +117,6 @@ def show(
             print_line(f"{label:>10}  {text}")
 
 
-@jobs_app.command("cancel")
 @queue_options("state_dir", "database")
 def cancel(
     names: Names = None,
@@ -132,7 +134,6 @@ def cancel(
             print_line(f"{job.job} cancelled: {job.recording}")
 
 
-@jobs_app.command("retry")
 @queue_options("state_dir", "database")
 def retry(
     names: Names = None,
@@ -152,11 +153,12 @@ def retry(
             print_line(f"{job} queued")
 
 
-@jobs_app.command("clean")
 @queue_options("state_dir", "database")
 def clean(
     *,
-    older_than: Annotated[float, typer.Option(help="Only what ended more than this many days ago.", min=0)] = 30.0,
+    older_than: Annotated[
+        float, typer.Option(help="Only what ended more than this many days ago.", min=0, metavar="DAYS")
+    ] = 30.0,
     keep_done: Annotated[bool, typer.Option("--keep-done", help="Forget only what failed or was cancelled.")] = False,
     queue: QueueOptions,
 ) -> None:
@@ -197,3 +199,10 @@ def _chosen(connection: DBOSClient, store: JobStore, names: list[str] | None, *,
 def _when(seconds: float) -> str:
     """A Unix time in the local time zone."""
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+help.add_command(jobs_app, list_jobs, "list", group="jobs")
+help.add_command(jobs_app, show, "show", group="jobs")
+help.add_command(jobs_app, cancel, "cancel", group="jobs")
+help.add_command(jobs_app, retry, "retry", group="jobs")
+help.add_command(jobs_app, clean, "clean", group="jobs")

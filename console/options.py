@@ -4,9 +4,10 @@ command.
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
@@ -14,16 +15,19 @@ from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_type_hints
 
 import typer
 
+from meetsplit.console.combinations import check_combination, overruled
+from meetsplit.console.settings_files import QUEUE_OPTIONS, file_paths, read_files
 from meetsplit.pipeline.errors import SettingsError, nearest
 from meetsplit.pipeline.settings import (
     MACHINE,
     PER_SPEAKER_FORMATS,
+    WHISPER,
     Option,
     Outputs,
     Settings,
     current_options,
     fields_with_options,
-    from_toml,
+    name_list,
 )
 
 GivenOptions: TypeAlias = Mapping[str, Any]
@@ -42,17 +46,45 @@ _VALUE_TYPES: Mapping[Any, tuple[type[Any], ...]] = MappingProxyType(
 _PLAIN = (bool, int, float, str, Path)
 
 
+_NEGATIVE = "negated_"
+"""Beginning of the name of a flag that switches a setting off, where it is a parameter of its own."""
+
+_METAVARS: Mapping[Any, str] = MappingProxyType({bool: "", int: "N", float: "NUMBER", Path: "FILE"})
+"""What stands in the help for a value of that type, where the option does not say it; other values are TEXT."""
+
+
 @functools.cache
 def _parameters() -> tuple[inspect.Parameter, ...]:
     """A parameter per option, in the shape that typer reads. All default to None: not given."""
     hints = {**get_type_hints(Settings), **get_type_hints(Outputs)}
-    parameters = [
-        _parameter(option.name or field.name, _option_type(field, hints[field.name]), _typer_option(option))
-        for field, option in fields_with_options()
-    ]
+    parameters = []
+    for field, option in fields_with_options():
+        kind = _option_type(field, hints[field.name])
+        parameters.append(_parameter(option.name or field.name, kind, _typer_option(option, field, kind)))
+        if option.flags == (f"--{field.name.replace('_', '-')}",) and option.panel == WHISPER:
+            # A column of its own would leave the texts of this panel no room.
+            negative = typer.Option("--no" + option.flags[0][1:], hidden=True)
+            parameters.append(_parameter(_NEGATIVE + field.name, bool, negative))
     gates = typer.Option(help="Earlier name of --overlap-checks.", hidden=True)
-    config = typer.Option(help="A TOML file with these options; the command line wins.", rich_help_panel=MACHINE)
-    return (*parameters, _parameter("gates", str, gates), _parameter("config", Path, config))
+    cache = typer.Option(
+        "--cache/--no-cache",
+        help="Keep finished stages and every person's track under the cache folder, so that the next run of a "
+        "recording repeats only what changed; see `meetsplit cache`. (default: yes)",
+        rich_help_panel=MACHINE,
+        metavar="",
+    )
+    config = typer.Option(
+        help="A TOML file with these options; the command line wins. (default: meetsplit.toml in this folder, if it "
+        "is there; below that, ~/.config/meetsplit/config.toml)",
+        rich_help_panel=MACHINE,
+        metavar="FILE",
+    )
+    return (
+        *parameters,
+        _parameter("gates", str, gates),
+        _parameter("cache", bool, cache),
+        _parameter("config", Path, config),
+    )
 
 
 def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:
@@ -63,30 +95,66 @@ def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:
 
 def _option_type(field: Field[Any], hint: Any) -> Any:
     """The type of an option's value: the setting's own where it is plain, else text; `resolve_settings` reads it."""
-    if field.name == "names":
+    if field.name in ("names", "formats"):
         return list[str]
     kinds = [part for part in (get_args(hint) if isinstance(hint, UnionType) else (hint,)) if part is not NoneType]
-    return kinds[0] if len(kinds) == 1 and kinds[0] in _PLAIN else str
+    may_be_none = NoneType in get_args(hint) and field.default is not None
+    return kinds[0] if len(kinds) == 1 and kinds[0] in _PLAIN and not may_be_none else str
 
 
-def _typer_option(option: Option) -> Any:
-    return typer.Option(*option.flags, help=option.help, rich_help_panel=option.panel, envvar=option.variable)
+def _typer_option(option: Option, field: Field[Any], kind: Any) -> Any:
+    text, default = option.help, field.default
+    if "default" not in text and not isinstance(default, bool | tuple | NoneType | Path):
+        text += f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
+    return typer.Option(
+        *option.flags,
+        help=text,
+        rich_help_panel=option.panel,
+        envvar=option.variable,
+        metavar=_METAVARS.get(kind, "TEXT") if option.metavar is None else option.metavar,
+    )
 
 
-def run_options(*only: str) -> Callable[[Command], Command]:
-    """Give a command every option of a run (or ``only`` those), as its one parameter ``options``: `GivenOptions`."""
+def run_options(
+    *only: str,
+    without: Collection[str] = (),
+    hidden: Collection[str] = (),
+    helps: Mapping[str, str] = MappingProxyType({}),
+) -> Callable[[Command], Command]:
+    """Give a command every option of a run (or ``only`` those), as its one parameter ``options``: `GivenOptions`.
 
-    def without_absent(values: dict[str, Any]) -> GivenOptions:
-        return {name: value for name, value in values.items() if value is not None}
+    It does not have those in ``without``. ``hidden`` ones are understood and not in the help, so that a command can
+    say why it does not take them. ``helps`` are texts for the help in place of the options' own.
+    """
 
-    return add_options(_parameters(), "options", only, without_absent)
+    def without_absent(values: dict[str, Any], others: Mapping[str, Any]) -> GivenOptions:
+        return {name: value for name, value in values.items() if value is not None and value != []}
+
+    parameters = [with_help(option, hidden, helps) for option in _parameters() if option.name not in without]
+    return add_options(parameters, "options", only, without_absent)
+
+
+def with_help(
+    parameter: inspect.Parameter, hidden: Collection[str] = (), helps: Mapping[str, str] = MappingProxyType({})
+) -> inspect.Parameter:
+    """The parameter with the help that a command has for it, or hidden."""
+    if parameter.name not in hidden and parameter.name not in helps:
+        return parameter
+    kind, option = get_args(parameter.annotation)
+    option = copy.copy(option)
+    option.hidden = option.hidden or parameter.name in hidden
+    option.help = helps.get(parameter.name, option.help)
+    return parameter.replace(annotation=Annotated[kind, option])
 
 
 def add_options(
-    parameters: Sequence[inspect.Parameter], into: str, only: Sequence[str], build: Callable[[dict[str, Any]], Value]
+    parameters: Sequence[inspect.Parameter],
+    into: str,
+    only: Sequence[str],
+    build: Callable[[dict[str, Any], Mapping[str, Any]], Value],
 ) -> Callable[[Command], Command]:
     """Give a command the ``parameters`` (or ``only`` those): ``build`` makes its one argument ``into`` of their
-    values.
+    values, and of the command's other arguments.
     """
     options = [parameter for parameter in parameters if not only or parameter.name in only]
 
@@ -97,9 +165,9 @@ def add_options(
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
             option_values = {option.name: values.pop(option.name) for option in options}
-            command(**{into: build(option_values)}, **values)
+            command(**{into: build(option_values, values)}, **values)
 
-        combined = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*others, *options]]
+        combined = [*(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in others), *options]
         wrapper.__doc__ = _help_text(command)
         wrapper.__signature__ = inspect.Signature(combined)  # type: ignore[attr-defined]
         wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in combined}
@@ -116,26 +184,88 @@ def _help_text(command: Command) -> str:
     return "\n\n".join([" ".join(first.split()), *others])
 
 
-def resolve_settings(options: GivenOptions, known_formats: tuple[str, ...]) -> tuple[Settings, Outputs]:
-    """The settings from a TOML file, if one is named, with the options of the command line on top.
+def resolve_settings(
+    options: GivenOptions, known_formats: tuple[str, ...], *, defaults: GivenOptions = MappingProxyType({})
+) -> tuple[Settings, Outputs]:
+    """The settings of a command: its own ``defaults``, under the settings files, under the options that it was given.
 
-    Raises `SettingsError` for unknown options and values that make no sense.
+    An option of a weaker source that means nothing beside one of a stronger source is left out, and so are names of
+    channels in a file where channels are mixed; within one source, that is an error. Raises `SettingsError` for it, for
+    unknown options and for values that make no sense.
     """
-    merged = current_options(options)
-    file = merged.pop("config", None)
-    if file is not None:
-        merged = {**from_toml(file), **merged}
-    for field, option in fields_with_options():
-        if option.name is not None and option.name in merged:
-            merged[field.name] = merged.pop(option.name)
-    if "names" in merged:
-        merged["names"] = _names(merged["names"])
-    if "formats" in merged:
-        merged["formats"] = _formats(merged["formats"], known_formats)
-    for name in ("rttm", "script", "cache_dir", "folder"):
-        if isinstance(merged.get(name), str):
-            merged[name] = Path(merged[name])
+    given = {name: value for name, value in options.items() if name not in ("config", "cache")}
+    files = [file.options for file in read_files(options.get("config"), (*QUEUE_OPTIONS, "cache"))]
+    merged: dict[str, Any] = {}
+    for source in (defaults, *files, given):
+        values = _by_field(source, known_formats)
+        kept = {name: value for name, value in merged.items() if not overruled(name, value, values)}
+        merged = {**kept, **_with_weaker_names(values, kept)}
+    check_combination(merged)
+    if merged.get("channels") != "split" and merged.pop("channel_names", None) and "channel_names" in given:
+        raise SettingsError("--channel-names needs a channel per person: add --channels split, or --together NAME")
     return _build(Settings, merged), _build(Outputs, merged)
+
+
+def _with_weaker_names(values: Mapping[str, Any], weaker: dict[str, Any]) -> dict[str, Any]:
+    """The values of a source; its names by label are added to those of the ``weaker`` ones.
+
+    Names in order or by channel take the place of all weaker names, which are removed from ``weaker``: by label, they
+    would win.
+    """
+    if "channel_names" in values:
+        weaker.pop("names_in_order", None)
+    if "channel_names" in values or "names_in_order" in values:
+        weaker.pop("names", None)
+    return {**values, "names": (*weaker.get("names", ()), *values.get("names", ()))}
+
+
+def keeps_cache(options: GivenOptions) -> bool:
+    """Whether finished stages are kept: by the command line, else by the settings files, else yes."""
+    if "cache" in options:
+        return bool(options["cache"])
+    kept = True
+    for file in read_files(options.get("config"), (*QUEUE_OPTIONS, "cache")):
+        value = file.options.get("cache", kept)
+        if not isinstance(value, bool):
+            raise SettingsError(f"{file.path}: cache {value!r}: true or false is needed")
+        kept = value
+    return kept
+
+
+def _by_field(source: GivenOptions, known_formats: tuple[str, ...]) -> dict[str, Any]:
+    """The options of one source by the fields that they belong to, parsed where their type is not that of a text."""
+    values = current_options(source)
+    names = _names(values.pop("name", ()), values.pop("names", ()), values.pop("names_in_order", ()))
+    for name in [name for name in values if name.startswith(_NEGATIVE)]:
+        values.pop(name)
+        values.setdefault(name.removeprefix(_NEGATIVE), False)
+    for field, option in fields_with_options():
+        if option.name is not None and option.name in values:
+            values[field.name] = values.pop(option.name)
+        if field.name in values and field.default is not None:
+            values[field.name] = _number_or_none(values[field.name], field)
+    values |= {name: people for name, people in names.items() if people}
+    if "formats" in values:
+        values["formats"] = _formats(values["formats"], known_formats)
+    if "channel_names" in values:
+        values["channel_names"] = name_list(values["channel_names"], "--channel-names")
+    for name in ("rttm", "script", "cache_dir", "model_dir", "folder"):
+        if isinstance(values.get(name), str):  # of a file: no shell has read its ~
+            values[name] = Path(values[name]).expanduser()
+    return values
+
+
+def _number_or_none(value: object, field: Field[Any]) -> object:
+    """The value of a setting that is a number or switched off by "none"; any other value as it is."""
+    kinds = get_args(get_type_hints(Settings).get(field.name))
+    if not isinstance(value, str) or set(kinds) not in ({int, NoneType}, {float, NoneType}):
+        return value
+    if value.strip().lower() == "none":
+        return None
+    try:
+        return int(value) if int in kinds else float(value)
+    except ValueError:
+        return value
 
 
 def _build(kind: type[Any], values: Mapping[str, Any]) -> Any:
@@ -156,13 +286,14 @@ def _build(kind: type[Any], values: Mapping[str, Any]) -> Any:
 
 
 def _formats(value: object, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The formats in a text with commas or in a list of texts."""
-    listed = value.split(",") if isinstance(value, str) else value
+    """The formats in a text with commas or in a list of texts; whisper's ``aud`` is ``audacity``."""
+    listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(part, str) for part in listed):
         raise SettingsError(
             f'--output-format {value!r}: names of formats are needed, such as "srt,json" or ["srt", "json"]'
         )
-    names = [part.strip().lower() for part in listed if part.strip()]
+    names = [part.strip().lower() for text in listed for part in text.split(",") if part.strip()]
+    names = ["audacity" if name == "aud" else name for name in names]
     for name in names:
         if name != "all" and name not in (*known, *PER_SPEAKER_FORMATS):
             raise SettingsError(f"--output-format {name}: {nearest(name, [*known, *PER_SPEAKER_FORMATS, 'all'])}")
@@ -170,33 +301,51 @@ def _formats(value: object, known: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(every))
 
 
-def _names(value: object) -> tuple[tuple[str, str], ...]:
-    """People's names by label: from ``LABEL=NAME`` texts, or from a table or pairs of a settings file."""
-    if isinstance(value, Mapping):
-        entries: Sequence[object] = list(value.items())
-    elif isinstance(value, list | tuple):
-        entries = value
-    else:
-        entries = [value]
-    names: list[tuple[str, str]] = []
-    for entry in entries:
-        match entry:
-            case str() if "=" in entry:
-                label, _, person = entry.partition("=")
-            case (str() as label, str() as person):
-                pass
-            case _:
-                label, person = "", ""
-        if not (label and person.strip()):
-            raise SettingsError(
-                f"--name {entry if isinstance(entry, str) else repr(entry)}: write it as SPEAKER_00=Alice"
-            )
-        names.append((label, person.strip()))
-    return tuple(names)
+def _names(name: object, names: object, in_order: object) -> dict[str, tuple[Any, ...]]:
+    """People's names, by label (``names``) and in order of first speech (``names_in_order``).
+
+    ``name`` and ``names`` are what the options of that name hold: a table or pairs of a settings file, ``LABEL=NAME``
+    texts, and as ``names`` also names alone.
+    """
+    if isinstance(names, Mapping):
+        names = list(names.items())
+    listed = [part for part in names.split(",") if part.strip()] if isinstance(names, str) else names
+    is_order = isinstance(listed, list | tuple) and all(isinstance(part, str) and "=" not in part for part in listed)
+    by_label = list(name.items()) if isinstance(name, Mapping) else name
+    entries = [*(by_label if isinstance(by_label, list | tuple) else [by_label])]
+    if not is_order:
+        entries += listed if isinstance(listed, list | tuple) else [listed]
+    order = name_list(names if is_order else in_order, "--names")
+    return {"names": tuple(_label_and_name(entry) for entry in entries), "names_in_order": order}
+
+
+def _label_and_name(entry: object) -> tuple[str, str]:
+    """A label, or a name so far, and the person's name."""
+    match entry:
+        case str() if "=" in entry:
+            label, _, person = entry.partition("=")
+        case (str() as label, str() as person):
+            pass
+        case _:
+            label, person = "", ""
+    if not (label.strip() and person.strip()):
+        raise SettingsError(f"--name {entry if isinstance(entry, str) else repr(entry)}: write it as SPEAKER_00=Alice")
+    return label.strip(), person.strip()
 
 
 def given_files(options: GivenOptions, recordings: Sequence[Path]) -> tuple[Path, ...]:
-    """The files that a command reads and never writes over: recordings, turns, words and the settings file."""
-    toml = from_toml(options["config"]) if "config" in options else {}
-    paths = [toml.get("rttm"), toml.get("script"), *(options.get(name) for name in ("rttm", "script", "config"))]
-    return (*recordings, *(Path(path) for path in paths if path is not None))
+    """The files that a command reads and never writes over: recordings, turns, words and the settings files."""
+    files = read_files(options.get("config"), (*QUEUE_OPTIONS, "cache"))
+    paths = [source.get(name) for source in (*(file.options for file in files), options) for name in ("rttm", "script")]
+    return (*recordings, *(Path(path) for path in paths if path is not None), *(file.path for file in files))
+
+
+def print_files(options: GivenOptions, *, quiet: bool = False) -> None:
+    """Say on stderr which settings files a command reads."""
+    paths = () if quiet else file_paths(options.get("config"))
+    if paths:
+        from meetsplit.console.terminal import Terminal
+
+        home = Path.home()
+        shown = [f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path) for path in reversed(paths)]
+        Terminal(stderr=True).print(f"settings: {', then '.join(shown)}", style="dim", soft_wrap=True)

@@ -7,24 +7,44 @@ from typing import Annotated, Any
 
 import typer
 
-from meetsplit.console.options import GivenOptions, given_files, resolve_settings, run_options
+from meetsplit.console.options import (
+    GivenOptions,
+    given_files,
+    keeps_cache,
+    print_files,
+    resolve_settings,
+    run_options,
+)
 from meetsplit.console.terminal import Terminal, print_line
+from meetsplit.pipeline.settings import WHISPER_OPTIONS
+
+_NOT_HERE = ("transcriber", "script", "model", "language", "task", "initial_prompt", *WHISPER_OPTIONS, "start", "end")
+"""Options about words, which come from the transcript, and all of them."""
 
 
-@run_options()
+@run_options(
+    hidden=(*_NOT_HERE, "model_dir"),
+    helps={
+        "output_dir": "Folder for the results. (default: that of the transcript)",
+        "separate": "Where voices are separated: off (default), overlaps, strict or everywhere.",
+    },
+)
 def rediarize(
     source: Annotated[
-        list[Path], typer.Argument(help="Transcripts (JSON) or the recordings they belong to.", show_default=False)
+        list[Path],
+        typer.Argument(
+            help="Transcripts (JSON) or the recordings they belong to.", show_default=False, metavar="TRANSCRIPT"
+        ),
     ],
     *,
     audio: Annotated[
-        Path | None, typer.Option(help="The recording, where it does not lie beside the transcript.")
+        Path | None,
+        typer.Option(help="The recording, where it does not lie beside the transcript.", metavar="RECORDING"),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")] = False,
     options: GivenOptions,
 ) -> None:
-    """Find the speakers of a finished transcript again, with other settings, and keep its words: nothing is
-    transcribed.
+    """Find the speakers of a finished transcript again, with other settings, and keep its words.
 
     The result is written beside the transcript as NAME-rediarized.*; the transcript itself stays as it is.
     """
@@ -45,17 +65,21 @@ def rediarize(
 
     if audio is not None and len(source) > 1:
         raise SettingsError("--audio belongs to one transcript: give one at a time")
-    if options.get("transcriber", "script") != "script" or "script" in options:
+    given = [name for name in _NOT_HERE if options.get(name, "script") != "script" or name == "script" in options]
+    if given:
         raise SettingsError(
-            "rediarize keeps the transcript's words: drop --transcriber and --script, or use `meetsplit run`"
+            f"rediarize keeps the transcript's words: drop --{given[0].replace('_', '-')}, or use `meetsplit run`"
         )
+    print_files(options, quiet=quiet)
+    keep = keeps_cache(options)
     with Reporter(Terminal(stderr=True), quiet=quiet) as on_event:
         for path in source:
             transcript_path, recording = rediarize.find_pair(path, audio)
             transcript = rediarize.read_words(transcript_path)
             # The transcript itself is the file of given words, so that no transcriber is selected or fetched.
             defaults: dict[str, Any] = {"separate": "off", "output_dir": transcript_path.parent}
-            settings, outputs = resolve_settings({**defaults, **options, "script": transcript_path}, names())
+            settings, outputs = resolve_settings({**options, "script": transcript_path}, names(), defaults=defaults)
+            settings = dataclasses.replace(settings, start=None, end=None)  # of a settings file, for other commands
             stem = safe_stem(f"{transcript_path.stem}-rediarized")
             content = hash_recording(recording)
             request = dataclasses.replace(
@@ -65,7 +89,7 @@ def rediarize(
             )  # fmt: skip
             with (
                 ResultsFolder(outputs.folder).reservation(request) as reservation,
-                open_cache(recording, settings, sha256=content.sha256, on_event=on_event) as stage_cache,
+                open_cache(recording, settings, keep=keep, sha256=content.sha256, on_event=on_event) as stage_cache,
             ):
                 pipeline = Pipeline(settings, on_event=on_event)
                 recording_run = pipeline.open(recording, stage_cache, content, words=transcript)

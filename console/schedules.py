@@ -12,7 +12,15 @@ import typer
 from rich import box
 from rich.table import Table
 
-from meetsplit.console.job_options import QueueOptions, job_request, open_store, queue_options
+from meetsplit.console import help
+from meetsplit.console.job_options import (
+    RETRIES,
+    TO_TRANSCRIPTS,
+    QueueOptions,
+    job_request,
+    open_store,
+    queue_options,
+)
 from meetsplit.console.options import GivenOptions, run_options
 from meetsplit.console.terminal import print_line, wide
 
@@ -22,27 +30,37 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 schedule_app = typer.Typer(
-    no_args_is_help=True, help="Look into folders at set times; `meetsplit worker` has to be running."
+    cls=help.CommandGroup,
+    no_args_is_help=True,
+    help="Look into folders at set times; `meetsplit worker` has to be running.",
 )
-Name = Annotated[str, typer.Argument(help="The schedule's name.")]
+Name = Annotated[str, typer.Argument(help="The schedule's name.", metavar="NAME")]
 
 
-@schedule_app.command("add")
-@run_options()
-@queue_options()
+@run_options(without=("cache",), helps=TO_TRANSCRIPTS)
+@queue_options(helps=RETRIES)
 def add(  # noqa: PLR0913 - a command's own options
     schedule_name: Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.")],
     *,
-    cron: Annotated[str, typer.Option(help='minute hour day month weekday: "0 2 * * *" is every night at two.')],
-    folder: Annotated[Path, typer.Option(help="The folder with the recordings, subfolders included.")],
-    timezone: Annotated[str | None, typer.Option(help="Europe/Berlin, for instance. (default: this machine's)")] = None,
+    cron: Annotated[
+        str,
+        typer.Option(
+            help='minute hour day month weekday: "0 2 * * *" is every night at two.', metavar="CRON", show_default=False
+        ),
+    ],
+    folder: Annotated[
+        Path, typer.Option(help="The folder with the recordings, subfolders included.", metavar="FOLDER")
+    ],
+    timezone: Annotated[
+        str | None, typer.Option(help="Europe/Berlin, for instance. (default: this machine's)", metavar="NAME")
+    ] = None,
     backfill: Annotated[
         bool, typer.Option("--backfill/--no-backfill", help="Catch up on runs missed while no worker ran.")
     ] = True,
     queue: QueueOptions,
     options: GivenOptions,
 ) -> None:
-    """Transcribe what is new in a folder at set times; results go to FOLDER/transcripts unless -o says otherwise."""
+    """Transcribe what is new in a folder at set times."""
     from meetsplit.jobs import schedule
     from meetsplit.jobs.database import client
 
@@ -54,10 +72,11 @@ def add(  # noqa: PLR0913 - a command's own options
     print_line(f"{schedule_name} runs next at {_when(following)}, if `meetsplit worker` is running then")
 
 
-@schedule_app.command("list")
 @queue_options("state_dir", "database")
 def list_schedules(
-    *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False, queue: QueueOptions
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    queue: QueueOptions,
 ) -> None:
     """List the schedules with their last run and their next."""
     from meetsplit.console.jobs import print_json
@@ -87,39 +106,35 @@ def list_schedules(
     wide().print(table)
 
 
-@schedule_app.command("pause")
 @queue_options("state_dir", "database")
 def pause(name: Name, *, queue: QueueOptions) -> None:
-    """Run it no more until `resume`."""
+    """Pause a schedule: it does not run until `resume`."""
     from meetsplit.jobs import schedule
 
     _do(queue, lambda client: schedule.pause(client, name))
     print_line(f"{name} is paused")
 
 
-@schedule_app.command("resume")
 @queue_options("state_dir", "database")
 def resume(name: Name, *, queue: QueueOptions) -> None:
-    """Run it again from now on; what was missed in the pause stays missed."""
+    """Resume a schedule from now on; what was missed in the pause stays missed."""
     from meetsplit.jobs import schedule
 
     _do(queue, lambda client: schedule.resume(client, name))
     print_line(f"{name} runs again")
 
 
-@schedule_app.command("run-now")
 @queue_options("state_dir", "database")
 def run_now(name: Name, *, queue: QueueOptions) -> None:
-    """Run it once, beside the timetable."""
+    """Run a schedule once, now, beside its timetable."""
     from meetsplit.jobs import schedule
 
     print_line(f"{_do(queue, lambda client: schedule.run_now(client, name))} is queued for `meetsplit worker`")
 
 
-@schedule_app.command("remove")
 @queue_options("state_dir", "database")
 def remove(name: Name, *, queue: QueueOptions) -> None:
-    """Forget it; jobs that it queued stay."""
+    """Remove a schedule; jobs that it queued stay."""
     from meetsplit.jobs import schedule
 
     _do(queue, lambda client: schedule.remove(client, name))
@@ -142,3 +157,11 @@ def _when(moment: datetime | None) -> str:
 
 def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment is not None else None
+
+
+help.add_command(schedule_app, add, "add", group="schedule")
+help.add_command(schedule_app, list_schedules, "list", group="schedule")
+help.add_command(schedule_app, pause, "pause", group="schedule")
+help.add_command(schedule_app, resume, "resume", group="schedule")
+help.add_command(schedule_app, run_now, "run-now", group="schedule")
+help.add_command(schedule_app, remove, "remove", group="schedule")

@@ -14,19 +14,29 @@ from meetsplit.console.terminal import Terminal
 def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer reads
     hypotheses: Annotated[
         list[Path],
-        typer.Argument(help="Transcripts or turns: JSON (ours, WhisperX), STM, SegLST, RTTM.", show_default=False),
+        typer.Argument(
+            help="Transcripts or turns: JSON (ours, WhisperX), STM, SegLST, RTTM.",
+            show_default=False,
+            metavar="FILE",
+        ),
     ],
     *,
     ref: Annotated[
-        list[Path], typer.Option(help="The truth: RTTM, STM or SegLST; may be repeated.", show_default=False)
+        list[Path],
+        typer.Option(help="The truth: RTTM, STM or SegLST; may be repeated.", show_default=False, metavar="FILE"),
     ],
     stems: Annotated[
-        Path | None, typer.Option(help="True voices, STEMS/<recording>/<speaker>.wav, to score our tracks with.")
+        Path | None,
+        typer.Option(help="True voices, STEMS/<recording>/<speaker>.wav, to score our tracks with.", metavar="STEMS"),
     ] = None,
-    uem: Annotated[Path | None, typer.Option(help="The stretches to score.")] = None,
-    collar: Annotated[float, typer.Option(help="Seconds around turn edges that DER leaves out, on each side.")] = 0.0,
+    uem: Annotated[
+        Path | None, typer.Option(help="UEM file with the times to score. (default: all)", metavar="FILE")
+    ] = None,
+    collar: Annotated[
+        float, typer.Option(help="Seconds around turn edges that DER leaves out, on each side.", metavar="SECONDS")
+    ] = 0.0,
     skip_overlap: Annotated[bool, typer.Option("--skip-overlap", help="DER leaves out overlapped speech.")] = False,
-    normalizer: Annotated[str, typer.Option(help="english (Whisper's), basic or none.")] = "english",
+    normalizer: Annotated[str, typer.Option(help="english (Whisper's), basic or none.", metavar="TEXT")] = "english",
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
 ) -> None:
     """Compare transcripts with the truth: DER, JER, cpWER, tcpWER, and sound."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from meetsplit.jobs.worker import Worker, WorkerOptions
     from meetsplit.pipeline.events import EventListener
 
-_WORKER_SETTINGS = ("hf_token", "cache_dir", "offline", "device")
+_WORKER_SETTINGS = ("hf_token", "cache_dir", "offline", "device", "model_dir", "threads")
 """Settings of a worker that are laid over those of a job."""
 
 
@@ -39,8 +39,7 @@ def worker_options(
     from meetsplit.pipeline.data.units import size
     from meetsplit.pipeline.formats import names
 
-    own_options = {name: options[name] for name in ("config", *_WORKER_SETTINGS) if name in options}
-    settings, _ = resolve_settings(own_options, names())
+    settings, _ = resolve_settings(options, names())
     overrides = {name: getattr(settings, name) for name in _WORKER_SETTINGS}
     overrides = {name: value for name, value in overrides.items() if value not in (None, "auto", False)}
     _, store = open_store(queue)
@@ -50,7 +49,7 @@ def worker_options(
             result = schedule.scan(client, context, store, _one_second)
         except Exception as error:
             why = str(error) if isinstance(error, MeetsplitError) else f"{type(error).__name__}: {error}"
-            say(f"failed: the look into {context.get('folder')} of {run}: {why}")
+            say(f"failed: the scan of {context.get('folder')} of {run}: {why}")
             raise
         print_notes(result["complaints"], result["unsettled"])
         return result

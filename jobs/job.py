@@ -19,7 +19,7 @@ from meetsplit.pipeline.errors import JobError, MeetsplitError
 from meetsplit.pipeline.results.ownership import ResultRequest, result_request
 from meetsplit.pipeline.settings import Outputs, Settings, current_options, stored_fields, stored_options
 
-WORKER_ONLY = ("hf_token", "cache_dir", "cache_size", "cache_age")
+WORKER_ONLY = ("hf_token", "cache_dir", "cache_size", "cache_age", "model_dir", "threads")
 """Settings that are the worker's own and never stored."""
 
 _PATH_FIELDS = frozenset({"rttm", "script", "cache_dir", "folder", "move_to", "recording", "root"})

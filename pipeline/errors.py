@@ -87,13 +87,27 @@ def blame(stage: str, doing: str) -> Iterator[None]:
         raise
     except ModuleNotFoundError as error:
         raise MissingDependency(
-            stage, f"{doing} needs the Python package {error.name!r}: pip install {error.name}"
+            stage, f"{doing} needs the Python package {error.name!r}: pip install {_requirement(error.name or '')}"
         ) from error
     except MemoryError as error:
         raise StageError(stage, f"{doing} ran out of memory; close other programs or use a smaller model") from error
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise StageError(stage, f"{doing} failed: {reason}") from error
+
+
+_EXTRAS = {"meeteval": "score", "simplejson": "score", "pocketsphinx": "offline"}
+"""The extra of meetsplit that brings a package which is not required."""
+
+
+def _requirement(package: str) -> str:
+    """What pip has to be given to bring a missing package.
+
+    >>> _requirement("meeteval.wer"), _requirement("av")
+    ("'meetsplit[score]'", 'av')
+    """
+    extra = _EXTRAS.get(package.partition(".")[0])
+    return package if extra is None else f"'meetsplit[{extra}]'"
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

@@ -35,6 +35,7 @@ from meetsplit.pipeline.events import EventListener, Notice, ignore_events
 from meetsplit.pipeline.formats import read_transcript_file
 from meetsplit.pipeline.formats.whisperx_json import UNKNOWN
 from meetsplit.pipeline.merge import regroup
+from meetsplit.pipeline.settings import WHISPER_OPTIONS
 
 PAUSE = 1.0
 """Seconds of silence inside a speaker's speech that do not end it where speech is compared."""
@@ -48,7 +49,7 @@ MOST = 0.5
 SAME_LABEL = 1e-9
 """What an equal label counts: it decides only between speakers whose turns are the same."""
 
-_WORD_SETTINGS = ("transcriber", "model", "language", "task", "initial_prompt", "script")
+_WORD_SETTINGS = ("transcriber", "model", "language", "task", "initial_prompt", "script", *WHISPER_OPTIONS)
 """The settings of `made_by` that say where words come from; a rediarized transcript keeps those of the old one."""
 
 

@@ -38,6 +38,7 @@ from meetsplit.pipeline.data import (
     ClipTranscript,
     Diarization,
     Provenance,
+    Span,
     Speaker,
     Stream,
     StreamInfo,
@@ -45,10 +46,10 @@ from meetsplit.pipeline.data import (
     timeline,
 )
 from meetsplit.pipeline.errors import SettingsError, blame
-from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, log_events
+from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events, log_events
 from meetsplit.pipeline.files.scratch import scratch_folder
 from meetsplit.pipeline.merge import merge
-from meetsplit.pipeline.models import registry, weights
+from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.models.selection import (
     STAGE_VERBS,
     BackendSelection,
@@ -230,6 +231,7 @@ class Pipeline:
     def _load(self, selected: SelectedBackend) -> Any:
         cache = self.settings.cache_dir or weights.default_cache()
         verb = STAGE_VERBS[selected.stage]
+        device.limit_threads(self.settings.threads)
         with blame(verb, f"loading the {selected.stage} {selected.backend}"):
             for source in selected.sources.values():
                 weights.require_intact(source, stage=verb, cache=cache)
@@ -304,6 +306,21 @@ class RecordingRun:
             add_to_summary(f"{timebase(audio).duration:.0f} s")
         return audio
 
+    @functools.cached_property
+    def _stretch(self) -> Channels:
+        """The part of the recording that the settings choose, in its place on the recording's clock."""
+        audio, settings = self._audio, self._pipeline.settings
+        start, end = settings.stretch
+        if (start, end) == (0.0, None):
+            return audio
+        length = timebase(audio).span.end
+        check_stretch(settings, length, self._recording)
+        if end is not None and end > length:
+            self._pipeline.on_event(
+                Notice(f"--end {end:g}: {self._recording} ends at {length:.1f} s already: up to there", "decode")
+            )
+        return tuple(channel.part(Span(start, length if end is None else end)) for channel in audio)
+
     def remaining_stages(self) -> tuple[str, ...]:
         """The stages of `STAGES` whose results are not in the cache, in order."""
         clips = self._cache.load_streams(self._keys.separate)
@@ -319,10 +336,11 @@ class RecordingRun:
         """The turns of every speaker."""
         diarization = self._cache.load_diarization(self._keys.diarize)
         if diarization is None:
-            audio = self._audio
+            audio = self._stretch
             doing = f"finding who speaks when in {self._recording}"
             with self._pipeline.stage("diarize", doing) as add_to_summary:
                 diarization = self._route.diarize(audio, self._keys.rttm)
+                diarization = replace(diarization, duration=timebase(self._audio).span.end)
                 add_to_summary(activity.describe_channels(diarization) if len(audio) > 1 else _summarize(diarization))
             self._cache.save_diarization(self._keys.diarize, diarization)
         return diarization
@@ -333,7 +351,7 @@ class RecordingRun:
         if clips is None:
             diarization = self.diarize()
             track_folder = self._cache.start_track_folder(self._keys.separate)
-            clips = self._write_tracks(self._audio, diarization, track_folder)
+            clips = self._write_tracks(self._stretch, diarization, track_folder)
             self._cache.save_streams(self._keys.separate, clips)
         return clips
 
@@ -379,11 +397,14 @@ class RecordingRun:
         return self._cache.track_paths(self._keys.separate)
 
     def _write_tracks(self, audio: Channels, diarization: Diarization, folder: Path) -> tuple[StreamInfo, ...]:
-        """Write each clip of each stream into its speaker's track as it comes; only its description stays in memory."""
+        """Write each clip of each stream into its speaker's track as it comes; only its description stays in memory.
+
+        A track is as long as the whole recording, whatever stretch of it is processed.
+        """
         clips: list[StreamInfo] = []
         with (
             self._pipeline.stage("separate", f"taking voices apart in {self._recording}") as add_to_summary,
-            TrackWriter(folder, timebase(audio)) as tracks,
+            TrackWriter(folder, timebase(self._audio)) as tracks,
         ):
             for stream in self._route.streams(audio, diarization, folder.parent):
                 tracks.write(stream)
@@ -419,6 +440,13 @@ class RecordingRun:
                     pipeline.on_event(Progressed("transcribe", done, total))
             add_to_summary(f"{sum(len(answer.words) for answer in answers.values())} words")
         return tuple(answers[number] for number in range(len(clips)))
+
+
+def check_stretch(settings: Settings, length: float | None, recording: Path | MultiFileRecording) -> None:
+    """Raise `SettingsError` where a recording of ``length`` seconds ends before the stretch to process begins."""
+    start = settings.stretch[0]
+    if length is not None and start > 0.0 and start >= length:
+        raise SettingsError(f"--start {start:g}: {recording} ends at {length:.1f} s: choose an earlier time")
 
 
 class Route(Protocol):
@@ -460,7 +488,10 @@ class MixedRecording:
         diarizer: Diarizer = pipeline.backend("diarizer")
         if isinstance(diarizer, FileDiarizer):
             diarizer = diarizer.for_recording(self._path.stem)
-        turns = validate_turns(diarizer.diarize(resample(recording, diarizer.rate), pipeline.on_event), recording)
+        listener = pipeline.on_event
+        if isinstance(diarizer, FileDiarizer) and pipeline.settings.stretch != (0.0, None):
+            listener = ignore_events  # of its turns, those outside the stretch are cut because that was requested
+        turns = validate_turns(diarizer.diarize(resample(recording, diarizer.rate), listener), recording)
         _check_unchanged(diarizer, pipeline.settings.rttm, sha256)
         if pipeline.settings.resegments:
             turns = timeline.relabelled(resegment(recording, turns, self._speaker_activity()))
@@ -515,7 +546,8 @@ class ChannelPerSpeaker:
     def diarize(self, audio: Channels, sha256: str | None) -> Diarization:
         """Turns from each channel's own voice activity."""
         names = self._recording.speaker_names if isinstance(self._recording, MultiFileRecording) else ()
-        return activity.diarize_channels(audio, names)
+        within = Span(self._pipeline.settings.stretch[0], timebase(audio).span.end)
+        return activity.diarize_channels(audio, names, within)
 
     def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """Each person's channel where that person speaks."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import numbers
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import InitVar, dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
@@ -15,7 +17,9 @@ from typing import Any, Literal, TypeAlias, get_args, get_type_hints
 
 from meetsplit.pipeline.errors import SettingsError, nearest
 
-Separate: TypeAlias = Literal["auto", "overlaps", "everywhere", "off"]
+Separate: TypeAlias = Literal["auto", "overlaps", "strict", "everywhere", "off"]
+"""Where voices are separated; ``auto`` is the earlier name of ``strict``, under which it is stored."""
+
 ChannelMode: TypeAlias = Literal["mix", "split"]
 Task: TypeAlias = Literal["transcribe", "translate"]
 SpeakerNames: TypeAlias = Literal["change", "every", "never"]
@@ -54,14 +58,19 @@ DEVICES = ("cpu", "cuda", "mps")
 """Kinds of devices that ``--device`` takes; a number may follow, as in ``cuda:1``."""
 
 
-PANELS = (WHO, OVERLAPS, WORDS, FILES, MACHINE) = (
+PANELS = (RECORDING, WHO, OVERLAPS, WORDS, WHISPER, FILES, MACHINE) = (
+    "The recording",
     "Who spoke when",
     "Where voices overlap",
     "What was said",
+    "How Whisper decodes",
     "What is written",
     "This machine",
 )
 """Groups of options in `--help`, in order."""
+
+COMPUTE_TYPES = ("default", "float16", "float32")
+"""Precisions of Whisper; the default is float16 on a GPU of NVIDIA's and float32 elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,8 @@ class Option:
     """The command-line option of a setting; metadata of its field.
 
     ``name`` is None and ``flags`` empty where the field's own name is the option: ``track_gate`` and ``--track-gate``.
-    ``variable`` is the environment variable that gives the option, too.
+    ``variable`` is the environment variable that gives the option, too. ``metavar`` stands for its value in the help,
+    where the kind of the value says too little.
     """
 
     panel: str
@@ -77,6 +87,7 @@ class Option:
     name: str | None = None
     flags: tuple[str, ...] = ()
     variable: str | None = None
+    metavar: str | None = None
 
 
 def _option(panel: str, text: str, **more: Any) -> Mapping[str, Option]:
@@ -91,13 +102,26 @@ class Settings:
     Each field's option says what it is. ``diarizer``, ``separator``, ``transcriber`` name a backend or ``auto``. With
     ``separate`` at ``auto``, short voices in overlaps are verified as well. ``overlap_checks`` are names of
     `OVERLAP_CHECKS`; ``gates`` is the option's earlier name, and the earlier words of both are understood.
-    ``cache_size`` is a size such as "5GB"; it and ``cache_age`` change no words.
+    ``start`` and ``end`` are seconds, or text such as "1:02:03", which becomes seconds. Where a number of Whisper's may
+    be None, None switches it off. ``cache_size`` is a size such as "5GB"; it and ``cache_age`` change no words, nor do
+    ``threads`` and ``model_dir``.
 
     Raises `SettingsError` for values that make no sense, alone or together.
     """
 
     channels: ChannelMode = field(
-        default="mix", metadata=_option(WHO, "mix (default), or split: each channel is one person.")
+        default="mix", metadata=_option(RECORDING, "mix (default), or split: each channel is one person.")
+    )
+    start: float | str | None = field(
+        default=None,
+        metadata=_option(
+            RECORDING,
+            "Process from here on only: seconds, m:ss or h:mm:ss. Times stay the recording's.",
+            metavar="TIME",
+        ),
+    )
+    end: float | str | None = field(
+        default=None, metadata=_option(RECORDING, "Process up to here only.", metavar="TIME")
     )
     diarizer: str = field(default="auto", metadata=_option(WHO, "auto, pyannote, embedded or rttm."))
     diarizer_model: str | None = field(
@@ -105,14 +129,15 @@ class Settings:
         metadata=_option(
             WHO,
             "Hub id or folder of a pyannote pipeline, or a segmentation's file for embedded.",
-            flags=("--diarizer-model", "--diarize-model"),
         ),
     )
     rttm: Path | None = field(default=None, metadata=_option(WHO, "Your own turns; implies --diarizer rttm."))
-    num_speakers: int | None = field(default=None, metadata=_option(WHO, "Exactly this many people."))
+    num_speakers: int | None = field(
+        default=None, metadata=_option(WHO, "Exactly this many people. (default: as many as are found)")
+    )
     min_speakers: int | None = field(default=None, metadata=_option(WHO, "At least this many."))
     max_speakers: int | None = field(default=None, metadata=_option(WHO, "At most this many."))
-    separator: str = field(default="auto", metadata=_option(OVERLAPS, "auto, sepformer, adapted, dictionary or none."))
+    separator: str = field(default="auto", metadata=_option(OVERLAPS, "auto, sepformer, adapted or dictionary."))
     separator_model: str | None = field(
         default=None, metadata=_option(OVERLAPS, "Hub id or folder of a SpeechBrain SepFormer.")
     )
@@ -121,31 +146,131 @@ class Settings:
     )
     adapt_budget: float = field(
         default=60.0,
-        metadata=_option(OVERLAPS, "Seconds in which adapted may learn a recording's voices. (default: 60)"),
+        metadata=_option(
+            OVERLAPS, "Seconds in which the separator adapted may learn a recording's voices.", metavar="SECONDS"
+        ),
     )
     separate: Separate = field(
-        default="overlaps", metadata=_option(OVERLAPS, "overlaps (default), auto, everywhere or off.")
+        default="overlaps",
+        metadata=_option(
+            OVERLAPS,
+            "Where voices are separated: overlaps (default), strict (there, and short voices are verified as well), "
+            "everywhere or off.",
+        ),
     )
     match_threshold: float = field(
         default=0.05, metadata=_option(OVERLAPS, "Least margin (cosine) at which a separated voice is believed.")
     )
     overlap_checks: str = field(
         default="all",
-        metadata=_option(OVERLAPS, "resegment, verify, leakage, duplicates with commas; all (default) or none."),
+        metadata=_option(
+            OVERLAPS,
+            "With commas: resegment (where turns begin and end), verify (whether a separated voice sounds like its "
+            "speaker), leakage (mute what is another's voice), duplicates (words that two people have); all (default) "
+            "or none.",
+        ),
     )
     transcriber: str = field(default="auto", metadata=_option(WORDS, "auto, whisper, sphinx or script."))
     model: str | None = field(
-        default=None, metadata=_option(WORDS, "Whisper model: tiny … large-v3, turbo, or a .pt file.")
+        default=None,
+        metadata=_option(
+            WORDS,
+            "Whisper model: tiny … large-v3, turbo, or a .pt file; implies --transcriber whisper. "
+            "(default: turbo on a GPU, else small)",
+        ),
     )
     language: str | None = field(
         default=None, metadata=_option(WORDS, "Language spoken, en or english; found per person if left out.")
     )
     task: Task = field(default="transcribe", metadata=_option(WORDS, "transcribe (default) or translate into English."))
-    initial_prompt: str | None = field(default=None, metadata=_option(WORDS, "Names and terms to expect."))
+    initial_prompt: str | None = field(
+        default=None, metadata=_option(WORDS, "Text that Whisper takes for what was said before: names and terms.")
+    )
+    hotwords: str | None = field(
+        default=None, metadata=_option(WORDS, "Names and terms to expect, given to Whisper with every window.")
+    )
     script: Path | None = field(
         default=None, metadata=_option(WORDS, "Your own words (STM, CTM, SegLST); implies --transcriber script.")
     )
-    device: str = field(default="auto", metadata=_option(MACHINE, "auto, cpu, cuda or mps."))
+    carry_initial_prompt: bool = field(
+        default=False,
+        metadata=_option(
+            WHISPER,
+            "Give --initial-prompt with every window of 30 s, not with the first only. (default: no)",
+            flags=("--carry-initial-prompt",),
+        ),
+    )
+    condition_on_previous_text: bool = field(
+        default=False,
+        metadata=_option(
+            WHISPER,
+            "Within a turn, give each window the text of the one before. (default: no)",
+            flags=("--condition-on-previous-text",),
+        ),
+    )
+    beam_size: int | None = field(
+        default=5, metadata=_option(WHISPER, "Beams of the search at temperature 0; none: greedy.", metavar="N")
+    )
+    patience: float | None = field(
+        default=None, metadata=_option(WHISPER, "Patience of the beam search. (default: 1.0)")
+    )
+    length_penalty: float | None = field(
+        default=None, metadata=_option(WHISPER, "Exponent of the length penalty, 0 to 1. (default: mean over tokens)")
+    )
+    temperature: float = field(default=0.0, metadata=_option(WHISPER, "Temperature of the first attempt."))
+    temperature_increment_on_fallback: float | None = field(
+        default=0.2,
+        metadata=_option(
+            WHISPER,
+            "Added to the temperature, up to 1, for every attempt after one that failed; none: one attempt.",
+            metavar="NUMBER",
+        ),
+    )
+    best_of: int | None = field(
+        default=5, metadata=_option(WHISPER, "Candidates at temperatures above 0; none: one.", metavar="N")
+    )
+    compression_ratio_threshold: float | None = field(
+        default=2.4,
+        metadata=_option(
+            WHISPER,
+            "Text that gzip shrinks by more than this repeats itself and is left out; none: never.",
+            metavar="NUMBER",
+        ),
+    )
+    logprob_threshold: float | None = field(
+        default=-1.0,
+        metadata=_option(
+            WHISPER, "An attempt with a lower mean log probability has failed; none: never.", metavar="NUMBER"
+        ),
+    )
+    no_speech_threshold: float | None = field(
+        default=0.6,
+        metadata=_option(
+            WHISPER,
+            "Probability of no speech above which a failed attempt is taken for silence; none: never.",
+            metavar="NUMBER",
+        ),
+    )
+    hallucination_silence_threshold: float | None = field(
+        default=None,
+        metadata=_option(WHISPER, "Seconds of silence to skip where words look invented.", metavar="SECONDS"),
+    )
+    suppress_tokens: str = field(
+        default="-1",
+        metadata=_option(WHISPER, "Numbers of tokens never to write, with commas; -1: Whisper's own list of symbols."),
+    )
+    suppress_numerals: bool = field(
+        default=False,
+        metadata=_option(
+            WHISPER, "Write numbers in words: no digits, no %, no $. (default: no)", flags=("--suppress-numerals",)
+        ),
+    )
+    compute_type: str = field(
+        default="default",
+        metadata=_option(WHISPER, "float16, float32 or default: float16 on a GPU of NVIDIA's, else float32."),
+    )
+    device: str = field(default="auto", metadata=_option(MACHINE, "auto, cpu, cuda or mps; cuda:1 is the second GPU."))
+    threads: int = field(default=0, metadata=_option(MACHINE, "Threads that torch uses on the CPU; 0: its own choice."))
     offline: bool = field(
         default=False,
         metadata=_option(MACHINE, "Never touch the network.", flags=("--offline/--online",), variable="HF_HUB_OFFLINE"),
@@ -161,18 +286,23 @@ class Settings:
             MACHINE,
             "Where fetched weights and finished stages are kept. (default: ~/.cache/meetsplit)",
             variable="MEETSPLIT_CACHE",
+            metavar="FOLDER",
         ),
+    )
+    model_dir: Path | None = field(
+        default=None,
+        metadata=_option(MACHINE, "Folder of Whisper's models. (default: ~/.cache/whisper)", metavar="FOLDER"),
     )
     cache_size: str | int = field(
         default="5GB",
         metadata=_option(
-            MACHINE, "Most that finished stages may take; 0: nothing is kept, none: no limit. (default: 5GB)"
+            MACHINE, "Most that finished stages may take; 0: nothing is kept, none: no limit.", metavar="SIZE"
         ),
     )
     cache_age: str | float = field(
         default=90.0,
         metadata=_option(
-            MACHINE, "Days without use after which finished stages are removed; none: never. (default: 90)"
+            MACHINE, "Days without use after which finished stages are removed; none: never.", metavar="DAYS"
         ),
     )
     trust_model_code: bool = field(
@@ -180,7 +310,7 @@ class Settings:
         metadata=_option(
             MACHINE,
             "Run the code that a model folder's files ask for, as you and with all your rights; "
-            "without it folders are only data.",
+            "without it folders are only data. (default: no)",
             flags=("--trust-model-code",),
         ),
     )
@@ -188,7 +318,7 @@ class Settings:
     gates: InitVar[str | None] = None
 
     def __post_init__(self, gates: str | None) -> None:
-        _as_paths(self, "rttm", "script", "cache_dir")
+        _as_paths(self, "rttm", "script", "cache_dir", "model_dir")
         checks: object = self.overlap_checks if gates is None else gates
         if isinstance(checks, list | tuple):
             checks = ",".join(listed(checks, "--overlap-checks"))
@@ -199,6 +329,8 @@ class Settings:
         if not 0.0 <= self.adapt_budget < float("inf"):
             raise SettingsError(f"--adapt-budget {self.adapt_budget:g}: seconds, 0 (learn nothing) or more")
         self._check_speakers()
+        self._check_stretch()
+        self._check_whisper()
         self._check_cache_limits()
         object.__setattr__(self, "overlap_checks", _checks(self.overlap_checks))
         if self.rttm is not None and self.diarizer == "auto":
@@ -225,6 +357,8 @@ class Settings:
             _check_choice(f"--{stage}", getattr(self, stage), ("auto", *names))
         _check_device(self.device)
         _check_choice("--separate", self.separate, get_args(Separate))
+        if self.separate == "strict":
+            object.__setattr__(self, "separate", "auto")
         _check_choice("--task", self.task, get_args(Task))
         _check_choice("--channels", self.channels, get_args(ChannelMode))
 
@@ -234,6 +368,37 @@ class Settings:
 
         size_or_none(self.cache_size, "--cache-size")
         days_or_none(self.cache_age, "--cache-age")
+
+    def _check_stretch(self) -> None:
+        """Turn ``start`` and ``end`` into seconds; refuse a stretch without length."""
+        from meetsplit.pipeline.data.units import seconds
+
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, seconds(value, f"--{name}"))
+        start, end = self.stretch
+        if end is not None and end <= start:
+            raise SettingsError(f"--end {self.end} is not after --start {start:g}: no time lies between them")
+
+    def _check_whisper(self) -> None:
+        _check_choice("--compute-type", self.compute_type, COMPUTE_TYPES)
+        for option, value in (("--beam-size", self.beam_size), ("--best-of", self.best_of)):
+            if value is not None and value < 1:
+                raise SettingsError(f"{option} {value}: a number of 1 or more, or none")
+        if self.patience is not None and not (0 < self.patience < math.inf and self.beam_size):
+            raise SettingsError(f"--patience {self.patience:g}: a number above 0, and a beam search: see --beam-size")
+        if self.length_penalty is not None and not 0 <= self.length_penalty <= 1:
+            raise SettingsError(f"--length-penalty {self.length_penalty:g}: a number from 0 to 1")
+        if not 0 <= self.temperature <= 1:
+            raise SettingsError(f"--temperature {self.temperature:g}: a number from 0 to 1")
+        increment = self.temperature_increment_on_fallback
+        if increment is not None and not 0.01 <= increment <= 1:
+            raise SettingsError(f"--temperature-increment-on-fallback {increment:g}: a number from 0.01 to 1, or none")
+        if not re.fullmatch(r"(-?\d+(,-?\d+)*)?", self.suppress_tokens.replace(" ", "")):
+            raise SettingsError(f"--suppress-tokens {self.suppress_tokens}: numbers of tokens with commas, or -1")
+        if not 0 <= self.threads <= 1024:
+            raise SettingsError(f"--threads {self.threads}: up to 1024 threads, or 0 for torch's own choice")
 
     def _check_channels(self) -> None:
         if self.channels == "mix":
@@ -274,10 +439,19 @@ class Settings:
         predicted = self.diarizer != "rttm" and self.channels == "mix"
         return self.has_check("resegment") and self.separate != "off" and predicted
 
+    @property
+    def stretch(self) -> tuple[float, float | None]:
+        """Where the stretch that is processed starts and ends, in seconds; no end is the recording's own."""
+        start, end = self.start, self.end
+        return float(start or 0.0), None if end is None else float(end)
+
     def recorded(self) -> tuple[tuple[str, Scalar], ...]:
-        """The settings for `made_by`: never the token, nor folders of this machine, nor what changes no result."""
-        skip = {"hf_token", "cache_dir", "cache_size", "cache_age", "trust_model_code"}
-        values = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skip)
+        """The settings for `made_by`: never the token, nor folders of this machine, nor what changes no result.
+
+        Of the settings that came after version 0.1.0, those that are set, see `stored_fields`.
+        """
+        skip = {"hf_token", "cache_dir", "cache_size", "cache_age", "trust_model_code", "model_dir", "threads"}
+        values = ((name, value) for name, value in stored_fields(self) if name not in skip)
         return tuple((name, value.name if isinstance(value, Path) else value) for name, value in values)
 
 
@@ -285,7 +459,9 @@ class Settings:
 class Outputs:
     """What is written, where and how it looks. Each field's option says what it is.
 
-    ``formats`` are names of `pipeline.formats`; ``names`` maps labels to people. ``track_gate`` makes a track quieter
+    ``formats`` are names of `pipeline.formats`; ``names`` maps labels, or names that people have so far, to people;
+    ``names_in_order`` names them in order of first speech and ``channel_names`` by channel, an empty text nobody. Where
+    several name the same speaker, ``names`` wins, then ``names_in_order``. ``track_gate`` makes a track quieter
     ("soft") or silent ("hard") where its speaker does not speak. ``min_gap`` and ``min_duration`` are seconds,
     ``max_cps`` characters per second; a ``max_words_per_line`` of None is as many as fit. ``overwrite``: see `results`.
     """
@@ -293,14 +469,19 @@ class Outputs:
     folder: Path = field(
         default=Path(),
         metadata=_option(
-            FILES, "Folder for the results. (default: here)", name="output_dir", flags=("--output-dir", "-o")
+            FILES,
+            "Folder for the results. (default: here)",
+            name="output_dir",
+            flags=("--output-dir", "-o"),
+            metavar="FOLDER",
         ),
     )
     formats: tuple[str, ...] = field(
         default=("srt", "vtt", "json", "txt", "tsv", "rttm", "stm", "seglst", "audacity", "csv"),
         metadata=_option(
             FILES,
-            "Formats, separated by commas, or all (default); besides, srt-per-speaker.",
+            "Formats, with commas or one per option; all (default): srt, vtt, json, txt, tsv, rttm, stm, seglst, "
+            "audacity, csv; besides, srt-per-speaker.",
             name="output_format",
             flags=("--output-format", "-f"),
         ),
@@ -312,22 +493,24 @@ class Outputs:
     track_format: str = field(default="wav", metadata=_option(FILES, "wav (default), flac, mp3 or m4a."))
     track_gate: str = field(
         default="off",
-        metadata=_option(FILES, "Tracks where their person is silent: off (default), soft (-20 dB) or hard."),
+        metadata=_option(
+            FILES,
+            "What is left in a person's track while that person does not speak: everything (off, default), "
+            "everything 20 dB quieter (soft) or silence (hard).",
+        ),
     )
-    max_line_width: int = field(default=42, metadata=_option(FILES, "Characters per subtitle line. (default: 42)"))
-    max_line_count: int = field(default=2, metadata=_option(FILES, "Lines per subtitle. (default: 2)"))
+    max_line_width: int = field(default=42, metadata=_option(FILES, "Characters per subtitle line."))
+    max_line_count: int = field(default=2, metadata=_option(FILES, "Lines per subtitle."))
     max_words_per_line: int | None = field(
         default=None, metadata=_option(FILES, "Words per subtitle line. (default: as many as fit)")
     )
     min_gap: float = field(
-        default=0.083, metadata=_option(FILES, "Seconds between two subtitles. (default: 0.083, two frames)")
+        default=0.083, metadata=_option(FILES, "Seconds between two subtitles. Two frames of film are 0.083.")
     )
-    min_duration: float = field(
-        default=1.0, metadata=_option(FILES, "Seconds that a subtitle stays, if it can. (default: 1.0)")
-    )
+    min_duration: float = field(default=1.0, metadata=_option(FILES, "Seconds that a subtitle stays, if it can."))
     max_cps: float = field(
         default=20.0,
-        metadata=_option(FILES, "Characters per second at which a subtitle can be read. (default: 20)"),
+        metadata=_option(FILES, "Characters per second at which a subtitle can be read."),
     )
     speaker_names: SpeakerNames = field(
         default="change",
@@ -354,7 +537,7 @@ class Outputs:
         ),
     )
     txt_width: int = field(
-        default=80, metadata=_option(FILES, "Characters per line of plain text; 0: a line per paragraph. (default: 80)")
+        default=80, metadata=_option(FILES, "Characters per line of plain text; 0: a line per paragraph.")
     )
     txt_end_times: bool = field(
         default=False,
@@ -365,7 +548,25 @@ class Outputs:
         ),
     )
     names: tuple[tuple[str, str], ...] = field(
-        default=(), metadata=_option(FILES, "SPEAKER_00=Alice; may be repeated.", name="name")
+        default=(),
+        metadata=_option(
+            FILES,
+            "A person's name: SPEAKER_00=Alice, or instead of the label the name so far; may be repeated.",
+            name="name",
+            metavar="LABEL=NAME",
+        ),
+    )
+    names_in_order: tuple[str, ...] = field(
+        default=(),
+        metadata=_option(FILES, "Names in order of first speech: Alice,Ben,Chris.", name="names", metavar="NAME,NAME…"),
+    )
+    channel_names: tuple[str, ...] = field(
+        default=(),
+        metadata=_option(
+            FILES,
+            "Names of the people on the channels, or of the files of --together, in order: Agent,Customer.",
+            metavar="NAME,NAME…",
+        ),
     )
     overwrite: bool = field(
         default=False,
@@ -380,6 +581,8 @@ class Outputs:
         _as_paths(self, "folder")
         object.__setattr__(self, "formats", listed(self.formats, "--output-format"))
         object.__setattr__(self, "names", _name_pairs(self.names))
+        object.__setattr__(self, "names_in_order", name_list(self.names_in_order, "--names"))
+        object.__setattr__(self, "channel_names", name_list(self.channel_names, "--channel-names"))
         _check_types(self)
         if self.max_line_width < 10:
             raise SettingsError(f"--max-line-width {self.max_line_width}: subtitles need at least 10 characters a line")
@@ -428,6 +631,13 @@ def stored_fields(values: Settings | Outputs) -> tuple[tuple[str, Any], ...]:
     )
 
 
+WHISPER_OPTIONS = (
+    "hotwords",
+    *(field_.name for field_ in dataclasses.fields(Settings) if field_.metadata["option"].panel == WHISPER),
+)
+"""Settings that only the transcriber `whisper` knows, besides ``model`` and ``initial_prompt``."""
+
+
 def fields_with_options() -> tuple[tuple[dataclasses.Field[Any], Option], ...]:
     """The fields of `Settings` and `Outputs` with their options, by panel, in order within each."""
     fields = (*dataclasses.fields(Settings), *dataclasses.fields(Outputs))
@@ -435,13 +645,14 @@ def fields_with_options() -> tuple[tuple[dataclasses.Field[Any], Option], ...]:
     return tuple(sorted(pairs, key=lambda pair: PANELS.index(pair[1].panel)))
 
 
-def from_toml(path: Path) -> dict[str, Any]:
+def from_toml(path: Path, others: Collection[str] = ()) -> dict[str, Any]:
     """The options in a TOML file by the names of the command line, ``-`` or ``_``; tables group them freely.
 
-    Raises `SettingsError` for a file that cannot be read or parsed and for unknown options.
+    ``others`` are names of options besides those of `Settings` and `Outputs`. Raises `SettingsError` for a file that
+    cannot be read or parsed, for unknown options and for one that stands there twice.
     """
     try:
-        options = current_options(dict(_flat(tomllib.loads(path.read_text("utf-8")))))
+        pairs = _flat(tomllib.loads(path.read_text("utf-8")))
     except OSError as error:
         raise SettingsError(f"{path}: cannot read the settings: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, ValueError) as error:  # a file that is not UTF-8, a number of thousands of digits
@@ -449,10 +660,13 @@ def from_toml(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise SettingsError(f"{path}: its tables and lists are nested too deeply") from error
     names = {name for field_, option in fields_with_options() for name in (field_.name, option.name) if name}
-    for name in options:
+    names |= {"gates", *others}
+    for number, (name, _) in enumerate(pairs):
         if name not in names:
-            raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, names)}")
-    return options
+            raise SettingsError(f"{path}: unknown option {name!r}; {nearest(name, names - {'gates'})}")
+        if name in dict(pairs[:number]):
+            raise SettingsError(f"{path}: {name!r} stands there twice, in two tables: keep one of them")
+    return current_options(dict(pairs))
 
 
 def _flat(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -570,6 +784,14 @@ def listed(value: object, option: str) -> tuple[str, ...]:
     if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
         raise SettingsError(f'{option} {value!r}: names are needed, such as "srt,json" or ["srt", "json"]')
     return tuple(word.strip() for word in words if word.strip())
+
+
+def name_list(value: object, option: str) -> tuple[str, ...]:
+    """People's names in a list, or in a text with commas; an empty one stands for nobody. Raises `SettingsError`."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise SettingsError(f"{option} {value!r}: write names with commas between them, such as Alice,Ben")
+    return tuple(name.strip() for name in names)
 
 
 def _name_pairs(names: object) -> tuple[tuple[str, str], ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meetsplit.cli import _dashed
+from meetsplit.console.whisper_arguments import with_hyphens
 from meetsplit.pipeline.formats import read_transcript, suffixes
 
 RATE = 16000
@@ -212,7 +212,7 @@ def test_export_writes_a_transcript_again_with_names(
 
 
 def test_whispers_spelling_of_options_is_understood() -> None:
-    assert _dashed(["run", "a_b.wav", "--max_line_width", "30", "--hf_token=a_b", "--", "--x_y"]) == [
+    assert with_hyphens(["run", "a_b.wav", "--max_line_width", "30", "--hf_token=a_b", "--", "--x_y"]) == [
         "run", "a_b.wav", "--max-line-width", "30", "--hf-token=a_b", "--", "--x_y",
     ]  # fmt: skip
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from meetsplit.cli import main
 from meetsplit.pipeline.data import Provenance, Segment, Span, Transcript, Turn, Word
 from meetsplit.pipeline.errors import ScoreError, SettingsError
 from meetsplit.pipeline.formats import export
@@ -318,3 +320,17 @@ def test_transcripts_without_speakers_count_as_one_persons(tmp_path: Path) -> No
 def test_senseless_protocols_are_refused(options: dict[str, object], sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         Protocol(**options)  # type: ignore[arg-type]
+
+
+def test_without_meeteval_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stm = tmp_path / "call.stm"
+    stm.write_text("call 1 ann 0.0 1.0 good morning\n")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "meeteval"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "meeteval", None)
+    with pytest.raises(SystemExit) as ended:
+        main(["score", str(stm), "--ref", str(stm)])
+    assert ended.value.code == 1
+    assert "pip install 'meetsplit[score]'" in capsys.readouterr().err

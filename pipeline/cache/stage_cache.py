@@ -17,6 +17,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
 from meetsplit.pipeline import files, versions
@@ -34,7 +35,7 @@ from meetsplit.pipeline.data import (
 from meetsplit.pipeline.errors import OutputError, SettingsError
 from meetsplit.pipeline.events import EventListener, Notice, ignore_events
 from meetsplit.pipeline.models.selection import BackendSelection
-from meetsplit.pipeline.settings import OVERLAP_CHECKS, Settings
+from meetsplit.pipeline.settings import OVERLAP_CHECKS, WHISPER_OPTIONS, Settings
 
 _T = TypeVar("_T")
 
@@ -49,6 +50,12 @@ CACHE_VERSION = 5
 
 Raised with every change after which a stage answers otherwise, so that older results are not used.
 """
+
+
+_LATER_OPTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
+    {"diarizer": ("start", "end"), "separator": (), "transcriber": WHISPER_OPTIONS}
+)
+"""Settings of later versions than 0.1.0 that change what a stage answers, by its first backend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,10 @@ def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> 
             for stage in stages
             if (backend := selection.of(stage)) is not None
         ]
-        parts = [previous, software, backends, [values[option] for option in options], list(inputs)]
+        # Options that version 0.1.0 did not have count where they are set: without them, its keys are the same.
+        later = {name: values[name] for name in _LATER_OPTIONS[stages[0]] if name in values}
+        parts: list[object] = [previous, software, backends, [values[option] for option in options], list(inputs)]
+        parts += [later] if later else []
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     rttm, script = _input_sha256(settings.rttm), _input_sha256(settings.script)

@@ -64,9 +64,12 @@ def detect_speech(levels: ChannelLevels, start: float) -> tuple[tuple[Span, ...]
     return tuple(speech)
 
 
-def diarize_channels(channels: Channels, speaker_names: Sequence[str] = ()) -> Diarization:
-    """Who speaks when, and which channel is whose; ``speaker_names`` are by channel, where there are any."""
-    whole = timebase(channels).span
+def diarize_channels(channels: Channels, speaker_names: Sequence[str] = (), within: Span | None = None) -> Diarization:
+    """Who speaks when, and which channel is whose; ``speaker_names`` are by channel, where there are any.
+
+    ``within`` is the stretch of the recording that the channels are taken from, by default all of it.
+    """
+    whole = timebase(channels).span if within is None else within
     speech = detect_speech(channel_levels(channels, whole), whole.start)
     by_channel = {
         number: timeline.crop(spans, channel.span)

@@ -66,11 +66,7 @@ def read_channels(
     else:
         content = checksums.get(source)
         count = probe(source, content).channels
-        if count < 2:
-            raise AudioError(
-                f"{source} has one channel: it cannot hold a channel per person; "
-                "drop --channels split to find the people in it"
-            )
+        require_channels(source, count)
         channels = tuple(
             read(source, rate, channel=number, folder=folder, content=content, on_event=notify_once)
             for number in range(count)
@@ -82,6 +78,15 @@ def read_channels(
             shared = "most speech is in several channels at once; without --channels split, voices are told apart"
             on_event(Notice(f"{source}: {shared}", "decode"))
     return channels
+
+
+def require_channels(path: Path, count: int) -> None:
+    """Raise `AudioError` for a file whose number of channels is one."""
+    if count < 2:
+        raise AudioError(
+            f"{path} has one channel: it cannot hold a channel per person; "
+            "drop --channels split to find the people in it"
+        )
 
 
 def suggest_split(path: Path) -> str | None:

@@ -105,6 +105,11 @@ class Audio:
         """The part inside ``span`` as a view; parts of ``span`` outside this clip are left out."""
         return self.slice(self.index(span.start), self.index(span.end))
 
+    def part(self, span: Span) -> Audio:
+        """The same as `crop`; where nothing lies inside, no samples, and they begin with ``span``."""
+        inside = self.crop(span)
+        return inside if len(inside.samples) else Audio(inside.samples, self.rate, span.start)
+
     def slice(self, first: int, last: int) -> Audio:
         """The samples ``first`` to ``last`` (not included) as a view; ``first`` is 0 or more."""
         return Audio(self.samples[first:last], self.rate, (round(self.start * self.rate) + first) / self.rate)

@@ -1,4 +1,4 @@
-"""Parsing of sizes and ages as written in options: bytes and days."""
+"""Parsing of sizes, ages and times as written in options."""
 
 from __future__ import annotations
 
@@ -50,3 +50,23 @@ def days_or_none(value: str | float, option: str) -> float | None:
     if not (math.isfinite(days) and days >= 0):
         raise SettingsError(f"{option} {value}: a number of days, 0 or more, or none")
     return days * DAY
+
+
+def seconds(value: str | float, option: str) -> float:
+    """Seconds of a time: a number of seconds, ``m:ss`` or ``h:mm:ss``. Raises `SettingsError` for anything else.
+
+    >>> seconds("1:02:03.5", "--start"), seconds("2:00", "--end"), seconds(90, "--end")
+    (3723.5, 120.0, 90.0)
+    """
+    text = str(value).strip()
+    clock = re.fullmatch(r"(?:(\d+):(?=[0-5]?\d:))?(\d+):([0-5]?\d(?:\.\d+)?)", text)
+    if clock is not None:
+        hours, minutes, rest = clock.groups()
+        return 3600.0 * int(hours or 0) + 60.0 * int(minutes) + float(rest)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise SettingsError(f"{option} {value}: write a time as seconds, m:ss or h:mm:ss, such as 90 or 0:01:30")
+    return number

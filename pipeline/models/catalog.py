@@ -38,7 +38,10 @@ def fetch_named(name: str, settings: Settings, on_event: EventListener) -> Itera
     """
     models = named_models(device.choose(settings.device))
     if name in models:
-        sources = models[name]
+        sources = tuple(
+            WhisperFile(source.name, settings.model_dir) if isinstance(source, WhisperFile) else source
+            for source in models[name]
+        )
     elif name.count("/") == 1:
         sources = (Hub(name, gated=name.startswith("pyannote/")),)
     else:

@@ -19,6 +19,14 @@ def check(name: str) -> None:
         choose(name)
 
 
+def limit_threads(count: int) -> None:
+    """Let torch compute on the CPU with so many threads; 0 leaves it to torch, which is then not loaded."""
+    if count:
+        import torch
+
+        torch.set_num_threads(count)
+
+
 @lru_cache(maxsize=8)
 def choose(name: str) -> str:
     """The device for a setting.

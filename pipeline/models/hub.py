@@ -177,15 +177,33 @@ def whisper_models() -> dict[str, str]:
     raise MissingDependency("transcribe", "this openai-whisper lists no models: pip install --upgrade openai-whisper")
 
 
-def whisper_path(name: str) -> Path:
-    """The file in which whisper keeps the model of this name.
+def whisper_languages() -> dict[str, str]:
+    """The code of each language that Whisper knows, by code and by English name, read from its source."""
+    spec = importlib.util.find_spec("whisper")
+    if spec is None or spec.origin is None:
+        return {}
+    codes: dict[str, str] = {}
+    for node in ast.parse((Path(spec.origin).parent / "tokenizer.py").read_text("utf-8")).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="LANGUAGES")], value=ast.Dict() as languages):
+                codes |= {name: code for code, name in ast.literal_eval(languages).items()}
+            case ast.Assign(targets=[ast.Name(id="TO_LANGUAGE_CODE")], value=ast.Dict(keys=keys, values=values)):
+                for key, value in zip(keys, values, strict=True):
+                    match key, value:
+                        case ast.Constant(value=str() as name), ast.Constant(value=str() as code):
+                            codes[name] = code
+    return {**{code: code for code in codes.values()}, **codes}
+
+
+def whisper_path(name: str, folder: Path | None = None) -> Path:
+    """The file of the model of this name in ``folder``, by default where whisper keeps its models.
 
     Raises `MissingWeights` for a name that it does not have.
     """
     models = whisper_models()
     if name not in models:
         raise MissingWeights("transcribe", f"--model {name}: {nearest(name, models)}; or a path to a .pt file")
-    return user_cache_folder() / "whisper" / Path(models[name]).name
+    return (folder or user_cache_folder() / "whisper") / Path(models[name]).name
 
 
 def user_cache_folder() -> Path:
@@ -204,12 +222,12 @@ def is_whole_archive(path: Path) -> bool:
     return path.is_file() and zipfile.is_zipfile(path)
 
 
-def fetch_whisper(name: str, *, stage: str, on_event: EventListener) -> Path:
-    """Download one of whisper's models to where whisper looks for it, and verify its SHA-256.
+def fetch_whisper(name: str, folder: Path | None = None, *, stage: str, on_event: EventListener) -> Path:
+    """Download one of whisper's models into ``folder``, or to where whisper looks for it, and verify its SHA-256.
 
     Raises `MissingWeights`.
     """
-    target = whisper_path(name)
+    target = whisper_path(name, folder)
     address = whisper_models()[name]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,9 @@ from typing import Any
 
 from meetsplit.pipeline.errors import MissingDependency, SettingsError, nearest
 from meetsplit.pipeline.models import device, weights
-from meetsplit.pipeline.models.hub import whisper_models
+from meetsplit.pipeline.models.hub import whisper_languages, whisper_models
 from meetsplit.pipeline.models.weights import Hub, Local, WeightSource, WhisperFile
-from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.settings import WHISPER_OPTIONS, Settings, stored_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,8 @@ def _segmentation(settings: Settings) -> WeightSource:
 def _whisper(settings: Settings) -> WeightSource:
     name = settings.model
     if name is None:
-        return WhisperFile("turbo" if device.choose(settings.device) == "cuda" else "small")
+        on_gpu = device.choose(settings.device).partition(":")[0] == "cuda"
+        return WhisperFile("turbo" if on_gpu else "small", settings.model_dir)
     if name.endswith(".pt") or Path(name).is_file():
         if not Path(name).is_file():
             raise SettingsError(f"--model {name}: no such file")
@@ -169,7 +170,50 @@ def _whisper(settings: Settings) -> WeightSource:
     models = whisper_models()
     if name not in models:
         raise SettingsError(f"--model {name}: {nearest(name, models)}, or the path of a .pt file")
-    return WhisperFile(name)
+    return WhisperFile(name, settings.model_dir)
+
+
+def chosen_backend(stage: str, settings: Settings) -> str:
+    """The backend that the settings name for a stage, or ``auto``. Naming a model is naming the backend that has it."""
+    match stage:
+        case "diarizer" if settings.diarizer == "auto" and settings.diarizer_model is not None:
+            return "pyannote"
+        case "separator" if settings.separator == "auto" and (settings.separator_model or settings.separator_model_3):
+            return "sepformer"
+        case "transcriber" if settings.transcriber == "auto" and settings.model is not None:
+            return "whisper"
+    by_stage = {"diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}
+    return by_stage.get(stage, "auto")
+
+
+def unmet_request(stage: str, name: str, settings: Settings) -> tuple[str, str] | None:
+    """What the settings request and this backend cannot do, and the way out, in words; None where there is none.
+
+    Known before any work: a language that does not exist, or that the model or `sphinx` does not know, and what only
+    Whisper takes.
+    """
+    if stage != "transcriber" or name == "script":
+        return None
+    language, code = settings.language, None
+    if language is not None:
+        spelt, languages = language.strip().lower(), whisper_languages()
+        code = languages.get(spelt, None if languages else spelt)
+        if code is None:
+            hint = nearest(spelt, languages).partition("There are")[0]
+            return f"--language {language}", f"{hint}Write a code such as de, or the English name of a language"
+    only_english = name == "sphinx" or (settings.model or "").endswith(".en")
+    which = "sphinx" if name == "sphinx" else f"--model {settings.model}"
+    remedy = "use --transcriber whisper" if name == "sphinx" else "drop the .en from --model"
+    if only_english and code not in (None, "en"):
+        return f"--language {language}: {which} knows English only", remedy
+    if only_english and settings.task == "translate":
+        return f"--task translate: {which} writes down English only", remedy
+    if name == "sphinx":
+        set_options = {option for option, _ in stored_fields(settings)} & set(WHISPER_OPTIONS)
+        set_options |= {name for name in ("initial_prompt", "model") if getattr(settings, name) is not None}
+        if set_options:
+            return f"--{min(set_options).replace('_', '-')}: sphinx has nothing of the kind", f"drop it, or {remedy}"
+    return None
 
 
 def missing_package(backend: Backend) -> str | None:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from meetsplit.pipeline.data import StageRecord
-from meetsplit.pipeline.errors import MissingDependency, MissingWeights, StageError
+from meetsplit.pipeline.errors import MissingDependency, MissingWeights, SettingsError, StageError
 from meetsplit.pipeline.events import EventListener, Notice, ignore_events
 from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.models.sources import Local, WeightSource
@@ -90,11 +90,11 @@ class BackendSelection:
 def preflight(settings: Settings, on_event: EventListener = ignore_events) -> BackendSelection:
     """Select a backend for every stage and bring its weights to this machine.
 
-    A backend named by the settings never falls back. ``auto`` takes the first of `registry.AUTO` whose weights are
-    here or can be fetched now. Raises `SettingsError`, `MissingWeights` or `MissingDependency`.
+    A backend named by the settings never falls back, nor does one whose model they name. ``auto`` takes the first of
+    `registry.AUTO` that can do what they request and whose weights are here or can be fetched now. Raises
+    `SettingsError`, `MissingWeights` or `MissingDependency`.
     """
-    device.check(settings.device)
-    _check_names(settings)
+    check_settings(settings)
     selected: list[SelectedBackend] = []
     for stage in STAGE_VERBS:
         if stage == "separator" and (settings.separate == "off" or settings.channels == "split"):
@@ -120,7 +120,7 @@ def check_backends(settings: Settings) -> tuple[SelectedBackend | UnavailableBac
         try:
             rows.append(_select(stage, settings, ignore_events, fetch=False))
         except StageError as error:
-            rows.append(UnavailableBackend(stage, _backend_setting(stage, settings), error))
+            rows.append(UnavailableBackend(stage, registry.chosen_backend(stage, settings), error))
     return tuple(rows)
 
 
@@ -150,18 +150,27 @@ def _select_verifier(
     return (dataclasses.replace(embedder, reason="verifies separated voices; weights are here", passed_over=()),)
 
 
-def _backend_setting(stage: str, settings: Settings) -> str:
-    by_stage = {"diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}
-    return by_stage.get(stage, "auto")
+def check_settings(settings: Settings) -> None:
+    """Raise `SettingsError` for what can be known to be wrong before weights of any stage are looked for.
 
-
-def _check_names(settings: Settings) -> None:
-    """Raise `SettingsError` for a backend or model that does not exist, before weights of any stage are looked for."""
+    These are a device, backend or model that does not exist, a request that the named transcriber cannot meet, and
+    files of turns or words that cannot be read.
+    """
+    device.check(settings.device)
     for stage in STAGE_VERBS:
-        name = _backend_setting(stage, settings)
+        name = registry.chosen_backend(stage, settings)
         if name != "auto":
             registry.backend_named(stage, name)
             registry.weight_sources(stage, name, settings)
+        unmet = registry.unmet_request(stage, name, settings)
+        if unmet is not None:
+            raise SettingsError(": ".join(unmet))
+    for path in (settings.rttm, settings.script):
+        if path is not None:
+            try:
+                path.open("rb").close()
+            except OSError as error:
+                raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _select(stage: str, settings: Settings, on_event: EventListener, *, fetch: bool = True) -> SelectedBackend:
@@ -170,12 +179,16 @@ def _select(stage: str, settings: Settings, on_event: EventListener, *, fetch: b
         nothing: Mapping[str, Any] = MappingProxyType({})
         reason = "one channel per person: nobody has to be found"
         return SelectedBackend(stage, CHANNELS, sources=nothing, weights=nothing, device="cpu", reason=reason)
-    name = _backend_setting(stage, settings)
+    name = registry.chosen_backend(stage, settings)
     if name != "auto":
         registry.backend_named(stage, name)
         return _locate_weights(stage, name, settings, on_event, fetch=fetch)
     unavailable: list[UnavailableBackend] = []
     for name in registry.AUTO[stage]:
+        unmet = registry.unmet_request(stage, name, settings)
+        if unmet is not None:
+            unavailable.append(UnavailableBackend(stage, name, StageError(STAGE_VERBS[stage], unmet[0])))
+            continue
         try:
             selected = _locate_weights(stage, name, settings, on_event, fetch=fetch)
         except (MissingWeights, MissingDependency) as error:

@@ -69,9 +69,10 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class WhisperFile:
-    """One of openai-whisper's named models (``small``, ``turbo``…), kept where whisper itself keeps it."""
+    """One of openai-whisper's named models (``small``, ``turbo``…) in ``folder``; None is where whisper keeps it."""
 
     name: str
+    folder: Path | None = None
 
 
 WeightSource: TypeAlias = Bundled | Local | Hub | Wheel | WhisperFile

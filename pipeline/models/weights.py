@@ -90,8 +90,8 @@ def locate(source: WeightSource, *, cache: Path) -> Path | None:
         case Wheel():
             path = converted_path(source, cache)
             return path if checksums.intact_by_sidecar(path) else None
-        case WhisperFile(name):
-            path = whisper_path(name)
+        case WhisperFile(name, folder):
+            path = whisper_path(name, folder)
             return path if is_whole_archive(path) else None
 
 
@@ -117,8 +117,8 @@ def find_damage(source: WeightSource, *, cache: Path) -> str | None:
             if not path.is_file():
                 return f"{path} is missing in its folder"
             return _damaged(path) if checksums.sidecar(path).is_file() else f"{path} has no checksum beside it"
-        case WhisperFile(name):
-            path = whisper_path(name)
+        case WhisperFile(name, folder):
+            path = whisper_path(name, folder)
             is_damaged = path.exists() and not checksums.intact(path, whisper_sha256(name))
             return _damaged(path) if is_damaged else None
 
@@ -159,8 +159,8 @@ def fetch(
             path = fetch_hub(source, stage=stage, token=token, on_event=on_event, alternative=_alternative(stage))
         case Wheel():
             path = fetch_wheel(source, stage=stage, cache=cache)
-        case WhisperFile(name):
-            path = fetch_whisper(name, stage=stage, on_event=on_event)
+        case WhisperFile(name, folder):
+            path = fetch_whisper(name, folder, stage=stage, on_event=on_event)
     on_event(Finished("fetch", time.monotonic() - began, str(path)))
     return path
 
@@ -250,8 +250,8 @@ def _name_to_fetch(source: Hub | Wheel | WhisperFile) -> str:
             return "embedded"
         case Hub(repo_id):
             return repo_id
-        case WhisperFile(name):
-            return name
+        case WhisperFile(name, folder):
+            return name if folder is None else f"{name} --model-dir {folder}"
 
 
 def _repair_advice(source: WeightSource) -> str:

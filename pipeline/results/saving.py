@@ -45,7 +45,7 @@ def save(
     outputs = replace(outputs or Outputs(), folder=Path(folder))
     if formats is not None:
         outputs = replace(outputs, formats=listed(formats, "formats"))
-    named = with_names(transcript, outputs.names, log_events)
+    named = with_names(transcript, outputs, log_events)
     base = stem = safe_stem(transcript.recording)
     if owner is None:
         owner, base = _set_of(transcript, outputs.folder, stem) or (_owner_of(transcript, outputs.folder, stem), stem)

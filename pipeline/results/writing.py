@@ -61,7 +61,7 @@ def write_results(
 
     Raises what `RecordingRun.transcript` raises, and `OutputError`.
     """
-    transcript = with_names(run.transcript(), outputs.names, on_event)
+    transcript = with_names(run.transcript(), outputs, on_event, channels=run.diarize().channels)
     total = len(outputs.formats) + (len(run.tracks) if outputs.tracks else 0)
     on_event(Started("write", total, "files"))
     began = time.monotonic()
@@ -112,7 +112,7 @@ def export_transcript(
     the JSON file. Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript,
     `OutputError`.
     """
-    transcript = with_names(formats.read_transcript_file(path), outputs.names, on_event)
+    transcript = with_names(formats.read_transcript_file(path), outputs, on_event)
     mode = stat.S_IMODE(path.stat().st_mode) & 0o666
     stem = safe_stem(path.stem)
     manifest = ResultsFolder(absolute_path(path).parent).manifest(path.stem)
@@ -155,14 +155,41 @@ def render_formats(
 
 
 def with_names(
-    transcript: Transcript, names: Sequence[tuple[Speaker, str]], on_event: EventListener = ignore_events
+    transcript: Transcript,
+    outputs: Outputs,
+    on_event: EventListener = ignore_events,
+    *,
+    channels: Sequence[tuple[Speaker, int]] = (),
 ) -> Transcript:
-    """The transcript with people's names; a name for a label that it does not have is left out, with a notice."""
-    used = {label: name for label, name in names if label in transcript.speakers}
-    for label, name in names:
-        if label not in used:
-            has = f"it has {', '.join(transcript.speakers)}" if transcript.speakers else "nobody speaks in it"
-            on_event(
-                Notice(f"--name {label}={name} is not used: {transcript.recording} has no {label}; {has}", "write")
-            )
-    return dataclasses.replace(transcript, names=tuple({**dict(transcript.names), **used}.items()))
+    """The transcript with people's names, see `Outputs`; ``channels`` are the speakers' channel numbers.
+
+    The left side of ``outputs.names`` is a label, or the name that a speaker has so far. A name for a speaker who is
+    not there is left out, with a notice.
+    """
+    by_channel = {number: name for number, name in enumerate(outputs.channel_names) if name}
+    names = dict(transcript.names) | {label: by_channel[number] for label, number in channels if number in by_channel}
+    order = first_speech(transcript)
+    names |= {label: name for label, name in zip(order, outputs.names_in_order, strict=False) if name}
+    left_over = [name for name in outputs.names_in_order[len(order) :] if name]
+    has = f"it has {', '.join(transcript.speakers)}" if transcript.speakers else "nobody speaks in it"
+    if left_over:
+        count = f"{len(order)} {'person speaks' if len(order) == 1 else 'people speak'} in it"
+        on_event(Notice(f"--names: {', '.join(left_over)} not used: {transcript.recording}: {count}", "write"))
+    current = {label: names.get(label, label) for label in transcript.speakers}
+    for who, name in outputs.names:
+        labels = [who] if who in transcript.speakers else [label for label in current if current[label] == who]
+        names |= dict.fromkeys(labels, name)
+        if not labels:
+            on_event(Notice(f"--name {who}={name} is not used: {transcript.recording} has no {who}; {has}", "write"))
+    return dataclasses.replace(transcript, names=tuple(names.items()))
+
+
+def first_speech(transcript: Transcript) -> tuple[Speaker, ...]:
+    """The speakers in order of first speech."""
+    starts: dict[Speaker, float] = {}
+    for speaker, span in (
+        *((turn.speaker, turn.span) for turn in transcript.turns),
+        *((segment.speaker, segment.span) for segment in transcript.segments),
+    ):
+        starts[speaker] = min(span.start, starts.get(speaker, span.start))
+    return tuple(sorted(starts, key=lambda speaker: (starts[speaker], speaker)))

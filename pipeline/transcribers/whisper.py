@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import itertools
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 import whisper
-from whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE
+from whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE, get_tokenizer
 
 from meetsplit.pipeline.data import Audio, ClipTranscript, Samples, Word
 from meetsplit.pipeline.errors import SettingsError, StageError, nearest
-from meetsplit.pipeline.events import EventListener
+from meetsplit.pipeline.events import EventListener, Notice
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.hallucinations import (
     MIN_CLIP_SECONDS,
@@ -41,26 +42,24 @@ LANGUAGE_SECONDS = 45.0
 WINDOW = 30.0
 """Seconds that Whisper's encoder takes at once."""
 
-TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Decoding starts greedily; text that repeats itself or is improbable is sampled at the next temperature."""
-
-COMPRESSION_RATIO_THRESHOLD = 2.4
-"""Text that gzip shrinks by more than this repeats itself: Whisper's own threshold."""
+_NUMERALS = frozenset("0123456789%$£€")
+"""Characters of the tokens that are not written with ``--suppress-numerals``."""
 
 
 class WhisperTranscriber:
     """A `Transcriber` over a Whisper checkpoint in OpenAI's format.
 
     Decodes each clip alone, with Whisper's own fallbacks, never conditioned on earlier clips: the words of a clip
-    depend on that clip and its language only. On Apple's ``mps`` it runs on the CPU: word alignment needs float64,
-    which that device does not have.
+    depend on that clip, its language and the settings only. On Apple's ``mps`` it runs on the CPU: word alignment needs
+    float64, which that device does not have.
     """
 
     rate = RATE
 
     def __init__(self, model: Any, settings: Settings) -> None:
-        self._model, self._seed = model, settings.seed
-        self._task, self._prompt = settings.task, settings.initial_prompt
+        self._model, self._settings = model, settings
+        self._task = settings.task
+        self._decoding = _decoding_options(model, settings)
         self._language = _language_code(settings.language, model)
         if self._task == "translate" and not model.is_multilingual:
             raise SettingsError(
@@ -92,6 +91,9 @@ class WhisperTranscriber:
         The language is the given one, or the one most probable over the first `LANGUAGE_SECONDS` of all clips together;
         None where all clips are silent. Translations are English.
         """
+        if self._settings.compute_type == "float16" and not self._decoding["fp16"]:
+            where = f"--compute-type float16: on {self._model.device.type} Whisper computes in float32"
+            on_event(Notice(where, "transcribe"))
         queue = iter(clips)
         language, read_ahead = self._language, list[Audio]()
         if language is None:
@@ -116,20 +118,15 @@ class WhisperTranscriber:
                 np.array(clip.samples),
                 language=language,
                 task=self._task,
-                initial_prompt=self._prompt,
-                temperature=TEMPERATURES,
-                compression_ratio_threshold=COMPRESSION_RATIO_THRESHOLD,
-                condition_on_previous_text=False,
                 word_timestamps=True,
-                beam_size=5,
-                best_of=5,
-                fp16=self._model.device.type == "cuda",
                 verbose=None,
+                **self._decoding,
             )
+        repetitive = self._settings.compression_ratio_threshold or math.inf
         raw_words = [
             RawWord(float(word["start"]), float(word["end"]), word["word"], float(word["probability"]))
             for segment in result["segments"]
-            if segment["compression_ratio"] <= COMPRESSION_RATIO_THRESHOLD
+            if segment["compression_ratio"] <= repetitive
             for word in segment["words"]
         ]
         return filter_hallucinations(raw_words, clip)
@@ -160,8 +157,52 @@ class WhisperTranscriber:
         """A context in which sampling starts from the seed; torch's random state outside is not changed."""
         devices = [self._model.device] if self._model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(self._seed)
+            torch.manual_seed(self._settings.seed)
             yield
+
+
+def _decoding_options(model: Any, settings: Settings) -> dict[str, Any]:
+    """The arguments of `whisper.transcribe` that the settings choose; those without a value are Whisper's own.
+
+    Hot words are a prompt for every window, since Whisper has no other place for them.
+    """
+    prompts = [text.strip() for text in (settings.hotwords, settings.initial_prompt) if text and text.strip()]
+    options: dict[str, Any] = {
+        "initial_prompt": settings.initial_prompt if settings.hotwords is None else ". ".join(prompts) or None,
+        "temperature": temperatures(settings.temperature, settings.temperature_increment_on_fallback),
+        "compression_ratio_threshold": settings.compression_ratio_threshold,
+        "logprob_threshold": settings.logprob_threshold,
+        "no_speech_threshold": settings.no_speech_threshold,
+        "condition_on_previous_text": settings.condition_on_previous_text,
+        "beam_size": settings.beam_size,
+        "best_of": settings.best_of,
+        "suppress_tokens": _suppressed_tokens(model, settings),
+        "fp16": model.device.type == "cuda" and settings.compute_type != "float32",
+    }
+    if settings.carry_initial_prompt or settings.hotwords is not None:
+        options["carry_initial_prompt"] = True
+    optional = ("patience", "length_penalty", "hallucination_silence_threshold")
+    return options | {name: getattr(settings, name) for name in optional if getattr(settings, name) is not None}
+
+
+def temperatures(first: float, increment: float | None) -> tuple[float, ...]:
+    """The temperature of each attempt: text that repeats itself or is improbable is sampled at the next one, up to 1.
+
+    >>> temperatures(0.0, 0.2), temperatures(0.5, None)
+    ((0.0, 0.2, 0.4, 0.6, 0.8, 1.0), (0.5,))
+    """
+    if increment is None:
+        return (first,)
+    return tuple(round(first + number * increment, 6) for number in range(int((1.0 - first) / increment + 1e-6) + 1))
+
+
+def _suppressed_tokens(model: Any, settings: Settings) -> str | tuple[()]:
+    """Numbers of the tokens that are never written, with commas; Whisper cannot read an empty text as none."""
+    if not settings.suppress_numerals:
+        return settings.suppress_tokens or ()
+    tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
+    numerals = [number for number in range(tokenizer.eot) if _NUMERALS & set(tokenizer.decode([number]))]
+    return ",".join([settings.suppress_tokens, *map(str, numerals)]).strip(",")
 
 
 def _take_seconds(queue: Iterator[Audio], seconds: float) -> list[Audio]:

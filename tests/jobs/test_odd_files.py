@@ -108,7 +108,7 @@ def test_a_scheduled_look_that_fails_is_said_by_the_worker(workspace: Any) -> No
     gone.rmdir()
     workspace.run("schedule", "run-now", "calls")
     worker = workspace.start("worker", "--quiet")
-    assert "no such folder" in worker.until(f"failed: the look into {gone}")
+    assert "no such folder" in worker.until(f"failed: the scan of {gone}")
     worker.signal(signal.SIGTERM)
 
 

@@ -1,0 +1,125 @@
+"""Help pages: examples that parse, groups in order, defaults, and no words that only typer knows."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer.main
+
+from meetsplit.cli import app, main
+from meetsplit.console.help import EXAMPLES, for_command_line
+from meetsplit.pipeline.settings import PANELS, fields_with_options
+
+
+def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every command that is shown, by its words."""
+    for name, command in (group or typer.main.get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        elif not command.hidden:
+            yield " ".join((*path, name)), command
+
+
+def page(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str, width: int = 100) -> str:
+    monkeypatch.setenv("COLUMNS", str(width))
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_only_the_options_of_the_named_command_are_read() -> None:
+    whole = dict(commands())
+    for words in (["run", "a.wav"], ["--debug", "schedule", "add", "x"], ["--help"], ["nothing"]):
+        reduced = dict(commands(typer.main.get_command(for_command_line(app, words))))
+        named = " ".join(word for word in words if not word.startswith("-"))
+        assert list(reduced) == list(whole)
+        for path, command in reduced.items():
+            expected = [parameter.name for parameter in whole[path].params] if named.startswith(path) else []
+            assert [parameter.name for parameter in command.params] == expected
+            assert (command.help, command.epilog) == (whole[path].help, whole[path].epilog)
+
+
+def test_every_command_has_an_example_that_parses() -> None:
+    shown = dict(commands())
+    assert set(EXAMPLES) <= set(shown)
+    for path, command in shown.items():
+        for example in EXAMPLES[path]:
+            words = shlex.split(example)
+            assert words[0] == "meetsplit"
+            assert words[1:][: len(path.split())] == path.split()
+            context = command.make_context(path, words[1 + len(path.split()) :])
+            assert context.params
+            assert example.split("--")[0].strip() in command.epilog
+
+
+def test_the_top_page_groups_the_commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    top = page(capsys, monkeypatch)
+    places = [top.index(f"─ {title} ─") for title in
+              ("Transcribe", "Work with transcripts", "Jobs and schedules", "This machine")]  # fmt: skip
+    assert places == sorted(places)
+    assert "<bool>" not in top
+
+
+def test_a_run_shows_its_options_in_order_with_defaults_and_without_types(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = page(capsys, monkeypatch, "run", width=80)
+    assert not re.search(r"<\w+(\[\w+\])?>", text)
+    places = [text.index(f"─ {panel} ─") for panel in PANELS]
+    assert places == sorted(places)
+    assert "Example" in text
+    assert "--gates" not in text
+    for field, option in fields_with_options():
+        if isinstance(field.default, int | float | str) and not isinstance(field.default, bool):
+            assert field.default is dataclasses.MISSING or "default" in described(text, field, option), field.name
+
+
+def described(text: str, field: Any, option: Any) -> str:
+    """The cell of an option's help."""
+    flag = option.flags[0].partition("/")[0] if option.flags else f"--{field.name.replace('_', '-')}"
+    lines = text[text.index(f"│ {flag[:20]}") :].splitlines()
+    rows = [lines[0], *(line for line in lines[1:])]
+    end = next(at for at, line in enumerate(rows[1:], 1) if re.match(r"│ --|╰", line))
+    return " ".join(rows[:end])
+
+
+def test_commands_say_their_own_defaults(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for words in (("watch",), ("schedule", "add")):
+        text = " ".join(page(capsys, monkeypatch, *words, width=200).replace("│", " ").split())
+        assert "Folder for the results. (default: FOLDER/transcripts)" in text
+        assert "Try a failing recording again this often. (default: 2)" in text
+        assert "--no-cache" not in text
+    text = " ".join(page(capsys, monkeypatch, "batch", width=200).replace("│", " ").split())
+    assert "(default: 0)" in text
+    assert "high, normal (default) or low" in text
+
+
+def test_rediarize_offers_what_it_does(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    text = page(capsys, monkeypatch, "rediarize")
+    for option in (
+        "--transcriber",
+        "--script",
+        "--model ",
+        "--task",
+        "--beam-size",
+        "--hotwords",
+        "--language",
+        "--start",
+    ):
+        assert option not in text
+    for option in ("--no-cache", "--diarizer-model", "--names", "--num-speakers"):
+        assert option in text
+
+
+def test_doctor_looks_at_what_a_run_would_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = page(capsys, monkeypatch, "doctor")
+    for option in ("--channels", "--separate", "--language"):
+        assert option in text
