@@ -1,0 +1,79 @@
+"""MkDocs hooks: pages that are generated, and pages that lie outside docs/."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parent))
+import cli_reference
+import python_reference
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+
+OUTSIDE = {
+    "index.md": "README.md",
+    "CHANGELOG.md": "CHANGELOG.md",
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+    "SECURITY.md": "SECURITY.md",
+    "refiner.md": "pipeline/separators/weights/refiner.md",
+}
+"""Pages of the site that lie elsewhere in the repository."""
+
+GENERATED = {"reference/cli.md": cli_reference.page, "reference/python.md": python_reference.page}
+"""Pages of the site that are made when it is built."""
+
+_LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)((?:#[^)\s]*)?)\)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Lay out the package under its name: the repository's root is the package, and no folder is called so."""
+    package = ROOT / "build" / "docs-source" / "meetsplit"
+    shutil.rmtree(package, ignore_errors=True)
+    package.mkdir(parents=True)
+    for name in ("__init__.py", *python_reference.packages(ROOT)):
+        (package / name).symlink_to(ROOT / name)
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages and those that lie outside docs/."""
+    from mkdocs.structure.files import File
+
+    for uri, path in OUTSIDE.items():
+        files.append(File.generated(config, uri, content=(ROOT / path).read_text("utf-8")))
+    for uri, page in GENERATED.items():
+        files.append(File.generated(config, uri, content=page()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Lead links to the pages' places on the site: in the repository they lead from file to file."""
+    uri = page.file.src_uri
+    here = Path(OUTSIDE.get(uri, f"docs/{uri}")).parent
+    places = {path: on_site for on_site, path in OUTSIDE.items()}
+
+    def moved(link: re.Match[str]) -> str:
+        target = _relative((ROOT / here / link[1]).resolve(), ROOT)
+        if target is None:
+            return link[0]
+        on_site = places.get(target) or (target.removeprefix("docs/") if target.startswith("docs/") else None)
+        if on_site is None or files.get_file_from_path(on_site) is None:
+            return link[0]
+        up = "../" * uri.count("/")
+        return f"]({up}{on_site}{link[2]})"
+
+    return _LINK.sub(moved, markdown)
+
+
+def _relative(path: Path, folder: Path) -> str | None:
+    """The path inside the folder with slashes; None for one outside."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
