@@ -64,13 +64,17 @@ def _row(parameter: Any, context: Any) -> tuple[str, tuple[str, str]]:
     """The panel of an option or argument, and its row: what to write, and what it does."""
     record = parameter.get_help_record(context)
     if record is None:
-        return _HIDDEN, (f"`{', '.join([*parameter.opts, *parameter.secondary_opts])}`", cell(parameter.help or ""))
+        return _HIDDEN, (_code(", ".join([*parameter.opts, *parameter.secondary_opts])), cell(parameter.help or ""))
     written, text = record
     help_text = parameter.help or ""
     more = text.removeprefix(help_text) if text.startswith(help_text) else ""
     default_panel = "Arguments" if parameter.param_type_name == "argument" else "Options"
     panel = getattr(parameter, "rich_help_panel", None) or default_panel
-    return panel, (f"`{written}`".replace("|", "\\|"), cell(f"{_plain(help_text)} {more.strip()}"))
+    return panel, (_code(written), cell(f"{_plain(help_text)} {more.strip()}"))
+
+
+def _code(option: str) -> str:
+    return f"`{option}`{{ .option }}"
 
 
 def _examples(epilog: str) -> Iterator[str]:

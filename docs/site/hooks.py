@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parent))
 import cli_reference
 import python_reference
+import schema_reference
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -24,12 +25,16 @@ OUTSIDE = {
     "CHANGELOG.md": "CHANGELOG.md",
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "SECURITY.md": "SECURITY.md",
+    "meetsplit.schema.json": "pipeline/formats/meetsplit.schema.json",
     "refiner.md": "pipeline/separators/weights/refiner.md",
 }
-"""Pages of the site that lie elsewhere in the repository."""
+"""Pages and files of the site that lie elsewhere in the repository."""
 
 GENERATED = {"reference/cli.md": cli_reference.page, "reference/python.md": python_reference.page}
 """Pages of the site that are made when it is built."""
+
+_CODE = re.compile(r"`[^`\n]*`")
+"""Code in a line. For GitHub, a bar in it ends a table's cell unless a backslash stands before it; not for MkDocs."""
 
 _LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)((?:#[^)\s]*)?)\)")
 
@@ -49,7 +54,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     from mkdocs.structure.files import File
 
     for uri, path in OUTSIDE.items():
-        files.append(File.generated(config, uri, content=(ROOT / path).read_text("utf-8")))
+        files.append(File.generated(config, uri, content=(ROOT / path).read_bytes()))
     for uri, page in GENERATED.items():
         files.append(File.generated(config, uri, content=page()))
     return files
@@ -71,7 +76,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         up = "../" * uri.count("/")
         return f"]({up}{on_site}{link[2]})"
 
-    return _LINK.sub(moved, markdown)
+    complete = markdown.replace(schema_reference.MARK, schema_reference.tables())
+    return _LINK.sub(moved, _CODE.sub(lambda code: code[0].replace(r"\|", "|"), complete))
 
 
 def _relative(path: Path, folder: Path) -> str | None:
