@@ -52,10 +52,8 @@ def program() -> Any:
 
 def complaint(words: list[str]) -> str | None:
     """What the program does not know about a command line; None where it knows all of it."""
-    from meetsplit.cli import _dashed
-
     command, path = program(), ["meetsplit"]
-    rest = [word for word in _dashed(words) if word != "--debug"]
+    rest = [word for word in words if word != "--debug"]
     while rest and hasattr(command, "commands") and not rest[0].startswith("-"):
         if rest[0].isupper() or rest[0] == "…":
             return None
@@ -67,7 +65,7 @@ def complaint(words: list[str]) -> str | None:
         option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
     }
     for word in rest:
-        option = word.partition("=")[0]
+        option = word.partition("=")[0].replace("_", "-") if word.startswith("--") else word
         if re.fullmatch(r"--?[a-z][\w-]*", option) and option not in known:
             return f"{' '.join(path)} has no option {option}"
     return None

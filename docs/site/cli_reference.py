@@ -57,7 +57,7 @@ def _command(context: Any) -> Iterator[str]:
         yield "\n".join(f"| {option} | {text} |" for option, text in panels[panel]) + "\n"
 
 
-_HIDDEN = "Earlier names, still understood"
+_HIDDEN = "Also understood"
 
 
 def _row(parameter: Any, context: Any) -> tuple[str, tuple[str, str]]:
@@ -78,9 +78,14 @@ def _code(option: str) -> str:
 
 
 def _examples(epilog: str) -> Iterator[str]:
-    """The epilog's lines, those that are commands as code."""
+    """The epilog's lines; those that are commands are blocks of code."""
+    in_code = False
     for line in epilog.splitlines():
-        yield f"    {line.strip().removeprefix('$ ')}" if line.strip().startswith(("$ ", "meetsplit ")) else line
+        is_code = line.strip().startswith(("$ ", "meetsplit "))
+        if is_code != in_code:
+            yield ""
+        yield f"    {line.strip().removeprefix('$ ')}" if is_code else line
+        in_code = is_code
 
 
 def _plain(text: str) -> str:
