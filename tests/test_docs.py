@@ -90,3 +90,14 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
     page = (site / "reference" / "python.html").read_text("utf-8")
     documented = set(re.findall(r'id="meetsplit\.(\w+)"', page)) | set(meetsplit._EARLIER_NAMES)
     assert set(meetsplit.__all__) - {"__version__"} <= documented
+
+
+def test_the_site_asks_no_other_server(site: Path) -> None:
+    """Links lead elsewhere, but scripts, styles, fonts and pictures are the site's own (docs/privacy.md)."""
+    for page in site.rglob("*.html"):
+        loaded = re.findall(
+            r'<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)="(https?:[^"]+)"', page.read_text("utf-8")
+        )
+        assert loaded == [], page
+    for picture in site.rglob("*.svg"):
+        assert "url(http" not in picture.read_text("utf-8"), picture
