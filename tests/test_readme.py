@@ -17,9 +17,10 @@ README = (ROOT / "README.md").read_text("utf-8")
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
     for path in (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md")))
+    if path.name != "from-whisperx.md"  # about the options of others
 }
-GENERATED = ("reference/cli.md", "reference/python.md")
-"""Pages that the site makes of the program and the package."""
+GENERATED = ("python.md", "reference/cli.md", "reference/python.md")
+"""Pages that the site makes of the program, the package and the notebook."""
 
 OTHERS = {"--checkpoint", "--gpus", "--lessons", "--minutes", "--rooms", "--size", "--start", "--steps", "--voices"}
 """Options of other programs and of our own scripts that the pages name."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 import cli_reference
+import notebook_page
 import python_reference
 import schema_reference
 
@@ -30,7 +31,11 @@ OUTSIDE = {
 }
 """Pages and files of the site that lie elsewhere in the repository."""
 
-GENERATED = {"reference/cli.md": cli_reference.page, "reference/python.md": python_reference.page}
+GENERATED = {
+    notebook_page.URI: notebook_page.page,
+    "reference/cli.md": cli_reference.page,
+    "reference/python.md": python_reference.page,
+}
 """Pages of the site that are made when it is built."""
 
 _CODE = re.compile(r"`[^`\n]*`")
@@ -65,6 +70,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     uri = page.file.src_uri
     here = Path(OUTSIDE.get(uri, f"docs/{uri}")).parent
     places = {path: on_site for on_site, path in OUTSIDE.items()}
+    if uri != notebook_page.URI:  # the page links its own file
+        places[f"docs/{notebook_page.NOTEBOOK.name}"] = notebook_page.URI
 
     def moved(link: re.Match[str]) -> str:
         target = _relative((ROOT / here / link[1]).resolve(), ROOT)

@@ -10,7 +10,7 @@ from typing import Any
 from cli_reference import cell
 
 _HEAD = """\
-# Python
+# Python names
 
 Everything that `meetsplit` offers to a program; what is not here may change at any time. Times are seconds on the
 recording's clock. `import meetsplit` loads neither torch nor NumPy: names are imported when they are first used.
