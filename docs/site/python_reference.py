@@ -18,6 +18,7 @@ recording's clock. `import meetsplit` loads neither torch nor NumPy: names are i
 
 _TITLES = {
     "run": "A run",
+    "results.run_result": "The result of a run",
     "settings": "Settings",
     "channels.recording": "A file per person",
     "data": "Values",
@@ -42,6 +43,9 @@ def page() -> str:
             for name in names:
                 lines.append(f"::: meetsplit.{name}\n")
                 lines += _fields(getattr(meetsplit, name))
+    listed = {name for names in meetsplit._MODULES.values() for name in names} | set(meetsplit._EARLIER_NAMES)
+    for name in sorted(set(meetsplit.__all__) - listed - {"__version__"}):  # modules
+        lines.append(f"## {name.capitalize()}\n\n::: meetsplit.{name}\n")
     earlier = [f"`{name}` is `{current}`" for name, current in meetsplit._EARLIER_NAMES.items()]
     lines.append(f"## Earlier names\n\n{'; '.join(earlier)}.\n")
     return "\n".join(lines)
