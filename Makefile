@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    ?= out
 
-.PHONY: help demo test exhaustive check fuzz clean
+.PHONY: help demo docs test exhaustive check fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## show these targets
@@ -21,6 +21,10 @@ $(VENV)/.test: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
@@ -30,6 +34,11 @@ demo: $(VENV)/.core ## the main job on sample_data/, into out/
 	$(BIN)/meetsplit run sample_data/standup.m4a -o $(OUT) --offline
 	@echo
 	@echo "Read $(OUT)/standup.txt, play sample_data/standup.m4a with $(OUT)/standup.srt or .vtt, and listen to one person alone: $(OUT)/standup/SPEAKER_00.wav"
+
+# The variable silences an advertisement of mkdocs-material, which is no warning about our pages.
+docs: $(VENV)/.docs ## the documentation as a site, into build/site; every warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open build/site/index.html"
 
 # Hundreds of processes import the same modules: Python may keep them compiled.
 unexport PYTHONDONTWRITEBYTECODE

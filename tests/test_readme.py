@@ -1,4 +1,4 @@
-"""The README and docs/jobs.md: their Python runs, their options exist, their links lead to files."""
+"""The README and the pages of docs/: their Python runs, their command lines are understood, their links lead on."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from command_lines import code_blocks, command_lines, complaint, options
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-PAGES = {"README.md": README, "docs/jobs.md": (ROOT / "docs" / "jobs.md").read_text("utf-8")}
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
+    for path in (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md")))
+    if path.name != "from-whisperx.md"  # about the options of others
+}
+GENERATED = ("python.md", "reference/cli.md", "reference/python.md")
+"""Pages that the site makes of the program, the package and the notebook."""
+
+OTHERS = {"--checkpoint", "--gpus", "--lessons", "--minutes", "--rooms", "--size", "--start", "--steps", "--voices"}
+"""Options of other programs and of our own scripts that the pages name."""
 
 
 @pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.S))
@@ -31,41 +42,40 @@ def test_its_python_runs(block: str) -> None:
     assert "SPEAKER_00" in done.stdout
 
 
-@pytest.fixture(scope="module")
-def existing_options() -> set[str]:
-    """Every option of every command, from their help."""
-    options = {"--debug"}
-    helps = [
-        ("run",),
-        ("score",),
-        ("doctor",),
-        ("export",),
-        ("models", "fetch"),
-        ("batch",),
-        ("watch",),
-        ("schedule", "add"),
-        ("worker",),
-        ("jobs", "retry"),
-    ]
-    for words in helps:
-        done = subprocess.run(
-            [sys.executable, "-m", "meetsplit.cli", *words, "--help"],
-            capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "250"},
-        )  # fmt: skip
-        options |= set(re.findall(r"--[a-z][a-z0-9-]+", done.stdout))
-    return options
+@pytest.mark.parametrize("page", PAGES)
+def test_its_command_lines_are_understood(page: str) -> None:
+    assert [problem for words in command_lines(PAGES[page]) if (problem := complaint(words))] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_its_options_exist(page: str, existing_options: set[str]) -> None:
-    text = "\n".join(
-        line for line in PAGES[page].splitlines() if "meetsplit" in line or line.startswith("|") or "`--" in line
-    )
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text))
-    assert named, "no options are named"
-    assert named <= existing_options, named - existing_options
+def test_its_options_exist(page: str) -> None:
+    """Options in the text around, whose command is not said: one of ours has them, unless the line is about another
+    program.
+    """
+    named = set(re.findall(r"`(--[a-z][a-z0-9-]+)", PAGES[page]))
+    assert named <= options() | OTHERS, named - options() - OTHERS
 
 
-def test_its_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES)
+def test_its_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", PAGES[page]):
+        assert ((ROOT / page).parent / target).exists() or target in GENERATED, target
+
+
+def test_the_readme_is_short_and_shows_the_terminal() -> None:
+    assert len(README.splitlines()) <= 120
+    assert re.search(r"!\[[^]]+\]\(docs/images/[^)]+\)", README)
+
+
+def test_its_numbers_are_those_of_the_benchmarks() -> None:
+    table = README.partition("<!-- numbers -->")[2].partition("<!-- /numbers -->")[0]
+    figures = re.findall(r"\d+\.\d+", table)
+    measured = re.findall(r"\d+\.\d+", (ROOT / "docs" / "benchmarks.md").read_text("utf-8"))
+    assert figures
+    assert set(figures) <= set(measured)
+
+
+def test_a_package_index_gets_no_link_that_leads_nowhere_there() -> None:
+    page = (ROOT / tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["readme"]).read_text("utf-8")
+    assert re.findall(r"\]\((?!https:)[^)]*\)", page) == []
+    assert {words[0] for line in code_blocks(page) if (words := line.split("  "))} <= set(re.split(r"\n *|  ", README))
