@@ -23,7 +23,10 @@ def page() -> str:
 
 
 def contexts() -> Iterator[Any]:
-    """A typer context for every command: the program itself, then its commands and theirs, in the order of --help."""
+    """A typer context for every command: the program itself, then its commands and theirs, in the order of --help.
+
+    Hidden ones are earlier names of others.
+    """
     from typer import Context
     from typer.main import get_command
 
@@ -33,7 +36,9 @@ def contexts() -> Iterator[Any]:
         yield context
         group = context.command
         for name in group.list_commands(context) if hasattr(group, "list_commands") else ():
-            yield from below(Context(group.get_command(context, name), info_name=name, parent=context))
+            command = group.get_command(context, name)
+            if not command.hidden:
+                yield from below(Context(command, info_name=name, parent=context))
 
     program = get_command(app)
     return below(Context(program, info_name="meetsplit", **program.context_settings))
