@@ -15,7 +15,7 @@ from typing import Protocol
 from meetsplit.pipeline import formats
 from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
 from meetsplit.pipeline.cache.stage_cache import StageCache
-from meetsplit.pipeline.data import Speaker, Transcript
+from meetsplit.pipeline.data import Diarization, Speaker, Transcript
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
 from meetsplit.pipeline.results.folder import Placement, PublishedResults, Reservation, ResultsFolder
@@ -28,6 +28,9 @@ from meetsplit.speakers.formats import write_tracks
 
 class FinishedRun(Protocol):
     """What is written of a run: `run.RecordingRun`."""
+
+    def diarize(self) -> Diarization:
+        """Its turns, and the channels of its speakers where each has one."""
 
     def transcript(self) -> Transcript:
         """Its transcript; stages that are not done yet are done now."""
