@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -25,9 +26,12 @@ from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.errors import MeetsplitError
 
 if TYPE_CHECKING:
+    from meetsplit.console.run_times import RunTimes
     from meetsplit.pipeline.channels.recording import MultiFileRecording
     from meetsplit.pipeline.results.folder import Placement
     from meetsplit.pipeline.results.ownership import ResultRequest
+    from meetsplit.pipeline.results.writing import WrittenResults
+    from meetsplit.pipeline.run import Pipeline
     from meetsplit.pipeline.settings import Outputs
 
 app = typer.Typer(
@@ -89,13 +93,13 @@ def run(
 ) -> None:
     """Turn recordings into transcripts and one audio file per person."""
     from meetsplit.console.progress import Reporter
-    from meetsplit.console.tables import plan_table, summary
-    from meetsplit.pipeline.cache.content import hash_recording
-    from meetsplit.pipeline.cache.run_cache import open_cache
+    from meetsplit.console.run_times import RunTimes
+    from meetsplit.console.summary import summary
+    from meetsplit.console.tables import plan_table
+    from meetsplit.pipeline.events import Opened
     from meetsplit.pipeline.formats import names
-    from meetsplit.pipeline.results.disk_space import check_disks
+    from meetsplit.pipeline.models.weights import default_cache
     from meetsplit.pipeline.results.folder import ResultsFolder
-    from meetsplit.pipeline.results.writing import write_results
     from meetsplit.pipeline.run import Pipeline
 
     settings, outputs = resolve_settings(options if together is None else {**options, "channels": "split"}, names())
@@ -103,38 +107,27 @@ def run(
     results = ResultsFolder(outputs.folder)
     inputs = given_files(options, audio)
     failed: list[tuple[Path | MultiFileRecording, MeetsplitError]] = []
-    with Reporter(_err(), quiet=quiet) as on_event:
+    with Reporter(_err(), quiet=quiet, keeps=cache) as on_event:
         pipeline = Pipeline(settings, on_event=on_event)
         plan = pipeline.preflight()
         results.check_writable()
         if not quiet:
-            _err().print(plan_table(plan.backends))
+            _err().print(plan_table(plan.backends, is_brief=True))
+        times_folder = (settings.cache_dir or default_cache()) if cache else None
+        times = RunTimes(on_event, plan, sources, cache=times_folder, quiet=quiet)
         for path in sources:
+            on_event(Opened(str(path)))
+            make_request = functools.partial(_result_request, path, outputs=outputs, sources=sources, inputs=inputs)
             try:
-                content = hash_recording(path)
-                request = _result_request(path, content.sha256, outputs, sources, inputs)
-                with (
-                    results.reservation(request) as reservation,
-                    open_cache(path, settings, keep=cache, sha256=content.sha256, on_event=on_event) as stage_cache,
-                ):
-                    _note(path, placement := reservation.placement)
-                    recording_run = pipeline.open(path, stage_cache, content)
-                    check_disks(
-                        path,
-                        settings,
-                        outputs,
-                        stage_cache.folder,
-                        elsewhere="--output-dir or " + ("--cache-dir" if cache else "TMPDIR"),
-                        stages=recording_run.remaining_stages(),
-                    )
-                    written = write_results(recording_run, outputs, reservation, on_event)
+                written = _run_recording(path, pipeline, outputs, make_request, times, keep=cache)
             except MeetsplitError as error:
                 failed.append((path, error))
+                on_event.finish(str(path))
                 _complain(error)
                 continue
             summary(_out(), path, written)
-            if written.placement != placement:
-                _note(path, written.placement)
+            times.conclude(path)
+        times.conclude_all(len(sources) - len(failed))
     if failed:
         if len(sources) > 1:
             _err().print(
@@ -142,6 +135,36 @@ def run(
                 markup=False,
             )
         raise typer.Exit(max(error.exit_code for _, error in failed))
+
+
+def _run_recording(
+    path: Path | MultiFileRecording,
+    pipeline: Pipeline,
+    outputs: Outputs,
+    make_request: Callable[[str], ResultRequest],
+    times: RunTimes,
+    *,
+    keep: bool,
+) -> WrittenResults:
+    """Run one recording and publish its results. ``make_request`` makes the request for the SHA-256 of its content."""
+    from meetsplit.pipeline.cache.content import hash_recording
+    from meetsplit.pipeline.cache.run_cache import open_cache
+    from meetsplit.pipeline.results.disk_space import check_disks
+    from meetsplit.pipeline.results.folder import ResultsFolder
+    from meetsplit.pipeline.results.writing import write_results
+
+    settings, on_event, content = pipeline.settings, pipeline.on_event, hash_recording(path)
+    with (
+        ResultsFolder(outputs.folder).reservation(make_request(content.sha256)) as reservation,
+        open_cache(path, settings, keep=keep, sha256=content.sha256, on_event=on_event) as stage_cache,
+    ):
+        _note(path, reservation.placement)
+        recording_run = pipeline.open(path, stage_cache, content)
+        stages = recording_run.remaining_stages()
+        elsewhere = "--output-dir or " + ("--cache-dir" if keep else "TMPDIR")
+        check_disks(path, settings, outputs, stage_cache.folder, elsewhere=elsewhere, stages=stages)
+        times.announce(path, stages)
+        return write_results(recording_run, outputs, reservation, on_event)
 
 
 def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | MultiFileRecording, str]:
@@ -159,6 +182,7 @@ def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | Multi
 def _result_request(
     path: Path | MultiFileRecording,
     sha256: str,
+    *,
     outputs: Outputs,
     sources: Mapping[Path | MultiFileRecording, str],
     inputs: tuple[Path, ...],

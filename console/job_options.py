@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from meetsplit.console.options import Command, GivenOptions, add_options, resolve_settings
+from meetsplit.console.terminal import stop_bars
 from meetsplit.pipeline.errors import SettingsError, nearest
 
 if TYPE_CHECKING:
@@ -193,11 +194,11 @@ def interruptible(worker: Worker, say: Callable[[str], None], *, terminated: int
     def handle(number: int, frame: FrameType | None) -> None:
         code = terminated if number == signal.SIGTERM else 128 + number
         if interruption.codes:
-            os._exit(code)
+            end_now(code)
         interruption.codes.append(code)
         interruption.requested.set()
         worker.stop(code)
-        deadline = threading.Timer(9.0, os._exit, (code,))
+        deadline = threading.Timer(9.0, end_now, (code,))
         deadline.daemon = True
         deadline.start()
         say("stopping: finished stages are kept, the running one is begun again next time")
@@ -212,6 +213,12 @@ def interruptible(worker: Worker, say: Callable[[str], None], *, terminated: int
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def end_now(code: int) -> NoReturn:
+    """End the process around whatever its threads do; the terminal gets its cursor back."""
+    stop_bars()
+    os._exit(code)
 
 
 def be_nice(level: int) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from meetsplit.console.options import GivenOptions, given_files, resolve_settings, run_options
-from meetsplit.console.terminal import Terminal, print_line
+from meetsplit.console.terminal import Terminal
 
 
 @run_options()
@@ -31,7 +32,7 @@ def rediarize(
     import dataclasses
 
     from meetsplit.console.progress import Reporter
-    from meetsplit.console.tables import summary
+    from meetsplit.console.summary import summary, times_sentence
     from meetsplit.pipeline import rediarize
     from meetsplit.pipeline.cache.content import hash_recording
     from meetsplit.pipeline.cache.run_cache import open_cache
@@ -70,7 +71,8 @@ def rediarize(
                 ):
                     recording_run = Pipeline(settings, on_event=on_event).open(recording, stage_cache, content)
                     written = write_results(recording_run, outputs, reservation, on_event)
+            progress = on_event.finish(str(recording))
             summary(Terminal(), recording, written)
-            placement = written.placement
-            if placement.reason is not None:
-                print_line(f"  written as {placement.stem}.*, because {placement.reason}")
+            if progress is not None and not quiet:
+                text = times_sentence(progress, time.monotonic() - progress.began)
+                Terminal(stderr=True).print(text, style="dim", soft_wrap=True)

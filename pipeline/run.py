@@ -42,7 +42,7 @@ from meetsplit.pipeline.data import (
     timeline,
 )
 from meetsplit.pipeline.errors import SettingsError, blame
-from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
+from meetsplit.pipeline.events import EventListener, Finished, Kept, Notice, Opened, Progressed, Started, ignore_events
 from meetsplit.pipeline.files.scratch import scratch_folder
 from meetsplit.pipeline.merge import merge
 from meetsplit.pipeline.models import registry, weights
@@ -206,6 +206,8 @@ class RecordingRun:
         content: RecordingContent | None = None,
     ) -> None:
         self._pipeline, self._recording, self._cache = pipeline, recording, cache
+        self._reported: set[str] = set()
+        pipeline.on_event(Opened(str(recording)))
         is_split = pipeline.settings.channels == "split"
         self._route: Route = ChannelPerSpeaker(pipeline, recording) if is_split else MixedRecording(pipeline, recording)
         self._content = hash_recording(recording) if content is None else content
@@ -232,6 +234,7 @@ class RecordingRun:
     def diarize(self) -> Diarization:
         """The turns of every speaker."""
         diarization = self._cache.load_diarization(self._keys.diarize)
+        self._report("diarize", self._keys.diarize, kept=diarization is not None)
         if diarization is None:
             audio = self._audio
             doing = f"finding who speaks when in {self._recording}"
@@ -244,6 +247,7 @@ class RecordingRun:
     def separate(self) -> tuple[StreamInfo, ...]:
         """The clips of every speaker's stream, without their sound, which is in `tracks`."""
         clips = self._cache.load_streams(self._keys.separate)
+        self._report("separate", self._keys.separate, kept=clips is not None)
         if clips is None:
             diarization = self.diarize()
             track_folder = self._cache.start_track_folder(self._keys.separate)
@@ -255,6 +259,7 @@ class RecordingRun:
         """The words of each clip, in the order of `separate`."""
         clips = self.separate()
         transcripts = self._cache.load_transcripts(self._keys.transcribe, len(clips))
+        self._report("transcribe", self._keys.transcribe, kept=transcripts is not None)
         if transcripts is None:
             transcripts = self._transcribe(clips)
             self._cache.save_transcripts(self._keys.transcribe, transcripts)
@@ -279,6 +284,12 @@ class RecordingRun:
     def tracks(self) -> Mapping[Speaker, Path]:
         """The 16-bit WAV track of every speaker in the stage cache, once `separate` is done."""
         return self._cache.track_paths(self._keys.separate)
+
+    def _report(self, stage: str, key: str, *, kept: bool) -> None:
+        """Send `Kept` where a stage's result was there before this run; once for each stage."""
+        if kept and stage not in self._reported:
+            self._pipeline.on_event(Kept(stage, self._cache.kept_since(stage, key)))
+        self._reported.add(stage)
 
     def _write_tracks(self, audio: Channels, diarization: Diarization, folder: Path) -> tuple[StreamInfo, ...]:
         """Write each clip of each stream into its speaker's track as it comes; only its description stays in memory."""
