@@ -10,26 +10,29 @@ is printed past them is overwritten when they are drawn the next time.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from rich.live import Live
+_SCREEN = threading.RLock()
+"""Held by whoever changes the screen while there are bars: Rich finds their place by what it has drawn last, so that
+two threads that print at once would leave a copy of them behind.
+"""
+
+REDRAW_EVERY = 0.25
+"""Seconds between two drawings of the bars."""
 
 
 class Terminal(Console):
     """A Rich console that sends no control character but Rich's own, and that never prints into bars."""
 
-    _owner: ClassVar[Terminal | None] = None
-    """The terminal of this process whose bars are drawn now."""
-
-    _live: ClassVar[Live | None] = None
-    """The bars."""
+    _bars: ClassVar[Bars | None] = None
+    """The bars of this process that are drawn now."""
 
     def __init__(
         self, *, stderr: bool = False, width: int | None = None, soft_wrap: bool = False, **others: Any
@@ -40,19 +43,20 @@ class Terminal(Console):
 
     def print(self, *objects: Any, **how: Any) -> None:
         """Print, above the bars where there are any on the same screen."""
-        owner = Terminal._owner
-        if owner is None or owner is self or not self._shares_screen(owner):
+        bars = Terminal._bars
+        if bars is None or not self._shares_screen(bars.terminal):
             super().print(*objects, **how)
-        else:
-            owner.print(*objects, **{"soft_wrap": self.soft_wrap, **how})
+            return
+        with _SCREEN:
+            if bars.terminal is self:
+                super().print(*objects, **how)
+            else:
+                bars.terminal.print(*objects, **{"soft_wrap": self.soft_wrap, **how})
 
     def start_bars(self, draw: Callable[[], RenderableType]) -> None:
         """Draw what ``draw`` returns below everything that is printed, four times a second, until `stop_bars`."""
-        from rich.live import Live
-
-        Terminal._owner = self
-        Terminal._live = Live(console=self, get_renderable=draw, transient=True)
-        Terminal._live.start(refresh=True)
+        Terminal._bars = Bars(self, draw)
+        Terminal._bars.start()
 
     def _shares_screen(self, owner: Terminal) -> bool:
         if not self.is_terminal:
@@ -72,15 +76,47 @@ class Terminal(Console):
             yield segment if segment.control else Segment(_without_controls(segment.text), segment.style)
 
 
+class Bars:
+    """What is drawn at the bottom of a terminal, again and again, by a thread of its own."""
+
+    def __init__(self, terminal: Terminal, draw: Callable[[], RenderableType]) -> None:
+        from rich.live import Live
+
+        self.terminal = terminal
+        self._live = Live(console=terminal, get_renderable=draw, transient=True, auto_refresh=False)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._redraw, name="meetsplit-bars", daemon=True)
+
+    def start(self) -> None:
+        """Draw them for the first time."""
+        with _SCREEN:
+            self._live.start(refresh=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take them away and show the cursor; they stay where the terminal takes no output any more."""
+        self._over.set()
+        if _SCREEN.acquire(timeout=2.0):
+            try:
+                self._live.stop()
+            finally:
+                _SCREEN.release()
+
+    def _redraw(self) -> None:
+        while not self._over.wait(REDRAW_EVERY):
+            with _SCREEN:
+                if not self._over.is_set():
+                    self._live.refresh()
+
+
 def stop_bars() -> None:
-    """Take the bars away, where there are any, and show the cursor again: at their end, and before a process ends at
-    once.
-    """
-    try:
-        if Terminal._live is not None:
-            Terminal._live.stop()
-    finally:
-        Terminal._live = Terminal._owner = None
+    """Take the bars away, where there are any: at their end, and before a process ends at once."""
+    bars = Terminal._bars
+    if bars is not None:
+        try:
+            bars.stop()
+        finally:
+            Terminal._bars = None
 
 
 def wide() -> Terminal:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import os
 import re
 import selectors
 import signal
+import sys
+import threading
 import time
 import wave
 from collections.abc import Callable, Iterator
@@ -16,12 +19,14 @@ from pathlib import Path
 import numpy as np
 import pyte
 import pytest
+from rich.console import Group
+from rich.text import Text
 
 from forkserver import ForkedProcess, ForkServer
-from meetsplit.console import bars
+from meetsplit.console import bars, terminal
 from meetsplit.console.progress import Reporter
 from meetsplit.console.recording_progress import WorkProgress
-from meetsplit.console.terminal import Terminal
+from meetsplit.console.terminal import Terminal, stop_bars
 from meetsplit.pipeline.cache.content import hash_recording
 from meetsplit.pipeline.events import Event, Finished, Kept, Notice, Opened, Progressed, Started
 from meetsplit.pipeline.files.locks import hold_lock
@@ -78,10 +83,7 @@ class Display:
 
     @property
     def text(self) -> str:
-        scrolled = [
-            "".join(row[at].data for at in range(self.screen.columns)).rstrip() for row in self.screen.history.top
-        ]
-        return "\n".join([*scrolled, *self.shown()]).rstrip()
+        return "\n".join(text_of(self.screen)).rstrip()
 
     @property
     def flowing(self) -> str:
@@ -92,6 +94,12 @@ class Display:
     def unbroken(self) -> str:
         """The text without line breaks, so that a path that was folded is found."""
         return self.text.replace("\n", "")
+
+
+def text_of(screen: pyte.HistoryScreen) -> list[str]:
+    """The lines that were scrolled off a screen, and those on it."""
+    scrolled = ["".join(row[at].data for at in range(screen.columns)) for row in screen.history.top]
+    return [line.rstrip() for line in (*scrolled, *screen.display)]
 
 
 @dataclasses.dataclass
@@ -256,6 +264,37 @@ def test_ctrl_c_says_what_is_kept(desk: Desk) -> None:
     assert "stopped: no stage of call.wav was finished" in display.flowing
     assert BAR not in display.text
     assert not display.screen.cursor.hidden
+
+
+def test_threads_that_print_at_once_leave_no_bars_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "REDRAW_EVERY", 0.001)
+    stream = io.StringIO()
+    owner = Terminal(file=stream, width=80, height=24, force_terminal=True)
+    heights = itertools.cycle((1, 5, 0, 3))
+    owner.start_bars(lambda: Group(*[Text(BAR * 10) for _ in range(next(heights))]))
+
+    def print_lines(thread: int) -> None:
+        for number in range(40):
+            other = Terminal(file=stream, width=80, height=24, force_terminal=True)
+            other.print(f"line {thread} {number}: {'x' * (37 * number % 150)}", soft_wrap=True)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=print_lines, args=(thread,)) for thread in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        stop_bars()
+        sys.setswitchinterval(interval)
+    screen = pyte.HistoryScreen(80, 24, history=2000)
+    pyte.Stream(screen).feed(stream.getvalue().replace("\n", "\r\n"))
+    text = "\n".join(text_of(screen))
+    assert BAR not in text
+    assert all(f"line {thread} {number}:" in text for thread in range(4) for number in range(40))
+    assert not screen.cursor.hidden
 
 
 @pytest.mark.parametrize(
