@@ -38,7 +38,6 @@ app = typer.Typer(
     name="meetsplit",
     help="Who said what, even where people talk over each other, and a clean audio file per person.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -92,6 +91,36 @@ def run(
     options: GivenOptions,
 ) -> None:
     """Turn recordings into transcripts and one audio file per person."""
+    _run(audio, options, together=together, cache=cache, quiet=quiet)
+
+
+@app.command()
+@run_options("output_dir", "device", "cache_dir")
+def demo(*, quiet: Quiet = False, options: GivenOptions) -> None:
+    """Do the whole job on 17 seconds of a meeting that come with meetsplit, with models that need no account.
+
+    The recording and its results go to ./meetsplit-demo unless -o says otherwise.
+    """
+    from meetsplit.console import sample
+    from meetsplit.console.progress import Reporter
+    from meetsplit.pipeline.models.catalog import fetch_named
+
+    given = {"output_dir": sample.FOLDER, **options}
+    settings, outputs = resolve_settings(given, ())
+    recording = sample.copy_to(outputs.folder)
+    with Reporter(_err(), quiet=quiet) as on_event:
+        for _ in fetch_named("embedded", settings, on_event):
+            pass
+    _run([recording], {**given, "num_speakers": sample.SPEAKERS, "offline": True}, quiet=quiet)
+    if not quiet:
+        for sentence in sample.what_next(recording):
+            _err().say(sentence)
+
+
+def _run(
+    audio: list[Path], options: GivenOptions, *, together: str | None = None, cache: bool = True, quiet: bool = False
+) -> None:
+    """Run recordings one after another, and say what came of each. Exits with an error where one of them failed."""
     from meetsplit.console.progress import Reporter
     from meetsplit.console.run_times import RunTimes
     from meetsplit.console.summary import summary
@@ -130,9 +159,8 @@ def run(
         times.conclude_all(len(sources) - len(failed))
     if failed:
         if len(sources) > 1:
-            _err().print(
-                f"{len(failed)} of {len(sources)} recordings failed: {', '.join(str(path) for path, _ in failed)}",
-                markup=False,
+            _err().say(
+                f"{len(failed)} of {len(sources)} recordings failed: {', '.join(str(path) for path, _ in failed)}"
             )
         raise typer.Exit(max(error.exit_code for _, error in failed))
 
@@ -202,12 +230,7 @@ def _result_request(
 def _note(path: Path | MultiFileRecording, placement: Placement) -> None:
     """Say which results have another name than their recording."""
     if placement.reason is not None:
-        _err().print(
-            f"note: {path} is written as {placement.stem}.*, because {placement.reason}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        _err().say(f"note: {path} is written as {placement.stem}.*, because {placement.reason}")
 
 
 @app.command()
@@ -226,15 +249,16 @@ def _note(path: Path | MultiFileRecording, placement: Placement) -> None:
 )
 def doctor(*, options: GivenOptions) -> None:
     """Say which backends would run here, why, and what is missing."""
+    from meetsplit.console.diagnosis import machine_table
     from meetsplit.console.tables import plan_table
     from meetsplit.pipeline.models.selection import UnavailableBackend, check_backends
-    from meetsplit.pipeline.versions import installed
 
     settings, _ = resolve_settings(options, ())
     rows = check_backends(settings)
     console = _out()
     console.print(plan_table(rows))
-    console.print("  ".join(f"{name} {version or 'missing'}" for name, version in installed()), highlight=False)
+    console.print()
+    console.print(machine_table(settings))
     if any(isinstance(row, UnavailableBackend) for row in rows):
         raise typer.Exit(1)
 
@@ -303,7 +327,7 @@ batch.register(app)
 
 
 def _complain(error: MeetsplitError | str) -> None:
-    _err().print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+    _err().say(f"error: {error}", style="bold red")
 
 
 def _dashed(arguments: Sequence[str]) -> list[str]:

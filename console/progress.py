@@ -56,7 +56,7 @@ class Reporter:
             self._lines(event)
         elif isinstance(event, Notice):
             text = f"{self._name_prefix()}{notice_sentence(event)}"
-            self._console.print(text, style="yellow", highlight=False, markup=False)
+            self._console.say(text, style="yellow")
 
     def expect(self, lengths: Mapping[str, float]) -> None:
         """Tell which recordings are to come, by the name that `Opened` has, and each one's part of the work."""
@@ -82,17 +82,16 @@ class Reporter:
         if not self._keeps:
             self._console.print(f"stopped: nothing of {name} is kept (--no-cache)", soft_wrap=True)
         elif stages:
-            self._console.print(
-                f"stopped: of {name}, {' and '.join(stages)} {'is' if len(stages) == 1 else 'are'} kept; "
-                "the same command goes on from there",
-                soft_wrap=True,
+            are = "is" if len(stages) == 1 else "are"
+            self._console.say(
+                f"stopped: of {name}, {' and '.join(stages)} {are} kept; the same command goes on from there"
             )
         else:
-            self._console.print(f"stopped: no stage of {name} was finished", soft_wrap=True)
+            self._console.say(f"stopped: no stage of {name} was finished")
 
     def _say(self, text: str) -> None:
         moment = f"{time_of_day()} " if self._is_log else ""
-        self._console.print(f"{moment}{self._name_prefix()}{text}", highlight=False, markup=False, soft_wrap=True)
+        self._console.say(f"{moment}{self._name_prefix()}{text}")
 
     def _name_prefix(self) -> str:
         """The name of the recording at hand, where it is not the only one."""

@@ -75,4 +75,4 @@ def rediarize(
             summary(Terminal(), recording, written)
             if progress is not None and not quiet:
                 text = times_sentence(progress, time.monotonic() - progress.began)
-                Terminal(stderr=True).print(text, style="dim", soft_wrap=True)
+                Terminal(stderr=True).say(text, style="dim")

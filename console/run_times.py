@@ -67,7 +67,7 @@ class RunTimes:
 
     def _say(self, text: str) -> None:
         if not self._quiet:
-            Terminal(stderr=True).print(text, style="dim", soft_wrap=True)
+            Terminal(stderr=True).say(text, style="dim")
 
 
 def _seconds(recording: Path | MultiFileRecording) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
 from meetsplit.console.quantities import duration, kept_sentence
 from meetsplit.console.recording_progress import RecordingProgress
@@ -31,14 +33,19 @@ def summary(console: Console, source: Path | MultiFileRecording, written: Writte
     transcript = written.transcript
     length, count = clock(int(1000 * transcript.duration)), len(transcript.speakers)
     words = sum(len(segment.words) for segment in transcript.segments)
-    lines = [f"{source}: {length}, {count} {'person' if count == 1 else 'people'}, {words} words"]
-    lines += _talk_time(transcript)
+    console.print(f"{source}: {length}, {count} {'person' if count == 1 else 'people'}, {words} words", soft_wrap=True)
+    lines = _talk_time(transcript)
     check = to_check(transcript)
     lines += [check] if check else []
     if written.placement.reason is not None:
         lines.append(f"written as {written.placement.stem}.*, because {written.placement.reason}")
-    lines += shortened(written.files) if console.is_terminal else map(str, written.files)
-    console.print("\n  ".join(lines), highlight=False, markup=False, soft_wrap=True)
+    for line in lines:
+        if console.is_terminal:
+            console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
+        else:
+            console.print(f"  {line}", soft_wrap=True)
+    for path in shortened(written.files) if console.is_terminal else written.files:
+        console.print(f"  {path}", soft_wrap=True)  # so that a long path is copied as one
 
 
 def to_check(transcript: Transcript) -> str | None:
@@ -56,15 +63,17 @@ def to_check(transcript: Transcript) -> str | None:
 
 
 def _talk_time(transcript: Transcript) -> list[str]:
-    """How long each person speaks, and a remark about those who hardly do."""
+    """How long each person speaks, and a remark about those who hardly do, unless the turns were given."""
     names, speech = speaker_names(transcript), by_speaker(transcript.turns)
     seconds = {name: float(total(speech.get(speaker, ()))) for speaker, name in names.items()}
     lines = [" · ".join(f"{name} {duration(spoken)}" for name, spoken in seconds.items())] if seconds else []
-    short = [f"{name} {duration(spoken)}" for name, spoken in seconds.items() if spoken < SHORT_SPEECH]
-    if short:
-        diarizers = {record.backend for record in transcript.made_by.stages if record.stage == "diarizer"}
-        how = "" if diarizers & set(_GIVEN) else "; --num-speakers or --max-speakers limits how many are found"
-        lines.append(f"hardly any speech, perhaps nobody: {', '.join(short)}{how}")
+    short = [name for name, spoken in seconds.items() if spoken < SHORT_SPEECH]
+    diarizers = {record.backend for record in transcript.made_by.stages if record.stage == "diarizer"}
+    if short and not diarizers & set(_GIVEN):
+        lines.append(
+            f"hardly any speech, perhaps no person: {', '.join(short)}; "
+            "--num-speakers or --max-speakers limits how many are found"
+        )
     return lines
 
 

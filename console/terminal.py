@@ -53,6 +53,10 @@ class Terminal(Console):
             else:
                 bars.terminal.print(*objects, **{"soft_wrap": self.soft_wrap, **how})
 
+    def say(self, sentence: str, style: str | None = None) -> None:
+        """Print a sentence: folded between words on a terminal, on one line elsewhere."""
+        self.print(sentence, style=style, soft_wrap=not self.is_terminal)
+
     def start_bars(self, draw: Callable[[], RenderableType]) -> None:
         """Draw what ``draw`` returns below everything that is printed, four times a second, until `stop_bars`."""
         Terminal._bars = Bars(self, draw)

@@ -173,4 +173,4 @@ def say(text: str) -> None:
     """Print one plain line on stderr, with the time of day where that is a log."""
     terminal = Terminal(stderr=True)
     moment = "" if terminal.is_terminal else f"{time_of_day()} "
-    terminal.print(f"{moment}{text}", highlight=False, markup=False, soft_wrap=True)
+    terminal.say(f"{moment}{text}")

@@ -95,6 +95,17 @@ def fetch_hub(source: Hub, *, stage: str, token: str | None, on_event: EventList
     return Path(folder)
 
 
+def token_origin(token: str | None) -> str | None:
+    """Where a token for the hub is known from, never the token: these settings, or huggingface_hub's own file; None
+    where there is none.
+    """
+    from huggingface_hub import constants, get_token
+
+    if token:
+        return "--hf-token or HF_TOKEN"
+    return constants.HF_TOKEN_PATH if get_token() else None
+
+
 def hub_access_problem(source: Hub, token: str | None, timeout: float) -> str | None:
     """Why this repository cannot be fetched now, in a sentence with the next step; None where the hub grants access."""
     from huggingface_hub import get_token
@@ -203,10 +214,10 @@ def is_whole_archive(path: Path) -> bool:
     return path.is_file() and zipfile.is_zipfile(path)
 
 
-def fetch_whisper(name: str, *, stage: str, on_event: EventListener) -> Path:
+def fetch_whisper(name: str, *, stage: str, on_event: EventListener, alternative: str | None) -> Path:
     """Download one of whisper's models to where whisper looks for it, and verify its SHA-256.
 
-    Raises `MissingWeights`.
+    ``alternative`` is the option that does without it. Raises `MissingWeights`.
     """
     target = whisper_path(name)
     address = whisper_models()[name]
@@ -223,7 +234,7 @@ def fetch_whisper(name: str, *, stage: str, on_event: EventListener) -> Path:
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or error
         raise MissingWeights(
-            stage, f"openai-whisper {name} could not be fetched from {address}: {reason}", "--transcriber sphinx"
+            stage, f"openai-whisper {name} could not be fetched from {address}: {reason}", alternative
         ) from error
     return target
 

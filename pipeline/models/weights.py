@@ -162,7 +162,7 @@ def fetch(
             case Wheel():
                 path = fetch_wheel(source, stage=stage, cache=cache)
             case WhisperFile(name):
-                path = fetch_whisper(name, stage=stage, on_event=on_event)
+                path = fetch_whisper(name, stage=stage, on_event=on_event, alternative=_alternative(stage))
         fetched = str(path)
     finally:
         on_event(Finished("fetch", time.monotonic() - began, fetched))

@@ -1,0 +1,5 @@
+"""``python -m meetsplit``: the command line."""
+
+from meetsplit.cli import main
+
+main()
