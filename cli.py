@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -33,9 +34,12 @@ from meetsplit.console.whisper_arguments import translated
 from meetsplit.pipeline.errors import MeetsplitError, SettingsError
 
 if TYPE_CHECKING:
+    from meetsplit.console.run_times import RunTimes
     from meetsplit.pipeline.channels.recording import MultiFileRecording
     from meetsplit.pipeline.results.folder import Placement
     from meetsplit.pipeline.results.ownership import ResultRequest
+    from meetsplit.pipeline.results.writing import WrittenResults
+    from meetsplit.pipeline.run import Pipeline
     from meetsplit.pipeline.settings import Outputs, Settings
 
 app = typer.Typer(
@@ -43,7 +47,6 @@ app = typer.Typer(
     cls=help.CommandGroup,
     help="Who said what, even where people talk over each other, and a clean audio file per person.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -98,14 +101,41 @@ def run(
     options: GivenOptions,
 ) -> None:
     """Turn recordings into transcripts and one audio file per person."""
+    _run(audio, options, together=together, quiet=quiet)
+
+
+@run_options("output_dir", "device", "cache_dir")
+def demo(*, quiet: Quiet = False, options: GivenOptions) -> None:
+    """Do the whole job on 17 seconds of a meeting that come with meetsplit, with models that need no account.
+
+    The recording and its results go to ./meetsplit-demo unless -o says otherwise.
+    """
+    from meetsplit.console import sample
     from meetsplit.console.progress import Reporter
-    from meetsplit.console.tables import plan_table, summary
-    from meetsplit.pipeline.cache.content import hash_recording
-    from meetsplit.pipeline.cache.run_cache import open_cache
+    from meetsplit.pipeline.models.catalog import fetch_named
+
+    given = {"output_dir": sample.FOLDER, **options}
+    settings, outputs = resolve_settings(given, ())
+    recording = sample.copy_to(outputs.folder)
+    with Reporter(_err(), quiet=quiet) as on_event:
+        for _ in fetch_named("embedded", settings, on_event):
+            pass
+    _run([recording], {**given, "num_speakers": sample.SPEAKERS, "offline": True}, quiet=quiet)
+    if not quiet:
+        for sentence in sample.what_next(recording):
+            _err().say(sentence)
+
+
+def _run(audio: list[Path], options: GivenOptions, *, together: str | None = None, quiet: bool = False) -> None:
+    """Run recordings one after another, and say what came of each. Exits with an error where one of them failed."""
+    from meetsplit.console.progress import Reporter
+    from meetsplit.console.run_times import RunTimes
+    from meetsplit.console.summary import summary
+    from meetsplit.console.tables import plan_table
+    from meetsplit.pipeline.events import Opened
     from meetsplit.pipeline.formats import names
-    from meetsplit.pipeline.results.disk_space import check_disks
+    from meetsplit.pipeline.models.weights import default_cache
     from meetsplit.pipeline.results.folder import ResultsFolder
-    from meetsplit.pipeline.results.writing import write_results
     from meetsplit.pipeline.run import Pipeline
 
     settings, outputs = resolve_settings(_for_together(options, together), names())
@@ -114,37 +144,26 @@ def run(
     sources, failed = _readable(all_sources, settings, outputs, quiet=quiet)
     results, keep, inputs = ResultsFolder(outputs.folder), keeps_cache(options), given_files(options, audio)
     results.check_writable()
-    with Reporter(_err(), quiet=quiet) as on_event:
+    with Reporter(_err(), quiet=quiet, keeps=keep) as on_event:
         pipeline = Pipeline(settings, on_event=on_event)
         plan = pipeline.preflight()
         if not quiet:
-            _err().print(plan_table(plan.backends))
+            _err().print(plan_table(plan.backends, is_brief=True))
+        times_folder = (settings.cache_dir or default_cache()) if keep else None
+        times = RunTimes(on_event, plan, sources, cache=times_folder, quiet=quiet)
         for path in sources:
+            on_event(Opened(str(path)))
+            make_request = functools.partial(_result_request, path, outputs=outputs, sources=sources, inputs=inputs)
             try:
-                content = hash_recording(path)
-                request = _result_request(path, content.sha256, outputs, sources, inputs)
-                with (
-                    results.reservation(request) as reservation,
-                    open_cache(path, settings, keep=keep, sha256=content.sha256, on_event=on_event) as stage_cache,
-                ):
-                    _note(path, placement := reservation.placement)
-                    recording_run = pipeline.open(path, stage_cache, content)
-                    check_disks(
-                        path,
-                        settings,
-                        outputs,
-                        stage_cache.folder,
-                        elsewhere="--output-dir or " + ("--cache-dir" if keep else "TMPDIR"),
-                        stages=recording_run.remaining_stages(),
-                    )
-                    written = write_results(recording_run, outputs, reservation, on_event)
+                written = _run_recording(path, pipeline, outputs, make_request, times, keep=keep)
             except MeetsplitError as error:
                 failed.append((path, error))
+                on_event.finish(str(path))
                 _complain(error)
                 continue
             summary(_out(), path, written)
-            if written.placement != placement:
-                _note(path, written.placement)
+            times.conclude(path)
+        times.conclude_all(len(sources) - sum(source in sources for source, _ in failed))
     _exit_if_failed(failed, len(all_sources))
 
 
@@ -171,7 +190,7 @@ def _readable(
 
     def say(text: str) -> None:
         if not quiet:
-            _err().print(f"note: {text}", markup=False, highlight=False, soft_wrap=True)
+            _err().say(f"note: {text}")
 
     check_settings(settings)
     check_words(settings)
@@ -191,12 +210,39 @@ def _readable(
 def _exit_if_failed(failed: Sequence[tuple[Path | MultiFileRecording, MeetsplitError]], total: int) -> None:
     """End with the exit code of what failed, saying which of several recordings that was."""
     if failed and total > 1:
-        _err().print(
-            f"{len(failed)} of {total} recordings failed: {', '.join(str(path) for path, _ in failed)}",
-            markup=False,
-        )
+        _err().say(f"{len(failed)} of {total} recordings failed: {', '.join(str(path) for path, _ in failed)}")
     if failed:
         raise typer.Exit(max(error.exit_code for _, error in failed))
+
+
+def _run_recording(
+    path: Path | MultiFileRecording,
+    pipeline: Pipeline,
+    outputs: Outputs,
+    make_request: Callable[[str], ResultRequest],
+    times: RunTimes,
+    *,
+    keep: bool,
+) -> WrittenResults:
+    """Run one recording and publish its results. ``make_request`` makes the request for the SHA-256 of its content."""
+    from meetsplit.pipeline.cache.content import hash_recording
+    from meetsplit.pipeline.cache.run_cache import open_cache
+    from meetsplit.pipeline.results.disk_space import check_disks
+    from meetsplit.pipeline.results.folder import ResultsFolder
+    from meetsplit.pipeline.results.writing import write_results
+
+    settings, on_event, content = pipeline.settings, pipeline.on_event, hash_recording(path)
+    with (
+        ResultsFolder(outputs.folder).reservation(make_request(content.sha256)) as reservation,
+        open_cache(path, settings, keep=keep, sha256=content.sha256, on_event=on_event) as stage_cache,
+    ):
+        _note(path, reservation.placement)
+        recording_run = pipeline.open(path, stage_cache, content)
+        stages = recording_run.remaining_stages()
+        elsewhere = "--output-dir or " + ("--cache-dir" if keep else "TMPDIR")
+        check_disks(path, settings, outputs, stage_cache.folder, elsewhere=elsewhere, stages=stages)
+        times.announce(path, stages)
+        return write_results(recording_run, outputs, reservation, on_event)
 
 
 def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | MultiFileRecording, str]:
@@ -214,6 +260,7 @@ def _sources(files: Sequence[Path], meeting: str | None) -> Mapping[Path | Multi
 def _result_request(
     path: Path | MultiFileRecording,
     sha256: str,
+    *,
     outputs: Outputs,
     sources: Mapping[Path | MultiFileRecording, str],
     inputs: tuple[Path, ...],
@@ -233,12 +280,7 @@ def _result_request(
 def _note(path: Path | MultiFileRecording, placement: Placement) -> None:
     """Say which results have another name than their recording."""
     if placement.reason is not None:
-        _err().print(
-            f"note: {path} is written as {placement.stem}.*, because {placement.reason}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        _err().say(f"note: {path} is written as {placement.stem}.*, because {placement.reason}")
 
 
 @run_options(
@@ -263,15 +305,16 @@ def _note(path: Path | MultiFileRecording, placement: Placement) -> None:
 )
 def doctor(*, options: GivenOptions) -> None:
     """Say which backends would run here, why, and what is missing."""
+    from meetsplit.console.diagnosis import machine_table
     from meetsplit.console.tables import plan_table
     from meetsplit.pipeline.models.selection import UnavailableBackend, check_backends
-    from meetsplit.pipeline.versions import installed
 
     settings, _ = resolve_settings(options, ())
     rows = check_backends(settings)
     console = _out()
     console.print(plan_table(rows))
-    console.print("  ".join(f"{name} {version or 'missing'}" for name, version in installed()), highlight=False)
+    console.print()
+    console.print(machine_table(settings))
     if any(isinstance(row, UnavailableBackend) for row in rows):
         raise typer.Exit(1)
 
@@ -365,6 +408,7 @@ def export(
 
 
 help.add_command(app, run, "run", help.TRANSCRIBE)
+help.add_command(app, demo, "demo", help.TRANSCRIBE)
 help.add_command(app, batch.batch, "batch", help.TRANSCRIBE)
 help.add_command(app, batch.watch, "watch", help.TRANSCRIBE)
 help.add_command(app, export, "export", help.AFTERWARDS)
@@ -379,7 +423,7 @@ cache.register(app)
 
 
 def _complain(error: MeetsplitError | str) -> None:
-    _err().print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+    _err().say(f"error: {error}", style="bold red")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -39,6 +40,8 @@ from meetsplit.console.worker_output import (
 from meetsplit.pipeline.errors import AudioError, SettingsError
 
 if TYPE_CHECKING:
+    from meetsplit.jobs.job_store import JobStore
+    from meetsplit.jobs.requests import BuiltJobs, Request
     from meetsplit.jobs.submission import Repeat, Submission
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
@@ -74,21 +77,14 @@ def batch(
     from meetsplit.console.batch_table import table
     from meetsplit.jobs import database
     from meetsplit.jobs.deliveries import failures
-    from meetsplit.jobs.discovery import search
-    from meetsplit.jobs.file_index import FileIndex
     from meetsplit.jobs.outcomes import outcomes, wait
-    from meetsplit.jobs.requests import build_jobs
     from meetsplit.jobs.submission import JobQueue
     from meetsplit.jobs.worker import Worker
 
+    began = time.monotonic()
     request = job_request(queue, options, retries=0, quiet=quiet)
     base, store = open_store(queue)
-    search_result = search(paths, request.patterns)
-    for complaint in search_result.complaints:
-        say(f"note: {complaint}")
-    if not search_result.recordings:
-        raise AudioError(f"{', '.join(paths)}: no recordings there; --include says which files count")
-    built = build_jobs(search_result.recordings, request, FileIndex.load(store.ready().state))
+    built = _build(paths, request, store)
     repeat: Repeat = "always" if force else "failed"
     if queue_only:
         with database.client(base, store, make=True) as client:
@@ -100,24 +96,42 @@ def batch(
     with (
         progress(quiet) as on_event,
         Worker(
-            base, store, worker_options(queue, options, on_event, outcome_printer(len(built.jobs), quiet))
+            base,
+            store,
+            worker_options(queue, options, on_event, outcome_printer(on_event, quiet, total=len(built.jobs))),
         ) as running,
     ):
         job_queue = JobQueue(running.client, store)
+        on_event.expect({str(spec.recording): 1.0 for spec in built.jobs})  # the worker begins while they are queued
         submissions = job_queue.submit_all(built.jobs, repeat=repeat)
+        on_event.expect({str(submission.spec.recording): 1.0 for submission in submissions if submission.is_to_do})
         with interruptible(running, say) as interruption:
             newest = wait(job_queue, submissions, pause(running, interruption.requested.is_set))
             wait_for_notifications(running, newest.values(), pause(running, interruption.requested.is_set))
         ended = outcomes(running.client, submissions, newest)
         answers = failures(running.client, newest.values())
         undelivered = {job: answers[attempt] for job, attempt in newest.items() if attempt in answers}
-        wide().print(table(ended, built.refused, undelivered))
+        wide().print(table(ended, built.refused, undelivered, time.monotonic() - began))
         if running.full:
             say("--max-memory is reached: what is left waits in the queue; run the same command again")
         some_failed = bool(built.refused) or any(outcome.failed for outcome in ended)
         code = interruption.code or (FULL if running.full else int(some_failed))
         running.stop(code)
     raise typer.Exit(code)
+
+
+def _build(paths: Sequence[str], request: Request, store: JobStore) -> BuiltJobs:
+    """The jobs of the recordings at these paths. Raises `AudioError` where there are none."""
+    from meetsplit.jobs.discovery import search
+    from meetsplit.jobs.file_index import FileIndex
+    from meetsplit.jobs.requests import build_jobs
+
+    search_result = search(paths, request.patterns)
+    for complaint in search_result.complaints:
+        say(f"note: {complaint}")
+    if not search_result.recordings:
+        raise AudioError(f"{', '.join(paths)}: no recordings there; --include says which files count")
+    return build_jobs(search_result.recordings, request, FileIndex.load(store.ready().state))
 
 
 def _print_queued(submissions: Sequence[Submission]) -> None:
@@ -179,7 +193,7 @@ def watch(
         with (
             progress(quiet) as on_event,
             Worker(
-                base, store, worker_options(queue, options, on_event, outcome_printer(None, quiet, failed))
+                base, store, worker_options(queue, options, on_event, outcome_printer(on_event, quiet, failed=failed))
             ) as running,
         ):
             job_queue = JobQueue(running.client, store)
@@ -211,7 +225,7 @@ def worker(*, quiet: Quiet = False, queue: QueueOptions, options: GivenOptions) 
     be_nice(queue.nice or 0)
     with (
         progress(quiet) as on_event,
-        Worker(base, store, worker_options(queue, options, on_event, outcome_printer(None, quiet))) as running,
+        Worker(base, store, worker_options(queue, options, on_event, outcome_printer(on_event, quiet))) as running,
     ):
         if not quiet:
             say(f"waiting for work in {base.place}")

@@ -25,6 +25,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "meetsplit run call.wav --channels split --channel-names Agent,Customer -f srt,txt",
             "meetsplit run meeting.m4a --start 10:00 --end 12:00 --names Alice,Ben",
         ),
+        "demo": ("meetsplit demo", "meetsplit demo -o trial"),
         "rediarize": ("meetsplit rediarize meeting.json --num-speakers 4",),
         "export": ("meetsplit export meeting.json -f srt --name SPEAKER_00=Alice --max-line-width 32",),
         "score": ("meetsplit score meeting.json --ref truth.stm --ref truth.rttm",),

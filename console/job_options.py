@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args, get_type_hints
 
 import typer
 
 from meetsplit.console.options import Command, GivenOptions, add_options, print_files, resolve_settings, with_help
 from meetsplit.console.settings_files import QUEUE_OPTIONS, read_files
+from meetsplit.console.terminal import stop_bars
 from meetsplit.pipeline.errors import SettingsError, nearest
 
 if TYPE_CHECKING:
@@ -284,11 +285,11 @@ def interruptible(worker: Worker, say: Callable[[str], None], *, terminated: int
     def handle(number: int, frame: FrameType | None) -> None:
         code = terminated if number == signal.SIGTERM else 128 + number
         if interruption.codes:
-            os._exit(code)
+            end_now(code)
         interruption.codes.append(code)
         interruption.requested.set()
         worker.stop(code)
-        deadline = threading.Timer(9.0, os._exit, (code,))
+        deadline = threading.Timer(9.0, end_now, (code,))
         deadline.daemon = True
         deadline.start()
         say("stopping: finished stages are kept, the running one is begun again next time")
@@ -303,6 +304,12 @@ def interruptible(worker: Worker, say: Callable[[str], None], *, terminated: int
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def end_now(code: int) -> NoReturn:
+    """End the process around whatever its threads do; the terminal gets its cursor back."""
+    stop_bars()
+    os._exit(code)
 
 
 def be_nice(level: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from meetsplit.console.options import (
     resolve_settings,
     run_options,
 )
-from meetsplit.console.terminal import Terminal, print_line
+from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.settings import WHISPER_OPTIONS
 
 _NOT_HERE = ("transcriber", "script", "model", "language", "task", "initial_prompt", *WHISPER_OPTIONS, "start", "end")
@@ -51,7 +52,7 @@ def rediarize(
     import dataclasses
 
     from meetsplit.console.progress import Reporter
-    from meetsplit.console.tables import summary
+    from meetsplit.console.summary import summary, times_sentence
     from meetsplit.pipeline import rediarize
     from meetsplit.pipeline.cache.content import hash_recording
     from meetsplit.pipeline.cache.run_cache import open_cache
@@ -94,7 +95,8 @@ def rediarize(
                 pipeline = Pipeline(settings, on_event=on_event)
                 recording_run = pipeline.open(recording, stage_cache, content, words=transcript)
                 written = write_results(recording_run, outputs, reservation, on_event)
+            progress = on_event.finish(str(recording))
             summary(Terminal(), recording, written)
-            placement = written.placement
-            if placement.reason is not None:
-                print_line(f"  written as {placement.stem}.*, because {placement.reason}")
+            if progress is not None and not quiet:
+                text = times_sentence(progress, time.monotonic() - progress.began)
+                Terminal(stderr=True).say(text, style="dim")

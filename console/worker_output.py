@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from meetsplit.console.job_options import QueueOptions, open_store
 from meetsplit.console.options import GivenOptions, resolve_settings
-from meetsplit.console.terminal import Terminal
+from meetsplit.console.terminal import Terminal, stop_bars, time_of_day
 from meetsplit.pipeline.errors import MeetsplitError
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def worker_options(
         return result
 
     memory_limit = MemoryLimit(size(queue.max_memory) if queue.max_memory else None)
-    return WorkerOptions(overrides, memory_limit, on_event, JobListeners(finished, print_undelivered), scan)
+    listeners = JobListeners(finished, print_undelivered)
+    return WorkerOptions(overrides, memory_limit, on_event, listeners, scan, before_exit=stop_bars)
 
 
 def _one_second() -> bool:
@@ -80,24 +81,28 @@ def check_models(request: Request, on_event: EventListener) -> None:
 
 
 def progress(quiet: bool) -> Reporter:
-    """Progress on stderr."""
+    """Progress on stderr; a log where that is no terminal."""
     from meetsplit.console.progress import Reporter
 
-    return Reporter(Terminal(stderr=True), quiet=quiet)
+    return Reporter(Terminal(stderr=True), quiet=quiet, is_log=True)
 
 
 def outcome_printer(
-    total: int | None, quiet: bool, failed: list[str] | None = None
+    reporter: Reporter, quiet: bool, *, total: int | None = None, failed: list[str] | None = None
 ) -> Callable[[str, JobSpec, str | None], None]:
-    """A listener that prints how each job ended, and adds the ids of failed ones to ``failed``."""
+    """A listener for the end of jobs: takes a job's bars away, prints how it ended, and adds its id to ``failed`` where
+    it failed.
+    """
     ended: list[str] = []
 
     def print_outcome(job: str, spec: JobSpec, error: str | None) -> None:
         ended.append(job)
+        reporter.finish(str(spec.recording))
         if error is not None:
             if failed is not None:
                 failed.append(job)
-            say(f"failed: {spec.recording}: {error}")
+            path = str(spec.recording)
+            say(f"failed: {error}" if error.startswith(path) else f"failed: {path}: {error}")
         elif not quiet:
             count = f" {len(ended)} of {total}" if total else ""
             say(f"done{count}: {spec.recording} → {spec.outputs.folder / spec.stem}.*")
@@ -164,5 +169,7 @@ def print_notes(complaints: Sequence[str], unsettled: int) -> None:
 
 
 def say(text: str) -> None:
-    """Print one plain line on stderr."""
-    Terminal(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+    """Print one plain line on stderr, with the time of day where that is a log."""
+    terminal = Terminal(stderr=True)
+    moment = "" if terminal.is_terminal else f"{time_of_day()} "
+    terminal.say(f"{moment}{text}")

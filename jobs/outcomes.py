@@ -48,9 +48,7 @@ def wait(
     With ``within``, a retry that is due in more than so many seconds is not waited for: it stays in the queue.
     Returns the id of each job's newest attempt by the id that its submission has.
     """
-    newest = {
-        submission.job: submission.job for submission in submissions if submission.outcome in ("queued", "waiting")
-    }
+    newest = {submission.job: submission.job for submission in submissions if submission.is_to_do}
     unfinished = set(newest)
     while unfinished:
         statuses = queue.statuses(newest[job] for job in unfinished)

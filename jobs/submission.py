@@ -42,6 +42,11 @@ class Submission:
     job: str
     outcome: Outcome
 
+    @property
+    def is_to_do(self) -> bool:
+        """Whether the job is in the queue."""
+        return self.outcome in ("queued", "waiting")
+
 
 class JobQueue:
     """The queue of recordings in DBOS's database, as seen by a process that submits to it."""

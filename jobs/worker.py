@@ -53,7 +53,7 @@ Scan = Callable[[DBOSClient, Mapping[str, Any], str], dict[str, Any]]
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
     """Options of a worker: ``settings`` laid over those of every job, the memory limit, listeners, and scheduled
-    scans.
+    scans. ``before_exit`` is called where the process ends around a running stage.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -61,6 +61,7 @@ class WorkerOptions:
     on_event: EventListener = ignore_events
     listeners: JobListeners = field(default_factory=JobListeners)
     scan: Scan | None = None
+    before_exit: Callable[[], None] = lambda: None
 
 
 class Worker:
@@ -171,6 +172,7 @@ class Worker:
 
     def _exit_now(self, error: BaseException | None) -> NoReturn:
         """End the process without waiting for its threads: a stage may take hours."""
+        self._options.before_exit()
         if isinstance(error, MeetsplitError):
             print(f"error: {shown(str(error))}", file=sys.stderr)  # noqa: T201 - the process ends here
         elif error is not None and not isinstance(error, KeyboardInterrupt):

@@ -58,7 +58,14 @@ class StageError(MeetsplitError):
 
 
 class MissingWeights(StageError):
-    """A model's weights are not on this machine and cannot be fetched."""
+    """A model's weights are not on this machine and cannot be fetched.
+
+    ``reason`` is the message without the ``alternative``, an option with which the stage does without these weights.
+    """
+
+    def __init__(self, stage: str, reason: str, alternative: str | None = None) -> None:
+        super().__init__(stage, f"{reason}; or use {alternative}" if alternative else reason)
+        self.reason = reason
 
 
 class MissingDependency(StageError):

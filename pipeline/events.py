@@ -13,6 +13,21 @@ from typing import Any, Self, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """A recording is opened: the events that follow are about it. May come again for the one that is open already."""
+
+    recording: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A stage is not repeated: its result is in the stage cache, since the Unix time ``since`` where that is known."""
+
+    stage: str
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """A stage starts; ``total`` is its amount of work in ``unit``, where known."""
 
@@ -47,7 +62,7 @@ class Notice:
     stage: str | None = None
 
 
-Event: TypeAlias = Started | Progressed | Finished | Notice
+Event: TypeAlias = Opened | Kept | Started | Progressed | Finished | Notice
 EventListener: TypeAlias = Callable[[Event], None]
 
 

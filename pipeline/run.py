@@ -46,7 +46,17 @@ from meetsplit.pipeline.data import (
     timeline,
 )
 from meetsplit.pipeline.errors import SettingsError, blame
-from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events, log_events
+from meetsplit.pipeline.events import (
+    EventListener,
+    Finished,
+    Kept,
+    Notice,
+    Opened,
+    Progressed,
+    Started,
+    ignore_events,
+    log_events,
+)
 from meetsplit.pipeline.files.scratch import scratch_folder
 from meetsplit.pipeline.merge import merge
 from meetsplit.pipeline.models import device, registry, weights
@@ -294,6 +304,8 @@ class RecordingRun:
         words: Transcript | None = None,
     ) -> None:
         self._pipeline, self._recording, self._cache, self._words = pipeline, recording, cache, words
+        self._reported: set[str] = set()
+        pipeline.on_event(Opened(str(recording)))
         is_split = pipeline.settings.channels == "split"
         self._route: Route = ChannelPerSpeaker(pipeline, recording) if is_split else MixedRecording(pipeline, recording)
         self._content = hash_recording(recording) if content is None else content
@@ -335,6 +347,7 @@ class RecordingRun:
     def diarize(self) -> Diarization:
         """The turns of every speaker."""
         diarization = self._cache.load_diarization(self._keys.diarize)
+        self._report("diarize", self._keys.diarize, kept=diarization is not None)
         if diarization is None:
             audio = self._stretch
             doing = f"finding who speaks when in {self._recording}"
@@ -348,6 +361,7 @@ class RecordingRun:
     def separate(self) -> tuple[StreamInfo, ...]:
         """The clips of every speaker's stream, without their sound, which is in `tracks`."""
         clips = self._cache.load_streams(self._keys.separate)
+        self._report("separate", self._keys.separate, kept=clips is not None)
         if clips is None:
             diarization = self.diarize()
             track_folder = self._cache.start_track_folder(self._keys.separate)
@@ -359,6 +373,7 @@ class RecordingRun:
         """The words of each clip, in the order of `separate`."""
         clips = self.separate()
         transcripts = self._cache.load_transcripts(self._keys.transcribe, len(clips))
+        self._report("transcribe", self._keys.transcribe, kept=transcripts is not None)
         if transcripts is None:
             transcripts = self._transcribe(clips)
             self._cache.save_transcripts(self._keys.transcribe, transcripts)
@@ -395,6 +410,12 @@ class RecordingRun:
         """The 16-bit WAV track of every speaker in the stage cache; `separate` is done where it was not yet."""
         self.separate()
         return self._cache.track_paths(self._keys.separate)
+
+    def _report(self, stage: str, key: str, *, kept: bool) -> None:
+        """Send `Kept` where a stage's result was there before this run; once for each stage."""
+        if kept and stage not in self._reported:
+            self._pipeline.on_event(Kept(stage, self._cache.kept_since(stage, key)))
+        self._reported.add(stage)
 
     def _write_tracks(self, audio: Channels, diarization: Diarization, folder: Path) -> tuple[StreamInfo, ...]:
         """Write each clip of each stream into its speaker's track as it comes; only its description stays in memory.

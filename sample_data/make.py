@@ -41,6 +41,11 @@ ALIGNMENT_MARGIN = 0.1
 
 MAX_PEAK = 0.99
 
+EXCERPT = Span(54.7, 71.6)
+"""The stretch that `meetsplit demo` works on: all three speak, each of them alone and over somebody else."""
+
+EXCERPT_FILE = HERE.parent / "console" / "sample_recording" / f"{NAME}-excerpt.m4a"
+
 
 def place_utterances(cache: Path) -> tuple[PlacedUtterance, ...]:
     """The dialogue's utterances at their times and levels."""
@@ -102,7 +107,10 @@ def main() -> None:
     turns, texts = reference(placed)
     folder = args.output_dir
     folder.mkdir(parents=True, exist_ok=True)
-    encode(folder / f"{NAME}.m4a", Audio(np.asarray(mixture, np.float32), RATE))
+    recording = Audio(np.asarray(mixture, np.float32), RATE)
+    encode(folder / f"{NAME}.m4a", recording)
+    excerpt = EXCERPT_FILE if folder == HERE else folder / EXCERPT_FILE.name
+    encode(excerpt, Audio(recording.crop(EXCERPT).samples, RATE))
     (folder / f"{NAME}.rttm").write_text(rttm(NAME, turns), "utf-8")
     (folder / f"{NAME}.stm").write_text(stm(NAME, texts), "utf-8")
     (folder / f"{NAME}.uem").write_text(uem(NAME, length / RATE), "utf-8")

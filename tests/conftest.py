@@ -6,12 +6,14 @@ import os
 import sys
 import warnings
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from forkserver import ForkServer
 
 # The suite has a process for each processor: a second thread in each of them would only take turns with the others.
 # Before torch is imported; processes that tests start inherit it.
@@ -91,6 +93,16 @@ def write_pcm(path: Path, channels: Sequence[Any], rate: int = 16000) -> None:
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(np.stack(channels, axis=1).tobytes())
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer | None]:
+    """The server that forks commands; None where a system has no fork."""
+    if not hasattr(os, "fork"):
+        yield None
+        return
+    with ForkServer() as server:
+        yield server
 
 
 @pytest.fixture

@@ -123,15 +123,36 @@ class ForkServer:
 
     def start(self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> ForkedProcess:
         """Start the command line with these arguments, in this environment and folder."""
+        (out, out_child), (err, err_child) = os.pipe(), os.pipe()
+        connection = self._request(arguments, env, cwd, (out_child, err_child))
+        return ForkedProcess(connection, out, err)
+
+    def start_on_terminal(
+        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, *, columns: int, lines: int
+    ) -> ForkedProcess:
+        """The same with both streams on a pseudo-terminal of this size; what is drawn on it is read from ``stdout``."""
+        import fcntl
+        import pty
+        import struct
+        import termios
+
+        screen, child = pty.openpty()
+        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        connection = self._request(arguments, env, cwd, (child, os.dup(child)))
+        return ForkedProcess(connection, screen, os.open(os.devnull, os.O_RDONLY))
+
+    def _request(
+        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, streams: tuple[int, int]
+    ) -> socket.socket:
+        """Ask the server for a command with these ``streams``, which are closed here."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.connect(self._address)
-        (out, out_child), (err, err_child) = os.pipe(), os.pipe()
         row = json.dumps({"arguments": list(arguments), "env": dict(env), "cwd": str(cwd)}).encode()
-        socket.send_fds(connection, [b"%10d" % len(row)], [out_child, err_child])
+        socket.send_fds(connection, [b"%10d" % len(row)], list(streams))
         connection.sendall(row)
-        os.close(out_child)
-        os.close(err_child)
-        return ForkedProcess(connection, out, err)
+        for stream in streams:
+            os.close(stream)
+        return connection
 
 
 def _serve(address: str) -> list[str]:
@@ -219,10 +240,14 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> list[str]:
 MODULES = (
     "dbos._sys_db_sqlite",
     "pandas.io.formats.csvs",
+    "rich.live",
     "scipy.signal",
     "sqlalchemy.dialects.sqlite",
+    "meetsplit.console.bars",
     "meetsplit.console.batch_table",
     "meetsplit.console.progress",
+    "meetsplit.console.run_times",
+    "meetsplit.console.tables",
     "meetsplit.jobs.requests",
     "meetsplit.jobs.worker",
     "meetsplit.pipeline.diarizers.rttm",

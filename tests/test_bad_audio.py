@@ -57,7 +57,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    assert refusal(tmp_path) == "is a folder: name the recording inside it"
+    assert refusal(tmp_path) == "is a folder: name the recording inside it, or `meetsplit batch` for all of them"
 
 
 def test_no_bytes(tmp_path: Path) -> None:

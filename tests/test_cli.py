@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,8 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from meetsplit.cli import main
+from meetsplit.console.tables import plan_table
+from meetsplit.console.terminal import Terminal
 from meetsplit.console.whisper_arguments import with_hyphens
+from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.formats import read_transcript, suffixes
+from meetsplit.pipeline.models.selection import check_backends
+from meetsplit.pipeline.settings import Settings
 
 RATE = 16000
 TURNS = ((0.5, 2.0, "ann"), (1.5, 2.0, "bob"), (4.0, 1.5, "ann"))
@@ -225,3 +232,98 @@ def test_version_and_help() -> None:
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = meetsplit("--debug", "export", tmp_path / "gone.json")
     assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("shell", "typed"),
+    [
+        ("bash", {"COMP_WORDS": "meetsplit re", "COMP_CWORD": "1"}),
+        ("zsh", {"_TYPER_COMPLETE_ARGS": "meetsplit re"}),
+        ("fish", {"_TYPER_COMPLETE_ARGS": "meetsplit re", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}),
+    ],
+)
+def test_shells_complete_commands(
+    shell: str, typed: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"_MEETSPLIT_COMPLETE": f"complete_{shell}", **typed}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        main([])
+    printed = capsys.readouterr().out
+    assert "rediarize" in printed
+    assert "batch" not in printed
+
+
+def test_it_runs_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "meetsplit", "--version"], capture_output=True, text=True, timeout=300, check=True
+    )
+    assert done.stdout.startswith("meetsplit 0.")
+
+
+def test_the_demo_runs_its_recording_beside_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the models that need no account, which are looked for first; the run itself is another test's."""
+    fetched: list[str] = []
+    ran: list[tuple[list[Path], dict[str, object]]] = []
+
+    def fetch(name: str, *others: object) -> list[tuple[str, Path]]:
+        fetched.append(name)
+        return []
+
+    monkeypatch.setattr("meetsplit.pipeline.models.catalog.fetch_named", fetch)
+    monkeypatch.setattr("meetsplit.cli._run", lambda audio, options, **others: ran.append((audio, dict(options))))
+    for _ in range(2):  # the second time, the recording is there
+        with pytest.raises(SystemExit, match="0"):
+            main(["demo", "-o", str(tmp_path / "out")])
+    recording = tmp_path / "out" / "standup-excerpt.m4a"
+    assert ran == [([recording], {"output_dir": tmp_path / "out", "num_speakers": 3, "offline": True})] * 2
+    assert fetched == ["embedded"] * 2
+    assert read(recording).duration == pytest.approx(16.9, abs=0.1)
+    assert f"meetsplit run {recording} --num-speakers 3" in " ".join(capsys.readouterr().err.split())
+    recording.write_bytes(b"another file")
+    with pytest.raises(SystemExit, match="2"):
+        main(["demo", "-o", str(tmp_path / "out")])
+    assert recording.read_bytes() == b"another file"
+
+
+@pytest.mark.exhaustive
+def test_the_demo(embedded_weights: dict[str, Path], tmp_path: Path) -> None:
+    cache = embedded_weights["encoder"].parents[2]
+    done = meetsplit("demo", "-o", tmp_path, "--cache-dir", cache)
+    assert done.returncode == 0, done.stderr
+    assert "3 people" in done.stdout
+    assert "meeting with the" in (tmp_path / "standup-excerpt.txt").read_text("utf-8")
+
+
+def test_doctor_says_what_is_here_and_never_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("COLUMNS", "300")
+    (tmp_path / "runs" / "x").mkdir(parents=True)
+    (tmp_path / "runs" / "x" / "track.wav").write_bytes(b"x" * 1_200_000)
+    with pytest.raises(SystemExit):
+        main(["doctor", "--device", "cpu", "--offline", "--cache-dir", str(tmp_path)])
+    printed = capsys.readouterr().out
+    rows = dict(
+        line.split(maxsplit=1) for line in printed.splitlines() if line.startswith(("GPU", "cache", "meetsplit"))
+    )
+    assert rows["meetsplit"].startswith("0.")
+    assert rows["GPU"]
+    assert "finished stages 1.2 MB" in rows["cache"]
+    assert "known, from --hf-token or HF_TOKEN" in printed
+    assert "hf_secret" not in printed
+    (better,) = [line for line in printed.splitlines() if line.startswith("for a better separator")]
+    assert "or use" not in better, "what could be used instead is what runs already"
+
+
+def test_the_plan_of_a_run_names_better_models_in_one_line(tmp_path: Path) -> None:
+    rows = check_backends(Settings(offline=True, device="cpu", cache_dir=tmp_path, diarizer="embedded"))
+    stream = io.StringIO()
+    Terminal(file=stream, width=80).print(plan_table(rows, is_brief=True))
+    printed = stream.getvalue()
+    assert printed.count("Better models: `meetsplit doctor`") == 1
+    assert "for a better" not in printed
+    assert "sepformer" in printed, "why it is not used stays"

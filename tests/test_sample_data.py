@@ -95,3 +95,5 @@ def test_its_recipe_makes_it_again(tmp_path: Path) -> None:
     for suffix in ("m4a", "rttm", "stm", "uem", "ctm"):
         made = (tmp_path / "made" / f"standup.{suffix}").read_bytes()
         assert made == (SAMPLES / f"standup.{suffix}").read_bytes(), suffix
+    excerpt = SAMPLES.parent / "console" / "sample_recording" / "standup-excerpt.m4a"
+    assert (tmp_path / "made" / excerpt.name).read_bytes() == excerpt.read_bytes()

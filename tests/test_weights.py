@@ -303,10 +303,25 @@ def test_a_hub_that_never_answers_is_found_out_in_time(tmp_path: Path, monkeypat
         assert not weights.reachable(REPOSITORY, timeout=0.3)
 
 
-def test_an_unreachable_hub_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_a_sentence_with_conditions_and_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hub, "_endpoint", lambda: "http://127.0.0.1:9")
-    with pytest.raises(MissingWeights, match="does not answer; or use --diarizer embedded"):
+    with pytest.raises(MissingWeights, match="does not answer; once it does, accept the conditions at") as caught:
         fetch(REPOSITORY, tmp_path)
+    assert "--hf-token or HF_TOKEN" in caught.value.reason
+    assert str(caught.value) == f"{caught.value.reason}; or use --diarizer embedded"
+    with pytest.raises(MissingWeights, match="does not answer; or use --diarizer embedded"):
+        fetch(replace(REPOSITORY, gated=False), tmp_path)
+
+
+def test_a_failed_download_ends_its_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no bar is left running."""
+    monkeypatch.setattr(hub, "_endpoint", lambda: "http://127.0.0.1:9")
+    events: list[Event] = []
+    with pytest.raises(MissingWeights):
+        fetch(REPOSITORY, tmp_path, on_event=events.append)
+    assert [type(event) for event in events if not isinstance(event, Notice)] == [Started, Finished]
 
 
 def snapshot(cache: Path, files: tuple[str, ...]) -> Path:

@@ -166,9 +166,7 @@ def open_recording(path: Path) -> IO[bytes]:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise AudioError(
-                f"{path} is a folder: name the recording inside it, or all of them: meetsplit batch {path}"
-            )
+            raise AudioError(f"{path} is a folder: name the recording inside it, or `meetsplit batch` for all of them")
         if not stat.S_ISREG(status.st_mode):
             raise AudioError(f"{path} is not an ordinary file: save the recording to a file first")
         if status.st_size == 0:

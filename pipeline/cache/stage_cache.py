@@ -181,6 +181,13 @@ class StageCache:
         """Write the words of each clip."""
         self._save("transcribe", key, {"heard": [_transcript_row(transcript) for transcript in transcripts]})
 
+    def kept_since(self, stage: str, key: str) -> float | None:
+        """The Unix time at which a stage's result was written; None where it cannot be read any more."""
+        try:
+            return self._path(stage, key).stat().st_mtime
+        except OSError:
+            return None
+
     def track_paths(self, key: str) -> dict[Speaker, Path]:
         """The track of every speaker, once `load_streams` has answered or `save_streams` is done."""
         streams: _CachedStreams = self._verified["separate", key]

@@ -46,3 +46,16 @@ def choose(name: str) -> str:
     if not available[kind]:
         raise SettingsError(f"--device {name}: torch sees no such device here; use --device cpu")
     return name
+
+
+def describe_accelerator() -> str:
+    """The GPU that torch can use, with its memory, or why there is none. Loads torch."""
+    import torch
+
+    if torch.cuda.is_available():
+        gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+        return ", ".join(f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB" for gpu in gpus)
+    if torch.backends.mps.is_available():
+        return "Apple's (mps), which shares the machine's memory"
+    built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPUs only"
+    return f"none that torch can use (this torch is built for {built_for})"

@@ -75,7 +75,7 @@ def fetch_hub(source: Hub, *, stage: str, token: str | None, on_event: EventList
 
     problem = hub_access_problem(source, token, 5.0)
     if problem is not None:
-        raise MissingWeights(stage, f"{problem}{_or_use(alternative)}")
+        raise MissingWeights(stage, problem, alternative)
     try:
         for path in damaged_hub_files(source):
             path.resolve().unlink(missing_ok=True)
@@ -90,9 +90,20 @@ def fetch_hub(source: Hub, *, stage: str, token: str | None, on_event: EventList
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise MissingWeights(
-            stage, f"{source.repo_id} could not be fetched from {_endpoint()}: {reason}{_or_use(alternative)}"
+            stage, f"{source.repo_id} could not be fetched from {_endpoint()}: {reason}", alternative
         ) from error
     return Path(folder)
+
+
+def token_origin(token: str | None) -> str | None:
+    """Where a token for the hub is known from, never the token: these settings, or huggingface_hub's own file; None
+    where there is none.
+    """
+    from huggingface_hub import constants, get_token
+
+    if token:
+        return "--hf-token or HF_TOKEN"
+    return constants.HF_TOKEN_PATH if get_token() else None
 
 
 def hub_access_problem(source: Hub, token: str | None, timeout: float) -> str | None:
@@ -102,12 +113,15 @@ def hub_access_problem(source: Hub, token: str | None, timeout: float) -> str | 
     token = token or get_token()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     answer = _request(f"{_endpoint()}/api/models/{source.repo_id}/auth-check", timeout, headers)
+    page, tokens = f"{_endpoint()}/{source.repo_id}", f"{_endpoint()}/settings/tokens"
     if answer is None:
-        return f"{source.repo_id} is not on this machine and {_endpoint()} does not answer"
+        problem = f"{source.repo_id} is not on this machine and {_endpoint()} does not answer"
+        token_advice = "" if token else f", make a token at {tokens} and give it as --hf-token or HF_TOKEN"
+        conditions = f"; once it does, accept the conditions at {page}{token_advice}" if source.gated else ""
+        return problem + conditions
     status, reason = answer
     if status < 400:
         return None
-    page, tokens = f"{_endpoint()}/{source.repo_id}", f"{_endpoint()}/settings/tokens"
     if reason == "GatedRepo" and token and status == 403:
         return (
             f"{source.repo_id}: the account of this token has not accepted the conditions; "
@@ -129,10 +143,6 @@ def hub_access_problem(source: Hub, token: str | None, timeout: float) -> str | 
             "check the name, or give a token if it is private"
         )
     return f"{source.repo_id}: {_endpoint()} answers with error {status}; try again later"
-
-
-def _or_use(alternative: str | None) -> str:
-    return f"; or use {alternative}" if alternative else ""
 
 
 def _endpoint() -> str:
@@ -222,10 +232,12 @@ def is_whole_archive(path: Path) -> bool:
     return path.is_file() and zipfile.is_zipfile(path)
 
 
-def fetch_whisper(name: str, folder: Path | None = None, *, stage: str, on_event: EventListener) -> Path:
+def fetch_whisper(
+    name: str, folder: Path | None = None, *, stage: str, on_event: EventListener, alternative: str | None
+) -> Path:
     """Download one of whisper's models into ``folder``, or to where whisper looks for it, and verify its SHA-256.
 
-    Raises `MissingWeights`.
+    ``alternative`` is the option that does without it. Raises `MissingWeights`.
     """
     target = whisper_path(name, folder)
     address = whisper_models()[name]
@@ -242,7 +254,7 @@ def fetch_whisper(name: str, folder: Path | None = None, *, stage: str, on_event
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or error
         raise MissingWeights(
-            stage, f"openai-whisper {name} could not be fetched from {address}: {reason}; or use --transcriber sphinx"
+            stage, f"openai-whisper {name} could not be fetched from {address}: {reason}", alternative
         ) from error
     return target
 

@@ -206,7 +206,11 @@ def _with_passed_over(selected: SelectedBackend, unavailable: Sequence[Unavailab
     return dataclasses.replace(
         selected,
         reason=f"{names} not to be had; {selected.reason}",
-        passed_over=tuple(str(row.error) for row in unavailable),
+        passed_over=tuple(
+            # what to use instead is what runs already
+            row.error.reason if isinstance(row.error, MissingWeights) else str(row.error)
+            for row in unavailable
+        ),
     )
 
 

@@ -154,14 +154,18 @@ def fetch(
     )
     on_event(Started("fetch", None, "MB"))
     began = time.monotonic()
-    match source:
-        case Hub():
-            path = fetch_hub(source, stage=stage, token=token, on_event=on_event, alternative=_alternative(stage))
-        case Wheel():
-            path = fetch_wheel(source, stage=stage, cache=cache)
-        case WhisperFile(name, folder):
-            path = fetch_whisper(name, folder, stage=stage, on_event=on_event)
-    on_event(Finished("fetch", time.monotonic() - began, str(path)))
+    fetched = "failed"
+    try:
+        match source:
+            case Hub():
+                path = fetch_hub(source, stage=stage, token=token, on_event=on_event, alternative=_alternative(stage))
+            case Wheel():
+                path = fetch_wheel(source, stage=stage, cache=cache)
+            case WhisperFile(name, folder):
+                path = fetch_whisper(name, folder, stage=stage, on_event=on_event, alternative=_alternative(stage))
+        fetched = str(path)
+    finally:
+        on_event(Finished("fetch", time.monotonic() - began, fetched))
     return path
 
 
@@ -186,16 +190,15 @@ def check_available(
             _forbid_offline(source, stage, offline, damage)
             problem = hub_access_problem(source, token, timeout)
             if problem is not None:
-                alternative = _alternative(stage)
-                raise MissingWeights(stage, f"{problem}; or use {alternative}" if alternative else problem)
+                raise MissingWeights(stage, problem, _alternative(stage))
         case Wheel() | WhisperFile():
             _forbid_offline(source, stage, offline, damage)
             if not reachable(source, timeout=timeout):
                 place = "pip's package index" if isinstance(source, Wheel) else "openai-whisper's server"
                 raise MissingWeights(
                     stage,
-                    f"{describe(source)} {_state(damage)} and {place} does not offer it now; "
-                    f"{_fetch_advice(source, stage)}",
+                    f"{describe(source)} {_state(damage)} and {place} does not offer it now; {_fetch_advice(source)}",
+                    None if isinstance(source, Wheel) else _alternative(stage),
                 )
 
 
@@ -272,16 +275,13 @@ def _forbid_offline(source: Hub | Wheel | WhisperFile, stage: str, offline: bool
     if offline:
         raise MissingWeights(
             stage,
-            f"{describe(source)} {_state(damage)} and --offline forbids to fetch it; {_fetch_advice(source, stage)}",
+            f"{describe(source)} {_state(damage)} and --offline forbids to fetch it; {_fetch_advice(source)}",
+            None if isinstance(source, Wheel) else _alternative(stage),
         )
 
 
-def _fetch_advice(source: Hub | Wheel | WhisperFile, stage: str) -> str:
-    advice = f"fetch it once with a network: meetsplit models fetch {_name_to_fetch(source)}"
-    alternative = _alternative(stage)
-    if alternative is None or isinstance(source, Wheel):
-        return advice
-    return f"{advice}, or use {alternative}"
+def _fetch_advice(source: Hub | Wheel | WhisperFile) -> str:
+    return f"fetch it once with a network: meetsplit models fetch {_name_to_fetch(source)}"
 
 
 def _alternative(stage: str) -> str | None:

@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -120,9 +121,16 @@ class Site:
         return sorted(job.name for job in jobs.iterdir() if not (job / "done.json").exists()) if jobs.is_dir() else []
 
 
+LOG_PREFIX = re.compile(
+    r"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d )?(?:[^:]+: (?=(?:decode|diarize|separate|transcribe|write) ))?"
+)
+"""What stands before a line in a log: the time of day, and the recording's name where the line is about a stage."""
+
+
 def stage_in(said: str) -> str:
     """The stage that a process was in, by what it said last."""
-    for line in reversed(said.splitlines()):
+    for logged in reversed(said.splitlines()):
+        line = LOG_PREFIX.sub("", logged, count=1)
         if line.startswith("done"):
             return "after"
         for stage in STAGES[1:-1]:

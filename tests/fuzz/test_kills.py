@@ -14,6 +14,7 @@ from fuzz import kills
 def test_the_stage_of_a_kill_is_what_was_said_last() -> None:
     assert kills.stage_in("") == "start"
     assert kills.stage_in("decode …\ndecode 0.1 s: 60 s\ndiarize …\n") == "diarize"
+    assert kills.stage_in("2026-11-27 12:00:00 a.wav: decode …\n2026-11-27 12:00:01 a.wav: write …\n") == "write"
     assert kills.stage_in("decode …\nwrite …\nwrite 0.1 s: 4 files\n") == "after"
 
 

@@ -28,8 +28,12 @@ TURNS = (("A", 0.5, 2.0), ("B", 2.0, 4.0), ("A", 3.5, 4.8))
 """Who speaks when in five seconds; longer recordings repeat it."""
 
 
+LOG_PREFIX = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:[^:]+: (?=(?:decode|diarize|separate|transcribe|write) ))?")
+"""What stands before a line in a log: the time of day, and the recording's name where the line is about a stage."""
+
+
 class Running:
-    """A process whose standard error is read line by line."""
+    """A process whose standard error is read line by line; ``lines`` are without `LOG_PREFIX`."""
 
     def __init__(self, process: subprocess.Popen[str] | ForkedProcess) -> None:
         self.process = process
@@ -40,9 +44,9 @@ class Running:
         assert self.process.stderr is not None
         end = time.monotonic() + seconds
         for line in self.process.stderr:
-            self.lines.append(line.rstrip("\n"))
+            self.lines.append(LOG_PREFIX.sub("", line.rstrip("\n"), count=1))
             if text in line:
-                return line
+                return self.lines[-1]
             assert time.monotonic() < end, f"{text!r} did not come: {self.lines}"
         raise AssertionError(f"{text!r} did not come, the process ended: {self.lines}")
 
@@ -52,7 +56,7 @@ class Running:
 
     def end(self, seconds: float = 600.0) -> int:
         out, err = self.process.communicate(timeout=seconds)
-        self.lines += err.splitlines()
+        self.lines += [LOG_PREFIX.sub("", line, count=1) for line in err.splitlines()]
         self.lines += out.splitlines()
         return self.process.returncode
 
@@ -179,16 +183,6 @@ class Workspace:
         """The folder of the only job."""
         (folder,) = (self.state / "jobs").iterdir()
         return folder
-
-
-@pytest.fixture(scope="session")
-def forks() -> Iterator[ForkServer | None]:
-    """The server that forks commands; None where a system has no fork."""
-    if not hasattr(os, "fork"):
-        yield None
-        return
-    with ForkServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="session")
