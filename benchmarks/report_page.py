@@ -36,7 +36,14 @@ def publish(
 
     Raises `SystemExit` where the page has no such section.
     """
-    text = f"{tables}\n\n{_environment(command)}"
+    put(section, f"{tables}\n\n{_environment(command)}", into_page=into_page, page_name=page_name)
+
+
+def put(section: str, text: str, *, into_page: bool, page_name: str | None = None) -> None:
+    """Print a text that says itself where it was measured; with ``into_page``, replace that section of the page.
+
+    Raises `SystemExit` where the page has no such section.
+    """
     print(text)
     if not into_page:
         return

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from os import PathLike
@@ -34,6 +34,7 @@ from meetsplit.pipeline.channels import activity, reading
 from meetsplit.pipeline.channels.activity import timebase
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import (
+    Audio,
     Channels,
     ClipTranscript,
     Diarization,
@@ -79,6 +80,7 @@ from meetsplit.pipeline.protocols import (
     Separator,
     Transcriber,
     as_separator,
+    transcribe_all,
     validate_turns,
     validate_words,
 )
@@ -440,7 +442,7 @@ class RecordingRun:
         return tuple(clips)
 
     def _transcribe(self, clips: Sequence[StreamInfo]) -> tuple[ClipTranscript, ...]:
-        """One answer per clip; each speaker's clips go to the transcriber together, muted clips are left out."""
+        """One answer per clip; each speaker's clips go to the transcriber as one stream, muted clips are left out."""
         pipeline, tracks = self._pipeline, self.tracks
         answers = {number: ClipTranscript(()) for number, clip in enumerate(clips) if clip.silent}
         total, done = sum(clip.span.duration for clip in clips), 0.0
@@ -451,14 +453,15 @@ class RecordingRun:
             for number, clip in enumerate(clips):
                 if number not in answers:
                     by_speaker.setdefault(clip.speaker, []).append(number)
-            for speaker, numbers in sorted(by_speaker.items()):
-                audio = (
-                    resample(read_span(tracks[speaker], clips[number].span), transcriber.rate) for number in numbers
-                )
-                for number, answer in zip(numbers, transcriber.transcribe(audio, pipeline.on_event), strict=True):
-                    answers[number] = validate_words(answer, clips[number].span)
-                    done += clips[number].span.duration
-                    pipeline.on_event(Progressed("transcribe", done, total))
+            numbers = [number for _, own in sorted(by_speaker.items()) for number in own]
+            streams = [
+                _clips_of_track(tracks[speaker], [clips[number].span for number in own], transcriber.rate)
+                for speaker, own in sorted(by_speaker.items())
+            ]
+            for number, answer in zip(numbers, transcribe_all(transcriber, streams, pipeline.on_event), strict=True):
+                answers[number] = validate_words(answer, clips[number].span)
+                done += clips[number].span.duration
+                pipeline.on_event(Progressed("transcribe", done, total))
             add_to_summary(f"{sum(len(answer.words) for answer in answers.values())} words")
         return tuple(answers[number] for number in range(len(clips)))
 
@@ -573,6 +576,12 @@ class ChannelPerSpeaker:
     def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """Each person's channel where that person speaks."""
         yield from activity.streams(audio, diarization, folder)
+
+
+def _clips_of_track(track: Path, spans: Iterable[Span], rate: int) -> Iterator[Audio]:
+    """The stretches of a track, each read and resampled when it is asked for."""
+    for span in spans:
+        yield resample(read_span(track, span), rate)
 
 
 def _summarize(diarization: Diarization) -> str:

@@ -105,6 +105,18 @@ def test_undisturbed_utterances_are_understood_and_timed(transcriber: WhisperTra
     assert np.percentile(start_errors, 90) <= 0.2
 
 
+def test_a_batch_of_one_and_of_many_have_the_same_words(checkpoint: Path, meeting: Audio) -> None:
+    clips = sorted((clip for clip, _, _ in utterances_without_overlap(meeting)), key=lambda clip: clip.duration)[:3]
+    words = []
+    for size in (1, 16):
+        transcriber = WhisperTranscriber.load(Settings(language="en"), {"model": checkpoint}, "cpu")
+        transcriber.batch_size = size
+        words.append([answer.words for answer in transcriber.transcribe(clips, ignore_events)])
+    for alone, together in zip(*words, strict=True):
+        assert len(alone) >= 3
+        assert [(word.text, word.span) for word in alone] == [(word.text, word.span) for word in together]
+
+
 @pytest.mark.parametrize("level", [0.0, 1e-4])
 def test_silence_and_noise_have_no_words(transcriber: WhisperTranscriber, level: float) -> None:
     noise = np.random.default_rng(0).standard_normal(16000 * 6).astype(np.float32) * np.float32(level)

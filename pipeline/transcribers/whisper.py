@@ -1,7 +1,8 @@
-"""The transcriber `whisper`: OpenAI's Whisper, clip by clip, with word times.
+"""The transcriber `whisper`: OpenAI's Whisper on packed windows of all speakers in batches, with word times.
 
-A. Radford et al., "Robust speech recognition via large-scale weak supervision", ICML 2023; the words' times come from
-the decoder's cross-attention by dynamic time warping, as in the reference package `openai-whisper`, which runs here.
+A. Radford et al., "Robust speech recognition via large-scale weak supervision", ICML 2023; model, tokens and rules of
+decoding are those of the reference package `openai-whisper`. One speaker's clips are packed into windows (`windows`),
+windows of all speakers decoded in batches (`whisper_decoding`), words timed by cross-attention (`whisper_alignment`).
 """
 
 from __future__ import annotations
@@ -13,25 +14,33 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import whisper
+from torch import Tensor
+from whisper.decoding import DecodingOptions, DecodingTask
 from whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE, get_tokenizer
+from whisper.utils import compression_ratio
 
 from meetsplit.pipeline.data import Audio, ClipTranscript, Samples, Word
 from meetsplit.pipeline.errors import SettingsError, StageError, nearest
 from meetsplit.pipeline.events import EventListener, Notice
 from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.transcribers import whisper_decoding as decoding
 from meetsplit.pipeline.transcribers.hallucinations import (
     MIN_CLIP_SECONDS,
     RawWord,
     filter_hallucinations,
     trim_silence,
 )
+from meetsplit.pipeline.transcribers.whisper_alignment import TokenizedText, word_times
+from meetsplit.pipeline.transcribers.windows import ClipAnswers, Piece, PieceWords, Window, pack
 
 RATE = 16000
 """The only rate in Hz that Whisper knows."""
@@ -42,29 +51,138 @@ LANGUAGE_SECONDS = 45.0
 WINDOW = 30.0
 """Seconds that Whisper's encoder takes at once."""
 
+FRAME_SAMPLES, WINDOW_FRAMES = 160, 3000
+"""Samples per frame of the spectrogram, frames of Whisper's window."""
+
+TIMESTAMPS_PER_SECOND = 50
+
 _NUMERALS = frozenset("0123456789%$£€")
 """Characters of the tokens that are not written with ``--suppress-numerals``."""
 
+PACK_SECONDS = 0.0
+"""Seconds up to which consecutive clips of a speaker share a window; with 0, every clip has its own.
+
+Packing saves windows. But the one trained model that could be measured loses words in packed ones, and batches alone
+gain most of the speed (docs/benchmarks.md).
+"""
+
+POOLED_BATCHES = 4
+"""Batches of windows that are collected before they are sorted by length and decoded."""
+
+WORDS_PER_SECOND = (0.5, 6.0)
+"""Fewest and most words per second of a clip in a packed window; with others, the clip is decoded by itself."""
+
+MIN_REST, MIN_STEP = 0.5, 0.5
+"""Seconds of sound after the last word for which a window is decoded again from there, and by which it moves on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """A window to decode, with the language of its speaker."""
+
+    window: Window
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class _DecodedText:
+    """The tokens of a window and how good they are; see `whisper.DecodingResult`."""
+
+    tokens: tuple[int, ...]
+    log_probability: float
+    no_speech: float
+    compression_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoding:
+    """How windows are decoded, and when a text is taken; a threshold of None is not looked at."""
+
+    temperatures: tuple[float, ...]
+    beams: int
+    patience: float
+    samples: int
+    length_penalty: float | None
+    suppress_tokens: str | tuple[()]
+    compression_ratio: float | None
+    log_probability: float | None
+    no_speech: float | None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """From the arguments of `whisper.transcribe`."""
+        return cls(
+            temperatures=options["temperature"],
+            beams=options["beam_size"] or 1,
+            patience=options.get("patience") or 1.0,
+            samples=options["best_of"] or 1,
+            length_penalty=options.get("length_penalty"),
+            suppress_tokens=options["suppress_tokens"],
+            compression_ratio=options["compression_ratio_threshold"],
+            log_probability=options["logprob_threshold"],
+            no_speech=options["no_speech_threshold"],
+        )
+
+    def is_repetitive(self, text: _DecodedText) -> bool:
+        """Whether it is a loop of the decoder."""
+        return self.compression_ratio is not None and text.compression_ratio > self.compression_ratio
+
+    def is_silence(self, text: _DecodedText) -> bool:
+        """Whether the window has no speech."""
+        is_probable = self.log_probability is not None and text.log_probability > self.log_probability
+        return self.no_speech is not None and text.no_speech > self.no_speech and not is_probable
+
+    def needs_fallback(self, text: _DecodedText) -> bool:
+        """Whether the window has to be decoded at a higher temperature."""
+        is_improbable = self.log_probability is not None and text.log_probability < self.log_probability
+        if is_improbable and self.is_silence(text):
+            return False
+        return is_improbable or self.is_repetitive(text)
+
+
+@dataclass(frozen=True, slots=True)
+class _WindowText:
+    """The words of a window, up to ``decoded_until`` seconds where it has to be decoded again from there.
+
+    None of them where it ``failed``: where nothing was said or the text cannot be true.
+    """
+
+    words: tuple[RawWord, ...]
+    decoded_until: float | None
+    failed: bool
+
 
 class WhisperTranscriber:
-    """A `Transcriber` over a Whisper checkpoint in OpenAI's format.
+    """A `BatchTranscriber` over a Whisper checkpoint in OpenAI's format.
 
-    Decodes each clip alone, with Whisper's own fallbacks, never conditioned on earlier clips: the words of a clip
-    depend on that clip, its language and the settings only. On Apple's ``mps`` it runs on the CPU: word alignment needs
-    float64, which that device does not have.
+    Decodes windows with Whisper's own fallbacks, not conditioned on earlier ones; where the settings ask for that, or
+    to skip silence around hallucinations, `whisper.transcribe` decodes clip by clip. With ``pack_seconds`` above 0, a
+    window holds consecutive clips of one speaker up to that length; otherwise each clip has its own, and its words
+    depend on that clip, its language and the settings only. A packed window without a believable text is decoded again
+    clip by clip, so is a clip in it without a believable number of words. On Apple's ``mps`` it runs on the CPU: word
+    alignment needs float64, which that device does not have. On a GPU it converts the weights of ``model`` to half
+    precision.
     """
 
     rate = RATE
 
-    def __init__(self, model: Any, settings: Settings) -> None:
+    def __init__(self, model: Any, settings: Settings, *, pack_seconds: float = PACK_SECONDS) -> None:
         self._model, self._settings = model, settings
         self._task = settings.task
-        self._decoding = _decoding_options(model, settings)
+        self._options = _decoding_options(model, settings)
+        self._decoding = _Decoding.of(self._options)
         self._language = _language_code(settings.language, model)
         if self._task == "translate" and not model.is_multilingual:
             raise SettingsError(
                 "--task translate needs a multilingual model, this one knows English only: drop the .en from --model"
             )
+        self._pack_seconds = pack_seconds
+        self._half: bool = self._options["fp16"]
+        if self._half:
+            decoding.to_half(model)
+        self._tasks: dict[str, DecodingTask] = {}
+        group = max(self._decoding.beams, self._decoding.samples)
+        self.batch_size = decoding.batch_size(model, group=group, half=self._half)
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
@@ -86,29 +204,70 @@ class WhisperTranscriber:
         return cls(model.eval(), settings)
 
     def transcribe(self, clips: Iterable[Audio], on_event: EventListener) -> Iterator[ClipTranscript]:
-        """One answer per clip of one person's stream, in order. Reads ahead only until the language is known.
+        """One answer per clip of one person's stream, in order; see `transcribe_streams`."""
+        return self.transcribe_streams([clips], on_event)
 
-        The language is the given one, or the one most probable over the first `LANGUAGE_SECONDS` of all clips together;
-        None where all clips are silent. Translations are English.
+    def transcribe_streams(
+        self, streams: Sequence[Iterable[Audio]], on_event: EventListener
+    ) -> Iterator[ClipTranscript]:
+        """One answer per clip, stream by stream; reads ahead by `POOLED_BATCHES` batches of windows.
+
+        A stream's language is the given one, or the one most probable over the first `LANGUAGE_SECONDS` of its clips
+        together; None where they are all silent. Translations are English.
         """
-        if self._settings.compute_type == "float16" and not self._decoding["fp16"]:
+        if self._settings.compute_type == "float16" and not self._half:
             where = f"--compute-type float16: on {self._model.device.type} Whisper computes in float32"
             on_event(Notice(where, "transcribe"))
+        if self._settings.condition_on_previous_text or self._settings.hallucination_silence_threshold is not None:
+            for clips in streams:
+                yield from self._one_after_another(clips)
+            return
+        answers = ClipAnswers()
+        waiting: list[_Job] = []
+        for clips in streams:
+            for job in self._jobs(clips, answers):
+                waiting.append(job)
+                if len(waiting) >= POOLED_BATCHES * self.batch_size:
+                    self._work_off(waiting, answers)
+                    yield from answers.ready()
+        self._work_off(waiting, answers)
+        yield from answers.ready()
+
+    def _jobs(self, clips: Iterable[Audio], answers: ClipAnswers) -> Iterator[_Job]:
+        """The windows of one stream."""
+        language, queue = self._with_language(clips)
+
+        def pieces() -> Iterator[Piece]:
+            for clip in queue:
+                sound = trim_silence(clip)
+                has_speech = language is not None and sound.duration >= MIN_CLIP_SECONDS
+                yield from answers.open(sound, self._written(language), has_speech=has_speech)
+
+        for window in pack(pieces(), longest=self._pack_seconds):
+            yield _Job(window, language or "en")
+
+    def _with_language(self, clips: Iterable[Audio]) -> tuple[str | None, Iterator[Audio]]:
+        """The language of one stream, and all its clips."""
         queue = iter(clips)
-        language, read_ahead = self._language, list[Audio]()
-        if language is None:
-            read_ahead = _take_seconds(queue, LANGUAGE_SECONDS)
-            language = self._detect_language(
-                [clip for clip in read_ahead if trim_silence(clip).duration >= MIN_CLIP_SECONDS]
-            )
-        is_translation = self._task == "translate" and language is not None
-        transcript_language = "en" if is_translation else language
-        for clip in itertools.chain(read_ahead, queue):
+        if self._language is not None:
+            return self._language, queue
+        read_ahead = _take_seconds(queue, LANGUAGE_SECONDS)
+        with_sound = [clip for clip in read_ahead if trim_silence(clip).duration >= MIN_CLIP_SECONDS]
+        return self._detect_language(with_sound), itertools.chain(read_ahead, queue)
+
+    def _written(self, language: str | None) -> str | None:
+        """The language of the transcript where that one is spoken."""
+        return "en" if self._task == "translate" and language is not None else language
+
+    def _one_after_another(self, clips: Iterable[Audio]) -> Iterator[ClipTranscript]:
+        """One answer per clip of one stream by `whisper.transcribe`, for options that make windows depend on others."""
+        language, queue = self._with_language(clips)
+        for clip in queue:
             sound = trim_silence(clip)
             words: tuple[Word, ...] = ()
             if language is not None and sound.duration >= MIN_CLIP_SECONDS:
                 words = self._words(sound, language)
-            yield ClipTranscript(words, transcript_language)
+            yield ClipTranscript(words, self._written(language))
 
     def _words(self, clip: Audio, language: str) -> tuple[Word, ...]:
         """The filtered words of one clip."""
@@ -120,7 +279,7 @@ class WhisperTranscriber:
                 task=self._task,
                 word_timestamps=True,
                 verbose=None,
-                **self._decoding,
+                **self._options,
             )
         repetitive = self._settings.compression_ratio_threshold or math.inf
         raw_words = [
@@ -130,6 +289,116 @@ class WhisperTranscriber:
             for word in segment["words"]
         ]
         return filter_hallucinations(raw_words, clip)
+
+    def _work_off(self, waiting: list[_Job], answers: ClipAnswers) -> None:
+        """Decode all that waits, the longest windows first, and what has to be decoded again; empties the list."""
+        while waiting:
+            waiting.sort(key=lambda job: -job.window.duration)
+            batch = waiting[: self.batch_size]
+            texts = self._decode_or_halve(batch)
+            if texts is not None:
+                del waiting[: len(batch)]
+                for job, text in zip(batch, texts, strict=True):
+                    waiting += _settle(job, text, answers)
+
+    def _decode_or_halve(self, jobs: Sequence[_Job]) -> list[_WindowText] | None:
+        """The texts of the windows; None where memory did not suffice and the next batch is half as large."""
+        try:
+            with torch.inference_mode(), _no_warnings():
+                return self._decode(jobs)
+        except RuntimeError as error:
+            if len(jobs) == 1 or not decoding.is_out_of_memory(error):
+                raise
+            self.batch_size = len(jobs) // 2
+        if self._model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    def _decode(self, jobs: Sequence[_Job]) -> list[_WindowText]:
+        """The texts of windows, decoded as one batch."""
+        features = self._model.encoder(torch.stack([self._spectrogram(job.window.samples()) for job in jobs]))
+        decoded = self._with_fallback(features, [job.language for job in jobs])
+        failed = [self._decoding.is_repetitive(text) or self._decoding.is_silence(text) for text in decoded]
+        tokenizers = [self._decoding_task(job.language).tokenizer for job in jobs]
+        parts = [
+            ((), None) if is_bad else _finished(text.tokens, tokenizer)
+            for text, tokenizer, is_bad in zip(decoded, tokenizers, failed, strict=True)
+        ]
+        texts = [
+            TokenizedText(tokens, tokenizer, job.window.duration)
+            for (tokens, _), tokenizer, job in zip(parts, tokenizers, jobs, strict=True)
+        ]
+        timed = word_times(self._model, features, texts)
+        return [
+            _WindowText(words, _until(words, ending), is_bad)
+            for words, (_, ending), is_bad in zip(timed, parts, failed, strict=True)
+        ]
+
+    def _spectrogram(self, samples: Samples) -> Tensor:
+        """The log-mel spectrogram of a window as `whisper.transcribe` computes it, zeros after the end of the sound."""
+        dtype = torch.float16 if self._half else torch.float32
+        sound = torch.from_numpy(samples)
+        mel = whisper.log_mel_spectrogram(
+            sound, self._model.dims.n_mels, padding=whisper.audio.N_FFT, device=self._model.device
+        )
+        mel = mel[:, : min(len(samples) // FRAME_SAMPLES, WINDOW_FRAMES)]
+        return F.pad(mel, (0, WINDOW_FRAMES - mel.shape[1])).to(dtype)
+
+    def _with_fallback(self, features: Tensor, languages: Sequence[str]) -> list[_DecodedText]:
+        """The text of each window, of the first temperature at which it is good, or of the last."""
+        texts: dict[int, _DecodedText] = {}
+        numbers = list(range(len(languages)))
+        for temperature in self._decoding.temperatures:
+            index = torch.tensor(numbers, device=features.device)
+            found = self._search(features.index_select(0, index), [languages[n] for n in numbers], temperature)
+            texts |= zip(numbers, found, strict=True)
+            numbers = [number for number in numbers if self._decoding.needs_fallback(texts[number])]
+            if not numbers:
+                break
+        return [texts[number] for number in range(len(languages))]
+
+    def _search(self, features: Tensor, languages: Sequence[str], temperature: float) -> list[_DecodedText]:
+        """The text of each window at one temperature."""
+        tasks = [self._decoding_task(language) for language in languages]
+        task, tokenizer = tasks[0], tasks[0].tokenizer
+        prompts = torch.tensor([task.initial_tokens for task in tasks], device=features.device)
+        rules = decoding.TokenRules(task, self._model.dims.n_vocab, features.device)
+        decoder = decoding.CachedDecoder(self._model, features)
+        outputs = decoder.start(prompts)
+        at_start = decoder.logits(outputs[:, task.sot_index]).softmax(dim=-1)
+        no_speech = at_start[:, tokenizer.no_speech].tolist()
+        first_logits = decoder.logits(outputs[:, -1])
+        most_tokens = min(task.sample_len, task.n_ctx + 1 - len(task.initial_tokens))
+        how = self._decoding
+        limits = decoding.SearchLimits(most_tokens, how.length_penalty)
+        if temperature == 0.0:
+            most = round(how.beams * how.patience)
+            found = decoding.beam_search(decoder, first_logits, rules, limits, beams=how.beams, most=most)
+        else:
+            sampling = decoding.Sampling(temperature, how.samples, self._settings.seed)
+            found = decoding.sample(decoder, first_logits, rules, limits, sampling)
+        return [
+            _DecodedText(
+                candidate.tokens,
+                candidate.log_probability / (len(candidate.tokens) + 1),
+                silence,
+                compression_ratio(task.tokenizer.decode(list(candidate.tokens)).strip()),
+            )
+            for candidate, silence, task in zip(found, no_speech, tasks, strict=True)
+        ]
+
+    def _decoding_task(self, language: str) -> DecodingTask:
+        """Whisper's own prompt, tokenizer and rules for a language; the initial prompt goes before every window."""
+        if language not in self._tasks:
+            options = DecodingOptions(
+                task=self._task,
+                language=language,
+                prompt=self._options["initial_prompt"],
+                suppress_tokens=self._decoding.suppress_tokens,
+                fp16=self._half,
+            )
+            self._tasks[language] = DecodingTask(self._model, options)
+        return self._tasks[language]
 
     def _detect_language(self, clips: Sequence[Audio]) -> str | None:
         """The language most probable over all clips, end to end in windows of 30 s; None without clips."""
@@ -212,6 +481,60 @@ def _take_seconds(queue: Iterator[Audio], seconds: float) -> list[Audio]:
         clips.append(clip)
         seconds -= trim_silence(clip).duration
     return clips
+
+
+def _settle(job: _Job, text: _WindowText, answers: ClipAnswers) -> list[_Job]:
+    """Give the words to their clips; the windows that have to be decoded (again) because of this one."""
+    window = job.window
+    if text.failed:
+        if len(window.pieces) > 1:
+            return [_Job(alone, job.language) for alone in window.alone()]
+        answers.finish(window.pieces)
+        return []
+    rest = None
+    if text.decoded_until is not None and window.duration - text.decoded_until >= MIN_REST:
+        rest = window.after(max(text.decoded_until, MIN_STEP))
+    decoded = window.assign(text.words)
+    done = len(window.pieces) - (len(rest.pieces) if rest is not None else 0)
+    doubtful = [words.piece for words in decoded[:done] if len(window.pieces) > 1 and not _is_plausible(words)]
+    certain = [words for words in decoded if words.piece not in doubtful]
+    answers.add(certain)
+    answers.finish(words.piece for words in decoded[:done] if words.piece not in doubtful)
+    again = [Window((piece,), window.gap) for piece in doubtful] + ([] if rest is None else [rest])
+    return [_Job(each, job.language) for each in again]
+
+
+def _is_plausible(words: PieceWords) -> bool:
+    """Whether somebody may say so many words in the time."""
+    least, most = WORDS_PER_SECOND
+    return least <= len(words.words) / words.piece.audio.duration <= most
+
+
+def _finished(tokens: tuple[int, ...], tokenizer: Any) -> tuple[tuple[int, ...], float | None]:
+    """The text tokens of the finished segments, and the seconds after which sound may be left that has no text yet.
+
+    Tokens are segments between timestamps. Without a timestamp after the last words, or with a second one for a segment
+    that was begun, there may be more to come; with a single one at the end there is not. Segments that take no time
+    are left out.
+    """
+    first_time = tokenizer.timestamp_begin
+    is_time = [token >= first_time for token in tokens]
+    is_complete = is_time[-2:] == [False, True]
+    cuts = [at for at in range(1, len(tokens)) if is_time[at - 1] and is_time[at]]
+    if not cuts:
+        return tuple(token for token in tokens if token < tokenizer.eot), None if is_complete else 0.0
+    ends = [*cuts, len(tokens)] if is_complete else cuts
+    segments = [tokens[start:end] for start, end in itertools.pairwise([0, *ends])]
+    lasting = (segment for segment in segments if segment[0] != segment[-1])
+    words = tuple(token for segment in lasting for token in segment if token < tokenizer.eot)
+    return words, None if is_complete else (segments[-1][-1] - first_time) / TIMESTAMPS_PER_SECOND
+
+
+def _until(words: Sequence[RawWord], ending: float | None) -> float | None:
+    """From where a window is decoded again: after its last word, else after its last timestamp; None if it is not."""
+    if ending is None or not (words or ending):
+        return None
+    return words[-1].end if words else ending
 
 
 def _language_code(language: str | None, model: Any) -> str | None:

@@ -15,7 +15,7 @@ import pytest
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, ClipTranscript, Span
 from meetsplit.pipeline.events import ignore_events
-from meetsplit.pipeline.protocols import Transcriber
+from meetsplit.pipeline.protocols import BatchTranscriber, Transcriber, transcribe_all
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.given_words import GivenWordsTranscriber
 
@@ -93,7 +93,7 @@ def test_words_are_inside_the_clip_sorted_and_stripped(make: Make, sentence: Aud
     assert all(word.confidence is None or 0.0 <= word.confidence <= 1.0 for word in words)
 
 
-def test_one_answer_per_clip_in_order_each_when_asked_for(make: Make, sentence: Audio) -> None:
+def test_one_answer_per_clip_in_order_when_asked_for(make: Make, sentence: Audio) -> None:
     consumed: list[int] = []
 
     def clips() -> Iterator[Audio]:
@@ -101,10 +101,11 @@ def test_one_answer_per_clip_in_order_each_when_asked_for(make: Make, sentence: 
             consumed.append(number)
             yield clip
 
-    answers = make(0.0).transcribe(clips(), ignore_events)
+    transcriber = make(0.0)
+    answers = transcriber.transcribe(clips(), ignore_events)
     assert consumed == []
     first = next(answers)
-    assert consumed == [0]
+    assert consumed == ([0, 1, 2] if isinstance(transcriber, BatchTranscriber) else [0])
     rest = list(answers)
     assert [bool(answer.words) for answer in (first, *rest)] == [True, False, True]
     assert rest[1] == first, "an answer depends on its clip only"
@@ -126,6 +127,13 @@ def test_a_later_clip_has_later_words(make: Make, sentence: Audio) -> None:
     assert [word.confidence for word in there.words] == pytest.approx([word.confidence for word in here.words])
     for a, b in zip(here.words, there.words, strict=True):
         assert (b.span.start - 100.0, b.span.end - 100.0) == pytest.approx((a.span.start, a.span.end), abs=1e-6)
+
+
+def test_streams_of_several_people_are_answered_one_after_another(make: Make, sentence: Audio) -> None:
+    silence = Audio(np.zeros(8000, np.float32), 16000, 50.0)
+    alone = transcribe(make(0.0), sentence)[0]
+    answers = list(transcribe_all(make(0.0), [[silence, sentence], [], [sentence, sentence]], ignore_events))
+    assert [answer.words for answer in answers] == [(), alone.words, alone.words, alone.words]
 
 
 def test_silence_appended_adds_no_word(make: Make, sentence: Audio) -> None:
