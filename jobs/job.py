@@ -27,6 +27,9 @@ _MODEL_FIELDS = ("model", "diarizer_model", "separator_model", "separator_model_
 _NOT_IN_KEY = ("device", "offline", "trust_model_code")
 """Settings that change how a recording is worked on, not what comes out."""
 
+_LATER_OUTPUTS = ("track_rate", "track_channels")
+"""Outputs that version 0.1.0 did not know: by default they are no part of a job's key, which stays what it was."""
+
 
 @dataclass(frozen=True, slots=True)
 class CompletionActions:
@@ -90,6 +93,9 @@ class JobSpec:
             path = getattr(self.settings, name)
             settings[name] = recording_sha256(path) if path is not None else None
         outputs = {name: value for name, value in _plain(self.outputs).items() if name not in ("folder", "overwrite")}
+        for name in _LATER_OUTPUTS:
+            if outputs[name] == Outputs.__dataclass_fields__[name].default:
+                del outputs[name]
         return hashlib.sha256(json.dumps([self.content, settings, outputs, str(self.root)]).encode()).hexdigest()[:16]
 
     @property

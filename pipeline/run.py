@@ -29,6 +29,7 @@ from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
 from meetsplit.pipeline.cache.stage_cache import StageCache, cache_keys
 from meetsplit.pipeline.channels import activity, reading
 from meetsplit.pipeline.channels.activity import timebase
+from meetsplit.pipeline.channels.crosstalk import crosstalk_spans
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import (
     Channels,
@@ -71,6 +72,7 @@ from meetsplit.pipeline.protocols import (
 from meetsplit.pipeline.separators.matching import MatchingSeparator
 from meetsplit.pipeline.settings import Settings
 from meetsplit.speakers.match import EmbeddingMatcher
+from meetsplit.speakers.rendering import Progress, TrackOptions, TrackSource, render_tracks
 from meetsplit.speakers.tracks import TrackWriter
 from meetsplit.speakers.verify import EmbeddingVerifier
 
@@ -277,8 +279,22 @@ class RecordingRun:
 
     @property
     def tracks(self) -> Mapping[Speaker, Path]:
-        """The 16-bit WAV track of every speaker in the stage cache, once `separate` is done."""
+        """The track of every speaker in the stage cache, once `separate` is done: 16 kHz, mono, as transcribed.
+
+        What people get is made of it and of the recording, see `render_tracks`.
+        """
         return self._cache.track_paths(self._keys.separate)
+
+    def render_tracks(
+        self, targets: Mapping[Speaker, Path], options: TrackOptions, on_progress: Progress = lambda share: None
+    ) -> None:
+        """Write each speaker's track to its target, at the recording's own rate and with its own channels unless
+        ``options`` say otherwise; raises as `rendering.render_tracks`.
+        """
+        clips, diarization = self.separate(), self.diarize()
+        sources = self._route.track_sources(diarization, self._content)
+        with blame("write", f"writing the tracks of {self._recording}"):
+            render_tracks(self.tracks, clips, sources, targets, options, on_progress)
 
     def _write_tracks(self, audio: Channels, diarization: Diarization, folder: Path) -> tuple[StreamInfo, ...]:
         """Write each clip of each stream into its speaker's track as it comes; only its description stays in memory."""
@@ -338,6 +354,9 @@ class Route(Protocol):
     def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """Every speaker's stream, clip by clip, sorted by start for each speaker."""
 
+    def track_sources(self, diarization: Diarization, content: RecordingContent) -> tuple[TrackSource, ...]:
+        """The files and channels that the speakers' tracks are made of."""
+
 
 class MixedRecording:
     """All speakers in one channel: a diarizer finds the turns, a separator takes overlaps apart."""
@@ -386,6 +405,11 @@ class MixedRecording:
             on_event=pipeline.on_event,
         )
 
+    def track_sources(self, diarization: Diarization, content: RecordingContent) -> tuple[TrackSource, ...]:
+        """The recording with all its channels, for everybody."""
+        speakers = tuple(sorted({turn.speaker for turn in diarization.turns}))
+        return (TrackSource(self._path, content.files.get(self._path), speakers),)
+
     def _speaker_activity(self) -> Any:
         from meetsplit.pipeline.separators.speaker_activity import DictionaryActivity
 
@@ -422,6 +446,24 @@ class ChannelPerSpeaker:
     def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """Each person's channel where that person speaks."""
         yield from activity.streams(audio, diarization, folder)
+
+    def track_sources(self, diarization: Diarization, content: RecordingContent) -> tuple[TrackSource, ...]:
+        """Each person's own channel, or own file with all its channels."""
+        turns = timeline.by_speaker(diarization.turns)
+        sources: list[TrackSource] = []
+        for speaker, number in diarization.channels:
+            others = [span for other, spans in turns.items() if other != speaker for span in spans]
+            path, channel, start = self._place(number)
+            crosstalk = crosstalk_spans(others)
+            sources.append(TrackSource(path, content.files.get(path), (speaker,), channel, start, crosstalk))
+        return tuple(sources)
+
+    def _place(self, number: int) -> tuple[Path, int | None, float]:
+        """The file of the channel with that number, the channel within it (None: all), and where the file begins."""
+        if not isinstance(self._recording, MultiFileRecording):
+            return self._recording, number, 0.0
+        file = self._recording.microphones[number]
+        return file.path, None, reading.sample_time(file.offset, RATE)
 
 
 def _summarize(diarization: Diarization) -> str:

@@ -14,7 +14,11 @@ from meetsplit.pipeline.errors import SettingsError, nearest
 Separate: TypeAlias = Literal["auto", "overlaps", "everywhere", "off"]
 ChannelMode: TypeAlias = Literal["mix", "split"]
 Task: TypeAlias = Literal["transcribe", "translate"]
+TrackChannels: TypeAlias = Literal["source", "mono"]
 Scalar: TypeAlias = str | int | float | bool | None
+
+LEAST_TRACK_RATE, MOST_TRACK_RATE = 8000, 192000
+"""Hz that tracks can be asked to have; those of the recording's own rate can have any."""
 
 OVERLAP_CHECKS = ("resegment", "verify", "leakage", "duplicates")
 """Checks around overlaps, in the order of a run: turns are resegmented, separated voices verified, leakage muted, and
@@ -244,8 +248,9 @@ class Settings:
 class Outputs:
     """What is written, where and how it looks. Each field's option says what it is.
 
-    ``formats`` are names of `pipeline.formats`; ``names`` maps labels to people. ``track_gate`` makes a track quieter
-    ("soft") or silent ("hard") where its speaker does not speak. ``overwrite``: see `results`.
+    ``formats`` are names of `pipeline.formats`; ``names`` maps labels to people. ``track_rate`` is a sample rate in
+    Hz or "source". ``track_gate`` makes a track quieter ("soft") or silent ("hard") where its speaker does not speak.
+    ``overwrite``: see `results`.
     """
 
     folder: Path = field(
@@ -268,6 +273,14 @@ class Outputs:
         metadata=_option(FILES, "One sound file per person. (default: yes)", flags=("--tracks/--no-tracks",)),
     )
     track_format: str = field(default="wav", metadata=_option(FILES, "wav (default), flac, mp3 or m4a."))
+    track_rate: str | int = field(
+        default="source",
+        metadata=_option(FILES, "Sample rate of tracks in Hz, such as 16000; source (default): the recording's own."),
+    )
+    track_channels: TrackChannels = field(
+        default="source",
+        metadata=_option(FILES, "Channels of tracks: source (default), as many as the recording has, or mono."),
+    )
     track_gate: str = field(
         default="off",
         metadata=_option(FILES, "Tracks where their person is silent: off (default), soft (-20 dB) or hard."),
@@ -294,6 +307,8 @@ class Outputs:
             raise SettingsError(f"--max-line-count {self.max_line_count}: subtitles need at least 1 line")
         _check_choice("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
         _check_choice("--track-gate", self.track_gate, ("soft", "hard", "off"))
+        _check_choice("--track-channels", self.track_channels, get_args(TrackChannels))
+        object.__setattr__(self, "track_rate", _track_rate(self.track_rate))
 
 
 def fields_with_options() -> tuple[tuple[dataclasses.Field[Any], Option], ...]:
@@ -381,6 +396,18 @@ def _as_paths(settings: Settings | Outputs, *names: str) -> None:
         value = getattr(settings, field_.name)
         if isinstance(value, str | Path) and "\0" in str(value):
             raise SettingsError(f"--{field_.name.replace('_', '-')} {str(value)!r}: no name holds a NUL character")
+
+
+def _track_rate(value: str | int) -> str | int:
+    """The sample rate in Hz, or "source". Raises `SettingsError` for anything else."""
+    if value == "source":
+        return value
+    text = str(value)
+    if not (text.isascii() and text.isdigit() and LEAST_TRACK_RATE <= int(text) <= MOST_TRACK_RATE):
+        raise SettingsError(
+            f"--track-rate {value}: source, or a number of Hz from {LEAST_TRACK_RATE} to {MOST_TRACK_RATE}"
+        )
+    return int(text)
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

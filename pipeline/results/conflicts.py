@@ -107,6 +107,7 @@ class ConflictFinder:
                 return StemConflict("file", f"{track_folder} is there and is no folder")
             entries = sorted(os.listdir(track_folder)) if is_folder else []
             names += [f"{stem}/{name}" for name in entries if TRACK.fullmatch(name)]
+            names += [f"{stem}/{name}" for name in request.track_names if f"{stem}/{name}" not in names]
         for name in names:
             conflict = self._conflict_with_file(name, request, checksums.get(name, ()))
             if conflict is not None:

@@ -12,6 +12,7 @@ from meetsplit.pipeline import formats
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.results.stems import absolute_path, safe_stem
+from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.settings import Outputs
 
 
@@ -35,8 +36,9 @@ class ResultRequest:
 
     ``base`` is the stem that the recording's own name gives, ``preferred`` the one to try first; ``extension`` and
     ``parent`` tell recordings with the same base apart. ``suffixes`` are those of the text files, ``tracks`` says
-    whether there is a folder of tracks. ``inputs`` are files that the command reads, ``peers`` the names claimed by the
-    recordings of the same command, see `stems.claimed_names`. ``note`` says why ``base`` is not the recording's name.
+    whether there is a folder of tracks, and ``track_names`` are the files in it, as far as they are known before the
+    work. ``inputs`` are files that the command reads, ``peers`` the names claimed by the recordings of the same
+    command, see `stems.claimed_names`. ``note`` says why ``base`` is not the recording's name.
     """
 
     owner: Owner
@@ -44,6 +46,7 @@ class ResultRequest:
     preferred: str
     suffixes: tuple[str, ...]
     tracks: bool = False
+    track_names: tuple[str, ...] = ()
     extension: str = ""
     parent: str = ""
     inputs: tuple[Path, ...] = ()
@@ -73,6 +76,7 @@ def result_request(source: Path | MultiFileRecording, outputs: Outputs, *, sha25
         preferred=base,
         suffixes=tuple(formats.format_named(name).suffix for name in outputs.formats),
         tracks=outputs.tracks,
+        track_names=_expected_track_names(source, outputs) if outputs.tracks else (),
         overwrite=outputs.overwrite,
         note=None if base == source.stem else "its own name is not fit for files on every system",
     )
@@ -80,3 +84,10 @@ def result_request(source: Path | MultiFileRecording, outputs: Outputs, *, sha25
         return dataclasses.replace(request, inputs=tuple(file.path for file in source.microphones))
     path = absolute_path(source)
     return dataclasses.replace(request, extension=path.suffix, parent=path.parent.name, inputs=(path,))
+
+
+def _expected_track_names(source: Path | MultiFileRecording, outputs: Outputs) -> tuple[str, ...]:
+    """The names of tracks that a run can be expected to write: those of people whose names are given."""
+    people = source.speaker_names if isinstance(source, MultiFileRecording) else ()
+    names = {name: name for name in (*people, *dict(outputs.names).values())}
+    return tuple(f"{stem}.{outputs.track_format}" for stem in track_stems(names, names).values())

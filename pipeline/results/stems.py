@@ -18,7 +18,7 @@ FAILED = ".failed.txt"
 """Suffix of the file that says why a recording has no results."""
 
 TRACK = re.compile(r"SPEAKER_\d{2,}\.(wav|flac|mp3|m4a)")
-"""Names of our tracks within a track folder."""
+"""Names of tracks of people without a name, within a track folder."""
 
 NAME_MAX = 255
 """Bytes in the longest file name of common disks."""
@@ -32,8 +32,9 @@ _RESERVED = frozenset(
 _HASH_DIGITS = 8
 
 
-def safe_stem(name: str) -> str:
-    """A stem like ``name`` that names visible files inside one folder on every system.
+def safe_stem(name: str, fallback: str = FALLBACK) -> str:
+    """A stem like ``name`` that names visible files inside one folder on every system; ``fallback`` where nothing is
+    left of it.
 
     Control characters and separators become underscores, dots at the beginning and dots and spaces at the end go, and a
     device's name of Windows gets an underscore.
@@ -42,13 +43,17 @@ def safe_stem(name: str) -> str:
     ('call', 'recording', 'hidden', 'a_b', '_con')
     """
     plain = "".join("_" if unicodedata.category(letter) == "Cc" or letter in "/\\" else letter for letter in name)
-    stem = plain.lstrip(".").rstrip(". ") or FALLBACK
+    stem = plain.lstrip(".").rstrip(". ") or fallback
     return f"_{stem}" if stem.partition(".")[0].rstrip().casefold() in _RESERVED else stem
 
 
 def shorten_stem(stem: str, name_max: int = NAME_MAX) -> str:
     """The stem, cut off and ended with part of its SHA-256 where a result's name would exceed ``name_max`` bytes."""
-    longest = name_max - max(len(ending) for ending in stem_endings())
+    return shorten(stem, name_max - max(len(ending) for ending in stem_endings()))
+
+
+def shorten(stem: str, longest: int) -> str:
+    """The stem, cut off and ended with part of its SHA-256 where it exceeds ``longest`` bytes."""
     if _size(stem) <= longest:
         return stem
     short = stem
