@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         StageError,
     )
     from meetsplit.pipeline.formats import export, read_transcript
-    from meetsplit.pipeline.interop import from_annotation, to_annotation, to_dataframe
+    from meetsplit.pipeline.interop import from_annotation, to_annotation, to_audio_segment, to_dataframe
     from meetsplit.pipeline.run import Pipeline
     from meetsplit.pipeline.settings import Outputs, Settings
 
@@ -70,6 +70,7 @@ __all__ = [
     "from_annotation",
     "read_transcript",
     "to_annotation",
+    "to_audio_segment",
     "to_dataframe",
     "together",
 ]
@@ -99,7 +100,7 @@ _MODULES = {
         "StageError",
     ),
     "formats": ("export", "read_transcript"),
-    "interop": ("from_annotation", "to_annotation", "to_dataframe"),
+    "interop": ("from_annotation", "to_annotation", "to_audio_segment", "to_dataframe"),
     "run": ("Pipeline",),
     "settings": ("Outputs", "Settings"),
 }

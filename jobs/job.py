@@ -17,7 +17,7 @@ from typing import Any
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.errors import JobError, MeetsplitError
 from meetsplit.pipeline.results.ownership import ResultRequest, result_request
-from meetsplit.pipeline.settings import Outputs, Settings, current_options, stored_options
+from meetsplit.pipeline.settings import Outputs, Settings, current_options, stored_fields, stored_options
 
 WORKER_ONLY = ("hf_token", "cache_dir", "cache_size", "cache_age")
 """Settings that are the worker's own and never stored."""
@@ -26,9 +26,6 @@ _PATH_FIELDS = frozenset({"rttm", "script", "cache_dir", "folder", "move_to", "r
 _MODEL_FIELDS = ("model", "diarizer_model", "separator_model", "separator_model_3")
 _NOT_IN_KEY = ("device", "offline", "trust_model_code")
 """Settings that change how a recording is worked on, not what comes out."""
-
-_LATER_OUTPUTS = ("track_rate", "track_channels")
-"""Outputs that version 0.1.0 did not know: by default they are no part of a job's key, which stays what it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +90,6 @@ class JobSpec:
             path = getattr(self.settings, name)
             settings[name] = recording_sha256(path) if path is not None else None
         outputs = {name: value for name, value in _plain(self.outputs).items() if name not in ("folder", "overwrite")}
-        for name in _LATER_OUTPUTS:
-            if outputs[name] == Outputs.__dataclass_fields__[name].default:
-                del outputs[name]
         return hashlib.sha256(json.dumps([self.content, settings, outputs, str(self.root)]).encode()).hexdigest()[:16]
 
     @property
@@ -162,7 +156,9 @@ def with_absolute_paths(settings: Settings) -> Settings:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    """A dataclass's fields as values that JSON knows."""
+    """A dataclass's fields as values that JSON knows; of `Settings` and `Outputs`, the `stored_fields`."""
+    if isinstance(value, Settings | Outputs):
+        return {name: _json_value(field_value) for name, field_value in stored_fields(value)}
     return {f.name: _json_value(getattr(value, f.name)) for f in dataclasses.fields(value)}
 
 

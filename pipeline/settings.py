@@ -311,6 +311,30 @@ class Outputs:
         object.__setattr__(self, "track_rate", _track_rate(self.track_rate))
 
 
+# fmt: off
+_FIRST_FIELDS = frozenset({
+    "channels", "diarizer", "diarizer_model", "rttm", "num_speakers", "min_speakers", "max_speakers", "separator",
+    "separator_model", "separator_model_3", "adapt_budget", "separate", "match_threshold", "overlap_checks",
+    "transcriber", "model", "language", "task", "initial_prompt", "script", "device", "offline", "hf_token",
+    "cache_dir", "cache_size", "cache_age", "trust_model_code", "seed", "folder", "formats", "tracks", "track_format",
+    "track_gate", "max_line_width", "max_line_count", "names", "overwrite",
+})
+# fmt: on
+"""The fields of `Settings` and `Outputs` in version 0.1.0."""
+
+
+def stored_fields(values: Settings | Outputs) -> tuple[tuple[str, Any], ...]:
+    """The fields that transcripts, keys of kept stages and jobs record: those of 0.1.0, and later ones that are set.
+
+    Keys and job ids are checksums of these: a new field that has its default changes none of them.
+    """
+    return tuple(
+        (field_.name, value)
+        for field_ in dataclasses.fields(values)
+        if (value := getattr(values, field_.name)) != field_.default or field_.name in _FIRST_FIELDS
+    )
+
+
 def fields_with_options() -> tuple[tuple[dataclasses.Field[Any], Option], ...]:
     """The fields of `Settings` and `Outputs` with their options, by panel, in order within each."""
     fields = (*dataclasses.fields(Settings), *dataclasses.fields(Outputs))

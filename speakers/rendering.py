@@ -1,13 +1,13 @@
 """Rendering of tracks at the recording's own rate and with its own channels, second by second, as it is decoded.
 
-A stream is separated and transcribed at 16 kHz, mono, and kept as that: the kept track. What people get is made of the
-recording itself and of what the kept track has beyond it:
+A stream is separated, transcribed and cached at 16 kHz, mono: the cached track. The track that people get is made of
+the recording itself and of what the cached track has beyond it:
 
-    track = gain · recording + upsampled(kept track - gain · recording at 16 kHz)
+    track = gain · recording + upsampled(cached track - gain · recording at 16 kHz)
 
 The difference is taken only where something was laid over the recording (`TrackGains.layered`): a separated voice, or
 crosstalk taken out of a channel. Everywhere else the track is the recording, sample by sample. At 16 kHz in mono, the
-sum is the kept track itself, so whatever was decided about a voice (verified, muted, silenced) holds at every rate.
+sum is the cached track itself, so whatever was decided about a voice (verified, muted, silenced) holds at every rate.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 
 from meetsplit.pipeline.audio.content import Content
 from meetsplit.pipeline.audio.decoding import mixed_down
-from meetsplit.pipeline.audio.native import NativeAudio, in_blocks, open_native, resample_channels
+from meetsplit.pipeline.audio.native import NativeAudio, copies, in_blocks, open_native, resample_channels
 from meetsplit.pipeline.audio.resampling import resample, resample_blocks
 from meetsplit.pipeline.audio.wav import HEADER
 from meetsplit.pipeline.data import Audio, ChannelSamples, Samples, Span, Speaker, StreamInfo, timeline
@@ -38,11 +38,11 @@ from meetsplit.speakers.track_gate import TrackGate
 Progress: TypeAlias = Callable[[float], None]
 """Called with the share of the work that is done, from 0 to 1."""
 
-KEPT_RATE = 16000
-"""Sample rate in Hz of kept tracks."""
+CACHED_RATE = 16000
+"""Sample rate in Hz of cached tracks."""
 
 _ROUNDING = 0.6 / 32768
-"""What a kept track may differ from the recording by, where it was rounded to 16 bits and nothing else."""
+"""What a cached track may differ from the recording by, where it was rounded to 16 bits and nothing else."""
 
 _LOUDEST = 32767 / 32768
 """The largest value of 16-bit samples."""
@@ -66,7 +66,7 @@ class TrackSource:
     """A file of the recording, and the ``speakers`` whose tracks are made of it.
 
     ``channel`` is the number of theirs, None for all. ``start`` is the recording time of the file's beginning, a whole
-    number of samples at `KEPT_RATE`. ``crosstalk`` are the stretches in which other speakers may have been taken out.
+    number of samples at `CACHED_RATE`. ``crosstalk`` are the stretches in which other speakers may have been taken out.
     """
 
     path: Path
@@ -78,14 +78,14 @@ class TrackSource:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptTrack:
+class CachedTrack:
     """A speaker's track in the stage cache: 16 kHz, mono, 16 bits, ``length`` samples, as long as the recording."""
 
     path: Path
     length: int
 
     @classmethod
-    def open(cls, path: Path) -> KeptTrack:
+    def open(cls, path: Path) -> CachedTrack:
         """The track in that file."""
         return cls(path, (path.stat().st_size - HEADER) // 2)
 
@@ -95,7 +95,7 @@ class KeptTrack:
         try:
             pcm = np.fromfile(self.path, np.dtype("<i2"), count=end - begin, offset=HEADER + 2 * begin)
         except OSError as error:
-            raise OutputError(f"{self.path}: a kept track cannot be read: {error.strerror or error}") from error
+            raise OutputError(f"{self.path}: a cached track cannot be read: {error.strerror or error}") from error
         samples = pcm.astype(np.float32) / np.float32(32768)
         return padded_slice(samples, first - begin, last - begin)
 
@@ -104,7 +104,7 @@ class KeptTrack:
 class _Track:
     """What one speaker's track is made of."""
 
-    kept: KeptTrack
+    cached: CachedTrack
     gains: TrackGains
     gate: TrackGate | None
     target: Path
@@ -118,13 +118,13 @@ class _Layout:
     channels: int
 
     @property
-    def is_kept(self) -> bool:
-        """Whether kept tracks have it already."""
-        return (self.rate, self.channels) == (KEPT_RATE, 1)
+    def is_cached(self) -> bool:
+        """Whether cached tracks have it already."""
+        return (self.rate, self.channels) == (CACHED_RATE, 1)
 
 
 def render_tracks(
-    kept: Mapping[Speaker, Path],
+    cached: Mapping[Speaker, Path],
     clips: Sequence[StreamInfo],
     sources: Sequence[TrackSource],
     targets: Mapping[Speaker, Path],
@@ -134,9 +134,9 @@ def render_tracks(
     """Write the tracks of the speakers that have a target: the recording where the speaker speaks alone, the separated
     voice in overlaps, silence elsewhere; as long as the recording, and in step with it.
 
-    ``kept`` and ``clips`` are the result of separation: every speaker's kept track, and the clips of all. Each source
-    is decoded once, or twice where voices are to be placed between its channels; memory does not grow with its length.
-    Raises `AudioError` for a recording that cannot be read or has changed, and `OutputError`.
+    ``cached`` and ``clips`` are the result of separation: every speaker's cached track, and the clips of all. Each
+    source is decoded once, or twice where voices are to be placed between its channels; memory does not grow with its
+    length. Raises `AudioError` for a recording that cannot be read or has changed, and `OutputError`.
     """
     by_speaker: dict[Speaker, list[StreamInfo]] = {}
     for clip in clips:
@@ -145,10 +145,10 @@ def render_tracks(
     for number, source in enumerate(sources):
         tracks: dict[Speaker, _Track] = {}
         for speaker in source.speakers:
-            if speaker not in kept or speaker not in targets:
+            if speaker not in cached or speaker not in targets:
                 continue
-            track = KeptTrack.open(kept[speaker])
-            gains = track_gains(by_speaker[speaker], KEPT_RATE, track.length, source.crosstalk)
+            track = CachedTrack.open(cached[speaker])
+            gains = track_gains(by_speaker[speaker], CACHED_RATE, track.length, source.crosstalk)
             own = timeline.support(turns[speaker])
             gate = None if options.gate == "off" else TrackGate(track.path, own, options.gate)
             tracks[speaker] = _Track(track, gains, gate, targets[speaker])
@@ -156,7 +156,7 @@ def render_tracks(
             continue
         layout = _layout(source, options)
         share = _Share(on_progress, number, len(sources))
-        if layout.is_kept:
+        if layout.is_cached:
             _copy(tracks, share)
         else:
             _Rendering(source, tracks, layout, share).write(turns)
@@ -185,27 +185,27 @@ class _Share:
 
 
 def _copy(tracks: Mapping[Speaker, _Track], share: Progress) -> None:
-    """Write kept tracks as they are, but for the gate and the format."""
+    """Write cached tracks as they are, but for the gate and the format."""
     for number, track in enumerate(tracks.values()):
-        length = track.kept.length
-        with track_file(track.target, KEPT_RATE, 1, length) as file:
-            for first in range(0, length, KEPT_RATE):
-                last = min(first + KEPT_RATE, length)
-                samples = track.kept.window(first, last)
+        length = track.cached.length
+        with track_file(track.target, CACHED_RATE, 1, length) as file:
+            for first in range(0, length, CACHED_RATE):
+                last = min(first + CACHED_RATE, length)
+                samples = track.cached.window(first, last)
                 if track.gate is not None and samples.any():
-                    samples = samples * track.gate.gains(first, last, KEPT_RATE)
+                    samples = samples * track.gate.gains(first, last, CACHED_RATE)
                 file.write(_pcm(samples[None]))
                 share((number + last / length) / len(tracks))
 
 
 class _Rendering:
-    """The tracks of one source, at a layout that their kept tracks do not have."""
+    """The tracks of one source, at a layout that their cached tracks do not have."""
 
     def __init__(
         self, source: TrackSource, tracks: Mapping[Speaker, _Track], layout: _Layout, on_progress: _Share
     ) -> None:
         self._source, self._tracks, self._layout, self._on_progress = source, tracks, layout, on_progress
-        self._length = max((track.kept.length for track in tracks.values()), default=0)
+        self._length = max((track.cached.length for track in tracks.values()), default=0)
         self._has_layers = any(track.gains.layered for track in tracks.values())
         self._has_voices = any(track.gains.replaced for track in tracks.values())
 
@@ -215,7 +215,7 @@ class _Rendering:
         place = channels > 1 and self._has_voices
         places = self._places(turns, self._on_progress.part(0, 2)) if place else {}
         on_progress = self._on_progress.part(1, 2) if place else self._on_progress
-        offset, expected = round(source.start * rate), round(self._length * rate / KEPT_RATE)
+        offset, expected = round(source.start * rate), round(self._length * rate / CACHED_RATE)
         with ExitStack() as stack, self._open() as native:
             files = {
                 speaker: stack.enter_context(track_file(track.target, rate, channels, expected))
@@ -223,15 +223,15 @@ class _Rendering:
             }
             for file in files.values():
                 file.silence(offset)
-            for second, (recording, at_kept_rate) in enumerate(self._seconds(native)):
+            for second, (recording, at_cached_rate) in enumerate(self._seconds(native)):
                 for speaker, track in self._tracks.items():
-                    layer = self._layer(track, second, at_kept_rate, recording.shape[1])
+                    layer = self._layer(track, second, at_cached_rate, recording.shape[1])
                     if layer is not None and speaker in places:
                         layer = layer * places[speaker]
                     self._write_second(track, files[speaker], recording, layer)
                 on_progress((offset + (second + 1) * rate) / max(expected, 1))
             for file in files.values():
-                if expected - file.position > rate / KEPT_RATE + 1:  # another file of the recording ends later
+                if expected - file.position > rate / CACHED_RATE + 1:  # another file of the recording ends later
                     file.silence(expected - file.position)
 
     def _open(self) -> AbstractContextManager[NativeAudio]:
@@ -240,34 +240,34 @@ class _Rendering:
     def _seconds(self, native: NativeAudio) -> Iterator[tuple[ChannelSamples, Samples | None]]:
         """Each second of the recording at the layout of the tracks.
 
-        With it the same second and those beside it as the kept tracks have them, where anything is laid over it.
+        With it the same second and those beside it as the cached tracks have them, where anything is laid over it.
         """
-        blocks, again = itertools.tee(native.seconds()) if self._has_layers else (native.seconds(), iter(()))
+        blocks, again = copies(native.seconds(), 2) if self._has_layers else (native.seconds(), iter(()))
         if self._layout.channels < native.channels:
             blocks = (mixed_down(block)[None] for block in blocks)
         resampled = resample_channels(blocks, self._layout.channels, native.rate, self._layout.rate)
-        mixed = resample_blocks((mixed_down(block) for block in again), native.rate, KEPT_RATE)
-        neighbours = _neighbours(in_blocks((block[None] for block in mixed), KEPT_RATE))
+        mixed = resample_blocks((mixed_down(block) for block in again), native.rate, CACHED_RATE)
+        neighbours = _neighbours(in_blocks((block[None] for block in mixed), CACHED_RATE))
         for second in in_blocks(resampled, self._layout.rate):
             yield second, next(neighbours) if self._has_layers else None
 
-    def _layer(self, track: _Track, second: int, at_kept_rate: Samples | None, count: int) -> Samples | None:
+    def _layer(self, track: _Track, second: int, at_cached_rate: Samples | None, count: int) -> Samples | None:
         """What is laid over the recording in the first ``count`` samples of that second; None for nothing."""
         rate = self._layout.rate
         first = round(self._source.start * rate) + second * rate
         mask = track.gains.layer(first, first + count, rate)
-        if mask is None or at_kept_rate is None:
+        if mask is None or at_cached_rate is None:
             return None
-        first = round(self._source.start * KEPT_RATE) + (second - 1) * KEPT_RATE
-        last = first + 3 * KEPT_RATE
-        inside, gain = track.gains.layer(first, last, KEPT_RATE), track.gains.recording(first, last, KEPT_RATE)
-        difference = track.kept.window(first, last)
+        first = round(self._source.start * CACHED_RATE) + (second - 1) * CACHED_RATE
+        last = first + 3 * CACHED_RATE
+        inside, gain = track.gains.layer(first, last, CACHED_RATE), track.gains.recording(first, last, CACHED_RATE)
+        difference = track.cached.window(first, last)
         if gain is not None:
-            difference -= np.clip(gain * at_kept_rate, -1.0, _LOUDEST)
+            difference -= np.clip(gain * at_cached_rate, -1.0, _LOUDEST)
         difference[np.abs(difference) <= _ROUNDING] = 0.0
         if inside is None or not (difference * inside).any():
             return None
-        upsampled = resample(Audio(difference * inside, KEPT_RATE), rate).samples
+        upsampled = resample(Audio(difference * inside, CACHED_RATE), rate).samples
         return upsampled[rate : rate + count] * mask
 
     def _write_second(
@@ -299,11 +299,10 @@ class _Rendering:
                 here = Span(float(second), second + block.shape[1] / native.rate)
                 for speaker, spans in alone.items():
                     for span in timeline.crop(timeline.during(spans, here), here):
-                        part = block[:, round((span.start - second) * native.rate) :][
-                            :, : round(span.duration * native.rate)
-                        ].astype(np.float64)
+                        first, last = (round((time - second) * native.rate) for time in (span.start, span.end))
+                        part = block[:, first:last].astype(np.float64)
                         products[speaker] += part @ part.mean(axis=0)[:, None]
-                on_progress((second + 1) * KEPT_RATE / max(self._length, 1))
+                on_progress((second + 1) * CACHED_RATE / max(self._length, 1))
         return {
             speaker: (product / product.mean()).astype(np.float32)
             for speaker, product in products.items()
@@ -318,13 +317,13 @@ def _alone(turns: Mapping[Speaker, Sequence[Span]], speaker: Speaker) -> tuple[S
 
 
 def _neighbours(blocks: Iterable[ChannelSamples]) -> Iterator[Samples]:
-    """Each of the blocks of `KEPT_RATE` samples between the one before it and the one after it, silence where there is
-    none; without end.
+    """Each block of `CACHED_RATE` samples, between the one before it and the one after it; silence where there is none,
+    and without end.
     """
-    silence = np.zeros(KEPT_RATE, np.float32)
+    silence = np.zeros(CACHED_RATE, np.float32)
     before, here = silence, silence
     for number, block in enumerate(itertools.chain(blocks, itertools.repeat(silence[None]))):
-        after = np.pad(block[0], (0, KEPT_RATE - block.shape[1]))
+        after = np.pad(block[0], (0, CACHED_RATE - block.shape[1]))
         if number:
             yield np.concatenate([before, here, after])
         before, here = here, after
@@ -332,5 +331,5 @@ def _neighbours(blocks: Iterable[ChannelSamples]) -> Iterator[Samples]:
 
 def _pcm(samples: ChannelSamples) -> Pcm:
     """16-bit samples, shape ``(n, channels)``; louder than full scale is clipped."""
-    scaled = np.clip(np.rint(samples.T * np.float32(32768.0)), -32768, 32767)
-    return scaled.astype(np.int16)
+    pcm: Pcm = np.clip(np.rint(samples.T * np.float32(32768.0)), -32768, 32767).astype(np.int16)
+    return pcm

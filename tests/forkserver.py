@@ -226,7 +226,7 @@ def _import() -> None:
     import meetsplit.jobs.worker
     import meetsplit.pipeline.results.writing
     import meetsplit.pipeline.transcribers.given_words
-    import meetsplit.speakers.formats  # noqa: F401
+    import meetsplit.speakers.rendering  # noqa: F401
 
 
 if __name__ == "__main__":

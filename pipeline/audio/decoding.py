@@ -210,9 +210,8 @@ class StreamDecoder:
 
 def mixed_down(channels: ChannelSamples) -> Samples:
     """The mean of channels of shape ``(channels, n)``; a single one is itself, not a copy."""
-    if len(channels) == 1:
-        return channels[0]
-    return channels.mean(axis=0, dtype=np.float64).astype(np.float32)
+    mono: Samples = channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mono
 
 
 def float_samples(frame: Any) -> ChannelSamples:

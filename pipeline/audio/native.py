@@ -79,10 +79,29 @@ def resample_channels(blocks: Iterable[ChannelSamples], channels: int, old: int,
     if old == new:
         yield from blocks
         return
-    copies = itertools.tee(blocks, channels)
-    rows = [resample_blocks(_row(copy, number), old, new) for number, copy in enumerate(copies)]
+    rows = [resample_blocks(_row(copy, number), old, new) for number, copy in enumerate(copies(blocks, channels))]
     for parts in zip(*rows, strict=True):
         yield np.stack(parts)
+
+
+def copies(blocks: Iterable[ChannelSamples], count: int) -> tuple[Iterator[ChannelSamples], ...]:
+    """``count`` iterators over the same blocks. Only blocks that one has given and another has not are held, where
+    `itertools.tee` holds 57 at a time.
+    """
+    source = iter(blocks)
+    waiting: tuple[deque[ChannelSamples], ...] = tuple(deque() for _ in range(count))
+
+    def copy(own: deque[ChannelSamples]) -> Iterator[ChannelSamples]:
+        while True:
+            if not own:
+                block = next(source, None)
+                if block is None:
+                    return
+                for queue in waiting:
+                    queue.append(block)
+            yield own.popleft()
+
+    return tuple(copy(own) for own in waiting)
 
 
 def _row(blocks: Iterable[ChannelSamples], number: int) -> Iterator[Samples]:

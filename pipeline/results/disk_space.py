@@ -44,7 +44,7 @@ class _Size:
     track_width: int
 
     @property
-    def kept_bytes(self) -> int:
+    def cached_bytes(self) -> int:
         """Bytes of the tracks in the stage cache."""
         return int(self.seconds * _RATE * _TRACK_WIDTH * self.tracks)
 
@@ -86,14 +86,14 @@ def check_disks(
 ) -> None:
     """Raise `OutputError`, with the size needed, where a run's files do not fit on their disks.
 
-    The kept tracks and the decoded sound go to ``cache_folder``, the finished tracks to ``outputs.folder``. ``stages``
-    are those that are still to be done, see `RecordingRun.remaining_stages`: finished ones write nothing. A track is as
-    long as the recording; without a number of speakers from the settings, two are assumed. ``elsewhere`` names the
-    options that choose other folders. Raises `AudioError` for a recording that cannot be read, and `OutputError` where
-    its tracks cannot have the format that is asked for, too.
+    Cached tracks and decoded sound go to ``cache_folder``, finished tracks to ``outputs.folder``. ``stages`` are those
+    that are still to be done, see `RecordingRun.remaining_stages`: finished ones write nothing. A track is as long as
+    the recording; without a number of speakers from the settings, two are assumed. ``elsewhere`` names the options that
+    choose other folders. Raises `AudioError` for a recording that cannot be read, and `OutputError` also where its
+    tracks cannot have the format that is asked for.
     """
     size = _expected_size(recording, settings, outputs)
-    cache_bytes = (size.kept_bytes if "separate" in stages else 0) + (
+    cache_bytes = (size.cached_bytes if "separate" in stages else 0) + (
         size.decoded_bytes if {"diarize", "separate"} & set(stages) else 0
     )
     results_bytes = size.result_bytes(outputs)
