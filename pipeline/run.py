@@ -72,11 +72,11 @@ from meetsplit.pipeline.protocols import (
 from meetsplit.pipeline.separators.matching import MatchingSeparator
 from meetsplit.pipeline.settings import Settings
 from meetsplit.speakers.match import EmbeddingMatcher
-from meetsplit.speakers.rendering import Progress, TrackOptions, TrackSource, render_tracks
+from meetsplit.speakers.rendering import CACHED_RATE, Progress, TrackOptions, TrackSource, render_tracks
 from meetsplit.speakers.tracks import TrackWriter
 from meetsplit.speakers.verify import EmbeddingVerifier
 
-RATE = 16000
+RATE = CACHED_RATE
 """Sample rate in Hz at which a recording is decoded, mono; a stage that needs another gets it resampled."""
 
 STAGES = ("diarize", "separate", "transcribe")

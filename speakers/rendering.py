@@ -44,6 +44,9 @@ CACHED_RATE = 16000
 _ROUNDING = 0.6 / 32768
 """What a cached track may differ from the recording by, where it was rounded to 16 bits and nothing else."""
 
+_PLACE_SECONDS = 60.0
+"""Seconds of a speaker's speech, alone, that tell the speaker's place between the channels."""
+
 _LOUDEST = 32767 / 32768
 """The largest value of 16-bit samples."""
 
@@ -288,19 +291,22 @@ class _Rendering:
     def _places(self, turns: Mapping[Speaker, Sequence[Span]], on_progress: Progress) -> dict[Speaker, ChannelSamples]:
         """Each speaker's level in each channel relative to their mean, of shape ``(channels, 1)``.
 
-        Least squares over where that speaker speaks alone: in an overlap, each channel would say something of the
-        others' places as well, and a voice would move from one overlap to the next.
+        Least squares over the first `_PLACE_SECONDS` in which that speaker speaks alone: in an overlap, each channel
+        would say something of the others' places as well, and a voice would move from one overlap to the next.
         """
         channels = self._layout.channels
         alone = {speaker: _alone(turns, speaker) for speaker, track in self._tracks.items() if track.gains.replaced}
         products = {speaker: np.zeros((channels, 1)) for speaker in alone}
+        last = max((spans[-1].end for spans in alone.values() if spans), default=0.0)
         with self._open() as native:
             for second, block in enumerate(native.seconds()):
+                if second >= last:
+                    break
                 here = Span(float(second), second + block.shape[1] / native.rate)
                 for speaker, spans in alone.items():
                     for span in timeline.crop(timeline.during(spans, here), here):
-                        first, last = (round((time - second) * native.rate) for time in (span.start, span.end))
-                        part = block[:, first:last].astype(np.float64)
+                        begin, end = (round((time - second) * native.rate) for time in (span.start, span.end))
+                        part = block[:, begin:end].astype(np.float64)
                         products[speaker] += part @ part.mean(axis=0)[:, None]
                 on_progress((second + 1) * CACHED_RATE / max(self._length, 1))
         return {
@@ -311,9 +317,16 @@ class _Rendering:
 
 
 def _alone(turns: Mapping[Speaker, Sequence[Span]], speaker: Speaker) -> tuple[Span, ...]:
-    """Where the speaker speaks, `GUARD` seconds away from all others' turns."""
+    """The first `_PLACE_SECONDS` in which the speaker speaks `GUARD` seconds away from all others' turns."""
     others = [turn for other, spans in turns.items() if other != speaker for turn in spans]
-    return timeline.support(timeline.subtract(turns[speaker], timeline.widened(others, GUARD)))
+    alone: list[Span] = []
+    left = _PLACE_SECONDS
+    for span in timeline.support(timeline.subtract(turns[speaker], timeline.widened(others, GUARD))):
+        alone.append(Span(span.start, min(span.end, span.start + left)))
+        left -= alone[-1].duration
+        if left <= 0:
+            break
+    return tuple(alone)
 
 
 def _neighbours(blocks: Iterable[ChannelSamples]) -> Iterator[Samples]:

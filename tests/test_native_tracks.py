@@ -18,13 +18,19 @@ from meetsplit import to_audio_segment
 from meetsplit.pipeline.audio.native import open_native
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.audio.resampling import resample
+from meetsplit.pipeline.cache import run_cache
+from meetsplit.pipeline.cache.content import hash_recording
 from meetsplit.pipeline.channels.crosstalk import crosstalk_spans
+from meetsplit.pipeline.channels.recording import MultiFileRecording, together
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Stream, Turn, Voice, timeline
 from meetsplit.pipeline.errors import AudioError, OutputError
+from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.overlap.regions import RegionOptions
 from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import VerificationOptions
 from meetsplit.pipeline.results.disk_space import check_disks
+from meetsplit.pipeline.results.writing import run_and_write
+from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.speakers.rendering import TrackOptions, TrackSource, render_tracks
 from meetsplit.speakers.track_files import TrackFile, track_file
@@ -311,8 +317,6 @@ def test_every_file_is_as_long_at_its_own_rate_as_it_was_analysed(tmp_path: Path
 
 
 def test_a_recording_that_has_changed_is_not_written(tmp_path: Path) -> None:
-    from meetsplit.pipeline.cache.content import hash_recording
-
     path = write(tmp_path / "a.wav", channels_of(48000, 2), 48000)
     streams, cached = separated(path, tmp_path)
     source = TrackSource(path, hash_recording(path).files[path], tuple(cached))
@@ -470,3 +474,52 @@ class PassthroughVoices:
 
     def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         return {who: Voice(mixture.replaced(mixture.samples * np.float32(0.5)), 1.0) for who in enrollment}
+
+
+# Runs through the command's own way
+
+
+def burst(at: float, rate: int) -> Samples:
+    """Six seconds of faint noise with speech-like loud noise from ``at`` on, for 1.5 s."""
+    times = np.arange(6 * rate) / rate
+    noise = np.random.default_rng(round(at * 10)).standard_normal(len(times))
+    loud = (times >= at) & (times < at + 1.5)
+    return (np.where(loud, 0.1 * (1.2 + np.sin(2 * np.pi * 4 * times)), 2e-4) * noise).astype(np.float32)
+
+
+def results_of(recording: Path | MultiFileRecording, folder: Path, **outputs: object) -> Mapping[Speaker, Path]:
+    """The published tracks of a recording with a microphone per person, called like the people or the labels."""
+    (folder / "words.ctm").write_text("x 1 1.0 0.5 good\n")
+    settings = Settings(channels="split", script=folder / "words.ctm", device="cpu")
+    with run_cache.open_cache(recording, settings, keep=False) as stage_cache:
+        written = run_and_write(
+            Pipeline(settings),
+            recording,  # type: ignore[arg-type]
+            Outputs(folder / "out", formats=("json",), **outputs),  # type: ignore[arg-type]
+            cache=stage_cache,
+            on_event=ignore_events,
+        )
+    return {path.stem: path for path in written.tracks.values()}
+
+
+def test_each_channel_of_a_call_is_a_mono_track_at_its_own_rate(tmp_path: Path) -> None:
+    path = write(tmp_path / "call.wav", np.stack([burst(0.5, 8000), burst(3.5, 8000)]), 8000)
+    tracks, recording = results_of(path, tmp_path), pcm_of(path)
+    for number, (label, at) in enumerate((("SPEAKER_00", 0.5), ("SPEAKER_01", 3.5))):
+        pcm = pcm_of(tracks[label])
+        assert pcm.shape == (48000, 1)
+        speech = slice(round(at * 8000), round((at + 1.5) * 8000))
+        assert np.array_equal(pcm[speech, 0], recording[speech, number])
+        assert not pcm[round((3.0 - at) * 8000) :][:4000].any()
+
+
+def test_files_of_one_meeting_become_tracks_of_one_length_each_at_its_own_rate(tmp_path: Path) -> None:
+    anna = write(tmp_path / "Anna.wav", np.stack([burst(0.5, 48000), 0.5 * burst(0.5, 48000)]), 48000)
+    ben = write(tmp_path / "Ben.flac", burst(2.0, 44100)[None], 44100, "flac")
+    tracks = results_of(together("talk", [anna, f"{ben}@1.25"]), tmp_path)
+    assert tracks.keys() == {"Anna", "Ben"}
+    first, second = pcm_of(tracks["Anna"]), pcm_of(tracks["Ben"])
+    assert (first.shape, second.shape) == ((348000, 2), (319725, 1)), "7.25 s each"
+    assert np.array_equal(first[24000:96000], pcm_of(anna)[24000:96000])
+    at, own = round(1.25 * 44100), slice(2 * 44100, round(3.5 * 44100))
+    assert np.array_equal(second[at:][own], pcm_of(ben).reshape(-1, 1)[own])

@@ -181,7 +181,7 @@ class ResultsFolder:
         base_conflict = self._conflicts.find(base, request)
 
         def is_free(stem: str) -> bool:
-            return self._conflicts.find(stem, request) is None
+            return (base_conflict if stem == base else self._conflicts.find(stem, request)) is None
 
         def placement(stem: str) -> Placement:
             return self._placement(request, stem, base, base_conflict)
