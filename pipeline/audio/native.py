@@ -39,7 +39,7 @@ class NativeAudio:
                 sent += held[0].shape[1]
                 yield held.popleft()
         rest = np.concatenate([np.zeros((self.channels, 0), np.float32), *held], axis=1)
-        yield from in_blocks([rest[:, : self._decoder.length(self.rate) - sent]], self.rate)
+        yield from in_blocks([rest[:, : max(self._decoder.length(self.rate) - sent, 0)]], self.rate)
 
 
 @contextmanager
