@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         StageError,
     )
     from meetsplit.pipeline.formats import export, read_transcript, talk_time
-    from meetsplit.pipeline.interop import from_annotation, to_annotation, to_dataframe
+    from meetsplit.pipeline.interop import from_annotation, to_annotation, to_audio_segment, to_dataframe
     from meetsplit.pipeline.results.run_result import RunResult, Track
     from meetsplit.pipeline.run import Pipeline
     from meetsplit.pipeline.settings import Outputs, Settings
@@ -76,6 +76,7 @@ __all__ = [
     "read_transcript",
     "talk_time",
     "to_annotation",
+    "to_audio_segment",
     "to_dataframe",
     "together",
 ]
@@ -105,7 +106,7 @@ _MODULES = {
         "StageError",
     ),
     "formats": ("export", "read_transcript", "talk_time"),
-    "interop": ("from_annotation", "to_annotation", "to_dataframe"),
+    "interop": ("from_annotation", "to_annotation", "to_audio_segment", "to_dataframe"),
     "results.run_result": ("RunResult", "Track"),
     "run": ("Pipeline",),
     "settings": ("Outputs", "Settings"),

@@ -14,9 +14,10 @@ from meetsplit.pipeline.audio.containers import open_recording
 from meetsplit.pipeline.audio.media_types import MEDIA_SUFFIXES
 from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.formats.control_characters import shown
+from meetsplit.pipeline.results.folder import own_tracks
 
 _TRACK_NAME = "SPEAKER_[0-9][0-9].*"
-"""Names of meetsplit's own tracks, which are results and no recordings."""
+"""Names of meetsplit's own tracks of people without a name, which are results and no recordings."""
 
 FileSignature: TypeAlias = tuple[int, int, int]
 """A file's size, modification time in nanoseconds and inode: where two are equal, nothing was written between them."""
@@ -165,8 +166,11 @@ def _walk(folder: Path, patterns: Patterns, complaints: list[str]) -> list[Path]
     matches: list[Path] = []
     for place, folders, files in os.walk(folder, onerror=complain):
         here = Path(place)
+        tracks = own_tracks(here)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name not in skipped)
-        matches += [here / name for name in files if patterns.matches((here / name).relative_to(folder))]
+        matches += [
+            here / name for name in files if name not in tracks and patterns.matches((here / name).relative_to(folder))
+        ]
     return matches
 
 

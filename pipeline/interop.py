@@ -1,8 +1,11 @@
-"""Conversion to and from other libraries: tables of pandas, annotations of pyannote.core."""
+"""Conversion to and from other libraries: tables of pandas, annotations of pyannote.core, sound of pydub."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meetsplit.pipeline.data import Span, Transcript, Turn
@@ -47,3 +50,32 @@ def from_annotation(annotation: Any, *, relabel: bool = False) -> tuple[Turn, ..
         if segment.end > max(segment.start, 0.0)
     )
     return relabelled(turns) if relabel else tuple(sorted(turns))
+
+
+def to_audio_segment(path: str | PathLike[str], start: float = 0.0, end: float | None = None) -> Any:
+    """A track, or any recording, as a `pydub.AudioSegment` at its own rate with its own channels, 16 bits; or its part
+    from ``start`` to ``end`` in seconds.
+
+    It is cut, joined, faded and exported by pydub, and plays in a notebook. Raises `AudioError` for a file that cannot
+    be read.
+    """
+    import numpy as np
+
+    from meetsplit.pipeline.audio.native import open_native
+    from meetsplit.pipeline.audio.reading import pcm16
+
+    with warnings.catch_warnings():
+        # pydub warns at its first import about audioop, its own docstrings and an ffmpeg, which is not needed here.
+        warnings.simplefilter("ignore")
+        from pydub import AudioSegment
+    blocks: list[bytes] = []
+    with open_native(Path(path)) as native:
+        first, last = round(start * native.rate), None if end is None else round(end * native.rate)
+        position = 0
+        for block in native.seconds():
+            part = block[:, max(first - position, 0) : None if last is None else max(last - position, 0)]
+            blocks.append(pcm16(np.ascontiguousarray(part.T).reshape(-1)))
+            position += block.shape[1]
+            if last is not None and position >= last:
+                break
+        return AudioSegment(data=b"".join(blocks), sample_width=2, frame_rate=native.rate, channels=native.channels)

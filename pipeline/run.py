@@ -32,6 +32,7 @@ from meetsplit.pipeline.cache.run_cache import open_cache
 from meetsplit.pipeline.cache.stage_cache import STAGES, StageCache, cache_keys
 from meetsplit.pipeline.channels import activity, reading
 from meetsplit.pipeline.channels.activity import timebase
+from meetsplit.pipeline.channels.crosstalk import crosstalk_spans
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import (
     Audio,
@@ -94,10 +95,11 @@ from meetsplit.pipeline.results.writing import write_results
 from meetsplit.pipeline.separators.matching import MatchingSeparator
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.speakers.match import EmbeddingMatcher
+from meetsplit.speakers.rendering import CACHED_RATE, Progress, TrackOptions, TrackSource, render_tracks
 from meetsplit.speakers.tracks import TrackWriter
 from meetsplit.speakers.verify import EmbeddingVerifier
 
-RATE = 16000
+RATE = CACHED_RATE
 """Sample rate in Hz at which a recording is decoded, mono; a stage that needs another gets it resampled."""
 
 BOUNDARY_EXTENSION = 0.15
@@ -409,9 +411,23 @@ class RecordingRun:
 
     @property
     def tracks(self) -> Mapping[Speaker, Path]:
-        """The 16-bit WAV track of every speaker in the stage cache; `separate` is done where it was not yet."""
+        """The track of every speaker in the stage cache, once `separate` is done: 16 kHz, mono, as transcribed.
+
+        What people get is made of it and of the recording, see `render_tracks`.
+        """
         self.separate()
         return self._cache.track_paths(self._keys.separate)
+
+    def render_tracks(
+        self, targets: Mapping[Speaker, Path], options: TrackOptions, on_progress: Progress = lambda share: None
+    ) -> None:
+        """Write each speaker's track to its target, at the recording's own rate and with its own channels unless
+        ``options`` say otherwise; raises as `rendering.render_tracks`.
+        """
+        clips, diarization = self.separate(), self.diarize()
+        sources = self._route.track_sources(diarization, self._content)
+        with blame("write", f"writing the tracks of {self._recording}"):
+            render_tracks(self.tracks, clips, sources, targets, options, on_progress)
 
     def _report(self, stage: str, key: str, *, kept: bool) -> None:
         """Send `Kept` where a stage's result was there before this run; once for each stage."""
@@ -488,6 +504,9 @@ class Route(Protocol):
     def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """Every speaker's stream, clip by clip, sorted by start for each speaker."""
 
+    def track_sources(self, diarization: Diarization, content: RecordingContent) -> tuple[TrackSource, ...]:
+        """The files and channels that the speakers' tracks are made of."""
+
 
 class MixedRecording:
     """All speakers in one channel: a diarizer finds the turns, a separator takes overlaps apart."""
@@ -539,6 +558,11 @@ class MixedRecording:
             on_event=pipeline.on_event,
         )
 
+    def track_sources(self, diarization: Diarization, content: RecordingContent) -> tuple[TrackSource, ...]:
+        """The recording with all its channels, for everybody."""
+        speakers = tuple(sorted({turn.speaker for turn in diarization.turns}))
+        return (TrackSource(self._path, content.files.get(self._path), speakers),)
+
     def _speaker_activity(self) -> Any:
         from meetsplit.pipeline.separators.speaker_activity import DictionaryActivity
 
@@ -576,6 +600,24 @@ class ChannelPerSpeaker:
     def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
         """Each person's channel where that person speaks."""
         yield from activity.streams(audio, diarization, folder)
+
+    def track_sources(self, diarization: Diarization, content: RecordingContent) -> tuple[TrackSource, ...]:
+        """Each person's own channel, or own file with all its channels."""
+        turns = timeline.by_speaker(diarization.turns)
+        sources: list[TrackSource] = []
+        for speaker, number in diarization.channels:
+            others = [span for other, spans in turns.items() if other != speaker for span in spans]
+            path, channel, start = self._place(number)
+            crosstalk = crosstalk_spans(others)
+            sources.append(TrackSource(path, content.files.get(path), (speaker,), channel, start, crosstalk))
+        return tuple(sources)
+
+    def _place(self, number: int) -> tuple[Path, int | None, float]:
+        """The file of the channel with that number, the channel within it (None: all), and where the file begins."""
+        if not isinstance(self._recording, MultiFileRecording):
+            return self._recording, number, 0.0
+        file = self._recording.microphones[number]
+        return file.path, None, reading.sample_time(file.offset, RATE)
 
 
 def _clips_of_track(track: Path, spans: Iterable[Span], rate: int) -> Iterator[Audio]:

@@ -23,7 +23,11 @@ Separate: TypeAlias = Literal["auto", "overlaps", "strict", "everywhere", "off"]
 ChannelMode: TypeAlias = Literal["mix", "split"]
 Task: TypeAlias = Literal["transcribe", "translate"]
 SpeakerNames: TypeAlias = Literal["change", "every", "never"]
+TrackChannels: TypeAlias = Literal["source", "mono"]
 Scalar: TypeAlias = str | int | float | bool | None
+
+LEAST_TRACK_RATE, MOST_TRACK_RATE = 8000, 192000
+"""Hz that tracks can be asked to have; those of the recording's own rate can have any."""
 
 OVERLAP_CHECKS = ("resegment", "verify", "leakage", "duplicates")
 """Checks around overlaps, in the order of a run: turns are resegmented, separated voices verified, leakage muted, and
@@ -463,7 +467,8 @@ class Outputs:
     ``names_in_order`` names them in order of first speech and ``channel_names`` by channel, an empty text nobody. Where
     several name the same speaker, ``names`` wins, then ``names_in_order``. ``track_gate`` makes a track quieter
     ("soft") or silent ("hard") where its speaker does not speak. ``min_gap`` and ``min_duration`` are seconds,
-    ``max_cps`` characters per second; a ``max_words_per_line`` of None is as many as fit. ``overwrite``: see `results`.
+    ``max_cps`` characters per second, ``track_rate`` Hz or "source"; a ``max_words_per_line`` of None is as many as
+    fit. ``overwrite``: see `results`.
     """
 
     folder: Path = field(
@@ -491,6 +496,14 @@ class Outputs:
         metadata=_option(FILES, "One sound file per person. (default: yes)", flags=("--tracks/--no-tracks",)),
     )
     track_format: str = field(default="wav", metadata=_option(FILES, "wav (default), flac, mp3 or m4a."))
+    track_rate: str | int = field(
+        default="source",
+        metadata=_option(FILES, "Sample rate of tracks in Hz, such as 16000; source (default): the recording's own."),
+    )
+    track_channels: TrackChannels = field(
+        default="source",
+        metadata=_option(FILES, "Channels of tracks: source (default), as many as the recording has, or mono."),
+    )
     track_gate: str = field(
         default="off",
         metadata=_option(
@@ -591,6 +604,8 @@ class Outputs:
         self._check_subtitles()
         _check_choice("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
         _check_choice("--track-gate", self.track_gate, ("soft", "hard", "off"))
+        _check_choice("--track-channels", self.track_channels, get_args(TrackChannels))
+        object.__setattr__(self, "track_rate", _track_rate(self.track_rate))
 
     def _check_subtitles(self) -> None:
         _check_choice("--speaker-names", self.speaker_names, get_args(SpeakerNames))
@@ -805,6 +820,18 @@ def _name_pairs(names: object) -> tuple[tuple[str, str], ...]:
             case _:
                 raise SettingsError(f'--name {names!r}: names by label are needed, such as {{"SPEAKER_00": "Alice"}}')
     return tuple(found)
+
+
+def _track_rate(value: str | int) -> str | int:
+    """The sample rate in Hz, or "source". Raises `SettingsError` for anything else."""
+    if value == "source":
+        return value
+    text = str(value)
+    if not (text.isascii() and text.isdigit() and LEAST_TRACK_RATE <= int(text) <= MOST_TRACK_RATE):
+        raise SettingsError(
+            f"--track-rate {value}: source, or a number of Hz from {LEAST_TRACK_RATE} to {MOST_TRACK_RATE}"
+        )
+    return int(text)
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

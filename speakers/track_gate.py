@@ -6,13 +6,12 @@ gate    __/‾‾‾‾‾‾‾\\____/‾‾\\_          open in the speaker's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from meetsplit.pipeline.audio.reading import pcm16
 from meetsplit.pipeline.audio.wav import HEADER
 from meetsplit.pipeline.data import Samples, Span
 
@@ -28,29 +27,41 @@ HOLD = 6
 THRESHOLD = 32.0
 """dB below the speaker's loud speech under which the gate closes."""
 
+_FRAMES = round(1 / FRAME)
+"""Frames per second."""
+
 _BLOCK = 1500
 """Frames in memory at once."""
 
 Gains = npt.NDArray[np.float32]
 
 
-def apply_gate(wav: Path, turns: Sequence[Span], mode: str) -> Iterator[bytes]:
-    """The file of a track (plain 44-byte header, 16 bits, mono) with the gate applied, as blocks of bytes to write.
+class TrackGate:
+    """The gate of one track: measured on the file of the track in the stage cache, the same at every sample rate.
 
-    ``turns`` are the speaker's own, sorted and disjoint. ``mode`` is "soft" (`SOFT_GAIN` outside) or "hard" (silence).
-    Where the gate is open every sample is the track's own.
+    ``wav`` (plain 44-byte header, 16 bits, mono) is that file; ``turns`` are the speaker's own, sorted and disjoint.
+    ``mode`` is "soft" (`SOFT_GAIN` outside) or "hard" (silence).
     """
-    with wav.open("rb") as file:
-        header = file.read(HEADER)
-    yield header
-    rate = int.from_bytes(header[24:28], "little")
-    samples = np.memmap(wav, np.dtype("<i2"), "r", HEADER) if wav.stat().st_size > HEADER else np.zeros(0, np.int16)
-    step = round(FRAME * rate)
-    gains = _gains(_loudness(samples, step), turns, SOFT_GAIN if mode == "soft" else 0.0)
-    for first in range(0, len(gains), _BLOCK):
-        part = samples[first * step : (first + _BLOCK) * step]
-        gain = _sample_gains(gains, first, min(first + _BLOCK, len(gains)), step)[: len(part)]
-        yield pcm16(np.asarray(part, np.float32) / np.float32(32768) * gain)
+
+    def __init__(self, wav: Path, turns: Sequence[Span], mode: str) -> None:
+        with wav.open("rb") as file:
+            rate = int.from_bytes(file.read(HEADER)[24:28], "little")
+        pcm = np.memmap(wav, np.dtype("<i2"), "r", HEADER) if wav.stat().st_size > HEADER else np.zeros(0, np.int16)
+        self._frames = _gains(_loudness(pcm, round(rate / _FRAMES)), turns, SOFT_GAIN if mode == "soft" else 0.0)
+
+    def gains(self, first: int, last: int, rate: int) -> Samples:
+        """The gain of the samples ``first`` to ``last`` at ``rate``. Ramps lie within closed frames: open ones stay as
+        they are.
+        """
+        if not len(self._frames):
+            return np.ones(last - first, np.float32)
+        samples = np.arange(first, last, dtype=np.int64)
+        frames = samples * _FRAMES // rate
+        ramp = ((samples + 0.5) * (_FRAMES / rate) - frames).astype(np.float32)
+        before, here, after = (self._frames[np.clip(frames + step, 0, len(self._frames) - 1)] for step in (-1, 0, 1))
+        closing = np.maximum(before, here) * (1 - ramp) + here * ramp
+        opening = here * (1 - ramp) + np.maximum(after, here) * ramp
+        return np.asarray(np.maximum(closing, opening), np.float32)
 
 
 def _loudness(samples: npt.NDArray[np.int16], step: int) -> Gains:
@@ -76,13 +87,3 @@ def _gains(loudness: Gains, turns: Sequence[Span], closed: float) -> Gains:
     loud = np.pad(in_turn & (loudness >= threshold), HOLD)
     is_open = np.lib.stride_tricks.sliding_window_view(loud, 2 * HOLD + 1).any(axis=1)
     return np.where(is_open, 1.0, closed).astype(np.float32)
-
-
-def _sample_gains(gains: Gains, first: int, last: int, step: int) -> Samples:
-    """The gain of every sample of these frames. Ramps lie within closed frames: open ones stay as they are."""
-    around = np.pad(gains, 1, mode="edge")[first : last + 2, None]
-    before, here, after = around[:-2], around[1:-1], around[2:]
-    ramp = (np.arange(step, dtype=np.float32) + 0.5) / step
-    closing = np.maximum(before, here) * (1 - ramp) + here * ramp
-    opening = here * (1 - ramp) + np.maximum(after, here) * ramp
-    return np.asarray(np.maximum(closing, opening).reshape(-1), np.float32)

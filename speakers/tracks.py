@@ -18,7 +18,7 @@ from meetsplit.pipeline.audio.reading import pcm16
 from meetsplit.pipeline.audio.wav import HEADER
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Stream
 from meetsplit.pipeline.errors import OutputError
-from meetsplit.speakers.formats import WAV_LIMIT
+from meetsplit.speakers.track_files import WAV_LIMIT
 
 FADE = 0.005
 """Seconds over which a stretch fades in from silence and out again."""

@@ -254,7 +254,7 @@ MODULES = (
     "meetsplit.pipeline.results.writing",
     "meetsplit.pipeline.separators.passthrough",
     "meetsplit.pipeline.transcribers.given_words",
-    "meetsplit.speakers.formats",
+    "meetsplit.speakers.rendering",
 )
 """What commands on jobs import, also late. None of it starts a thread."""
 

@@ -419,7 +419,7 @@ def test_several_files_are_one_meeting_with_their_names(tmp_path: Path) -> None:
     for number, label in enumerate(transcript.speakers):
         words = " ".join(segment.text for segment in transcript.segments if segment.speaker == label)
         assert words == " ".join(text for *_, channel, text in UTTERANCES[:2] if channel == number)
-        with wave.open(str(tmp_path / "out" / "standup" / f"{label}.wav")) as track:
+        with wave.open(str(tmp_path / "out" / "standup" / f"{transcript.name_of(label)}.wav")) as track:
             assert track.getnframes() == LENGTH * RATE
 
 

@@ -95,8 +95,8 @@ def test_a_run_writes_every_format_and_one_track_per_person(
     files = {
         path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and ".meetsplit" not in path.parts
     }
-    assert files == {f"call{suffix}" for suffix in suffixes()} | {"call/SPEAKER_00.wav", "call/SPEAKER_01.wav"}
-    with wave.open(str(call)) as source, wave.open(str(out / "call" / "SPEAKER_00.wav")) as track:
+    assert files == {f"call{suffix}" for suffix in suffixes()} | {"call/ann.wav", "call/bob.wav"}
+    with wave.open(str(call)) as source, wave.open(str(out / "call" / "ann.wav")) as track:
         assert track.getnframes() == source.getnframes()
     transcript = read_transcript((out / "call.json").read_text("utf-8"))
     assert [(segment.speaker, segment.text) for segment in transcript.segments][:1] == [

@@ -18,7 +18,6 @@ from meetsplit.pipeline.errors import MissingWeights
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.models import hub, weights, wheels
 from meetsplit.pipeline.models.sources import Hub, Wheel
-from meetsplit.speakers import formats
 
 TOKEN = "hf_SECRETSECRET"
 
@@ -176,14 +175,3 @@ def sample(tmp_path: Path) -> Path:
         file.setframerate(16000)
         file.writeframes(b"\0\1" * 16000)
     return tmp_path / "sample.wav"
-
-
-def test_an_ffmpeg_of_the_current_folder_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Windows the current folder comes before PATH, elsewhere where PATH has an empty entry."""
-    (tmp_path / "ffmpeg").write_text("#!/bin/sh\n", "utf-8")
-    (tmp_path / "ffmpeg").chmod(0o755)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", ".")
-    path = Path(formats.ffmpeg())
-    assert path.is_absolute()
-    assert path.parent != tmp_path

@@ -205,7 +205,7 @@ def test_a_hang_up_that_is_ignored_stays_ignored(call: Any, monkeypatch: pytest.
 
 
 def test_a_terminated_delivery_leaves_nothing(call: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meetsplit.speakers.formats.write_sparse", terminate)
+    monkeypatch.setattr("meetsplit.speakers.rendering.track_file", terminate)
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments(call))
     assert ended.value.code == 143

@@ -31,7 +31,9 @@ def test_who_hardly_speaks_is_named(tmp_path: Path) -> None:
         )
         stream = io.StringIO()
         placement = Placement("call-2", "call", "call.txt is not meetsplit's")
-        summary(Terminal(file=stream), Path("call.wav"), WrittenResults(transcript, (tmp_path / "x.srt",), placement, {}))
+        summary(
+            Terminal(file=stream), Path("call.wav"), WrittenResults(transcript, (tmp_path / "x.srt",), placement, {})
+        )
         return stream.getvalue()
 
     found = printed("embedded")

@@ -1,4 +1,4 @@
-"""Tracks on disk: exact length, the recording's own samples, silence, fades, and nothing left behind."""
+"""Tracks in the stage cache: exact length, the recording's own samples, silence, fades, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -24,7 +23,6 @@ from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.overlap.regions import RegionOptions
 from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.separators.passthrough import PassthroughSeparator
-from meetsplit.speakers import formats
 from meetsplit.speakers.tracks import FADE, TrackWriter
 
 RATE = 8000
@@ -212,45 +210,6 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
         return peak
 
     assert used(300) <= 1.1 * used(60) + 10_000
-
-
-@pytest.mark.parametrize("track_format", ["flac", "mp3", "m4a"])
-def test_compressed_tracks(tmp_path: Path, track_format: str) -> None:
-    whole = np.rint(8000 * np.sin(2 * np.pi * 440 * np.arange(6 * RATE) / RATE)).astype(np.int16)
-    recording = Audio((whole / 32768).astype(np.float32), RATE)
-    with TrackWriter(tmp_path / "cache", recording) as tracks:
-        for stream in streams_of(recording, [Turn(Span(0, 6), "A"), Turn(Span(2, 3), "B")]):
-            tracks.write(stream)
-        made = tracks.finish()
-    target = formats.write_track(made["A"], tmp_path / "out" / f"A.{track_format}")
-    assert [path.name for path in target.parent.iterdir()] == [f"A.{track_format}"]
-    with av.open(str(target)) as container:
-        decoded = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)[0]
-    if track_format == "flac":
-        assert np.array_equal(decoded, whole)
-    assert abs(len(decoded) - len(whole)) < 0.2 * RATE
-    inner = decoded[RATE : 5 * RATE].astype(float) / np.iinfo(np.int16).max ** (track_format == "flac")
-    assert np.argmax(np.abs(np.fft.rfft(inner))) == 4 * 440
-    assert inner.std() == pytest.approx(8000 / 32768 / 2**0.5, rel=0.1)
-
-
-def test_an_encoder_that_fails_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "ffmpeg"
-    program.write_text("#!/bin/sh\necho 'no such encoder' >&2\nexit 1\n")
-    program.chmod(0o755)
-    monkeypatch.setattr(formats, "ffmpeg", lambda: str(program))
-    recording, _ = sixteen_bit()
-    with TrackWriter(tmp_path / "cache", recording) as tracks:
-        tracks.write(streams_of(recording, [Turn(Span(0, 2), "A")])[0])
-        made = tracks.finish()
-    with pytest.raises(OutputError, match="no such encoder; use --track-format wav"):
-        formats.write_track(made["A"], tmp_path / "new" / "A.mp3")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "ffmpeg"]
-
-
-def test_ffmpeg_comes_from_the_wheel_where_the_system_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert Path(formats.ffmpeg()).name.startswith("ffmpeg")
 
 
 def test_finished_tracks_are_synced_before_and_after_their_renames(

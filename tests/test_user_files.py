@@ -91,7 +91,7 @@ def test_inputs_and_notes_beside_the_recording_stay(workspace: Workspace) -> Non
     assert done.code == 0
     after = workspace.tree()
     assert {name: after.pop(name) for name in before} == before
-    tracks = {f"call-2/SPEAKER_0{number}.wav" for number in (0, 1)}
+    tracks = {f"call-2/P{number}.wav" for number in (0, 1)}
     assert after.keys() == {f"call-2{suffix}" for suffix in suffixes()} | tracks
     assert json.loads(after["call-2.json"])["recording"] == "call", "so that `score` still knows what it is about"
     assert "is written as call-2.*, because call.txt is there and is not what meetsplit wrote" in done.err
@@ -194,7 +194,7 @@ def test_no_name_leads_outside_the_results_folder(workspace: Workspace, name: st
     after = workspace.tree()
     assert {file: after.pop(file) for file in before} == before
     stem = "hidden" if "hidden" in name else "recording"
-    assert after.keys() == {f"out/{stem}.txt", f"out/{stem}/SPEAKER_00.wav", f"out/{stem}/SPEAKER_01.wav"}
+    assert after.keys() == {f"out/{stem}.txt", f"out/{stem}/P0.wav", f"out/{stem}/P1.wav"}
     assert f"is written as {stem}.*, because its own name is not fit for files" in done.err
 
 
@@ -243,7 +243,7 @@ def test_fewer_speakers_or_another_format_leave_no_old_track(workspace: Workspac
     call = workspace.recording("call.wav")
     words = given_turns_and_words(workspace)[2:]
     workspace.run("run", call, "--rttm", workspace.turns("given/three.rttm", 3), *words, "-o", "out", "-f", "txt")
-    assert {"call/SPEAKER_02.wav"} < workspace.tree("out").keys()
+    assert {"call/P2.wav"} < workspace.tree("out").keys()
     workspace.run(
         "run",
         call,
@@ -257,7 +257,7 @@ def test_fewer_speakers_or_another_format_leave_no_old_track(workspace: Workspac
         "--track-format",
         "flac",
     )
-    assert workspace.tree("out").keys() == {"call.txt", "call/SPEAKER_00.flac", "call/SPEAKER_01.flac"}
+    assert workspace.tree("out").keys() == {"call.txt", "call/P0.flac", "call/P1.flac"}
 
 
 def test_other_results_of_the_same_name_stay(workspace: Workspace) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from meetsplit.pipeline.audio.containers import EXACT_LENGTH, MAX_RATE, MIN_RATE, clock_origin, describe
 from meetsplit.pipeline.audio.resampling import resample
-from meetsplit.pipeline.data import Audio, Samples
+from meetsplit.pipeline.data import Audio, ChannelSamples, Samples
 from meetsplit.pipeline.errors import AudioError
 from meetsplit.pipeline.events import EventListener, Notice
 
@@ -53,7 +53,7 @@ class StreamDecoder:
     """One pass over an audio stream: its samples at its own rate from recording time 0 on, and what is wrong with them.
 
     ``declared`` is the length in seconds that the container declares, or None; ``rate`` is that of the first frame, in
-    Hz.
+    Hz. ``channel`` is a channel's number, or None for all of them.
     """
 
     def __init__(self, container: Any, stream: Any, channel: int | None) -> None:
@@ -93,17 +93,25 @@ class StreamDecoder:
             yield from (frame for frame in decoded if frame.samples)
 
     def samples(self, frames: Iterable[Any]) -> Iterator[Samples]:
-        """The frames' samples in order, pauses filled with silence."""
+        """The frames' samples in order, the channel or the mean of all, pauses filled with silence."""
+        for block in self.channels(frames, 1):
+            yield block[0]
+
+    def channels(self, frames: Iterable[Any], count: int) -> Iterator[ChannelSamples]:
+        """The same in each of ``count`` channels: the channel, or all of them, of shape ``(count, n)``.
+
+        A frame with another number of channels has the same in each, the mean of all.
+        """
         for frame in frames:
             self.rate = self.rate or frame.sample_rate
             self._check_rate(frame.sample_rate)
-            mono, offset = self._mono(frame), self._offset(frame)
-            pause, mono = max(offset, 0), mono[max(-offset, 0) :]
+            samples, offset = self._frame_samples(frame, count), self._offset(frame)
+            pause, samples = max(offset, 0), samples[:, max(-offset, 0) :]
             self._padded += pause
             for at in range(0, pause, self.rate):
-                yield np.zeros(min(self.rate, pause - at), np.float32)
-            yield mono
-            self._position += pause + len(mono)
+                yield np.zeros((count, min(self.rate, pause - at)), np.float32)
+            yield samples
+            self._position += pause + samples.shape[1]
 
     def length(self, rate: int) -> int:
         """Samples of the whole recording at ``rate``: as declared, where a lossy codec has filled its last packet."""
@@ -140,21 +148,21 @@ class StreamDecoder:
         """Whether the samples end, at ``end`` seconds, before a length that the container declares exactly."""
         return self._exact_length and self.declared is not None and self.declared - end > _LENGTH_TOLERANCE
 
-    def _mono(self, frame: Any) -> Samples:
-        """The frame's samples at `rate`: the chosen channel or the mean of all; those that are not finite become 0."""
+    def _frame_samples(self, frame: Any, count: int) -> ChannelSamples:
+        """The frame's samples at `rate`, ``count`` channels of them; those that are not finite become 0."""
         channels = float_samples(frame)
         if self._channel is not None:
             channels = channels[min(self._channel, len(channels) - 1)][None]
         self._decoded += channels.shape[1]
         if frame.format.name.removesuffix("p") not in FULL_SCALE:
             channels = self._finite(channels)
-        if len(channels) == 1:
-            mono: Samples = channels[0]
-        else:
-            mono = channels.mean(axis=0, dtype=np.float64).astype(np.float32)
-        return mono if frame.sample_rate == self.rate else resample(Audio(mono, frame.sample_rate), self.rate).samples
+        if len(channels) != count:
+            channels = np.repeat(mixed_down(channels)[None], count, axis=0)
+        if frame.sample_rate == self.rate:
+            return channels
+        return np.stack([resample(Audio(row, frame.sample_rate), self.rate).samples for row in channels])
 
-    def _finite(self, channels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _finite(self, channels: ChannelSamples) -> ChannelSamples:
         """The samples with 0 in place of those that are not finite, which are counted."""
         finite = np.isfinite(channels)
         if finite.all():
@@ -204,12 +212,18 @@ class StreamDecoder:
         return min(end, max(LONGEST_RECORDING, now))
 
 
-def float_samples(frame: Any) -> npt.NDArray[np.float32]:
+def mixed_down(channels: ChannelSamples) -> Samples:
+    """The mean of channels of shape ``(channels, n)``; a single one is itself, not a copy."""
+    mono: Samples = channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mono
+
+
+def float_samples(frame: Any) -> ChannelSamples:
     """The frame's samples of shape ``(channels, n)``, full scale at 1."""
     name = frame.format.name.removesuffix("p")
     channels = _channel_rows(frame)
     with np.errstate(over="ignore", invalid="ignore"):
-        samples: npt.NDArray[np.float32] = channels.astype(np.float32)
+        samples: ChannelSamples = channels.astype(np.float32)
     if name == "u8":
         samples -= np.float32(FULL_SCALE[name])
     samples /= np.float32(FULL_SCALE.get(name, 1.0))

@@ -7,6 +7,7 @@ import tempfile
 import wave
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,16 +65,22 @@ def read(
             on_event(Notice(f"{path} has {info.streams} audio tracks: only the default one is used", "decode"))
         decoder = StreamDecoder(container, stream, channel)
         frames = decoder.frames()
-        first = next(frames, None)
-        if first is None:
-            undecodable = "has an audio track, but nothing in it can be decoded: record or export it again"
-            raise AudioError(f"{path} {TEXT_FILE if holds_text(path) else undecodable}")
+        first = first_frame(path, frames)
         native = _join_blocks(decoder.samples(itertools.chain([first], frames)), round(BLOCK * first.sample_rate))
         resampled = resample_blocks(native, first.sample_rate, rate)
         blocks = _with_progress(resampled, rate, info.duration, on_event)
         samples = to_memmap(blocks, folder or Path(tempfile.gettempdir()), round(IN_MEMORY * rate))
     decoder.report(path, on_event)
     return Audio(samples[: decoder.length(rate)], rate)
+
+
+def first_frame(path: Path, frames: Iterator[Any]) -> Any:
+    """The first of the decoded frames of a file. Raises `AudioError` where there is none."""
+    first = next(frames, None)
+    if first is None:
+        undecodable = "has an audio track, but nothing in it can be decoded: record or export it again"
+        raise AudioError(f"{path} {TEXT_FILE if holds_text(path) else undecodable}")
+    return first
 
 
 def write_wav(path: Path, audio: Audio) -> None:

@@ -8,7 +8,7 @@ used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,13 @@ def cancel_crosstalk(channels: Sequence[Audio], turns: Sequence[Sequence[Span]],
     return tuple(cleaned)
 
 
+def crosstalk_spans(turns: Iterable[Span]) -> tuple[Span, ...]:
+    """Where speakers with these turns may be heard in others' channels, sorted and disjoint; nothing changes outside
+    it.
+    """
+    return timeline.support(Span(max(turn.start - MAX_LEAD, 0.0), turn.end + MAX_LAG) for turn in turns)
+
+
 def _cleaned_blocks(channels: Sequence[Audio], turns: Sequence[Sequence[Span]], number: int) -> Iterator[Samples]:
     """The channel with this number in blocks of `BLOCK` seconds, without what the others leave in it."""
     target = channels[number]
@@ -94,7 +101,7 @@ class _CrosstalkPath:
 
     def __init__(self, source: Audio, turns: Sequence[Span], alone: Sequence[Span]) -> None:
         self._source, self._alone = source, alone
-        self._audible = timeline.support(Span(max(turn.start - MAX_LEAD, 0.0), turn.end + MAX_LAG) for turn in turns)
+        self._audible = crosstalk_spans(turns)
         self._filter: FirFilter | None = None
         self._tail = np.zeros(0, np.float32)
 

@@ -121,12 +121,17 @@ def suggest_split(path: Path) -> str | None:
     )
 
 
+def sample_time(offset: float, rate: int) -> float:
+    """The time of the sample at ``rate`` nearest to ``offset`` seconds: where a file that begins then is put."""
+    return round(offset * rate) / rate
+
+
 def _read_speaker_file(
     file: SpeakerFile, rate: int, folder: Path, content: Content | None, on_event: EventListener
 ) -> Audio:
     """The file mixed down to mono, at its place on the meeting's clock."""
     audio = read(file.path, rate, folder=folder, content=content, on_event=on_event)
-    return Audio(audio.samples, rate, round(file.offset * rate) / rate)
+    return Audio(audio.samples, rate, sample_time(file.offset, rate))
 
 
 def _excerpt(path: Path, start: float) -> list[Samples] | None:

@@ -4,7 +4,7 @@ Every time in these values is in seconds on the recording's clock, unless a docs
 filled in later.
 """
 
-from meetsplit.pipeline.data.audio import LATEST, Audio, Channels, Samples, Span, decimal_sum, rms
+from meetsplit.pipeline.data.audio import LATEST, Audio, Channels, ChannelSamples, Samples, Span, decimal_sum, rms
 from meetsplit.pipeline.data.diarization import (
     Diarization,
     Overlap,
@@ -29,6 +29,7 @@ from meetsplit.pipeline.data.transcript import (
 __all__ = [
     "LATEST",
     "Audio",
+    "ChannelSamples",
     "Channels",
     "ClipTranscript",
     "Diarization",

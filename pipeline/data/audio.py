@@ -13,6 +13,9 @@ import numpy.typing as npt
 Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono samples, shape ``(n,)``, nominally between -1 and 1."""
 
+ChannelSamples: TypeAlias = npt.NDArray[np.float32]
+"""Samples of several channels, shape ``(channels, n)``."""
+
 LATEST = 1e9
 """Seconds (30 years) beyond which a time in a file is a mistake: no recording is as long, no format can write it."""
 

@@ -21,7 +21,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -311,25 +311,6 @@ def sweep(folder: Path) -> None:
         if TEMPORARY.fullmatch(entry.name):
             with suppress(OSError):  # what cannot go stays hidden and is tried again next time
                 remove(folder / entry.name)
-
-
-def write_sparse(file: IO[bytes], blocks: Iterable[bytes]) -> None:
-    """Write blocks one after another.
-
-    Those of zeros become holes, which take no room on disks that know sparse files.
-    """
-    for block in blocks:
-        if block.count(0) == len(block):
-            file.seek(len(block), os.SEEK_CUR)
-        else:
-            file.write(block)
-    file.truncate()
-
-
-def read_blocks(file: IO[bytes]) -> Iterator[bytes]:
-    """The rest of a file in blocks."""
-    while block := file.read(_BLOCK):
-        yield block
 
 
 def sha256(path: Path) -> str:

@@ -108,6 +108,7 @@ class ConflictFinder:
             entries = sorted(os.listdir(track_folder)) if is_folder else []
             names += [f"{stem}/{name}" for name in entries if request.tracks and TRACK.fullmatch(name)]
             names += [f"{stem}/{name}" for name in entries if name.endswith(request.speaker_suffixes)]
+            names += [f"{stem}/{name}" for name in request.track_names if f"{stem}/{name}" not in names]
         for name in names:
             conflict = self._conflict_with_file(name, request, checksums.get(name, ()))
             if conflict is not None:

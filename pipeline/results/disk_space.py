@@ -13,6 +13,7 @@ from meetsplit.pipeline.cache.stage_cache import STAGES
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.errors import AudioError, OutputError
 from meetsplit.pipeline.settings import Outputs, Settings
+from meetsplit.speakers.track_files import LOSSY_FORMATS, require_channels
 
 SLACK = 64 << 20
 """Bytes that stay free on every disk: transcripts, the database and what else the machine writes."""
@@ -23,18 +24,37 @@ LEAST_BITRATE = 400
 _RATE, _TRACK_WIDTH, _DECODED_WIDTH = 16000, 2, 4
 _ASSUMED_SPEAKERS = 2
 
+_LOSSY_BYTES = 16000
+"""Bytes per second of a lossy track, silence included."""
+
+_SPEAKING = 2
+"""People at most who speak at once for long: the rest of a WAV or FLAC track is silence, which takes next to no room.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """Expected length in seconds, number of tracks, and number of channels that are decoded."""
+    """Expected length in seconds, number of tracks, number of channels that are decoded, and bytes per second of a
+    finished track.
+    """
 
     seconds: float
     tracks: int
     channels: int
+    track_width: int
 
     @property
-    def track_bytes(self) -> int:
+    def cached_bytes(self) -> int:
+        """Bytes of the tracks in the stage cache."""
         return int(self.seconds * _RATE * _TRACK_WIDTH * self.tracks)
+
+    def result_bytes(self, outputs: Outputs) -> int:
+        """Bytes of the tracks among the results."""
+        if not outputs.tracks:
+            return 0
+        if outputs.track_format in LOSSY_FORMATS:
+            return int(self.seconds * _LOSSY_BYTES * self.tracks)
+        return int(self.seconds * self.track_width * min(self.tracks, _SPEAKING))
 
     @property
     def decoded_bytes(self) -> int:
@@ -66,16 +86,17 @@ def check_disks(
 ) -> None:
     """Raise `OutputError`, with the size needed, where a run's files do not fit on their disks.
 
-    The tracks and the decoded sound go to ``cache_folder``, the tracks again to ``outputs.folder``. ``stages`` are
-    those that are still to be done, see `RecordingRun.remaining_stages`: finished ones write nothing. A track is as
-    long as the recording; without a number of speakers from the settings, two are assumed. ``elsewhere`` names the
-    options that choose other folders. Raises `AudioError` for a recording that cannot be read.
+    Cached tracks and decoded sound go to ``cache_folder``, finished tracks to ``outputs.folder``. ``stages`` are those
+    that are still to be done, see `RecordingRun.remaining_stages`: finished ones write nothing. A track is as long as
+    the recording; without a number of speakers from the settings, two are assumed. ``elsewhere`` names the options that
+    choose other folders. Raises `AudioError` for a recording that cannot be read, and `OutputError` also where its
+    tracks cannot have the format that is asked for.
     """
-    size = _expected_size(recording, settings)
-    cache_bytes = (size.track_bytes if "separate" in stages else 0) + (
+    size = _expected_size(recording, settings, outputs)
+    cache_bytes = (size.cached_bytes if "separate" in stages else 0) + (
         size.decoded_bytes if {"diarize", "separate"} & set(stages) else 0
     )
-    results_bytes = size.track_bytes if outputs.tracks else 0
+    results_bytes = size.result_bytes(outputs)
     needed: dict[int, int] = {}
     folders: dict[int, Path] = {}
     for folder, folder_bytes in ((cache_folder, cache_bytes), (outputs.folder, results_bytes)):
@@ -92,15 +113,29 @@ def check_disks(
             )
 
 
-def _expected_size(recording: Path | MultiFileRecording, settings: Settings) -> _Size:
+def _expected_size(recording: Path | MultiFileRecording, settings: Settings, outputs: Outputs) -> _Size:
     """The size of a recording's sound. A channel with crosstalk is decoded, and written again without it."""
     if isinstance(recording, MultiFileRecording):
-        lengths = [seconds_of_sound(file.path) for file in recording.microphones]
-        return _Size(max(lengths), tracks=len(lengths), channels=2 * len(lengths))
+        paths = [file.path for file in recording.microphones]
+        width = max(_track_width(path, None, outputs) for path in paths)
+        return _Size(max(map(seconds_of_sound, paths)), len(paths), channels=2 * len(paths), track_width=width)
     channels, seconds = probe(recording).channels, seconds_of_sound(recording)
     if settings.channels == "split":
-        return _Size(seconds, tracks=channels, channels=2 * channels)
-    return _Size(seconds, tracks=settings.num_speakers or settings.max_speakers or _ASSUMED_SPEAKERS, channels=1)
+        return _Size(seconds, channels, channels=2 * channels, track_width=_track_width(recording, 0, outputs))
+    speakers = settings.num_speakers or settings.max_speakers or _ASSUMED_SPEAKERS
+    return _Size(seconds, speakers, channels=1, track_width=_track_width(recording, None, outputs))
+
+
+def _track_width(recording: Path, channel: int | None, outputs: Outputs) -> int:
+    """Bytes per second of a track made of one channel of a file, or of all. Raises `OutputError` for a format that
+    cannot hold it.
+    """
+    info = probe(recording)
+    channels = info.channels if channel is None and outputs.track_channels == "source" else 1
+    if outputs.tracks:
+        require_channels(outputs.track_format, channels, recording)
+    rate = info.rate if outputs.track_rate == "source" else int(outputs.track_rate)
+    return rate * channels * _TRACK_WIDTH
 
 
 def _existing_parent(folder: Path) -> Path:

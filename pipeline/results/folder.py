@@ -13,6 +13,7 @@ another one.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import secrets
@@ -182,7 +183,7 @@ class ResultsFolder:
         base_conflict = self._conflicts.find(base, request)
 
         def is_free(stem: str) -> bool:
-            return self._conflicts.find(stem, request) is None
+            return (base_conflict if stem == base else self._conflicts.find(stem, request)) is None
 
         def placement(stem: str) -> Placement:
             return self._placement(request, stem, base, base_conflict)
@@ -303,6 +304,7 @@ class Reservation:
         `PublishedResults.placement`. ``mode`` are the permissions of new files.
         Raises `OutputError`, with nothing published changed.
         """
+        self._request = dataclasses.replace(self._request, track_names=tuple(file.name for file in tracks))
         for _ in range(_ATTEMPTS):
             texts = self._stage(render(self.placement.label), mode)
             self._before()
@@ -343,6 +345,12 @@ class Reservation:
                 raise OutputError(f"{target}: cannot be written: {files.advice(error)}") from error
             staged[suffix] = path
         return staged
+
+
+def own_tracks(folder: Path) -> frozenset[str]:
+    """The names of the files in a folder that are meetsplit's tracks: those that the manifest beside it lists."""
+    manifest = ManifestStore(folder.parent).read(folder.name)
+    return frozenset(name.partition("/")[2] for name in (manifest.files if manifest is not None else ()))
 
 
 def _sweep(hidden: Path) -> None:

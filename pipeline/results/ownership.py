@@ -12,6 +12,7 @@ from meetsplit.pipeline import formats
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.results.stems import absolute_path, safe_stem
+from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.settings import Outputs
 
 
@@ -35,10 +36,11 @@ class ResultRequest:
 
     ``base`` is the stem that the recording's own name gives, ``preferred`` the one to try first; ``extension`` and
     ``parent`` tell recordings with the same base apart. ``suffixes`` are those of the text files, ``tracks`` says
-    whether there is a folder of tracks, and ``speaker_suffixes`` are those of the text files in it, one per speaker.
-    ``inputs`` are files that the command reads, ``peers`` the names claimed by the recordings of the same command, see
-    `stems.claimed_names`. ``note`` says why ``base`` is not the recording's name.
-    ``label`` is what the transcript calls the recording where that is settled: otherwise `folder.Placement` says it.
+    whether there is a folder of tracks, ``track_names`` are the files in it, as far as they are known before the work,
+    and ``speaker_suffixes`` are those of the text files in it, one per speaker. ``inputs`` are files that the command
+    reads, ``peers`` the names claimed by the recordings of the same command, see `stems.claimed_names`. ``note`` says
+    why ``base`` is not the recording's name. ``label`` is what the transcript calls the recording where that is
+    settled: otherwise `folder.Placement` says it.
     """
 
     owner: Owner
@@ -47,6 +49,7 @@ class ResultRequest:
     suffixes: tuple[str, ...]
     tracks: bool = False
     speaker_suffixes: tuple[str, ...] = ()
+    track_names: tuple[str, ...] = ()
     extension: str = ""
     parent: str = ""
     inputs: tuple[Path, ...] = ()
@@ -78,6 +81,7 @@ def result_request(source: Path | MultiFileRecording, outputs: Outputs, *, sha25
         suffixes=formats.suffixes_of(outputs.formats),
         tracks=outputs.tracks,
         speaker_suffixes=tuple(one.suffix for one in formats.speaker_formats(outputs.formats)),
+        track_names=_expected_track_names(source, outputs) if outputs.tracks else (),
         overwrite=outputs.overwrite,
         note=None if base == source.stem else "its own name is not fit for files on every system",
     )
@@ -85,3 +89,11 @@ def result_request(source: Path | MultiFileRecording, outputs: Outputs, *, sha25
         return dataclasses.replace(request, inputs=tuple(file.path for file in source.microphones))
     path = absolute_path(source)
     return dataclasses.replace(request, extension=path.suffix, parent=path.parent.name, inputs=(path,))
+
+
+def _expected_track_names(source: Path | MultiFileRecording, outputs: Outputs) -> tuple[str, ...]:
+    """The names of tracks that a run can be expected to write: those of people whose names are given."""
+    people = source.speaker_names if isinstance(source, MultiFileRecording) else ()
+    given = (*dict(outputs.names).values(), *outputs.names_in_order, *outputs.channel_names)
+    names = {name: name for name in (*people, *given) if name}
+    return tuple(f"{stem}.{outputs.track_format}" for stem in track_stems(names, names).values())

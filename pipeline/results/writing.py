@@ -20,10 +20,10 @@ from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
 from meetsplit.pipeline.results.folder import Placement, PublishedResults, Reservation, ResultsFolder
 from meetsplit.pipeline.results.ownership import Owner, ResultRequest, result_request
-from meetsplit.pipeline.results.stems import absolute_path, safe_stem
+from meetsplit.pipeline.results.stems import absolute_path, name_max, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.settings import Outputs
-from meetsplit.speakers.formats import write_tracks
+from meetsplit.speakers.rendering import TrackOptions
 
 
 class FinishedRun(Protocol):
@@ -38,6 +38,11 @@ class FinishedRun(Protocol):
     @property
     def tracks(self) -> Mapping[Speaker, Path]:
         """The WAV track of every speaker."""
+
+    def render_tracks(
+        self, targets: Mapping[Speaker, Path], options: TrackOptions, on_progress: Callable[[float], None] = ...
+    ) -> None:
+        """Write each speaker's finished track to its target."""
 
 
 class Opener(Protocol):
@@ -68,30 +73,52 @@ def write_results(
     total = len(outputs.formats) + (len(run.tracks) if outputs.tracks else 0)
     on_event(Started("write", total, "files"))
     began = time.monotonic()
-    tracks = _stage_tracks(run, outputs, reservation, transcript) if outputs.tracks else ()
+    tracks: Mapping[Speaker, Path] = {}
+    if outputs.tracks:
+        count = len(run.tracks)
+        tracks = _stage_tracks(
+            run,
+            outputs,
+            reservation,
+            transcript,
+            lambda share: on_event(Progressed("write", int(share * count), total)),
+        )
 
     def render(label: str) -> Mapping[str, str]:
         labelled = dataclasses.replace(transcript, recording=label)
         return render_formats(labelled, outputs, lambda done: on_event(Progressed("write", len(tracks) + done, total)))
 
-    published = reservation.publish(render, tracks)
+    published = reservation.publish(render, tuple(tracks.values()))
     on_event(Finished("write", time.monotonic() - began, f"{len(published.files)} files"))
     labelled = dataclasses.replace(transcript, recording=published.placement.label)
-    track_files = published.files[len(published.files) - len(tracks) :]
-    by_speaker = dict(zip(run.tracks if outputs.tracks else (), track_files, strict=True))
-    return WrittenResults(labelled, published.files, published.placement, by_speaker)
+    track_folder = reservation.folder / published.placement.stem
+    paths = {speaker: track_folder / file.name for speaker, file in tracks.items()}
+    return WrittenResults(labelled, published.files, published.placement, paths)
 
 
 def _stage_tracks(
-    run: FinishedRun, outputs: Outputs, reservation: Reservation, transcript: Transcript
-) -> Sequence[Path]:
+    run: FinishedRun,
+    outputs: Outputs,
+    reservation: Reservation,
+    transcript: Transcript,
+    on_progress: Callable[[float], None],
+) -> Mapping[Speaker, Path]:
     """The track files, in the reservation's staging folder. Errors name the folder that they were to go to."""
     folder = reservation.staging / "tracks"
+    stems = track_stems(run.tracks, dict(transcript.names), name_max(reservation.folder))
+    targets = {speaker: folder / f"{stem}.{outputs.track_format}" for speaker, stem in sorted(stems.items())}
     try:
-        return write_tracks(run.tracks, folder, outputs.track_format, gate=outputs.track_gate, turns=transcript.turns)
+        run.render_tracks(targets, track_options(outputs), on_progress)
     except OutputError as error:
         final = reservation.folder / reservation.placement.stem
         raise OutputError(str(error).replace(str(folder), str(final))) from error
+    return targets
+
+
+def track_options(outputs: Outputs) -> TrackOptions:
+    """The options of tracks among those of all outputs."""
+    rate = None if outputs.track_rate == "source" else int(outputs.track_rate)
+    return TrackOptions(outputs.track_format, outputs.track_gate, rate, outputs.track_channels)
 
 
 def run_and_write(

@@ -341,7 +341,7 @@ def _load(*, queue: bool) -> None:
     import meetsplit.pipeline.results.writing
     import meetsplit.pipeline.run
     import meetsplit.pipeline.transcribers.given_words
-    import meetsplit.speakers.formats
+    import meetsplit.speakers.rendering
     import meetsplit.speakers.tracks
 
     if queue:

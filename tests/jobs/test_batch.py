@@ -73,7 +73,7 @@ def test_tracks_of_people_who_are_no_longer_found_go(workspace: Any) -> None:
         turns = workspace.root / f"{people}.rttm"
         turns.write_text("".join(f"SPEAKER all 1 {n} 1.5 <NA> <NA> P{n} <NA> <NA>\n" for n in range(people)))
         workspace.run("batch", call, "--rttm", turns, *words, "-o", workspace.out, "-f", "json")
-        assert workspace.files().keys() == {"call.json", *(f"call/SPEAKER_0{n}.wav" for n in range(people))}
+        assert workspace.files().keys() == {"call.json", *(f"call/P{n}.wav" for n in range(people))}
 
 
 def test_a_name_that_leads_outside_and_one_that_is_too_long(workspace: Any) -> None:

@@ -69,7 +69,7 @@ def test_disk_fills_up_in_the_middle(workspace: Any, stage: str, where: str) -> 
         filler.unlink()
         again = workspace.run(*command)
         assert ("diarize …" in again.lines) is (stage == "diarize")
-        assert set(workspace.files()) == {"call.json", "call.srt", "call/SPEAKER_00.wav", "call/SPEAKER_01.wav"}
+        assert set(workspace.files()) == {"call.json", "call.srt", "call/A.wav", "call/B.wav"}
 
 
 def test_database_locked_for_a_while(workspace: Any) -> None:

@@ -68,7 +68,7 @@ def test_a_half_done_job_of_the_first_version_is_finished(interrupted: Any) -> N
     assert told.read_text() == "done call\n"
     (job,) = interrupted.jobs()
     assert (job["job"], job["state"], job["attempt"]) == (JOB, "done", 1)
-    assert set(interrupted.files()) == {"call.json", "call.srt", "call/SPEAKER_00.wav", "call/SPEAKER_01.wav"}
+    assert set(interrupted.files()) == {"call.json", "call.srt", "call/A.wav", "call/B.wav"}
     transcript = json.loads((interrupted.out / "call.json").read_text("utf-8"))
     assert [segment["text"] for segment in transcript["segments"]] == ["good morning", "hello"]
     with closing(sqlite3.connect(interrupted.state / "jobs.sqlite")) as connection:
