@@ -66,6 +66,7 @@ def decoded_burst(audio: Audio) -> tuple[float, float]:
         ("a.wav", "pcm_s24le", 48000, 0.001),
         ("a.wav", "pcm_u8", 16000, 0.001),
         ("a.wav", "pcm_f64le", 16000, 0.001),
+        ("a.wav", "pcm_s64le", 16000, 0.001),
         ("a.flac", "flac", 44100, 0.001),
         ("a.aiff", "pcm_s16be", 44100, 0.001),
         ("a.mp3", "libmp3lame", 44100, 0.001),

@@ -13,7 +13,6 @@ from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 
 from meetsplit.pipeline.audio.containers import EXACT_LENGTH, MAX_RATE, MIN_RATE, clock_origin, describe
 from meetsplit.pipeline.audio.resampling import resample
@@ -47,6 +46,9 @@ _MAX_PADDING = 0.1
 
 MAX_PLANES = 8
 """Planes of a frame that PyAV reads within their bounds."""
+
+NOT_IN_NUMPY = frozenset({"s64", "s64p"})
+"""FFmpeg's sample formats that PyAV makes no NumPy array of."""
 
 
 class StreamDecoder:
@@ -220,8 +222,11 @@ def mixed_down(channels: ChannelSamples) -> Samples:
 
 def float_samples(frame: Any) -> ChannelSamples:
     """The frame's samples of shape ``(channels, n)``, full scale at 1."""
+    if frame.format.name in NOT_IN_NUMPY or (frame.format.is_planar and frame.layout.nb_channels > MAX_PLANES):
+        return np.concatenate([float_samples(part) for part in _interleaved(frame)], axis=1)
     name = frame.format.name.removesuffix("p")
-    channels = _channel_rows(frame)
+    rows = frame.to_ndarray()
+    channels = rows if frame.format.is_planar else rows.reshape(-1, frame.layout.nb_channels).T
     with np.errstate(over="ignore", invalid="ignore"):
         samples: ChannelSamples = channels.astype(np.float32)
     if name == "u8":
@@ -230,23 +235,12 @@ def float_samples(frame: Any) -> ChannelSamples:
     return samples
 
 
-def _channel_rows(frame: Any) -> npt.NDArray[Any]:
-    """The frame's samples as they are, of shape ``(channels, n)``.
+def _interleaved(frame: Any) -> list[Any]:
+    """The same samples in interleaved frames that PyAV reads, made by FFmpeg; whole numbers of 64 bits get 32.
 
     FFmpeg holds up to eight planes in the frame itself, and more of them in a list whose end PyAV looks for in vain:
-    it reads past that list and can end the process. Such frames are interleaved by FFmpeg first.
+    it reads past that list and can end the process.
     """
-    channels = frame.layout.nb_channels
-    if not frame.format.is_planar:
-        return _rows(frame)
-    if channels <= MAX_PLANES:
-        rows: npt.NDArray[Any] = frame.to_ndarray()
-        return rows
-    interleave = av.AudioResampler(frame.format.packed.name, frame.layout.name, frame.sample_rate)
-    return np.concatenate([_rows(part) for part in (*interleave.resample(frame), *interleave.resample(None))], axis=1)
-
-
-def _rows(interleaved: Any) -> npt.NDArray[Any]:
-    """The samples of an interleaved frame, of shape ``(channels, n)``."""
-    rows: npt.NDArray[Any] = interleaved.to_ndarray().reshape(-1, interleaved.layout.nb_channels).T
-    return rows
+    name = "s32" if frame.format.name in NOT_IN_NUMPY else frame.format.packed.name
+    converter = av.AudioResampler(name, frame.layout.name, frame.sample_rate)
+    return [*converter.resample(frame), *converter.resample(None)]
