@@ -29,6 +29,10 @@ _NARROWEST, _WIDEST, _PART = 8, 40, 0.3
 """Columns of a bar: this part of the screen, within bounds."""
 
 
+_SPARE = 5
+"""Columns that stay free: the terminal writes ^C behind the last line, and would else begin another line for it."""
+
+
 def draw(work: WorkProgress, now: float, width: int) -> RenderableType:
     """The bars at the moment ``now`` of the monotonic clock, for a screen of so many columns; empty between two
     recordings.
@@ -37,7 +41,8 @@ def draw(work: WorkProgress, now: float, width: int) -> RenderableType:
     if recording is None:
         return Group()
     bar_width = round(max(_NARROWEST, min(_WIDEST, width * _PART)))
-    rows = Table.grid(padding=(0, 1), expand=True)
+    rows = Table.grid(padding=(0, 1))
+    rows.width = max(width - _SPARE, _LABEL + bar_width)
     rows.add_column(width=_LABEL, justify="right", no_wrap=True)
     rows.add_column(width=bar_width, no_wrap=True)
     rows.add_column(ratio=1, no_wrap=True, overflow="ellipsis")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meetsplit.console.job_options import QueueOptions, open_store
@@ -98,16 +99,27 @@ def outcome_printer(
     def print_outcome(job: str, spec: JobSpec, error: str | None) -> None:
         ended.append(job)
         reporter.finish(str(spec.recording))
+        path = _nearby(spec.recording)
         if error is not None:
             if failed is not None:
                 failed.append(job)
-            path = str(spec.recording)
-            say(f"failed: {error}" if error.startswith(path) else f"failed: {path}: {error}")
+            reason = error.removeprefix(str(spec.recording))
+            say(f"failed: {path}{reason}" if reason != error else f"failed: {path}: {error}")
         elif not quiet:
             count = f" {len(ended)} of {total}" if total else ""
-            say(f"done{count}: {spec.recording} → {spec.outputs.folder / spec.stem}.*")
+            say(f"done{count}: {path} → {_nearby(spec.outputs.folder / spec.stem)}.*")
 
     return print_outcome
+
+
+def _nearby(path: Path) -> str:
+    """The path from the current folder on, where it lies there and a person reads it; a log has it whole."""
+    if not Terminal(stderr=True).is_terminal:
+        return str(path)
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (OSError, ValueError):  # the current folder is gone, or it is another one
+        return str(path)
 
 
 def pause(worker: Worker, stop_requested: Callable[[], bool], seconds: float = 0.5) -> Callable[[], bool]:

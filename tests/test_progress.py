@@ -106,6 +106,7 @@ def test_long_notes_and_names_are_clipped_and_bars_keep_their_width(width: int) 
     )
     lines = drawn(work_at(*events), 110.0, width)
     assert all(len(line) <= width for line in lines), "nothing wraps"
+    assert len(lines[-1].rstrip()) <= width - 4, "^C has its place behind the last line"
     assert len(lines) == 5
     tails = zip(lines[1:], ("elapsed", "kept", "1 min", "elapsed"), strict=True)
     assert len({line.index(begin) for line, begin in tails}) == 1, "bars keep their width"

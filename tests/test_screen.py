@@ -79,9 +79,9 @@ class Display:
         return " ".join(self.text.split())
 
     @property
-    def unbroken(self) -> str:
-        """The text without line breaks, so that a path that was folded is found."""
-        return self.text.replace("\n", "")
+    def dense(self) -> str:
+        """The text without blanks and line breaks, so that a path is found wherever it was folded."""
+        return "".join(self.text.split())
 
 
 def text_of(screen: pyte.HistoryScreen) -> list[str]:
@@ -222,7 +222,9 @@ def test_the_table_of_a_batch_has_its_reasons_and_counts(desk: Desk, size: tuple
     assert "bad.wav" in reason
     assert "again" in reason, "what to do about it"
     assert "3 done (" in display.flowing or "1 failed, 3 done (" in display.flowing
-    assert all(f"call-{number}.wav →" in display.unbroken for number in range(3)), "each one's end is told"
+    assert all(f":calls/call-{number}.wav→out/call-{number}.*" in display.dense for number in range(3)), (
+        "each one's end is told"
+    )
     assert any("of 4  call-" in line or "of 3  call-" in line for screen in display.seen for line in screen)
 
 
@@ -231,8 +233,8 @@ def test_a_watch_collects_nothing_and_says_every_end(desk: Desk) -> None:
     display = desk.start("watch", "calls", *desk.given, "--poll", "0.05", "-f", "txt", "--no-tracks")
     for number, name in enumerate(("first", "second", "third")):
         desk.recording(f"calls/{name}.wav", number)
-        ending = f"{name}.wav →"
-        display.until(lambda text, ending=ending: ending in text.replace("\n", "") and BAR not in text)
+        ending = f"done:calls/{name}.wav→calls/transcripts/{name}.*"
+        display.until(lambda text, ending=ending: ending in "".join(text.split()) and BAR not in text)
     display.process.send_signal(signal.SIGTERM)
     assert display.end() == 0
     assert not display.screen.cursor.hidden
