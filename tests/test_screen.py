@@ -161,7 +161,7 @@ def test_the_whole_summary_of_a_run_stays(desk: Desk, size: tuple[int, int]) -> 
     assert lines[begin + 1 : begin + 4] == [
         "  Ann 2.0 s · Ben 2.9 s",
         "  out/call.{srt,vtt,json,txt,tsv,rttm,stm,seglst.json,audacity.txt,csv}",
-        "  out/call/SPEAKER_00…01.wav",
+        "  out/call/{Ann,Ben}.wav",
     ]
     assert lines[begin + 4].startswith("  done in ")
     assert any(BAR in line and "elapsed" in line for screen in display.seen for line in screen), "bars are drawn"
@@ -206,7 +206,7 @@ def test_rediarize_says_what_it_wrote(desk: Desk) -> None:
     display = desk.run("rediarize", "call.json", "--rttm", "turns.rttm", "-f", "srt,txt")
     assert "call.wav: 00:00:05, 2 people, 2 words" in display.text
     assert "call-rediarized.{srt,txt}" in display.text
-    assert "call-rediarized/SPEAKER_00…01.wav" in display.text
+    assert "call-rediarized/{Ann,Ben}.wav" in display.text
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
