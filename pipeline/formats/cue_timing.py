@@ -92,6 +92,8 @@ def _end_beside(cue: Cue, own: int | None, starts: Sequence[int], timing: Timing
     shortest = max(round(FLASH_SHARE * timing.shortest), LEAST)
     first = max(bisect_right(starts, cue.start), bisect_left(starts, speech - TOUCH))
     for start in starts[first : bisect_left(starts, end + timing.gap)]:
+        if start - timing.gap >= end:
+            break
         if start - timing.gap - cue.start >= shortest:
             return start - timing.gap
         end = min(end, max(speech, cue.start + max(timing.shortest, LEAST)))
