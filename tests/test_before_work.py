@@ -43,7 +43,7 @@ def test_a_missing_file_and_a_folder_are_said_before_models_are_fetched(
     assert run("run", call.path.parent / "nope.wav", call.path.parent, *options(call)) == 1
     said = capsys.readouterr().err
     assert "nope.wav does not exist" in said
-    assert f"all of them: meetsplit batch {call.path.parent}" in said
+    assert "`meetsplit batch` for all of them" in said
     assert "2 of 2 recordings failed" in said
     assert "is written as" not in said
     assert looked_for == []
