@@ -227,10 +227,7 @@ def test_the_command_gives_the_same_words_under_the_recordings_name(call: Any, t
     written = call.out / "call-rediarized.json"
     new = json.loads(written.read_text())
     assert {**new, "made_by": None} == {**old, "made_by": None}, "the recording's name included: score goes by it"
-    assert sorted(path.name for path in (call.out / "call-rediarized").iterdir()) == [
-        "SPEAKER_00.wav",
-        "SPEAKER_01.wav",
-    ]
+    assert sorted(path.name for path in (call.out / "call-rediarized").iterdir()) == ["A.wav", "B.wav"]
     assert read_transcript(written.read_text()).recording == "call"
 
 
