@@ -58,6 +58,8 @@ def test_new_names_take_the_place_of_old_ones_and_foreign_files_stay(tmp_path: P
     (tmp_path / "call/Ann.srt").write_text("corrected by hand")
     assert exported(tmp_path, meeting("Ann", "Chloé"), "srt-per-speaker") == {"call-2/Ann.srt", "call-2/Chloé.srt"}
     assert (tmp_path / "call/Ann.srt").read_text() == "corrected by hand"
+    saved = meeting("Ann", "Bo").save(tmp_path / "saved", "srt-per-speaker")
+    assert [path.name for path in saved] == ["Ann.srt", "Bo.srt"]
 
 
 def test_tracks_and_subtitles_of_one_recording_stay_together(call: KnownCall) -> None:
@@ -74,7 +76,7 @@ def test_tracks_and_subtitles_of_one_recording_stay_together(call: KnownCall) ->
     everything = run(formats=formats)
     folder = {name.rpartition(".")[2] for name in everything if "/" in name}
     assert folder == {"wav", "srt"}
-    assert {"call/A.srt", "call/B.srt"} < everything
+    assert {f"call/{name}{suffix}" for name in "AB" for suffix in (".srt", ".wav")} < everything
     assert run(formats=formats, tracks=False) == everything
     assert run(formats=("json",)) == everything
 

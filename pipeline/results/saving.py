@@ -16,7 +16,7 @@ from meetsplit.pipeline.errors import MeetsplitError, SettingsError
 from meetsplit.pipeline.events import Notice, log_events
 from meetsplit.pipeline.results.folder import ResultsFolder
 from meetsplit.pipeline.results.ownership import Owner, ResultRequest
-from meetsplit.pipeline.results.stems import absolute_path, safe_stem
+from meetsplit.pipeline.results.stems import absolute_path, name_max, safe_stem
 from meetsplit.pipeline.results.writing import render_formats, with_names
 from meetsplit.pipeline.settings import Outputs, listed
 
@@ -59,7 +59,10 @@ def save(
         label=transcript.recording,
     )
     with ResultsFolder(outputs.folder).reservation(request) as reservation:
-        published = reservation.publish(lambda label: render_formats(replace(named, recording=label), outputs))
+        longest = name_max(reservation.folder)
+        published = reservation.publish(
+            lambda label: render_formats(replace(named, recording=label), outputs, longest=longest)
+        )
     if published.placement.stem != stem:
         placement = published.placement
         log_events(Notice(f"{transcript.recording} is saved as {placement.stem}.*: {placement.reason}"))

@@ -20,7 +20,7 @@ from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
 from meetsplit.pipeline.results.folder import Placement, PublishedResults, Reservation, ResultsFolder
 from meetsplit.pipeline.results.ownership import Owner, ResultRequest, result_request
-from meetsplit.pipeline.results.stems import absolute_path, name_max, safe_stem
+from meetsplit.pipeline.results.stems import NAME_MAX, absolute_path, name_max, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers.rendering import TrackOptions
@@ -86,7 +86,11 @@ def write_results(
 
     def render(label: str) -> Mapping[str, str]:
         labelled = dataclasses.replace(transcript, recording=label)
-        return render_formats(labelled, outputs, lambda done: on_event(Progressed("write", len(tracks) + done, total)))
+
+        def tell(done: int) -> None:
+            on_event(Progressed("write", len(tracks) + done, total))
+
+        return render_formats(labelled, outputs, tell, longest=name_max(reservation.folder))
 
     published = reservation.publish(render, tuple(tracks.values()))
     on_event(Finished("write", time.monotonic() - began, f"{len(published.files)} files"))
@@ -162,20 +166,26 @@ def export_transcript(
         overwrite=outputs.overwrite,
     )
     with ResultsFolder(folder).reservation(request) as reservation:
-        return reservation.publish(lambda label: render_formats(transcript, outputs), mode=mode)
+        longest = name_max(reservation.folder)
+        return reservation.publish(lambda label: render_formats(transcript, outputs, longest=longest), mode=mode)
 
 
 def render_formats(
-    transcript: Transcript, outputs: Outputs, on_progress: Callable[[int], None] = lambda done: None
+    transcript: Transcript,
+    outputs: Outputs,
+    on_progress: Callable[[int], None] = lambda done: None,
+    *,
+    longest: int = NAME_MAX,
 ) -> dict[str, str]:
     """The transcript in every format of ``outputs``; ``on_progress`` is called with how many are done.
 
-    By what follows the stem: a suffix, or ``/NAME.srt`` for a file per speaker, called like that speaker's track.
+    By what follows the stem: a suffix, or ``/NAME.srt`` for a file per speaker, called like that speaker's track, in
+    ``longest`` bytes.
     """
     texts: dict[str, str] = {}
     for number, name in enumerate(outputs.formats, 1):
         for speaker_format in formats.speaker_formats([name]):
-            stems = track_stems(transcript.speakers, dict(transcript.names))
+            stems = track_stems(transcript.speakers, dict(transcript.names), longest)
             for speaker, text in speaker_format.write(transcript, outputs).items():
                 texts[f"/{stems[speaker]}{speaker_format.suffix}"] = text
         if name in formats.names():
