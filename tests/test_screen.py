@@ -164,7 +164,6 @@ def test_the_whole_summary_of_a_run_stays(desk: Desk, size: tuple[int, int]) -> 
         "  out/call/{Ann,Ben}.wav",
     ]
     assert lines[begin + 4].startswith("  done in ")
-    assert any(BAR in line and "elapsed" in line for screen in display.seen for line in screen), "bars are drawn"
     again = desk.run("run", "call.wav", *desk.given, "-o", "out", "--no-tracks", size=size)
     assert "diarize, separate, transcribe kept from" in again.flowing
     assert "out/call.{srt," in again.text
@@ -195,7 +194,6 @@ def test_twelve_recordings_on_24_lines_stay_readable(desk: Desk) -> None:
         titles = [line for line in screen if " of 12  interview-with-a-long-name-" in line]
         assert len(titles) <= 1
         assert not titles or rows or screen[-1] == titles[0]
-    assert any("12 of 12  interview-with-a-long-name-11.wav" in line for screen in display.seen for line in screen)
     assert all(f"out/{name.removesuffix('.wav')}.txt" in display.text for name in names)
     assert "12 of 12 recordings done in" in display.text
 
@@ -225,7 +223,6 @@ def test_the_table_of_a_batch_has_its_reasons_and_counts(desk: Desk, size: tuple
     assert all(f":calls/call-{number}.wav→out/call-{number}.*" in display.dense for number in range(3)), (
         "each one's end is told"
     )
-    assert any("of 4  call-" in line or "of 3  call-" in line for screen in display.seen for line in screen)
 
 
 def test_a_watch_collects_nothing_and_says_every_end(desk: Desk) -> None:
@@ -247,7 +244,10 @@ def test_ctrl_c_says_what_is_kept(desk: Desk) -> None:
     sha256 = hash_recording(desk.recording("call.wav")).sha256
     with hold_lock(desk.folder / "cache" / "runs" / sha256[:16] / "lock"):
         display = desk.start("run", "call.wav", *desk.given, "-o", "out")
-        display.until(lambda text: "waiting for another meetsplit" in text)
+        display.until(lambda text: "waiting for another meetsplit" in text and BAR in text)
+        lines = display.shown()
+        assert lines[lines.index("call.wav") + 1].strip().startswith("overall ━")
+        assert "elapsed 0:0" in display.text
         display.process.send_signal(signal.SIGINT)
         assert display.end() == 130
     assert "stopped: no stage of call.wav was finished" in display.flowing
