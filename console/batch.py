@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meetsplit.console import help
 from meetsplit.console.job_options import (
     RETRIES,
     TO_TRANSCRIPTS,
@@ -21,9 +20,7 @@ from meetsplit.console.job_options import (
     open_store,
     queue_options,
 )
-from meetsplit.console.jobs import jobs_app
-from meetsplit.console.options import GivenOptions, print_files, run_options
-from meetsplit.console.schedules import schedule_app
+from meetsplit.console.options import GivenOptions, Quiet, print_files, run_options
 from meetsplit.console.terminal import wide
 from meetsplit.console.worker_output import (
     check_models,
@@ -44,19 +41,11 @@ if TYPE_CHECKING:
     from meetsplit.jobs.requests import BuiltJobs, Request
     from meetsplit.jobs.submission import Repeat, Submission
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 FULL = 75
 """Exit code of a worker that stopped because of --max-memory: start it again and it goes on."""
 
 _NICE = 10
 """The niceness of `watch` unless --nice says otherwise."""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands about the queue to the command line: the worker, jobs and schedules."""
-    help.add_command(app, worker, "worker", help.QUEUE)
-    app.add_typer(jobs_app, name="jobs", rich_help_panel=help.QUEUE)
-    app.add_typer(schedule_app, name="schedule", rich_help_panel=help.QUEUE)
 
 
 @run_options(without=("cache",))

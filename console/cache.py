@@ -8,7 +8,6 @@ import typer
 from rich import box
 from rich.table import Table
 
-from meetsplit.console import help
 from meetsplit.console.options import GivenOptions, resolve_settings, run_options
 from meetsplit.console.quantities import ago, megabytes
 from meetsplit.console.terminal import print_line, wide
@@ -16,23 +15,7 @@ from meetsplit.console.terminal import print_line, wide
 if TYPE_CHECKING:
     from meetsplit.pipeline.cache.run_cache import ClearResult
 
-cache_app = typer.Typer(
-    cls=help.CommandGroup,
-    no_args_is_help=True,
-    help="Finished stages of earlier runs, tracks of the recordings included: what is kept, and removing it.",
-)
-
-
 _FOLDER = {"cache_dir": "Folder of the cache. (default: ~/.cache/meetsplit)"}
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file to the command line."""
-    help.add_command(cache_app, show, "list", group="cache")
-    cache_app.command("show", hidden=True)(show)  # its earlier name
-    help.add_command(cache_app, clear, "clear", group="cache")
-    help.add_command(cache_app, prune, "prune", group="cache")
-    app.add_typer(cache_app, name="cache", rich_help_panel=help.MACHINE)
 
 
 @run_options("cache_dir", "config", helps=_FOLDER)

@@ -12,7 +12,6 @@ import typer
 from rich import box
 from rich.table import Table
 
-from meetsplit.console import help
 from meetsplit.console.job_options import QueueOptions, open_store, queue_options
 from meetsplit.console.quantities import ago
 from meetsplit.console.terminal import print_line, wide
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from meetsplit.jobs.job_store import JobStore
     from meetsplit.jobs.status import JobStatus
 
-jobs_app = typer.Typer(cls=help.CommandGroup, no_args_is_help=True, help="What is queued, running, done and failed.")
 Names = Annotated[
     list[str] | None,
     typer.Argument(help="Jobs, by the beginning of their names.", show_default=False, metavar="JOB"),
@@ -199,10 +197,3 @@ def _chosen(connection: DBOSClient, store: JobStore, names: list[str] | None, *,
 def _when(seconds: float) -> str:
     """A Unix time in the local time zone."""
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
-
-
-help.add_command(jobs_app, list_jobs, "list", group="jobs")
-help.add_command(jobs_app, show, "show", group="jobs")
-help.add_command(jobs_app, cancel, "cancel", group="jobs")
-help.add_command(jobs_app, retry, "retry", group="jobs")
-help.add_command(jobs_app, clean, "clean", group="jobs")

@@ -35,6 +35,8 @@ GivenOptions: TypeAlias = Mapping[str, Any]
 them.
 """
 
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
+
 Command: TypeAlias = Callable[..., None]
 Value = TypeVar("Value")
 

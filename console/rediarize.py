@@ -10,6 +10,7 @@ import typer
 
 from meetsplit.console.options import (
     GivenOptions,
+    Quiet,
     given_files,
     keeps_cache,
     print_files,
@@ -42,7 +43,7 @@ def rediarize(
         Path | None,
         typer.Option(help="The recording, where it does not lie beside the transcript.", metavar="RECORDING"),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")] = False,
+    quiet: Quiet = False,
     options: GivenOptions,
 ) -> None:
     """Find the speakers of a finished transcript again, with other settings, and keep its words.

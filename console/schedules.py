@@ -12,7 +12,6 @@ import typer
 from rich import box
 from rich.table import Table
 
-from meetsplit.console import help
 from meetsplit.console.job_options import (
     RETRIES,
     TO_TRANSCRIPTS,
@@ -29,11 +28,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-schedule_app = typer.Typer(
-    cls=help.CommandGroup,
-    no_args_is_help=True,
-    help="Look into folders at set times; `meetsplit worker` has to be running.",
-)
 Name = Annotated[str, typer.Argument(help="The schedule's name.", metavar="NAME")]
 
 
@@ -157,11 +151,3 @@ def _when(moment: datetime | None) -> str:
 
 def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment is not None else None
-
-
-help.add_command(schedule_app, add, "add", group="schedule")
-help.add_command(schedule_app, list_schedules, "list", group="schedule")
-help.add_command(schedule_app, pause, "pause", group="schedule")
-help.add_command(schedule_app, resume, "resume", group="schedule")
-help.add_command(schedule_app, run_now, "run-now", group="schedule")
-help.add_command(schedule_app, remove, "remove", group="schedule")

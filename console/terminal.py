@@ -13,11 +13,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from meetsplit.pipeline.results.folder import Placement
 
 _SCREEN = threading.RLock()
 """Held by whoever changes the screen while there are bars: Rich finds their place by what it has drawn last, so that
@@ -132,6 +135,17 @@ def wide() -> Terminal:
 def print_line(text: str) -> None:
     """Print one plain line on stdout."""
     Terminal().print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_error(error: object) -> None:
+    """Print an error, which says what went wrong and what to do, on stderr."""
+    Terminal(stderr=True).say(f"error: {error}", style="bold red")
+
+
+def note_placement(source: object, placement: Placement) -> None:
+    """Say on stderr that results have another name than the recording or transcript, and why."""
+    if placement.reason is not None:
+        Terminal(stderr=True).say(f"note: {source} is written as {placement.stem}.*, because {placement.reason}")
 
 
 def time_of_day() -> str:

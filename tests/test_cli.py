@@ -273,7 +273,9 @@ def test_the_demo_runs_its_recording_beside_the_results(
         return []
 
     monkeypatch.setattr("meetsplit.pipeline.models.catalog.fetch_named", fetch)
-    monkeypatch.setattr("meetsplit.cli._run", lambda audio, options, **others: ran.append((audio, dict(options))))
+    monkeypatch.setattr(
+        "meetsplit.console.run.run_recordings", lambda audio, options, **others: ran.append((audio, dict(options)))
+    )
     for _ in range(2):  # the second time, the recording is there
         with pytest.raises(SystemExit, match="0"):
             main(["demo", "-o", str(tmp_path / "out")])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 import shlex
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 import typer.main
 
 from meetsplit.cli import app, main
-from meetsplit.console.help import EXAMPLES, for_command_line
+from meetsplit.console.command_table import COMMANDS, CommandEntry, GroupEntry
 from meetsplit.pipeline.settings import PANELS, fields_with_options
 
 
@@ -33,29 +36,55 @@ def page(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *w
     return capsys.readouterr().out
 
 
-def test_only_the_options_of_the_named_command_are_read() -> None:
-    whole = dict(commands())
-    for words in (["run", "a.wav"], ["--debug", "schedule", "add", "x"], ["--help"], ["nothing"]):
-        reduced = dict(commands(typer.main.get_command(for_command_line(app, words))))
-        named = " ".join(word for word in words if not word.startswith("-"))
-        assert list(reduced) == list(whole)
-        for path, command in reduced.items():
-            expected = [parameter.name for parameter in whole[path].params] if named.startswith(path) else []
-            assert [parameter.name for parameter in command.params] == expected
-            assert (command.help, command.epilog) == (whole[path].help, whole[path].epilog)
+def test_the_page_of_the_program_imports_no_command() -> None:
+    """Their options take longer to read than everything else at the start."""
+    script = (
+        "import sys; from meetsplit.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print([name for name in sys.modules if name.startswith('meetsplit.console')])"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    imported = set(ast.literal_eval(printed.splitlines()[-1]))
+    assert imported == {
+        "meetsplit.console",
+        *(f"meetsplit.console.{name}" for name in ("command_group", "command_table", "terminal", "whisper_arguments")),
+    }
+
+
+def test_commands_are_what_the_table_says() -> None:
+    def check(entries: Sequence[CommandEntry | GroupEntry], group: Any) -> None:
+        assert list(group.commands) == [entry.name for entry in entries]
+        for entry in entries:
+            command = group.commands[entry.name]
+            assert (command.name, command.hidden) == (entry.name, entry.is_hidden)
+            assert command.help.split("\n\n")[0] == entry.summary
+            if isinstance(entry, GroupEntry):
+                check(entry.commands, command)
+
+    check(COMMANDS, typer.main.get_command(app))
+
+
+def test_an_unknown_command_is_told_with_what_it_may_have_been(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as ended:
+        main(["exprot"])
+    assert ended.value.code == 2
+    assert "No such command 'exprot'. Did you mean 'export'?" in capsys.readouterr().err
 
 
 def test_every_command_has_an_example_that_parses() -> None:
     shown = dict(commands())
-    assert set(EXAMPLES) <= set(shown)
     for path, command in shown.items():
-        for example in EXAMPLES[path]:
+        examples = [line.strip() for line in command.epilog.splitlines()[1:]]
+        assert examples, path
+        for example in examples:
             words = shlex.split(example)
             assert words[0] == "meetsplit"
             assert words[1:][: len(path.split())] == path.split()
             context = command.make_context(path, words[1 + len(path.split()) :])
             assert context.params
-            assert example.split("--")[0].strip() in command.epilog
 
 
 def test_the_top_page_groups_the_commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,266 @@
+"""The commands of the program: name, what each does, the function behind it, and examples.
+
+The page of `meetsplit --help` is made of this table alone. Importing the functions and reading their options takes
+longer than everything else at the start, so it is done for the command that is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TRANSCRIBE, AFTERWARDS, QUEUE, MACHINE = (
+    "Transcribe",
+    "Work with transcripts",
+    "Jobs and schedules",
+    "This machine",
+)
+"""Panels of the program's help page, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """A command: its ``summary`` (the first paragraph of the function's docstring) and where its function is."""
+
+    name: str
+    summary: str
+    module: str
+    function: str
+    examples: tuple[str, ...] = ()
+    panel: str = "Commands"
+    is_hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupEntry:
+    """A command that has commands of its own, such as `jobs`."""
+
+    name: str
+    summary: str
+    commands: tuple[CommandEntry, ...]
+    panel: str
+    is_hidden: bool = False
+
+
+_JOBS = (
+    CommandEntry(
+        "list",
+        "List every job with its stage, how far it is, the time left, and why it failed.",
+        "jobs",
+        "list_jobs",
+        ("meetsplit jobs list --state failed",),
+    ),
+    CommandEntry(
+        "show",
+        "Show everything about one job.",
+        "jobs",
+        "show",
+        ("meetsplit jobs show 1f3c",),
+    ),
+    CommandEntry(
+        "cancel",
+        "Cancel jobs: waiting ones at once, running ones at their next sign of life. Finished stages are kept.",
+        "jobs",
+        "cancel",
+        ("meetsplit jobs cancel 1f3c",),
+    ),
+    CommandEntry(
+        "retry",
+        "Queue failed or cancelled jobs again; they go on at the stage where they ended.",
+        "jobs",
+        "retry",
+        ("meetsplit jobs retry --failed",),
+    ),
+    CommandEntry(
+        "clean",
+        "Forget old jobs and remove their folders. Transcripts stay; a forgotten recording is new to `batch` "
+        "and `watch`.",
+        "jobs",
+        "clean",
+        ("meetsplit jobs clean --older-than 7",),
+    ),
+)
+_SCHEDULE = (
+    CommandEntry(
+        "add",
+        "Transcribe what is new in a folder at set times.",
+        "schedules",
+        "add",
+        ('meetsplit schedule add nightly --cron "0 2 * * *" --folder calls/ -o transcripts',),
+    ),
+    CommandEntry(
+        "list",
+        "List the schedules with their last run and their next.",
+        "schedules",
+        "list_schedules",
+        ("meetsplit schedule list --json",),
+    ),
+    CommandEntry(
+        "pause",
+        "Pause a schedule: it does not run until `resume`.",
+        "schedules",
+        "pause",
+        ("meetsplit schedule pause nightly",),
+    ),
+    CommandEntry(
+        "resume",
+        "Resume a schedule from now on; what was missed in the pause stays missed.",
+        "schedules",
+        "resume",
+        ("meetsplit schedule resume nightly",),
+    ),
+    CommandEntry(
+        "run-now",
+        "Run a schedule once, now, beside its timetable.",
+        "schedules",
+        "run_now",
+        ("meetsplit schedule run-now nightly",),
+    ),
+    CommandEntry(
+        "remove",
+        "Remove a schedule; jobs that it queued stay.",
+        "schedules",
+        "remove",
+        ("meetsplit schedule remove nightly",),
+    ),
+)
+_MODELS = (
+    CommandEntry(
+        "list",
+        "List the models meetsplit knows and whether they are on this machine.",
+        "models",
+        "list_models",
+        ("meetsplit models list",),
+    ),
+    CommandEntry(
+        "fetch",
+        "Bring models to this machine, so that later runs need no network.",
+        "models",
+        "fetch",
+        (
+            "meetsplit models fetch embedded",
+            "meetsplit models fetch large-v3 --model-dir models/",
+        ),
+    ),
+)
+_CACHE = (
+    CommandEntry(
+        "list",
+        "List the recordings whose stages are kept, with the room they take and when they were last used.",
+        "cache",
+        "show",
+        ("meetsplit cache list",),
+    ),
+    CommandEntry(
+        "show",
+        "List the recordings whose stages are kept, with the room they take and when they were last used.",
+        "cache",
+        "show",
+        is_hidden=True,
+    ),
+    CommandEntry(
+        "clear",
+        "Remove kept stages and tracks; transcripts and results that were written elsewhere stay.",
+        "cache",
+        "clear",
+        ("meetsplit cache clear --older-than 30",),
+    ),
+    CommandEntry(
+        "prune",
+        "Hold the cache to its limits now, as every run does at its end: remove what is too old, then what "
+        "was used longest ago.",
+        "cache",
+        "prune",
+        ("meetsplit cache prune --cache-size 2GB",),
+    ),
+)
+COMMANDS: tuple[CommandEntry | GroupEntry, ...] = (
+    CommandEntry(
+        "run",
+        "Turn recordings into transcripts and one audio file per person.",
+        "run",
+        "run",
+        (
+            "meetsplit run interview.mp3 -o results --num-speakers 2",
+            "meetsplit run call.wav --channels split --channel-names Agent,Customer -f srt,txt",
+            "meetsplit run meeting.m4a --start 10:00 --end 12:00 --names Alice,Ben",
+        ),
+        panel=TRANSCRIBE,
+    ),
+    CommandEntry(
+        "demo",
+        "Do the whole job on 17 seconds of a meeting that come with meetsplit, with models that need no account.",
+        "run",
+        "demo",
+        (
+            "meetsplit demo",
+            "meetsplit demo -o trial",
+        ),
+        panel=TRANSCRIBE,
+    ),
+    CommandEntry(
+        "batch",
+        "Work through many recordings, and pick up where it was when interrupted. What is done already is skipped.",
+        "batch",
+        "batch",
+        ("meetsplit batch calls/ -o transcripts --retries 1",),
+        panel=TRANSCRIBE,
+    ),
+    CommandEntry(
+        "watch",
+        "Transcribe every recording in a folder, and every new one as it comes.",
+        "batch",
+        "watch",
+        ("meetsplit watch calls/ --include '*.m4a' -o transcripts",),
+        panel=TRANSCRIBE,
+    ),
+    CommandEntry(
+        "export",
+        "Write a finished transcript in other formats, with other subtitle rules or names.",
+        "export",
+        "export",
+        ("meetsplit export meeting.json -f srt --name SPEAKER_00=Alice --max-line-width 32",),
+        panel=AFTERWARDS,
+    ),
+    CommandEntry(
+        "rediarize",
+        "Find the speakers of a finished transcript again, with other settings, and keep its words.",
+        "rediarize",
+        "rediarize",
+        ("meetsplit rediarize meeting.json --num-speakers 4",),
+        panel=AFTERWARDS,
+    ),
+    CommandEntry(
+        "score",
+        "Compare transcripts with the truth: DER, JER, cpWER, tcpWER, and sound.",
+        "scores",
+        "score",
+        ("meetsplit score meeting.json --ref truth.stm --ref truth.rttm",),
+        panel=AFTERWARDS,
+    ),
+    CommandEntry(
+        "worker",
+        "Work on what is queued, one recording at a time, and keep schedules running, until it is stopped.",
+        "batch",
+        "worker",
+        ("meetsplit worker --device cuda",),
+        panel=QUEUE,
+    ),
+    GroupEntry("jobs", "What is queued, running, done and failed.", _JOBS, QUEUE),
+    GroupEntry("schedule", "Look into folders at set times; `meetsplit worker` has to be running.", _SCHEDULE, QUEUE),
+    CommandEntry(
+        "doctor",
+        "Say which backends would run here, why, and what is missing.",
+        "doctor",
+        "doctor",
+        ("meetsplit doctor --channels split",),
+        panel=MACHINE,
+    ),
+    GroupEntry("models", "Models on this machine, and fetching them.", _MODELS, MACHINE),
+    GroupEntry(
+        "cache",
+        "Finished stages of earlier runs, tracks of the recordings included: what is kept, and removing it.",
+        _CACHE,
+        MACHINE,
+    ),
+)
+"""The commands of `meetsplit` in the order of its help page."""

@@ -1,0 +1,67 @@
+"""The command `export`: a finished transcript in other formats."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meetsplit.console.options import GivenOptions, print_files, resolve_settings, run_options
+from meetsplit.console.terminal import Terminal, note_placement, print_line
+
+
+@run_options(
+    "output_dir",
+    "output_format",
+    "max_line_width",
+    "max_line_count",
+    "max_words_per_line",
+    "min_gap",
+    "min_duration",
+    "max_cps",
+    "speaker_names",
+    "vtt_names",
+    "vtt_colors",
+    "highlight_words",
+    "txt_width",
+    "txt_end_times",
+    "name",
+    "names",
+    "overwrite",
+    "config",
+    helps={
+        "output_dir": "Folder for the files. (default: that of the transcript)",
+        "output_format": "Formats, with commas or one per option. (default: all but json)",
+    },
+)
+def export(
+    transcript: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Transcripts: JSON files, meetsplit's, WhisperX's or whisper's.",
+            show_default=False,
+            metavar="TRANSCRIPT",
+        ),
+    ],
+    *,
+    options: GivenOptions,
+) -> None:
+    """Write a finished transcript in other formats, with other subtitle rules or names."""
+    from meetsplit.console.progress import Reporter
+    from meetsplit.pipeline.formats import names
+    from meetsplit.pipeline.results.writing import export_transcript
+
+    _, outputs = resolve_settings(options, names())
+    print_files(options)
+    if "output_format" not in options:  # a settings file may ask for JSON: of runs, not of a transcript in JSON
+        outputs = dataclasses.replace(outputs, formats=tuple(name for name in outputs.formats if name != "json"))
+    with Reporter(Terminal(stderr=True)) as on_event:
+        for path in transcript:
+            folder = outputs.folder if "output_dir" in options else path.parent
+            published = export_transcript(path, folder, outputs, transcript, on_event)
+            if published.placement.stem != path.stem:
+                note_placement(path, published.placement)
+            for file in published.files:
+                print_line(str(file))
