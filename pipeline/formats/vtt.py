@@ -6,14 +6,14 @@ Reasons to listen again are notes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from meetsplit.pipeline.data import Segment, Speaker, Transcript
 from meetsplit.pipeline.formats.cue_names import short_names
 from meetsplit.pipeline.formats.cue_places import UNITS, Place, heights, places
-from meetsplit.pipeline.formats.cue_timing import side_by_side, timing_of
-from meetsplit.pipeline.formats.cues import Cue, CueWord, cue_words, cues
+from meetsplit.pipeline.formats.cue_timing import FLASH_SHARE, side_by_side, timing_of
+from meetsplit.pipeline.formats.cues import LONGEST, PAUSE, Cue, CueWord, Timing, cue_words, cues
 from meetsplit.pipeline.formats.line_breaking import NO_LIMIT, Layout, lines
 from meetsplit.pipeline.formats.text import clock, milliseconds, one_line, speaker_names, stamp
 from meetsplit.pipeline.formats.word_highlighting import marked, moments, underlined
@@ -92,7 +92,77 @@ def shown_cues(transcript: Transcript, outputs: Outputs) -> tuple[tuple[Cue, ...
         changed = _narrow(rooms, timed, placed)
         if not changed:
             break
-    return timed, placed
+    return _without_flashes(timed, placed, layout, timing, duration)
+
+
+def _without_flashes(
+    shown: tuple[Cue, ...], placed: list[Place | None], layout: Layout, timing: Timing, duration: int
+) -> tuple[tuple[Cue, ...], list[Place | None]]:
+    """The cues, those that would only flash by joined with their speaker's next ones where both fit into one cue.
+
+    Words that stood in a narrow column in one pass are cut for it in all later ones, although they may have got a
+    wider column since.
+    """
+    refused: set[tuple[Speaker, int]] = set()
+    for _ in range(MOST_PASSES):
+        followers = _followers_of_flashes(shown, timing, duration, refused)
+        if not followers:
+            break
+        taken = set(followers.values())
+        joined: list[Cue] = []
+        for number, cue in enumerate(shown):
+            if number not in taken:
+                words = cue.words + (shown[followers[number]].words if number in followers else ())
+                joined.append(Cue(cue.start, max(word.end for word in words), words))
+        timed = side_by_side(sorted(joined, key=lambda cue: (cue.start, cue.end)), timing, duration)
+        timed_places = places(timed, timing.gap)
+        # Joined cues have to fit, and all whose columns have become narrower by that.
+        letters = {
+            (cue.words[0].speaker, cue.start): _narrowed(layout, place).width
+            for number, (cue, place) in enumerate(zip(shown, placed, strict=True))
+            if number not in followers
+        }
+        crowded = [
+            cue
+            for cue, place in zip(timed, timed_places, strict=True)
+            if _narrowed(layout, place).width < letters.get((cue.words[0].speaker, cue.start), layout.width + 1)
+            and not _fits(cue, _narrowed(layout, place))
+        ]
+        if not crowded:
+            shown, placed = timed, timed_places
+            continue
+        refused |= {
+            (cue.words[0].speaker, cue.start)
+            for cue in (shown[number] for number in followers)
+            if any(other.start <= cue.start + LONGEST and cue.start <= other.end + timing.gap for other in crowded)
+        }
+    return shown, placed
+
+
+def _followers_of_flashes(
+    shown: Sequence[Cue], timing: Timing, duration: int, refused: Collection[tuple[Speaker, int]]
+) -> dict[int, int]:
+    """Numbers of cues that only flash by, each with that of its speaker's next cue where the two could be one."""
+    later: dict[Speaker, int] = {}
+    followers: dict[int, int] = {}
+    for number in range(len(shown) - 1, -1, -1):
+        cue = shown[number]
+        speaker = cue.words[0].speaker
+        follower = later.get(speaker)
+        later[speaker] = number
+        is_flash = cue.end - cue.start < FLASH_SHARE * timing.shortest and cue.end < duration
+        if not is_flash or follower is None or follower in followers or (speaker, cue.start) in refused:
+            continue
+        last, following = max(word.end for word in cue.words), shown[follower]
+        if following.start - last <= 1000 * PAUSE and max(w.end for w in following.words) - cue.start <= LONGEST:
+            followers[number] = follower
+    return followers
+
+
+def _fits(cue: Cue, layout: Layout) -> bool:
+    """Whether the words of a cue have room in the lines of the layout, beside a name where names are shown."""
+    head = layout.head(cue.words[0].speaker, False)
+    return len(lines([word.text for word in cue.words], layout, head)) <= layout.count
 
 
 def _narrow(rooms: Mapping[Speaker, list[int]], shown: Sequence[Cue], placed: Sequence[Place | None]) -> list[Speaker]:
