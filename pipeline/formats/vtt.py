@@ -105,7 +105,7 @@ def _without_flashes(
     """
     refused: set[tuple[Speaker, int]] = set()
     for _ in range(MOST_PASSES):
-        followers = _followers_of_flashes(shown, timing, duration, refused)
+        followers = _followers_of_flashes(shown, placed, layout, timing, duration, refused)
         if not followers:
             break
         taken = set(followers.values())
@@ -140,7 +140,12 @@ def _without_flashes(
 
 
 def _followers_of_flashes(
-    shown: Sequence[Cue], timing: Timing, duration: int, refused: Collection[tuple[Speaker, int]]
+    shown: Sequence[Cue],
+    placed: Sequence[Place | None],
+    layout: Layout,
+    timing: Timing,
+    duration: int,
+    refused: Collection[tuple[Speaker, int]],
 ) -> dict[int, int]:
     """Numbers of cues that only flash by, each with that of its speaker's next cue where the two could be one."""
     later: dict[Speaker, int] = {}
@@ -154,7 +159,10 @@ def _followers_of_flashes(
         if not is_flash or follower is None or follower in followers or (speaker, cue.start) in refused:
             continue
         last, following = max(word.end for word in cue.words), shown[follower]
-        if following.start - last <= 1000 * PAUSE and max(w.end for w in following.words) - cue.start <= LONGEST:
+        if following.start - last > 1000 * PAUSE or max(w.end for w in following.words) - cue.start > LONGEST:
+            continue
+        narrower = min((_narrowed(layout, placed[at]) for at in (number, follower)), key=lambda own: own.width)
+        if _fits(Cue(cue.start, following.end, cue.words + following.words), narrower):
             followers[number] = follower
     return followers
 
