@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,33 @@ class Span:
     def duration(self) -> float:
         """Length in seconds."""
         return self.end - self.start
+
+
+class HasSpan:
+    """A value with a ``span``, such as a turn or a word: its ``start``, ``end`` and ``duration`` are the span's."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:  # a field or a property of the class itself
+
+        @property
+        def span(self) -> Span:
+            """Its stretch of time."""
+
+    @property
+    def start(self) -> float:
+        """Its start in seconds."""
+        return self.span.start
+
+    @property
+    def end(self) -> float:
+        """Its end in seconds."""
+        return self.span.end
+
+    @property
+    def duration(self) -> float:
+        """Its length in seconds."""
+        return self.span.duration
 
 
 def decimal_sum(start: float, duration: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from meetsplit.pipeline.data.audio import Audio, Span
+from meetsplit.pipeline.data.audio import Audio, HasSpan, Span
 
 Speaker: TypeAlias = str
 """A stable label, never a person's name: ``SPEAKER_00``, ``SPEAKER_01``…, numbered in order of first speech.
@@ -17,26 +17,11 @@ Source: TypeAlias = Literal["mixture", "separated", "silent"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Turn:
+class Turn(HasSpan):
     """Speech of one speaker during ``span``. Turns of different speakers may overlap."""
 
     span: Span
     speaker: Speaker
-
-    @property
-    def start(self) -> float:
-        """Its start in seconds."""
-        return self.span.start
-
-    @property
-    def end(self) -> float:
-        """Its end in seconds."""
-        return self.span.end
-
-    @property
-    def duration(self) -> float:
-        """Its length in seconds."""
-        return self.span.duration
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
-from meetsplit.pipeline.data.audio import Span
+from meetsplit.pipeline.data.audio import HasSpan, Span
 from meetsplit.pipeline.data.diarization import Source, Speaker, Turn
 from meetsplit.pipeline.errors import SettingsError, nearest
 
@@ -22,27 +22,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Word:
+class Word(HasSpan):
     """One word (no surrounding blanks) and its transcriber's confidence, 0 to 1 or None."""
 
     span: Span
     text: str
     confidence: float | None = None
-
-    @property
-    def start(self) -> float:
-        """Its start in seconds."""
-        return self.span.start
-
-    @property
-    def end(self) -> float:
-        """Its end in seconds."""
-        return self.span.end
-
-    @property
-    def duration(self) -> float:
-        """Its length in seconds."""
-        return self.span.duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +39,7 @@ class ClipTranscript:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Segment:
+class Segment(HasSpan):
     """Consecutive words of one speaker.
 
     ``source`` is ``separated`` when some word comes from a separated voice; ``overlap`` when another speaker is active
@@ -81,21 +66,6 @@ class Segment:
     def span(self) -> Span:
         """From the first word's start to the latest word's end."""
         return Span(self.words[0].span.start, max(word.span.end for word in self.words))
-
-    @property
-    def start(self) -> float:
-        """Its start in seconds."""
-        return self.span.start
-
-    @property
-    def end(self) -> float:
-        """Its end in seconds."""
-        return self.span.end
-
-    @property
-    def duration(self) -> float:
-        """Its length in seconds."""
-        return self.span.duration
 
     @property
     def text(self) -> str:
