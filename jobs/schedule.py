@@ -28,9 +28,6 @@ HORIZON = timedelta(days=5 * 365)
 _RANDOM = re.compile(r"(^|[\s,])R($|[\s,(])")
 """croniter draws a random time for ``R``, another one in every process: such a schedule has no times of its own."""
 
-_SLACK = timedelta(seconds=15)
-"""DBOS may be this late on purpose: it spreads the workers' polls over up to ten seconds."""
-
 
 @dataclass(frozen=True, slots=True)
 class ScheduleInfo:
@@ -285,13 +282,12 @@ class Backfill:
 
 
 def backfill_missed(client: DBOSClient, since: Mapping[str, datetime], now: datetime) -> Backfill:
-    """Queue the runs between each schedule's time in ``since`` and a little before ``now`` that were not queued.
+    """Queue the runs between each schedule's time in ``since`` and ``now`` that were not queued.
 
     DBOS backfills when a worker starts. This also covers runs between its backfill and its first wait, and those during
-    a suspend of the machine. A run has one id, so that none is queued twice. A schedule that cannot be backfilled keeps
-    its time and holds up no other.
+    a suspend of the machine. A run has one id, so that none is queued twice, also where DBOS, which queues some a few
+    seconds late on purpose, comes later. A schedule that cannot be backfilled keeps its time and holds up no other.
     """
-    until = now - _SLACK
     complaints: list[str] = []
     times: dict[str, datetime] = {}
     for name, last in last_runs(client).items():
@@ -299,10 +295,10 @@ def backfill_missed(client: DBOSClient, since: Mapping[str, datetime], now: date
         if start is None:
             times[name] = last
             continue
-        times[name] = max(start, until)
-        if start < until:
+        times[name] = max(start, now)
+        if start < now:
             try:
-                client.backfill_schedule(name, start, until)
+                client.backfill_schedule(name, start, now)
             except (ValueError, LookupError, error.DBOSException) as failure:
                 complaints.append(f"schedule {name} cannot catch up on its runs: {failure}")
                 times[name] = start

@@ -29,10 +29,7 @@ from meetsplit.pipeline.events import EventListener, Notice, ignore_events
 from meetsplit.pipeline.formats.control_characters import shown
 
 CHECK_EVERY = 2.0
-"""Seconds between two checks of the other workers and of cancellations."""
-
-BACKFILL_EVERY = 10.0
-"""Seconds between two checks for scheduled runs that were missed."""
+"""Seconds between two checks of the other workers, of cancellations, and for scheduled runs that were missed."""
 
 POLL_EVERY = {RECORDINGS: 0.2, SCANS: 1.0, NOTIFICATIONS: 1.0}
 """Seconds between two polls of each queue: the wait of a free worker for its next job. A poll costs milliseconds."""
@@ -80,7 +77,6 @@ class Worker:
         self._over = threading.Event()
         self._client: DBOSClient | None = None
         self._last_runs: Mapping[str, datetime] = {}
-        self._last_backfill = time.monotonic()
         self.code = 0
 
     def __enter__(self) -> Worker:
@@ -257,9 +253,8 @@ class Worker:
 
     def _backfill(self) -> None:
         """Queue the scheduled runs that were missed."""
-        if self._client is None or self.stopping or time.monotonic() - self._last_backfill < BACKFILL_EVERY:
+        if self._client is None or self.stopping:
             return
-        self._last_backfill = time.monotonic()
         backfill = schedule.backfill_missed(self._client, self._last_runs, datetime.now(UTC))
         self._last_runs = backfill.last_runs
         if backfill.complaints:

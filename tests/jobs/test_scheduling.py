@@ -66,7 +66,7 @@ def test_a_day_in_seconds(workspace: Any) -> None:
     first = min(runs(workspace))
     assert first - began < timedelta(seconds=3)
     day = [first + timedelta(seconds=second) for second in range(24)]
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline and not set(day) <= set(runs(workspace)):
         time.sleep(0.5)
     while time.monotonic() < deadline and [job["state"] for job in workspace.jobs()] != ["done"]:
@@ -146,7 +146,8 @@ def test_a_pause_misses_its_runs_for_good(workspace: Any) -> None:
     """Ten runs that a pause missed, and ten of a schedule that never catches up: none is queued afterwards."""
     store = JobStore(workspace.state).ready()
     request = Request(Settings(), Outputs(workspace.out))
-    now = datetime.now(UTC)
+    # Five seconds after a run: one that DBOS has not queued yet is queued at once, a worker may be killed any moment.
+    now = datetime.now(UTC).replace(second=5)
     before = now - timedelta(minutes=10)
     with client(database(None, store), store, make=True) as connection:
         for name, backfill in (("paused", True), ("forgetful", False), ("careful", True)):
@@ -161,7 +162,7 @@ def test_a_pause_misses_its_runs_for_good(workspace: Any) -> None:
         queued = {
             name: len(connection.list_workflows(schedule_name=name)) for name in ("paused", "forgetful", "careful")
         }
-    assert queued["careful"] >= 9
+    assert queued["careful"] == 10
     assert (queued["paused"], queued["forgetful"]) == (0, 0)
 
 
