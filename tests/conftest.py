@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import warnings
@@ -233,8 +234,10 @@ def quiet_lazy_modules() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems() -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mix the files, the same way every time: tests that wait for other processes run beside tests that compute."""
     quiet_lazy_modules()
+    items.sort(key=lambda item: hashlib.sha256(item.path.name.encode()).digest())
 
 
 def pytest_runtest_setup() -> None:

@@ -135,10 +135,10 @@ def findings(tmp_path: Path, *arguments: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("scenario", "points", "faults"),
     [
-        ("run", 5, ("lost", "kept", "killed", "full")),
-        ("run-again", 4, ("mixed", "EIO")),
-        ("batch", 3, ("lost", "kept", "full")),
-        ("export-again", 3, ("lost", "kept", "ENOSPC")),
+        ("run", 3, ("lost", "kept", "killed", "full")),
+        ("run-again", 3, ("mixed", "EIO")),
+        ("batch", 2, ("lost", "kept", "full")),
+        ("export-again", 2, ("lost", "kept", "ENOSPC")),
     ],
 )
 def test_faults_here_and_there(tmp_path: Path, scenario: str, points: int, faults: tuple[str, ...]) -> None:
