@@ -34,7 +34,7 @@ def check_recording(
 ) -> None:
     """Raise `AudioError` or `SettingsError` where a recording cannot be processed with these settings.
 
-    ``say`` is called with a sentence for every name that nobody in it will have.
+    ``say`` is called with a sentence for every name without a person in it.
     """
     if isinstance(recording, MultiFileRecording):
         lengths = [(file.offset, probe(file.path).duration) for file in recording.microphones]

@@ -138,7 +138,7 @@ class RecordingProgress:
 class WorkProgress:
     """All recordings of a command, of which one is at hand at a time.
 
-    ``lengths`` are the recordings to come, each with its part of the work; empty where nobody knows them, as in a
+    ``lengths`` are the recordings to come, each with its part of the work; empty where they are not known, as in a
     watched folder.
     """
 

@@ -464,9 +464,9 @@ class Outputs:
     """What is written, where and how it looks. Each field's option says what it is.
 
     ``formats`` are names of `pipeline.formats`; ``names`` maps labels, or names that people have so far, to people;
-    ``names_in_order`` names them in order of first speech and ``channel_names`` by channel, an empty text nobody. Where
-    several name the same speaker, ``names`` wins, then ``names_in_order``. ``track_gate`` makes a track quieter
-    ("soft") or silent ("hard") where its speaker does not speak. ``min_gap`` and ``min_duration`` are seconds,
+    ``names_in_order`` names them in order of first speech and ``channel_names`` by channel; an empty text names no
+    one. Where several name the same speaker, ``names`` wins, then ``names_in_order``. ``track_gate`` makes a track
+    quieter ("soft") or silent ("hard") where its speaker does not speak. ``min_gap`` and ``min_duration`` are seconds,
     ``max_cps`` characters per second, ``track_rate`` Hz or "source"; a ``max_words_per_line`` of None is as many as
     fit. ``overwrite``: see `results`.
     """
@@ -802,7 +802,7 @@ def listed(value: object, option: str) -> tuple[str, ...]:
 
 
 def name_list(value: object, option: str) -> tuple[str, ...]:
-    """People's names in a list, or in a text with commas; an empty one stands for nobody. Raises `SettingsError`."""
+    """People's names in a list, or in a text with commas; an empty one is no name. Raises `SettingsError`."""
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise SettingsError(f"{option} {value!r}: write names with commas between them, such as Alice,Ben")
@@ -812,14 +812,14 @@ def name_list(value: object, option: str) -> tuple[str, ...]:
 def _name_pairs(names: object) -> tuple[tuple[str, str], ...]:
     """People's names by label as pairs, from a mapping or pairs. Raises `SettingsError` for anything else."""
     pairs = list(names.items()) if isinstance(names, Mapping) else names
-    found: list[tuple[str, str]] = []
+    checked: list[tuple[str, str]] = []
     for pair in pairs if isinstance(pairs, list | tuple) else [None]:
         match pair:
             case (str() as label, str() as name):
-                found.append((label, name))
+                checked.append((label, name))
             case _:
                 raise SettingsError(f'--name {names!r}: names by label are needed, such as {{"SPEAKER_00": "Alice"}}')
-    return tuple(found)
+    return tuple(checked)
 
 
 def _track_rate(value: str | int) -> str | int:

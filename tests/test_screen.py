@@ -91,7 +91,7 @@ def text_of(screen: pyte.HistoryScreen) -> list[str]:
 
 
 @dataclasses.dataclass
-class Desk:
+class TerminalSession:
     """A folder with recordings of five seconds whose turns and words are given, and a server that forks commands."""
 
     folder: Path
@@ -141,10 +141,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, forks: ForkServer | None) -> Iterator[Desk]:
+def terminal_session(tmp_path: Path, forks: ForkServer | None) -> Iterator[TerminalSession]:
     if forks is None:
         pytest.skip("needs a system with fork and pseudo-terminals")
-    made = Desk(tmp_path, forks)
+    made = TerminalSession(tmp_path, forks)
     yield made
     for display in made.displays:
         if display.process.poll() is None:
@@ -153,9 +153,9 @@ def desk(tmp_path: Path, forks: ForkServer | None) -> Iterator[Desk]:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_the_whole_summary_of_a_run_stays(desk: Desk, size: tuple[int, int]) -> None:
-    desk.recording("call.wav")
-    display = desk.run("run", "call.wav", *desk.given, "-o", "out", size=size)
+def test_the_whole_summary_of_a_run_stays(terminal_session: TerminalSession, size: tuple[int, int]) -> None:
+    terminal_session.recording("call.wav")
+    display = terminal_session.run("run", "call.wav", *terminal_session.given, "-o", "out", size=size)
     lines = display.text.splitlines()
     begin = lines.index("call.wav: 00:00:05, 2 people, 2 words")
     assert lines[begin + 1 : begin + 4] == [
@@ -164,29 +164,31 @@ def test_the_whole_summary_of_a_run_stays(desk: Desk, size: tuple[int, int]) -> 
         "  out/call/{Ann,Ben}.wav",
     ]
     assert lines[begin + 4].startswith("  done in ")
-    again = desk.run("run", "call.wav", *desk.given, "-o", "out", "--no-tracks", size=size)
+    again = terminal_session.run("run", "call.wav", *terminal_session.given, "-o", "out", "--no-tracks", size=size)
     assert "diarize, separate, transcribe kept from" in again.flowing
     assert "out/call.{srt," in again.text
 
 
-def test_every_error_is_on_the_screen_and_the_others_go_on(desk: Desk) -> None:
-    desk.recording("a.wav", 1)
-    desk.recording("b.wav", 2)
-    (desk.folder / "bad.wav").write_text("no sound at all, only a text that somebody has renamed")
-    display = desk.run("run", "a.wav", "bad.wav", "gone.wav", "b.wav", *desk.given, "-o", "out", code=1)
+def test_every_error_is_on_the_screen_and_the_others_go_on(terminal_session: TerminalSession) -> None:
+    terminal_session.recording("a.wav", 1)
+    terminal_session.recording("b.wav", 2)
+    (terminal_session.folder / "bad.wav").write_text("no sound at all, only a text that somebody has renamed")
+    display = terminal_session.run(
+        "run", "a.wav", "bad.wav", "gone.wav", "b.wav", *terminal_session.given, "-o", "out", code=1
+    )
     assert "error: bad.wav holds text, not sound" in display.flowing
     assert "error: gone.wav does not exist" in display.flowing
     assert "2 of 4 recordings failed: bad.wav, gone.wav" in display.flowing
     assert all(f"out/{name}.{{srt,vtt," in display.text for name in "ab")
-    alone = desk.run("run", "gone.wav", *desk.given, "-o", "out", code=1)
+    alone = terminal_session.run("run", "gone.wav", *terminal_session.given, "-o", "out", code=1)
     assert "error: gone.wav does not exist" in alone.flowing
 
 
-def test_twelve_recordings_on_24_lines_stay_readable(desk: Desk) -> None:
+def test_twelve_recordings_on_24_lines_stay_readable(terminal_session: TerminalSession) -> None:
     names = [f"interview-with-a-long-name-{number:02d}.wav" for number in range(12)]
     for number, name in enumerate(names):
-        desk.recording(name, number)
-    display = desk.run("run", *names, *desk.given, "-o", "out", "-f", "txt", "--no-tracks")
+        terminal_session.recording(name, number)
+    display = terminal_session.run("run", *names, *terminal_session.given, "-o", "out", "-f", "txt", "--no-tracks")
     for screen in display.seen:
         rows = [line for line in screen if BAR in line]
         assert len(rows) <= 6, "one bar of all and one for each of five stages"
@@ -198,21 +200,23 @@ def test_twelve_recordings_on_24_lines_stay_readable(desk: Desk) -> None:
     assert "12 of 12 recordings done in" in display.text
 
 
-def test_rediarize_says_what_it_wrote(desk: Desk) -> None:
-    desk.recording("call.wav")
-    desk.run("run", "call.wav", *desk.given, "-f", "json", "--no-tracks")
-    display = desk.run("rediarize", "call.json", "--rttm", "turns.rttm", "-f", "srt,txt")
+def test_rediarize_says_what_it_wrote(terminal_session: TerminalSession) -> None:
+    terminal_session.recording("call.wav")
+    terminal_session.run("run", "call.wav", *terminal_session.given, "-f", "json", "--no-tracks")
+    display = terminal_session.run("rediarize", "call.json", "--rttm", "turns.rttm", "-f", "srt,txt")
     assert "call.wav: 00:00:05, 2 people, 2 words" in display.text
     assert "call-rediarized.{srt,txt}" in display.text
     assert "call-rediarized/{Ann,Ben}.wav" in display.text
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_the_table_of_a_batch_has_its_reasons_and_counts(desk: Desk, size: tuple[int, int]) -> None:
+def test_the_table_of_a_batch_has_its_reasons_and_counts(
+    terminal_session: TerminalSession, size: tuple[int, int]
+) -> None:
     for number in range(3):
-        desk.recording(f"calls/call-{number}.wav", number)
-    (desk.folder / "calls" / "bad.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEnothing to hear here")
-    display = desk.run("batch", "calls", *desk.given, "-o", "out", code=1, size=size)
+        terminal_session.recording(f"calls/call-{number}.wav", number)
+    (terminal_session.folder / "calls" / "bad.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEnothing to hear here")
+    display = terminal_session.run("batch", "calls", *terminal_session.given, "-o", "out", code=1, size=size)
     rows = [line.split() for line in display.text.splitlines()]
     assert ["call-0.wav", "done", "00:00:05", "2", "2", "0"] in rows
     assert ["bad.wav", "failed"] in rows
@@ -225,11 +229,13 @@ def test_the_table_of_a_batch_has_its_reasons_and_counts(desk: Desk, size: tuple
     )
 
 
-def test_a_watch_collects_nothing_and_says_every_end(desk: Desk) -> None:
-    desk.recording("calls/first.wav", 1)
-    display = desk.start("watch", "calls", *desk.given, "--poll", "0.05", "-f", "txt", "--no-tracks")
+def test_a_watch_collects_nothing_and_says_every_end(terminal_session: TerminalSession) -> None:
+    terminal_session.recording("calls/first.wav", 1)
+    display = terminal_session.start(
+        "watch", "calls", *terminal_session.given, "--poll", "0.05", "-f", "txt", "--no-tracks"
+    )
     for number, name in enumerate(("first", "second", "third")):
-        desk.recording(f"calls/{name}.wav", number)
+        terminal_session.recording(f"calls/{name}.wav", number)
         ending = f"done:calls/{name}.wav→calls/transcripts/{name}.*"
         display.until(lambda text, ending=ending: ending in "".join(text.split()) and BAR not in text)
     display.process.send_signal(signal.SIGTERM)
@@ -239,11 +245,11 @@ def test_a_watch_collects_nothing_and_says_every_end(desk: Desk) -> None:
     assert "stopping: finished stages are kept" in display.flowing
 
 
-def test_ctrl_c_says_what_is_kept(desk: Desk) -> None:
+def test_ctrl_c_says_what_is_kept(terminal_session: TerminalSession) -> None:
     """While it waits for another process that works on the same recording."""
-    sha256 = hash_recording(desk.recording("call.wav")).sha256
-    with hold_lock(desk.folder / "cache" / "runs" / sha256[:16] / "lock"):
-        display = desk.start("run", "call.wav", *desk.given, "-o", "out")
+    sha256 = hash_recording(terminal_session.recording("call.wav")).sha256
+    with hold_lock(terminal_session.folder / "cache" / "runs" / sha256[:16] / "lock"):
+        display = terminal_session.start("run", "call.wav", *terminal_session.given, "-o", "out")
         display.until(lambda text: "waiting for another meetsplit" in text and BAR in text)
         lines = display.shown()
         assert lines[lines.index("call.wav") + 1].strip().startswith("overall ━")

@@ -64,5 +64,5 @@ def notice_missing_speakers(turns: Sequence[Turn], min_speakers: int | None, on_
     """Send a notice when fewer speakers were found than ``min_speakers``."""
     count = len({turn.speaker for turn in turns})
     if min_speakers is not None and 0 < count < min_speakers:
-        heard = f"heard only {count} of the {min_speakers} speakers asked for"
-        on_event(Notice(f"{heard}: the others speak too little to be told apart", "diarize"))
+        text = f"heard only {count} of the {min_speakers} speakers asked for"
+        on_event(Notice(f"{text}: the others speak too little to be told apart", "diarize"))

@@ -104,8 +104,8 @@ class RunResult(Transcript):
     ) -> RunResult:  # fmt: skip
         """The result of a run that made ``transcript`` and wrote ``files``, among them ``tracks``."""
         values = {item.name: getattr(transcript, item.name) for item in fields(Transcript)}
-        found = [Track(who, transcript.name_of(who), path) for who, path in (tracks or {}).items()]
-        return cls(**values, files=tuple(files), tracks=Tracks(found), owner=owner)
+        listed = [Track(who, transcript.name_of(who), path) for who, path in (tracks or {}).items()]
+        return cls(**values, files=tuple(files), tracks=Tracks(listed), owner=owner)
 
     @property
     def transcript(self) -> Transcript:
