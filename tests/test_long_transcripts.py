@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
-from types import FrameType
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from counted_calls import calls
 from meetsplit.pipeline.data import (
     Audio,
     ClipTranscript,
@@ -293,23 +292,6 @@ def test_shared_time_is_where_two_or_more_count(drawn_transcript: list[list[tupl
 
 
 # the work
-
-
-def calls(work: Callable[[], object]) -> int:
-    """How many functions are called, those of the interpreter included: a measure that no other process disturbs."""
-    counted = 0
-
-    def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal counted
-        counted += 1
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return counted
 
 
 def grows(work: Callable[[Transcript], object], make: Callable[[int], Transcript], count: int) -> float:
