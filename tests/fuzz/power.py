@@ -68,6 +68,12 @@ def _inputs(root: Path) -> None:
         (root / place / "foreign notes.txt").write_text("kept since 1998")
 
 
+def _stereo_inputs(root: Path) -> None:
+    """A recording whose tracks are rendered at its own rate and with its own channels."""
+    _inputs(root)
+    recordings.tone(root / "in" / "call.wav", SECONDS, rate=22050, channels=2)
+
+
 def _run(*more: str, words: str = "call", command: str = "run") -> tuple[str, ...]:
     known = ("--rttm", f"in/{words}.rttm", "--script", f"in/{words}.ctm", "--device", "cpu", "--offline")
     return (command, "in/call.wav", *known, "-o", "out", "-f", FORMATS, "-q", *more)
@@ -102,6 +108,7 @@ SCENARIOS = {
         Scenario("run-again", _after_another("run", *OFF), _run(*OFF)),
         Scenario("run-no-cache", _inputs, _run(*NONE, "--no-cache")),
         Scenario("run-flac", _inputs, _run(*OFF, "--track-format", "flac", "--track-gate", "hard")),
+        Scenario("run-stereo", _stereo_inputs, _run(*NONE)),
         Scenario("run-dictionary", _inputs, _run(*DICTIONARY)),
         Scenario("batch", _inputs, _run(*NONE, command="batch")),
         Scenario("batch-move", _inputs, _run(*OFF, "--move-done", "done", command="batch")),

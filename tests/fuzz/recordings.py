@@ -12,17 +12,18 @@ TURNS = (("A", 0.3, 1.2), ("B", 1.0, 1.9), ("A", 2.1, 2.8))
 """Who speaks when in three seconds; longer recordings repeat it."""
 
 
-def tone(path: Path, seconds: int, seed: int = 0) -> Path:
-    """A tone with a little noise, 16 kHz mono; its content depends on the seed."""
+def tone(path: Path, seconds: int, seed: int = 0, *, rate: int = 16000, channels: int = 1) -> Path:
+    """A tone with a little noise; its content depends on the seed."""
     noise = np.random.default_rng(seed)
+    times = np.arange(rate)[:, None] / rate
     second = (
-        0.3 * np.sin(2 * np.pi * (140 + seed % 40) * np.arange(16000) / 16000) + 0.02 * noise.standard_normal(16000)
+        0.3 * np.sin(2 * np.pi * (140 + seed % 40) * times) + 0.02 * noise.standard_normal((rate, channels))
     ) * 32767
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(channels)
         file.setsampwidth(2)
-        file.setframerate(16000)
+        file.setframerate(rate)
         file.writeframes(second.astype("<i2").tobytes() * seconds)
     return path
 
