@@ -17,33 +17,48 @@ def move_recording(job: JobSpec, folder: Path) -> Path | None:
     """Move a job's recording into ``folder``, never over another file; its new path, or None where it had gone.
 
     Idempotent, so that it can be repeated after a crash at any point: only a file with the job's content is moved, and
-    one that has arrived already is not moved again. Raises `OutputError`, and `AudioError` for a recording that cannot
-    be read.
+    one that has arrived already is not moved again. Another recording that takes the path meanwhile stays there. Raises
+    `OutputError`, and `AudioError` for a recording that cannot be read.
     """
-    recording = job.recording
-    if not os.path.lexists(recording) or recording_sha256(recording) != job.content:
-        return None  # moved before the crash; what lies there now is another recording
-    number = 1
+    recording, aside = job.recording, job.recording.parent / f".meetsplit-{job.key[:12]}.moved"
     target = folder / recording.name
     try:
+        source = aside if _was_left_aside(aside, job) else recording
+        if not os.path.lexists(source):
+            return None
+        expected = source.lstat()
+        if recording_sha256(source) != job.content:
+            return None  # moved before the crash; what lies there now is another recording
         files.make_folder(folder)
         files.remove(_temporary(job, folder))
+        number = 1
         while True:
             try:
-                files.move(recording, target, temporary=_temporary(job, folder))
+                files.move(source, target, expected=expected, temporary=_temporary(job, folder), aside=aside)
             except FileExistsError:
-                if _has_arrived(target, recording, job.content):
-                    files.disk.unlink(recording)
-                    files.disk.sync_folder(recording.parent)
+                if _has_arrived(target, source, job.content):
+                    files.remove_if_same(source, expected, aside)
                     return target
                 number += 1
                 target = folder / f"{recording.stem}-{number}{recording.suffix}"
+            except files.AnotherFile:
+                return None
             else:
                 return target
     except OSError as error:
         raise OutputError(
             f"{recording}: cannot be moved to {target}: {error.strerror or error}; its results are written"
         ) from error
+
+
+def _was_left_aside(aside: Path, job: JobSpec) -> bool:
+    """Whether a crash in the middle of a move left the recording at ``aside``; another one gets its name back."""
+    if not os.path.lexists(aside):
+        return False
+    if recording_sha256(aside) == job.content:
+        return True
+    files.put_back(aside, job.recording)
+    return False
 
 
 def _temporary(job: JobSpec, folder: Path) -> Path:

@@ -34,6 +34,9 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 TEMPORARY = re.compile(r"\.meetsplit-[0-9a-f]{12}\.part")
 """Names of temporary files."""
 
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS})
+"""Error numbers of disks without hard links."""
+
 _BLOCK = 1 << 20
 
 _ADVICE = {
@@ -218,12 +221,7 @@ def install(source: Path, target: Path, *, overwrite: bool) -> None:
     try:
         disk.link(source, target)
     except OSError as error:
-        if isinstance(error, FileExistsError) or error.errno not in (
-            errno.EPERM,
-            errno.ENOTSUP,
-            errno.EMLINK,
-            errno.ENOSYS,
-        ):
+        if isinstance(error, FileExistsError) or error.errno not in _NO_LINKS:
             raise
         # No hard links on this disk (FAT, some shares): an empty file claims the name, then the real one replaces it.
         with disk.create(target, 0o666):
@@ -247,30 +245,123 @@ def _removing_on_failure(source: Path, target: Path) -> Iterator[None]:
         raise
 
 
-def move(source: Path, target: Path, *, temporary: Path | None = None) -> None:
+class AnotherFile(OSError):
+    """Another file has taken the path of the one that was to be moved; it is where it was."""
+
+
+def move(
+    source: Path,
+    target: Path,
+    *,
+    expected: os.stat_result | None = None,
+    temporary: Path | None = None,
+    aside: Path | None = None,
+) -> None:
     """Move a file, across disks too: ``target`` appears whole or not at all, and ``source`` goes only after that.
 
-    ``temporary`` names the file in the making on the other disk, beside ``target``. `FileExistsError` where there is
-    something at ``target``. Raises `OSError`; the source is then where it was.
+    Only the file with the status ``expected`` (of `Path.lstat`; by default the one of this moment) is moved or removed:
+    `AnotherFile` where another one has taken its path before it was moved, and one that takes it later stays. For
+    that, the source gets the name ``aside``, in its own folder, before it is removed. ``temporary`` names the file in
+    the making on the other disk, beside ``target``. `FileExistsError` where there is something at ``target``. Raises
+    `OSError`; the source is then where it was.
     """
+    expected = expected or source.lstat()
+    aside = aside or source.parent / f".meetsplit-{secrets.token_hex(6)}.moved"
     make_folder(target.parent)
     try:
-        install(source, target, overwrite=False)
+        disk.link(source, target)
     except OSError as error:
-        if error.errno != errno.EXDEV:
+        if isinstance(error, FileExistsError):
             raise
-        temporary = temporary or temporary_name(target.parent)
-        try:
-            with source.open("rb") as old, disk.create(temporary, PRIVATE_FILE) as new:
-                shutil.copyfileobj(old, new, _BLOCK)
-                disk.fsync(new)
-            shutil.copystat(source, temporary)
-            install(temporary, target, overwrite=False)
-        finally:
-            with suppress(FileNotFoundError):
-                disk.unlink(temporary)
+        if error.errno == errno.EXDEV:
+            _copy(source, target, expected, temporary or temporary_name(target.parent))
+        elif error.errno in _NO_LINKS:
+            _move_without_links(source, target, expected, aside)
+            return
+        else:
+            raise
+    else:
+        if not _is_same(target.lstat(), expected):
+            disk.unlink(target)
+            raise AnotherFile(errno.ESTALE, "another file has taken its place", str(source))
+    with _removing_on_failure(source, target):
         disk.sync_folder(target.parent)
-        disk.unlink(source)
+        _take_aside(source, aside)
+    _remove_aside(source, expected, aside)
+
+
+def remove_if_same(path: Path, expected: os.stat_result, aside: Path) -> None:
+    """Remove a file, but not another one that takes its path; see `move`. Raises `OSError`."""
+    _take_aside(path, aside)
+    _remove_aside(path, expected, aside)
+
+
+def _take_aside(path: Path, aside: Path) -> None:
+    if path != aside:
+        disk.replace(path, aside)
+
+
+def _remove_aside(path: Path, expected: os.stat_result, aside: Path) -> None:
+    if _is_same(aside.lstat(), expected):
+        disk.unlink(aside)
+    else:
+        put_back(aside, path)
+    disk.sync_folder(path.parent)
+
+
+def put_back(aside: Path, path: Path) -> Path:
+    """Give a file its name again, or one like it where that is taken; that name. Raises `OSError`."""
+    number, place = 1, path
+    while True:
+        try:
+            install(aside, place, overwrite=False)
+        except FileExistsError:
+            number += 1
+            place = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        else:
+            disk.sync_folder(place.parent)
+            return place
+
+
+def _is_same(status: os.stat_result, expected: os.stat_result) -> bool:
+    """Whether these are of the same file, unchanged."""
+    return (status.st_ino, status.st_size, status.st_mtime_ns) == (
+        expected.st_ino,
+        expected.st_size,
+        expected.st_mtime_ns,
+    )
+
+
+def _copy(source: Path, target: Path, expected: os.stat_result, temporary: Path) -> None:
+    """Copy a file to ``target`` on another disk, durably. Raises `AnotherFile` where it is not the expected one."""
+    if stat.S_ISLNK(expected.st_mode):
+        expected = source.stat()
+    try:
+        with source.open("rb") as old, disk.create(temporary, PRIVATE_FILE) as new:
+            shutil.copyfileobj(old, new, _BLOCK)
+            if not _is_same(os.fstat(old.fileno()), expected):
+                raise AnotherFile(errno.ESTALE, "another file has taken its place", str(source))
+            status = os.fstat(old.fileno())
+            disk.fsync(new)
+        os.chmod(temporary, stat.S_IMODE(status.st_mode))
+        os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
+        install(temporary, target, overwrite=False)
+    finally:
+        with suppress(FileNotFoundError):
+            disk.unlink(temporary)
+
+
+def _move_without_links(source: Path, target: Path, expected: os.stat_result, aside: Path) -> None:
+    """Move a file on a disk without hard links (FAT, some shares): taken aside first, so that it is known which."""
+    _take_aside(source, aside)
+    try:
+        if not _is_same(aside.lstat(), expected):
+            raise AnotherFile(errno.ESTALE, "another file has taken its place", str(source))
+        install(aside, target, overwrite=False)
+    except BaseException:
+        if os.path.lexists(aside):
+            put_back(aside, source)
+        raise
     disk.sync_folder(target.parent)
     disk.sync_folder(source.parent)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import pytest
 from hypothesis import given
@@ -231,56 +233,148 @@ def test_another_recording_at_the_path_of_a_finished_one_is_not_moved(tmp_path: 
     assert not (tmp_path / "done").exists()
 
 
-def test_a_move_to_another_disk_that_dies_ends_with_one_whole_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class HookedDisk(files.Disk):
+    """A disk on which ``hook`` is called before every change, and links between folders fail with ``refused``."""
+
+    def __init__(self, hook: Callable[[], None], refused: int | None) -> None:
+        self.hook, self.refused = hook, refused
+
+    def create(self, path: Path, mode: int) -> BinaryIO:
+        self.hook()
+        return super().create(path, mode)
+
+    def link(self, source: Path, target: Path) -> None:
+        self.hook()
+        if self.refused is not None and source.parent != target.parent:
+            raise OSError(self.refused, os.strerror(self.refused))
+        super().link(source, target)
+
+    def fsync(self, file: IO[bytes]) -> None:
+        self.hook()
+        super().fsync(file)
+
+    def replace(self, source: Path, target: Path) -> None:
+        self.hook()
+        super().replace(source, target)
+
+    def unlink(self, path: Path) -> None:
+        self.hook()
+        super().unlink(path)
+
+    def sync_folder(self, folder: Path) -> None:
+        self.hook()
+        super().sync_folder(folder)
+
+
+def once(number: int, action: Callable[[], None]) -> Callable[[], None]:
+    """A function that does the action when it is called for the ``number``-th time."""
+    calls = itertools.count(1)
+
+    def hook() -> None:
+        if next(calls) == number:
+            action()
+
+    return hook
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+class Died(BaseException):
+    """The process ended."""
+
+
+def die() -> None:
+    raise Died
+
+
+@pytest.mark.parametrize("refused", [None, errno.EXDEV, errno.EPERM], ids=["links", "another disk", "no links"])
+def test_a_move_that_dies_ends_with_one_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int | None
 ) -> None:
-    """Renames and links to the other disk are refused, then the process dies at each of the calls in turn."""
-    call, done = tmp_path / "call.wav", tmp_path / "done"
-    content = b"sound" * 1000
-
-    class Died(BaseException):
-        pass
-
-    class Disk(files.Disk):
-        def __init__(self, last: int) -> None:
-            self.left = last
-
-        def _call(self) -> None:
-            if self.left == 0:
-                raise Died
-            self.left -= 1
-
-        def link(self, source: Path, target: Path) -> None:
-            self._call()
-            if source.parent != target.parent:
-                raise OSError(errno.EXDEV, "another disk")
-            super().link(source, target)
-
-        def fsync(self, file: IO[bytes]) -> None:
-            self._call()
-            super().fsync(file)
-
-        def unlink(self, path: Path) -> None:
-            self._call()
-            super().unlink(path)
-
-        def sync_folder(self, folder: Path) -> None:
-            self._call()
-            super().sync_folder(folder)
-
-    for last in range(20):
+    """The process dies at each of the calls in turn, and the move is repeated."""
+    calls, done = tmp_path / "calls", tmp_path / "done"
+    call, content = calls / "call.wav", b"sound" * 1000
+    calls.mkdir()
+    for number in range(1, 20):
         shutil.rmtree(done, ignore_errors=True)
         call.write_bytes(content)
         moved = job_spec(recording=call, content=recording_sha256(call))
-        monkeypatch.setattr(files, "disk", Disk(last))
+        monkeypatch.setattr(files, "disk", HookedDisk(once(number, die), refused))
         with suppress(Died):
             move_recording(moved, done)
-        assert not (done / "call.wav").exists() or (done / "call.wav").read_bytes() == content
-        assert call.exists() or (done / "call.wav").exists()
-        monkeypatch.setattr(files, "disk", Disk(1000))
+        assert tree(tmp_path).get("done/call.wav", content) in (content, b"")
+        assert content in tree(tmp_path).values()
+        monkeypatch.setattr(files, "disk", HookedDisk(lambda: None, refused))
         move_recording(moved, done)
-        assert {path.name: path.read_bytes() for path in done.iterdir()} == {"call.wav": content}
-        assert not call.exists()
+        assert content in tree(done).values()
+        assert set(tree(tmp_path).values()) <= {content, b""}
+        assert tree(calls) == {}
+
+
+@pytest.mark.parametrize("refused", [None, errno.EXDEV, errno.EPERM], ids=["links", "another disk", "no links"])
+def test_a_recording_that_takes_the_path_of_one_being_moved_is_never_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int | None
+) -> None:
+    """A recorder renames its next recording over the finished one before each of the calls in turn."""
+    calls, done = tmp_path / "calls", tmp_path / "done"
+    call = calls / "call.wav"
+
+    def record_next() -> None:
+        (tmp_path / "next").write_bytes(b"second")
+        os.replace(tmp_path / "next", call)
+
+    for number in range(1, 14):
+        for place in (calls, done):
+            shutil.rmtree(place, ignore_errors=True)
+        calls.mkdir()
+        call.write_bytes(b"first")
+        job = job_spec(recording=call, content=recording_sha256(call))
+        monkeypatch.setattr(files, "disk", HookedDisk(once(number, record_next), refused))
+        target = move_recording(job, done)
+        assert tree(done) == ({} if target is None else {"call.wav": b"first"})
+        assert tree(calls) in ({"call.wav": b"second"}, {}), number
+        assert tree(calls) or tree(done)
+
+
+def test_a_recording_is_hashed_and_moved_as_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next recording comes right after the last block of the finished one was hashed."""
+    call = tmp_path / "call.wav"
+    call.write_bytes(b"first")
+    job = job_spec(recording=call, content=recording_sha256(call))
+
+    def hashed_and_replaced(path: Path) -> str:
+        sha256 = recording_sha256(path)
+        (tmp_path / "next").write_bytes(b"other")
+        os.replace(tmp_path / "next", path)
+        return sha256
+
+    monkeypatch.setattr("meetsplit.jobs.moving.recording_sha256", hashed_and_replaced)
+    assert move_recording(job, tmp_path / "done") is None
+    assert call.read_bytes() == b"other"
+    assert list((tmp_path / "done").iterdir()) == []
+
+
+def test_a_file_that_appears_at_the_target_in_the_last_moment_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, done = tmp_path / "call.wav", tmp_path / "done"
+    call.write_bytes(b"first")
+    job = job_spec(recording=call, content=recording_sha256(call))
+
+    class Disk(files.Disk):
+        def link(self, source: Path, target: Path) -> None:
+            if target.name == "call.wav" and not target.exists():
+                target.write_bytes(b"somebody's")
+            super().link(source, target)
+
+    monkeypatch.setattr(files, "disk", Disk())
+    assert move_recording(job, done) == done / "call-2.wav"
+    assert {path.name: path.read_bytes() for path in done.iterdir()} == {
+        "call.wav": b"somebody's",
+        "call-2.wav": b"first",
+    }
 
 
 def test_locks_die_with_their_process(tmp_path: Path) -> None:
