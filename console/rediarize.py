@@ -62,7 +62,7 @@ def rediarize(
     from meetsplit.pipeline.results.folder import ResultsFolder
     from meetsplit.pipeline.results.ownership import result_request
     from meetsplit.pipeline.results.stems import safe_stem
-    from meetsplit.pipeline.results.writing import write_results
+    from meetsplit.pipeline.results.writing import permissions, write_results
     from meetsplit.pipeline.run import Pipeline
 
     if audio is not None and len(source) > 1:
@@ -95,7 +95,8 @@ def rediarize(
             ):
                 pipeline = Pipeline(settings, on_event=on_event)
                 recording_run = pipeline.open(recording, stage_cache, content, words=transcript)
-                written = write_results(recording_run, outputs, reservation, on_event)
+                mode = permissions(transcript_path)
+                written = write_results(recording_run, outputs, reservation, on_event, mode=mode)
             progress = on_event.finish(str(recording))
             summary(Terminal(), recording, written)
             if progress is not None and not quiet:

@@ -274,6 +274,9 @@ def test_disk_space_is_needed_for_what_a_file_can_hold_not_for_what_it_declares(
     set_free_space(monkeypatch, 300)
     outputs = Outputs(tmp_path / "out")
     disk_space.check_disks(small, Settings(), outputs, tmp_path, elsewhere="-o")
+    encoded = Outputs(tmp_path / "out", track_format="mp3")  # in which silence takes as much room as speech
+    with pytest.raises(OutputError, match=r"needs about 778 MB there \(tracks of 2 people, 300 min\)"):
+        disk_space.check_disks(small, Settings(), encoded, tmp_path, elsewhere="-o")
     with pytest.raises(OutputError, match=r"silence.wav needs about .* MB there"):
         disk_space.check_disks(large, Settings(), outputs, tmp_path, elsewhere="-o")
     disk_space.check_disks(large, Settings(), Outputs(tracks=False), tmp_path, elsewhere="-o", stages=("transcribe",))

@@ -208,6 +208,7 @@ def test_the_command_gives_the_same_words_under_the_recordings_name(call: Any, t
     call.rttm.write_text("SPEAKER x 1 0.5 3 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 2 3 <NA> <NA> B <NA> <NA>\n")
     call.script.write_text("x A 1.0 0.5 good\nx B 2.4 0.5 oh\nx A 2.5 0.5 morning\nx B 4 0.5 hello\n")
     call.run()
+    (call.out / "call.json").chmod(0o600)
     old = json.loads((call.out / "call.json").read_text())
     arguments = [
         "rediarize",
@@ -227,7 +228,10 @@ def test_the_command_gives_the_same_words_under_the_recordings_name(call: Any, t
     written = call.out / "call-rediarized.json"
     new = json.loads(written.read_text())
     assert {**new, "made_by": None} == {**old, "made_by": None}, "the recording's name included: score goes by it"
-    assert sorted(path.name for path in (call.out / "call-rediarized").iterdir()) == ["A.wav", "B.wav"]
+    tracks = sorted((call.out / "call-rediarized").iterdir())
+    assert [path.name for path in tracks] == ["A.wav", "B.wav"]
+    modes = {path.stat().st_mode & 0o777 for path in (written, *tracks)}
+    assert modes == {0o600}, "as private as the transcript"
     assert read_transcript(written.read_text()).recording == "call"
 
 

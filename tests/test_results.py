@@ -293,6 +293,24 @@ def test_a_file_that_appears_in_the_last_moment_is_kept(
     assert hidden(out) == ["call-2.json", "lock"]
 
 
+def test_a_file_that_appears_before_the_renames_is_kept(
+    call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the manifest is written, after the look at the names."""
+    out = tmp_path / "out"
+
+    class Disk(files.Disk):
+        def replace(self, source: Path, target: Path) -> None:
+            super().replace(source, target)
+            if target.name == "call.json" and target.parent != out and not (out / "call.srt").exists():
+                (out / "call.srt").write_text("by another program")
+
+    monkeypatch.setattr(files, "disk", Disk())
+    assert publish(out, request_for(call, "c1"), "one").placement.stem == "call-2"
+    assert tree(out) == {"call.srt": "by another program"} | expected_tree("one", "call-2")
+    assert hidden(out) == ["call-2.json", "lock"]
+
+
 def test_disks_without_hard_links(call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Disk(files.Disk):
         def link(self, source: Path, target: Path) -> None:

@@ -34,14 +34,15 @@ _SPEAKING = 2
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """Expected length in seconds, number of tracks, number of channels that are decoded, and bytes per second of a
-    finished track.
+    """Expected seconds of sound, number of tracks, number of channels that are decoded, bytes per second of a finished
+    track, and the length in seconds with pauses that the file declares without holding them.
     """
 
     seconds: float
     tracks: int
     channels: int
     track_width: int
+    declared: float
 
     @property
     def cached_bytes(self) -> int:
@@ -53,7 +54,7 @@ class _Size:
         if not outputs.tracks:
             return 0
         if outputs.track_format in LOSSY_FORMATS:
-            return int(self.seconds * _LOSSY_BYTES * self.tracks)
+            return int(self.declared * _LOSSY_BYTES * self.tracks)
         return int(self.seconds * self.track_width * min(self.tracks, _SPEAKING))
 
     @property
@@ -67,12 +68,16 @@ def seconds_of_sound(recording: Path) -> float:
 
     Raises `AudioError` for a recording that cannot be read.
     """
-    declared = probe(recording).duration or 0.0
+    declared = _declared(recording)
     try:
         size = recording.stat().st_size
     except OSError as error:
         raise AudioError(f"{recording}: cannot be read: {error.strerror or error}") from error
-    return min(declared, LONGEST_RECORDING, size * 8 / LEAST_BITRATE)
+    return min(declared, size * 8 / LEAST_BITRATE)
+
+
+def _declared(recording: Path) -> float:
+    return min(probe(recording).duration or 0.0, LONGEST_RECORDING)
 
 
 def check_disks(
@@ -109,7 +114,7 @@ def check_disks(
         if free < needed[disk]:
             raise OutputError(
                 f"{folder}: {name} needs about {needed[disk] / 1e6:.0f} MB there (tracks of {size.tracks} people, "
-                f"{size.seconds / 60:.0f} min), {free / 1e6:.0f} MB are free: make room, or choose another {elsewhere}"
+                f"{size.declared / 60:.0f} min), {free / 1e6:.0f} MB are free: make room, or choose another {elsewhere}"
             )
 
 
@@ -118,12 +123,15 @@ def _expected_size(recording: Path | MultiFileRecording, settings: Settings, out
     if isinstance(recording, MultiFileRecording):
         paths = [file.path for file in recording.microphones]
         width = max(_track_width(path, None, outputs) for path in paths)
-        return _Size(max(map(seconds_of_sound, paths)), len(paths), channels=2 * len(paths), track_width=width)
-    channels, seconds = probe(recording).channels, seconds_of_sound(recording)
+        seconds, declared = max(map(seconds_of_sound, paths)), max(map(_declared, paths))
+        return _Size(seconds, len(paths), channels=2 * len(paths), track_width=width, declared=declared)
+    channels, seconds, declared = probe(recording).channels, seconds_of_sound(recording), _declared(recording)
     if settings.channels == "split":
-        return _Size(seconds, channels, channels=2 * channels, track_width=_track_width(recording, 0, outputs))
+        width = _track_width(recording, 0, outputs)
+        return _Size(seconds, channels, channels=2 * channels, track_width=width, declared=declared)
     speakers = settings.num_speakers or settings.max_speakers or _ASSUMED_SPEAKERS
-    return _Size(seconds, speakers, channels=1, track_width=_track_width(recording, None, outputs))
+    width = _track_width(recording, None, outputs)
+    return _Size(seconds, speakers, channels=1, track_width=width, declared=declared)
 
 
 def _track_width(recording: Path, channel: int | None, outputs: Outputs) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,7 @@ def publish_staged(
         stem, Manifest(request.owner, request.base, _while_publishing(before.files, new), staged.staging.name)
     )
     try:
-        _rename_all(folder, staged)
+        _rename_all(folder, staged, None if request.overwrite else before.files)
     except BaseException:
         if staged.is_complete:  # everything is as it was
             _restore_manifest(manifests, stem, before)
@@ -128,15 +128,19 @@ class _Rename:
     replaced: bool
 
 
-def _rename_all(folder: Path, staged: StagedSet) -> None:
-    """Rename all staged files to their places and make that durable; where one cannot be, all are as they were."""
+def _rename_all(folder: Path, staged: StagedSet, replaceable: Collection[str] | None) -> None:
+    """Rename all staged files to their places and make that durable; where one cannot be, all are as they were.
+
+    Only files at ``replaceable`` names are replaced, None for any: another program may have made one by now.
+    """
     done: list[_Rename] = []
     parents = {folder, *((folder / name).parent for name in staged.files)}
     try:
         for parent in parents:
             files.make_folder(parent)
         for number, (name, file) in enumerate(staged.files.items()):
-            done.append(_rename(file, folder / name, staged.staging / f"before-{number}"))
+            may_replace = replaceable is None or name in replaceable
+            done.append(_rename(file, folder / name, staged.staging / f"before-{number}", may_replace=may_replace))
         for parent in parents:
             files.disk.sync_folder(parent)
     except BaseException:  # Ctrl-C as well
@@ -144,12 +148,13 @@ def _rename_all(folder: Path, staged: StagedSet) -> None:
         raise
 
 
-def _rename(file: Path, target: Path, backup: Path) -> _Rename:
+def _rename(file: Path, target: Path, backup: Path, *, may_replace: bool) -> _Rename:
     """Rename a staged file to its place.
 
-    It takes the permissions of the file that it replaces, which ``backup`` then names.
+    It takes the permissions of the file that it replaces, which ``backup`` then names. Raises `FileExistsError` where
+    there is a file that it may not replace.
     """
-    replaced = os.path.lexists(target)
+    replaced = may_replace and os.path.lexists(target)
     has_backup = False
     if replaced and not target.is_symlink():
         os.chmod(file, stat.S_IMODE(target.stat().st_mode))

@@ -63,9 +63,14 @@ class WrittenResults:
 
 
 def write_results(
-    run: FinishedRun, outputs: Outputs, reservation: Reservation, on_event: EventListener
+    run: FinishedRun,
+    outputs: Outputs,
+    reservation: Reservation,
+    on_event: EventListener,
+    *,
+    mode: int | None = None,
 ) -> WrittenResults:
-    """Finish a run and publish its results as one set, all of it or nothing.
+    """Finish a run and publish its results as one set, all of it or nothing; ``mode`` are the permissions of new files.
 
     Raises what `RecordingRun.transcript` raises, and `OutputError`.
     """
@@ -83,6 +88,9 @@ def write_results(
             transcript,
             lambda share: on_event(Progressed("write", int(share * count), total)),
         )
+        if mode is not None:
+            for track in tracks.values():
+                track.chmod(mode)
 
     def render(label: str) -> Mapping[str, str]:
         labelled = dataclasses.replace(transcript, recording=label)
@@ -92,7 +100,7 @@ def write_results(
 
         return render_formats(labelled, outputs, tell, longest=name_max(reservation.folder))
 
-    published = reservation.publish(render, tuple(tracks.values()))
+    published = reservation.publish(render, tuple(tracks.values()), mode=mode)
     on_event(Finished("write", time.monotonic() - began, f"{len(published.files)} files"))
     labelled = dataclasses.replace(transcript, recording=published.placement.label)
     track_folder = reservation.folder / published.placement.stem
@@ -117,6 +125,11 @@ def _stage_tracks(
         final = reservation.folder / reservation.placement.stem
         raise OutputError(str(error).replace(str(folder), str(final))) from error
     return targets
+
+
+def permissions(path: Path) -> int:
+    """The permissions of a transcript, which new files made of it have as well."""
+    return stat.S_IMODE(path.stat().st_mode) & 0o666
 
 
 def track_options(outputs: Outputs) -> TrackOptions:
@@ -147,7 +160,7 @@ def export_transcript(
     `OutputError`.
     """
     transcript = with_names(formats.read_transcript_file(path), outputs, on_event)
-    mode = stat.S_IMODE(path.stat().st_mode) & 0o666
+    mode = permissions(path)
     stem = safe_stem(path.stem)
     manifest = ResultsFolder(absolute_path(path).parent).manifest(path.stem)
     if manifest is not None and manifest.owner is not None and path.name in manifest.files:
