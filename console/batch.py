@@ -203,7 +203,7 @@ def watch(
     raise typer.Exit(code)
 
 
-@run_options("hf_token", "cache_dir", "model_dir", "offline", "device", "threads", "config")
+@run_options("hf_token", "cache_dir", "model_dir", "offline", "device", "threads", "batch_size", "config")
 @queue_options("state_dir", "database", "max_memory", "nice")
 def worker(*, quiet: Quiet = False, queue: QueueOptions, options: GivenOptions) -> None:
     """Work on what is queued, one recording at a time, and keep schedules running, until it is stopped."""

@@ -11,7 +11,7 @@ from meetsplit.pipeline.settings import WHISPER_OPTIONS, fields_with_options
 
 _DIARIZATION = ("num_speakers", "min_speakers", "max_speakers", "diarizer_model")
 _SEPARATION = ("separator", "separator_model", "separator_model_3", "adapt_budget", "separate", "match_threshold")
-_WHISPER = ("model", "task", "initial_prompt", *WHISPER_OPTIONS)
+_WHISPER = ("model", "task", "initial_prompt", *WHISPER_OPTIONS, "batch_size")
 
 
 @dataclass(frozen=True, slots=True)

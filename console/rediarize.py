@@ -20,7 +20,8 @@ from meetsplit.console.options import (
 from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.settings import WHISPER_OPTIONS
 
-_NOT_HERE = ("transcriber", "script", "model", "language", "task", "initial_prompt", *WHISPER_OPTIONS, "start", "end")
+_WORDS = ("transcriber", "script", "model", "language", "task", "initial_prompt", *WHISPER_OPTIONS, "batch_size")
+_NOT_HERE = (*_WORDS, "start", "end")
 """Options about words, which come from the transcript, and all of them."""
 
 

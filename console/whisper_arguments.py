@@ -31,7 +31,6 @@ LEFT_OUT = frozenset(
         "--vad-offset",
         "--chunk-size",
         "--segment-resolution",
-        "--batch-size",
         "--word-timestamps",
         "--prepend-punctuations",
         "--append-punctuations",
@@ -51,6 +50,7 @@ _TRUTHS = frozenset(
 
 _NONE_IS_DEFAULT = frozenset(
     {
+        "--batch-size",
         "--hf-token",
         "--hotwords",
         "--initial-prompt",

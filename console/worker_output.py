@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from meetsplit.jobs.worker import Worker, WorkerOptions
     from meetsplit.pipeline.events import EventListener
 
-_WORKER_SETTINGS = ("hf_token", "cache_dir", "offline", "device", "model_dir", "threads")
+_WORKER_SETTINGS = ("hf_token", "cache_dir", "offline", "device", "model_dir", "threads", "batch_size")
 """Settings of a worker that are laid over those of a job."""
 
 

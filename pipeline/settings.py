@@ -73,6 +73,9 @@ PANELS = (RECORDING, WHO, OVERLAPS, WORDS, WHISPER, FILES, MACHINE) = (
 )
 """Groups of options in `--help`, in order."""
 
+WITHOUT_EFFECT = ("threads", "batch_size")
+"""Settings that change how fast words come and how much memory they take, never the words."""
+
 COMPUTE_TYPES = ("default", "float16", "float32")
 """Precisions of Whisper; the default is float16 on a GPU of NVIDIA's and float32 elsewhere."""
 
@@ -108,7 +111,7 @@ class Settings:
     `OVERLAP_CHECKS`; ``gates`` is the option's earlier name, and the earlier words of both are understood.
     ``start`` and ``end`` are seconds, or text such as "1:02:03", which becomes seconds. Where a number of Whisper's may
     be None, None switches it off. ``cache_size`` is a size such as "5GB"; it and ``cache_age`` change no words, nor do
-    ``threads`` and ``model_dir``.
+    ``threads``, ``batch_size`` and ``model_dir``.
 
     Raises `SettingsError` for values that make no sense, alone or together.
     """
@@ -269,6 +272,14 @@ class Settings:
             WHISPER, "Write numbers in words: no digits, no %, no $. (default: no)", flags=("--suppress-numerals",)
         ),
     )
+    batch_size: int | None = field(
+        default=None,
+        metadata=_option(
+            WHISPER,
+            "Most windows that are decoded at once; fewer need less memory. (default: as many as fit into it)",
+            metavar="N",
+        ),
+    )
     compute_type: str = field(
         default="default",
         metadata=_option(WHISPER, "float16, float32 or default: float16 on a GPU of NVIDIA's, else float32."),
@@ -387,7 +398,8 @@ class Settings:
 
     def _check_whisper(self) -> None:
         _check_choice("--compute-type", self.compute_type, COMPUTE_TYPES)
-        for option, value in (("--beam-size", self.beam_size), ("--best-of", self.best_of)):
+        sizes = (("--beam-size", self.beam_size), ("--best-of", self.best_of), ("--batch-size", self.batch_size))
+        for option, value in sizes:
             if value is not None and value < 1:
                 raise SettingsError(f"{option} {value}: a number of 1 or more, or none")
         if self.patience is not None and not (0 < self.patience < math.inf and self.beam_size):
@@ -454,7 +466,7 @@ class Settings:
 
         Of the settings that came after version 0.1.0, those that are set, see `stored_fields`.
         """
-        skip = {"hf_token", "cache_dir", "cache_size", "cache_age", "trust_model_code", "model_dir", "threads"}
+        skip = {"hf_token", "cache_dir", "cache_size", "cache_age", "trust_model_code", "model_dir", *WITHOUT_EFFECT}
         values = ((name, value) for name, value in stored_fields(self) if name not in skip)
         return tuple((name, value.name if isinstance(value, Path) else value) for name, value in values)
 
@@ -648,9 +660,14 @@ def stored_fields(values: Settings | Outputs) -> tuple[tuple[str, Any], ...]:
 
 WHISPER_OPTIONS = (
     "hotwords",
-    *(field_.name for field_ in dataclasses.fields(Settings) if field_.metadata["option"].panel == WHISPER),
+    *(
+        field_.name
+        for field_ in dataclasses.fields(Settings)
+        if field_.metadata["option"].panel == WHISPER and field_.name not in WITHOUT_EFFECT
+    ),
 )
-"""Settings that only the transcriber `whisper` knows, besides ``model`` and ``initial_prompt``."""
+"""Settings that only the transcriber `whisper` knows and that change its words, besides ``model`` and
+``initial_prompt``."""
 
 
 def fields_with_options() -> tuple[tuple[dataclasses.Field[Any], Option], ...]:

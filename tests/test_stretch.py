@@ -72,7 +72,7 @@ def test_only_keys_of_a_run_with_a_stretch_or_other_numbers_of_whisper_are_other
         return cached.diarize, cached.separate, cached.transcribe
 
     plain, stretch, search = keys(), keys(start=1), keys(beam_size=2)
-    assert keys(beam_size=5, start=None, threads=3) == plain
+    assert keys(beam_size=5, start=None, threads=3, batch_size=2) == plain
     assert all(one != other for one, other in zip(plain, stretch, strict=True))
     assert stretch != keys(end=1) != plain
     assert search[:2] == plain[:2]
@@ -84,12 +84,12 @@ def test_a_job_keeps_its_stretch_and_is_another_job_than_one_of_the_whole(call: 
         settings = Settings(script=call.script, **options)
         return JobSpec(call.path, "0" * 64, settings, Outputs(call.out), call.out, "call")
 
-    stretch = job(start="0:01", end=2.5, beam_size=None, model_dir="models", threads=2)
+    stretch = job(start="0:01", end=2.5, beam_size=None, model_dir="models", threads=2, batch_size=1)
     row = json.loads(json.dumps(stretch.to_json()))
     assert (row["settings"]["start"], row["settings"]["beam_size"]) == (1.0, None)
-    assert not {"model_dir", "threads", "hotwords"} & set(row["settings"]), "a worker's own, and what is not set"
+    assert not {"model_dir", "threads", "batch_size", "hotwords"} & set(row["settings"]), "a worker's own, and what is not set"
     assert JobSpec.from_json(row).key == stretch.key != job().key
-    assert job(threads=2).key == job().key
+    assert job(threads=2, batch_size=3).key == job().key
 
 
 def test_a_channel_per_person(call: Any) -> None:

@@ -246,6 +246,14 @@ def test_batches_are_sorted_by_length_and_read_ahead_is_bounded() -> None:
     assert len(list(answers)) == 39
 
 
+@pytest.mark.parametrize(("wanted", "used"), [(None, 6), (2, 2), (100, 6)])
+def test_batch_size_is_a_bound_within_what_fits_into_the_memory(
+    model: Any, wanted: int | None, used: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "batch_size", lambda model, **options: 6)
+    assert WhisperTranscriber(model, Settings(language="en", batch_size=wanted)).batch_size == used
+
+
 def test_memory_that_is_used_up_halves_the_batch() -> None:
     stenographer = Stenographer(pack_seconds=0.0)
     stenographer.batch_size = 16

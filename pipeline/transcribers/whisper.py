@@ -182,7 +182,8 @@ class WhisperTranscriber:
             decoding.to_half(model)
         self._tasks: dict[str, DecodingTask] = {}
         group = max(self._decoding.beams, self._decoding.samples)
-        self.batch_size = decoding.batch_size(model, group=group, half=self._half)
+        fitting = decoding.batch_size(model, group=group, half=self._half)
+        self.batch_size = fitting if settings.batch_size is None else min(settings.batch_size, fitting)
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
