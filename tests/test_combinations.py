@@ -110,8 +110,21 @@ def test_auto_never_falls_back_to_a_transcriber_that_lacks_it(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "a.rttm").touch()
     settings = Settings(rttm=tmp_path / "a.rttm", separate="off", offline=True, **wish)
-    with pytest.raises(MissingWeights, match=r"no transcriber can run here\. whisper: .*; sphinx: --"):
+    with pytest.raises(MissingWeights, match=r"no transcriber can run here\. whisper: .*; sphinx: --") as caught:
         preflight(settings)
+    assert "or use --transcriber sphinx" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("language", "advised"), [("en", True), ("de", False)])
+def test_sphinx_is_advised_where_it_knows_the_language(
+    language: str, advised: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "a.rttm").touch()
+    settings = Settings(rttm=tmp_path / "a.rttm", separate="off", transcriber="whisper", language=language, offline=True)
+    with pytest.raises(MissingWeights, match="meetsplit models fetch small") as caught:
+        preflight(settings)
+    assert ("or use --transcriber sphinx" in str(caught.value)) is advised
 
 
 @pytest.mark.parametrize(

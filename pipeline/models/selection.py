@@ -221,8 +221,20 @@ def _locate_weights(
 
     Without ``fetch``, only checked whether they can be.
 
-    Raises `MissingDependency` or `MissingWeights`.
+    Raises `MissingDependency` or `MissingWeights`, which advises to use `sphinx` only where that can do what the
+    settings request.
     """
+    try:
+        return _located_weights(stage, name, settings, on_event, fetch=fetch)
+    except MissingWeights as error:
+        if stage == "transcriber" and registry.unmet_request(stage, "sphinx", settings) is not None:
+            raise MissingWeights(error.stage, error.reason) from error
+        raise
+
+
+def _located_weights(
+    stage: str, name: str, settings: Settings, on_event: EventListener, *, fetch: bool
+) -> SelectedBackend:
     registry.require_packages(stage, name)
     cache = settings.cache_dir or weights.default_cache()
     verb, offline, token = STAGE_VERBS[stage], settings.offline, settings.hf_token
