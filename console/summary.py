@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -31,10 +31,12 @@ _GIVEN = ("rttm", "channels")
 def summary(console: Console, source: Path | MultiFileRecording, written: WrittenResults) -> None:
     """Print what was written for one recording; on a terminal the files in short, else a path per line."""
     transcript = written.transcript
-    length, count = clock(int(1000 * transcript.duration)), len(transcript.speakers)
+    talk_times = _talk_times(transcript)
+    length, count = clock(int(1000 * transcript.duration)), len(talk_times)
     words = sum(len(segment.words) for segment in transcript.segments)
-    console.print(f"{source}: {length}, {count} {'person' if count == 1 else 'people'}, {words} words", soft_wrap=True)
-    lines = _talk_time(transcript)
+    people, spoken = "person" if count == 1 else "people", "word" if words == 1 else "words"
+    console.print(f"{source}: {length}, {count} {people}, {words} {spoken}", soft_wrap=True)
+    lines = _about_people(transcript, talk_times)
     check = to_check(transcript)
     lines += [check] if check else []
     if written.placement.reason is not None:
@@ -62,10 +64,16 @@ def to_check(transcript: Transcript) -> str | None:
     return f"{len(for_review)} {stretches} to check: {shown}{more}"
 
 
-def _talk_time(transcript: Transcript) -> list[str]:
+def _talk_times(transcript: Transcript) -> dict[str, float]:
+    """The seconds that each person speaks, by name; without UNKNOWN, whose words lie where nobody speaks."""
+    speech = by_speaker(transcript.turns)
+    return {
+        name: float(total(speech[speaker])) for speaker, name in speaker_names(transcript).items() if speaker in speech
+    }
+
+
+def _about_people(transcript: Transcript, seconds: Mapping[str, float]) -> list[str]:
     """How long each person speaks, and a remark about those who hardly do, unless the turns were given."""
-    names, speech = speaker_names(transcript), by_speaker(transcript.turns)
-    seconds = {name: float(total(speech.get(speaker, ()))) for speaker, name in names.items()}
     lines = [" · ".join(f"{name} {duration(spoken)}" for name, spoken in seconds.items())] if seconds else []
     short = [name for name, spoken in seconds.items() if spoken < SHORT_SPEECH]
     diarizers = {record.backend for record in transcript.made_by.stages if record.stage == "diarizer"}

@@ -12,7 +12,7 @@ from meetsplit.console.estimates import MEASURED, StageTimes, estimate, keys
 from meetsplit.console.recording_progress import RecordingProgress
 from meetsplit.console.summary import summary, times_sentence
 from meetsplit.console.terminal import Terminal
-from meetsplit.pipeline.data import Provenance, Span, StageRecord, Transcript, Turn
+from meetsplit.pipeline.data import Provenance, Segment, Span, StageRecord, Transcript, Turn, Word
 from meetsplit.pipeline.events import Finished, Kept
 from meetsplit.pipeline.models.selection import BackendSelection, SelectedBackend
 from meetsplit.pipeline.results.folder import Placement
@@ -42,6 +42,20 @@ def test_who_hardly_speaks_is_named(tmp_path: Path) -> None:
     assert "written as call-2.*, because call.txt is not meetsplit's" in found
     assert str(tmp_path / "x.srt") in found
     assert "hardly any speech" not in printed("rttm")
+
+
+def test_words_of_nobody_are_no_person() -> None:
+    """Words that `rediarize` finds where nobody speaks have the speaker UNKNOWN, without a turn."""
+    words = (Word(Span(7.0, 7.5), "hello"),)
+    segments = (Segment("UNKNOWN", words),)
+    turns = (Turn(Span(0.0, 6.0), "SPEAKER_00"),)
+    made_by = Provenance("0", (StageRecord("diarizer", "embedded", (), "cpu", ""),))
+    stream = io.StringIO()
+    written = WrittenResults(Transcript("call", 9.0, segments, turns, made_by), (), Placement("call", "call"), {})
+    summary(Terminal(file=stream), Path("call.wav"), written)
+    assert "1 person, 1 word\n" in stream.getvalue()
+    assert "SPEAKER_00 6.0 s" in stream.getvalue()
+    assert "UNKNOWN" not in stream.getvalue()
 
 
 def test_times_name_what_was_done_and_what_was_kept() -> None:
