@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counted_calls import calls
@@ -51,6 +51,7 @@ def job_spec(**changes: object) -> JobSpec:
     return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         CompletionActions,
