@@ -51,6 +51,20 @@ def test_other_settings_are_another_job(workspace: Any) -> None:
     assert len(workspace.jobs()) == 2
 
 
+def test_a_stretch_of_a_recording(workspace: Any) -> None:
+    call = workspace.recording("call.wav")
+    options = ("--start", "0:01", "--end", "2.5", "-o", workspace.out, "-f", "json")
+    workspace.run("batch", call, *workspace.model_free_options(), *options)
+    transcript = json.loads((workspace.out / "call.json").read_text("utf-8"))
+    assert transcript["duration"] == 5.0
+    assert transcript["turns"]
+    assert all(1.0 <= turn["start"] < turn["end"] <= 2.5 for turn in transcript["turns"])
+    settings = transcript["made_by"]["settings"]
+    assert (settings["start"], settings["end"]) == (1.0, 2.5)
+    (job,) = workspace.jobs()
+    assert job["state"] == "done"
+
+
 def test_the_results_folder_says_whose_results_are_whose(workspace: Any) -> None:
     """Neither a lost seen.json nor another state folder lets a recording take the place of another one's results."""
     options = (*workspace.model_free_options(), "-o", workspace.out, *SMALL)
