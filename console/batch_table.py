@@ -55,7 +55,7 @@ def table(
         counts[state] += 1
         length, numbers = "", ["", "", ""]
         if result:
-            length = clock(int(1000 * float(result["duration"])))
+            length = clock(1000 * round(float(result["duration"])))
             numbers = [str(result[name]) for name in ("people", "words", "check")]
         rows.add_row(name, state, length, *numbers, style=_STYLES.get(state))
     for path, error in refused:

@@ -32,7 +32,7 @@ def summary(console: Console, source: Path | MultiFileRecording, written: Writte
     """Print what was written for one recording; on a terminal the files in short, else a path per line."""
     transcript = written.transcript
     talk_times = _talk_times(transcript)
-    length, count = clock(int(1000 * transcript.duration)), len(talk_times)
+    length, count = clock(1000 * round(transcript.duration)), len(talk_times)
     words = sum(len(segment.words) for segment in transcript.segments)
     people, spoken = "person" if count == 1 else "people", "word" if words == 1 else "words"
     console.print(f"{source}: {length}, {count} {people}, {words} {spoken}", soft_wrap=True)
