@@ -67,15 +67,12 @@ def _snapshot(source: Hub) -> Path | None:
 
 
 def fetch_hub(source: Hub, *, stage: str, token: str | None, on_event: EventListener, alternative: str | None) -> Path:
-    """Fetch a repository into the Hugging Face cache, damaged files again.
+    """Fetch a repository into the Hugging Face cache, damaged files again; `hub_access_problem` comes before.
 
-    ``alternative`` is the option that does without it. Raises `MissingWeights` with the reason and the next step.
+    ``alternative`` is the option that does without it. Raises `MissingWeights` with the reason.
     """
     from huggingface_hub import snapshot_download
 
-    problem = hub_access_problem(source, token, 5.0)
-    if problem is not None:
-        raise MissingWeights(stage, problem, alternative)
     try:
         for path in damaged_hub_files(source):
             path.resolve().unlink(missing_ok=True)

