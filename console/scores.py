@@ -52,4 +52,5 @@ def score(  # noqa: PLR0913 - one parameter per option, in the shape that typer 
     separation, notices = score_stems(paired.pairs, stems) if stems is not None else ({}, ())
     scores = scored(paired.pairs, protocol, separation=separation, notices=(*paired.notices, *notices))
     text = json_escaped(json.dumps(as_data(scores), indent=2)) if as_json else as_table(scores)
-    Terminal(soft_wrap=True).print(text, highlight=False, markup=False)
+    console = Terminal()
+    console.print(text, highlight=False, markup=False, soft_wrap=as_json or not console.is_terminal)

@@ -18,10 +18,10 @@ COLUMNS = (
     "tcpWER",
     "DER",
     "miss",
-    "f.alarm",
-    "confus.",
+    "false",
+    "conf.",
     "JER",
-    "speakers",
+    "people",
 )
 SEPARATION_COLUMNS = ("recording", "voice", "SI-SDR", "gain", "in overlap", "gain", "leakage")
 
@@ -29,7 +29,8 @@ SEPARATION_COLUMNS = ("recording", "voice", "SI-SDR", "gain", "in overlap", "gai
 def as_table(scores: Scores) -> str:
     """The scores as aligned plain text: rates in %, reasons for what is missing, notices and the protocol below.
 
-    ``speakers`` are those of hypothesis/reference; ``–`` has no answer.
+    ``miss``, ``false`` (alarms) and ``conf.`` (confusion of speakers) are the parts of DER; ``people`` are the speakers
+    of hypothesis/reference; ``–`` has no answer.
     """
     rows = [*scores.recordings, scores.pooled] if len(scores.recordings) != 1 else list(scores.recordings)
     blocks = [_aligned([COLUMNS, *(_cells(row, name) for row in rows for name in SECTIONS)])]

@@ -209,6 +209,12 @@ def test_rediarize_says_what_it_wrote(terminal_session: TerminalSession) -> None
     assert "call-rediarized/{Ann,Ben}.wav" in display.text
 
 
+def test_scores_fit_the_screen_and_sentences_are_folded_between_words(desk: Desk) -> None:
+    shown = desk.run("score", "turns.rttm", "--ref", "turns.rttm")
+    assert any(line.startswith("recording ") and line.endswith(" people") for line in shown.text.splitlines())
+    assert "a missed or wrong word counts where it was said" in shown.flowing
+
+
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_the_table_of_a_batch_has_its_reasons_and_counts(
     terminal_session: TerminalSession, size: tuple[int, int]
