@@ -17,7 +17,14 @@ from typing import Any
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.errors import JobError, MeetsplitError
 from meetsplit.pipeline.results.ownership import ResultRequest, result_request
-from meetsplit.pipeline.settings import WITHOUT_EFFECT, Outputs, Settings, current_options, stored_fields, stored_options
+from meetsplit.pipeline.settings import (
+    WITHOUT_EFFECT,
+    Outputs,
+    Settings,
+    current_options,
+    stored_fields,
+    stored_options,
+)
 
 WORKER_ONLY = ("hf_token", "cache_dir", "cache_size", "cache_age", "model_dir", *WITHOUT_EFFECT)
 """Settings that are the worker's own and never stored."""

@@ -121,7 +121,9 @@ def test_sphinx_is_advised_where_it_knows_the_language(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "a.rttm").touch()
-    settings = Settings(rttm=tmp_path / "a.rttm", separate="off", transcriber="whisper", language=language, offline=True)
+    settings = Settings(
+        rttm=tmp_path / "a.rttm", separate="off", transcriber="whisper", language=language, offline=True
+    )
     with pytest.raises(MissingWeights, match="meetsplit models fetch small") as caught:
         preflight(settings)
     assert ("or use --transcriber sphinx" in str(caught.value)) is advised

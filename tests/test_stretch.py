@@ -87,7 +87,9 @@ def test_a_job_keeps_its_stretch_and_is_another_job_than_one_of_the_whole(call: 
     stretch = job(start="0:01", end=2.5, beam_size=None, model_dir="models", threads=2, batch_size=1)
     row = json.loads(json.dumps(stretch.to_json()))
     assert (row["settings"]["start"], row["settings"]["beam_size"]) == (1.0, None)
-    assert not {"model_dir", "threads", "batch_size", "hotwords"} & set(row["settings"]), "a worker's own, and what is not set"
+    assert not {"model_dir", "threads", "batch_size", "hotwords"} & set(row["settings"]), (
+        "a worker's own, and what is not set"
+    )
     assert JobSpec.from_json(row).key == stretch.key != job().key
     assert job(threads=2, batch_size=3).key == job().key
 
