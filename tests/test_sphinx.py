@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, ClipTranscript, Span
-from meetsplit.pipeline.errors import MissingDependency, SettingsError
+from meetsplit.pipeline.errors import MissingDependency, SettingsError, StageError
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.sphinx import SphinxTranscriber
@@ -67,6 +68,37 @@ def test_loudness_changes_no_word(sphinx: SphinxTranscriber, sentence: Audio) ->
         == [word.text for word in transcribe(sphinx, greeting).words]
         != []
     )
+
+
+@needs_sphinx
+def test_other_threads_go_on_while_it_decodes(sphinx: SphinxTranscriber, sentence: Audio) -> None:
+    """The bars of a terminal are drawn by a thread, and pocketsphinx keeps Python's lock."""
+    turns = 0
+    is_done = threading.Event()
+
+    def count() -> None:
+        nonlocal turns
+        while not is_done.wait(0.001):
+            turns += 1
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    transcribe(sphinx, sentence)
+    is_done.set()
+    thread.join()
+    assert turns > 10
+
+
+@needs_sphinx
+def test_a_decoder_that_is_killed_is_a_sentence(sentence: Audio) -> None:
+    sphinx = SphinxTranscriber.load(Settings(), {}, "cpu")
+    transcribe(sphinx, sentence.crop(Span(0.85, 1.5)))
+    assert sphinx._decoder is not None
+    process = sphinx._decoder._process
+    process.kill()
+    process.wait()
+    with pytest.raises(StageError, match="pocketsphinx ended with code -9"):
+        transcribe(sphinx, sentence)
 
 
 @pytest.mark.parametrize("language", ["de", "German", "zh"])

@@ -6,16 +6,22 @@ ICASSP 2006: phonetically tied mixtures over MFCC, a trigram language model, thr
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import re
+import subprocess
+import sys
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from meetsplit.pipeline.audio.reading import pcm16
 from meetsplit.pipeline.data import Audio, ClipTranscript, Word
-from meetsplit.pipeline.errors import MissingDependency, SettingsError
+from meetsplit.pipeline.errors import MissingDependency, SettingsError, StageError
 from meetsplit.pipeline.events import EventListener
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.hallucinations import (
@@ -24,6 +30,7 @@ from meetsplit.pipeline.transcribers.hallucinations import (
     filter_hallucinations,
     trim_silence,
 )
+from meetsplit.pipeline.transcribers.sphinx_worker import SIZE_BYTES
 
 RATE = 16000
 """The rate in Hz of the model's training speech."""
@@ -55,13 +62,14 @@ class SphinxTranscriber:
     """A `Transcriber` of US English, with times and posterior probabilities; each clip is decoded on its own.
 
     The cepstral mean is taken over the whole clip, not carried from clip to clip: the words of a clip depend on it
-    only.
+    only. The decoder is a process of its own, see `sphinx_worker`; it starts with the first clip and ends with this
+    object.
     """
 
     rate = RATE
 
-    def __init__(self, decoder: Any) -> None:
-        self._decoder = decoder
+    def __init__(self) -> None:
+        self._decoder: _DecoderProcess | None = None
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
@@ -71,11 +79,11 @@ class SphinxTranscriber:
         if settings.task == "translate":
             raise SettingsError("--task translate: sphinx writes down English only: use --transcriber whisper")
         try:
-            import pocketsphinx
+            import pocketsphinx  # noqa: F401
         except ModuleNotFoundError as error:
             missing = "the transcriber sphinx needs the Python package 'pocketsphinx': pip install 'meetsplit[offline]'"
             raise MissingDependency("transcribe", missing) from error
-        return cls(pocketsphinx.Decoder(samprate=RATE, loglevel="FATAL"))
+        return cls()
 
     def transcribe(self, clips: Iterable[Audio], on_event: EventListener) -> Iterator[ClipTranscript]:
         """One answer per clip, in order, as each is asked for."""
@@ -84,13 +92,58 @@ class SphinxTranscriber:
             yield ClipTranscript(self._words(sound) if sound.duration >= MIN_CLIP_SECONDS else (), "en")
 
     def _words(self, clip: Audio) -> tuple[Word, ...]:
-        decoder = self._decoder
-        decoder.start_utt()
-        decoder.process_raw(_decoder_input(clip), no_search=False, full_utt=True)
-        decoder.end_utt()
-        segments = () if decoder.hyp() is None else decoder.seg()
+        if self._decoder is None:
+            self._decoder = _DecoderProcess()
+        segments = self._decoder.decode(_decoder_input(clip))
         raw_words = [_raw_word(segment) for segment in segments if not NON_WORD.match(segment.word)]
         return filter_hallucinations(raw_words, clip)
+
+
+class _Segment(NamedTuple):
+    """What the decoder finds in a stretch: a word or a mark, first and last frame, posterior probability."""
+
+    word: str
+    start_frame: int
+    end_frame: int
+    prob: float
+
+
+class _DecoderProcess:
+    """pocketsphinx in another process, which ends with this object."""
+
+    def __init__(self) -> None:
+        # The same packages are found there, wherever this process has them from.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder for folder in sys.path if folder)}
+        command = (sys.executable, "-P", str(Path(__file__).with_name("sphinx_worker.py")), str(RATE))
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+        weakref.finalize(self, _end, self._process)
+
+    def decode(self, sound: bytes) -> list[_Segment]:
+        """The segments of one sound. Raises `StageError` where the process ended."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.write(len(sound).to_bytes(SIZE_BYTES, "little") + sound)
+            stdin.flush()
+            answer = stdout.readline()
+        except OSError:  # its end of the pipe is closed
+            answer = b""
+        if not answer.endswith(b"\n"):
+            raise StageError("transcribe", self._why_it_ended())
+        return [_Segment(*segment) for segment in json.loads(answer)]
+
+    def _why_it_ended(self) -> str:
+        said = self._process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
+        why = f": {said[-1]}" if said else ", perhaps for want of memory"
+        return f"pocketsphinx ended with code {self._process.returncode}{why}; run the same command again"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    with contextlib.suppress(OSError), process:  # closes its pipes and waits for its end
+        pass
 
 
 def _decoder_input(clip: Audio) -> bytes:
@@ -101,7 +154,7 @@ def _decoder_input(clip: Audio) -> bytes:
     return pcm16(padded + noise * np.float32(DITHER))
 
 
-def _raw_word(segment: Any) -> RawWord:
+def _raw_word(segment: _Segment) -> RawWord:
     """A segment of the decoder as a word, with its times in the clip."""
     start, end = segment.start_frame / FRAMES_PER_SECOND, (segment.end_frame + 1) / FRAMES_PER_SECOND
     return RawWord(start - PADDING, end - PADDING, _spelling(segment.word), segment.prob)
