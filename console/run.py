@@ -100,7 +100,7 @@ def run_recordings(
         if not quiet:
             Terminal(stderr=True).print(plan_table(plan.backends, is_brief=True))
         times_folder = (settings.cache_dir or default_cache()) if keep else None
-        times = RunTimes(on_event, plan, sources, cache=times_folder, quiet=quiet)
+        times = RunTimes(on_event, plan, sources, stretch=settings.stretch, cache=times_folder, quiet=quiet)
         for path in sources:
             on_event(Opened(str(path)))
             make_request = functools.partial(_result_request, path, outputs=outputs, sources=sources, inputs=inputs)

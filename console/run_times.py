@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -20,7 +21,8 @@ from meetsplit.pipeline.results.disk_space import seconds_of_sound
 class RunTimes:
     """The times of a command that works on ``recordings``, told through its ``reporter``.
 
-    ``cache`` is the folder in which the times of stages are kept for later estimates; None: they are not kept.
+    ``stretch`` is where the work begins and ends, in seconds. ``cache`` is the folder in which the times of stages are
+    kept for later estimates; None: they are not kept.
     """
 
     def __init__(
@@ -29,12 +31,13 @@ class RunTimes:
         plan: BackendSelection,
         recordings: Iterable[Path | MultiFileRecording],
         *,
+        stretch: tuple[float, float | None] = (0.0, None),
         cache: Path | None,
         quiet: bool = False,
     ) -> None:
         self._reporter, self._plan, self._quiet = reporter, plan, quiet
         self._kept_times = StageTimes(cache) if cache is not None else None
-        self._lengths = {str(recording): _seconds(recording) for recording in recordings}
+        self._lengths = {str(recording): _seconds(recording, stretch) for recording in recordings}
         self._began = time.monotonic()
         reporter.expect(self._lengths)
 
@@ -70,10 +73,14 @@ class RunTimes:
             Terminal(stderr=True).say(text, style="dim")
 
 
-def _seconds(recording: Path | MultiFileRecording) -> float:
-    """Seconds of sound that a recording is expected to hold; 0 where it cannot be read: its own turn will tell."""
+def _seconds(recording: Path | MultiFileRecording, stretch: tuple[float, float | None]) -> float:
+    """Seconds of sound that a recording is expected to hold in the stretch; 0 where it cannot be read: its own turn
+    will tell.
+    """
     files = [recording] if isinstance(recording, Path) else [file.path for file in recording.microphones]
+    start, end = stretch
     try:
-        return max(seconds_of_sound(file) for file in files)
+        length = max(seconds_of_sound(file) for file in files)
     except AudioError:
         return 0.0
+    return max(0.0, min(length, math.inf if end is None else end) - start)

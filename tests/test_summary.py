@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from meetsplit.console import run_times
 from meetsplit.console.estimates import MEASURED, StageTimes, estimate, keys
+from meetsplit.console.progress import Reporter
 from meetsplit.console.recording_progress import RecordingProgress
+from meetsplit.console.run_times import RunTimes
 from meetsplit.console.summary import summary, times_sentence
 from meetsplit.console.terminal import Terminal
 from meetsplit.pipeline.data import Provenance, Segment, Span, StageRecord, Transcript, Turn, Word
@@ -75,6 +78,17 @@ def plan(diarizer: str, transcriber: str, device: str = "cpu") -> BackendSelecti
 
 
 STAGES = ("diarize", "separate", "transcribe")
+
+
+def test_an_estimate_is_of_the_stretch_that_is_processed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run_times, "seconds_of_sound", lambda path: 4000.0)
+    for stretch, length in (((60.0, 90.0), "30 s"), ((3980.0, None), "20 s"), ((3940.0, 9000.0), "1 min")):
+        reporter = Reporter(Terminal(stderr=True), quiet=True)
+        times = RunTimes(reporter, plan("embedded", "sphinx"), [Path("a.wav")], stretch=stretch, cache=None)
+        times.announce(Path("a.wav"), STAGES)
+        assert f"a.wav: {length} of sound, about " in capsys.readouterr().err
 
 
 def test_an_estimate_needs_a_basis_for_every_stage_that_is_left(tmp_path: Path) -> None:
