@@ -50,6 +50,7 @@ def export(
 ) -> None:
     """Write a finished transcript in other formats, with other subtitle rules or names."""
     from meetsplit.console.progress import Reporter
+    from meetsplit.console.summary import shown_files
     from meetsplit.pipeline.formats import names
     from meetsplit.pipeline.results.writing import export_transcript
 
@@ -63,5 +64,5 @@ def export(
             published = export_transcript(path, folder, outputs, transcript, on_event)
             if published.placement.stem != path.stem:
                 note_placement(path, published.placement)
-            for file in published.files:
-                print_line(str(file))
+            for line in shown_files(Terminal(), published.files):
+                print_line(line)

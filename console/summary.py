@@ -46,7 +46,7 @@ def summary(console: Console, source: Path | MultiFileRecording, written: Writte
             console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
         else:
             console.print(f"  {line}", soft_wrap=True)
-    for path in shortened(written.files) if console.is_terminal else written.files:
+    for path in shown_files(console, written.files):
         console.print(f"  {path}", soft_wrap=True)  # so that a long path is copied as one
 
 
@@ -83,6 +83,11 @@ def _about_people(transcript: Transcript, seconds: Mapping[str, float]) -> list[
             "--num-speakers or --max-speakers limits how many are found"
         )
     return lines
+
+
+def shown_files(console: Console, paths: Sequence[Path]) -> list[str]:
+    """The paths as they are printed: on a terminal in short, else one by one."""
+    return shortened(paths) if console.is_terminal else [str(path) for path in paths]
 
 
 def shortened(paths: Sequence[Path]) -> list[str]:

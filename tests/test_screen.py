@@ -207,6 +207,7 @@ def test_rediarize_says_what_it_wrote(terminal_session: TerminalSession) -> None
     assert "call.wav: 00:00:05, 2 people, 2 words" in display.text
     assert "call-rediarized.{srt,txt}" in display.text
     assert "call-rediarized/{Ann,Ben}.wav" in display.text
+    assert "call.{srt,txt}" in desk.run("export", "call.json", "-f", "srt,txt").text
 
 
 def test_scores_fit_the_screen_and_sentences_are_folded_between_words(desk: Desk) -> None:
