@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from meetsplit.console.options import GivenOptions, resolve_settings, run_options
-from meetsplit.console.quantities import ago, megabytes
+from meetsplit.console.quantities import ago, counted, megabytes
 from meetsplit.console.terminal import print_line, wide
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def show(*, options: GivenOptions) -> None:
     if runs:
         console.print(table)
     console.print(
-        f"{len(runs)} recordings, {megabytes(sum(run.size for run in runs))} in {folder}",
+        f"{counted(len(runs), 'recording')}, {megabytes(sum(run.size for run in runs))} in {folder}",
         highlight=False,
         soft_wrap=True,
     )
@@ -85,7 +85,8 @@ def prune(
 
 def print_cleared(result: ClearResult) -> None:
     """Say what was removed and what was not; exit code 1 where something could not be removed."""
-    print_line(f"{len(result.removed)} recordings cleared, {megabytes(sum(run.size for run in result.removed))} freed")
+    freed = megabytes(sum(run.size for run in result.removed))
+    print_line(f"{counted(len(result.removed), 'recording')} cleared, {freed} freed")
     for run in result.in_use:
         print_line(f"{run.name} is being worked on and was left alone")
     for run, why in result.failed:

@@ -13,7 +13,7 @@ from rich import box
 from rich.table import Table
 
 from meetsplit.console.job_options import QueueOptions, open_store, queue_options
-from meetsplit.console.quantities import ago
+from meetsplit.console.quantities import ago, counted
 from meetsplit.console.terminal import print_line, wide
 from meetsplit.pipeline.errors import JobError
 
@@ -69,7 +69,7 @@ def list_jobs(
         reason = job.error or job.note or ""
         table.add_row(job.job, job.recording, job.state, stage, left, _when(job.queued), job.delivery or "", reason)
     wide().print(table)
-    print_line(f"{len(jobs)} jobs")
+    print_line(counted(len(jobs), "job"))
     undelivered = [job for job in shown if job.delivery == "failed"]
     if undelivered:
         count = "1 delivery" if len(undelivered) == 1 else f"{len(undelivered)} deliveries"
@@ -168,9 +168,8 @@ def clean(
 
     base, store = open_store(queue)
     with client(base, store) as connection:
-        print_line(
-            f"{status.clean(connection, store, older_than=older_than * 86400, done=not keep_done)} jobs forgotten"
-        )
+        forgotten = status.clean(connection, store, older_than=older_than * 86400, done=not keep_done)
+        print_line(f"{counted(forgotten, 'job')} forgotten")
 
 
 def print_json(value: Any) -> None:

@@ -41,6 +41,15 @@ def duration(seconds: float) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts if number)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "recording"), counted(0, "job")
+    ('1 recording', '0 jobs')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def about(seconds: float) -> str:
     """A length of time that is only an estimate: one or two digits of it.
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from meetsplit.console.quantities import duration, kept_sentence
+from meetsplit.console.quantities import counted, duration, kept_sentence
 from meetsplit.console.recording_progress import RecordingProgress
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import Transcript
@@ -34,8 +34,8 @@ def summary(console: Console, source: Path | MultiFileRecording, written: Writte
     talk_times = _talk_times(transcript)
     length, count = clock(1000 * round(transcript.duration)), len(talk_times)
     words = sum(len(segment.words) for segment in transcript.segments)
-    people, spoken = "person" if count == 1 else "people", "word" if words == 1 else "words"
-    console.print(f"{source}: {length}, {count} {people}, {words} {spoken}", soft_wrap=True)
+    people = "person" if count == 1 else "people"
+    console.print(f"{source}: {length}, {count} {people}, {counted(words, 'word')}", soft_wrap=True)
     lines = _about_people(transcript, talk_times)
     check = to_check(transcript)
     lines += [check] if check else []
