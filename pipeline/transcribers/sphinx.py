@@ -15,7 +15,7 @@ import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import IO, NamedTuple, Self, cast
 
 import numpy as np
 
@@ -30,10 +30,7 @@ from meetsplit.pipeline.transcribers.hallucinations import (
     filter_hallucinations,
     trim_silence,
 )
-from meetsplit.pipeline.transcribers.sphinx_worker import SIZE_BYTES
-
-RATE = 16000
-"""The rate in Hz of the model's training speech."""
+from meetsplit.pipeline.transcribers.sphinx_worker import RATE, SIZE_BYTES
 
 FRAMES_PER_SECOND = 100
 """The decoder counts time in frames of 10 ms."""
@@ -94,7 +91,11 @@ class SphinxTranscriber:
     def _words(self, clip: Audio) -> tuple[Word, ...]:
         if self._decoder is None:
             self._decoder = _DecoderProcess()
-        segments = self._decoder.decode(_decoder_input(clip))
+        try:
+            segments = self._decoder.decode(_decoder_input(clip))
+        except BaseException:
+            self._decoder = None  # an answer may still be on its way: the next clip begins with another process
+            raise
         raw_words = [_raw_word(segment) for segment in segments if not NON_WORD.match(segment.word)]
         return filter_hallucinations(raw_words, clip)
 
@@ -114,20 +115,18 @@ class _DecoderProcess:
     def __init__(self) -> None:
         # The same packages are found there, wherever this process has them from.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder for folder in sys.path if folder)}
-        command = (sys.executable, "-P", str(Path(__file__).with_name("sphinx_worker.py")), str(RATE))
+        command = (sys.executable, "-P", str(Path(__file__).with_name("sphinx_worker.py")))
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+        self._sounds, self._answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
         weakref.finalize(self, _end, self._process)
 
     def decode(self, sound: bytes) -> list[_Segment]:
         """The segments of one sound. Raises `StageError` where the process ended."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
         try:
-            stdin.write(len(sound).to_bytes(SIZE_BYTES, "little") + sound)
-            stdin.flush()
-            answer = stdout.readline()
+            self._sounds.write(len(sound).to_bytes(SIZE_BYTES, "little") + sound)
+            self._sounds.flush()
+            answer = self._answers.readline()
         except OSError:  # its end of the pipe is closed
             answer = b""
         if not answer.endswith(b"\n"):

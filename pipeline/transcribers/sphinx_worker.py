@@ -12,17 +12,20 @@ import signal
 import sys
 from typing import Any, BinaryIO
 
+RATE = 16000
+"""The rate in Hz of the model's training speech."""
+
 SIZE_BYTES = 4
 
 
-def main(rate: int) -> None:
+def main() -> None:
     """Decode every sound of stdin."""
     # What ends the command is the command's own matter; this process ends when its stdin does.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     import pocketsphinx
 
-    decoder = pocketsphinx.Decoder(samprate=rate, loglevel="FATAL")
+    decoder = pocketsphinx.Decoder(samprate=RATE, loglevel="FATAL")
     sounds: BinaryIO = sys.stdin.buffer
     while header := sounds.read(SIZE_BYTES):
         segments = decoded(decoder, sounds.read(int.from_bytes(header, "little")))
@@ -40,4 +43,4 @@ def decoded(decoder: Any, sound: bytes) -> list[tuple[str, int, int, float]]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main()
