@@ -6,6 +6,7 @@ would need every command with its options, and libraries for Markdown and traceb
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -30,12 +31,12 @@ class CommandGroup(TyperGroup):
         self.entries = entries
         self.commands = _Commands(entries)  # type: ignore[assignment] # typer only reads it
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The name, the command and the remaining arguments of a command line."""
-        name, command, remaining = super().resolve_command(ctx, args)
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name; None where there is none."""
+        command = super().get_command(ctx, cmd_name)
         if command is not None:
             _hide_types(command, ctx)
-        return name, command, remaining
+        return command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the page about the group: usage, its options, and its commands in their panels."""
@@ -97,11 +98,18 @@ def _made(entry: CommandEntry | GroupEntry) -> Any:
     return typer.main.get_command(program)
 
 
+def _usage_pieces(argument: Any, ctx: Any) -> list[str]:
+    """An argument in the line of usage, without the braces that typer puts around one that is required."""
+    name = argument.metavar or argument.name.upper()
+    return [(name if argument.required else f"[{name}]") + ("..." if argument.nargs != 1 else "")]
+
+
 def _hide_types(command: Any, ctx: Any) -> None:
     """Let the help show no type for a command's arguments and flags, ``--help`` included."""
     for parameter in command.get_params(ctx):
         if parameter.param_type_name == "argument":
             parameter.display_type_rich = lambda ctx: None
+            parameter.get_usage_pieces = functools.partial(_usage_pieces, parameter)
         elif parameter.is_flag and parameter.metavar is None:
             parameter.metavar = ""
 

@@ -84,6 +84,8 @@ def test_every_command_and_option_is_in_the_reference(site: Path, monkeypatch: p
         seen.append(words)
     assert {("run",), ("schedule", "run-now"), ("cache", "prune")} <= set(seen)
     assert len(sections) == len(seen)
+    assert "meetsplit run [OPTIONS] RECORDING..." in page
+    assert not re.search(r"<list|\{[A-Z]", page), "types and braces are typer's, not a person's"
 
 
 def test_every_public_name_is_in_the_reference(site: Path) -> None:

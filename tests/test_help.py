@@ -100,6 +100,7 @@ def test_a_run_shows_its_options_in_order_with_defaults_and_without_types(
 ) -> None:
     text = page(capsys, monkeypatch, "run", width=80)
     assert not re.search(r"<\w+(\[\w+\])?>", text)
+    assert "Usage: meetsplit run [OPTIONS] RECORDING..." in text
     places = [text.index(f"─ {panel} ─") for panel in PANELS]
     assert places == sorted(places)
     assert "Example" in text
