@@ -207,11 +207,11 @@ def test_rediarize_says_what_it_wrote(terminal_session: TerminalSession) -> None
     assert "call.wav: 00:00:05, 2 people, 2 words" in display.text
     assert "call-rediarized.{srt,txt}" in display.text
     assert "call-rediarized/{Ann,Ben}.wav" in display.text
-    assert "call.{srt,txt}" in desk.run("export", "call.json", "-f", "srt,txt").text
+    assert "call.{srt,txt}" in terminal_session.run("export", "call.json", "-f", "srt,txt").text
 
 
-def test_scores_fit_the_screen_and_sentences_are_folded_between_words(desk: Desk) -> None:
-    shown = desk.run("score", "turns.rttm", "--ref", "turns.rttm")
+def test_scores_fit_the_screen_and_sentences_are_folded_between_words(terminal_session: TerminalSession) -> None:
+    shown = terminal_session.run("score", "turns.rttm", "--ref", "turns.rttm")
     assert any(line.startswith("recording ") and line.endswith(" people") for line in shown.text.splitlines())
     assert "a missed or wrong word counts where it was said" in shown.flowing
 
