@@ -14,16 +14,18 @@ from typing import Any, Self
 import numpy as np
 
 from meetsplit.pipeline.audio.reading import pcm16
-from meetsplit.pipeline.data import Audio, ClipTranscript, Word
+from meetsplit.pipeline.data import Audio, ClipTranscript, DroppedText, Word
 from meetsplit.pipeline.errors import MissingDependency, SettingsError
 from meetsplit.pipeline.events import EventListener
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.hallucinations import (
     MIN_CLIP_SECONDS,
     RawWord,
-    filter_hallucinations,
+    guard_words,
     trim_silence,
+    without_voice,
 )
+from meetsplit.pipeline.transcribers.voicing import VoiceEvidence
 
 RATE = 16000
 """The rate in Hz of the model's training speech."""
@@ -81,16 +83,22 @@ class SphinxTranscriber:
         """One answer per clip, in order, as each is asked for."""
         for clip in clips:
             sound = trim_silence(clip)
-            yield ClipTranscript(self._words(sound) if sound.duration >= MIN_CLIP_SECONDS else (), "en")
+            if sound.duration < MIN_CLIP_SECONDS:
+                yield ClipTranscript((), "en")
+            elif VoiceEvidence(sound).anywhere:
+                words, dropped = self._words(sound)
+                yield ClipTranscript(words, "en", dropped)
+            else:
+                yield ClipTranscript((), "en", without_voice(sound))
 
-    def _words(self, clip: Audio) -> tuple[Word, ...]:
+    def _words(self, clip: Audio) -> tuple[tuple[Word, ...], tuple[DroppedText, ...]]:
         decoder = self._decoder
         decoder.start_utt()
         decoder.process_raw(_decoder_input(clip), no_search=False, full_utt=True)
         decoder.end_utt()
         segments = () if decoder.hyp() is None else decoder.seg()
         raw_words = [_raw_word(segment) for segment in segments if not NON_WORD.match(segment.word)]
-        return filter_hallucinations(raw_words, clip)
+        return guard_words(raw_words, clip)
 
 
 def _decoder_input(clip: Audio) -> bytes:
