@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from meetsplit.pipeline.data import Audio, DroppedText, Samples, Span, Word, join_words
-from meetsplit.pipeline.transcribers.voicing import VoiceEvidence
+from meetsplit.pipeline.transcribers.voicing import VoiceEvidence, is_audible
 
 NO_SPEECH = "dropped-no-speech"
 """The reason where a model thinks it likely that nobody speaks, and is not sure of its words."""
@@ -90,14 +90,18 @@ def filter_hallucinations(raw_words: Iterable[RawWord], clip: Audio) -> tuple[Wo
     return guard_words(raw_words, clip)[0]
 
 
-def guard_words(raw_words: Iterable[RawWord], clip: Audio) -> tuple[tuple[Word, ...], tuple[DroppedText, ...]]:
+def guard_words(
+    raw_words: Iterable[RawWord], clip: Audio, evidence: VoiceEvidence | None = None
+) -> tuple[tuple[Word, ...], tuple[DroppedText, ...]]:
     """The words that can be true, on the recording's clock, sorted, inside the clip and one after another; and the
     others with the reason for which they were dropped, neighbours with the same reason as one text.
 
     Dropped are words beyond the clip's end or in its silence, words where the sound cannot be a voice (`voicing`), runs
-    of `MIN_LOOP_WORDS` or more words without duration, and of a phrase in a loop all but the first.
+    of `MIN_LOOP_WORDS` or more words without duration, and of a phrase in a loop all but the first. ``evidence`` is the
+    clip's, where it is known already.
     """
-    levels, evidence = _frame_levels(clip.samples, clip.rate), VoiceEvidence(clip)
+    levels = _frame_levels(clip.samples, clip.rate)
+    evidence = evidence or VoiceEvidence(clip)
     words: list[Word] = []
     dropped: list[tuple[RawWord, str]] = []
     previous_end = 0.0
@@ -115,7 +119,7 @@ def guard_words(raw_words: Iterable[RawWord], clip: Audio) -> tuple[tuple[Word, 
 
 def without_voice(clip: Audio) -> tuple[DroppedText, ...]:
     """What is told of a clip that was not transcribed: nothing where it is silent, else that it has no voice."""
-    return (DroppedText(clip.span, NO_VOICE),) if VoiceEvidence(clip).is_audible else ()
+    return (DroppedText(clip.span, NO_VOICE),) if is_audible(clip) else ()
 
 
 def is_out_of_pace(text: str, samples: Samples, rate: int) -> bool:

@@ -85,20 +85,20 @@ class SphinxTranscriber:
             sound = trim_silence(clip)
             if sound.duration < MIN_CLIP_SECONDS:
                 yield ClipTranscript((), "en")
-            elif VoiceEvidence(sound).anywhere:
-                words, dropped = self._words(sound)
+            elif (evidence := VoiceEvidence(sound)).anywhere:
+                words, dropped = self._words(sound, evidence)
                 yield ClipTranscript(words, "en", dropped)
             else:
                 yield ClipTranscript((), "en", without_voice(sound))
 
-    def _words(self, clip: Audio) -> tuple[tuple[Word, ...], tuple[DroppedText, ...]]:
+    def _words(self, clip: Audio, evidence: VoiceEvidence) -> tuple[tuple[Word, ...], tuple[DroppedText, ...]]:
         decoder = self._decoder
         decoder.start_utt()
         decoder.process_raw(_decoder_input(clip), no_search=False, full_utt=True)
         decoder.end_utt()
         segments = () if decoder.hyp() is None else decoder.seg()
         raw_words = [_raw_word(segment) for segment in segments if not NON_WORD.match(segment.word)]
-        return guard_words(raw_words, clip)
+        return guard_words(raw_words, clip, evidence)
 
 
 def _decoder_input(clip: Audio) -> bytes:

@@ -118,6 +118,7 @@ class _OpenClip:
     sound: Audio
     language: str | None
     pending: int
+    evidence: VoiceEvidence | None = None
     seconds_by_language: dict[str, float] = field(default_factory=dict)
     words: list[RawWord] = field(default_factory=list)
     dropped: list[DroppedText] = field(default_factory=list)
@@ -133,10 +134,15 @@ class ClipAnswers:
     def open(self, sound: Audio, language: str | None, *, has_speech: bool) -> list[Piece]:
         """The pieces of the next clip that can hold a voice, none where it has no speech; ``sound`` is the clip without
         silent edges."""
-        parts = split(Piece(self._opened, sound)) if has_speech else []
-        pieces = [part for part in parts if VoiceEvidence(part.audio).anywhere]
-        dropped = [text for part in parts if part not in pieces for text in without_voice(part.audio)]
-        self._open[self._opened] = _OpenClip(sound, language, len(pieces), dropped=dropped)
+        evidence = VoiceEvidence(sound) if has_speech else None
+        pieces, dropped = list[Piece](), list[DroppedText]()
+        for part in split(Piece(self._opened, sound)) if evidence is not None else ():
+            start = part.audio.start - sound.start
+            if evidence is not None and evidence.is_audible and evidence.between(start, start + part.audio.duration):
+                pieces.append(part)
+            else:
+                dropped += without_voice(part.audio)
+        self._open[self._opened] = _OpenClip(sound, language, len(pieces), evidence, dropped=dropped)
         self._opened += 1
         return pieces
 
@@ -169,7 +175,8 @@ class ClipAnswers:
     def ready(self) -> Iterator[ClipTranscript]:
         """The answers that are complete and whose turn it is, with words that can be true."""
         while (clip := self._open.get(self._answered)) is not None and not clip.pending:
-            words, dropped = guard_words(sorted(clip.words, key=lambda word: word.start), clip.sound)
+            in_order = sorted(clip.words, key=lambda word: word.start)
+            words, dropped = guard_words(in_order, clip.sound, clip.evidence) if in_order else ((), ())
             del self._open[self._answered]
             self._answered += 1
             yield ClipTranscript(words, clip.language, tuple(sorted((*clip.dropped, *dropped))))
