@@ -29,8 +29,9 @@ STRETCH = 1.5
 
 LEAST_RANGES = (5.5, 2.5)
 """dB between the quiet and the loud frames (5th and 95th percentile) of a stretch with speech, of the sound as it is
-and with its treble raised by 6 dB per octave; noise has less of both. White noise has 1 and 1, brown noise 3.5 (4.6 at most) and 1;
-of speech with as much white noise 95 % of the stretches have 4.2 and more as it is, of clean speech 99 % have 14."""
+and with its treble raised by 6 dB per octave; noise has less of both. White noise has 1 and 1, brown noise 3.5 (seldom
+4.6) and 1; of speech with as much white noise 95 % of the stretches have 4.2 and more as it is, of clean speech 99 %
+have 14."""
 
 HELD = 0.965
 """Similarity of spectra `FRAME` seconds apart from which a note is held. Its median over a stretch of speech is at most
