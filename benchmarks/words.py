@@ -84,8 +84,8 @@ def spoken_turns(count: int, seed: int = 0) -> list[Spoken]:
     turns: list[Spoken] = []
     for number in range(count):
         voice = FLITE_VOICES[number % len(FLITE_VOICES)]
-        parts, words, at = [], list[Word](), float(rng.uniform(0.1, 0.3))
-        parts.append(np.zeros(round(at * RATE), np.float32))
+        words: list[Word] = []
+        parts: list[Samples] = [np.zeros(round(float(rng.uniform(0.1, 0.3)) * RATE), np.float32)]
         for _ in range(int(rng.integers(1, 4))):
             sentence = flite.synthesize(voice, unseen())
             at = sum(map(len, parts)) / RATE
