@@ -112,6 +112,8 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md and docs/subtitles.md 
 	$(BENCH).speed --recording $(SETS)/3spk/3spk-30ov-1.wav --minutes $(LONG) --no-words --section memory --write
 	test -z "$(CROWD)" || $(BIN)/python -m meetsplit.training.simulate --data $(CROWD) --speakers 8 --overlap 0.05 --minutes 12 --warmup 12 --reuse --seed 1 -o $(SETS)/8spk
 	test -z "$(CROWD)" || $(BENCH).speed --recording $(SETS)/8spk/8spk-05ov-1.wav --minutes $(LONGEST) --no-words --section eight --write
+	$(BENCH).words --what word-times --write
+	$(BENCH).words --what ghosts --write
 	$(BENCH).jobs --recordings $(RECORDINGS) --jobs $(WAITING) --write
 	$(BENCH).startup --write
 	truth="--rttm sample_data/standup.rttm --script sample_data/standup.ctm --separate off"; \

@@ -114,7 +114,8 @@ def noise_meeting(minutes: float, speakers: int = 4) -> Meeting:
         if at + length / RATE > 60 * minutes:
             return Meeting(tuple(map(tuple, streams)), 60 * minutes)
         last = int(rng.choice([number for number in range(speakers) if number != last]))
-        samples = 0.1 * rng.standard_normal(length, np.float32)
+        swell = 0.1 * (0.55 - 0.45 * np.cos(2 * np.pi * 4.0 * np.arange(length) / RATE))  # even noise is no voice
+        samples = (swell * rng.standard_normal(length, np.float32)).astype(np.float32)
         streams[last].append(Audio(samples, RATE, round(at * RATE) / RATE))
         at += length / RATE + 0.5
 
@@ -212,9 +213,10 @@ class FixedTokenTranscriber(WhisperTranscriber):
             for job, text in zip(jobs, super()._decode(jobs), strict=True)
         ]
 
-    def _with_fallback(self, features: Tensor, languages: Sequence[str]) -> list[Any]:
-        texts = self._search(features, languages, 0.0)
-        return [replace(text, log_probability=0.0, no_speech=0.0, compression_ratio=1.0) for text in texts]
+    def _with_fallback(self, features: Tensor, jobs: Sequence[Any]) -> list[Any]:
+        believed = {"log_probability": 0.0, "no_speech": 0.0, "compression_ratio": 1.0, "out_of_pace": False}
+        texts = self._search(features, [job.language for job in jobs], 0.0)
+        return [replace(text, **believed) for text in texts]
 
 
 @contextmanager

@@ -47,6 +47,9 @@ _VALUE_TYPES: Mapping[Any, tuple[type[Any], ...]] = MappingProxyType(
 
 _PLAIN = (bool, int, float, str, Path)
 
+LONGEST_PATH = 255
+"""Characters of the longest name of a file that a disk takes."""
+
 
 _NEGATIVE = "negated_"
 """Beginning of the name of a flag that switches a setting off, where it is a parameter of its own."""
@@ -251,10 +254,33 @@ def _by_field(source: GivenOptions, known_formats: tuple[str, ...]) -> dict[str,
         values["formats"] = _formats(values["formats"], known_formats)
     if "channel_names" in values:
         values["channel_names"] = name_list(values["channel_names"], "--channel-names")
+    if isinstance(values.get("hotwords"), str):
+        values["hotwords"] = _hotwords(values["hotwords"])
     for name in ("rttm", "script", "cache_dir", "model_dir", "folder"):
         if isinstance(values.get(name), str):  # of a file: no shell has read its ~
             values[name] = Path(values[name]).expanduser()
     return values
+
+
+def _hotwords(given: str) -> str:
+    """The names and terms in a text file of that name, one per line; where there is no such file, the text itself."""
+    path = Path(given).expanduser()
+    try:
+        if not path.is_file():
+            return given
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"--hotwords {given}: is not UTF-8 text: save it as a text file, a name per line"
+        ) from error
+    except OSError as error:
+        if path.name == given or len(given) > LONGEST_PATH:  # a long list of names is no name of a file
+            return given
+        raise SettingsError(f"--hotwords {given}: cannot be read: {error.strerror or error}") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise SettingsError(f"--hotwords {given}: the file holds no names")
+    return ", ".join(names)
 
 
 def _number_or_none(value: object, field: Field[Any]) -> object:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meetsplit.pipeline.data import (
     ClipTranscript,
+    DroppedText,
     OverlapResult,
     Segment,
     Span,
@@ -99,6 +100,35 @@ def merge(
         words = _join_clips(sorted(own_clips, key=lambda clip: clip.info.span))
         segments += [_segment(speaker, part, all_turns, own_turns) for part in _split_into_segments(words, options)]
     return tuple(sorted(segments, key=lambda segment: (segment.span, segment.speaker)))
+
+
+def with_dropped(
+    segments: Sequence[Segment], transcripts: Sequence[tuple[Stream | StreamInfo, ClipTranscript]]
+) -> tuple[tuple[Segment, ...], tuple[tuple[Speaker, DroppedText], ...]]:
+    """The segments with the reasons for which text near them was dropped, and the dropped texts that none is near to.
+
+    A dropped text is near to the closest segment of its speaker that shares time with its clip.
+    """
+    reasons: dict[int, list[str]] = {}
+    alone: list[tuple[Speaker, DroppedText]] = []
+    for stream, transcript in transcripts:
+        for text in transcript.dropped:
+            near = [
+                (max(segment.start - text.end, text.start - segment.end, 0.0), number)
+                for number, segment in enumerate(segments)
+                if segment.speaker == stream.speaker and _touches(segment.span, stream.span)
+            ]
+            if near:
+                reasons.setdefault(min(near)[1], []).append(text.reason)
+            else:
+                alone.append((stream.speaker, text))
+    reviewed = tuple(
+        replace(segment, review=tuple(dict.fromkeys((*segment.review, *reasons.get(number, ())))))
+        if number in reasons
+        else segment
+        for number, segment in enumerate(segments)
+    )
+    return reviewed, tuple(alone)
 
 
 def _words_inside(info: StreamInfo, transcript: ClipTranscript, within: Span) -> Iterator[_StreamWord]:

@@ -136,7 +136,7 @@ def _provenance(old: Provenance, new: Provenance) -> Provenance:
         words = (StageRecord("transcriber", "unknown", (), "unknown", "the transcript was made by another program"),)
     stages = (*(record for record in new.stages if record.stage != "transcriber"), *words)
     settings = dict(new.settings) | {name: value for name, value in old.settings if name in _WORD_SETTINGS}
-    return replace(new, stages=stages, settings=tuple(settings.items()))
+    return replace(new, stages=stages, settings=tuple(settings.items()), guards=old.guards)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
@@ -39,6 +40,7 @@ from meetsplit.pipeline.data import (
     Channels,
     ClipTranscript,
     Diarization,
+    DroppedText,
     Provenance,
     Span,
     Speaker,
@@ -60,7 +62,7 @@ from meetsplit.pipeline.events import (
     log_events,
 )
 from meetsplit.pipeline.files.scratch import scratch_folder
-from meetsplit.pipeline.merge import merge
+from meetsplit.pipeline.merge import merge, with_dropped
 from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.models.selection import (
     STAGE_VERBS,
@@ -398,11 +400,13 @@ class RecordingRun:
             words = drop_duplicate_words(
                 list(zip(clips, words, strict=True)), lambda who, span: read_span(tracks[who], span)
             )
-        segments = merge(list(zip(clips, words, strict=True)), diarization.turns, diarization.span)
+        streams = list(zip(clips, words, strict=True))
+        segments, alone = with_dropped(merge(streams, diarization.turns, diarization.span), streams)
+        if alone:
+            pipeline.on_event(Notice(_describe_dropped(alone), "transcribe"))
+        made_by = replace(self._made_by(diarization), guards=_guard_counts(words))
         name, duration = self._recording.stem, diarization.duration
-        return Transcript(
-            name, duration, segments, diarization.turns, self._made_by(diarization), names=diarization.names
-        )
+        return Transcript(name, duration, segments, diarization.turns, made_by, names=diarization.names)
 
     def _made_by(self, diarization: Diarization) -> Provenance:
         pipeline = self._pipeline
@@ -480,6 +484,22 @@ class RecordingRun:
                 pipeline.on_event(Progressed("transcribe", done, total))
             add_to_summary(f"{sum(len(answer.words) for answer in answers.values())} words")
         return tuple(answers[number] for number in range(len(clips)))
+
+
+_PLACES = 3
+"""Places that a notice about dropped text names."""
+
+
+def _describe_dropped(texts: Sequence[tuple[Speaker, DroppedText]]) -> str:
+    """A sentence about turns that have no words because all their text was dropped."""
+    places = [f"{text.start:.0f}–{text.end:.0f} s {speaker} ({text.reason})" for speaker, text in texts]
+    more = f" and {len(places) - _PLACES} more" if len(places) > _PLACES else ""
+    return f"no words where nobody can have said what was written: {', '.join(places[:_PLACES])}{more}"
+
+
+def _guard_counts(transcripts: Iterable[ClipTranscript]) -> tuple[tuple[str, int], ...]:
+    """How many texts were dropped, by reason."""
+    return tuple(sorted(Counter(text.reason for transcript in transcripts for text in transcript.dropped).items()))
 
 
 def check_stretch(settings: Settings, length: float | None, recording: Path | MultiFileRecording) -> None:

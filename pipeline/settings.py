@@ -187,14 +187,17 @@ class Settings:
         ),
     )
     language: str | None = field(
-        default=None, metadata=_option(WORDS, "Language spoken, en or english; found per person if left out.")
+        default=None, metadata=_option(WORDS, "Language spoken, en or english; found per turn if left out.")
     )
     task: Task = field(default="transcribe", metadata=_option(WORDS, "transcribe (default) or translate into English."))
     initial_prompt: str | None = field(
         default=None, metadata=_option(WORDS, "Text that Whisper takes for what was said before: names and terms.")
     )
     hotwords: str | None = field(
-        default=None, metadata=_option(WORDS, "Names and terms to expect, given to Whisper with every window.")
+        default=None,
+        metadata=_option(
+            WORDS, "Names and terms to expect, or a text file with one per line; given to Whisper with every window."
+        ),
     )
     script: Path | None = field(
         default=None, metadata=_option(WORDS, "Your own words (STM, CTM, SegLST); implies --transcriber script.")

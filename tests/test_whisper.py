@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from voices import babble
 
-from meetsplit.pipeline.data import Audio, ClipTranscript, Samples
+from meetsplit.pipeline.data import Audio, ClipTranscript, Samples, Span
 from meetsplit.pipeline.errors import SettingsError, StageError
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.settings import Settings
@@ -18,7 +19,7 @@ from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
 
 
 def speech(seconds: float, start: float = 0.0) -> Audio:
-    return Audio(0.1 * np.random.default_rng(0).standard_normal(round(seconds * 16000), np.float32), 16000, start)
+    return Audio(babble(seconds), 16000, start)
 
 
 Make = Callable[..., Path]
@@ -118,6 +119,9 @@ def test_text_that_repeats_itself_is_no_speech(tmp_path: Path, whisper_checkpoin
     state = torch.get_rng_state()
     (answer,) = transcribe(loaded(looping, language="en"), speech(1.0))
     assert answer.words == (), "nor is what was sampled at higher temperatures"
+    (dropped,) = answer.dropped
+    assert (dropped.span, dropped.reason) == (Span(0.0, 1.0), "dropped-repetition")
+    assert "thank you thank you" in dropped.text
     assert torch.equal(torch.get_rng_state(), state), "other random numbers are left alone"
 
 

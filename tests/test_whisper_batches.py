@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from voices import babble
 from whisper.decoding import DecodingOptions, DecodingTask
 from whisper.decoding import decode as decode_alone
 from whisper.model import ModelDimensions, Whisper
@@ -37,8 +38,7 @@ RATE = 16000
 
 
 def clip(start: float, seconds: float) -> Audio:
-    samples = 0.1 * np.random.default_rng(round(start)).standard_normal(round(seconds * RATE), np.float32)
-    return Audio(samples, RATE, start)
+    return Audio(babble(seconds, seed=round(start)), RATE, start)
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +169,25 @@ def test_a_text_is_judged_as_whisper_judges_it(
     assert rules.is_silence(text) == (taken_as == "silence")
     unlimited = _rules(compression_ratio_threshold=None, logprob_threshold=None, no_speech_threshold=None)
     assert [unlimited.needs_fallback(text), unlimited.is_silence(text), unlimited.is_repetitive(text)] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("log_probability", "no_speech", "compression", "out_of_pace", "reason"),
+    [
+        (-0.3, 0.1, 1.2, False, None),
+        (-1.2, 0.1, 1.2, False, None),  # hard to hear, and kept as Whisper keeps it
+        (-2.1, 0.1, 1.2, False, "dropped-improbable"),
+        (-1.2, 0.9, 1.2, False, "dropped-no-speech"),
+        (-1.2, 0.9, 2.6, False, "dropped-repetition"),
+        (-0.3, 0.1, 1.2, True, "dropped-pace"),
+    ],
+)
+def test_a_text_is_dropped_for_a_reason(
+    log_probability: float, no_speech: float, compression: float, out_of_pace: bool, reason: str | None
+) -> None:
+    text = _DecodedText((), log_probability, no_speech, compression, "text", out_of_pace)
+    assert _rules().reason(text) == reason
+    assert _rules(logprob_threshold=None).reason(replace(text, no_speech=0.0)) != "dropped-improbable"
 
 
 def _rules(**settings: Any) -> _Decoding:
@@ -307,6 +326,7 @@ def test_a_window_is_decoded_again_from_its_last_word_on() -> None:
 
 
 def test_the_streams_of_all_speakers_reach_the_transcriber_at_once(call: Any) -> None:
+    call.write_pcm(call.path, [(32767 * babble(6.0)).astype("<i2")])
     model = call.path.with_suffix(".pt")
     model.write_bytes(b"any")
     settings = Settings(

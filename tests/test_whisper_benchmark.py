@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from meetsplit.benchmarks.whisper import (
     table,
     token_count,
 )
+from meetsplit.benchmarks.words import Spoken, time_errors
+from meetsplit.pipeline.data import Audio, ClipTranscript, Span, Word
 
 
 def test_both_decode_the_fixed_number_of_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +59,23 @@ def test_the_meeting_of_noise_is_always_the_same_and_nobody_talks_twice_in_a_row
     for track, clips in zip(one.tracks(), one.streams, strict=True):
         assert len(track.samples) == 60 * 16000
         assert np.count_nonzero(track.samples) <= sum(len(clip.samples) for clip in clips)
+
+
+def test_times_are_compared_of_words_that_were_understood() -> None:
+    def words(text: str, start: float) -> list[Word]:
+        return [Word(Span(start + n, start + n + 0.5), word) for n, word in enumerate(text.split())]
+
+    class Understands:
+        rate = 16000
+
+        def transcribe(self, clips: Iterable[Audio], on_event: object) -> Iterator[ClipTranscript]:
+            return (ClipTranscript(tuple(words("good evening, every one", 0.1))) for _ in clips)
+
+    turns = [Spoken(Audio(np.zeros(16000, np.float32), 16000), tuple(words("Good morning every one.", 0.0)))]
+    errors = time_errors(Understands(), turns)
+    assert errors.spoken == 4
+    assert errors.starts == pytest.approx([0.1] * 3)
+    assert errors.ends == pytest.approx([0.1] * 3)
 
 
 def test_times_faster_are_those_for_each_minute_of_the_meeting() -> None:

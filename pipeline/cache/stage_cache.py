@@ -24,6 +24,7 @@ from meetsplit.pipeline import files, versions
 from meetsplit.pipeline.data import (
     ClipTranscript,
     Diarization,
+    DroppedText,
     OverlapResult,
     Source,
     Span,
@@ -45,7 +46,7 @@ _DAMAGE_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, A
 STAGES = ("diarize", "separate", "transcribe")
 """The stages whose results are kept, in order. Decoding belongs to the first of them that needs the sound."""
 
-CACHE_VERSION = 6
+CACHE_VERSION = 7
 """Part of every key.
 
 Raised with every change after which a stage answers otherwise, so that older results are not used.
@@ -319,7 +320,12 @@ def _transcript_row(transcript: ClipTranscript) -> dict[str, Any]:
     words = [
         {"span": _span_row(word.span), "text": word.text, "confidence": word.confidence} for word in transcript.words
     ]
-    return {"words": words, "language": transcript.language}
+    row: dict[str, Any] = {"words": words, "language": transcript.language}
+    if transcript.dropped:
+        row["dropped"] = [
+            {"span": _span_row(text.span), "reason": text.reason, "text": text.text} for text in transcript.dropped
+        ]
+    return row
 
 
 def _parse_diarization(row: Any) -> Diarization:
@@ -369,7 +375,11 @@ def _parse_clip_transcript(row: Any) -> ClipTranscript:
         Word(_span(word["span"]), _text(word["text"]), _number_or_none(word["confidence"]))
         for word in _list(row["words"])
     )
-    return ClipTranscript(words, None if row["language"] is None else _text(row["language"]))
+    dropped = tuple(
+        DroppedText(_span(text["span"]), _text(text["reason"]), _text(text["text"]))
+        for text in _list(row.get("dropped", []))
+    )
+    return ClipTranscript(words, None if row["language"] is None else _text(row["language"]), dropped)
 
 
 def _span(row: Any) -> Span:

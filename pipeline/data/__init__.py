@@ -18,6 +18,7 @@ from meetsplit.pipeline.data.diarization import (
 )
 from meetsplit.pipeline.data.transcript import (
     ClipTranscript,
+    DroppedText,
     Provenance,
     Segment,
     StageRecord,
@@ -33,6 +34,7 @@ __all__ = [
     "Channels",
     "ClipTranscript",
     "Diarization",
+    "DroppedText",
     "Overlap",
     "OverlapResult",
     "Provenance",

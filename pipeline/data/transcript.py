@@ -30,12 +30,28 @@ class Word(HasSpan):
     confidence: float | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class DroppedText(HasSpan):
+    """Text that a transcriber left out of ``span`` because nobody can have said it; ``reason`` is a review reason.
+
+    ``text`` is empty where sound without a voice was not transcribed at all.
+    """
+
+    span: Span
+    reason: str
+    text: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ClipTranscript:
-    """The words of one clip in order, and its language (``en``…), or None where the transcriber does not say."""
+    """The words of one clip in order, and its language (``en``…), or None where the transcriber does not say.
+
+    ``dropped`` is what its guards left out, sorted.
+    """
 
     words: tuple[Word, ...]
     language: str | None = None
+    dropped: tuple[DroppedText, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -86,12 +102,16 @@ class StageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Software, settings and models that made a transcript: enough to repeat it."""
+    """Software, settings and models that made a transcript: enough to repeat it.
+
+    ``guards`` counts the texts that were dropped (`DroppedText`), by reason.
+    """
 
     version: str
     stages: tuple[StageRecord, ...] = ()
     settings: tuple[tuple[str, str | int | float | bool | None], ...] = ()
     packages: tuple[tuple[str, str], ...] = ()
+    guards: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

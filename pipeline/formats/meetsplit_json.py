@@ -76,12 +76,13 @@ def _made_by_json(made_by: Provenance) -> Mapping[str, Any]:
         {"stage": s.stage, "backend": s.backend, "weights": list(s.weights), "device": s.device, "why": s.why}
         for s in made_by.stages
     ]
-    return {
+    fields = {
         "version": made_by.version,
         "stages": stages,
         "settings": dict(made_by.settings),
         "packages": dict(made_by.packages),
     }
+    return fields | ({"guards": dict(made_by.guards)} if made_by.guards else {})
 
 
 def _number(value: float | None) -> float | None:
@@ -161,7 +162,15 @@ def _made_by(node: Node) -> Provenance:
         stages=tuple(_stage(stage) for stage in node["stages"].items()),
         settings=tuple((key, _scalar(node["settings"][key])) for key in node["settings"].fields()),
         packages=tuple((key, node["packages"][key].text()) for key in node["packages"].fields()),
+        guards=_guards(node.get("guards")),
     )
+
+
+def _guards(node: Node) -> tuple[tuple[str, int], ...]:
+    """How often each guard dropped a text; a document has the key only where one did."""
+    if node.value is None:
+        return ()
+    return tuple((key, int(node[key].number())) for key in node.fields())
 
 
 def _stage(node: Node) -> StageRecord:

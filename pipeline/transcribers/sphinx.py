@@ -20,17 +20,19 @@ from typing import IO, NamedTuple, Self, cast
 import numpy as np
 
 from meetsplit.pipeline.audio.reading import pcm16
-from meetsplit.pipeline.data import Audio, ClipTranscript, Word
+from meetsplit.pipeline.data import Audio, ClipTranscript, DroppedText, Word
 from meetsplit.pipeline.errors import MissingDependency, SettingsError, StageError
 from meetsplit.pipeline.events import EventListener
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.hallucinations import (
     MIN_CLIP_SECONDS,
     RawWord,
-    filter_hallucinations,
+    guard_words,
     trim_silence,
+    without_voice,
 )
 from meetsplit.pipeline.transcribers.sphinx_worker import RATE, SIZE_BYTES
+from meetsplit.pipeline.transcribers.voicing import VoiceEvidence
 
 FRAMES_PER_SECOND = 100
 """The decoder counts time in frames of 10 ms."""
@@ -86,9 +88,15 @@ class SphinxTranscriber:
         """One answer per clip, in order, as each is asked for."""
         for clip in clips:
             sound = trim_silence(clip)
-            yield ClipTranscript(self._words(sound) if sound.duration >= MIN_CLIP_SECONDS else (), "en")
+            if sound.duration < MIN_CLIP_SECONDS:
+                yield ClipTranscript((), "en")
+            elif (evidence := VoiceEvidence(sound)).anywhere:
+                words, dropped = self._words(sound, evidence)
+                yield ClipTranscript(words, "en", dropped)
+            else:
+                yield ClipTranscript((), "en", without_voice(sound))
 
-    def _words(self, clip: Audio) -> tuple[Word, ...]:
+    def _words(self, clip: Audio, evidence: VoiceEvidence) -> tuple[tuple[Word, ...], tuple[DroppedText, ...]]:
         if self._decoder is None:
             self._decoder = _DecoderProcess()
         try:
@@ -97,7 +105,7 @@ class SphinxTranscriber:
             self._decoder = None  # an answer may still be on its way: the next clip begins with another process
             raise
         raw_words = [_raw_word(segment) for segment in segments if not NON_WORD.match(segment.word)]
-        return filter_hallucinations(raw_words, clip)
+        return guard_words(raw_words, clip, evidence)
 
 
 class _Segment(NamedTuple):

@@ -12,12 +12,12 @@ import gzip
 import itertools
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -28,17 +28,26 @@ from whisper.decoding import DecodingOptions, DecodingTask
 from whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE, get_tokenizer
 from whisper.utils import compression_ratio
 
-from meetsplit.pipeline.data import Audio, ClipTranscript, Samples, Word
+from meetsplit.pipeline.data import Audio, ClipTranscript, DroppedText, Samples, Word
 from meetsplit.pipeline.errors import SettingsError, StageError, nearest
 from meetsplit.pipeline.events import EventListener, Notice
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers import whisper_decoding as decoding
 from meetsplit.pipeline.transcribers.hallucinations import (
+    IMPROBABLE,
     MIN_CLIP_SECONDS,
+    NO_SPEECH,
+    PACE,
+    REPETITION,
     RawWord,
-    filter_hallucinations,
+    guard_words,
+    is_out_of_pace,
+    span_inside,
     trim_silence,
+    without_voice,
 )
+from meetsplit.pipeline.transcribers.languages import SpokenLanguage
+from meetsplit.pipeline.transcribers.voicing import VoiceEvidence
 from meetsplit.pipeline.transcribers.whisper_alignment import TokenizedText, word_times
 from meetsplit.pipeline.transcribers.windows import ClipAnswers, Piece, PieceWords, Window, pack
 
@@ -56,6 +65,8 @@ FRAME_SAMPLES, WINDOW_FRAMES = 160, 3000
 
 TIMESTAMPS_PER_SECOND = 50
 
+_Result = TypeVar("_Result")
+
 _NUMERALS = frozenset("0123456789%$£€")
 """Characters of the tokens that are not written with ``--suppress-numerals``."""
 
@@ -72,16 +83,26 @@ POOLED_BATCHES = 4
 WORDS_PER_SECOND = (0.5, 6.0)
 """Fewest and most words per second of a clip in a packed window; with others, the clip is decoded by itself."""
 
+INVENTED_BELOW = 1.0
+"""How far below the threshold of another attempt the mean log probability of the last one's text is when it is taken
+for invented. In between, Whisper keeps it, and so do we: what is hard to hear may well have been said."""
+
 MIN_REST, MIN_STEP = 0.5, 0.5
 """Seconds of sound after the last word for which a window is decoded again from there, and by which it moves on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    """A window to decode, with the language of its speaker."""
+    """A window to decode, with the language of its speaker.
+
+    ``spoken`` where that one may change with this window, which is not yet known; ``features`` is the encoder's output,
+    where there is one already, shape (frames, channels).
+    """
 
     window: Window
     language: str
+    spoken: SpokenLanguage | None = None
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +113,8 @@ class _DecodedText:
     log_probability: float
     no_speech: float
     compression_ratio: float
+    text: str = ""
+    out_of_pace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +160,32 @@ class _Decoding:
         is_improbable = self.log_probability is not None and text.log_probability < self.log_probability
         if is_improbable and self.is_silence(text):
             return False
-        return is_improbable or self.is_repetitive(text)
+        return is_improbable or self.is_repetitive(text) or text.out_of_pace
+
+    def reason(self, text: _DecodedText) -> str | None:
+        """Why the text of the last attempt is not taken; None where it is."""
+        if self.is_repetitive(text):
+            return REPETITION
+        if self.is_silence(text):
+            return NO_SPEECH
+        if self.log_probability is not None and text.log_probability < self.log_probability - INVENTED_BELOW:
+            return IMPROBABLE
+        return PACE if text.out_of_pace else None
 
 
 @dataclass(frozen=True, slots=True)
 class _WindowText:
     """The words of a window, up to ``decoded_until`` seconds where it has to be decoded again from there.
 
-    None of them where it ``failed``: where nothing was said or the text cannot be true.
+    None of them where it ``failed``: where nothing was said or the text cannot be true; then ``reason`` says which, and
+    ``dropped`` is the text.
     """
 
     words: tuple[RawWord, ...]
     decoded_until: float | None
     failed: bool
+    reason: str = NO_SPEECH
+    dropped: str = ""
 
 
 class WhisperTranscriber:
@@ -213,12 +249,15 @@ class WhisperTranscriber:
     ) -> Iterator[ClipTranscript]:
         """One answer per clip, stream by stream; reads ahead by `POOLED_BATCHES` batches of windows.
 
-        A stream's language is the given one, or the one most probable over the first `LANGUAGE_SECONDS` of its clips
-        together; None where they are all silent. Translations are English.
+        A stream's language is the given one, or it begins with the one most probable over the first `LANGUAGE_SECONDS`
+        of its clips together and changes with the windows that are surely in another (`languages`); None where they are
+        all silent. Translations are English.
         """
         if self._settings.compute_type == "float16" and not self._half:
             where = f"--compute-type float16: on {self._model.device.type} Whisper computes in float32"
             on_event(Notice(where, "transcribe"))
+        if (notice := self._prompt_notice()) is not None:
+            on_event(Notice(notice, "transcribe"))
         if self._settings.condition_on_previous_text or self._settings.hallucination_silence_threshold is not None:
             for clips in streams:
                 yield from self._one_after_another(clips)
@@ -234,6 +273,21 @@ class WhisperTranscriber:
         self._work_off(waiting, answers)
         yield from answers.ready()
 
+    def _prompt_notice(self) -> str | None:
+        """That a prompt is too long to be read whole; None where there is none, or it is not."""
+        prompt: str | None = self._options["initial_prompt"]
+        if prompt is None:
+            return None
+        most = self._model.dims.n_text_ctx // 2 - 1
+        tokens = get_tokenizer(self._model.is_multilingual).encode(" " + prompt.strip())
+        if len(tokens) <= most:
+            return None
+        option = "--initial-prompt" if self._settings.hotwords is None else "--hotwords"
+        return (
+            f"{option}: Whisper reads {most} tokens of a prompt, this one has {len(tokens)}: "
+            f"of its words, the first {len(tokens) - most} tokens are not used; make the list shorter"
+        )
+
     def _jobs(self, clips: Iterable[Audio], answers: ClipAnswers) -> Iterator[_Job]:
         """The windows of one stream."""
         language, queue = self._with_language(clips)
@@ -244,8 +298,9 @@ class WhisperTranscriber:
                 has_speech = language is not None and sound.duration >= MIN_CLIP_SECONDS
                 yield from answers.open(sound, self._written(language), has_speech=has_speech)
 
+        spoken = SpokenLanguage(language) if self._language is None and language is not None else None
         for window in pack(pieces(), longest=self._pack_seconds):
-            yield _Job(window, language or "en")
+            yield _Job(window, language or "en", spoken)
 
     def _with_language(self, clips: Iterable[Audio]) -> tuple[str | None, Iterator[Audio]]:
         """The language of one stream, and all its clips."""
@@ -266,12 +321,14 @@ class WhisperTranscriber:
         for clip in queue:
             sound = trim_silence(clip)
             words: tuple[Word, ...] = ()
+            dropped: tuple[DroppedText, ...] = ()
             if language is not None and sound.duration >= MIN_CLIP_SECONDS:
-                words = self._words(sound, language)
-            yield ClipTranscript(words, self._written(language))
+                has_voice = VoiceEvidence(sound).anywhere
+                words, dropped = self._words(sound, language) if has_voice else ((), without_voice(sound))
+            yield ClipTranscript(words, self._written(language), dropped)
 
-    def _words(self, clip: Audio, language: str) -> tuple[Word, ...]:
-        """The filtered words of one clip."""
+    def _words(self, clip: Audio, language: str) -> tuple[tuple[Word, ...], tuple[DroppedText, ...]]:
+        """The words of one clip that can be true, and what was dropped."""
         with self._seeded(), _no_warnings():
             result = whisper.transcribe(
                 self._model,
@@ -289,24 +346,66 @@ class WhisperTranscriber:
             if segment["compression_ratio"] <= repetitive
             for word in segment["words"]
         ]
-        return filter_hallucinations(raw_words, clip)
+        words, dropped = guard_words(raw_words, clip)
+        loops = [
+            DroppedText(span_inside(clip, segment["start"], segment["end"]), REPETITION, segment["text"].strip())
+            for segment in result["segments"]
+            if segment["compression_ratio"] > repetitive
+        ]
+        return words, tuple(sorted((*loops, *dropped)))
 
     def _work_off(self, waiting: list[_Job], answers: ClipAnswers) -> None:
         """Decode all that waits, the longest windows first, and what has to be decoded again; empties the list."""
+        self._find_languages(waiting, answers)
         while waiting:
             waiting.sort(key=lambda job: -job.window.duration)
             batch = waiting[: self.batch_size]
-            texts = self._decode_or_halve(batch)
+            texts = self._or_halve(self._decode, batch)
             if texts is not None:
                 del waiting[: len(batch)]
                 for job, text in zip(batch, texts, strict=True):
                     waiting += _settle(job, text, answers)
 
-    def _decode_or_halve(self, jobs: Sequence[_Job]) -> list[_WindowText] | None:
-        """The texts of the windows; None where memory did not suffice and the next batch is half as large."""
+    def _find_languages(self, waiting: list[_Job], answers: ClipAnswers) -> None:
+        """Find the language of each window whose speaker may change it, in the order in which they came, in place.
+
+        What is encoded for that is kept until it is decoded, so that no window is encoded twice.
+        """
+        numbers = [number for number, job in enumerate(waiting) if job.spoken is not None]
+        while numbers:
+            batch = numbers[: self.batch_size]
+            encoded = self._or_halve(self._encode_with_languages, [waiting[number] for number in batch])
+            if encoded is None:
+                continue
+            del numbers[: len(batch)]
+            for number, (features, probabilities) in zip(batch, encoded, strict=True):
+                waiting[number] = job = _with_language(waiting[number], features, probabilities)
+                answers.set_language(job.window.pieces, self._written(job.language))
+
+    def _encode_with_languages(self, jobs: Sequence[_Job]) -> list[tuple[Tensor, Mapping[str, float]]]:
+        """The encoder's output for each window, and the probability of each language in it."""
+        features = self._encode(jobs)
+        return list(zip(features.unbind(0), self._languages_of(features), strict=True))
+
+    def _languages_of(self, features: Tensor) -> list[dict[str, float]]:
+        """Probability of each language in each window, by its code, from the encoder's output."""
+        probabilities: list[dict[str, float]] = self._model.detect_language(features)[1]
+        return probabilities
+
+    def _encode(self, jobs: Sequence[_Job]) -> Tensor:
+        """The encoder's output for windows, shape (windows, frames, channels)."""
+        new = [job for job in jobs if job.features is None]
+        encoded: Iterator[Tensor] = iter(())
+        if new:
+            spectrograms = torch.stack([self._spectrogram(job.window.samples()) for job in new])
+            encoded = iter(self._model.encoder(spectrograms).unbind(0))
+        return torch.stack([next(encoded) if job.features is None else job.features for job in jobs])
+
+    def _or_halve(self, work: Callable[[Sequence[_Job]], list[_Result]], jobs: Sequence[_Job]) -> list[_Result] | None:
+        """What is done with the windows; None where memory did not suffice and the next batch is half as large."""
         try:
             with torch.inference_mode(), _no_warnings():
-                return self._decode(jobs)
+                return work(jobs)
         except RuntimeError as error:
             if len(jobs) == 1 or not decoding.is_out_of_memory(error):
                 raise
@@ -317,13 +416,13 @@ class WhisperTranscriber:
 
     def _decode(self, jobs: Sequence[_Job]) -> list[_WindowText]:
         """The texts of windows, decoded as one batch."""
-        features = self._model.encoder(torch.stack([self._spectrogram(job.window.samples()) for job in jobs]))
-        decoded = self._with_fallback(features, [job.language for job in jobs])
-        failed = [self._decoding.is_repetitive(text) or self._decoding.is_silence(text) for text in decoded]
+        features = self._encode(jobs)
+        decoded = self._with_fallback(features, jobs)
+        reasons = [self._decoding.reason(text) for text in decoded]
         tokenizers = [self._decoding_task(job.language).tokenizer for job in jobs]
         parts = [
-            ((), None) if is_bad else _finished(text.tokens, tokenizer)
-            for text, tokenizer, is_bad in zip(decoded, tokenizers, failed, strict=True)
+            ((), None) if reason is not None else _finished(text.tokens, tokenizer)
+            for text, tokenizer, reason in zip(decoded, tokenizers, reasons, strict=True)
         ]
         texts = [
             TokenizedText(tokens, tokenizer, job.window.duration)
@@ -331,8 +430,10 @@ class WhisperTranscriber:
         ]
         timed = word_times(self._model, features, texts)
         return [
-            _WindowText(words, _until(words, ending), is_bad)
-            for words, (_, ending), is_bad in zip(timed, parts, failed, strict=True)
+            _WindowText(words, _until(words, ending), failed=False)
+            if reason is None
+            else _WindowText((), None, failed=True, reason=reason, dropped=text.text)
+            for words, (_, ending), reason, text in zip(timed, parts, reasons, decoded, strict=True)
         ]
 
     def _spectrogram(self, samples: Samples) -> Tensor:
@@ -345,18 +446,23 @@ class WhisperTranscriber:
         mel = mel[:, : min(len(samples) // FRAME_SAMPLES, WINDOW_FRAMES)]
         return F.pad(mel, (0, WINDOW_FRAMES - mel.shape[1])).to(dtype)
 
-    def _with_fallback(self, features: Tensor, languages: Sequence[str]) -> list[_DecodedText]:
+    def _with_fallback(self, features: Tensor, jobs: Sequence[_Job]) -> list[_DecodedText]:
         """The text of each window, of the first temperature at which it is good, or of the last."""
         texts: dict[int, _DecodedText] = {}
-        numbers = list(range(len(languages)))
+        numbers = list(range(len(jobs)))
         for temperature in self._decoding.temperatures:
             index = torch.tensor(numbers, device=features.device)
-            found = self._search(features.index_select(0, index), [languages[n] for n in numbers], temperature)
-            texts |= zip(numbers, found, strict=True)
+            found = self._search(features.index_select(0, index), [jobs[n].language for n in numbers], temperature)
+            texts |= {n: self._with_text(text, jobs[n]) for n, text in zip(numbers, found, strict=True)}
             numbers = [number for number in numbers if self._decoding.needs_fallback(texts[number])]
             if not numbers:
                 break
-        return [texts[number] for number in range(len(languages))]
+        return [texts[number] for number in range(len(jobs))]
+
+    def _with_text(self, text: _DecodedText, job: _Job) -> _DecodedText:
+        """The same with its tokens as text, and whether anybody says so much, or so little, in the window."""
+        written = self._decoding_task(job.language).tokenizer.decode(list(text.tokens)).strip()
+        return replace(text, text=written, out_of_pace=is_out_of_pace(written, job.window.samples(), RATE))
 
     def _search(self, features: Tensor, languages: Sequence[str], temperature: float) -> list[_DecodedText]:
         """The text of each window at one temperature."""
@@ -484,12 +590,21 @@ def _take_seconds(queue: Iterator[Audio], seconds: float) -> list[Audio]:
     return clips
 
 
+def _with_language(job: _Job, features: Tensor, probabilities: Mapping[str, float]) -> _Job:
+    """The window with the language that its speaker has come to with it."""
+    seconds = sum(piece.audio.duration for piece in job.window.pieces)
+    language = job.spoken.of_region(probabilities, seconds) if job.spoken is not None else job.language
+    return _Job(job.window, language, features=features)
+
+
 def _settle(job: _Job, text: _WindowText, answers: ClipAnswers) -> list[_Job]:
     """Give the words to their clips; the windows that have to be decoded (again) because of this one."""
     window = job.window
     if text.failed:
         if len(window.pieces) > 1:
             return [_Job(alone, job.language) for alone in window.alone()]
+        if text.dropped:
+            answers.drop(window.pieces, text.reason, text.dropped)
         answers.finish(window.pieces)
         return []
     rest = None

@@ -20,8 +20,9 @@ from functools import cached_property
 import numpy as np
 
 from meetsplit.pipeline.audio.crossfade import quietest_time
-from meetsplit.pipeline.data import Audio, ClipTranscript, Samples, Span
-from meetsplit.pipeline.transcribers.hallucinations import RawWord, filter_hallucinations
+from meetsplit.pipeline.data import Audio, ClipTranscript, DroppedText, Samples, Span
+from meetsplit.pipeline.transcribers.hallucinations import RawWord, guard_words, without_voice
+from meetsplit.pipeline.transcribers.voicing import VoiceEvidence
 
 LONGEST = 28.0
 """Seconds that pieces and silences of a window take together, unless a single piece is longer."""
@@ -117,7 +118,10 @@ class _OpenClip:
     sound: Audio
     language: str | None
     pending: int
+    evidence: VoiceEvidence | None = None
+    seconds_by_language: dict[str, float] = field(default_factory=dict)
     words: list[RawWord] = field(default_factory=list)
+    dropped: list[DroppedText] = field(default_factory=list)
 
 
 class ClipAnswers:
@@ -128,9 +132,17 @@ class ClipAnswers:
         self._opened = self._answered = 0
 
     def open(self, sound: Audio, language: str | None, *, has_speech: bool) -> list[Piece]:
-        """The pieces of the next clip, none where it has no speech; ``sound`` is the clip without silent edges."""
-        pieces = split(Piece(self._opened, sound)) if has_speech else []
-        self._open[self._opened] = _OpenClip(sound, language, len(pieces))
+        """The pieces of the next clip that can hold a voice, none where it has no speech; ``sound`` is the clip without
+        silent edges."""
+        evidence = VoiceEvidence(sound) if has_speech else None
+        pieces, dropped = list[Piece](), list[DroppedText]()
+        for part in split(Piece(self._opened, sound)) if evidence is not None else ():
+            start = part.audio.start - sound.start
+            if evidence is not None and evidence.is_audible and evidence.between(start, start + part.audio.duration):
+                pieces.append(part)
+            else:
+                dropped += without_voice(part.audio)
+        self._open[self._opened] = _OpenClip(sound, language, len(pieces), evidence, dropped=dropped)
         self._opened += 1
         return pieces
 
@@ -141,6 +153,20 @@ class ClipAnswers:
             offset = piece.audio.start - clip.sound.start
             clip.words += (replace(w, start=offset + w.start, end=offset + w.end) for w in piece_words.words)
 
+    def set_language(self, pieces: Iterable[Piece], language: str | None) -> None:
+        """The language of these pieces; that of a clip is the one of most of its time."""
+        for piece in pieces:
+            clip = self._open[piece.clip]
+            if language is not None:
+                seconds = clip.seconds_by_language.get(language, 0.0) + piece.audio.duration
+                clip.seconds_by_language[language] = seconds
+                clip.language = max(clip.seconds_by_language, key=clip.seconds_by_language.__getitem__)
+
+    def drop(self, pieces: Iterable[Piece], reason: str, text: str) -> None:
+        """A text of these pieces was dropped."""
+        for piece in pieces:
+            self._open[piece.clip].dropped.append(DroppedText(piece.audio.span, reason, text))
+
     def finish(self, pieces: Iterable[Piece]) -> None:
         """The pieces have all their words."""
         for piece in pieces:
@@ -149,10 +175,11 @@ class ClipAnswers:
     def ready(self) -> Iterator[ClipTranscript]:
         """The answers that are complete and whose turn it is, with words that can be true."""
         while (clip := self._open.get(self._answered)) is not None and not clip.pending:
-            words = filter_hallucinations(sorted(clip.words, key=lambda word: word.start), clip.sound)
+            in_order = sorted(clip.words, key=lambda word: word.start)
+            words, dropped = guard_words(in_order, clip.sound, clip.evidence) if in_order else ((), ())
             del self._open[self._answered]
             self._answered += 1
-            yield ClipTranscript(words, clip.language)
+            yield ClipTranscript(words, clip.language, tuple(sorted((*clip.dropped, *dropped))))
 
 
 def pack(pieces: Iterable[Piece], *, longest: float = LONGEST, gap: float = GAP) -> Iterator[Window]:
