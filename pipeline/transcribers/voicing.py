@@ -16,7 +16,7 @@ from scipy.fft import rfft
 from meetsplit.pipeline.data import Audio, Samples
 
 FAINTEST = 10 ** (-75 / 20)
-"""Level of the loudest `FRAME` below which sound is taken for the recorder's own: six steps of 16 bits."""
+"""Level of the loudest 20 ms below which sound is taken for the recorder's own: six steps of 16 bits."""
 
 FRAME, HOP = 0.064, 0.032
 """Seconds of a spectrum, and from one to the next."""
