@@ -80,13 +80,11 @@ class _Converter(Converter):  # type: ignore[misc]
         spec = loader.get_model_spec(view)
         loader.set_config(spec.config, view, None)
         tokenizer = _tokenizer(self._model)
-        first_special = tokenizer.eot
-        spec.register_vocabulary(
-            [
-                tokenizer.encoding.decode([number]) if number >= first_special else f"token {number}"
-                for number in range(self._model.dims.n_vocab)
-            ]
-        )
+        names = [f"token {number}" for number in range(tokenizer.eot)]
+        if self._model.is_multilingual:  # by this empty token, the engine knows that it is
+            names[-1] = ""
+        names += [tokenizer.encoding.decode([number]) for number in range(tokenizer.eot, self._model.dims.n_vocab)]
+        spec.register_vocabulary(names)
         return spec
 
 
