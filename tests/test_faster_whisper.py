@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +51,9 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     folder = tmp_path_factory.mktemp("mini")
     torch.save(to_openai_checkpoint(ROOT / "tests" / "models" / "mini-whisper.safetensors"), folder / "mini.pt")
     model = whisper.load_model(str(folder / "mini.pt"), device="cpu").eval()
-    return model, write_ctranslate2(model, folder / "ctranslate2")
+    with warnings.catch_warnings():  # whisper leaves a file open when it first reads its tokens
+        warnings.simplefilter("ignore", ResourceWarning)
+        return model, write_ctranslate2(model, folder / "ctranslate2")
 
 
 @pytest.fixture(scope="module")
