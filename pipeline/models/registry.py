@@ -233,14 +233,13 @@ def chosen_backend(stage: str, settings: Settings) -> str:
 def auto_order(stage: str, settings: Settings) -> tuple[str, ...]:
     """What ``auto`` tries under these settings, best first.
 
-    Of transcribers, `faster-whisper` comes first where it is installed and there is no GPU, or where the settings ask
-    for integers, which only it computes with (docs/benchmarks.md).
+    Of transcribers, `faster-whisper` comes first where it is installed and the settings ask for integers, which only it
+    computes with; otherwise it is taken by name only, as long as no benchmark says that it is quicker.
     """
     order = AUTO[stage]
     if stage != "transcriber" or missing_package(BACKENDS[stage]["faster-whisper"]) is not None:
         return order
-    is_faster = settings.compute_type.startswith("int8") or device.choose(settings.device).partition(":")[0] != "cuda"
-    return ("faster-whisper", *order) if is_faster else order
+    return ("faster-whisper", *order) if settings.compute_type.startswith("int8") else order
 
 
 def _transcriber_of(model: str, settings: Settings) -> str:
