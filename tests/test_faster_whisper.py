@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import whisper
+from voices import babble
 
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, ClipTranscript, Span
@@ -41,8 +42,8 @@ def transcribe(transcriber: Any, *clips: Audio) -> list[ClipTranscript]:
     return list(transcriber.transcribe(clips, ignore_events))
 
 
-def noise(seconds: float) -> Audio:
-    return Audio(0.1 * np.random.default_rng(0).standard_normal(round(seconds * 16000), np.float32), 16000)
+def speech(seconds: float) -> Audio:
+    return Audio(babble(seconds), 16000)
 
 
 @pytest.fixture(scope="module")
@@ -123,16 +124,16 @@ def test_eight_bits_hear_nearly_the_same(
 
 def test_language_and_task(converted: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
     folder = converted("Guten Morgen zusammen.", language="de")
-    (answer,) = transcribe(loaded(folder), noise(2.0))
+    (answer,) = transcribe(loaded(folder), speech(2.0))
     assert answer.language == "de"
     assert [word.text for word in answer.words] == ["Guten", "Morgen", "zusammen."]
-    assert transcribe(loaded(folder, task="translate"), noise(2.0))[0].language == "en"
+    assert transcribe(loaded(folder, task="translate"), speech(2.0))[0].language == "en"
     assert capfd.readouterr() == ("", "")
 
 
 def test_an_english_only_model_knows_english_only(converted: Callable[..., Path]) -> None:
     folder = converted("Good morning everyone.", language=None)
-    (answer,) = transcribe(loaded(folder), noise(2.0))
+    (answer,) = transcribe(loaded(folder), speech(2.0))
     assert (answer.language, [word.text for word in answer.words]) == ("en", ["Good", "morning", "everyone."])
     with pytest.raises(SettingsError, match="English only"):
         loaded(folder, language="de")
@@ -140,7 +141,7 @@ def test_an_english_only_model_knows_english_only(converted: Callable[..., Path]
 
 def test_text_that_repeats_itself_is_no_speech(converted: Callable[..., Path]) -> None:
     looping = converted(" ".join(["thank you"] * 9), context=40)
-    first, second = (transcribe(loaded(looping, language="en"), noise(1.0)) for _ in range(2))
+    first, second = (transcribe(loaded(looping, language="en"), speech(1.0)) for _ in range(2))
     assert first == second == [ClipTranscript((), "en")], "nor is what was drawn at higher temperatures"
 
 
