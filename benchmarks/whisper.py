@@ -1,4 +1,4 @@
-"""Benchmark of the transcriber `whisper`: packed windows in batches against `whisper.transcribe`, on the same weights.
+"""Benchmark of the transcribers `whisper` and `faster-whisper` against `whisper.transcribe`, on the same weights.
 
     python -m meetsplit.benchmarks.whisper --model mini base --minutes 2 [--write]
     python -m meetsplit.benchmarks.whisper --model large-v3 --device cuda --batches 1 4 16 64 --json FILE
@@ -39,6 +39,7 @@ from meetsplit.benchmarks.report_page import argument_parser, command_line, publ
 from meetsplit.pipeline.data import Audio, Span
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.transcribers.faster_whisper import FasterWhisperTranscriber
 from meetsplit.pipeline.transcribers.hallucinations import RawWord
 from meetsplit.pipeline.transcribers.whisper import RATE, WhisperTranscriber, temperatures
 
@@ -195,8 +196,8 @@ def _two_words_a_second(seconds: float) -> tuple[RawWord, ...]:
     return tuple(RawWord(start, start + 0.4, "word", 0.5) for start in np.arange(0.05, seconds, 0.5).tolist())
 
 
-class FixedTokenTranscriber(WhisperTranscriber):
-    """The transcriber as it is, but every window of a batch gets the tokens of the longest one, and no timestamps."""
+class _FixedTokens(WhisperTranscriber):
+    """A transcriber as it is, but every window of a batch gets the tokens of the longest one, and no timestamps."""
 
     def _decoding_task(self, language: str) -> DecodingTask:
         if language not in self._tasks:
@@ -217,6 +218,14 @@ class FixedTokenTranscriber(WhisperTranscriber):
         believed = {"log_probability": 0.0, "no_speech": 0.0, "compression_ratio": 1.0, "out_of_pace": False}
         texts = self._search(features, [job.language for job in jobs], 0.0)
         return [replace(text, **believed) for text in texts]
+
+
+class FixedTokenTranscriber(_FixedTokens):
+    """The transcriber `whisper` with a fixed number of tokens."""
+
+
+class FixedTokenFasterWhisper(_FixedTokens, FasterWhisperTranscriber):
+    """The transcriber `faster-whisper` with a fixed number of tokens."""
 
 
 @contextmanager
@@ -365,6 +374,24 @@ def measure_ours(
         yield replace(row, windows=windows[0])
 
 
+def measure_faster_whisper(
+    name: str, model: Any, meeting: Meeting, batch: int, compute_types: Sequence[str] = ("float32", "int8")
+) -> Iterator[Row]:
+    """`faster-whisper` with the same weights, a clip per window, for each precision."""
+    from meetsplit.training.mini_whisper.conversion import write_ctranslate2
+
+    kind = FasterWhisperTranscriber if name == "mini" else FixedTokenFasterWhisper
+    with tempfile.TemporaryDirectory() as folder:
+        weights = {"model": write_ctranslate2(model, Path(folder) / "converted")}
+        for compute_type in compute_types:
+            settings = Settings(language="en", compute_type=compute_type)
+            transcriber = kind.load(settings, weights, model.device.type)
+            transcriber.batch_size = batch
+            list(transcriber.transcribe_streams([meeting.streams[0][:2]], ignore_events))
+            how = f"faster-whisper, {compute_type}, a clip per window, batch {batch}"
+            yield timed(name, how, meeting, len(meeting.turns), partial(_texts, transcriber, meeting))
+
+
 def _texts(transcriber: WhisperTranscriber, meeting: Meeting) -> list[str]:
     """The text of each clip."""
     answers = transcriber.transcribe_streams(meeting.streams, ignore_events)
@@ -411,6 +438,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0, help="of the meeting of noise")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--ours-only", action="store_true", help="nothing by whisper.transcribe")
+    parser.add_argument("--unpacked", action="store_true", help="a clip per window only")
     parser.add_argument("--json", type=Path, help="write the measurements here, for --show, and not into the page")
     parser.add_argument("--show", type=Path, nargs="+", help="measurements made elsewhere; a section for each file")
     parser.add_argument("--section", default="whisper", help="of the page")
@@ -424,7 +452,14 @@ def main() -> None:
         return
     measured: list[Row] = []
     for name in args.model:
-        measured += measure(name, args.device, args.minutes, args.batches, with_reference=not args.ours_only)
+        measured += measure(
+            name,
+            args.device,
+            args.minutes,
+            args.batches,
+            with_reference=not args.ours_only,
+            with_packing=not args.unpacked,
+        )
     if args.json:
         args.json.write_text(json.dumps(document(measured, command_line("whisper"))), "utf-8")
         print("\n".join(table(measured)))
@@ -433,13 +468,20 @@ def main() -> None:
 
 
 def measure(
-    name: str, device: str, minutes: float, batches: Sequence[int], *, with_reference: bool = True
+    name: str,
+    device: str,
+    minutes: float,
+    batches: Sequence[int],
+    *,
+    with_reference: bool = True,
+    with_packing: bool = True,
 ) -> list[Row]:
     """All rows of one model."""
     model = trained_model(device) if name == "mini" else random_model(name, device)
     meeting = sample_meeting() if name == "mini" else noise_meeting(minutes)
     rows = list(measure_reference(name, model, meeting, streams=True)) if with_reference else []
-    rows += measure_ours(name, model, meeting, batches, PACKINGS)
+    rows += measure_ours(name, model, meeting, batches, PACKINGS if with_packing else (0.0,))
+    rows += measure_faster_whisper(name, model, meeting, max(batches))
     return [replace(row, cpwer=cpwer(meeting, row.texts)) for row in rows] if name == "mini" else rows
 
 

@@ -73,7 +73,8 @@ _RENAMED = {"--diarize-model": "--diarizer-model", "--model-cache-only": "--offl
 _ELSEWHERE = frozenset({"--fp16", "--compute-type", "--device-index", "--clip-timestamps"})
 """Options that are said with other options here."""
 
-_OUR_COMPUTE_TYPES = {"float16": "float16", "float32": "float32", "default": "default", "auto": "default"}
+_OUR_COMPUTE_TYPES = {name: name for name in ("int8", "int8_float16", "float16", "float32", "default")}
+_OUR_COMPUTE_TYPES |= {"auto": "default", "int8_float32": "int8"}
 
 
 @dataclass(slots=True)

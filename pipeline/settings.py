@@ -53,7 +53,7 @@ BACKEND_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "diarizer": ("pyannote", "embedded", "rttm"),
         "separator": ("sepformer", "adapted", "dictionary", "none"),
-        "transcriber": ("whisper", "sphinx", "script"),
+        "transcriber": ("whisper", "faster-whisper", "sphinx", "script"),
     }
 )
 """The names of backends that settings may choose, by setting; `models.registry` knows their classes."""
@@ -76,8 +76,8 @@ PANELS = (RECORDING, WHO, OVERLAPS, WORDS, WHISPER, FILES, MACHINE) = (
 WITHOUT_EFFECT = ("threads", "batch_size")
 """Settings that change how fast words come and how much memory they take, never the words."""
 
-COMPUTE_TYPES = ("default", "float16", "float32")
-"""Precisions of Whisper; the default is float16 on a GPU of NVIDIA's and float32 elsewhere."""
+COMPUTE_TYPES = ("default", "int8", "int8_float16", "float16", "float32")
+"""Precisions of Whisper; the default is float16 on a GPU of NVIDIA's, elsewhere float32, with faster-whisper int8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +177,15 @@ class Settings:
             "or none.",
         ),
     )
-    transcriber: str = field(default="auto", metadata=_option(WORDS, "auto, whisper, sphinx or script."))
+    transcriber: str = field(
+        default="auto", metadata=_option(WORDS, "auto, whisper, faster-whisper, sphinx or script.")
+    )
     model: str | None = field(
         default=None,
         metadata=_option(
             WORDS,
-            "Whisper model: tiny … large-v3, turbo, or a .pt file; implies --transcriber whisper. "
-            "(default: turbo on a GPU, else small)",
+            "Whisper model: tiny … large-v3, turbo, a .pt file, a folder of Hugging Face's or CTranslate2's format, or "
+            "for faster-whisper a hub id; implies its transcriber. (default: turbo on a GPU, else small)",
         ),
     )
     language: str | None = field(
@@ -285,10 +287,16 @@ class Settings:
     )
     compute_type: str = field(
         default="default",
-        metadata=_option(WHISPER, "float16, float32 or default: float16 on a GPU of NVIDIA's, else float32."),
+        metadata=_option(
+            WHISPER,
+            "int8, int8_float16, float16, float32 or default: float16 on a GPU of NVIDIA's, else float32, with "
+            "faster-whisper int8.",
+        ),
     )
     device: str = field(default="auto", metadata=_option(MACHINE, "auto, cpu, cuda or mps; cuda:1 is the second GPU."))
-    threads: int = field(default=0, metadata=_option(MACHINE, "Threads that torch uses on the CPU; 0: its own choice."))
+    threads: int = field(
+        default=0, metadata=_option(MACHINE, "Threads that models use on the CPU; 0: torch's own choice.")
+    )
     offline: bool = field(
         default=False,
         metadata=_option(MACHINE, "Never touch the network.", flags=("--offline/--online",), variable="HF_HUB_OFFLINE"),
@@ -669,8 +677,8 @@ WHISPER_OPTIONS = (
         if field_.metadata["option"].panel == WHISPER and field_.name not in WITHOUT_EFFECT
     ),
 )
-"""Settings that only the transcriber `whisper` knows and that change its words, besides ``model`` and
-``initial_prompt``."""
+"""Settings that only the transcribers `whisper` and `faster-whisper` know and that change their words, besides
+``model`` and ``initial_prompt``."""
 
 
 def fields_with_options() -> tuple[tuple[dataclasses.Field[Any], Option], ...]:

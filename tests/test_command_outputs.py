@@ -22,7 +22,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "sample_data"
 PINNED = Path(__file__).parent / "golden" / "commands.json"
-PACKAGES = r"meetsplit|python|torch|torchaudio|pyannote\.audio|speechbrain|openai-whisper|av|pocketsphinx"
+PACKAGES = r"meetsplit|python|torch|torchaudio|pyannote\.audio|speechbrain|openai-whisper|ctranslate2|av|pocketsphinx"
 
 
 def run(folder: Path, *arguments: str | Path, code: int = 0) -> list[str]:
@@ -85,10 +85,11 @@ def doctor(folder: Path) -> Any:
 
 
 def models_list(folder: Path) -> Any:
-    """A machine without weights; Whisper's models, which its version decides, left out."""
+    """A machine without weights; Whisper's models, which its version decides, and those of faster-whisper left out."""
     lines = run(folder, "models", "list", "--cache-dir", folder / "cache")
     assert any("openai-whisper tiny.en" in line for line in lines)
-    return [line for line in lines if "openai-whisper " not in line]
+    assert any(line.split()[:2] == ["faster-small", "Systran/faster-whisper-small"] for line in lines)
+    return [line for line in lines if "openai-whisper " not in line and not line.startswith(" faster-")]
 
 
 OUTPUTS: dict[str, Callable[[Path], Any]] = {

@@ -9,17 +9,20 @@ from meetsplit.pipeline.errors import MeetsplitError, MissingWeights, SettingsEr
 from meetsplit.pipeline.events import EventListener, Notice
 from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.models.hub import whisper_models
-from meetsplit.pipeline.models.sources import Hub, WeightSource, WhisperFile
+from meetsplit.pipeline.models.sources import FASTER_WHISPER, Hub, WeightSource, WhisperFile
 from meetsplit.pipeline.settings import Settings
 
 
 def named_models(on: str = "cpu") -> Mapping[str, tuple[WeightSource, ...]]:
     """Every named model and set of models. ``default`` is what ``auto`` prefers on the device ``on``."""
+    settings = Settings(device="cpu" if on == "mps" else on)
+    is_faster = registry.auto_order("transcriber", settings)[0] == "faster-whisper"
+    size = "turbo" if on == "cuda" else "small"
     default: tuple[WeightSource, ...] = (
         weights.COMMUNITY,
         registry.SEPFORMER,
         registry.ECAPA,
-        WhisperFile("turbo" if on == "cuda" else "small"),
+        FASTER_WHISPER[size] if is_faster else WhisperFile(size),
     )
     return {
         "embedded": (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER),
@@ -28,6 +31,7 @@ def named_models(on: str = "cpu") -> Mapping[str, tuple[WeightSource, ...]]:
         "sepformer": (registry.SEPFORMER,),
         "ecapa": (registry.ECAPA,),
         **{name: (WhisperFile(name),) for name in whisper_models()},
+        **{f"faster-{name}": (source,) for name, source in FASTER_WHISPER.items()},
     }
 
 

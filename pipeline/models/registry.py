@@ -15,7 +15,9 @@ from typing import Any
 
 from meetsplit.pipeline.errors import MissingDependency, SettingsError, nearest
 from meetsplit.pipeline.models import device, weights
+from meetsplit.pipeline.models.ctranslate2_folder import is_ctranslate2_folder
 from meetsplit.pipeline.models.hub import whisper_languages, whisper_models
+from meetsplit.pipeline.models.sources import FASTER_WHISPER
 from meetsplit.pipeline.models.weights import Hub, Local, WeightSource, WhisperFile
 from meetsplit.pipeline.settings import WHISPER_OPTIONS, Settings, stored_fields
 
@@ -70,6 +72,12 @@ BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
         },
         "transcriber": {
             "whisper": Backend(f"{_HOME}.transcribers.whisper:WhisperTranscriber", "openai-whisper", ("whisper",)),
+            "faster-whisper": Backend(
+                f"{_HOME}.transcribers.faster_whisper:FasterWhisperTranscriber",
+                "Whisper by CTranslate2",
+                ("ctranslate2",),
+                "pip install 'meetsplit[fast]'",
+            ),
             "sphinx": Backend(
                 f"{_HOME}.transcribers.sphinx:SphinxTranscriber",
                 "pocketsphinx, English, offline, rough",
@@ -130,6 +138,8 @@ def weight_sources(stage: str, name: str, settings: Settings) -> Mapping[str, We
             return {"embedder": weights.EMBEDDED_ENCODER}
         case "transcriber", "whisper":
             return {"model": _whisper(settings)}
+        case "transcriber", "faster-whisper":
+            return {"model": _faster_whisper(settings)}
     return {}
 
 
@@ -139,7 +149,7 @@ def hub_or_local(name: str | None, default: Hub, option: str) -> WeightSource:
         return default
     if Path(name).exists():
         return Local(Path(name))
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+    if _is_hub_id(name):
         return Hub(name, gated=name.startswith("pyannote/"))
     raise SettingsError(f"{option} {name}: no such folder here, and not a hub id like {default.repo_id}")
 
@@ -161,16 +171,50 @@ def _segmentation(settings: Settings) -> WeightSource:
 def _whisper(settings: Settings) -> WeightSource:
     name = settings.model
     if name is None:
-        on_gpu = device.choose(settings.device).partition(":")[0] == "cuda"
-        return WhisperFile("turbo" if on_gpu else "small", settings.model_dir)
-    if name.endswith(".pt") or Path(name).is_file():
-        if not Path(name).is_file():
+        return WhisperFile(_default_whisper(settings), settings.model_dir)
+    path = Path(name).expanduser()
+    if name.endswith(".pt") or path.is_file() or _is_folder(name):
+        if not path.exists():
             raise SettingsError(f"--model {name}: no such file")
-        return Local(Path(name))
+        if is_ctranslate2_folder(path):
+            raise SettingsError(f"--model {name} is in CTranslate2's format: use --transcriber faster-whisper")
+        return Local(path)
     models = whisper_models()
     if name not in models:
-        raise SettingsError(f"--model {name}: {nearest(name, models)}, or the path of a .pt file")
+        where = "or the path of a .pt file or of a folder in Hugging Face's format"
+        raise SettingsError(f"--model {name}: {nearest(name, models)}, {where}")
     return WhisperFile(name, settings.model_dir)
+
+
+def _faster_whisper(settings: Settings) -> WeightSource:
+    name = settings.model
+    if name is None:
+        return FASTER_WHISPER[_default_whisper(settings)]
+    if _is_folder(name):
+        return Local(Path(name).expanduser())
+    if name in FASTER_WHISPER:
+        return FASTER_WHISPER[name]
+    if Path(name).exists() or name.endswith(".pt"):
+        raise SettingsError(f"--model {name} is no folder in CTranslate2's format: use --transcriber whisper")
+    if _is_hub_id(name):
+        return Hub(name, patterns=FASTER_WHISPER["tiny"].patterns)
+    raise SettingsError(
+        f"--model {name}: {nearest(name, FASTER_WHISPER)}, or a hub id like {FASTER_WHISPER['small'].repo_id}, "
+        "or the path of a folder in CTranslate2's format"
+    )
+
+
+def _default_whisper(settings: Settings) -> str:
+    return "turbo" if device.choose(settings.device).partition(":")[0] == "cuda" else "small"
+
+
+def _is_folder(name: str) -> bool:
+    """Whether a model's name is the path of a folder: it exists, and is not meant to be a name of a model."""
+    return Path(name).expanduser().is_dir() and (name not in whisper_models() and name not in FASTER_WHISPER)
+
+
+def _is_hub_id(name: str) -> bool:
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
 def chosen_backend(stage: str, settings: Settings) -> str:
@@ -181,9 +225,33 @@ def chosen_backend(stage: str, settings: Settings) -> str:
         case "separator" if settings.separator == "auto" and (settings.separator_model or settings.separator_model_3):
             return "sepformer"
         case "transcriber" if settings.transcriber == "auto" and settings.model is not None:
-            return "whisper"
+            return _transcriber_of(settings.model, settings)
     by_stage = {"diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}
     return by_stage.get(stage, "auto")
+
+
+def auto_order(stage: str, settings: Settings) -> tuple[str, ...]:
+    """What ``auto`` tries under these settings, best first.
+
+    Of transcribers, `faster-whisper` comes first where it is installed and the settings ask for integers, which only it
+    computes with; otherwise it is taken by name only, as long as no benchmark says that it is quicker.
+    """
+    order = AUTO[stage]
+    if stage != "transcriber" or missing_package(BACKENDS[stage]["faster-whisper"]) is not None:
+        return order
+    return ("faster-whisper", *order) if settings.compute_type.startswith("int8") else order
+
+
+def _transcriber_of(model: str, settings: Settings) -> str:
+    """The transcriber that has this model; ``auto`` where both have it and `faster-whisper` comes first."""
+    path = Path(model).expanduser()
+    if _is_folder(model):
+        return "faster-whisper" if is_ctranslate2_folder(path) else "whisper"
+    if model in FASTER_WHISPER and model not in whisper_models():
+        return "faster-whisper"
+    if model in FASTER_WHISPER:
+        return "auto" if auto_order("transcriber", settings)[0] == "faster-whisper" else "whisper"
+    return "faster-whisper" if _is_hub_id(model) and not path.exists() and not model.endswith(".pt") else "whisper"
 
 
 def unmet_request(stage: str, name: str, settings: Settings) -> tuple[str, str] | None:
@@ -208,11 +276,25 @@ def unmet_request(stage: str, name: str, settings: Settings) -> tuple[str, str] 
         return f"--language {language}: {which} knows English only", remedy
     if only_english and settings.task == "translate":
         return f"--task translate: {which} writes down English only", remedy
+    if name == "faster-whisper":
+        return _unmet_by_faster_whisper(settings)
     if name == "sphinx":
         set_options = {option for option, _ in stored_fields(settings)} & set(WHISPER_OPTIONS)
         set_options |= {name for name in ("initial_prompt", "model") if getattr(settings, name) is not None}
         if set_options:
             return f"--{min(set_options).replace('_', '-')}: sphinx has nothing of the kind", f"drop it, or {remedy}"
+    return None
+
+
+def _unmet_by_faster_whisper(settings: Settings) -> tuple[str, str] | None:
+    remedy = "drop it, or use --transcriber whisper"
+    if settings.condition_on_previous_text:
+        return "--condition-on-previous-text: faster-whisper decodes every window by itself here", remedy
+    if settings.hallucination_silence_threshold is not None:
+        return "--hallucination-silence-threshold: faster-whisper has nothing of the kind here", remedy
+    if settings.model_dir is not None:
+        where = "the models of faster-whisper lie in the hub's cache, which HF_HOME moves"
+        return f"--model-dir {settings.model_dir}: {where}", remedy
     return None
 
 

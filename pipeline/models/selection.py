@@ -91,7 +91,7 @@ def preflight(settings: Settings, on_event: EventListener = ignore_events) -> Ba
     """Select a backend for every stage and bring its weights to this machine.
 
     A backend named by the settings never falls back, nor does one whose model they name. ``auto`` takes the first of
-    `registry.AUTO` that can do what they request and whose weights are here or can be fetched now. Raises
+    `registry.auto_order` that can do what they request and whose weights are here or can be fetched now. Raises
     `SettingsError`, `MissingWeights` or `MissingDependency`.
     """
     check_settings(settings)
@@ -174,7 +174,7 @@ def check_settings(settings: Settings) -> None:
 
 
 def _select(stage: str, settings: Settings, on_event: EventListener, *, fetch: bool = True) -> SelectedBackend:
-    """The stage's backend: the one that the settings name, or the first of `registry.AUTO` that can run here."""
+    """The stage's backend: the one that the settings name, or the first of `registry.auto_order` that can run here."""
     if stage == "diarizer" and settings.channels == "split":
         nothing: Mapping[str, Any] = MappingProxyType({})
         reason = "one channel per person: nobody has to be found"
@@ -184,7 +184,7 @@ def _select(stage: str, settings: Settings, on_event: EventListener, *, fetch: b
         registry.backend_named(stage, name)
         return _locate_weights(stage, name, settings, on_event, fetch=fetch)
     unavailable: list[UnavailableBackend] = []
-    for name in registry.AUTO[stage]:
+    for name in registry.auto_order(stage, settings):
         unmet = registry.unmet_request(stage, name, settings)
         if unmet is not None:
             unavailable.append(UnavailableBackend(stage, name, StageError(STAGE_VERBS[stage], unmet[0])))

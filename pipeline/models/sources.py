@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias
 
 
@@ -115,3 +116,27 @@ COMMUNITY = Hub(
     gated=True,
 )
 """pyannote's own open pipeline, whose conditions have to be accepted once."""
+
+_CTRANSLATE2 = ("config.json", "model.bin", "vocabulary.*")
+
+FASTER_WHISPER = MappingProxyType(
+    {
+        name: Hub(repository, patterns=_CTRANSLATE2)
+        for name, repository in {
+            **{
+                name: f"Systran/faster-whisper-{name}"
+                for name in ("tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium.en", "medium")
+            },
+            **{name: f"Systran/faster-whisper-{name}" for name in ("large-v1", "large-v2", "large-v3")},
+            "large": "Systran/faster-whisper-large-v3",
+            "large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+            "turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+            "distil-small.en": "Systran/faster-distil-whisper-small.en",
+            "distil-medium.en": "Systran/faster-distil-whisper-medium.en",
+            "distil-large-v2": "Systran/faster-distil-whisper-large-v2",
+            "distil-large-v3": "Systran/faster-distil-whisper-large-v3",
+            "distil-large-v3.5": "distil-whisper/distil-large-v3.5-ct2",
+        }.items()
+    }
+)
+"""Whisper models in CTranslate2's format by name, as the package faster-whisper (1.2) has them."""

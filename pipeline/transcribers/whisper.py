@@ -49,6 +49,7 @@ from meetsplit.pipeline.transcribers.hallucinations import (
 from meetsplit.pipeline.transcribers.languages import SpokenLanguage
 from meetsplit.pipeline.transcribers.voicing import VoiceEvidence
 from meetsplit.pipeline.transcribers.whisper_alignment import TokenizedText, word_times
+from meetsplit.pipeline.transcribers.whisper_huggingface import load_folder
 from meetsplit.pipeline.transcribers.windows import ClipAnswers, Piece, PieceWords, Window, pack
 
 RATE = 16000
@@ -213,7 +214,7 @@ class WhisperTranscriber:
                 "--task translate needs a multilingual model, this one knows English only: drop the .en from --model"
             )
         self._pack_seconds = pack_seconds
-        self._half: bool = self._options["fp16"]
+        self._half: bool = self._options["fp16"] and isinstance(model, torch.nn.Module)
         if self._half:
             decoding.to_half(model)
         self._tasks: dict[str, DecodingTask] = {}
@@ -223,12 +224,14 @@ class WhisperTranscriber:
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
-        """From ``weights["model"]``, a .pt file as OpenAI publishes them.
+        """From ``weights["model"]``, a .pt file as OpenAI publishes them, or a folder in Hugging Face's format.
 
         Official models are known by the file's name (``small.pt``), and only they have their alignment heads chosen by
         hand; others use the upper half of all heads, as in the reference.
         """
         path = weights["model"]
+        if path.is_dir():
+            return cls(load_folder(path, "cpu" if device == "mps" else device).eval(), settings)
         try:
             with torch.random.fork_rng(devices=[]):
                 model = whisper.load_model(str(path), device="cpu" if device == "mps" else device)
@@ -253,9 +256,8 @@ class WhisperTranscriber:
         of its clips together and changes with the windows that are surely in another (`languages`); None where they are
         all silent. Translations are English.
         """
-        if self._settings.compute_type == "float16" and not self._half:
-            where = f"--compute-type float16: on {self._model.device.type} Whisper computes in float32"
-            on_event(Notice(where, "transcribe"))
+        for text in self._notices():
+            on_event(Notice(text, "transcribe"))
         if (notice := self._prompt_notice()) is not None:
             on_event(Notice(notice, "transcribe"))
         if self._settings.condition_on_previous_text or self._settings.hallucination_silence_threshold is not None:
@@ -272,6 +274,13 @@ class WhisperTranscriber:
                     yield from answers.ready()
         self._work_off(waiting, answers)
         yield from answers.ready()
+
+    def _notices(self) -> Iterator[str]:
+        """What is done otherwise than the settings say, in a sentence each."""
+        asked = self._settings.compute_type
+        if asked not in ("default", "float32") and not (self._half and asked == "float16"):
+            precision = "float16" if self._half else "float32"
+            yield f"--compute-type {asked}: on {self._model.device.type} Whisper computes in {precision}"
 
     def _prompt_notice(self) -> str | None:
         """That a prompt is too long to be read whole; None where there is none, or it is not."""
@@ -406,7 +415,7 @@ class WhisperTranscriber:
         try:
             with torch.inference_mode(), _no_warnings():
                 return work(jobs)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if len(jobs) == 1 or not decoding.is_out_of_memory(error):
                 raise
             self.batch_size = len(jobs) // 2
@@ -428,7 +437,7 @@ class WhisperTranscriber:
             TokenizedText(tokens, tokenizer, job.window.duration)
             for (tokens, _), tokenizer, job in zip(parts, tokenizers, jobs, strict=True)
         ]
-        timed = word_times(self._model, features, texts)
+        timed = self._word_times(features, texts)
         return [
             _WindowText(words, _until(words, ending), failed=False)
             if reason is None
@@ -493,6 +502,10 @@ class WhisperTranscriber:
             )
             for candidate, silence, task in zip(found, no_speech, tasks, strict=True)
         ]
+
+    def _word_times(self, features: Tensor, texts: Sequence[TokenizedText]) -> list[tuple[RawWord, ...]]:
+        """The words of each text with their times."""
+        return word_times(self._model, features, texts)
 
     def _decoding_task(self, language: str) -> DecodingTask:
         """Whisper's own prompt, tokenizer and rules for a language; the initial prompt goes before every window."""

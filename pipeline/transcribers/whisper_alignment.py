@@ -11,9 +11,10 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,6 +33,9 @@ MAX_BYTES = 2**29
 
 LONGEST_WORD = 1.4
 """Seconds beyond which a word at the edge of a sentence is cut, whatever the others last."""
+
+Steps: TypeAlias = npt.NDArray[np.integer[Any]]
+"""A number at each step of a path."""
 
 _SENTENCE_ENDS = ".。!！?？"
 _PREPENDED, _APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
@@ -131,6 +135,17 @@ def _alignment_matrix(scores: Tensor) -> Tensor:
 def _words(text: TokenizedText, matrix: Tensor, confidences: np.ndarray) -> tuple[RawWord, ...]:
     """The words along the cheapest path through the matrix (text tokens and the end, frames)."""
     token_path, frame_path = dtw_cpu(-matrix.double().cpu().numpy())
+    return aligned_words(text, token_path, frame_path, confidences)
+
+
+def aligned_words(
+    text: TokenizedText, token_path: Steps, frame_path: Steps, confidences: npt.NDArray[Any]
+) -> tuple[RawWord, ...]:
+    """The words along a monotonic path from the first token and frame to the end of text and the last frame.
+
+    ``token_path`` and ``frame_path``: the numbers of the token and of the frame at each step; ``confidences``: the
+    probability of each token.
+    """
     is_jump = np.pad(np.diff(token_path), (1, 0), constant_values=1).astype(bool)
     times = frame_path[is_jump] / FRAMES_PER_SECOND
     spelled, tokens = text.tokenizer.split_to_word_tokens([*text.tokens, text.tokenizer.eot])

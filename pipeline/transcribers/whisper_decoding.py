@@ -232,7 +232,7 @@ def beam_search(
         for row in np.argsort(-kept_scores[own], kind="stable") if len(ended[window]) < most else ():
             if len(ended[window]) < beams:
                 ended[window].append(_candidate(history[own][row], kept_scores[own][row]))
-    return [_best(candidates, limits.length_penalty) for candidates in ended]
+    return [best_candidate(candidates, limits.length_penalty) for candidates in ended]
 
 
 def sample(
@@ -281,7 +281,7 @@ def sample(
         logits = decoder.step(history[:, -1])
     for candidates in ended:
         candidates[:] = [_candidate_up_to_end(candidate, rules.end) for candidate in candidates]
-    return [_best(candidates, limits.length_penalty) for candidates in ended]
+    return [best_candidate(candidates, limits.length_penalty) for candidates in ended]
 
 
 def to_half(model: Any) -> None:
@@ -312,9 +312,10 @@ def free_memory(device: torch.device) -> int:
     return int(lines["MemAvailable"].split()[0]) * 1024
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether the error says that memory is used up, on a GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    says_so = any(words in str(error) for words in ("can't allocate memory", "out of memory"))
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or says_so
 
 
 def _heads(x: Tensor, attention: Any) -> Tensor:
@@ -331,7 +332,7 @@ def _candidate_up_to_end(candidate: Candidate, end: int) -> Candidate:
     return Candidate(tokens[: tokens.index(end)] if end in tokens else tokens, candidate.log_probability)
 
 
-def _best(candidates: Sequence[Candidate], length_penalty: float | None) -> Candidate:
+def best_candidate(candidates: Sequence[Candidate], length_penalty: float | None) -> Candidate:
     """The most probable candidate for its length (Wu et al., 2016, section 7); the first of equal ones."""
 
     def score(candidate: Candidate) -> float:

@@ -32,7 +32,7 @@ def sentence() -> Audio:
     return read(SAMPLE).crop(SENTENCE)
 
 
-@pytest.fixture(scope="module", params=["whisper", "sphinx", "script"])
+@pytest.fixture(scope="module", params=["whisper", "faster-whisper", "sphinx", "script"])
 def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Make:
     if request.param == "whisper":
         from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
@@ -41,6 +41,13 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             Settings(language="en"), {"model": request.getfixturevalue("whisper_file")}, "cpu"
         )
         return lambda later: whisper
+    if request.param == "faster-whisper":
+        pytest.importorskip("ctranslate2", reason="the extra [fast] is not installed")
+        from meetsplit.pipeline.transcribers.faster_whisper import FasterWhisperTranscriber
+
+        folder = request.getfixturevalue("ctranslate2_folder")
+        faster_whisper = FasterWhisperTranscriber.load(Settings(language="en"), {"model": folder}, "cpu")
+        return lambda later: faster_whisper
     if request.param == "sphinx":
         pytest.importorskip("pocketsphinx", reason="the extra [offline] is not installed")
         from meetsplit.pipeline.transcribers.sphinx import SphinxTranscriber
