@@ -213,7 +213,7 @@ class EmbeddedPipeline(WindowedSegmentation):
         """
         half = PARTIAL_FRAMES // 2
         first, last = begin * STRIDE - half, (end - 1) * STRIDE + half
-        frames = mel_frames(samples, max(first, 0), last, gain)
+        frames = mel_frames(samples, max(first, 0), last, float(gain))
         release_pages(samples)
         padding = (0, 0, max(-first, 0), last - max(first, 0) - len(frames))
         return torch.nn.functional.pad(frames, padding).to(self.encoder.device), half
@@ -238,6 +238,7 @@ class JointDiarization:
 
     def speaking(self, bounds: tuple[int, int]) -> Frames:
         """Who speaks in each frame, of at least and at most ``bounds`` people."""
+        rows = directions(self.windows.features, self.between)
         people = self._first_people(bounds)
         evidence, speaking = self._decoded(people)
         for round_number in range(MAX_ROUNDS):
@@ -245,7 +246,7 @@ class JointDiarization:
             if is_kept.all() and round_number >= ROUNDS:
                 break
             own = self._own_weights(speaking)[:, is_kept]
-            own = merge_alike(own, directions(self.windows.features, self.between), np.ones(len(own)), bounds)
+            own = merge_alike(own, rows, np.ones(len(own)), bounds)
             people = estimate_people(self.windows.features, own, self.between)
             evidence, speaking = self._decoded(people)
         speaking = speaking[:, self._is_kept(speaking, bounds[0])] if len(people) > bounds[0] else speaking
@@ -253,7 +254,7 @@ class JointDiarization:
 
     def _first_people(self, bounds: tuple[int, int]) -> People:
         chosen = self.windows.has_speech
-        features = self.windows.features[chosen].astype(np.float64)
+        features = self.windows.features[chosen]
         weights, rows = self.windows.weights[chosen], directions(features, self.between)
         groups = first_groups(rows, weights, bounds[0])
         groups = vbx(features, weights, groups, self.between, fewest=bounds[0])
@@ -290,12 +291,13 @@ class JointDiarization:
         return np.where(is_own & self.windows.is_embedded[:, None], shares, 0.0)
 
 
-def _interpolated(rows: Floats, places: Floats) -> Floats:
+def _interpolated(rows: Floats, places: Floats) -> npt.NDArray[np.float32]:
     """Rows at places between them, counted in rows; the ends go on."""
     lower = np.clip(np.floor(places).astype(np.int64), 0, len(rows) - 1)
     upper = np.minimum(lower + 1, len(rows) - 1)
-    share = np.clip(places - lower, 0.0, 1.0)[:, None]
-    return np.asarray(rows[lower] * (1.0 - share) + rows[upper] * share, np.float64)
+    share = np.clip(places - lower, 0.0, 1.0)[:, None].astype(np.float32)
+    single = rows.astype(np.float32)
+    return single[lower] * (1 - share) + single[upper] * share
 
 
 def _with_claims(speaking: Frames, evidence: Evidence, frame: float) -> Frames:
@@ -307,7 +309,8 @@ def _with_claims(speaking: Frames, evidence: Evidence, frame: float) -> Frames:
         others = np.delete(evidence.voices, person, axis=1)
         ahead = evidence.voices[:, person] - (others.max(axis=1) if others.shape[1] else 0.0)
         # Not from those who would have nothing left.
-        is_needed = speaking[:, speaking.sum(axis=0) <= length].any(axis=1)
+        is_brief = speaking.sum(axis=0) <= length
+        is_needed = (speaking & is_brief).any(axis=1)
         free = speech[~is_needed[speech]]
         if len(free) >= length:
             sums = np.convolve(ahead[free], np.ones(length), "valid")

@@ -61,14 +61,16 @@ class LocalActivity:
     @cached_property
     def _starts(self) -> Ints:
         """The first fine frame of each window."""
-        return np.rint(np.arange(len(self.activities)) * self.step / self.fine_frame).astype(np.int64)
+        return np.asarray(np.rint(np.arange(len(self.activities)) * self.step / self.fine_frame), np.int64)
 
     @property
     def times(self) -> Floats:
         """Seconds of the middle of each frame."""
-        return (np.arange(self.frames) + 0.5) * self.frame + self.offset
+        return np.asarray((np.arange(self.frames) + 0.5) * self.frame + self.offset, np.float64)
 
-    def _sum_over_windows(self, rows_of: Callable[[slice], npt.NDArray[np.floating]], columns: int) -> Floats:
+    def _sum_over_windows(
+        self, rows_of: Callable[[slice], npt.NDArray[np.float32]], columns: int
+    ) -> npt.NDArray[np.float32]:
         """Rows of windows ``(windows, frames of a window, columns)``, made a block at a time, laid over each other and
         averaged: ``(frames, columns)``.
         """
@@ -79,7 +81,7 @@ class LocalActivity:
             for start, rows in zip(self._starts[block], rows_of(block), strict=True):
                 total[start : start + length] += rows
         total = total[: self.frames * JOINED] / self._coverage[:, None]
-        return np.asarray(total.reshape(self.frames, JOINED, -1).mean(axis=1), np.float64)
+        return np.asarray(total.reshape(self.frames, JOINED, -1).mean(axis=1), np.float32)
 
     @cached_property
     def _coverage(self) -> npt.NDArray[np.float32]:
@@ -94,7 +96,7 @@ class LocalActivity:
     @cached_property
     def counts(self) -> Floats:
         """How likely no, one, and two or more people speak in each frame: ``(frames, 3)``, rows that add up to one."""
-        counts = self._sum_over_windows(lambda block: _counts(self.activities[block]), 3)
+        counts = self._sum_over_windows(lambda block: _counts(self.activities[block]), 3).astype(np.float64)
         counts[counts.sum(axis=1) < 0.5] = (1.0, 0.0, 0.0)  # beyond the last window
         return np.clip(counts, 1e-6, 1.0)
 
@@ -106,20 +108,23 @@ class LocalActivity:
     @cached_property
     def alone(self) -> npt.NDArray[np.bool_]:
         """Where each local speaker is the only active one."""
-        return self.active & (self.active.sum(axis=2, keepdims=True, dtype=np.uint8) == 1)
+        return np.asarray(self.active & (self.active.sum(axis=2, keepdims=True, dtype=np.uint8) == 1), np.bool_)
+
+    def _any_alone(self, block: slice) -> npt.NDArray[np.float32]:
+        return np.asarray(self.alone[block].any(axis=2, keepdims=True), np.float32)
 
     def shares(self, first: Floats, seconds: float) -> tuple[Floats, Floats]:
         """Of stretches of ``seconds`` that begin at ``first`` ``(n,)``: speech, and one person alone; 0 to 1 each."""
-        alone = self._sum_over_windows(lambda block: self.alone[block].any(axis=2, keepdims=True), 1)[:, 0]
+        alone = self._sum_over_windows(self._any_alone, 1)
         begin = np.clip(np.rint(first / self.frame).astype(np.int64), 0, self.frames)
         end = np.clip(np.rint((first + seconds) / self.frame).astype(np.int64), 0, self.frames)
         length = seconds / self.frame
 
         def share(values: Floats) -> Floats:
             total = np.concatenate([[0.0], np.cumsum(values)])
-            return (total[end] - total[begin]) / length
+            return np.asarray((total[end] - total[begin]) / length, np.float64)
 
-        return share(1.0 - self.counts[:, 0]), share(alone)
+        return share(1.0 - self.counts[:, 0]), share(alone[:, 0].astype(np.float64))
 
     def purity(self, first: Floats, seconds: float) -> Floats:
         """How much of the speech in stretches is one local speaker's alone, the mean over windows around them.
@@ -143,7 +148,7 @@ class LocalActivity:
             windows[rows] += 1
         return np.where(windows > 0, total / np.maximum(windows, 1), 0.5)
 
-    def identify(self, shares: Floats) -> Ints:
+    def identify(self, shares: npt.NDArray[np.floating]) -> Ints:
         """Each local speaker's person ``(windows, local speakers)``, from each person's share of each frame by voice.
 
         ``shares`` is ``(frames, people)``. Within a window the best joint assignment: no two are the same person.
@@ -156,13 +161,14 @@ class LocalActivity:
                 continue
             frames = np.minimum((self._starts[window] + np.arange(length)) // JOINED, self.frames - 1)
             where = np.where(self.alone[window].sum(axis=0) > _FEW_FRAMES, self.alone[window], self.active[window])
-            scores = where[:, local].T.astype(np.float64) @ shares[frames]
+            scores = where[:, local].T.astype(np.float32) @ shares[frames]
             rows, columns = linear_sum_assignment(scores, maximize=True)
             people[window, local[rows]] = columns
         return people
 
-    def activities_of(self, people: Ints, count: int) -> Floats:
+    def activities_of(self, people: Ints, count: int) -> npt.NDArray[np.float32]:
         """How active each of ``count`` people is in each frame, ``(frames, count)``, with `identify`'s answer."""
+
         def rows_of(block: slice) -> npt.NDArray[np.float32]:
             rows = np.zeros((*self.activities[block].shape[:2], count), np.float32)
             window, speaker = np.nonzero(people[block] != UNASSIGNED)

@@ -123,13 +123,10 @@ class People:
     def __len__(self) -> int:
         return len(self.means)
 
-    def log_ratios(self, features: Floats, between: Floats) -> Floats:
+    def log_ratios(self, features: npt.NDArray[np.floating], between: Floats) -> Floats:
         """Log-likelihood of each row as each person's, less that of noise around the mean of all people."""
-        return np.asarray(
-            (features * np.sqrt(between)) @ self.means.T
-            - 0.5 * ((self.variances + np.square(self.means)) @ between),
-            np.float64,
-        )
+        factors = (self.means * np.sqrt(between)).T.astype(features.dtype)
+        return np.asarray(features @ factors - 0.5 * ((self.variances + np.square(self.means)) @ between), np.float64)
 
     def select(self, chosen: npt.NDArray[np.bool_] | Ints) -> People:
         """Some of them."""
@@ -150,15 +147,22 @@ WEIGHTS = Weights()
 """Chosen on simulated meetings of the people that the model is made of (those left out of it) and AMI's `trn`."""
 
 
-def estimate_people(features: Floats, weights: Floats, between: Floats, prior: Weights = WEIGHTS) -> People:
+def estimate_people(
+    features: npt.NDArray[np.floating], weights: Floats, between: Floats, prior: Weights = WEIGHTS
+) -> People:
     """Each person's point from rows that count for them with ``weights`` ``(n, people)``; without any, the average."""
     ratio = prior.evidence / prior.complexity
     variances = 1.0 / (1.0 + ratio * weights.sum(axis=0)[:, None] * between)
-    return People(ratio * variances * (weights.T @ (features * np.sqrt(between))), variances)
+    return People(ratio * variances * (weights.T.astype(features.dtype) @ features) * np.sqrt(between), variances)
 
 
 def vbx(
-    features: Floats, row_weights: Floats, start: Floats, between: Floats, prior: Weights = WEIGHTS, fewest: int = 1
+    features: npt.NDArray[np.floating],
+    row_weights: Floats,
+    start: Floats,
+    between: Floats,
+    prior: Weights = WEIGHTS,
+    fewest: int = 1,
 ) -> Floats:
     """Responsibilities ``(n, people)`` of people for rows, from the responsibilities ``start``.
 
@@ -179,12 +183,14 @@ def vbx(
     return np.asarray(responsibilities[:, np.sort(left)], np.float64)
 
 
-def directions(features: Floats, between: Floats) -> Floats:
+def directions(features: npt.NDArray[np.floating], between: Floats) -> npt.NDArray[np.float32]:
     """Features as unit rows, in which directions count by how much people differ in them: their cosines compare."""
-    return normalize_rows(features * np.sqrt(between / (1.0 + between)))
+    rows = features * np.sqrt(between / (1.0 + between)).astype(np.float32)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return np.asarray(rows, np.float32)
 
 
-def first_groups(rows: Floats, row_weights: Floats, fewest: int) -> Floats:
+def first_groups(rows: npt.NDArray[np.float32], row_weights: Floats, fewest: int) -> Floats:
     """Responsibilities to start from: many more groups than people, of unit rows (`directions`) by average linkage.
 
     Groups are as alike inside as `START_SIMILARITY`; brief ones are left to the others, the greatest `MOST_GROUPS` are
@@ -192,7 +198,7 @@ def first_groups(rows: Floats, row_weights: Floats, fewest: int) -> Floats:
     """
     sample = np.arange(0, len(rows), -(-len(rows) // MAX_CLUSTERED))
     weights = np.maximum(row_weights[sample], _LEAST_WEIGHT)
-    merges = linkage(rows[sample], weights, np.arange(len(sample)))
+    merges = linkage(rows[sample].astype(np.float64), weights, np.arange(len(sample)))
     merged = sum(merge.similarity >= START_SIMILARITY for merge in merges)
     merged = max(0, min(merged, len(sample) - fewest))
     labels = flat_labels(len(sample), merges[:merged])
@@ -203,14 +209,16 @@ def first_groups(rows: Floats, row_weights: Floats, fewest: int) -> Floats:
     return np.asarray(softmax(_SHARPNESS * rows @ normalize_rows(np.stack(sums)).T, axis=1), np.float64)
 
 
-def merge_alike(responsibilities: Floats, rows: Floats, row_weights: Floats, bounds: tuple[int, int]) -> Floats:
+def merge_alike(
+    responsibilities: Floats, rows: npt.NDArray[np.float32], row_weights: Floats, bounds: tuple[int, int]
+) -> Floats:
     """Responsibilities after the people most alike are made one, again and again.
 
     Down to `SAME_PERSON`, the cosine of two people's mean unit rows (`directions`), but never below the least number
     of ``bounds``, and further to the greatest.
     """
     fewest, most = bounds
-    sums = (responsibilities * row_weights[:, None]).T @ rows
+    sums = np.asarray((responsibilities * row_weights[:, None]).T.astype(np.float32) @ rows, np.float64)
     groups = [[person] for person in range(len(sums))]
     while len(groups) > fewest:
         means = normalize_rows(sums)
