@@ -324,3 +324,15 @@ def test_damaged_weights_are_a_sentence(embedded_weights: dict[str, Path], tmp_p
     for role in ("segmentation", "encoder"):
         with pytest.raises(StageError, match="broken"):
             EmbeddedDiarizer.load(Settings(), embedded_weights | {role: broken}, "cpu")
+
+
+@pytest.mark.parametrize("sound", ["tone", "applause"])
+def test_what_is_no_speech_brings_no_crowd(sound: str, embedded_weights: dict[str, Path]) -> None:
+    from meetsplit.pipeline.diarizers.embedded import EmbeddedDiarizer
+
+    times = np.arange(4 * 16000) / 16000
+    claps = np.random.default_rng(0).standard_normal(len(times)) * (1.0 + np.sin(2 * np.pi * 7.0 * times)) * 0.05
+    samples = 0.1 * np.sin(2 * np.pi * 440.0 * times) if sound == "tone" else claps
+    diarizer = EmbeddedDiarizer.load(Settings(), embedded_weights, "cpu")
+    turns = diarizer.diarize(Audio(samples.astype(np.float32), 16000), ignore_events)
+    assert len({turn.speaker for turn in turns}) <= 1

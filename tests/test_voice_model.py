@@ -133,3 +133,28 @@ def test_the_card_names_the_shipped_model() -> None:
 
     digest = hashlib.sha256(VOICE_MODEL.read_bytes()).hexdigest()
     assert digest in VOICE_MODEL.with_suffix(".md").read_text("utf-8")
+
+
+def test_the_recipe_tells_the_people_of_its_utterances_apart() -> None:
+    """With an encoder that hears the spectrum: people are hums of different pitches, each in rooms as well."""
+    from meetsplit.pipeline.data import Audio
+    from meetsplit.training.plda import is_held_out, make_voice_model
+    from meetsplit.training.speech import Utterance
+
+    class SpectrumEncoder:
+        def encode(self, mels: Any, batch: int = 256) -> Any:
+            rows = np.log(mels.mean(dim=1).numpy() + 1e-6)
+            return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    rng = np.random.default_rng(0)
+    times = np.arange(4 * 16000) / 16000
+    people = {}
+    for number in range(4):
+        sound = np.sin(2 * np.pi * 200 * (number + 1) * times) * rng.uniform(0.5, 1.0, len(times))
+        people[f"p{number}"] = [Utterance(f"p{number}", Audio((0.1 * sound).astype(np.float32), 16000))]
+    encoder: Any = SpectrumEncoder()
+    model, count = make_voice_model(people, encoder)
+    assert count > 4 * 5
+    assert model.between[2] > 1.0
+    assert model.features(np.ones((2, 40), np.float32)).shape == (2, len(model.between))
+    assert 0 < sum(is_held_out(str(number)) for number in range(90)) < 60
