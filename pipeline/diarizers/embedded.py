@@ -249,8 +249,8 @@ class JointDiarization:
             own = merge_alike(own, rows, np.ones(len(own)), bounds)
             people = estimate_people(self.windows.features, own, self.between)
             evidence, speaking = self._decoded(people)
-        speaking = speaking[:, self._is_kept(speaking, bounds[0])] if len(people) > bounds[0] else speaking
-        return _with_claims(speaking, evidence, self.local.frame)
+        is_kept = self._is_kept(speaking, bounds[0])
+        return _with_claims(speaking[:, is_kept], evidence.voices[:, is_kept], self.counts, self.local.frame)
 
     def _first_people(self, bounds: tuple[int, int]) -> People:
         chosen = self.windows.has_speech
@@ -300,14 +300,14 @@ def _interpolated(rows: Floats, places: Floats) -> npt.NDArray[np.float32]:
     return single[lower] * (1 - share) + single[upper] * share
 
 
-def _with_claims(speaking: Frames, evidence: Evidence, frame: float) -> Frames:
+def _with_claims(speaking: Frames, voices: npt.NDArray[np.float32], counts: Floats, frame: float) -> Frames:
     """Each person who was asked for and got no frame gets a stretch of the speech that sounds most like theirs."""
     speaking = speaking.copy()
-    speech = np.flatnonzero(evidence.counts[:, 0] < 0.5)
+    speech = np.flatnonzero(counts[:, 0] < 0.5)
     length = max(1, min(round(_CLAIM / frame), len(speech) // (2 * speaking.shape[1])))
     for person in np.flatnonzero(~speaking.any(axis=0)):
-        others = np.delete(evidence.voices, person, axis=1)
-        ahead = evidence.voices[:, person] - (others.max(axis=1) if others.shape[1] else 0.0)
+        others = np.delete(voices, person, axis=1)
+        ahead = voices[:, person] - (others.max(axis=1) if others.shape[1] else 0.0)
         # Not from those who would have nothing left.
         is_brief = speaking.sum(axis=0) <= length
         is_needed = (speaking & is_brief).any(axis=1)
