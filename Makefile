@@ -93,7 +93,7 @@ RECORDINGS ?= 50
 WAITING ?= 10000
 BENCH   := $(BIN)/python -m meetsplit.benchmarks
 
-.PHONY: bench train-mini-whisper train-separation train-segmentation train-refiner
+.PHONY: bench train-mini-whisper train-separation train-segmentation train-refiner train-voices
 bench: $(VENV)/.test ## every table of docs/benchmarks.md and docs/subtitles.md (needs flite; SPEECH=… MEETINGS=… for real voices)
 	$(BIN)/meetsplit models fetch embedded
 	for overlap in $(OVERLAPS); do \
@@ -102,6 +102,13 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md and docs/subtitles.md 
 	for overlap in 0 0.1 0.2; do \
 	  test -z "$(SPEECH)" || $(BIN)/python -m meetsplit.training.simulate --data $(SPEECH) --speakers 2 --overlap $$overlap --minutes 1.5 --warmup 8 --seed 1 -o $(SETS)/real-2spk || exit 1; \
 	done
+	test -z "$(SPEECH)" || for overlap in 0 0.2; do for seed in 1 2 3; do \
+	  $(BIN)/python -m meetsplit.training.simulate --data $(SPEECH) --speakers 2 --overlap $$overlap --minutes 1.5 --warmup 8 --reuse --seed $$seed -o $(SETS)/two-$$overlap || exit 1; \
+	done; done
+	test -z "$(SPEECH)" || for people in 3 4 5 6; do for seed in 1 2 3; do \
+	  if [ $$(( (people + seed) % 2 )) = 0 ]; then room=--room; else room=; fi; \
+	  $(BIN)/python -m meetsplit.training.simulate --data $(SPEECH) --speakers $$people --overlap 0.1 --minutes 1.5 $$room --seed 1$$seed --name $$people-people-$$seed$$room -o $(SETS)/many$$room || exit 1; \
+	done; done
 	$(BENCH).meetings $(SETS)/3spk --what ablation --work build/work --write
 	$(BENCH).meetings $(SETS)/3spk/3spk-30ov-1.wav --what gating --work build/work --write
 	$(BENCH).meetings $(SETS)/3spk $(if $(SPEECH),$(SETS)/real-2spk) sample_data/standup.m4a --what leave-one-out --stem-words --work build/work --write
@@ -122,7 +129,7 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md and docs/subtitles.md 
 	$(BENCH).subtitles build/subtitles/true/standup.json build/subtitles/found/standup.json --write
 	test -z "$(SPEECH)" || $(BENCH).separation --data $(SPEECH) --enrol $(ENROL) $(if $(SEXES),--sexes "$(SEXES)") --pairs 5 --each 2 --budgets $(BUDGETS) --combinations 60 $(if $(SEPFORMER),--sepformer "$(SEPFORMER)") --write
 	test -z "$(SPEECH)" || $(BENCH).meetings $(SETS)/real-2spk --what quality --work build/work --write
-	$(BENCH).diarization $(if $(MEETINGS),--data $(MEETINGS)) --call --write
+	$(BENCH).diarization $(if $(MEETINGS),--data $(MEETINGS)) --call $(if $(SPEECH),$(addprefix --data $(SETS)/,two-0 two-0.2 many many--room)) --data $(SETS)/3spk --write
 
 train-mini-whisper: $(VENV)/.test ## the miniature Whisper of the suite (needs flite and espeak-ng; MINUTES=60; goes on where it stopped)
 	$(BIN)/python -m meetsplit.training.mini_whisper.train --minutes $(MINUTES)
@@ -138,6 +145,9 @@ train-separation: $(VENV)/.test ## our own SepFormer (DATA=folder of single spea
 
 train-refiner: $(VENV)/.test ## what the adapted separator starts from (DATA=folder of single speakers; MINUTES=30)
 	$(BIN)/python -m meetsplit.training.refiner $(TOLD)
+
+train-voices: $(VENV)/.test ## the voice model by which embedded counts and tells people apart (DATA=folder of single speakers, many people)
+	$(BIN)/python -m meetsplit.training.plda $(if $(DATA),--data "$(DATA)") $(if $(ABOUT),--about "$(ABOUT)")
 
 train-segmentation: $(VENV)/.test ## fine-tune embedded's segmentation (DATA= and DEV=recordings with RTTM; SPEECH=single speakers to simulate with)
 	$(BIN)/python -m meetsplit.training.segmentation $(TOLD) $(if $(DEV),--dev "$(DEV)") $(if $(SPEECH),--speech "$(SPEECH)")

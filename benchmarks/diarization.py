@@ -1,17 +1,17 @@
 """Benchmark of diarizers: error rate, speaker count and speed of one diarizer on recordings with an RTTM.
 
-    python -m meetsplit.benchmarks.diarization --data FOLDER [--only trn] [--call] [--diarizer embedded] [--tune]
+    python -m meetsplit.benchmarks.diarization --data FOLDER… [--only trn] [--call] [--diarizer embedded] [--true-count]
 
-``FOLDER`` holds sound files with an ``.rttm`` of the same name beside each. ``--call`` adds the telephone call that
-comes with pyannote.audio. ``--tune`` runs the embedded diarizer with a grid of thresholds instead: only on recordings
-to tune on.
+Each ``FOLDER`` holds sound files with an ``.rttm`` of the same name beside each, and is a set with a pooled row of its
+own. ``--call`` adds the telephone call that comes with pyannote.audio. ``--true-count`` tells the diarizer how many
+people there are: what is left to lose where they are counted right.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,16 +59,16 @@ def pooled(results: Sequence[Result], name: str) -> Result:
     return Result(name, errors, sum(result.audio for result in results), sum(result.work for result in results))
 
 
-def recordings(folder: Path | None, only: str, *, call: bool) -> Iterator[tuple[str, Audio, tuple[Turn, ...]]]:
-    """Name, sound and true turns of each recording, at 16 kHz."""
-    paths = []
-    if folder:
+def recordings(folders: Sequence[Path], only: str, *, call: bool) -> dict[str, list[Path]]:
+    """The recordings with an RTTM by set: a set for each folder, and one for the call."""
+    sets = {}
+    for folder in folders:
         candidates = sorted(folder.rglob(f"{only}*"))
         paths = [path for path in candidates if path.suffix in AUDIO_SUFFIXES and path.with_suffix(".rttm").is_file()]
+        sets[folder.name] = paths
     if call:
-        paths.append(sample_call_folder() / "sample.wav")
-    for path in paths:
-        yield path.stem, sound.read(path, 16000), read_rttm(path.with_suffix(".rttm"), path.stem)
+        sets["call"] = [sample_call_folder() / "sample.wav"]
+    return {name: paths for name, paths in sets.items() if paths}
 
 
 def measure(name: str, audio: Audio, truth: Sequence[Turn], diarize: Callable[[Audio], Sequence[Turn]]) -> Result:
@@ -98,56 +98,57 @@ def load_diarizer(settings: Settings) -> Any:
     return registry.load("diarizer", settings.diarizer, settings, paths, on)
 
 
-def table(results: Sequence[Result]) -> str:
-    """Every recording, then all of them pooled, as markdown with its protocol."""
+def table(sets: Mapping[str, Sequence[Result]]) -> str:
+    """Every recording, each set pooled, then all of them pooled, as markdown with its protocol."""
     head = (
         "| recording | DER % | missed | false alarm | confused | speakers found / true | real-time factor |\n"
         "|---|---|---|---|---|---|---|"
     )
-    total = pooled(results, f"pooled ({len(results)})")
+    rows = []
+    for name, results in sets.items():
+        rows += [result.row for result in results]
+        if len(sets) > 1 and len(results) > 1:
+            rows.append(pooled(results, f"**{name}** ({len(results)})").row)
+    everything = [result for results in sets.values() for result in results]
+    total = pooled(everything, f"pooled ({len(everything)})")
     foot = f"Protocol: {PROTOCOL}. Sum of |speakers found - true| over the recordings: {total.errors.count_error}."
-    return "\n".join([head, *(result.row for result in results), total.row, "", foot])
+    return "\n".join([head, *rows, total.row, "", foot])
 
 
-def tune(settings: Settings, cases: Sequence[tuple[str, Audio, tuple[Turn, ...]]]) -> Iterator[str]:
-    """One line per clustering threshold and least seconds of speech of the embedded diarizer."""
-    from meetsplit.pipeline.diarizers.embedded import Hyperparameters
-
-    diarizer = load_diarizer(settings)
-    for threshold in (0.55, 0.6, 0.63, 0.66, 0.69, 0.72, 0.75):
-        for enough in (0.5, 0.8, 1.2):
-            tried = diarizer.with_hyperparameters(Hyperparameters(threshold=threshold, min_alone_seconds=enough))
-            results = [
-                measure(name, audio, truth, partial(tried.diarize, on_event=ignore_events))
-                for name, audio, truth in cases
-            ]
-            total = pooled(results, f"threshold {threshold}, enough {enough} s")
-            yield f"{total.row} {total.errors.count_error} |"
+def measure_all(sets: Mapping[str, Sequence[Path]], settings: Settings, *, true_count: bool) -> dict[str, list[Result]]:
+    """The results of each set; with ``true_count``, of a diarizer that is told how many people there are."""
+    loaded: dict[int | None, Any] = {}
+    results: dict[str, list[Result]] = {}
+    for name, paths in sets.items():
+        for path in paths:
+            truth = read_rttm(path.with_suffix(".rttm"), path.stem)
+            count = len({turn.speaker for turn in truth}) if true_count else None
+            if count not in loaded:
+                loaded[count] = load_diarizer(replace(settings, num_speakers=count))
+            diarize = partial(loaded[count].diarize, on_event=ignore_events)
+            results.setdefault(name, []).append(measure(path.stem, sound.read(path, 16000), truth, diarize))
+            print(results[name][-1].row, flush=True)
+    return results
 
 
 def main() -> None:
     """Measure, print, and put into the page with ``--write``."""
     parser = argument_parser(__doc__)
-    parser.add_argument("--data", type=Path, help="folder of sound files with an RTTM beside each")
+    parser.add_argument(
+        "--data", type=Path, action="append", default=[], help="folder of sound files with an RTTM beside each"
+    )
     parser.add_argument("--only", default="", help="beginning of the names to take")
     parser.add_argument("--call", action="store_true", help="add the call of pyannote.audio.sample")
     parser.add_argument("--diarizer", default="embedded")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cache-dir", type=Path, default=None)
-    parser.add_argument("--tune", action="store_true")
+    parser.add_argument("--true-count", action="store_true", help="tell the diarizer how many people there are")
     args = parser.parse_args()
     settings = Settings(diarizer=args.diarizer, device=args.device, cache_dir=args.cache_dir)
-    cases = list(recordings(args.data, args.only, call=args.call))
-    if not cases:
+    sets = recordings(args.data, args.only, call=args.call)
+    if not sets:
         parser.error("no recording with an RTTM beside it")
-    if args.tune:
-        for line in tune(settings, cases):
-            print(line, flush=True)
-        return
-    diarizer = load_diarizer(settings)
-    results = [
-        measure(name, audio, truth, partial(diarizer.diarize, on_event=ignore_events)) for name, audio, truth in cases
-    ]
+    results = measure_all(sets, settings, true_count=args.true_count)
     publish("diarization", table(results), command_line("diarization"), into_page=args.write)
 
 

@@ -58,6 +58,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: list[str]) -> None:
     tops = {name.split("/")[0] for name in wheel}
     assert tops == {"meetsplit", f"meetsplit-{meetsplit.__version__}.dist-info"}
     assert {f"meetsplit/pipeline/separators/weights/refiner.{kind}" for kind in ("safetensors", "md")} <= set(wheel)
+    assert {f"meetsplit/pipeline/diarizers/weights/voices-ge2e.{kind}" for kind in ("safetensors", "md")} <= set(wheel)
     assert {f"meetsplit/console/sample_recording/{name}" for name in ("standup-excerpt.m4a", "README.md")} <= set(wheel)
     assert {"meetsplit/__main__.py", "meetsplit/cli.py", "meetsplit/py.typed", "meetsplit/pipeline/run.py"} <= set(
         wheel

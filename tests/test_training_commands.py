@@ -29,6 +29,7 @@ def recipe_command(target: str) -> list[str]:
     [
         ("train-separation", {"data": Path("speech"), "minutes": 7.0, "about": "ours, CC0"}),
         ("train-refiner", {"data": Path("speech"), "minutes": 7.0, "about": "ours, CC0"}),
+        ("train-voices", {"data": Path("speech"), "about": "ours, CC0"}),
         ("train-segmentation", {"data": Path("speech"), "dev": Path("dev"), "speech": Path("voices"), "minutes": 7.0}),
         ("train-mini-whisper", {"minutes": 7.0}),
     ],

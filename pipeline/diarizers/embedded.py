@@ -1,12 +1,14 @@
-"""The diarizer `embedded`: pyannote.audio's `SpeakerDiarization` over two models from wheels; needs no token.
+"""The diarizer `embedded`: two models from wheels that listen together; needs no token.
 
-PyanNet segments windows of 5 s into up to three local speakers, overlap included (Bredin and Laurent, 2021); the GE2E
-encoder embeds them; `clustering` makes speakers of them; pyannote's own class counts, stitches and draws the turns.
+PyanNet segments windows of 5 s into up to three local speakers, overlap included (Bredin and Laurent, 2021). The GE2E
+encoder embeds windows of 1.6 s every 0.2 s. `voice_model` makes people of the voices (how many, and how each sounds),
+and `joint_decoding` says who speaks when from both. What was decoded tells more surely how each person sounds, so
+voices and turns are estimated in turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,63 +16,80 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.ndimage import uniform_filter1d
+from scipy.special import softmax
 
 from meetsplit.pipeline.audio.memmap import release_pages
-from meetsplit.pipeline.data import Audio, Samples, Turn
-from meetsplit.pipeline.diarizers.clustering import UNASSIGNED, assign, centroids, normalize_rows
-from meetsplit.pipeline.diarizers.low_memory import LowMemoryDiarization
+from meetsplit.pipeline.data import Audio, Samples, Span, Turn
+from meetsplit.pipeline.data.timeline import relabelled, support
+from meetsplit.pipeline.diarizers.clustering import Floats
+from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, with_level
+from meetsplit.pipeline.diarizers.local_activity import LocalActivity
+from meetsplit.pipeline.diarizers.low_memory import WindowedSegmentation
 from meetsplit.pipeline.diarizers.pyannet import load_segmentation
 from meetsplit.pipeline.diarizers.pyannote_compat import no_telemetry, progress_hook, quiet_pyannote
-from meetsplit.pipeline.diarizers.pyannote_turns import has_sound, loudness, notice_missing_speakers, turns_of
-from meetsplit.pipeline.embedders.ge2e import (
-    DIMENSION,
-    HOP,
-    PARTIAL_FRAMES,
-    RATE,
-    GE2EEmbedder,
-    load_encoder,
-    mel_frames,
+from meetsplit.pipeline.diarizers.pyannote_turns import has_sound, loudness, notice_missing_speakers
+from meetsplit.pipeline.diarizers.voice_model import (
+    People,
+    VoiceModel,
+    directions,
+    estimate_people,
+    first_groups,
+    merge_alike,
+    vbx,
 )
+from meetsplit.pipeline.embedders.ge2e import HOP, PARTIAL_FRAMES, RATE, GE2EEmbedder, load_encoder, mel_frames
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.events import EventListener
 from meetsplit.pipeline.settings import Settings
 
 with quiet_pyannote():
-    from pyannote.audio.core.plda import PLDA
     from pyannote.audio.models.segmentation import PyanNet
-    from pyannote.audio.pipelines.clustering import BaseClustering
 
-MAX_CLUSTERED = 1500
-"""Embeddings that are clustered at once; of longer recordings, those of every second, third… window."""
+VOICE_MODEL = Path(__file__).with_name("weights") / "voices-ge2e.safetensors"
+"""The voice model of the GE2E encoder; the model card beside it says how it was made."""
 SEGMENTATION_LEVEL = 10.0 ** (-38.0 / 20.0)
 """`loudness` for the segmentation, which depends on the level of quiet noise: about that of the tuning recordings."""
 ENCODER_LEVEL = 10.0 ** (-30.0 / 20.0)
 """`loudness` for the voice encoder, which depends on level, too."""
-WINDOWS_PER_BLOCK = 32
-"""Windows that are embedded at once."""
-MIN_ALONE_FRAMES = 50
-"""Mel frames (0.5 s) of a local speaker alone below which frames with other speakers are embedded, too."""
-MIN_MEL_FRAMES = 10
-"""Mel frames (0.1 s) below which a local speaker is not embedded."""
-MIN_WEIGHT = 0.05
-"""Seconds of speech alone that a clustered embedding weighs at least."""
+VOICE_WINDOW = PARTIAL_FRAMES * HOP / RATE
+"""Seconds of a voice window: all that the encoder reads at once."""
+STRIDE = 20
+"""Mel frames between two voice windows: 0.2 s."""
+WINDOWS_PER_BLOCK = 256
+"""Voice windows that are embedded at once."""
+MIN_SPEECH = 0.5
+"""Share of speech from which a voice window tells people apart."""
+AUDIBLE_SPEECH = 0.05
+"""Share of speech from which a voice window is embedded."""
+MIN_PURITY = 0.3
+"""How much of a voice window's speech must be one local speaker's alone (`LocalActivity.purity`) to count at all."""
+MIN_WEIGHT = 0.1
+"""What a voice window with speech counts at least; one that is a single voice counts 1."""
+IDENTITY_SHARPNESS = 0.3
+"""Factor of log-likelihood ratios of voices when local speakers are identified."""
+OWN_SHARE = 0.6
+"""Share of a window's decoded speech from which it is taken for a person's own."""
+MIN_OWN_SHARE = 0.4
+"""Share of a window that decoded speech must fill for it to be somebody's own."""
+MIN_SHARE, MIN_SECONDS = 0.02, 1.5
+"""Share of all speech, and seconds, below which a person is none; of a few seconds of speech, see `_is_kept`."""
+ROUNDS = 2
+"""Times that people are estimated anew from what was decoded, and decoded again."""
+MAX_ROUNDS = 6
+"""Rounds at most, while there still are people who turn out to be none."""
+MIN_DURATION_OFF = 0.3
+"""Seconds of silence inside a turn that are filled."""
+_CLAIM = 0.5
+"""Seconds of speech that go to a person who was asked for and got none."""
+_LEVEL_FRAMES = 5
+"""Mel frames over which the level is averaged."""
+_DIGITAL_SILENCE = 1e-9
+"""Power of a mel frame up to which it is no sound."""
 _PROGRESS_SHARES = {"segmentation": (0.0, 0.6), "embeddings": (0.6, 1.0)}
 
-
-@dataclass(frozen=True, slots=True)
-class Hyperparameters:
-    """What was chosen on recordings for tuning (`benchmarks/diarization.py --tune`).
-
-    ``threshold``: cosine similarity down to which clusters are merged. ``min_alone_seconds``: seconds of speech alone
-    in a window below which a local speaker is not clustered, only assigned. ``onset``: probability from which a local
-    speaker is active, where the segmentation is no powerset. ``min_duration_off``: seconds of silence inside a turn
-    that are filled.
-    """
-
-    threshold: float = 0.66
-    min_alone_seconds: float = 0.8
-    onset: float = 0.5
-    min_duration_off: float = 0.3
+Frames = npt.NDArray[np.bool_]
+"""Who speaks in each frame: ``(frames, people)``."""
 
 
 class EmbeddedDiarizer:
@@ -88,36 +107,19 @@ class EmbeddedDiarizer:
         network = load_segmentation(weights["segmentation"])
         encoder = GE2EEmbedder(load_encoder(weights["encoder"], "diarize"), device)
         with quiet_pyannote(), blame("diarize", "preparing the diarizer"):
-            pipeline = EmbeddedPipeline(network, encoder)
-            pipeline.to(torch.device(device))
+            pipeline = EmbeddedPipeline(network, encoder, VoiceModel.load(VOICE_MODEL), device)
         min_speakers = settings.num_speakers or settings.min_speakers
         max_speakers = settings.num_speakers or settings.max_speakers
         return cls(pipeline, (min_speakers, max_speakers))
-
-    def with_hyperparameters(self, hyperparameters: Hyperparameters) -> Self:
-        """The same models with other hyperparameters."""
-        with quiet_pyannote():
-            pipeline = EmbeddedPipeline(self._pipeline.network, self._pipeline.encoder, hyperparameters)
-        return type(self)(pipeline, self._bounds)
 
     def diarize(self, audio: Audio, on_event: EventListener) -> tuple[Turn, ...]:
         """Turns on ``audio``'s clock; silence gives none. Raises `StageError`."""
         if not has_sound(audio.samples):
             return ()
         min_speakers, max_speakers = self._bounds
-        file = {
-            "samples": audio.samples,
-            "gain": _gain(audio.samples, SEGMENTATION_LEVEL),
-            "encoder gain": _gain(audio.samples, ENCODER_LEVEL),
-        }
+        hook = progress_hook(on_event, audio.duration, _PROGRESS_SHARES)
         with quiet_pyannote(), blame("diarize", "finding the speakers"):
-            annotation = self._pipeline.apply(
-                file,
-                min_speakers=min_speakers,
-                max_speakers=max_speakers,
-                hook=progress_hook(on_event, audio.duration, _PROGRESS_SHARES),
-            )
-        turns = turns_of(annotation, audio)
+            turns = self._pipeline.turns(audio, (min_speakers or 1, max_speakers), hook)
         notice_missing_speakers(turns, min_speakers, on_event)
         return turns
 
@@ -132,180 +134,202 @@ def _gain(samples: Samples, level: float) -> np.float32:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _LocalSpeakers:
-    """Local speakers with an embedding, one row each: embedding, seconds of speech alone, window."""
+class VoiceWindows:
+    """Voice windows every `STRIDE`: their ``features``, what is known of them, and the recording's level.
 
-    embeddings: npt.NDArray[np.float32]
-    alone_seconds: npt.NDArray[np.float64]
-    windows: npt.NDArray[np.int64]
-
-    def select(self, rows: npt.NDArray[np.int64]) -> _LocalSpeakers:
-        return _LocalSpeakers(self.embeddings[rows], self.alone_seconds[rows], self.windows[rows])
-
-    def for_clustering(self, min_alone_seconds: float) -> _LocalSpeakers:
-        """Those with enough speech alone, of every window, or of every n-th beyond `MAX_CLUSTERED`."""
-        enough = self.alone_seconds >= min(min_alone_seconds, self.alone_seconds.max())
-        stride = -(-int(enough.sum()) // MAX_CLUSTERED)
-        thinned = enough & (self.windows % stride == 0)
-        return self.select(np.flatnonzero(thinned if thinned.any() else enough))
-
-
-class ConstrainedClustering(BaseClustering):  # type: ignore[misc]
-    """`clustering` behind the interface of pyannote's clusterings.
-
-    Shapes: embeddings ``(windows, local speakers, dimension)``, binary segmentations ``(windows, frames, local
-    speakers)``, hard clusters ``(windows, local speakers)``.
+    ``is_embedded`` and ``has_speech`` ``(windows,)`` say which have features, and which tell people apart; ``weights``
+    how much each counts, for being one voice. ``decibels`` are those of every mel frame.
     """
 
-    expects_num_clusters = False
+    features: npt.NDArray[np.float32]
+    is_embedded: npt.NDArray[np.bool_]
+    has_speech: npt.NDArray[np.bool_]
+    weights: Floats
+    decibels: Floats
 
-    def __init__(self, hyperparameters: Hyperparameters) -> None:
-        super().__init__(metric="cosine")
-        self.hyperparameters = hyperparameters
-
-    def __call__(
-        self,
-        embeddings: Any,
-        segmentations: Any,
-        num_clusters: int | None = None,
-        min_clusters: int | None = None,
-        max_clusters: float | None = None,
-        **_: Any,
-    ) -> tuple[Any, Any, Any]:
-        """Hard clusters, no soft ones, and one centroid per cluster."""
-        window = segmentations.sliding_window
-        active = segmentations.data > 0
-        hard_clusters = np.full(embeddings.shape[:2], UNASSIGNED, np.int64)
-        is_embedded = ~np.isnan(embeddings).any(axis=2)
-        if not is_embedded.any():
-            # Too little speech for any embedding: one speaker.
-            is_active = active.any(axis=1)
-            hard_clusters[is_active] = 0
-            return hard_clusters, None, np.zeros((1, DIMENSION))
-
-        alone_seconds = _alone(active).sum(axis=1) * window.duration / active.shape[1]
-        local_speakers = _LocalSpeakers(embeddings[is_embedded], alone_seconds[is_embedded], np.nonzero(is_embedded)[0])
-        max_clusters = int(min(max_clusters or np.inf, len(local_speakers.windows)))
-        min_clusters = min(min_clusters or 1, max_clusters)
-
-        clustered = local_speakers.for_clustering(self.hyperparameters.min_alone_seconds)
-        # Windows overlap, and not all are clustered: scaled, so that a second of the recording counts as one.
-        recording_seconds = local_speakers.alone_seconds.sum() * window.step / window.duration
-        weights = np.maximum(clustered.alone_seconds, MIN_WEIGHT)
-        weights *= recording_seconds / weights.sum()
-        speaker_centroids = centroids(
-            normalize_rows(clustered.embeddings),
-            weights,
-            clustered.windows,
-            (min_clusters, max_clusters),
-            self.hyperparameters.threshold,
-        )
-        hard_clusters[is_embedded] = assign(local_speakers.embeddings, local_speakers.windows, speaker_centroids)
-        return hard_clusters, None, speaker_centroids
+    @property
+    def first(self) -> Floats:
+        """Seconds at which each begins, half a window before its middle; the first before the recording."""
+        return np.arange(len(self.features)) * STRIDE * HOP / RATE - VOICE_WINDOW / 2
 
 
-def _alone(active: Any) -> Any:
-    """Where a local speaker is the only active one: ``(windows, frames, local speakers)`` to the same shape."""
-    return active & (active.sum(axis=2, keepdims=True, dtype=np.uint8) == 1)
+class EmbeddedPipeline(WindowedSegmentation):
+    """Segmentation, voices and decoding of one recording."""
 
-
-class EmbeddedPipeline(LowMemoryDiarization):
-    """pyannote's pipeline with the GE2E encoder and `ConstrainedClustering`."""
-
-    def __init__(
-        self, network: PyanNet, encoder: GE2EEmbedder, hyperparameters: Hyperparameters = Hyperparameters()
-    ) -> None:
-        # A PLDA is asked for before it is known that this clustering needs none: an empty one satisfies.
-        super().__init__(
-            segmentation=network, clustering="OracleClustering", plda=PLDA.__new__(PLDA), segmentation_batch_size=8
-        )
+    def __init__(self, network: PyanNet, encoder: GE2EEmbedder, voices: VoiceModel, device: str) -> None:
+        super().__init__(network, device)
         self.network = network
         self.encoder = encoder
-        self.clustering = ConstrainedClustering(hyperparameters)
-        self._expects_num_speakers = False
-        self._embedding = _Dimension()
-        segmentation = {"min_duration_off": hyperparameters.min_duration_off}
-        if not network.specifications.powerset:  # a powerset has no threshold
-            segmentation["threshold"] = hyperparameters.onset
-        self.instantiate({"segmentation": segmentation})
+        self.voices = voices
 
-    def get_embeddings(
-        self,
-        file: Any,
-        binary_segmentations: Any,
-        exclude_overlap: bool = False,
-        hook: Callable[..., None] | None = None,
-    ) -> Any:
-        """Embeddings ``(windows, local speakers, dimension)``; NaN for a local speaker with too little speech."""
-        active, window = binary_segmentations.data, binary_segmentations.sliding_window
-        embeddings = np.full((len(active), active.shape[2], DIMENSION), np.nan, np.float32)
-        starts = [round(window[n].start * RATE / HOP) for n in range(len(active))]
-        length = round(window.duration * RATE / HOP)
-        for first in range(0, len(active), WINDOWS_PER_BLOCK):
-            block = slice(first, min(first + WINDOWS_PER_BLOCK, len(active)))
-            if active[block].any():
-                embeddings[block] = self._embed_block(file, active[block], starts[block], length)
-            if hook is not None:
-                hook("embeddings", None, completed=block.stop, total=len(active))
-        return embeddings
+    def turns(self, audio: Audio, bounds: tuple[int, int | None], hook: Callable[..., None]) -> tuple[Turn, ...]:
+        """Turns on ``audio``'s clock, of at least and at most ``bounds`` people."""
+        samples = audio.samples
+        local = self._local_activity({"samples": samples, "gain": _gain(samples, SEGMENTATION_LEVEL)}, audio, hook)
+        if (local.counts[:, 0] > 0.5).all():
+            return ()
+        windows = self._voice_windows(samples, local, hook)
+        level_frames = np.clip((local.times * RATE / HOP).astype(np.int64), 0, len(windows.decibels) - 1)
+        counts = with_level(local.counts, windows.decibels[level_frames])
+        most = bounds[1] or len(windows.features)
+        speaking = JointDiarization(local, windows, counts, self.voices.between).speaking((min(bounds[0], most), most))
+        return _turns(speaking, local, audio)
 
-    def _embed_block(self, file: Any, active: Any, starts: Sequence[int], length: int) -> Any:
-        """Embeddings of neighbouring windows of ``length`` mel frames that begin at the frames ``starts``."""
-        embeddings = np.full((len(active), active.shape[2], DIMENSION), np.nan, np.float32)
-        frames = mel_frames(file["samples"], starts[0], starts[-1] + length, file["encoder gain"])
-        release_pages(file["samples"])
-        offsets = [start - starts[0] for start in starts]
-        local_speakers = list(_local_speaker_partials(frames.to(self.encoder.device), active, offsets, length))
-        if not local_speakers:
-            return embeddings
-        rows = self.encoder.encode(torch.cat([speaker.partials for speaker in local_speakers]), batch=64)
-        owners = np.repeat(np.arange(len(local_speakers)), [len(speaker.partials) for speaker in local_speakers])
-        for number, speaker in enumerate(local_speakers):
-            embeddings[speaker.window, speaker.local_speaker] = rows[owners == number].mean(axis=0)
-        return embeddings
+    def _local_activity(self, file: Mapping[str, Any], audio: Audio, hook: Callable[..., None]) -> LocalActivity:
+        segmentations = self.get_segmentations(file, hook)
+        receptive = self.network.receptive_field
+        offset = receptive.start + (receptive.duration - receptive.step) / 2
+        return LocalActivity(
+            segmentations.data, segmentations.sliding_window.step, receptive.step, offset, audio.duration
+        )
+
+    def _voice_windows(self, samples: Samples, local: LocalActivity, hook: Callable[..., None]) -> VoiceWindows:
+        """All voice windows; those without speech are not embedded."""
+        gain = _gain(samples, ENCODER_LEVEL)
+        count = 1 + len(samples) // HOP // STRIDE
+        first = np.arange(count) * STRIDE * HOP / RATE - VOICE_WINDOW / 2
+        speech, alone = local.shares(first, VOICE_WINDOW)
+        is_embedded = speech >= min(AUDIBLE_SPEECH, speech.max())
+        features = np.zeros((count, len(self.voices.between)), np.float32)
+        power = np.zeros(1 + len(samples) // HOP, np.float32)
+        for begin in range(0, count, WINDOWS_PER_BLOCK):
+            end = min(begin + WINDOWS_PER_BLOCK, count)
+            frames, before = self._mel_around(samples, begin, end, gain)
+            inside = slice(begin * STRIDE, min(end * STRIDE, len(power)))
+            power[inside] = frames[before : before + inside.stop - inside.start].sum(dim=1).cpu().numpy()
+            chosen = np.flatnonzero(is_embedded[begin:end])
+            if len(chosen):
+                partials = torch.stack([frames[n * STRIDE : n * STRIDE + PARTIAL_FRAMES] for n in chosen])
+                features[begin + chosen] = self.voices.features(self.encoder.encode(partials, batch=64))
+            hook("embeddings", None, completed=end, total=count)
+        enough = min(MIN_SPEECH, float(np.sort(speech)[-3:][0]))
+        purity = np.clip((local.purity(first, VOICE_WINDOW) - MIN_PURITY) / (1.0 - MIN_PURITY), 0.0, 1.0)
+        weights = np.clip(alone * purity, MIN_WEIGHT, 1.0)
+        return VoiceWindows(features, is_embedded, is_embedded & (speech >= enough), weights, _decibels(power))
+
+    def _mel_around(self, samples: Samples, begin: int, end: int, gain: np.float32) -> tuple[torch.Tensor, int]:
+        """Mel frames from the start of voice window ``begin`` to the end of ``end - 1``, zeros outside the recording,
+        and the number of frames before ``begin``'s middle.
+        """
+        half = PARTIAL_FRAMES // 2
+        first, last = begin * STRIDE - half, (end - 1) * STRIDE + half
+        frames = mel_frames(samples, max(first, 0), last, float(gain))
+        release_pages(samples)
+        padding = (0, 0, max(-first, 0), last - max(first, 0) - len(frames))
+        return torch.nn.functional.pad(frames, padding).to(self.encoder.device), half
 
 
-class _Dimension:
-    """The embedding's dimension, which pyannote's class asks for where there is no speech."""
-
-    dimension = DIMENSION
+def _decibels(power: npt.NDArray[np.float32]) -> Floats:
+    """Level of every mel frame; -inf is digital silence."""
+    smooth = uniform_filter1d(power.astype(np.float64), _LEVEL_FRAMES)
+    return np.where(smooth > _DIGITAL_SILENCE, 10.0 * np.log10(np.maximum(smooth, _DIGITAL_SILENCE)), -np.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _LocalSpeakerPartials:
-    """Mel frames of a window's local speaker, cut into partials: ``(partials, frames, bands)``."""
-
-    window: int
-    local_speaker: int
-    partials: torch.Tensor
-
-
-def _local_speaker_partials(
-    frames: torch.Tensor, active: Any, offsets: Sequence[int], length: int
-) -> Iterator[_LocalSpeakerPartials]:
-    """The partials of each active local speaker with at least `MIN_MEL_FRAMES`.
-
-    ``frames`` are mel frames ``(frames, bands)``; ``active`` is ``(windows, segmentation frames, local speakers)``, of
-    windows of ``length`` mel frames that begin at ``offsets``.
+class JointDiarization:
+    """People and turns estimated in turn. ``counts`` are the corrected ones of ``local``, ``between`` the voice
+    model's variances.
     """
-    alone = _alone(active)
-    # The frame of the segmentation in which each mel frame of a window lies.
-    segmentation_frames = (np.arange(length) * active.shape[1]) // length
-    for window, offset in enumerate(offsets):
-        for local_speaker in np.flatnonzero(active[window].any(axis=0)):
-            is_alone = alone[window, segmentation_frames, local_speaker]
-            is_active = active[window, segmentation_frames, local_speaker]
-            is_chosen = is_alone if is_alone.sum() >= MIN_ALONE_FRAMES else is_active
-            chosen = np.flatnonzero(is_chosen) + offset
-            chosen = chosen[chosen < len(frames)]
-            if len(chosen) >= MIN_MEL_FRAMES:
-                speaker_frames = frames[torch.from_numpy(chosen).to(frames.device)]
-                yield _LocalSpeakerPartials(window, int(local_speaker), cut_partials(speaker_frames))
+
+    local: LocalActivity
+    windows: VoiceWindows
+    counts: Floats
+    between: Floats
+
+    def speaking(self, bounds: tuple[int, int]) -> Frames:
+        """Who speaks in each frame, of at least and at most ``bounds`` people."""
+        rows = directions(self.windows.features, self.between)
+        people = self._first_people(bounds)
+        evidence, speaking = self._decoded(people)
+        for round_number in range(MAX_ROUNDS):
+            is_kept = self._is_kept(speaking, bounds[0])
+            if is_kept.all() and round_number >= ROUNDS:
+                break
+            own = self._own_weights(speaking)[:, is_kept]
+            own = merge_alike(own, rows, np.ones(len(own)), bounds)
+            people = estimate_people(self.windows.features, own, self.between)
+            evidence, speaking = self._decoded(people)
+        is_kept = self._is_kept(speaking, bounds[0])
+        return _with_claims(speaking[:, is_kept], evidence.voices[:, is_kept], self.counts, self.local.frame)
+
+    def _first_people(self, bounds: tuple[int, int]) -> People:
+        chosen = self.windows.has_speech
+        features = self.windows.features[chosen]
+        weights, rows = self.windows.weights[chosen], directions(features, self.between)
+        groups = first_groups(rows, weights, bounds[0])
+        groups = vbx(features, weights, groups, self.between, fewest=bounds[0])
+        groups = merge_alike(groups, rows, weights, bounds)
+        return estimate_people(features, groups * weights[:, None], self.between)
+
+    def _decoded(self, people: People) -> tuple[Evidence, Frames]:
+        ratios = people.log_ratios(self.windows.features, self.between)
+        ratios[~self.windows.is_embedded] = 0.0
+        voices = _interpolated(ratios, self.local.times * RATE / HOP / STRIDE)
+        shares = softmax(IDENTITY_SHARPNESS * voices, axis=1)
+        activities = self.local.activities_of(self.local.identify(shares), len(people))
+        evidence = Evidence(self.counts, activities, voices)
+        return evidence, decode(evidence)
+
+    def _is_kept(self, speaking: Frames, fewest: int) -> npt.NDArray[np.bool_]:
+        """Who speaks enough to be a person, at least ``fewest``; of a few seconds of speech, a seventh is enough."""
+        seconds = speaking.sum(axis=0) * self.local.frame
+        total = speaking.any(axis=1).sum() * self.local.frame
+        is_kept = seconds >= max(MIN_SHARE * total, min(MIN_SECONDS, 0.15 * total))
+        is_kept[np.argsort(-seconds, kind="stable")[: max(fewest, 1)]] = True
+        return np.asarray(is_kept, np.bool_)
+
+    def _own_weights(self, speaking: Frames) -> Floats:
+        """How much of each voice window is each person's speech alone, where it is mostly one person's."""
+        alone = speaking & (speaking.sum(axis=1, keepdims=True) == 1)
+        total = np.concatenate([np.zeros((1, speaking.shape[1])), np.cumsum(alone, axis=0)])
+        begin = np.clip(np.rint(self.windows.first / self.local.frame).astype(np.int64), 0, len(alone))
+        end = (self.windows.first + VOICE_WINDOW) / self.local.frame
+        shares = total[np.clip(np.rint(end).astype(np.int64), 0, len(alone))] - total[begin]
+        shares *= self.local.frame / VOICE_WINDOW
+        sums = shares.sum(axis=1, keepdims=True)
+        is_own = (shares >= OWN_SHARE * sums) & (sums > MIN_OWN_SHARE)
+        return np.where(is_own & self.windows.is_embedded[:, None], shares, 0.0)
 
 
-def cut_partials(frames: torch.Tensor) -> torch.Tensor:
-    """Mel frames as partials of 1.6 s that cover them, the last one flush with the end; short speech is repeated."""
-    if len(frames) < PARTIAL_FRAMES:
-        return frames.repeat(-(-PARTIAL_FRAMES // len(frames)), 1)[:PARTIAL_FRAMES][None]
-    starts = [*range(0, len(frames) - PARTIAL_FRAMES, PARTIAL_FRAMES), len(frames) - PARTIAL_FRAMES]
-    return torch.stack([frames[start : start + PARTIAL_FRAMES] for start in starts])
+def _interpolated(rows: Floats, places: Floats) -> npt.NDArray[np.float32]:
+    """Rows at places between them, counted in rows; the ends go on."""
+    lower = np.clip(np.floor(places).astype(np.int64), 0, len(rows) - 1)
+    upper = np.minimum(lower + 1, len(rows) - 1)
+    share = np.clip(places - lower, 0.0, 1.0)[:, None].astype(np.float32)
+    single = rows.astype(np.float32)
+    return single[lower] * (1 - share) + single[upper] * share
+
+
+def _with_claims(speaking: Frames, voices: npt.NDArray[np.float32], counts: Floats, frame: float) -> Frames:
+    """Each person who was asked for and got no frame gets a stretch of the speech that sounds most like theirs."""
+    speaking = speaking.copy()
+    speech = np.flatnonzero(counts[:, 0] < 0.5)
+    length = max(1, min(round(_CLAIM / frame), len(speech) // (2 * speaking.shape[1])))
+    for person in np.flatnonzero(~speaking.any(axis=0)):
+        others = np.delete(voices, person, axis=1)
+        ahead = voices[:, person] - (others.max(axis=1) if others.shape[1] else 0.0)
+        # Not from those who would have nothing left.
+        is_brief = speaking.sum(axis=0) <= length
+        is_needed = (speaking & is_brief).any(axis=1)
+        free = speech[~is_needed[speech]]
+        if len(free) >= length:
+            sums = np.convolve(ahead[free], np.ones(length), "valid")
+            claimed = free[sums.argmax() : sums.argmax() + length]
+            speaking[claimed] = False
+            speaking[claimed, person] = True
+    return speaking
+
+
+def _turns(speaking: Frames, local: LocalActivity, audio: Audio) -> tuple[Turn, ...]:
+    """The frames as turns on the clock of ``audio``, inside it, pauses up to `MIN_DURATION_OFF` filled."""
+    turns = []
+    for person in range(speaking.shape[1]):
+        edges = np.flatnonzero(np.diff(speaking[:, person].astype(np.int8), prepend=0, append=0))
+        times = np.clip(edges * local.frame + (edges > 0) * local.offset, 0.0, audio.duration)
+        spans = [
+            Span(audio.clock(float(start)), min(audio.clock(float(end)), audio.span.end))
+            for start, end in zip(times[::2], times[1::2], strict=True)
+            if start < end
+        ]
+        turns += [Turn(span, str(person)) for span in support(spans, gap=MIN_DURATION_OFF)]
+    return relabelled(turns)

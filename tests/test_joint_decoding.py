@@ -1,0 +1,181 @@
+"""Joint decoding: frames of the segmentation's windows, the decoder, turns of any recording within any bounds."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from meetsplit.pipeline.data import Audio
+from meetsplit.pipeline.data.timeline import by_speaker
+from meetsplit.pipeline.diarizers import joint_decoding
+from meetsplit.pipeline.diarizers.clustering import UNASSIGNED
+from meetsplit.pipeline.diarizers.embedded import STRIDE, VOICE_WINDOW, JointDiarization, VoiceWindows, _turns
+from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, with_level
+from meetsplit.pipeline.diarizers.local_activity import JOINED, LocalActivity
+
+FINE, STEP, LENGTH = 0.016875, 0.5, 293
+BETWEEN = np.linspace(20.0, 1.0, 16)
+
+
+def local_activity(truth: Any, seed: int = 0) -> LocalActivity:
+    """Windows of a segmentation that hears ``truth`` ``(fine frames, up to 3 people)``, each in an order of its own."""
+    rng = np.random.default_rng(seed)
+    seconds = len(truth) * FINE
+    count = max(1, int(np.ceil((seconds - 5.0) / STEP)) + 1)
+    padded = np.pad(truth.astype(np.float32), ((0, count * 30 + LENGTH), (0, 3 - truth.shape[1])))
+    starts = np.rint(np.arange(count) * STEP / FINE).astype(int)
+    windows = np.stack([padded[start : start + LENGTH][:, rng.permutation(3)] for start in starts])
+    return LocalActivity(0.98 * windows + 0.01, STEP, FINE, 0.0, seconds)
+
+
+def turn_taking(frames: int, people: int, seed: int, pause: int = 20) -> Any:
+    """People in turn, 1.5 to 4 s each with pauses between: ``(fine frames, people)``."""
+    rng = np.random.default_rng(seed)
+    truth, at, turn = np.zeros((frames, people), bool), 0, 0
+    while at < frames:
+        end = at + int(rng.integers(90, 240))
+        truth[at:end, turn % people] = True
+        at, turn = end + pause, turn + 1
+    return truth
+
+
+def voice_windows(truth: Any, local: LocalActivity, seed: int = 0) -> VoiceWindows:
+    """Features of each window: its people's points by their shares, with noise."""
+    rng = np.random.default_rng(seed)
+    points = rng.standard_normal((truth.shape[1], len(BETWEEN))) * np.sqrt(BETWEEN)
+    count = 1 + int(local.seconds / 0.01) // STRIDE
+    first = np.arange(count) * STRIDE * 0.01 - VOICE_WINDOW / 2
+    speech, alone = local.shares(first, VOICE_WINDOW)
+    lower = np.clip((first / FINE).astype(int), 0, len(truth))
+    upper = np.clip(((first + VOICE_WINDOW) / FINE).astype(int), 0, len(truth))
+    total = np.concatenate([np.zeros((1, truth.shape[1])), np.cumsum(truth, axis=0)])
+    shares = (total[upper] - total[lower]) / np.maximum(upper - lower, 1)[:, None]
+    means = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-6) @ points
+    features = (means + rng.standard_normal(means.shape)).astype(np.float32)
+    has_speech = speech >= min(0.5, speech.max())
+    return VoiceWindows(features, speech >= 0.0, has_speech, np.clip(alone, 0.1, 1.0), np.zeros(100))
+
+
+def diarization(truth: Any, seed: int = 0) -> JointDiarization:
+    local = local_activity(truth, seed)
+    return JointDiarization(local, voice_windows(truth, local, seed), local.counts, BETWEEN)
+
+
+def agreement(speaking: Any, truth: Any) -> float:
+    """The share of frames where the best pairing of people says the same."""
+    fine = np.repeat(speaking, JOINED, axis=0)[: len(truth)]
+    orders = itertools.permutations(range(speaking.shape[1]), truth.shape[1])
+    return max(float((fine[:, list(order)] == truth[: len(fine)]).all(axis=1).mean()) for order in orders)
+
+
+def test_windows_are_laid_over_each_other() -> None:
+    truth = np.zeros((700, 2), bool)
+    truth[100:300, 0] = truth[250:500, 1] = True
+    local = local_activity(truth)
+    assert local.frames == -(-700 // JOINED)
+    assert local.counts.sum(axis=1) == pytest.approx(1.0, abs=1e-4)
+    assert (local.counts.argmax(axis=1) == truth.sum(axis=1).reshape(-1, JOINED).max(axis=1)).mean() > 0.99
+    speech, alone = local.shares(np.array([100 * FINE, 250 * FINE]), 50 * FINE)
+    assert speech == pytest.approx([1.0, 1.0], abs=0.05)
+    assert alone == pytest.approx([1.0, 0.0], abs=0.05)
+    # Alone for all 100 frames; for 50 of 150, in which 200 are somebody's.
+    assert local.purity(np.array([100 * FINE]), 100 * FINE) == pytest.approx([1.0], abs=0.05)
+    assert local.purity(np.array([200 * FINE]), 150 * FINE) == pytest.approx([0.25], abs=0.05)
+
+
+def test_local_speakers_are_identified_by_voice_and_never_twice() -> None:
+    truth = np.zeros((900, 2), bool)
+    truth[50:450, 0] = truth[400:850, 1] = True
+    local = local_activity(truth)
+    shares = truth.reshape(-1, JOINED, 2).any(axis=1).astype(np.float32)
+    people = local.identify(shares + 0.01)
+    for window in people:
+        assigned = window[window != UNASSIGNED]
+        assert len(set(assigned.tolist())) == len(assigned)
+    activities = local.activities_of(people, 2)
+    assert np.mean((activities > 0.5) == shares.astype(bool)) > 0.98
+
+
+def test_the_decoder_finds_the_best_of_all_sequences() -> None:
+    """Against every sequence of states of five frames, by the scores and costs that the module documents."""
+    rng = np.random.default_rng(3)
+    counts = rng.dirichlet((1.0, 1.0, 1.0), 5)
+    evidence = Evidence(
+        counts, rng.random((5, 2)).astype(np.float32), (20 * rng.standard_normal((5, 2))).astype(np.float32)
+    )
+    members = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], bool)
+    (scores,) = joint_decoding._emissions(evidence, members)
+    costs = joint_decoding._transition_costs(members)
+    assert costs[1, 2] == joint_decoding.SWITCH_COST
+    assert costs[0, 3] == 2 * joint_decoding.CHANGE_COST
+
+    def total(states: tuple[int, ...]) -> float:
+        stays = sum(scores[frame, state] for frame, state in enumerate(states))
+        return float(stays - sum(costs[a, b] for a, b in itertools.pairwise(states)))
+
+    best = max(itertools.product(range(4), repeat=5), key=total)
+    assert np.array_equal(decode(evidence), members[list(best)])
+
+
+def test_where_two_are_heard_the_voice_says_less() -> None:
+    counts = np.array([[0.01, 0.98, 0.01], [0.01, 0.01, 0.98]])
+    evidence = Evidence(counts, np.full((2, 2), 0.5, np.float32), np.array([[0.0, -30.0]] * 2, np.float32))
+    (scores,) = joint_decoding._emissions(evidence, np.array([[1, 0], [0, 1]], bool))
+    assert scores[0, 0] - scores[0, 1] > 10 * (scores[1, 0] - scores[1, 1])
+
+
+def test_level_tells_speech_from_pauses_and_silence_is_no_floor() -> None:
+    counts = np.tile([0.5, 0.45, 0.05], (100, 1))
+    decibels = np.where(np.arange(100) < 20, -60.0, -20.0)
+    decibels[90:] = -np.inf
+    corrected = with_level(counts, decibels)
+    assert corrected.sum(axis=1) == pytest.approx(1.0)
+    assert corrected[:20, 0] == pytest.approx(corrected[0, 0])
+    assert corrected[0, 0] > 0.5 > corrected[50, 0]
+    assert corrected[95, 0] == pytest.approx(corrected[0, 0])
+    assert corrected[50, 1] / corrected[50, 2] == pytest.approx(9.0)
+
+
+@pytest.mark.parametrize("people", [1, 2, 3])
+def test_people_in_turn_are_counted_and_told_apart(people: int) -> None:
+    truth = turn_taking(3600, people, seed=people)
+    speaking = diarization(truth).speaking((1, 99))
+    assert speaking.shape[1] == people
+    assert agreement(speaking, truth) > 0.95
+
+
+def test_two_at_once_are_two() -> None:
+    truth = turn_taking(3600, 2, seed=5)
+    truth[1000:1300] = True
+    speaking = diarization(truth).speaking((1, 99))
+    assert agreement(speaking, truth) > 0.93
+    assert np.repeat(speaking, JOINED, axis=0)[1020:1280].all(axis=1).mean() > 0.9
+
+
+@given(
+    st.integers(0, 10**6),
+    st.floats(0.1, 20.0),
+    st.integers(1, 3),
+    st.tuples(st.integers(1, 4), st.integers(0, 3)),
+)
+@hypothesis_settings(deadline=None, max_examples=25)
+def test_any_recording_within_any_bounds(seed: int, seconds: float, people: int, bounds: tuple[int, int]) -> None:
+    """Turns are sorted, inside, disjoint for each person, and of a number of people within the bounds."""
+    fewest, most = bounds[0], sum(bounds)
+    truth = turn_taking(max(2, round(seconds / FINE)), people, seed)
+    found = diarization(truth, seed)
+    audio = Audio(np.zeros(round(found.local.seconds * 16000), np.float32), 16000, 7.0)
+    turns = _turns(found.speaking((fewest, most)), found.local, audio)
+    assert list(turns) == sorted(turns)
+    assert all(audio.span.start <= turn.span.start < turn.span.end <= audio.span.end for turn in turns)
+    theirs = by_speaker(turns)
+    assert all(a.end < b.start for spans in theirs.values() for a, b in itertools.pairwise(spans))
+    assert len(theirs) <= most
+    if seconds > 4.0:
+        assert len(theirs) >= fewest
