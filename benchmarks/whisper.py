@@ -215,9 +215,11 @@ class _FixedTokens(WhisperTranscriber):
         ]
 
     def _with_fallback(self, features: Tensor, jobs: Sequence[Any]) -> list[Any]:
-        believed = {"log_probability": 0.0, "no_speech": 0.0, "compression_ratio": 1.0, "out_of_pace": False}
         texts = self._search(features, [job.language for job in jobs], 0.0)
-        return [replace(text, **believed) for text in texts]
+        return [
+            replace(text, log_probability=0.0, no_speech=0.0, compression_ratio=1.0, out_of_pace=False)
+            for text in texts
+        ]
 
 
 class FixedTokenTranscriber(_FixedTokens):

@@ -99,12 +99,12 @@ class CTranslate2Whisper:
     @property
     def is_multilingual(self) -> bool:
         """Whether it knows other languages than English."""
-        return self.dims.n_vocab >= 51865
+        return bool(self.dims.n_vocab >= 51865)
 
     @property
     def num_languages(self) -> int:
         """How many languages its vocabulary has."""
-        return self.dims.n_vocab - 51765 - int(self.is_multilingual)
+        return int(self.dims.n_vocab) - 51765 - int(self.is_multilingual)
 
     def encoder(self, mel: Tensor) -> Tensor:
         """The encoder's output for spectrograms (windows, bands, frames), shape (windows, frames / 2, channels)."""
