@@ -37,7 +37,7 @@ ACTIVITY_WEIGHT = 0.25
 ACTIVITY_FLOOR = 0.05
 """Activities nearer to 0 or 1 say no more than this: local speakers are sometimes taken for another person."""
 
-VOICE_WEIGHT = 0.1
+VOICE_WEIGHT = 0.06
 """Weight of a log-likelihood ratio of the voice, which is that of a whole window around the frame."""
 
 VOICE_RANGE = 40.0
