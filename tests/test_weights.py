@@ -576,7 +576,7 @@ def test_a_damaged_file_in_the_hubs_cache_is_noticed_and_replaced(
         bring()
         return str(place)
 
-    monkeypatch.setattr(hub, "hub_access_problem", lambda *args: None)
+    monkeypatch.setattr(weights, "hub_access_problem", lambda *args: None)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert fetch(REPOSITORY, tmp_path) == place
     assert weights.locate(REPOSITORY, cache=tmp_path) == place
