@@ -419,7 +419,8 @@ def test_a_damaged_cache_is_shown_used_and_cleared(
     with pytest.raises(SystemExit) as ended:
         cli.main(["cache", "show", "--cache-dir", str(call.cache)])
     assert ended.value.code == 0
-    assert f"{len(list(runs.iterdir()))} recordings" in capsys.readouterr().out
+    count = len(list(runs.iterdir()))
+    assert f"{count} recording{'s' if count > 1 else ''}, " in capsys.readouterr().out
     call.run()
     if damage in NAMES:
         damage(folder)

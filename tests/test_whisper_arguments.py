@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from voices import babble
 
 from meetsplit.cli import main
 from meetsplit.console.whisper_arguments import translated
@@ -68,6 +69,7 @@ def test_a_line_of_whisperx_runs(
 
     monkeypatch.setattr(whisper.whisper, "transcribe", recording_transcribe)
     monkeypatch.chdir(call.path.parent)
+    call.write_pcm(call.path, [(32767 * babble(6.0)).astype("<i2")])
     given = ["--rttm", str(call.rttm), "--separate", "off", "--no-cache", "--model", str(whisper_file)]
     with pytest.raises(SystemExit) as ended:
         main(["run", *WHISPERX.split(), *given, "-f", "json"])
