@@ -48,7 +48,7 @@ def test_silence_noise_and_music_have_no_words(transcriber: Transcriber) -> None
 
 def test_the_idle_tail_of_a_turn_has_no_words(transcriber: Transcriber) -> None:
     sentence = read(ROOT / "sample_data" / "standup.m4a").crop(SENTENCE)
-    room = 2e-3 * np.random.default_rng(0).standard_normal(6 * RATE, np.float32)
+    room = 2e-3 * np.random.default_rng(0).standard_normal(4 * RATE, np.float32)
     clip = Audio(np.concatenate([sentence.samples, room]).astype(np.float32), RATE, SENTENCE.start)
     (answer,) = transcriber.transcribe([clip], ignore_events)
     assert answer.words

@@ -137,8 +137,8 @@ def findings(tmp_path: Path, *arguments: str) -> dict[str, Any]:
     [
         ("run", 3, ("lost", "kept", "killed", "full")),
         ("run-again", 3, ("mixed", "EIO")),
-        ("batch", 2, ("lost", "kept", "full")),
-        ("export-again", 2, ("lost", "kept", "ENOSPC")),
+        ("batch", 1, ("lost", "kept", "full")),
+        ("export-again", 1, ("lost", "kept", "ENOSPC")),
     ],
 )
 def test_faults_here_and_there(tmp_path: Path, scenario: str, points: int, faults: tuple[str, ...]) -> None:
