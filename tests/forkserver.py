@@ -9,6 +9,7 @@ be stopped and killed. Needs `os.fork`; without it, and where a command needs an
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import json
@@ -271,6 +272,8 @@ def _import() -> None:
 
     with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
         main(["export", os.devnull])
+    gc.collect()
+    gc.freeze()  # a command's collector would write to all that was imported, which copies it into every process
 
 
 if __name__ == "__main__":
