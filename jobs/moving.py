@@ -21,7 +21,8 @@ def move_recording(job: JobSpec, folder: Path) -> Path | None:
     `OutputError`, and `AudioError` for a recording that cannot be read.
     """
     recording, aside = job.recording, job.recording.parent / f".meetsplit-{job.key[:12]}.moved"
-    target = folder / recording.name
+    targets = files.numbered(folder / recording.name)
+    target = next(targets)
     try:
         source = aside if _was_left_aside(aside, job) else recording
         if not os.path.lexists(source):
@@ -31,7 +32,6 @@ def move_recording(job: JobSpec, folder: Path) -> Path | None:
             return None  # moved before the crash; what lies there now is another recording
         files.make_folder(folder)
         files.remove(_temporary(job, folder))
-        number = 1
         while True:
             try:
                 files.move(source, target, expected=expected, temporary=_temporary(job, folder), aside=aside)
@@ -39,8 +39,7 @@ def move_recording(job: JobSpec, folder: Path) -> Path | None:
                 if _has_arrived(target, source, job.content):
                     files.remove_if_same(source, expected, aside)
                     return target
-                number += 1
-                target = folder / f"{recording.stem}-{number}{recording.suffix}"
+                target = next(targets)
             except files.AnotherFile:
                 return None
             else:

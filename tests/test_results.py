@@ -10,10 +10,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 import pytest
 
+from hooked_disk import HookedDisk
 from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError, SettingsError
 from meetsplit.pipeline.results.folder import Placement, PublishedResults, ResultsFolder
@@ -336,50 +337,17 @@ class Died(BaseException):
     """The power went."""
 
 
-class Counting(files.Disk):
+class Counting(HookedDisk):
     """A disk whose ``last``-th changing call raises ``error``, and every one after it too where that is `Died`."""
 
     def __init__(self, last: int, error: BaseException, *, links: bool = True) -> None:
-        self.calls, self.last, self.error, self.links = 0, last, error, links
+        super().__init__(self._count, refused_links=None if links else errno.EPERM, everywhere=True)
+        self.calls, self.last, self.error = 0, last, error
 
-    def _call(self) -> None:
+    def _count(self) -> None:
         self.calls += 1
         if self.calls == self.last or (self.calls > self.last and isinstance(self.error, Died)):
             raise self.error
-
-    def create(self, path: Path, mode: int) -> BinaryIO:
-        self._call()
-        return super().create(path, mode)
-
-    def fsync(self, file: IO[bytes]) -> None:
-        self._call()
-        super().fsync(file)
-
-    def sync_folder(self, folder: Path) -> None:
-        self._call()
-        super().sync_folder(folder)
-
-    def replace(self, source: Path, target: Path) -> None:
-        self._call()
-        super().replace(source, target)
-
-    def link(self, source: Path, target: Path) -> None:
-        self._call()
-        if not self.links:
-            raise OSError(errno.EPERM, "no hard links here")
-        super().link(source, target)
-
-    def unlink(self, path: Path) -> None:
-        self._call()
-        super().unlink(path)
-
-    def mkdir(self, folder: Path, mode: int) -> None:
-        self._call()
-        super().mkdir(folder, mode)
-
-    def rmdir(self, folder: Path) -> None:
-        self._call()
-        super().rmdir(folder)
 
 
 def at_every_call(

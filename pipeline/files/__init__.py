@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -221,7 +222,7 @@ def install(source: Path, target: Path, *, overwrite: bool) -> None:
     try:
         disk.link(source, target)
     except OSError as error:
-        if isinstance(error, FileExistsError) or error.errno not in _NO_LINKS:
+        if error.errno not in _NO_LINKS:
             raise
         # No hard links on this disk (FAT, some shares): an empty file claims the name, then the real one replaces it.
         with disk.create(target, 0o666):
@@ -271,8 +272,6 @@ def move(
     try:
         disk.link(source, target)
     except OSError as error:
-        if isinstance(error, FileExistsError):
-            raise
         if error.errno == errno.EXDEV:
             _copy(source, target, expected, temporary or temporary_name(target.parent))
         elif error.errno in _NO_LINKS:
@@ -311,16 +310,25 @@ def _remove_aside(path: Path, expected: os.stat_result, aside: Path) -> None:
 
 def put_back(aside: Path, path: Path) -> Path:
     """Give a file its name again, or one like it where that is taken; that name. Raises `OSError`."""
-    number, place = 1, path
+    names = numbered(path)
     while True:
-        try:
+        place = next(names)
+        with suppress(FileExistsError):
             install(aside, place, overwrite=False)
-        except FileExistsError:
-            number += 1
-            place = path.with_name(f"{path.stem}-{number}{path.suffix}")
-        else:
             disk.sync_folder(place.parent)
             return place
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """The path, then ``name-2``, ``name-3`` and so on beside it, for a file whose name is taken.
+
+    >>> names = numbered(Path("call.wav"))
+    >>> next(names).name, next(names).name
+    ('call.wav', 'call-2.wav')
+    """
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def _is_same(status: os.stat_result, expected: os.stat_result) -> bool:

@@ -14,13 +14,14 @@ import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counted_calls import calls
+from hooked_disk import HookedDisk
 from meetsplit.jobs.database import client, database
 from meetsplit.jobs.discovery import FoundRecording, Patterns, StabilityTracker, search
 from meetsplit.jobs.file_index import FileIndex
@@ -234,39 +235,6 @@ def test_another_recording_at_the_path_of_a_finished_one_is_not_moved(tmp_path: 
     assert not (tmp_path / "done").exists()
 
 
-class HookedDisk(files.Disk):
-    """A disk on which ``hook`` is called before every change, and links between folders fail with ``refused``."""
-
-    def __init__(self, hook: Callable[[], None], refused: int | None) -> None:
-        self.hook, self.refused = hook, refused
-
-    def create(self, path: Path, mode: int) -> BinaryIO:
-        self.hook()
-        return super().create(path, mode)
-
-    def link(self, source: Path, target: Path) -> None:
-        self.hook()
-        if self.refused is not None and source.parent != target.parent:
-            raise OSError(self.refused, os.strerror(self.refused))
-        super().link(source, target)
-
-    def fsync(self, file: IO[bytes]) -> None:
-        self.hook()
-        super().fsync(file)
-
-    def replace(self, source: Path, target: Path) -> None:
-        self.hook()
-        super().replace(source, target)
-
-    def unlink(self, path: Path) -> None:
-        self.hook()
-        super().unlink(path)
-
-    def sync_folder(self, folder: Path) -> None:
-        self.hook()
-        super().sync_folder(folder)
-
-
 def once(number: int, action: Callable[[], None]) -> Callable[[], None]:
     """A function that does the action when it is called for the ``number``-th time."""
     calls = itertools.count(1)
@@ -302,12 +270,12 @@ def test_a_move_that_dies_ends_with_one_whole_file(
         shutil.rmtree(done, ignore_errors=True)
         call.write_bytes(content)
         moved = job_spec(recording=call, content=recording_sha256(call))
-        monkeypatch.setattr(files, "disk", HookedDisk(once(number, die), refused))
+        monkeypatch.setattr(files, "disk", HookedDisk(once(number, die), refused_links=refused))
         with suppress(Died):
             move_recording(moved, done)
         assert tree(tmp_path).get("done/call.wav", content) in (content, b"")
         assert content in tree(tmp_path).values()
-        monkeypatch.setattr(files, "disk", HookedDisk(lambda: None, refused))
+        monkeypatch.setattr(files, "disk", HookedDisk(lambda: None, refused_links=refused))
         move_recording(moved, done)
         assert content in tree(done).values()
         assert set(tree(tmp_path).values()) <= {content, b""}
@@ -332,7 +300,7 @@ def test_a_recording_that_takes_the_path_of_one_being_moved_is_never_lost(
         calls.mkdir()
         call.write_bytes(b"first")
         job = job_spec(recording=call, content=recording_sha256(call))
-        monkeypatch.setattr(files, "disk", HookedDisk(once(number, record_next), refused))
+        monkeypatch.setattr(files, "disk", HookedDisk(once(number, record_next), refused_links=refused))
         target = move_recording(job, done)
         assert tree(done) == ({} if target is None else {"call.wav": b"first"})
         assert tree(calls) in ({"call.wav": b"second"}, {}), number
