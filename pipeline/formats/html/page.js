@@ -1,11 +1,1836 @@
 // Built by `npm run build` of source/*.js, SHA-256 26150196067c8e2bc39e0dd22ca1d5c94da1b75f339f6b5f9156e044d42de5d6
 (() => {
-  // source/document.js
-  function readDocument(page) {
-    return JSON.parse(page.getElementById("transcript").textContent);
+  // source/dom.js
+  function element(tag, attributes = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value === false || value === null || value === void 0) continue;
+      if (typeof value === "function") made.addEventListener(name, value);
+      else made.setAttribute(name, value === true ? "" : String(value));
+    }
+    made.append(...children.filter((child) => child !== null && child !== void 0));
+    return made;
+  }
+  function drawing(tag, attributes = {}, ...children) {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+    made.append(...children);
+    return made;
+  }
+  var SHAPES = {
+    play: "M7 4.5v15l12.5-7.5z",
+    pause: "M7 5h3.6v14H7zM13.4 5H17v14h-3.6z",
+    in: "M11 5h2v6h6v2h-6v6h-2v-6H5v-2h6z",
+    out: "M5 11h14v2H5z",
+    whole: "M3 6h2v12H3zM19 6h2v12h-2zM9 8v3h6V8l4 4-4 4v-3H9v3l-4-4z",
+    previous: "M15.5 5 17 6.5 11.4 12l5.6 5.5-1.5 1.5-7-7z",
+    next: "M8.5 5 7 6.5l5.600 5.500L7 17.500 8.500 19l7-7z",
+    up: "M12 8l7 7-1.500 1.500L12 11l-5.500 5.500L5 15z",
+    down: "M12 16l7-7-1.500-1.500L12 13 6.500 7.500 5 9z",
+    sound: "M4 9.500v5h3.500L12 19V5L7.500 9.500zM15 8.600v6.800a4 4 0 0 0 0-6.800z",
+    target: "M11 3h2v3.100A6 6 0 0 1 17.900 11H21v2h-3.100A6 6 0 0 1 13 17.900V21h-2v-3.100A6 6 0 0 1 6.100 13H3v-2h3.100A6 6 0 0 1 11 6.100zm1 5a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"
+  };
+  function icon(name) {
+    return drawing("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, drawing("path", { d: SHAPES[name] }));
+  }
+  function iconButton(name, label, attributes) {
+    return element("button", { type: "button", class: "icon-button", "aria-label": label, title: label, ...attributes }, icon(name));
+  }
+  function reducedMotion() {
+    return matchMedia("(prefers-reduced-motion: reduce)").matches;
   }
 
+  // source/timeline.js
+  function clock(seconds, decimals = 0) {
+    const unit = 10 ** decimals;
+    const units = Math.floor(Math.max(seconds, 0) * unit + 1e-6);
+    const whole = Math.floor(units / unit);
+    const hours = Math.floor(whole / 3600);
+    const minutes2 = Math.floor(whole / 60) % 60;
+    const rest = String(whole % 60).padStart(2, "0");
+    const fraction = decimals ? "." + String(units % unit).padStart(decimals, "0") : "";
+    return (hours ? `${hours}:${String(minutes2).padStart(2, "0")}` : String(minutes2)) + `:${rest}${fraction}`;
+  }
+  function spoken(seconds) {
+    const whole = Math.round(seconds);
+    const parts = [[Math.floor(whole / 3600), "hour"], [Math.floor(whole / 60) % 60, "minute"], [whole % 60, "second"]];
+    const said = parts.filter(([count]) => count).map(([count, unit]) => `${count} ${unit}${count === 1 ? "" : "s"}`);
+    return said.join(" ") || "0 seconds";
+  }
+  function firstIndex(items, passes) {
+    let low = 0;
+    let high = items.length;
+    while (low < high) {
+      const middle = low + high >> 1;
+      if (passes(items[middle])) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+  function support(spans) {
+    const sorted = spans.filter((span) => span.start < span.end).sort((a, b) => a.start - b.start || a.end - b.end);
+    const joined = [];
+    for (const { start, end } of sorted) {
+      const last = joined.at(-1);
+      if (last && start <= last.end) last.end = Math.max(last.end, end);
+      else joined.push({ start, end });
+    }
+    return joined;
+  }
+  function shared(lists) {
+    const edges = lists.flat().flatMap(({ start, end }) => [{ time: start, change: 1 }, { time: end, change: -1 }]);
+    edges.sort((a, b) => a.time - b.time || a.change - b.change);
+    const pieces = [];
+    let active = 0;
+    let since = 0;
+    for (const { time, change } of edges) {
+      if (active >= 2 && time > since) pieces.push({ start: since, end: time });
+      active += change;
+      since = time;
+    }
+    return support(pieces);
+  }
+  function during(spans, start, end) {
+    const first = firstIndex(spans, (span) => span.end > start);
+    return spans.slice(first, Math.max(first, firstIndex(spans, (span) => span.start >= end)));
+  }
+  function total(spans) {
+    return spans.reduce((sum, { start, end }) => sum + (end - start), 0);
+  }
+  var Intervals = class {
+    constructor(items) {
+      this.items = items;
+      let latest = -Infinity;
+      this.latestEnds = items.map((item) => latest = Math.max(latest, item.end));
+    }
+    /** The indices of the items that share time with the stretch from `start` to `end`, in order. */
+    overlapping(start, end) {
+      const indices = [];
+      for (let i = firstIndex(this.items, (item) => item.start >= end) - 1; i >= 0 && this.latestEnds[i] > start; i--) {
+        if (this.items[i].end > start) indices.push(i);
+      }
+      return indices.reverse();
+    }
+    /** The indices of the items that hold the moment: begun and not over yet. */
+    at(time) {
+      const indices = [];
+      for (let i = firstIndex(this.items, (item) => item.start > time) - 1; i >= 0 && this.latestEnds[i] > time; i--) {
+        if (this.items[i].end > time) indices.push(i);
+      }
+      return indices.reverse();
+    }
+    /** The index of the last item that has begun by the moment; -1 before the first. */
+    before(time) {
+      return firstIndex(this.items, (item) => item.start > time) - 1;
+    }
+  };
+  function wordAt(words, time, pause = 0.5) {
+    const index = firstIndex(words, (word) => word.start > time) - 1;
+    return index >= 0 && time < words[index].end + pause ? index : -1;
+  }
+  var SHORTEST = 2;
+  function clamped({ start, end }, duration) {
+    const longest = Math.max(duration, SHORTEST);
+    const length = Math.min(Math.max(end - start, SHORTEST), longest);
+    const from = Math.min(Math.max(start, 0), longest - length);
+    return { start: from, end: from + length };
+  }
+  function zoomed({ start, end }, factor, at, duration) {
+    const length = Math.min(Math.max((end - start) * factor, SHORTEST), Math.max(duration, SHORTEST));
+    const share = end > start ? (at - start) / (end - start) : 0.5;
+    return clamped({ start: at - share * length, end: at + (1 - share) * length }, duration);
+  }
+  function panned({ start, end }, by, duration) {
+    return clamped({ start: start + by, end: end + by }, duration);
+  }
+  var STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36e3];
+  function ticks({ start, end }, most) {
+    const step = STEPS.find((candidate) => (end - start) / candidate <= most) ?? STEPS.at(-1);
+    const times = [];
+    for (let n = Math.ceil(start / step - 1e-9); n * step <= end; n++) times.push(n * step);
+    return { step, times };
+  }
+
+  // source/controls.js
+  var RATES = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2];
+  var Controls = class {
+    /** @param {import("./player.js").Player} player */
+    constructor(player2) {
+      this.player = player2;
+      this.button = element("button", { type: "button", class: "play", "aria-label": "Play", title: "Play (Space)", click: () => player2.toggle() }, icon("play"));
+      this.back = iconButton("previous", "5 seconds back (←)", { click: () => player2.seek(player2.time - 5) });
+      this.ahead = iconButton("next", "5 seconds ahead (→)", { click: () => player2.seek(player2.time + 5) });
+      this.moment = element("span", { class: "moment" });
+      this.length = element("span", { class: "length" });
+      this.speed = element(
+        "select",
+        { class: "speed", "aria-label": "Speed", title: "Speed ([ and ])", change: () => player2.setRate(Number(this.speed.value)) },
+        ...RATES.map((rate) => element("option", { value: rate, selected: rate === 1 }, `${rate}×`))
+      );
+      this.bar = element(
+        "div",
+        { class: "controls", role: "group", "aria-label": "Sound" },
+        this.back,
+        this.button,
+        this.ahead,
+        element("span", { class: "clock", role: "timer", "aria-live": "off" }, this.moment, this.length),
+        this.speed
+      );
+      if (!player2.hasSound) {
+        this.button.disabled = this.speed.disabled = true;
+        this.button.title = "This page has no sound";
+      }
+      player2.addEventListener("state", () => this.#showState());
+      player2.addEventListener("time", () => this.showTime());
+    }
+    /** Shows the moment that is played, and the meeting's length. */
+    showTime() {
+      const text = clock(this.player.time, 1);
+      if (this.moment.textContent !== text) this.moment.textContent = text;
+      const length = ` / ${clock(this.player.duration)}`;
+      if (this.length.textContent !== length) this.length.textContent = length;
+    }
+    /** The next faster (1) or slower (-1) speed. */
+    stepRate(by) {
+      const now = RATES.findIndex((rate) => rate >= this.player.rate);
+      this.player.setRate(RATES[Math.min(Math.max(now + by, 0), RATES.length - 1)]);
+    }
+    #showState() {
+      const { playing, rate } = this.player;
+      this.button.replaceChildren(icon(playing ? "pause" : "play"));
+      this.button.setAttribute("aria-label", playing ? "Pause" : "Play");
+      this.button.title = playing ? "Pause (Space)" : "Play (Space)";
+      this.speed.value = String(rate);
+    }
+  };
+
+  // source/document.js
+  function readDocument(page2) {
+    return JSON.parse(page2.getElementById("transcript").textContent);
+  }
+  function readSound(page2) {
+    return JSON.parse(page2.getElementById("sound").textContent);
+  }
+
+  // source/follow.js
+  var SCROLLING_KEYS = /* @__PURE__ */ new Set(["PageUp", "PageDown", "Home", "End"]);
+  var Follow = class {
+    /**
+     * @param {import("./transcript_view.js").TranscriptView} view
+     * @param {import("./player.js").Player} player
+     * @param {HTMLElement} bars the part of the page in which scrolling is no reading
+     */
+    constructor(view2, player2, bars) {
+      this.view = view2;
+      this.player = player2;
+      this.on = true;
+      this.toggle = element("button", { type: "button", id: "follow", "aria-pressed": "true", title: "Scroll with the sound (F)", click: () => this.set(!this.on) }, "Follow");
+      this.back = element("button", { type: "button", id: "back-to-sound", hidden: true, click: () => this.set(true) }, "Back to the sound");
+      const scrolled = (event) => {
+        if (!bars.contains(event.target) && player2.playing) this.set(false);
+      };
+      addEventListener("wheel", scrolled, { passive: true });
+      addEventListener("touchmove", scrolled, { passive: true });
+      addEventListener("keydown", (event) => SCROLLING_KEYS.has(event.key) && player2.playing && this.set(false));
+      addEventListener("pointerdown", (event) => event.target === document.documentElement && scrolled(event));
+      player2.addEventListener("state", () => this.#show());
+    }
+    set(on) {
+      this.on = on;
+      this.#show();
+      if (on && this.target?.isConnected) this.view.reveal(this.target, { always: true });
+    }
+    /** Takes the element that is spoken now, and brings it into view where the page follows. */
+    show(target) {
+      if (!target || target === this.target) return;
+      this.target = target;
+      if (this.on && this.player.playing) this.view.reveal(target);
+    }
+    #show() {
+      this.toggle.setAttribute("aria-pressed", String(this.on));
+      this.back.hidden = this.on || !this.player.playing;
+    }
+  };
+
+  // source/keyboard.js
+  var Keyboard = class {
+    constructor() {
+      this.groups = /* @__PURE__ */ new Map();
+      this.actions = /* @__PURE__ */ new Map();
+      this.dialog = element("dialog", { id: "help", "aria-labelledby": "help-title" });
+      this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
+      document.addEventListener("keydown", (event) => this.#pressed(event));
+    }
+    /**
+     * Adds keys under a heading of the help.
+     * @param {string} group
+     * @param {Key[]} keys
+     */
+    add(group, keys) {
+      this.groups.set(group, [...this.groups.get(group) ?? [], ...keys]);
+      for (const key of keys) for (const name of key.keys) this.actions.set(name, key);
+    }
+    /** Shows the list of keys. */
+    help() {
+      const lists = [...this.groups].map(
+        ([group, keys]) => element(
+          "section",
+          {},
+          element("h3", {}, group),
+          element("dl", {}, ...keys.flatMap((key) => [element("dt", {}, ...shownKeys(key)), element("dd", {}, key.label)]))
+        )
+      );
+      this.dialog.replaceChildren(
+        element("header", {}, element("h2", { id: "help-title" }, "Keys"), element("button", { type: "button", autofocus: true, click: () => this.dialog.close() }, "Close")),
+        element("div", { class: "groups" }, ...lists),
+        element("p", {}, "This page needs no network and sends nothing: what you hear, read and change stays in this browser.")
+      );
+      this.dialog.showModal();
+    }
+    #pressed(event) {
+      if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
+      const { target } = event;
+      const typing = target.closest?.("input:not([type=range], [type=checkbox]), textarea, [contenteditable]");
+      const modified = event.ctrlKey || event.metaKey || event.altKey;
+      if (typing && !modified) return;
+      const key = this.actions.get(this.#name(event)) ?? (event.shiftKey && event.key.length === 1 ? this.actions.get(event.key) : void 0);
+      if (!key || needsKey(target, event.key) && !modified || typing && !key.whileTyping) return;
+      event.preventDefault();
+      key.run(event);
+    }
+    #name(event) {
+      const parts = [];
+      if (event.ctrlKey || event.metaKey) parts.push("Ctrl");
+      if (event.altKey) parts.push("Alt");
+      if (event.shiftKey) parts.push("Shift");
+      const digit = /^Digit(\d)$/.exec(event.code);
+      parts.push(digit ? digit[1] : event.key.length === 1 ? event.key.toLowerCase() : event.key);
+      return parts.join("+");
+    }
+  };
+  function needsKey(target, key) {
+    if (!(target instanceof Element)) return false;
+    if (target.closest("select, [role=menu], [role=listbox]")) return key.length === 1 || key.startsWith("Arrow") || key === "Enter";
+    if (target.closest("button, summary, a[href], input[type=checkbox]")) return key === " " || key === "Enter";
+    return target.closest("input[type=range]") ? key.startsWith("Arrow") : false;
+  }
+  function shownKeys({ keys, shown }) {
+    const names = shown ? shown.split(" ") : [keys[0]];
+    return names.map((name) => element("kbd", {}, name));
+  }
+
+  // source/numbers.js
+  function numbers(doc) {
+    const speech = speechBySpeaker(doc);
+    const words = /* @__PURE__ */ new Map();
+    for (const { speaker, words: said } of doc.segments) words.set(speaker, (words.get(speaker) ?? 0) + said.length);
+    const spans = [...speech.values()].flat();
+    const starts = spans.map((span) => span.start).sort(ascending);
+    const ends = spans.map((span) => span.end).sort(ascending);
+    const together = shared([...speech.values()]);
+    const everyone = [...speech.values()].reduce((sum, own) => sum + total(own), 0);
+    const people2 = [...speech].map(([speaker, own]) => {
+      const seconds = total(own);
+      const said = words.get(speaker) ?? 0;
+      return {
+        speaker,
+        seconds: rounded(seconds, 3),
+        share: everyone ? rounded(seconds / everyone, 4) : 0,
+        turns: own.length,
+        words: said,
+        words_per_minute: seconds ? rounded(60 * said / seconds, 1) : null,
+        overlapped_seconds: rounded(own.reduce((sum, span) => sum + covered(together, span.start, span.end), 0), 3),
+        // Begun before and not over yet is another person's turn: a person's own stretches lie apart.
+        interruptions: own.filter((span) => begunBefore(starts, span.start) > overBy(ends, span.start)).length,
+        longest_monologue: rounded(Math.max(0, ...own.map((span) => span.end - span.start)), 3)
+      };
+    });
+    return { people: people2, minutes: minutes(doc.duration, speech) };
+  }
+  function speechBySpeaker(doc) {
+    const turns = /* @__PURE__ */ new Map();
+    for (const turn of doc.turns) {
+      if (!turns.has(turn.speaker)) turns.set(turn.speaker, []);
+      turns.get(turn.speaker).push(turn);
+    }
+    const speakers2 = /* @__PURE__ */ new Set([...turns.keys(), ...doc.segments.map((segment) => segment.speaker)]);
+    return new Map([...speakers2].sort().map((speaker) => [speaker, support(turns.get(speaker) ?? [])]));
+  }
+  function minutes(duration, speech) {
+    const last = Math.max(duration, ...[...speech.values()].map((own) => own.at(-1)?.end ?? 0));
+    const rows = [];
+    for (let start = 0; start < last; start += 60) {
+      const end = Math.min(start + 60, last);
+      const seconds = {};
+      for (const [speaker, own] of speech) seconds[speaker] = rounded(covered(own, start, end), 3);
+      rows.push({ start, end, seconds });
+    }
+    return rows;
+  }
+  function covered(spans, start, end) {
+    const parts = during(spans, start, end);
+    return parts.reduce((sum, span) => sum + Math.min(span.end, end) - Math.max(span.start, start), 0);
+  }
+  function begunBefore(starts, time) {
+    return firstIndex(starts, (start) => start >= time);
+  }
+  function overBy(ends, time) {
+    return firstIndex(ends, (end) => end > time);
+  }
+  function ascending(a, b) {
+    return a - b;
+  }
+  function rounded(value, decimals) {
+    const unit = 10 ** decimals;
+    const scaled = value * unit;
+    const tie = Math.abs(scaled % 1) === 0.5 && scaled / unit === value;
+    return tie ? 2 * Math.round(scaled / 2) / unit : Number(value.toFixed(decimals));
+  }
+
+  // source/people.js
+  var COLOURS = 8;
+  var People = class {
+    constructor() {
+      this.slots = /* @__PURE__ */ new Map();
+      this.doc = null;
+    }
+    /** Takes another document. */
+    read(doc) {
+      this.doc = doc;
+      this.labels = [.../* @__PURE__ */ new Set([...Object.keys(doc.speakers), ...speechBySpeaker(doc).keys()])].sort();
+      for (const label of this.labels) if (!this.slots.has(label)) this.slots.set(label, this.slots.size);
+    }
+    /** The person's name, the label where there is none. */
+    name(label) {
+      return this.doc.speakers[label]?.trim() || label.trim() || "?";
+    }
+    /** The number from 1 that marks the person beside the colour; ? for words that belong to no turn. */
+    mark(label) {
+      return label === "UNKNOWN" ? "?" : String(this.slots.get(label) + 1);
+    }
+    /** The number of the person's colour. */
+    colour(label) {
+      return label === "UNKNOWN" ? "unknown" : String(this.slots.get(label) % COLOURS);
+    }
+    /** The class that gives an element the person's colours. */
+    style(label) {
+      return `person-${this.colour(label)}`;
+    }
+    /** A coloured square with the person's number. */
+    swatch(label) {
+      return element("span", { class: `swatch ${this.style(label)}`, "aria-hidden": "true" }, this.mark(label));
+    }
+  };
+  var PeopleList = class {
+    /**
+     * @param {People} people
+     * @param {import("./player.js").Player} player
+     */
+    constructor(people2, player2) {
+      this.people = people2;
+      this.player = player2;
+      this.list = element("ul", { id: "people", "aria-label": "People" });
+      player2.addEventListener("mix", () => this.#showMix());
+    }
+    /** Shows the people of the document that `people` holds; rows of people who stay are kept. */
+    render() {
+      const rows = new Map([...this.list.children].map((row) => [row.dataset.speaker, row]));
+      const { labels } = this.people;
+      const wanted = labels.map((label) => rows.get(label) ?? this.#row(label));
+      if (wanted.length !== this.list.children.length || wanted.some((row, i) => row !== this.list.children[i])) {
+        this.list.replaceChildren(...wanted);
+      }
+      wanted.forEach((row) => this.#showName(row));
+      this.#showMix();
+    }
+    #row(label) {
+      const own = this.player.mix.voices.has(label);
+      const name = element("span", { class: "name", dir: "auto" });
+      const row = element("li", { "data-speaker": label, class: this.people.style(label) }, this.people.swatch(label), name);
+      if (!own) return row;
+      row.append(
+        element("button", { type: "button", class: "solo", "aria-pressed": "false", click: () => this.player.toggleSolo(label) }, "Solo"),
+        element("button", { type: "button", class: "mute", "aria-pressed": "false", click: () => this.#toggleMute(label) }, "Mute"),
+        element("input", {
+          type: "range",
+          class: "volume",
+          min: 0,
+          max: 1,
+          step: 0.05,
+          value: 1,
+          input: (event) => this.player.change(label, { volume: Number(event.target.value) })
+        })
+      );
+      return row;
+    }
+    #toggleMute(label) {
+      this.player.change(label, { muted: !this.player.mix.voices.get(label).muted });
+    }
+    #showName(row) {
+      const label = row.dataset.speaker;
+      const name = this.people.name(label);
+      const shown = row.querySelector(".name");
+      if (shown.textContent !== name && !shown.querySelector("input")) shown.textContent = name;
+      shown.title = name;
+      const controls2 = { ".solo": `Hear ${name} alone`, ".mute": `Mute ${name}`, ".volume": `Volume of ${name}` };
+      for (const [selector, title2] of Object.entries(controls2)) {
+        const control = row.querySelector(selector);
+        if (!control) continue;
+        control.title = title2;
+        control.setAttribute("aria-label", title2);
+      }
+    }
+    #showMix() {
+      for (const row of this.list.children) {
+        const voice = this.player.mix.voices.get(row.dataset.speaker);
+        if (!voice) continue;
+        row.querySelector(".solo").setAttribute("aria-pressed", String(voice.solo));
+        row.querySelector(".mute").setAttribute("aria-pressed", String(voice.muted));
+        const slider = row.querySelector(".volume");
+        slider.value = String(voice.volume);
+        slider.setAttribute("aria-valuetext", `${Math.round(voice.volume * 100)} %`);
+        row.classList.toggle("silent", this.player.mix.gain(row.dataset.speaker) === 0);
+      }
+    }
+  };
+  function lanesDrawing(doc, people2) {
+    const speech = speechBySpeaker(doc);
+    const length = Math.max(doc.duration, 1);
+    const rows = people2.labels.map((label2, row) => {
+      const bars = (speech.get(label2) ?? []).map(({ start, end }) => {
+        const width = Math.max(end - start, length / 2e3);
+        return `M${start.toFixed(2)} ${row + 0.12}h${width.toFixed(2)}v.76h-${width.toFixed(2)}z`;
+      });
+      return drawing("path", { d: bars.join(""), class: people2.style(label2) });
+    });
+    const label = `Who spoke when, in ${clock(doc.duration)}`;
+    return drawing(
+      "svg",
+      { class: "lanes-drawing", viewBox: `0 0 ${length} ${people2.labels.length}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+      ...rows
+    );
+  }
+
+  // source/lanes.js
+  var RULER = 26;
+  var FIRST_WINDOW = 120;
+  var WORDS_FROM = 70;
+  var DRAG = 4;
+  var Lanes = class {
+    /**
+     * @param {import("./people.js").People} people
+     * @param {(time: number) => void} onSeek
+     */
+    constructor(people2, onSeek) {
+      this.people = people2;
+      this.onSeek = onSeek;
+      this.time = 0;
+      this.hits = [];
+      this.#makeOverview();
+      this.#makeView();
+      this.zoomButtons = element(
+        "div",
+        { class: "zoom", role: "group", "aria-label": "Zoom of the lanes" },
+        iconButton("out", "Zoom out (-)", { click: () => this.zoom(2) }),
+        iconButton("in", "Zoom in (+)", { click: () => this.zoom(0.5) }),
+        iconButton("whole", "Whole meeting", { click: () => this.show({ start: 0, end: this.doc.duration }) })
+      );
+      new ResizeObserver(() => this.#resized()).observe(this.view);
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#recolour());
+    }
+    #makeOverview() {
+      this.frame = element("div", { class: "window" });
+      this.overviewHead = element("div", { class: "playhead" });
+      this.marks = element("div", { class: "marks" });
+      this.whole = element("div", { class: "whole" });
+      this.overview = element("div", { class: "overview", title: "The whole meeting" }, this.whole, this.marks, this.frame, this.overviewHead);
+      let from = null;
+      this.overview.addEventListener("pointerdown", (event) => {
+        if (event.button) return;
+        from = event.clientX;
+        this.overview.setPointerCapture(event.pointerId);
+      });
+      this.overview.addEventListener("pointermove", (event) => {
+        if (from === null || Math.abs(event.clientX - from) < DRAG) return;
+        this.#centre(this.#overviewTime(event));
+      });
+      this.overview.addEventListener("pointerup", (event) => {
+        if (from !== null && Math.abs(event.clientX - from) < DRAG) this.onSeek(this.#overviewTime(event));
+        from = null;
+      });
+      this.overview.addEventListener("pointercancel", () => from = null);
+    }
+    #makeView() {
+      this.canvas = element("canvas", { "aria-hidden": "true" });
+      this.playhead = element("div", { class: "playhead" });
+      this.hover = element("div", { class: "hover", "aria-hidden": "true" });
+      this.view = element(
+        "div",
+        { class: "lanes", role: "slider", tabindex: "0", "aria-label": "Moment of the meeting", "aria-valuemin": "0" },
+        this.canvas,
+        this.playhead,
+        this.hover
+      );
+      this.context = this.canvas.getContext("2d");
+      this.view.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+      this.#followPointers();
+    }
+    /** Shows another document in the window that is shown. */
+    render(doc) {
+      const first = !this.doc;
+      this.doc = doc;
+      this.speech = speechBySpeaker(doc);
+      this.together = shared([...this.speech.values()]);
+      this.segments = new Intervals(doc.segments);
+      this.review = doc.segments.filter((segment) => segment.review.length);
+      this.rows = new Map(this.people.labels.map((label, row) => [label, row]));
+      this.view.setAttribute("aria-valuemax", String(Math.round(doc.duration)));
+      this.whole.replaceChildren(lanesDrawing(doc, this.people));
+      this.#mark();
+      if (first) {
+        const end = doc.duration <= 1.5 * FIRST_WINDOW ? doc.duration : FIRST_WINDOW;
+        this.window = clamped({ start: 0, end }, doc.duration);
+        this.#recolour();
+      }
+      this.#resized();
+      this.#showHead();
+    }
+    /** Shows the moment that is played: the window turns its page where the sound leaves it, and follows jumps. */
+    showTime(time) {
+      const { start, end } = this.window;
+      const length = end - start;
+      const inside = this.time >= start && this.time <= end;
+      const jumped = Math.abs(time - this.time) > 1;
+      this.time = time;
+      const edge = start + 0.95 * length;
+      if (jumped && (time < start || time > edge) || inside && time > edge && end < this.doc.duration) {
+        this.show({ start: time - 0.1 * length, end: time + 0.9 * length });
+      }
+      this.#showHead();
+    }
+    /** Marks moments in the overview, such as the places of a search. */
+    showHits(times) {
+      this.hits = times;
+      this.#mark();
+    }
+    /** Shows a window of time. */
+    show(window2) {
+      this.window = clamped(window2, this.doc.duration);
+      this.#draw();
+      this.#showHead();
+    }
+    /** Shows a window `factor` times as long, around the moment that is played where it is in view. */
+    zoom(factor, at = null) {
+      const { start, end } = this.window;
+      const centre = at ?? (this.time >= start && this.time <= end ? this.time : (start + end) / 2);
+      this.show(zoomed(this.window, factor, centre, this.doc.duration));
+    }
+    #wheel(event) {
+      const sideways = Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey;
+      const delta = sideways && !event.deltaX ? event.deltaY : sideways ? event.deltaX : event.deltaY;
+      const unit = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 200 : 1;
+      const before = this.window;
+      const length = before.end - before.start;
+      const next = sideways ? panned(before, delta * unit * length / this.width, this.doc.duration) : zoomed(before, Math.exp(delta * unit * (event.ctrlKey ? 0.01 : 25e-4)), this.#timeAt(event.clientX), this.doc.duration);
+      const same = Math.abs(next.start - before.start) < 1e-9 && Math.abs(next.end - before.end) < 1e-9;
+      if (same && !event.ctrlKey && !sideways) return;
+      event.preventDefault();
+      this.show(next);
+    }
+    #followPointers() {
+      const pointers = /* @__PURE__ */ new Map();
+      let start = null;
+      const begin = () => {
+        const xs = [...pointers.values()];
+        start = { xs, window: this.window, moved: start?.moved ?? false };
+      };
+      this.view.addEventListener("pointerdown", (event) => {
+        if (event.button) return;
+        this.view.setPointerCapture(event.pointerId);
+        pointers.set(event.pointerId, event.clientX);
+        if (pointers.size === 1) start = null;
+        begin();
+      });
+      this.view.addEventListener("pointermove", (event) => {
+        if (event.pointerType === "mouse") this.#hovered(event);
+        if (!pointers.has(event.pointerId)) return;
+        pointers.set(event.pointerId, event.clientX);
+        this.#drag(start, [...pointers.values()]);
+      });
+      const finish = (event) => {
+        if (!pointers.delete(event.pointerId)) return;
+        if (event.type === "pointerup" && !start.moved) this.onSeek(this.#timeAt(event.clientX));
+        if (pointers.size) begin();
+      };
+      this.view.addEventListener("pointerup", finish);
+      this.view.addEventListener("pointercancel", finish);
+      this.view.addEventListener("pointerleave", () => this.hover.hidden = true);
+    }
+    #drag(start, xs) {
+      const { window: window2 } = start;
+      const length = window2.end - window2.start;
+      if (xs.length === 1) {
+        const moved = xs[0] - start.xs[0];
+        if (!start.moved && Math.abs(moved) < DRAG) return;
+        start.moved = true;
+        this.show(panned(window2, -moved * length / this.width, this.doc.duration));
+      } else {
+        start.moved = true;
+        const [a, b] = start.xs;
+        const factor = Math.max(Math.abs(a - b), 10) / Math.max(Math.abs(xs[0] - xs[1]), 10);
+        const left = this.view.getBoundingClientRect().left;
+        const at = window2.start + ((a + b) / 2 - left) * length / this.width;
+        const moved = (xs[0] + xs[1] - a - b) / 2;
+        const next = zoomed(window2, factor, at, this.doc.duration);
+        this.show(panned(next, -moved * (next.end - next.start) / this.width, this.doc.duration));
+      }
+    }
+    #hovered(event) {
+      const time = this.#timeAt(event.clientX);
+      const speaking = [...this.speech].filter(([, spans]) => during(spans, time, time + 1e-6).length);
+      const names = speaking.map(([label]) => this.people.name(label));
+      this.hover.textContent = [clock(time, 1), ...names].join(" · ");
+      this.hover.hidden = false;
+      const x = event.clientX - this.view.getBoundingClientRect().left;
+      this.hover.style.transform = `translateX(${Math.min(Math.max(x, 0), this.width - this.hover.offsetWidth)}px)`;
+    }
+    #timeAt(clientX) {
+      const { start, end } = this.window;
+      const share = (clientX - this.view.getBoundingClientRect().left) / this.width;
+      return Math.min(Math.max(start + share * (end - start), 0), this.doc.duration);
+    }
+    #overviewTime(event) {
+      const box = this.overview.getBoundingClientRect();
+      return Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1) * this.doc.duration;
+    }
+    #centre(time) {
+      const half = (this.window.end - this.window.start) / 2;
+      this.show({ start: time - half, end: time + half });
+    }
+    #resized() {
+      if (!this.doc) return;
+      const { clientWidth, clientHeight } = this.view;
+      const scale = window.devicePixelRatio || 1;
+      this.width = Math.max(clientWidth, 1);
+      this.height = clientHeight;
+      this.canvas.width = Math.round(this.width * scale);
+      this.canvas.height = Math.round(this.height * scale);
+      this.context.setTransform(scale, 0, 0, scale, 0, 0);
+      this.#paint();
+      this.#showHead();
+    }
+    #recolour() {
+      const style = getComputedStyle(document.documentElement);
+      const read = (name) => style.getPropertyValue(`--${name}`).trim();
+      this.ink = { text: read("text"), muted: read("muted"), line: read("line"), band: read("band"), review: read("review"), paper: read("paper") };
+      this.fills = /* @__PURE__ */ new Map();
+      this.fillOf = (label) => {
+        const colour = this.people.colour(label);
+        if (!this.fills.has(colour)) this.fills.set(colour, read(`fill-${colour}`));
+        return this.fills.get(colour);
+      };
+      if (this.width) this.#paint();
+    }
+    /** Draws in the next frame, once however often it was asked. */
+    #draw() {
+      if (this.asked) return;
+      this.asked = requestAnimationFrame(() => this.#paint());
+    }
+    #paint() {
+      this.asked = null;
+      const { context: c, width, height } = this;
+      if (!height) return;
+      const { start, end } = this.window;
+      this.scale = width / (end - start);
+      this.rowHeight = (height - RULER) / Math.max(this.rows.size, 1);
+      c.clearRect(0, 0, width, height);
+      this.#paintRuler();
+      c.fillStyle = this.ink.band;
+      for (const span of during(this.together, start, end)) {
+        c.fillRect(this.#x(span.start), RULER, Math.max((span.end - span.start) * this.scale, 1), height - RULER);
+      }
+      c.fillStyle = this.ink.line;
+      for (let row = 0; row <= this.rows.size; row++) c.fillRect(0, Math.round(RULER + row * this.rowHeight), width, 1);
+      const words = this.scale >= WORDS_FROM;
+      for (const [label, spans] of this.speech) this.#paintBars(label, during(spans, start, end), words);
+      const visible = this.segments.overlapping(start, end).map((i) => this.doc.segments[i]);
+      for (const segment of visible) if (segment.review.length) this.#paintReview(segment);
+      if (!this.view.offsetLeft) this.#paintMarks();
+      if (words) for (const segment of visible) this.#paintWords(segment);
+    }
+    #x(time) {
+      return (time - this.window.start) * this.scale;
+    }
+    #top(label) {
+      return RULER + this.rows.get(label) * this.rowHeight;
+    }
+    #paintRuler() {
+      const { context: c } = this;
+      const { step, times } = ticks(this.window, this.width / 70);
+      c.font = "11px system-ui, sans-serif";
+      c.textBaseline = "middle";
+      for (const time of times) {
+        const x = Math.round(this.#x(time));
+        c.fillStyle = this.ink.line;
+        c.fillRect(x, 0, 1, this.height);
+        c.fillStyle = this.ink.muted;
+        c.fillText(clock(time, step < 1 ? 1 : 0), x + 4, RULER / 2);
+      }
+    }
+    #paintBars(label, spans, words) {
+      const { context: c } = this;
+      const top2 = this.#top(label) + Math.max(this.rowHeight * 0.14, 2);
+      const tall = this.rowHeight - 2 * Math.max(this.rowHeight * 0.14, 2) + 1;
+      c.fillStyle = this.fillOf(label);
+      c.beginPath();
+      for (const span of spans) {
+        const left = this.#x(span.start);
+        const wide = Math.max((span.end - span.start) * this.scale - 0.5, 1.2);
+        if (words) c.rect(left, top2 + tall - 3, wide, 3);
+        else if (wide > 5) c.roundRect(left, top2, wide, tall, 2.5);
+        else c.rect(left, top2, wide, tall);
+      }
+      c.fill();
+      if (!words) return;
+      c.globalAlpha = 0.22;
+      for (const span of spans) c.fillRect(this.#x(span.start), top2, (span.end - span.start) * this.scale, tall - 3);
+      c.globalAlpha = 1;
+    }
+    /** Stripes on the segment's bar, a line below it and a flag on the ruler. */
+    #paintReview(segment) {
+      const { context: c } = this;
+      const left = this.#x(segment.start);
+      const wide = Math.max((segment.end - segment.start) * this.scale, 2);
+      const top2 = this.#top(segment.speaker);
+      c.save();
+      c.beginPath();
+      c.rect(left, top2 + 1, wide, this.rowHeight - 4);
+      c.clip();
+      c.strokeStyle = this.ink.paper;
+      c.globalAlpha = 0.6;
+      c.lineWidth = 2;
+      c.beginPath();
+      const from = Math.max(left, 0) - this.rowHeight;
+      for (let x = from - from % 8; x < Math.min(left + wide, this.width); x += 8) {
+        c.moveTo(x, top2 + this.rowHeight);
+        c.lineTo(x + this.rowHeight, top2);
+      }
+      c.stroke();
+      c.restore();
+      c.fillStyle = this.ink.review;
+      c.fillRect(left, top2 + this.rowHeight - 3, wide, 2);
+      c.beginPath();
+      c.moveTo(left - 4, RULER - 7);
+      c.lineTo(left + 4, RULER - 7);
+      c.lineTo(left, RULER);
+      c.fill();
+    }
+    /** The numbers of the people, where their list is not beside the lanes. */
+    #paintMarks() {
+      const { context: c } = this;
+      c.font = "bold 10px system-ui, sans-serif";
+      for (const label of this.people.labels) {
+        const top2 = this.#top(label) + this.rowHeight / 2;
+        c.fillStyle = this.ink.paper;
+        c.fillRect(0, top2 - 7, 13, 14);
+        c.fillStyle = this.ink.text;
+        c.fillText(this.people.mark(label), 3, top2);
+      }
+    }
+    #paintWords(segment) {
+      const { context: c } = this;
+      const middle = this.#top(segment.speaker) + this.rowHeight / 2 - 0.5;
+      c.font = `${Math.min(13, this.rowHeight * 0.55)}px system-ui, sans-serif`;
+      c.fillStyle = this.ink.text;
+      let free = -Infinity;
+      for (const { word, start, end } of segment.words) {
+        const x = this.#x(start) + 2;
+        if (end < this.window.start || x > this.width) continue;
+        const at = Math.max(x, free);
+        if (at - x > 14) continue;
+        c.fillText(word, at, middle);
+        free = at + c.measureText(word).width + 4;
+      }
+    }
+    #showHead() {
+      if (!this.width) return;
+      const { start, end } = this.window;
+      const { duration } = this.doc;
+      const x = (this.time - start) / (end - start) * this.width;
+      this.playhead.hidden = x < 0 || x > this.width;
+      this.playhead.style.transform = `translateX(${x}px)`;
+      const share = (time) => `${100 * time / Math.max(duration, 1e-9)}%`;
+      this.overviewHead.style.left = share(Math.min(this.time, duration));
+      this.frame.style.left = share(start);
+      this.frame.style.width = share(Math.min(end, duration) - start);
+      const second = Math.floor(this.time);
+      if (second === this.second) return;
+      this.second = second;
+      this.view.setAttribute("aria-valuenow", String(second));
+      this.view.setAttribute("aria-valuetext", `${spoken(second)} of ${spoken(duration)}`);
+    }
+    /** The marks in the overview: places to review above, places of a search below. */
+    #mark() {
+      const length = Math.max(this.doc.duration, 1);
+      const lines = (times, from, to) => times.map((time) => `M${time.toFixed(2)} ${from}V${to}`).join("");
+      const path = (d, name) => drawing("path", { d, class: name, "vector-effect": "non-scaling-stroke" });
+      this.marks.replaceChildren(
+        drawing(
+          "svg",
+          { viewBox: `0 0 ${length} 10`, preserveAspectRatio: "none", "aria-hidden": "true" },
+          path(lines(this.review.map((segment) => segment.start), 0, 3), "review-marks"),
+          path(lines(this.hits, 6, 10), "hit-marks")
+        )
+      );
+    }
+  };
+
+  // source/numbers_view.js
+  var MOST_COLUMNS = 60;
+  var NumbersView = class {
+    /** @param {import("./people.js").People} people */
+    constructor(people2) {
+      this.people = people2;
+      this.content = element("div", { class: "content" });
+      this.box = element("details", { id: "numbers" }, element("summary", {}, element("h2", {}, "Numbers")), this.content);
+    }
+    /** Shows the numbers of another document. */
+    render(doc) {
+      const { people: people2, minutes: minutes2 } = numbers(doc);
+      const most = Math.max(...people2.map((person2) => person2.seconds), 1e-9);
+      const head = ["Person", "Talk time", "Turns", "Words a minute", "In overlap", "Interrupts", "Longest turn"];
+      const rows = people2.map(
+        (person2) => element(
+          "tr",
+          { class: this.people.style(person2.speaker) },
+          element("th", { scope: "row" }, this.people.swatch(person2.speaker), element("span", { class: "who", dir: "auto" }, this.people.name(person2.speaker))),
+          element("td", { class: "talk" }, bar(person2.seconds / most), element("span", {}, clock(person2.seconds)), " ", element("small", {}, `${Math.round(100 * person2.share)} %`)),
+          cell(person2.turns),
+          cell(person2.words_per_minute === null ? "–" : Math.round(person2.words_per_minute)),
+          cell(clock(person2.overlapped_seconds)),
+          cell(person2.interruptions),
+          cell(clock(person2.longest_monologue))
+        )
+      );
+      const table = element(
+        "table",
+        {},
+        element("caption", { class: "hidden-label" }, "How long, how often and how fast each person speaks"),
+        element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)))),
+        element("tbody", {}, ...rows)
+      );
+      this.content.replaceChildren(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Numbers of each person" }, table), this.#overTime(minutes2));
+    }
+    /** Who spoke in each stretch of the meeting, on top of each other. */
+    #overTime(minutes2) {
+      const each = Math.max(1, Math.ceil(minutes2.length / MOST_COLUMNS));
+      const columns = [];
+      for (let i = 0; i < minutes2.length; i += each) columns.push(minutes2.slice(i, i + each));
+      const length = (part) => part.at(-1).end - part[0].start;
+      const heights = columns.map((part) => this.people.labels.map((label) => part.reduce((sum, { seconds }) => sum + (seconds[label] ?? 0), 0) / Math.max(length(part), 1e-9)));
+      const tallest = Math.max(1, ...heights.map((parts) => parts.reduce((a, b) => a + b, 0)));
+      const end = Math.max(minutes2.at(-1)?.end ?? 1, 1e-9);
+      const paths = this.people.labels.map((label, n) => {
+        const d = columns.map((part, i) => {
+          const below = heights[i].slice(0, n).reduce((a, b) => a + b, 0);
+          const tall = heights[i][n];
+          const left = part[0].start / end * 100;
+          const wide = length(part) / end * 100;
+          const gap = Math.min(0.25, wide / 8);
+          return tall ? `M${left + gap} ${40 - 40 * (below + tall) / tallest}h${wide - 2 * gap}v${40 * tall / tallest}h-${wide - 2 * gap}z` : "";
+        });
+        return drawing("path", { d: d.join(""), class: this.people.style(label) });
+      });
+      const unit = each === 1 ? "minute" : `${each} minutes`;
+      return element(
+        "figure",
+        { class: "over-time" },
+        element("figcaption", {}, `Who speaks over time, by ${unit}`),
+        drawing("svg", { viewBox: "0 0 100 40", preserveAspectRatio: "none", role: "img", "aria-label": `Share of each person in each ${unit} of ${spoken(end)}` }, ...paths),
+        element("div", { class: "axis", "aria-hidden": "true" }, ...[0, 0.25, 0.5, 0.75, 1].map((share) => element("span", {}, clock(share * end))))
+      );
+    }
+  };
+  function cell(value) {
+    return element("td", {}, String(value));
+  }
+  function bar(share) {
+    const made = element("span", { class: "bar", "aria-hidden": "true" });
+    made.style.setProperty("--share", `${(100 * share).toFixed(1)}%`);
+    return made;
+  }
+
+  // source/mix.js
+  var Mix = class {
+    /** @param {string[]} speakers those with a track of their own */
+    constructor(speakers2) {
+      this.voices = new Map(speakers2.map((speaker) => [speaker, { solo: false, muted: false, volume: 1 }]));
+    }
+    /** How loud a person is heard: 0 to 1, and 0 for those without a track. */
+    gain(speaker) {
+      const voice = this.voices.get(speaker);
+      if (!voice) return 0;
+      const alone = [...this.voices.values()].some(({ solo: solo2 }) => solo2);
+      return (alone ? voice.solo : !voice.muted) ? voice.volume : 0;
+    }
+    /** Whether everyone is heard as they were recorded: the recording itself says the same, and better. */
+    get untouched() {
+      return [...this.voices.keys()].every((speaker) => this.gain(speaker) === 1);
+    }
+    /** Changes some of a person's solo, muted and volume. */
+    change(speaker, changes) {
+      const voice = this.voices.get(speaker);
+      if (voice) Object.assign(voice, changes);
+    }
+    /** Everyone is heard again, as loud as recorded. */
+    reset() {
+      for (const voice of this.voices.values()) Object.assign(voice, { solo: false, muted: false, volume: 1 });
+    }
+  };
+
+  // source/player.js
+  var RECORDING = /* @__PURE__ */ Symbol("recording");
+  var CHECKED_EVERY = 150;
+  var IN_STEP = 5e-3;
+  var DRIFTED = 0.02;
+  var LOST = 0.25;
+  var Player = class extends EventTarget {
+    /**
+     * @param {{recording: {source: string, type: string} | null, tracks: Record<string, {source: string, type: string}>}} sound
+     * @param {number} duration seconds
+     * @param {HTMLElement} home where the audio elements live
+     */
+    constructor(sound, duration, home) {
+      super();
+      this.sound = sound;
+      this.duration = duration;
+      this.home = home;
+      this.mix = new Mix(Object.keys(sound.tracks).filter((speaker) => sound.tracks[speaker]));
+      this.rate = 1;
+      this.playing = false;
+      this.elements = /* @__PURE__ */ new Map();
+      this.active = [];
+      this.position = 0;
+    }
+    get hasSound() {
+      return Boolean(this.sound.recording) || this.hasTracks;
+    }
+    get hasTracks() {
+      return this.mix.voices.size > 0;
+    }
+    /** The moment that is played, in seconds on the recording's clock. */
+    get time() {
+      const [first] = this.active;
+      return this.playing && first && !first.seeking && first.readyState > 0 ? first.currentTime : this.position;
+    }
+    play() {
+      if (!this.hasSound || this.playing) return;
+      if (this.position >= this.duration - 0.05) this.position = 0;
+      this.playing = true;
+      this.#choose();
+      this.dispatchEvent(new Event("state"));
+      this.#run();
+    }
+    pause() {
+      if (!this.playing) return;
+      this.position = this.time;
+      this.playing = false;
+      for (const audio of this.active) audio.pause();
+      clearInterval(this.checking);
+      this.dispatchEvent(new Event("state"));
+      this.dispatchEvent(new Event("time"));
+    }
+    toggle() {
+      if (this.playing) this.pause();
+      else this.play();
+    }
+    /** Jumps to a moment; what plays goes on from there. */
+    seek(time) {
+      this.position = Math.min(Math.max(time, 0), this.duration);
+      for (const audio of this.active) place(audio, this.position);
+      this.dispatchEvent(new Event("time"));
+    }
+    setRate(rate) {
+      this.rate = Math.min(Math.max(rate, 0.5), 2);
+      for (const audio of this.active) audio.playbackRate = this.rate;
+      this.dispatchEvent(new Event("state"));
+    }
+    /** Changes a person's solo, muted or volume. */
+    change(speaker, changes) {
+      this.mix.change(speaker, changes);
+      this.#mixed();
+    }
+    /** Hears one person alone, or everyone again where that one is alone already. */
+    toggleSolo(speaker) {
+      this.change(speaker, { solo: !this.mix.voices.get(speaker)?.solo });
+    }
+    everyone() {
+      this.mix.reset();
+      this.#mixed();
+    }
+    #mixed() {
+      this.position = this.time;
+      this.#choose();
+      this.dispatchEvent(new Event("mix"));
+    }
+    /** The elements that are to sound; where all is muted, one of them runs silently as the clock. */
+    #wanted() {
+      if (this.sound.recording && this.mix.untouched) return [[RECORDING, 1]];
+      const heard = [...this.mix.voices.keys()].map((speaker) => [speaker, this.mix.gain(speaker)]).filter(([, gain]) => gain);
+      if (heard.length) return heard;
+      return [[this.sound.recording ? RECORDING : [...this.mix.voices.keys()][0], 0]];
+    }
+    /** Puts the elements that are to sound in the place of those that did. */
+    #choose() {
+      if (!this.hasSound) return;
+      const wanted = this.#wanted().map(([key, gain]) => [this.#element(key), gain]);
+      const before = this.active;
+      this.active = wanted.map(([audio]) => audio);
+      for (const audio of before) if (!this.active.includes(audio)) audio.pause();
+      for (const [audio, gain] of wanted) {
+        audio.volume = gain;
+        audio.muted = gain === 0;
+        audio.playbackRate = this.rate;
+        if (!before.includes(audio) || !this.playing || audio.paused) place(audio, this.position);
+        if (this.playing && audio.paused) this.#start(audio);
+      }
+    }
+    #start(audio) {
+      audio.play().catch((error) => {
+        if (error.name === "AbortError" || !this.playing) return;
+        this.pause();
+        this.#problem(audio, error.name === "NotAllowedError" ? "The browser did not let the page play sound; press play again." : "");
+      });
+    }
+    #element(key) {
+      let audio = this.elements.get(key);
+      if (!audio) {
+        const { source } = key === RECORDING ? this.sound.recording : this.sound.tracks[key];
+        audio = element("audio", { preload: "auto", ...key === RECORDING ? { "data-recording": true } : { "data-speaker": key } });
+        audio.preservesPitch = true;
+        audio.addEventListener("ended", () => audio === this.active[0] && this.playing && this.#ended());
+        audio.addEventListener("error", () => {
+          this.pause();
+          this.#problem(audio);
+        });
+        audio.src = source.startsWith("#") ? blobUrl(source.slice(1), this.sound, key) : address(source);
+        audio.dataset.source = source;
+        this.elements.set(key, audio);
+        this.home.append(audio);
+      }
+      return audio;
+    }
+    #problem(audio, sentence = "") {
+      const { source } = audio.dataset;
+      const detail = sentence || (source.startsWith("#") ? "This browser cannot play the sound in this page." : `The sound file ${source} cannot be played; it belongs beside this page, in the place where it was written.`);
+      this.dispatchEvent(new CustomEvent("problem", { detail }));
+    }
+    #ended() {
+      this.pause();
+      this.seek(this.duration);
+    }
+    #run() {
+      clearInterval(this.checking);
+      this.checking = setInterval(() => this.#keepInStep(), CHECKED_EVERY);
+      const frame = () => {
+        if (!this.playing) return;
+        if (this.time >= this.duration && this.duration) return this.#ended();
+        this.dispatchEvent(new Event("time"));
+        requestAnimationFrame(frame);
+      };
+      requestAnimationFrame(frame);
+    }
+    /** Brings elements that drifted from the clock back: a little faster or slower, far ones by a jump. */
+    #keepInStep() {
+      const [clock2, ...others] = this.active;
+      if (!clock2 || clock2.seeking || clock2.paused) return;
+      for (const audio of others) {
+        if (audio.seeking || audio.paused || audio.readyState < 3) continue;
+        const drift = audio.currentTime - clock2.currentTime;
+        const correcting = audio.playbackRate !== this.rate;
+        if (Math.abs(drift) > LOST) {
+          audio.currentTime = clock2.currentTime;
+          audio.playbackRate = this.rate;
+        } else if (Math.abs(drift) > (correcting ? IN_STEP : DRIFTED)) {
+          audio.playbackRate = this.rate * (1 - Math.min(Math.max(drift * 1.5, -0.08), 0.08));
+        } else if (correcting) {
+          audio.playbackRate = this.rate;
+        }
+      }
+    }
+  };
+  function place(audio, time) {
+    if (audio.readyState > 0) {
+      audio.currentTime = time;
+    } else {
+      audio.dataset.at = String(time);
+      audio.addEventListener("loadedmetadata", () => audio.currentTime = Number(audio.dataset.at), { once: true });
+    }
+  }
+  function address(path) {
+    return path.split("/").map(encodeURIComponent).join("/");
+  }
+  function blobUrl(id, sound, key) {
+    const { type } = key === RECORDING ? sound.recording : sound.tracks[key];
+    const letters = atob(document.getElementById(id).textContent.trim());
+    const bytes = new Uint8Array(letters.length);
+    for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+    return URL.createObjectURL(new Blob([bytes], { type }));
+  }
+
+  // source/review.js
+  var Review = class {
+    /**
+     * @param {import("./transcript_view.js").TranscriptView} view
+     * @param {(segment: number) => void} onGo
+     */
+    constructor(view2, onGo) {
+      this.view = view2;
+      this.onGo = onGo;
+      this.count = element("span", { class: "count" });
+      this.only = element("input", { type: "checkbox", id: "only-review" });
+      this.label = element("label", { for: "only-review" }, this.only, " To review ", this.count);
+      this.previous = iconButton("up", "Previous place to review (P)", { click: () => this.step(-1) });
+      this.next = iconButton("down", "Next place to review (N)", { click: () => this.step(1) });
+      this.bar = element("div", { class: "review", role: "group", "aria-label": "Places to review" }, this.label, this.previous, this.next);
+    }
+    /** Counts the places of the view's document. */
+    render() {
+      this.places = this.view.doc.segments.flatMap((segment, i) => segment.review.length ? [i] : []);
+      this.count.textContent = String(this.places.length);
+      this.previous.disabled = this.next.disabled = this.places.length === 0;
+      this.only.disabled = this.places.length === 0 && !this.only.checked;
+    }
+    /** Goes to the next (1) or previous (-1) place that is shown, from the selected segment. */
+    step(by) {
+      const places = this.places.filter((place2) => this.view.shows(place2));
+      if (!places.length) return;
+      const from = this.view.selectedSegment ?? -1;
+      const next = by > 0 ? places.find((place2) => place2 > from) : places.findLast((place2) => place2 < from);
+      this.onGo(next ?? (by > 0 ? places[0] : places.at(-1)));
+    }
+  };
+
+  // source/search.js
+  var UNSPACED = [["぀", "ヿ"], ["㐀", "鿿"], ["＀", "￯"], ["฀", "๿"]];
+  function glue(before, after) {
+    return unspaced(before.at(-1)) && unspaced(after[0]) ? "" : " ";
+  }
+  function unspaced(letter) {
+    return letter !== void 0 && UNSPACED.some(([first, last]) => first <= letter && letter <= last);
+  }
+  function normalised(text) {
+    const plain = text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+    return plain.replace(/[\u2018\u2019\u02bc]/g, "'").replace(/[\u201c\u201d]/g, '"').replace(/\s+/g, " ");
+  }
+  var texts = /* @__PURE__ */ new WeakMap();
+  function searchable(segment) {
+    let found = texts.get(segment);
+    if (!found) {
+      let text = "";
+      const starts = [];
+      segment.words.forEach(({ word }, i) => {
+        if (i) text += glue(segment.words[i - 1].word, word);
+        starts.push(text.length);
+        text += normalised(word);
+      });
+      found = { text, starts };
+      texts.set(segment, found);
+    }
+    return found;
+  }
+  function search(segments, query) {
+    const wanted = normalised(query).trim();
+    if (!wanted) return [];
+    const places = [];
+    segments.forEach((segment, index) => {
+      const { text, starts } = searchable(segment);
+      for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
+        const first = firstIndex(starts, (start) => start > at) - 1;
+        const last = firstIndex(starts, (start) => start > at + wanted.length - 1) - 1;
+        places.push({ segment: index, first, last });
+      }
+    });
+    return places;
+  }
+
+  // source/search_bar.js
+  var TYPING_PAUSE = 120;
+  var SearchBar = class {
+    /**
+     * @param {import("./transcript_view.js").TranscriptView} view
+     * @param {(hits: {segment: number, first: number, last: number}[]) => void} onHits
+     */
+    constructor(view2, onHits) {
+      this.view = view2;
+      this.onHits = onHits;
+      this.hits = [];
+      this.current = -1;
+      this.field = element("input", {
+        type: "search",
+        id: "search",
+        placeholder: "Search",
+        "aria-label": "Search the transcript",
+        autocomplete: "off",
+        spellcheck: "false",
+        input: () => this.#typed(),
+        keydown: (event) => this.#key(event)
+      });
+      this.count = element("output", { class: "count", for: "search", "aria-live": "polite" });
+      this.previous = iconButton("up", "Previous place (Shift+Enter)", { click: () => this.step(-1), disabled: true });
+      this.next = iconButton("down", "Next place (Enter)", { click: () => this.step(1), disabled: true });
+      this.bar = element("div", { class: "search", role: "search" }, this.field, this.count, this.previous, this.next);
+    }
+    focus() {
+      this.field.focus();
+      this.field.select();
+    }
+    /** Searches again, such as in another document or with another filter; stays where it is. */
+    refresh() {
+      if (this.field.value || this.hits.length) this.#run(false);
+    }
+    /** Goes to the next (1) or the previous (-1) place. */
+    step(by) {
+      if (!this.hits.length) return;
+      this.current = (this.current + by + this.hits.length) % this.hits.length;
+      this.#show(true);
+    }
+    #typed() {
+      clearTimeout(this.pause);
+      this.pause = setTimeout(() => this.#run(true), TYPING_PAUSE);
+    }
+    #key(event) {
+      if (event.key === "Enter") {
+        event.preventDefault();
+        clearTimeout(this.pause);
+        if (this.searched !== this.field.value) this.#run(true);
+        else this.step(event.shiftKey ? -1 : 1);
+      } else if (event.key === "Escape") {
+        this.field.value = "";
+        this.#run(false);
+        this.field.blur();
+      }
+    }
+    #run(reveal) {
+      this.searched = this.field.value;
+      const found = search(this.view.doc.segments, this.searched);
+      this.hits = found.filter((hit) => this.view.shows(hit.segment));
+      const from = this.view.selectedSegment ?? 0;
+      this.current = Math.max(0, this.hits.findIndex((hit) => hit.segment >= from));
+      this.onHits(this.hits);
+      this.#show(reveal);
+    }
+    #show(reveal) {
+      const some = this.hits.length > 0;
+      this.view.showHits(this.hits, some ? this.current : -1);
+      this.count.textContent = some ? `${this.current + 1} of ${this.hits.length}` : this.searched.trim() ? "none" : "";
+      this.previous.disabled = this.next.disabled = !some;
+      if (some && reveal) {
+        const { segment, first } = this.hits[this.current];
+        this.view.onReveal?.();
+        this.view.reveal(this.view.wordElement(segment, first));
+      }
+    }
+  };
+
+  // source/layout.js
+  var LONGEST_GROUP = 24;
+  var MOST_COLUMNS2 = 3;
+  var SAME_ROW = 0.4;
+  function overlapGroups(segments) {
+    const groups = [];
+    let first = 0;
+    while (first < segments.length) {
+      let last = first;
+      let end = segments[first].end;
+      while (last + 1 < segments.length && last + 1 - first < LONGEST_GROUP && segments[last + 1].start < end) {
+        last += 1;
+        end = Math.max(end, segments[last].end);
+      }
+      groups.push({ first, ...placed(segments.slice(first, last + 1)) });
+      first = last + 1;
+    }
+    return groups;
+  }
+  function placed(segments) {
+    const columns = [];
+    const rows = [];
+    const places = [];
+    let crowded = false;
+    segments.forEach((segment) => {
+      const rowStart = rows.at(-1);
+      const sameRow = rowStart !== void 0 && segment.start - rowStart < SAME_ROW && columnFor(columns, segment, rowStart) >= 0;
+      if (!sameRow) rows.push(segment.start);
+      const column = columnFor(columns, segment, rows.at(-1));
+      crowded ||= column < 0;
+      if (column >= 0) columns[column] = { end: segment.end, speaker: segment.speaker };
+      places.push({ column: column + 1, row: rows.length, end: 0 });
+    });
+    if (crowded) return { columns: 1, places: segments.map((_, i) => ({ column: 1, row: i + 1, end: i + 2 })) };
+    places.forEach((place2, i) => {
+      const later = rows.findIndex((start, row) => row + 1 > place2.row && start >= segments[i].end);
+      place2.end = later < 0 ? rows.length + 1 : later + 1;
+    });
+    return { columns: columns.length, places };
+  }
+  function columnFor(columns, segment, rowStart) {
+    const free = (column) => column.end <= rowStart;
+    const own = columns.findIndex((column) => free(column) && column.speaker === segment.speaker);
+    if (own >= 0) return own;
+    const any = columns.findIndex(free);
+    if (any >= 0) return any;
+    return columns.length < MOST_COLUMNS2 ? columns.length : -1;
+  }
+
+  // source/transcript_view.js
+  var DOUBTFUL_SCORE = 0.4;
+  var DOUBTFUL_MARGIN = 0.1;
+  var REASONS = {
+    "overlap-unresolved": "voices could not be taken apart",
+    "three-voices": "three or more spoke at once",
+    "low-speaker-margin": "the voice may be another person’s",
+    "possible-leak": "a voice may have been silenced here",
+    "dropped-no-speech": "words were left out nearby: likely nobody spoke",
+    "dropped-improbable": "words were left out nearby: none was sure",
+    "dropped-repetition": "words were left out nearby: a repetition",
+    "dropped-pace": "words were left out nearby: too many or too few for the time",
+    "dropped-no-voice": "words were left out nearby: no voice in the sound"
+  };
+  function reasonText(reason) {
+    return REASONS[reason] ?? reason;
+  }
+  var TranscriptView = class {
+    /**
+     * @param {import("./people.js").People} people
+     * @param {(time: number) => void} onSeek a word or a time was clicked
+     */
+    constructor(people2, onSeek) {
+      this.people = people2;
+      this.onSeek = onSeek;
+      this.articles = [];
+      this.groups = [];
+      this.selected = null;
+      this.listeners = [];
+      this.filtered = { speaker: null, review: false };
+      this.playing = /* @__PURE__ */ new Map();
+      this.hits = [];
+      this.empty = element("p", { class: "empty", hidden: true });
+      this.list = element("div", { id: "turns" });
+      this.list.addEventListener("click", (event) => this.#clicked(event));
+    }
+    get selectedSegment() {
+      return this.selected?.segment ?? null;
+    }
+    /** The index of the selected word in its segment, the first one of several; null where none is selected. */
+    get selectedWord() {
+      return this.selected?.first ?? null;
+    }
+    /** The selected words as {segment, first, last}; null where none is selected. */
+    get selectedWords() {
+      return this.selected && this.selected.first !== null ? { ...this.selected } : null;
+    }
+    /** Calls the listener when another segment or word is selected. */
+    onSelect(listener) {
+      this.listeners.push(listener);
+    }
+    /** Shows another document. What is unchanged stays in place, with its scroll position and its selection. */
+    render(doc) {
+      const before = this.doc;
+      this.doc = doc;
+      this.intervals = new Intervals(doc.segments);
+      const old = new Map(this.groups.map((group) => [group.segments[0], group]));
+      const groups = overlapGroups(doc.segments).map(({ first, columns, places }) => {
+        const segments = doc.segments.slice(first, first + places.length);
+        const kept = old.get(segments[0]);
+        const same = kept && kept.segments.length === segments.length && kept.segments.every((segment, i) => segment === segments[i]);
+        return same ? { ...kept, first } : this.#group(segments, first, columns, places);
+      });
+      this.#place(groups);
+      this.articles = groups.flatMap((group) => group.articles);
+      this.articles.forEach((article, i) => this.#update(article, i));
+      this.#keepSelection(before);
+      this.filter(this.filtered);
+      this.showHits([], -1);
+      this.playing.clear();
+    }
+    /** Puts the groups on the page and leaves those at the beginning and at the end that stay. */
+    #place(groups) {
+      const now = this.groups;
+      let head = 0;
+      while (head < Math.min(now.length, groups.length) && now[head].box === groups[head].box) head++;
+      let tail = 0;
+      while (tail < Math.min(now.length, groups.length) - head && now.at(-1 - tail).box === groups.at(-1 - tail).box) tail++;
+      for (const group of now.slice(head, now.length - tail)) group.box.remove();
+      const fresh = groups.slice(head, groups.length - tail).map((group) => group.box);
+      if (tail) groups[groups.length - tail].box.before(...fresh);
+      else this.list.append(...fresh);
+      if (!this.empty.parentNode) this.list.append(this.empty);
+      this.groups = groups;
+    }
+    #group(segments, first, columns, places) {
+      const articles = segments.map((segment) => this.#article(segment));
+      const box = element("div", { class: segments.length > 1 ? "group together" : "group" }, ...articles);
+      if (columns > 1) {
+        box.classList.add(`columns-${columns}`);
+        places.forEach(({ column, row, end }, i) => {
+          articles[i].style.gridColumn = String(column);
+          articles[i].style.gridRow = `${row} / ${end}`;
+        });
+      }
+      const lines = segments.reduce((sum, { text }) => sum + 2.2 + Math.ceil(text.length / 80), 0) / columns;
+      box.style.setProperty("contain-intrinsic-block-size", `auto ${Math.round(lines * 26)}px`);
+      return { box, articles, segments, first };
+    }
+    #article(segment) {
+      const words = element("p", { class: "words", dir: "auto", ...segment.language ? { lang: segment.language } : {} });
+      segment.words.forEach((word, i) => {
+        if (i) words.append(glue(segment.words[i - 1].word, word.word));
+        const span = document.createElement("span");
+        span.className = word.score !== null && word.score < DOUBTFUL_SCORE ? "word doubtful" : "word";
+        span.dataset.word = i;
+        span.textContent = word.word;
+        words.append(span);
+      });
+      const at = element("button", { type: "button", class: "at", tabindex: "-1" }, clock(segment.start));
+      const by = element("header", {}, this.people.swatch(segment.speaker), element("span", { class: "who", dir: "auto" }), at);
+      if (segment.overlap) by.append(element("span", { class: "note overlap-note" }, "at the same time"));
+      if (segment.margin !== null && segment.margin < DOUBTFUL_MARGIN) by.append(element("span", { class: "note" }, "voice uncertain"));
+      if (segment.review.length) {
+        by.append(element("span", { class: "note review-note" }, `Review: ${segment.review.map(reasonText).join("; ")}`));
+      }
+      const kind = segment.review.length ? "segment to-review" : "segment";
+      return element("article", { class: `${kind} ${this.people.style(segment.speaker)}`, tabindex: "-1" }, by, words);
+    }
+    /** Writes what depends on the rest of the document: the index, the name, whether the person goes on speaking. */
+    #update(article, index) {
+      const { speaker, start } = this.doc.segments[index];
+      if (article.dataset.segment !== String(index)) article.dataset.segment = index;
+      const who = article.querySelector(".who");
+      const name = this.people.name(speaker);
+      if (who.textContent === name) return;
+      who.textContent = name;
+      const at = clock(start);
+      article.setAttribute("aria-label", `${name}, ${at}`);
+      article.querySelector(".at").setAttribute("aria-label", `${at}, play ${name} from here`);
+    }
+    #keepSelection(before) {
+      const { selected } = this;
+      if (!selected) return this.#tabStop(0);
+      const old = before?.segments[selected.segment];
+      const same = this.doc.segments.indexOf(old);
+      if (same >= 0) {
+        this.select(same, selected.first, selected.last);
+      } else {
+        const index = Math.min(selected.segment, this.doc.segments.length - 1);
+        if (index < 0) this.selected = null;
+        else this.select(index);
+      }
+    }
+    /** Selects a segment (`first` null) or words of it. */
+    select(segment, first = null, last = first) {
+      for (const marked of this.list.querySelectorAll(".selected")) marked.classList.remove("selected");
+      const { length } = this.doc.segments[segment].words;
+      const from = first === null ? null : Math.min(first, last, length - 1);
+      const to = first === null ? null : Math.min(Math.max(first, last), length - 1);
+      this.selected = { segment, first: from, last: to };
+      const article = this.articles[segment];
+      article.classList.add("selected");
+      if (from !== null) for (let i = from; i <= to; i++) this.wordElement(segment, i).classList.add("selected");
+      this.#tabStop(segment);
+      for (const listener of this.listeners) listener();
+    }
+    /** The one segment that the Tab key reaches. */
+    #tabStop(segment) {
+      for (const stop of this.list.querySelectorAll('.segment[tabindex="0"]')) stop.tabIndex = -1;
+      if (this.articles[segment]) this.articles[segment].tabIndex = 0;
+    }
+    /** The element of a word. */
+    wordElement(segment, word) {
+      return this.articles[segment].querySelector(`[data-word="${word}"]`);
+    }
+    #clicked(event) {
+      const article = event.target.closest(".segment");
+      if (!article || event.target.closest("input, textarea, [contenteditable]")) return;
+      if (!getSelection().isCollapsed && !event.shiftKey) return;
+      const segment = Number(article.dataset.segment);
+      const word = event.target.closest(".word");
+      if (word && event.shiftKey && this.selectedSegment === segment && this.selectedWord !== null) {
+        getSelection().removeAllRanges();
+        return this.select(segment, this.selected.first, Number(word.dataset.word));
+      }
+      if (word) {
+        const index = Number(word.dataset.word);
+        this.select(segment, index);
+        this.onSeek(this.doc.segments[segment].words[index].start);
+      } else if (event.target.closest("header")) {
+        this.select(segment);
+        this.onSeek(this.doc.segments[segment].start);
+      }
+    }
+    /** Shows only one person's segments, or only those to review. */
+    filter({ speaker, review: review2 }) {
+      this.filtered = { speaker, review: review2 };
+      let shown = 0;
+      for (const { box, articles, segments } of this.groups) {
+        let some = false;
+        segments.forEach((segment, i) => {
+          const hidden = speaker !== null && segment.speaker !== speaker || review2 && !segment.review.length;
+          if (articles[i].hidden !== hidden) articles[i].hidden = hidden;
+          some ||= !hidden;
+          shown += hidden ? 0 : 1;
+        });
+        if (box.hidden === some) box.hidden = !some;
+      }
+      this.list.classList.toggle("filtered", speaker !== null || review2);
+      this.empty.hidden = shown > 0;
+      this.empty.textContent = this.doc.segments.length ? "No turn is like that." : "Nobody was understood in this recording.";
+      return shown;
+    }
+    /** Whether the filter shows a segment. */
+    shows(segment) {
+      return !this.articles[segment].hidden;
+    }
+    /** Marks the places of a search, and the one that is looked at. */
+    showHits(hits, current) {
+      for (const word of this.hits) word.classList.remove("hit", "hit-current");
+      this.hits = hits.flatMap((hit, n) => {
+        const words = [];
+        for (let i = hit.first; i <= hit.last; i++) {
+          const word = this.wordElement(hit.segment, i);
+          word.classList.add("hit");
+          if (n === current) word.classList.add("hit-current");
+          words.push(word);
+        }
+        return words;
+      });
+    }
+    /** Marks what is spoken at the moment. Returns the last of the elements: the word, or the segment between words. */
+    showTime(time) {
+      const now = /* @__PURE__ */ new Map();
+      for (const index of this.intervals.at(time)) {
+        const article = this.articles[index];
+        const word = wordAt(this.doc.segments[index].words, time);
+        now.set(article, word < 0 ? null : this.wordElement(index, word));
+      }
+      for (const [article, word] of this.playing) {
+        if (!now.has(article)) article.classList.remove("current");
+        if (word && now.get(article) !== word) word.classList.remove("current");
+      }
+      for (const [article, word] of now) {
+        article.classList.add("current");
+        word?.classList.add("current");
+      }
+      this.playing = now;
+      const shown = [...now].filter(([article]) => !article.hidden).at(-1);
+      return shown ? shown[1] ?? shown[0] : null;
+    }
+    /** Scrolls an element of the transcript into the middle of what is free of the page's bars. */
+    reveal(target, { always = false } = {}) {
+      const top2 = this.top?.() ?? 0;
+      const bottom = window.innerHeight - (this.bottom?.() ?? 0);
+      let box = target.getBoundingClientRect();
+      if (!always && box.top >= top2 + 12 && box.bottom <= bottom - 0.15 * (bottom - top2)) return;
+      const wanted = top2 + 0.3 * (bottom - top2);
+      const far = Math.abs(box.top - wanted) > 1.5 * window.innerHeight;
+      window.scrollBy({ top: box.top - wanted, behavior: far || reducedMotion() ? "instant" : "smooth" });
+      if (!far) return;
+      requestAnimationFrame(() => {
+        box = target.getBoundingClientRect();
+        if (Math.abs(box.top - wanted) > 8) window.scrollBy({ top: box.top - wanted, behavior: "instant" });
+      });
+    }
+  };
+
   // source/main.js
-  var transcript = readDocument(document);
-  document.querySelector("#page").textContent = transcript.recording;
+  var page = document.querySelector("#page");
+  var history = { document: readDocument(document), onChange() {
+  } };
+  var people = new People();
+  people.read(history.document);
+  var live = element("div", { class: "hidden-label", role: "status", "aria-live": "polite" });
+  var announce = (sentence) => live.textContent = sentence;
+  var speakers = element("div", { id: "audio", hidden: true });
+  var player = new Player(readSound(document), history.document.duration, speakers);
+  var seek = (time) => player.seek(time);
+  var view = new TranscriptView(people, (time) => {
+    seek(time);
+    if (!follow.on) follow.set(true);
+  });
+  var lanes = new Lanes(people, (time) => {
+    seek(time);
+    view.showTime(time);
+    const index = view.intervals.before(time);
+    if (index >= 0) view.reveal(view.articles[index]);
+  });
+  var list = new PeopleList(people, player);
+  var controls = new Controls(player);
+  var figures = new NumbersView(people);
+  var search2 = new SearchBar(view, (hits) => lanes.showHits(hits.map((hit) => view.doc.segments[hit.segment].words[hit.first].start)));
+  var review = new Review(view, goTo);
+  var keyboard = new Keyboard();
+  var title = element("h1", { dir: "auto" });
+  var facts = element("p", { class: "facts" });
+  var notice = element("p", { id: "notice", role: "status", hidden: true });
+  function notify(sentence) {
+    notice.textContent = sentence;
+    notice.hidden = !sentence;
+  }
+  if (!player.hasSound) notify("This page has no sound: it shows the transcript alone.");
+  else if (!player.hasTracks) notify("This page has the recording alone: people cannot be heard one by one.");
+  player.addEventListener("problem", (event) => notify(event.detail));
+  var person = element("select", { id: "person", "aria-label": "Whose turns are shown" });
+  function filter() {
+    view.filter({ speaker: person.value || null, review: review.only.checked });
+    search2.refresh();
+  }
+  person.addEventListener("change", filter);
+  review.only.addEventListener("change", filter);
+  var help = element("button", { type: "button", id: "show-help", "aria-label": "Keys (?)", title: "Keys (?)", click: () => keyboard.help() }, "?");
+  var fold = iconButton("up", "Hide the lanes (L)", { id: "fold", "aria-expanded": "true", "aria-controls": "timeline", click: toggleLanes });
+  var side = element("div", { id: "side" }, lanes.zoomButtons, list.list);
+  var timeline = element("div", { id: "timeline" }, side, lanes.view);
+  var top = element(
+    "header",
+    { id: "top" },
+    element("div", { class: "titles" }, title, facts),
+    element("div", { class: "tools" }, search2.bar, help, person, review.bar, fold),
+    element("div", { class: "transport" }, controls.bar, lanes.overview),
+    timeline,
+    element("div", { id: "correct-bar", role: "toolbar", "aria-label": "Corrections" }),
+    notice
+  );
+  var follow = new Follow(view, player, top);
+  controls.bar.append(follow.toggle);
+  function toggleLanes() {
+    timeline.hidden = !timeline.hidden;
+    fold.setAttribute("aria-expanded", String(!timeline.hidden));
+    const label = `${timeline.hidden ? "Show" : "Hide"} the lanes (L)`;
+    fold.title = label;
+    fold.setAttribute("aria-label", label);
+    fold.classList.toggle("turned", timeline.hidden);
+  }
+  var printed = element("div", { class: "printed" });
+  var transcript = element("section", { id: "transcript-view", "aria-label": "Transcript" }, printed, view.list);
+  document.body.prepend(top);
+  page.append(transcript, figures.box);
+  document.body.append(follow.back, keyboard.dialog, live, speakers);
+  function render(doc) {
+    people.read(doc);
+    title.textContent = doc.recording;
+    document.title = doc.recording;
+    facts.textContent = describe(doc);
+    list.render();
+    timeline.style.setProperty("--rows", String(people.labels.length));
+    timeline.classList.toggle("many", people.labels.length > 5);
+    view.render(doc);
+    lanes.render(doc);
+    figures.render(doc);
+    review.render();
+    const chosen = people.labels.includes(person.value) ? person.value : "";
+    person.replaceChildren(
+      element("option", { value: "" }, "Everyone"),
+      ...people.labels.map((label) => element("option", { value: label }, people.name(label)))
+    );
+    person.value = chosen;
+    filter();
+    printed.replaceChildren(...printedLanes(doc));
+    showTime();
+  }
+  function describe(doc) {
+    const count = people.labels.filter((label) => label !== "UNKNOWN").length;
+    const parts = [clock(doc.duration), `${count} ${count === 1 ? "person" : "people"}`];
+    if (doc.language) {
+      try {
+        parts.push(new Intl.DisplayNames(["en"], { type: "language" }).of(doc.language));
+      } catch {
+        parts.push(doc.language);
+      }
+    }
+    return parts.join(" · ");
+  }
+  function printedLanes(doc) {
+    const names = people.labels.map((label) => element("li", {}, people.swatch(label), " ", element("span", { dir: "auto" }, people.name(label))));
+    const marks = [0, 0.25, 0.5, 0.75, 1].map((share) => element("span", {}, clock(share * doc.duration)));
+    return [element("ul", {}, ...names), lanesDrawing(doc, people), element("div", { class: "axis" }, ...marks)];
+  }
+  function showTime() {
+    const { time } = player;
+    controls.showTime();
+    lanes.showTime(time);
+    follow.show(view.showTime(time));
+  }
+  function goTo(segment) {
+    const { start, review: reasons } = view.doc.segments[segment];
+    view.select(segment);
+    seek(start);
+    const article = view.articles[segment];
+    view.reveal(article);
+    article.focus({ preventScroll: true });
+    if (reasons.length) announce(article.querySelector(".review-note").textContent);
+  }
+  function stepSegment(by) {
+    const { segments } = view.doc;
+    let index = view.selectedSegment ?? view.intervals.before(player.time) - (by > 0 ? 1 : 0);
+    do
+      index += by;
+    while (index >= 0 && index < segments.length && !view.shows(index));
+    if (index >= 0 && index < segments.length) goTo(index);
+  }
+  function stepWord(by) {
+    const { segments } = view.doc;
+    let segment = view.selectedSegment ?? Math.max(view.intervals.before(player.time), 0);
+    if (!segments.length) return;
+    let word = view.selectedWord === null ? by > 0 ? 0 : -1 : (by > 0 ? view.selectedWords.last : view.selectedWord) + by;
+    if (word < 0 || word >= segments[segment].words.length) {
+      segment += by;
+      if (segment < 0 || segment >= segments.length) return;
+      word = by > 0 ? 0 : segments[segment].words.length - 1;
+    }
+    view.select(segment, word);
+    seek(segments[segment].words[word].start);
+    view.reveal(view.wordElement(segment, word));
+  }
+  function solo(event) {
+    const label = people.labels.find((one) => people.mark(one) === /\d/.exec(event.code)?.[0]);
+    if (!label || !player.mix.voices.has(label)) return;
+    player.toggleSolo(label);
+    announce(player.mix.voices.get(label).solo ? `Only ${people.name(label)} is heard` : `${people.name(label)} is no longer alone`);
+  }
+  var digits = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(String);
+  keyboard.add("Sound", [
+    { keys: [" "], shown: "Space", label: "Play or pause", run: () => player.toggle() },
+    { keys: ["ArrowLeft"], shown: "←", label: "5 seconds back", run: () => seek(player.time - 5) },
+    { keys: ["ArrowRight"], shown: "→", label: "5 seconds ahead", run: () => seek(player.time + 5) },
+    { keys: ["Shift+ArrowLeft"], shown: "Shift ←", label: "1 second back", run: () => seek(player.time - 1) },
+    { keys: ["Shift+ArrowRight"], shown: "Shift →", label: "1 second ahead", run: () => seek(player.time + 1) },
+    { keys: ["[", "<"], label: "Slower", run: () => controls.stepRate(-1) },
+    { keys: ["]", ">"], label: "Faster", run: () => controls.stepRate(1) }
+  ]);
+  keyboard.add("People", [
+    { keys: digits, shown: "1 … 9", label: "Hear this person alone, or no longer", run: solo },
+    { keys: ["0"], label: "Hear everyone", run: () => (player.everyone(), announce("Everyone is heard")) }
+  ]);
+  keyboard.add("Transcript", [
+    { keys: ["ArrowUp"], shown: "↑", label: "Previous turn", run: () => stepSegment(-1) },
+    { keys: ["ArrowDown"], shown: "↓", label: "Next turn", run: () => stepSegment(1) },
+    { keys: [","], label: "Previous word", run: () => stepWord(-1) },
+    { keys: ["."], label: "Next word", run: () => stepWord(1) },
+    { keys: ["n"], label: "Next place to review", run: () => review.step(1) },
+    { keys: ["p"], label: "Previous place to review", run: () => review.step(-1) },
+    { keys: ["/"], label: "Search", run: () => search2.focus() },
+    { keys: ["f"], label: "Follow the sound", run: () => follow.set(!follow.on) }
+  ]);
+  keyboard.add("Lanes", [
+    { keys: ["+", "="], label: "Zoom in", run: () => lanes.zoom(0.5) },
+    { keys: ["-"], label: "Zoom out", run: () => lanes.zoom(2) },
+    { keys: ["l"], label: "Hide or show the lanes", run: toggleLanes }
+  ]);
+  keyboard.add("Page", [{ keys: ["?"], label: "This list", run: () => keyboard.help() }]);
+  player.addEventListener("time", showTime);
+  history.onChange(() => render(history.document));
+  view.top = () => getComputedStyle(top).position === "sticky" ? top.getBoundingClientRect().bottom : 0;
+  view.bottom = () => getComputedStyle(controls.bar).position === "fixed" ? controls.bar.offsetHeight : 0;
+  new ResizeObserver(() => document.documentElement.style.setProperty("--top", `${top.offsetHeight}px`)).observe(top);
+  figures.box.open = matchMedia("(min-width: 1200px)").matches;
+  render(history.document);
 })();
