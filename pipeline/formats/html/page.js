@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 26150196067c8e2bc39e0dd22ca1d5c94da1b75f339f6b5f9156e044d42de5d6
+// Built by `npm run build` of source/*.js, SHA-256 9ec798ff6831f6a771e66dfc73263c5aa9cac1612ab3e99ec282db1ae25619a7
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
