@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 9ec798ff6831f6a771e66dfc73263c5aa9cac1612ab3e99ec282db1ae25619a7
+// Built by `npm run build` of source/*.js, SHA-256 12c2dcea626351a1012a75a6f18826534065788fe6f484cdc8433c09c293764e
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -260,6 +260,7 @@
       this.dialog = element("dialog", { id: "help", "aria-labelledby": "help-title" });
       this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
       document.addEventListener("keydown", (event) => this.#pressed(event));
+      document.addEventListener("pointerdown", (event) => this.pointed = event.target.closest?.("button"));
     }
     /**
      * Adds keys under a heading of the help.
@@ -293,8 +294,11 @@
       const typing = target.closest?.("input:not([type=range], [type=checkbox]), textarea, [contenteditable]");
       const modified = event.ctrlKey || event.metaKey || event.altKey;
       if (typing && !modified) return;
+      if (event.key === "Tab") this.pointed = null;
+      if (event.key === " " && this.pointed && target === this.pointed) target.blur();
+      const focused = document.activeElement;
       const key = this.actions.get(this.#name(event)) ?? (event.shiftKey && event.key.length === 1 ? this.actions.get(event.key) : void 0);
-      if (!key || needsKey(target, event.key) && !modified || typing && !key.whileTyping) return;
+      if (!key || needsKey(focused, event.key) && !modified || typing && !key.whileTyping) return;
       event.preventDefault();
       key.run(event);
     }
@@ -1219,6 +1223,11 @@
   function unspaced(letter) {
     return letter !== void 0 && UNSPACED.some(([first, last]) => first <= letter && letter <= last);
   }
+  function runningText(words) {
+    let text = words[0]?.word ?? "";
+    for (let i = 1; i < words.length; i++) text += glue(words[i - 1].word, words[i].word) + words[i].word;
+    return text;
+  }
   function normalised(text) {
     const plain = text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
     return plain.replace(/[\u2018\u2019\u02bc]/g, "'").replace(/[\u201c\u201d]/g, '"').replace(/\s+/g, " ");
@@ -1259,11 +1268,13 @@
   var SearchBar = class {
     /**
      * @param {import("./transcript_view.js").TranscriptView} view
-     * @param {(hits: {segment: number, first: number, last: number}[]) => void} onHits
+     * @param {{onHits: (hits: {segment: number, first: number, last: number}[]) => void, onGo: () => void}} listeners
+     *   told the places that were found, and that the reader goes to one
      */
-    constructor(view2, onHits) {
+    constructor(view2, { onHits, onGo }) {
       this.view = view2;
       this.onHits = onHits;
+      this.onGo = onGo;
       this.hits = [];
       this.current = -1;
       this.field = element("input", {
@@ -1327,7 +1338,7 @@
       this.previous.disabled = this.next.disabled = !some;
       if (some && reveal) {
         const { segment, first } = this.hits[this.current];
-        this.view.onReveal?.();
+        this.onGo();
         this.view.reveal(this.view.wordElement(segment, first));
       }
     }
@@ -1383,6 +1394,8 @@
   }
 
   // source/transcript_view.js
+  var CHUNK = 24;
+  var AT_ONCE = 50;
   var DOUBTFUL_SCORE = 0.4;
   var DOUBTFUL_MARGIN = 0.1;
   var REASONS = {
@@ -1409,13 +1422,20 @@
       this.onSeek = onSeek;
       this.articles = [];
       this.groups = [];
+      this.chunks = [];
       this.selected = null;
       this.listeners = [];
       this.filtered = { speaker: null, review: false };
       this.playing = /* @__PURE__ */ new Map();
       this.hits = [];
+      this.blank = element(
+        "article",
+        { tabindex: "-1" },
+        element("header", {}, element("span"), element("span", { class: "who", dir: "auto" }), element("button", { type: "button", class: "at", tabindex: "-1" })),
+        element("p", { class: "words", dir: "auto" })
+      );
       this.empty = element("p", { class: "empty", hidden: true });
-      this.list = element("div", { id: "turns" });
+      this.list = element("div", { id: "turns" }, this.empty);
       this.list.addEventListener("click", (event) => this.#clicked(event));
     }
     get selectedSegment() {
@@ -1443,31 +1463,60 @@
         const segments = doc.segments.slice(first, first + places.length);
         const kept = old.get(segments[0]);
         const same = kept && kept.segments.length === segments.length && kept.segments.every((segment, i) => segment === segments[i]);
-        return same ? { ...kept, first } : this.#group(segments, first, columns, places);
+        return same ? { ...kept, first } : this.#group(segments, columns, places);
       });
       this.#place(groups);
       this.articles = groups.flatMap((group) => group.articles);
       this.articles.forEach((article, i) => this.#update(article, i));
+      this.#spellLater();
       this.#keepSelection(before);
       this.filter(this.filtered);
       this.showHits([], -1);
       this.playing.clear();
     }
-    /** Puts the groups on the page and leaves those at the beginning and at the end that stay. */
+    /** Puts the groups on the page in chunks, and leaves the chunks at the beginning and at the end that stay. */
     #place(groups) {
-      const now = this.groups;
+      const now = this.chunks;
+      const next = this.#chunked(groups);
       let head = 0;
-      while (head < Math.min(now.length, groups.length) && now[head].box === groups[head].box) head++;
+      while (head < Math.min(now.length, next.length) && now[head] === next[head]) head++;
       let tail = 0;
-      while (tail < Math.min(now.length, groups.length) - head && now.at(-1 - tail).box === groups.at(-1 - tail).box) tail++;
-      for (const group of now.slice(head, now.length - tail)) group.box.remove();
-      const fresh = groups.slice(head, groups.length - tail).map((group) => group.box);
-      if (tail) groups[groups.length - tail].box.before(...fresh);
-      else this.list.append(...fresh);
-      if (!this.empty.parentNode) this.list.append(this.empty);
+      while (tail < Math.min(now.length, next.length) - head && now.at(-1 - tail) === next.at(-1 - tail)) tail++;
+      const fresh = next.slice(head, next.length - tail);
+      for (const chunk of now.slice(head, now.length - tail)) if (!fresh.includes(chunk)) chunk.remove();
+      if (tail) next[next.length - tail].before(...fresh);
+      else this.empty.before(...fresh);
       this.groups = groups;
+      this.chunks = next;
     }
-    #group(segments, first, columns, places) {
+    /**
+     * Elements of some groups each, which the browser lays out when they come near the window: it watches each of them
+     * in every frame, so that there must not be too many. A group that began a chunk begins one again.
+     */
+    #chunked(groups) {
+      const runs = [];
+      let size = Infinity;
+      for (const group of groups) {
+        if (group.begins || size >= CHUNK) {
+          group.begins = true;
+          runs.push([]);
+          size = 0;
+        }
+        runs.at(-1).push(group);
+        size += group.segments.length;
+      }
+      const old = new Map(this.chunks.map((chunk) => [chunk.firstElementChild, chunk]));
+      return runs.map((run) => {
+        const boxes = run.map((group) => group.box);
+        const kept = old.get(boxes[0]);
+        const chunk = kept ?? element("div", { class: "chunk" });
+        if (chunk.childElementCount !== boxes.length || boxes.some((box, i) => box !== chunk.children[i])) chunk.replaceChildren(...boxes);
+        const lines = run.reduce((sum, group) => sum + group.lines, 0);
+        if (!kept) chunk.style.setProperty("contain-intrinsic-block-size", `auto ${Math.round(lines * 26)}px`);
+        return chunk;
+      });
+    }
+    #group(segments, columns, places) {
       const articles = segments.map((segment) => this.#article(segment));
       const box = element("div", { class: segments.length > 1 ? "group together" : "group" }, ...articles);
       if (columns > 1) {
@@ -1478,40 +1527,56 @@
         });
       }
       const lines = segments.reduce((sum, { text }) => sum + 2.2 + Math.ceil(text.length / 80), 0) / columns;
-      box.style.setProperty("contain-intrinsic-block-size", `auto ${Math.round(lines * 26)}px`);
-      return { box, articles, segments, first };
+      return { box, articles, segments, lines };
     }
+    /** A segment with its words as plain text; they become elements a little later (see `#spell`). */
     #article(segment) {
-      const words = element("p", { class: "words", dir: "auto", ...segment.language ? { lang: segment.language } : {} });
-      segment.words.forEach((word, i) => {
-        if (i) words.append(glue(segment.words[i - 1].word, word.word));
-        const span = document.createElement("span");
-        span.className = word.score !== null && word.score < DOUBTFUL_SCORE ? "word doubtful" : "word";
-        span.dataset.word = i;
-        span.textContent = word.word;
-        words.append(span);
-      });
-      const at = element("button", { type: "button", class: "at", tabindex: "-1" }, clock(segment.start));
-      const by = element("header", {}, this.people.swatch(segment.speaker), element("span", { class: "who", dir: "auto" }), at);
+      const article = this.blank.cloneNode(true);
+      const [by, words] = article.children;
+      article.className = `segment ${this.people.style(segment.speaker)}${segment.review.length ? " to-review" : ""}`;
+      by.firstElementChild.replaceWith(this.people.swatch(segment.speaker));
+      by.lastElementChild.textContent = clock(segment.start);
       if (segment.overlap) by.append(element("span", { class: "note overlap-note" }, "at the same time"));
       if (segment.margin !== null && segment.margin < DOUBTFUL_MARGIN) by.append(element("span", { class: "note" }, "voice uncertain"));
       if (segment.review.length) {
         by.append(element("span", { class: "note review-note" }, `Review: ${segment.review.map(reasonText).join("; ")}`));
       }
-      const kind = segment.review.length ? "segment to-review" : "segment";
-      return element("article", { class: `${kind} ${this.people.style(segment.speaker)}`, tabindex: "-1" }, by, words);
+      if (segment.language) words.lang = segment.language;
+      words.textContent = runningText(segment.words);
+      return article;
     }
-    /** Writes what depends on the rest of the document: the index, the name, whether the person goes on speaking. */
+    /** Makes an element of each word of a segment, where that is not done yet. */
+    #spell(index) {
+      const words = this.articles[index].lastElementChild;
+      if (words.firstElementChild) return;
+      const nodes = [];
+      this.doc.segments[index].words.forEach(({ word, score }, i, all) => {
+        if (i) nodes.push(glue(all[i - 1].word, word));
+        const span = document.createElement("span");
+        span.className = score !== null && score < DOUBTFUL_SCORE ? "word doubtful" : "word";
+        span.setAttribute("data-word", i);
+        span.textContent = word;
+        nodes.push(span);
+      });
+      words.replaceChildren(...nodes);
+    }
+    /** Makes the elements of all words while the browser has time, so that a long transcript is there at once. */
+    #spellLater(from = 0) {
+      for (let i = from; i < Math.min(from + AT_ONCE, this.articles.length); i++) this.#spell(i);
+      clearTimeout(this.spelling);
+      if (from + AT_ONCE < this.articles.length) this.spelling = setTimeout(() => this.#spellLater(from + AT_ONCE));
+    }
+    /** Writes what depends on the rest of the document: the index and the name. */
     #update(article, index) {
       const { speaker, start } = this.doc.segments[index];
       if (article.dataset.segment !== String(index)) article.dataset.segment = index;
-      const who = article.querySelector(".who");
+      const [, who, button] = article.firstElementChild.children;
       const name = this.people.name(speaker);
       if (who.textContent === name) return;
       who.textContent = name;
       const at = clock(start);
       article.setAttribute("aria-label", `${name}, ${at}`);
-      article.querySelector(".at").setAttribute("aria-label", `${at}, play ${name} from here`);
+      button.setAttribute("aria-label", `${at}, play ${name} from here`);
     }
     #keepSelection(before) {
       const { selected } = this;
@@ -1546,6 +1611,7 @@
     }
     /** The element of a word. */
     wordElement(segment, word) {
+      this.#spell(segment);
       return this.articles[segment].querySelector(`[data-word="${word}"]`);
     }
     #clicked(event) {
@@ -1665,7 +1731,10 @@
   var list = new PeopleList(people, player);
   var controls = new Controls(player);
   var figures = new NumbersView(people);
-  var search2 = new SearchBar(view, (hits) => lanes.showHits(hits.map((hit) => view.doc.segments[hit.segment].words[hit.first].start)));
+  var search2 = new SearchBar(view, {
+    onHits: (hits) => lanes.showHits(hits.map((hit) => view.doc.segments[hit.segment].words[hit.first].start)),
+    onGo: () => player.playing && follow.set(false)
+  });
   var review = new Review(view, goTo);
   var keyboard = new Keyboard();
   var title = element("h1", { dir: "auto" });

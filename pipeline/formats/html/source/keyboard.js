@@ -18,6 +18,7 @@ export class Keyboard {
     this.dialog = element("dialog", { id: "help", "aria-labelledby": "help-title" });
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
     document.addEventListener("keydown", (event) => this.#pressed(event));
+    document.addEventListener("pointerdown", (event) => (this.pointed = event.target.closest?.("button")));
   }
 
   /**
@@ -53,8 +54,11 @@ export class Keyboard {
     const typing = target.closest?.("input:not([type=range], [type=checkbox]), textarea, [contenteditable]");
     const modified = event.ctrlKey || event.metaKey || event.altKey;
     if (typing && !modified) return;
+    if (event.key === "Tab") this.pointed = null;
+    if (event.key === " " && this.pointed && target === this.pointed) target.blur(); // Space plays after a click on a button
+    const focused = document.activeElement;
     const key = this.actions.get(this.#name(event)) ?? (event.shiftKey && event.key.length === 1 ? this.actions.get(event.key) : undefined);
-    if (!key || (needsKey(target, event.key) && !modified) || (typing && !key.whileTyping)) return;
+    if (!key || (needsKey(focused, event.key) && !modified) || (typing && !key.whileTyping)) return;
     event.preventDefault();
     key.run(event);
   }

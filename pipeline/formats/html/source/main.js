@@ -39,7 +39,10 @@ const lanes = new Lanes(people, (time) => {
 const list = new PeopleList(people, player);
 const controls = new Controls(player);
 const figures = new NumbersView(people);
-const search = new SearchBar(view, (hits) => lanes.showHits(hits.map((hit) => view.doc.segments[hit.segment].words[hit.first].start)));
+const search = new SearchBar(view, {
+  onHits: (hits) => lanes.showHits(hits.map((hit) => view.doc.segments[hit.segment].words[hit.first].start)),
+  onGo: () => player.playing && follow.set(false),
+});
 const review = new Review(view, goTo);
 const keyboard = new Keyboard();
 

@@ -13,6 +13,13 @@ function unspaced(letter) {
   return letter !== undefined && UNSPACED.some(([first, last]) => first <= letter && letter <= last);
 }
 
+/** Words as running text. */
+export function runningText(words) {
+  let text = words[0]?.word ?? "";
+  for (let i = 1; i < words.length; i++) text += glue(words[i - 1].word, words[i].word) + words[i].word;
+  return text;
+}
+
 /** A text as it is compared: small letters without accents, plain quotes, single blanks. */
 export function normalised(text) {
   const plain = text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toLowerCase();

@@ -5,15 +5,17 @@ import { search } from "./search.js";
 
 const TYPING_PAUSE = 120; // milliseconds
 
-/** The search of a transcript view; `bar` is its element. `onHits` is told the places, as hits. */
+/** The search of a transcript view; `bar` is its element. */
 export class SearchBar {
   /**
    * @param {import("./transcript_view.js").TranscriptView} view
-   * @param {(hits: {segment: number, first: number, last: number}[]) => void} onHits
+   * @param {{onHits: (hits: {segment: number, first: number, last: number}[]) => void, onGo: () => void}} listeners
+   *   told the places that were found, and that the reader goes to one
    */
-  constructor(view, onHits) {
+  constructor(view, { onHits, onGo }) {
     this.view = view;
     this.onHits = onHits;
+    this.onGo = onGo;
     this.hits = [];
     this.current = -1;
     this.field = element("input", {
@@ -79,7 +81,7 @@ export class SearchBar {
     this.previous.disabled = this.next.disabled = !some;
     if (some && reveal) {
       const { segment, first } = this.hits[this.current];
-      this.view.onReveal?.();
+      this.onGo();
       this.view.reveal(this.view.wordElement(segment, first));
     }
   }

@@ -1,0 +1,145 @@
+"""The page of a long meeting in a browser: bytes, the time until it is ready, and frames a second while it scrolls.
+
+    python -m meetsplit.benchmarks.page [--browser /usr/bin/chromium] [--keep FOLDER] [--write]
+
+A made-up meeting of three hours, six people and 30 000 words, with a sixth of its turns in overlaps, and a shorter one
+of eight people whose turns last 200 ms. The browser is Chromium without a window, driven by Playwright
+(`pip install playwright`), from a file and with the network off.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from meetsplit.benchmarks.report_page import argument_parser, command_line, publish
+from meetsplit.pipeline.data import Provenance, Segment, Span, Transcript, Turn, Word
+from meetsplit.pipeline.data.labels import label
+from meetsplit.pipeline.formats import html
+from meetsplit.pipeline.settings import Outputs
+
+VOCABULARY = (
+    "the and we of to in it that is was for on with report budget meeting tomorrow people office contract number question "
+    "because customer system think maybe really about before after another between project decision yes no okay well so "
+    "computers important morning afternoon unfortunately responsibility"
+).split()
+SECONDS_A_WORD = 0.33
+OVERLAPPED = 1 / 6
+FRAMES = """seconds => new Promise(done => {
+  const times = [];
+  const step = () => {
+    times.push(performance.now());
+    scrollBy({ top: 45, behavior: "instant" });
+    if (times.at(-1) - times[0] < seconds * 1000) requestAnimationFrame(step);
+    else done(times);
+  };
+  requestAnimationFrame(step);
+})"""
+READY = """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))))"""
+
+
+def meeting(*, people: int, words: int, words_a_turn: tuple[int, int], duration: float, seed: int = 0) -> Transcript:
+    """A made-up meeting of so many words, spread over its duration; the same for the same arguments."""
+    chance = random.Random(seed)
+    segments: list[Segment] = []
+    spoken, at, before = 0, 0.5, -1
+    pause = max(duration / words - SECONDS_A_WORD, 0.0)
+    while spoken < words:
+        person = chance.choice([number for number in range(people) if number != before])
+        count = min(chance.randint(*words_a_turn), words - spoken)
+        together = bool(segments) and chance.random() < OVERLAPPED
+        start = max(segments[-1].end - chance.uniform(0.3, 2.0), segments[-1].start + 0.1) if together else at
+        said = tuple(
+            Word(Span(start + SECONDS_A_WORD * n, start + SECONDS_A_WORD * (n + 0.9)), chance.choice(VOCABULARY), score)
+            for n, score in enumerate(chance.uniform(0.3, 1.0) for _ in range(count))
+        )
+        review = ("low-speaker-margin",) if together and chance.random() < 0.2 else ()
+        segments.append(Segment(label(person), said, "en", overlap=together, review=review))
+        at = max(at, segments[-1].end) + pause * count
+        spoken, before = spoken + count, person
+    ordered = tuple(sorted(segments, key=lambda segment: segment.start))
+    turns = tuple(sorted(Turn(segment.span, segment.speaker) for segment in segments))
+    end = max(duration, max(segment.end for segment in segments))
+    return Transcript("long meeting", end, ordered, turns, Provenance("benchmark"))
+
+
+MEETINGS = {
+    "3 h, 6 people, 30 000 words": {"people": 6, "words": 30_000, "words_a_turn": (1, 18), "duration": 3 * 3600.0},
+    "20 min, 8 people, turns of 200 ms": {"people": 8, "words": 3_000, "words_a_turn": (1, 1), "duration": 1200.0},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One visit of a page: seconds until it is drawn, and the times of the frames while it scrolls."""
+
+    ready: float
+    frames: Sequence[float]
+
+    @property
+    def frames_a_second(self) -> float:
+        """Frames a second over the whole scroll."""
+        return 1000 * (len(self.frames) - 1) / (self.frames[-1] - self.frames[0])
+
+    @property
+    def slowest(self) -> float:
+        """Milliseconds that 99 % of the frames stay below."""
+        return statistics.quantiles([b - a for a, b in pairwise(self.frames)], n=100)[-1]
+
+
+def visit(browser: Any, page: Path, seconds: float) -> Measured:
+    """Open a page, wait until it is drawn, and scroll it."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, offline=True)
+    try:
+        tab = context.new_page()
+        tab.goto(page.as_uri())
+        ready = tab.evaluate(READY) / 1000
+        tab.wait_for_timeout(500)
+        return Measured(ready, tab.evaluate(FRAMES, seconds))
+    finally:
+        context.close()
+
+
+def rows(browser: Any, folder: Path, *, runs: int, seconds: float) -> list[str]:
+    """The table: a row for each meeting, medians of the visits."""
+    lines = [f"| page, medians of {runs} visits | size | ready | frames a second | 99 % of frames within |", "|---|--:|--:|--:|--:|"]
+    for name, shape in MEETINGS.items():
+        page = folder / f"{name.split(',')[0].replace(' ', '-')}.html"
+        page.write_text(html.write(meeting(**shape), Outputs()), "utf-8")  # type: ignore[arg-type]
+        visits = [visit(browser, page, seconds) for _ in range(runs)]
+        ready, frames, slowest = (
+            statistics.median(getattr(one, field) for one in visits)
+            for field in ("ready", "frames_a_second", "slowest")
+        )
+        size = page.stat().st_size / 2**20
+        lines.append(f"| {name} | {size:.1f} MiB | {ready:.2f} s | {frames:.0f} | {slowest:.0f} ms |")
+    return lines
+
+
+def main() -> None:
+    """Measure, print, and put into the page if asked."""
+    from playwright.sync_api import sync_playwright
+
+    parser = argument_parser(__doc__)
+    parser.add_argument("--browser", default="/usr/bin/chromium", help="Chromium's command")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of scrolling")
+    parser.add_argument("--keep", type=Path, help="folder for the pages, to look at them")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chosen.browser, args=["--no-sandbox"])
+        pages = chosen.keep or Path(folder)
+        pages.mkdir(parents=True, exist_ok=True)
+        table = "\n".join(rows(browser, pages, runs=chosen.runs, seconds=chosen.seconds))
+        browser.close()
+    publish("page", table, command_line("page"), into_page=chosen.write)
+
+
+if __name__ == "__main__":
+    main()
