@@ -29,7 +29,6 @@ VOCABULARY = (
     "because customer system think maybe really about before after another between project decision yes no okay well so "
     "computers important morning afternoon unfortunately responsibility"
 ).split()
-SECONDS_A_WORD = 0.33
 OVERLAPPED = 1 / 6
 FRAMES = """seconds => new Promise(done => {
   const times = [];
@@ -41,27 +40,30 @@ FRAMES = """seconds => new Promise(done => {
   };
   requestAnimationFrame(step);
 })"""
-READY = """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))))"""
+READY = (
+    """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))))"""
+)
 
 
-def meeting(*, people: int, words: int, words_a_turn: tuple[int, int], duration: float, seed: int = 0) -> Transcript:
-    """A made-up meeting of so many words, spread over its duration; the same for the same arguments."""
-    chance = random.Random(seed)
+def meeting(*, people: int, words: int, words_a_turn: tuple[int, int], duration: float, pace: float) -> Transcript:
+    """A made-up meeting of so many words, each ``pace`` seconds after the last, spread over ``duration`` seconds."""
+    chance = random.Random(0)
     segments: list[Segment] = []
-    spoken, at, before = 0, 0.5, -1
-    pause = max(duration / words - SECONDS_A_WORD, 0.0)
+    spoken, before = 0, -1
     while spoken < words:
         person = chance.choice([number for number in range(people) if number != before])
         count = min(chance.randint(*words_a_turn), words - spoken)
         together = bool(segments) and chance.random() < OVERLAPPED
-        start = max(segments[-1].end - chance.uniform(0.3, 2.0), segments[-1].start + 0.1) if together else at
+        before_end, on_time = (segments[-1].end if segments else 0.0), duration * spoken / words
+        start = max(before_end, on_time)
+        if together:
+            start = max(before_end - chance.uniform(0.3, 2.0), segments[-1].start + 0.1)
         said = tuple(
-            Word(Span(start + SECONDS_A_WORD * n, start + SECONDS_A_WORD * (n + 0.9)), chance.choice(VOCABULARY), score)
+            Word(Span(start + pace * n, start + pace * (n + 0.9)), chance.choice(VOCABULARY), score)
             for n, score in enumerate(chance.uniform(0.3, 1.0) for _ in range(count))
         )
         review = ("low-speaker-margin",) if together and chance.random() < 0.2 else ()
         segments.append(Segment(label(person), said, "en", overlap=together, review=review))
-        at = max(at, segments[-1].end) + pause * count
         spoken, before = spoken + count, person
     ordered = tuple(sorted(segments, key=lambda segment: segment.start))
     turns = tuple(sorted(Turn(segment.span, segment.speaker) for segment in segments))
@@ -70,8 +72,20 @@ def meeting(*, people: int, words: int, words_a_turn: tuple[int, int], duration:
 
 
 MEETINGS = {
-    "3 h, 6 people, 30 000 words": {"people": 6, "words": 30_000, "words_a_turn": (1, 18), "duration": 3 * 3600.0},
-    "20 min, 8 people, turns of 200 ms": {"people": 8, "words": 3_000, "words_a_turn": (1, 1), "duration": 1200.0},
+    "3 h, 6 people, 30 000 words": {
+        "people": 6,
+        "words": 30_000,
+        "words_a_turn": (1, 18),
+        "duration": 10_800,
+        "pace": 0.33,
+    },
+    "20 min, 8 people, turns of 200 ms": {
+        "people": 8,
+        "words": 3_000,
+        "words_a_turn": (1, 1),
+        "duration": 1200,
+        "pace": 0.22,
+    },
 }
 
 
@@ -108,7 +122,10 @@ def visit(browser: Any, page: Path, seconds: float) -> Measured:
 
 def rows(browser: Any, folder: Path, *, runs: int, seconds: float) -> list[str]:
     """The table: a row for each meeting, medians of the visits."""
-    lines = [f"| page, medians of {runs} visits | size | ready | frames a second | 99 % of frames within |", "|---|--:|--:|--:|--:|"]
+    lines = [
+        f"| page, medians of {runs} visits | size | ready | frames a second | 99 % of frames within |",
+        "|---|--:|--:|--:|--:|",
+    ]
     for name, shape in MEETINGS.items():
         page = folder / f"{name.split(',')[0].replace(' ', '-')}.html"
         page.write_text(html.write(meeting(**shape), Outputs()), "utf-8")  # type: ignore[arg-type]

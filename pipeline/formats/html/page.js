@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 12c2dcea626351a1012a75a6f18826534065788fe6f484cdc8433c09c293764e
+// Built by `npm run build` of source/*.js, SHA-256 d8a172d4a6b45e0688df4869342f021f9c9886ae70465ab26f68b63b2cd57769
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -131,14 +131,14 @@
   var SHORTEST = 2;
   function clamped({ start, end }, duration) {
     const longest = Math.max(duration, SHORTEST);
-    const length = Math.min(Math.max(end - start, SHORTEST), longest);
-    const from = Math.min(Math.max(start, 0), longest - length);
-    return { start: from, end: from + length };
+    const length2 = Math.min(Math.max(end - start, SHORTEST), longest);
+    const from = Math.min(Math.max(start, 0), longest - length2);
+    return { start: from, end: from + length2 };
   }
   function zoomed({ start, end }, factor, at, duration) {
-    const length = Math.min(Math.max((end - start) * factor, SHORTEST), Math.max(duration, SHORTEST));
+    const length2 = Math.min(Math.max((end - start) * factor, SHORTEST), Math.max(duration, SHORTEST));
     const share = end > start ? (at - start) / (end - start) : 0.5;
-    return clamped({ start: at - share * length, end: at + (1 - share) * length }, duration);
+    return clamped({ start: at - share * length2, end: at + (1 - share) * length2 }, duration);
   }
   function panned({ start, end }, by, duration) {
     return clamped({ start: start + by, end: end + by }, duration);
@@ -187,8 +187,8 @@
     showTime() {
       const text = clock(this.player.time, 1);
       if (this.moment.textContent !== text) this.moment.textContent = text;
-      const length = ` / ${clock(this.player.duration)}`;
-      if (this.length.textContent !== length) this.length.textContent = length;
+      const length2 = ` / ${clock(this.player.duration)}`;
+      if (this.length.textContent !== length2) this.length.textContent = length2;
     }
     /** The next faster (1) or slower (-1) speed. */
     stepRate(by) {
@@ -476,7 +476,7 @@
       const shown = row.querySelector(".name");
       if (shown.textContent !== name && !shown.querySelector("input")) shown.textContent = name;
       shown.title = name;
-      const controls2 = { ".solo": `Hear ${name} alone`, ".mute": `Mute ${name}`, ".volume": `Volume of ${name}` };
+      const controls2 = { ".solo": `Solo: hear ${name} alone`, ".mute": `Mute ${name}`, ".volume": `Volume of ${name}` };
       for (const [selector, title2] of Object.entries(controls2)) {
         const control = row.querySelector(selector);
         if (!control) continue;
@@ -499,10 +499,10 @@
   };
   function lanesDrawing(doc, people2) {
     const speech = speechBySpeaker(doc);
-    const length = Math.max(doc.duration, 1);
+    const length2 = Math.max(doc.duration, 1);
     const rows = people2.labels.map((label2, row) => {
       const bars = (speech.get(label2) ?? []).map(({ start, end }) => {
-        const width = Math.max(end - start, length / 2e3);
+        const width = Math.max(end - start, length2 / 2e3);
         return `M${start.toFixed(2)} ${row + 0.12}h${width.toFixed(2)}v.76h-${width.toFixed(2)}z`;
       });
       return drawing("path", { d: bars.join(""), class: people2.style(label2) });
@@ -510,7 +510,7 @@
     const label = `Who spoke when, in ${clock(doc.duration)}`;
     return drawing(
       "svg",
-      { class: "lanes-drawing", viewBox: `0 0 ${length} ${people2.labels.length}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+      { class: "lanes-drawing", viewBox: `0 0 ${length2} ${people2.labels.length}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
       ...rows
     );
   }
@@ -602,13 +602,13 @@
     /** Shows the moment that is played: the window turns its page where the sound leaves it, and follows jumps. */
     showTime(time) {
       const { start, end } = this.window;
-      const length = end - start;
+      const length2 = end - start;
       const inside = this.time >= start && this.time <= end;
       const jumped = Math.abs(time - this.time) > 1;
       this.time = time;
-      const edge = start + 0.95 * length;
+      const edge = start + 0.95 * length2;
       if (jumped && (time < start || time > edge) || inside && time > edge && end < this.doc.duration) {
-        this.show({ start: time - 0.1 * length, end: time + 0.9 * length });
+        this.show({ start: time - 0.1 * length2, end: time + 0.9 * length2 });
       }
       this.#showHead();
     }
@@ -634,8 +634,8 @@
       const delta = sideways && !event.deltaX ? event.deltaY : sideways ? event.deltaX : event.deltaY;
       const unit = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 200 : 1;
       const before = this.window;
-      const length = before.end - before.start;
-      const next = sideways ? panned(before, delta * unit * length / this.width, this.doc.duration) : zoomed(before, Math.exp(delta * unit * (event.ctrlKey ? 0.01 : 25e-4)), this.#timeAt(event.clientX), this.doc.duration);
+      const length2 = before.end - before.start;
+      const next = sideways ? panned(before, delta * unit * length2 / this.width, this.doc.duration) : zoomed(before, Math.exp(delta * unit * (event.ctrlKey ? 0.01 : 25e-4)), this.#timeAt(event.clientX), this.doc.duration);
       const same = Math.abs(next.start - before.start) < 1e-9 && Math.abs(next.end - before.end) < 1e-9;
       if (same && !event.ctrlKey && !sideways) return;
       event.preventDefault();
@@ -672,18 +672,18 @@
     }
     #drag(start, xs) {
       const { window: window2 } = start;
-      const length = window2.end - window2.start;
+      const length2 = window2.end - window2.start;
       if (xs.length === 1) {
         const moved = xs[0] - start.xs[0];
         if (!start.moved && Math.abs(moved) < DRAG) return;
         start.moved = true;
-        this.show(panned(window2, -moved * length / this.width, this.doc.duration));
+        this.show(panned(window2, -moved * length2 / this.width, this.doc.duration));
       } else {
         start.moved = true;
         const [a, b] = start.xs;
         const factor = Math.max(Math.abs(a - b), 10) / Math.max(Math.abs(xs[0] - xs[1]), 10);
         const left = this.view.getBoundingClientRect().left;
-        const at = window2.start + ((a + b) / 2 - left) * length / this.width;
+        const at = window2.start + ((a + b) / 2 - left) * length2 / this.width;
         const moved = (xs[0] + xs[1] - a - b) / 2;
         const next = zoomed(window2, factor, at, this.doc.duration);
         this.show(panned(next, -moved * (next.end - next.start) / this.width, this.doc.duration));
@@ -865,6 +865,7 @@
       this.playhead.style.transform = `translateX(${x}px)`;
       const share = (time) => `${100 * time / Math.max(duration, 1e-9)}%`;
       this.overviewHead.style.left = share(Math.min(this.time, duration));
+      this.frame.hidden = start <= 0 && end >= duration;
       this.frame.style.left = share(start);
       this.frame.style.width = share(Math.min(end, duration) - start);
       const second = Math.floor(this.time);
@@ -875,13 +876,13 @@
     }
     /** The marks in the overview: places to review above, places of a search below. */
     #mark() {
-      const length = Math.max(this.doc.duration, 1);
+      const length2 = Math.max(this.doc.duration, 1);
       const lines = (times, from, to) => times.map((time) => `M${time.toFixed(2)} ${from}V${to}`).join("");
       const path = (d, name) => drawing("path", { d, class: name, "vector-effect": "non-scaling-stroke" });
       this.marks.replaceChildren(
         drawing(
           "svg",
-          { viewBox: `0 0 ${length} 10`, preserveAspectRatio: "none", "aria-hidden": "true" },
+          { viewBox: `0 0 ${length2} 10`, preserveAspectRatio: "none", "aria-hidden": "true" },
           path(lines(this.review.map((segment) => segment.start), 0, 3), "review-marks"),
           path(lines(this.hits, 6, 10), "hit-marks")
         )
@@ -902,18 +903,18 @@
     render(doc) {
       const { people: people2, minutes: minutes2 } = numbers(doc);
       const most = Math.max(...people2.map((person2) => person2.seconds), 1e-9);
-      const head = ["Person", "Talk time", "Turns", "Words a minute", "In overlap", "Interrupts", "Longest turn"];
+      const head = ["Person", "Talk time", "Turns", "Words/​min", "In overlap", "Interrupts", "Longest turn"];
       const rows = people2.map(
         (person2) => element(
           "tr",
           { class: this.people.style(person2.speaker) },
           element("th", { scope: "row" }, this.people.swatch(person2.speaker), element("span", { class: "who", dir: "auto" }, this.people.name(person2.speaker))),
-          element("td", { class: "talk" }, bar(person2.seconds / most), element("span", {}, clock(person2.seconds)), " ", element("small", {}, `${Math.round(100 * person2.share)} %`)),
+          element("td", { class: "talk" }, bar(person2.seconds / most), element("span", {}, length(person2.seconds)), " ", element("small", {}, `${Math.round(100 * person2.share)} %`)),
           cell(person2.turns),
           cell(person2.words_per_minute === null ? "–" : Math.round(person2.words_per_minute)),
-          cell(clock(person2.overlapped_seconds)),
+          cell(length(person2.overlapped_seconds)),
           cell(person2.interruptions),
-          cell(clock(person2.longest_monologue))
+          cell(length(person2.longest_monologue))
         )
       );
       const table = element(
@@ -930,8 +931,8 @@
       const each = Math.max(1, Math.ceil(minutes2.length / MOST_COLUMNS));
       const columns = [];
       for (let i = 0; i < minutes2.length; i += each) columns.push(minutes2.slice(i, i + each));
-      const length = (part) => part.at(-1).end - part[0].start;
-      const heights = columns.map((part) => this.people.labels.map((label) => part.reduce((sum, { seconds }) => sum + (seconds[label] ?? 0), 0) / Math.max(length(part), 1e-9)));
+      const lasts = (part) => part.at(-1).end - part[0].start;
+      const heights = columns.map((part) => this.people.labels.map((label) => part.reduce((sum, { seconds }) => sum + (seconds[label] ?? 0), 0) / Math.max(lasts(part), 1e-9)));
       const tallest = Math.max(1, ...heights.map((parts) => parts.reduce((a, b) => a + b, 0)));
       const end = Math.max(minutes2.at(-1)?.end ?? 1, 1e-9);
       const paths = this.people.labels.map((label, n) => {
@@ -939,7 +940,7 @@
           const below = heights[i].slice(0, n).reduce((a, b) => a + b, 0);
           const tall = heights[i][n];
           const left = part[0].start / end * 100;
-          const wide = length(part) / end * 100;
+          const wide = lasts(part) / end * 100;
           const gap = Math.min(0.25, wide / 8);
           return tall ? `M${left + gap} ${40 - 40 * (below + tall) / tallest}h${wide - 2 * gap}v${40 * tall / tallest}h-${wide - 2 * gap}z` : "";
         });
@@ -955,6 +956,9 @@
       );
     }
   };
+  function length(seconds) {
+    return seconds < 10 ? `${seconds.toFixed(1)} s` : clock(seconds);
+  }
   function cell(value) {
     return element("td", {}, String(value));
   }
@@ -1156,7 +1160,7 @@
           audio.currentTime = clock2.currentTime;
           audio.playbackRate = this.rate;
         } else if (Math.abs(drift) > (correcting ? IN_STEP : DRIFTED)) {
-          audio.playbackRate = this.rate * (1 - Math.min(Math.max(drift * 1.5, -0.08), 0.08));
+          audio.playbackRate = this.rate * (1 - Math.min(Math.max(drift * 2, -0.12), 0.12));
         } else if (correcting) {
           audio.playbackRate = this.rate;
         }
@@ -1594,9 +1598,9 @@
     /** Selects a segment (`first` null) or words of it. */
     select(segment, first = null, last = first) {
       for (const marked of this.list.querySelectorAll(".selected")) marked.classList.remove("selected");
-      const { length } = this.doc.segments[segment].words;
-      const from = first === null ? null : Math.min(first, last, length - 1);
-      const to = first === null ? null : Math.min(Math.max(first, last), length - 1);
+      const { length: length2 } = this.doc.segments[segment].words;
+      const from = first === null ? null : Math.min(first, last, length2 - 1);
+      const to = first === null ? null : Math.min(Math.max(first, last), length2 - 1);
       this.selected = { segment, first: from, last: to };
       const article = this.articles[segment];
       article.classList.add("selected");
@@ -1739,13 +1743,14 @@
   var keyboard = new Keyboard();
   var title = element("h1", { dir: "auto" });
   var facts = element("p", { class: "facts" });
-  var notice = element("p", { id: "notice", role: "status", hidden: true });
+  var notice = element("p", { id: "notice", role: "alert", hidden: true });
   function notify(sentence) {
     notice.textContent = sentence;
     notice.hidden = !sentence;
   }
-  if (!player.hasSound) notify("This page has no sound: it shows the transcript alone.");
-  else if (!player.hasTracks) notify("This page has the recording alone: people cannot be heard one by one.");
+  var remark = element("p", { class: "remark", hidden: player.hasTracks });
+  if (!player.hasSound) remark.textContent = "This page has no sound: it shows the transcript alone.";
+  else if (!player.hasTracks) remark.textContent = "This page has the recording alone: people cannot be heard one by one.";
   player.addEventListener("problem", (event) => notify(event.detail));
   var person = element("select", { id: "person", "aria-label": "Whose turns are shown" });
   function filter() {
@@ -1779,7 +1784,7 @@
     fold.classList.toggle("turned", timeline.hidden);
   }
   var printed = element("div", { class: "printed" });
-  var transcript = element("section", { id: "transcript-view", "aria-label": "Transcript" }, printed, view.list);
+  var transcript = element("section", { id: "transcript-view", "aria-label": "Transcript" }, printed, remark, view.list);
   document.body.prepend(top);
   page.append(transcript, figures.box);
   document.body.append(follow.back, keyboard.dialog, live, speakers);
@@ -1789,7 +1794,7 @@
     document.title = doc.recording;
     facts.textContent = describe(doc);
     list.render();
-    timeline.style.setProperty("--rows", String(people.labels.length));
+    document.documentElement.style.setProperty("--rows", String(people.labels.length));
     timeline.classList.toggle("many", people.labels.length > 5);
     view.render(doc);
     lanes.render(doc);
@@ -1820,7 +1825,7 @@
   function printedLanes(doc) {
     const names = people.labels.map((label) => element("li", {}, people.swatch(label), " ", element("span", { dir: "auto" }, people.name(label))));
     const marks = [0, 0.25, 0.5, 0.75, 1].map((share) => element("span", {}, clock(share * doc.duration)));
-    return [element("ul", {}, ...names), lanesDrawing(doc, people), element("div", { class: "axis" }, ...marks)];
+    return [element("ul", {}, ...names), element("div", {}, lanesDrawing(doc, people), element("div", { class: "axis" }, ...marks))];
   }
   function showTime() {
     const { time } = player;

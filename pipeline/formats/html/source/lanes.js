@@ -384,6 +384,7 @@ export class Lanes {
     this.playhead.style.transform = `translateX(${x}px)`;
     const share = (time) => `${(100 * time) / Math.max(duration, 1e-9)}%`;
     this.overviewHead.style.left = share(Math.min(this.time, duration));
+    this.frame.hidden = start <= 0 && end >= duration;
     this.frame.style.left = share(start);
     this.frame.style.width = share(Math.min(end, duration) - start);
     const second = Math.floor(this.time);

@@ -49,13 +49,14 @@ const keyboard = new Keyboard();
 // What the page says about itself.
 const title = element("h1", { dir: "auto" });
 const facts = element("p", { class: "facts" });
-const notice = element("p", { id: "notice", role: "status", hidden: true });
+const notice = element("p", { id: "notice", role: "alert", hidden: true });
 function notify(sentence) {
   notice.textContent = sentence;
   notice.hidden = !sentence;
 }
-if (!player.hasSound) notify("This page has no sound: it shows the transcript alone.");
-else if (!player.hasTracks) notify("This page has the recording alone: people cannot be heard one by one.");
+const remark = element("p", { class: "remark", hidden: player.hasTracks });
+if (!player.hasSound) remark.textContent = "This page has no sound: it shows the transcript alone.";
+else if (!player.hasTracks) remark.textContent = "This page has the recording alone: people cannot be heard one by one.";
 player.addEventListener("problem", (event) => notify(event.detail));
 
 // Which segments are shown.
@@ -93,7 +94,7 @@ function toggleLanes() {
 }
 
 const printed = element("div", { class: "printed" });
-const transcript = element("section", { id: "transcript-view", "aria-label": "Transcript" }, printed, view.list);
+const transcript = element("section", { id: "transcript-view", "aria-label": "Transcript" }, printed, remark, view.list);
 document.body.prepend(top);
 page.append(transcript, figures.box);
 document.body.append(follow.back, keyboard.dialog, live, speakers);
@@ -105,7 +106,7 @@ function render(doc) {
   document.title = doc.recording;
   facts.textContent = describe(doc);
   list.render();
-  timeline.style.setProperty("--rows", String(people.labels.length));
+  document.documentElement.style.setProperty("--rows", String(people.labels.length));
   timeline.classList.toggle("many", people.labels.length > 5);
   view.render(doc);
   lanes.render(doc);
@@ -139,7 +140,7 @@ function describe(doc) {
 function printedLanes(doc) {
   const names = people.labels.map((label) => element("li", {}, people.swatch(label), " ", element("span", { dir: "auto" }, people.name(label))));
   const marks = [0, 0.25, 0.5, 0.75, 1].map((share) => element("span", {}, clock(share * doc.duration)));
-  return [element("ul", {}, ...names), lanesDrawing(doc, people), element("div", { class: "axis" }, ...marks)];
+  return [element("ul", {}, ...names), element("div", {}, lanesDrawing(doc, people), element("div", { class: "axis" }, ...marks))];
 }
 
 function showTime() {

@@ -19,17 +19,17 @@ export class NumbersView {
   render(doc) {
     const { people, minutes } = numbers(doc);
     const most = Math.max(...people.map((person) => person.seconds), 1e-9);
-    const head = ["Person", "Talk time", "Turns", "Words a minute", "In overlap", "Interrupts", "Longest turn"];
+    const head = ["Person", "Talk time", "Turns", "Words/\u200bmin", "In overlap", "Interrupts", "Longest turn"];
     const rows = people.map((person) =>
       element(
         "tr", { class: this.people.style(person.speaker) },
         element("th", { scope: "row" }, this.people.swatch(person.speaker), element("span", { class: "who", dir: "auto" }, this.people.name(person.speaker))),
-        element("td", { class: "talk" }, bar(person.seconds / most), element("span", {}, clock(person.seconds)), " ", element("small", {}, `${Math.round(100 * person.share)} %`)),
+        element("td", { class: "talk" }, bar(person.seconds / most), element("span", {}, length(person.seconds)), " ", element("small", {}, `${Math.round(100 * person.share)} %`)),
         cell(person.turns),
         cell(person.words_per_minute === null ? "–" : Math.round(person.words_per_minute)),
-        cell(clock(person.overlapped_seconds)),
+        cell(length(person.overlapped_seconds)),
         cell(person.interruptions),
-        cell(clock(person.longest_monologue)),
+        cell(length(person.longest_monologue)),
       ),
     );
     const table = element(
@@ -46,8 +46,8 @@ export class NumbersView {
     const each = Math.max(1, Math.ceil(minutes.length / MOST_COLUMNS));
     const columns = [];
     for (let i = 0; i < minutes.length; i += each) columns.push(minutes.slice(i, i + each));
-    const length = (part) => part.at(-1).end - part[0].start;
-    const heights = columns.map((part) => this.people.labels.map((label) => part.reduce((sum, { seconds }) => sum + (seconds[label] ?? 0), 0) / Math.max(length(part), 1e-9)));
+    const lasts = (part) => part.at(-1).end - part[0].start;
+    const heights = columns.map((part) => this.people.labels.map((label) => part.reduce((sum, { seconds }) => sum + (seconds[label] ?? 0), 0) / Math.max(lasts(part), 1e-9)));
     const tallest = Math.max(1, ...heights.map((parts) => parts.reduce((a, b) => a + b, 0)));
     const end = Math.max(minutes.at(-1)?.end ?? 1, 1e-9);
     const paths = this.people.labels.map((label, n) => {
@@ -55,7 +55,7 @@ export class NumbersView {
         const below = heights[i].slice(0, n).reduce((a, b) => a + b, 0);
         const tall = heights[i][n];
         const left = (part[0].start / end) * 100;
-        const wide = (length(part) / end) * 100;
+        const wide = (lasts(part) / end) * 100;
         const gap = Math.min(0.25, wide / 8);
         return tall ? `M${left + gap} ${40 - (40 * (below + tall)) / tallest}h${wide - 2 * gap}v${(40 * tall) / tallest}h-${wide - 2 * gap}z` : "";
       });
@@ -69,6 +69,11 @@ export class NumbersView {
       element("div", { class: "axis", "aria-hidden": "true" }, ...[0, 0.25, 0.5, 0.75, 1].map((share) => element("span", {}, clock(share * end)))),
     );
   }
+}
+
+/** A length of time: short ones with tenths of a second. */
+function length(seconds) {
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : clock(seconds);
 }
 
 function cell(value) {

@@ -97,7 +97,7 @@ export class PeopleList {
     const shown = row.querySelector(".name");
     if (shown.textContent !== name && !shown.querySelector("input")) shown.textContent = name;
     shown.title = name;
-    const controls = { ".solo": `Hear ${name} alone`, ".mute": `Mute ${name}`, ".volume": `Volume of ${name}` };
+    const controls = { ".solo": `Solo: hear ${name} alone`, ".mute": `Mute ${name}`, ".volume": `Volume of ${name}` };
     for (const [selector, title] of Object.entries(controls)) {
       const control = row.querySelector(selector);
       if (!control) continue;

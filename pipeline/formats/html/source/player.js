@@ -197,7 +197,7 @@ export class Player extends EventTarget {
         audio.currentTime = clock.currentTime;
         audio.playbackRate = this.rate;
       } else if (Math.abs(drift) > (correcting ? IN_STEP : DRIFTED)) {
-        audio.playbackRate = this.rate * (1 - Math.min(Math.max(drift * 1.5, -0.08), 0.08));
+        audio.playbackRate = this.rate * (1 - Math.min(Math.max(drift * 2, -0.12), 0.12));
       } else if (correcting) {
         audio.playbackRate = this.rate;
       }
