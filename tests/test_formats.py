@@ -50,6 +50,7 @@ segments = st.builds(
     st.booleans(),
     numbers,
     st.lists(texts, max_size=2).map(tuple),
+    st.none() | st.lists(texts, max_size=2).map(tuple),
 )
 scalars = st.none() | st.booleans() | st.integers() | texts | st.floats(allow_nan=False, allow_infinity=False)
 stages = st.builds(StageRecord, texts, texts, st.lists(texts, max_size=2).map(tuple), texts, texts)

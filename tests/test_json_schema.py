@@ -18,7 +18,7 @@ from meetsplit.pipeline.overlap import verification
 from meetsplit.pipeline.transcribers import hallucinations
 
 FOLDER = Path(__file__).parent
-OPTIONAL = {"guards"}
+OPTIONAL = {"guards", "checked"}
 """Keys of later versions, which only documents have that need them."""
 
 

@@ -59,7 +59,8 @@ class Segment(HasSpan):
     """Consecutive words of one speaker.
 
     ``source`` is ``separated`` when some word comes from a separated voice; ``overlap`` when another speaker is active
-    during it; ``margin`` is the least margin of its voices; ``review`` holds reasons to listen again.
+    during it; ``margin`` is the least margin of its voices; ``review`` holds reasons to listen again. ``checked`` is None
+    until a person has listened: then it holds the reasons that there were.
     """
 
     speaker: Speaker
@@ -69,6 +70,7 @@ class Segment(HasSpan):
     overlap: bool = False
     margin: float | None = None
     review: tuple[str, ...] = ()
+    checked: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.words:

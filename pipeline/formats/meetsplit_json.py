@@ -47,7 +47,7 @@ def write(transcript: Transcript, outputs: Outputs) -> str:
 
 def _segment_json(segment: Segment, words: Iterable[str]) -> str:
     """The segment as JSON; ``words`` are its words as JSON, which the document holds twice and are made once."""
-    fields = {
+    fields: dict[str, Any] = {
         "start": float(segment.span.start),
         "end": float(segment.span.end),
         "text": segment.text,
@@ -58,6 +58,8 @@ def _segment_json(segment: Segment, words: Iterable[str]) -> str:
         "review": list(segment.review),
         "margin": _number(segment.margin),
     }
+    if segment.checked is not None:
+        fields["checked"] = list(segment.checked)
     return _json(fields).removesuffix("}") + f', "words": [{", ".join(words)}]}}'
 
 
@@ -150,6 +152,7 @@ def _segment(written: JsonSegment) -> Segment:
         node["overlap"].flag(),
         node.get("margin").number_or_none(),
         tuple(reason.text() for reason in node["review"].items()),
+        tuple(reason.text() for reason in node["checked"].items()) if "checked" in node else None,
     )
     if written.text is not None and written.text.split() != segment.text.split():
         node["text"].wrong("it differs from the words; edit the words, the text follows from them")
