@@ -214,6 +214,18 @@ COMMANDS: tuple[CommandEntry | GroupEntry, ...] = (
         panel=TRANSCRIBE,
     ),
     CommandEntry(
+        "review",
+        "Open a finished transcript in the browser, to see, hear and correct it; take corrections that were saved "
+        "there.",
+        "review",
+        "review",
+        (
+            "meetsplit review meeting.json",
+            'meetsplit review meeting.json --take "~/Downloads/meeting.corrected (1).json"',
+        ),
+        panel=AFTERWARDS,
+    ),
+    CommandEntry(
         "export",
         "Write a finished transcript in other formats, with other subtitle rules or names.",
         "export",

@@ -52,6 +52,7 @@ def export(
     from meetsplit.console.progress import Reporter
     from meetsplit.console.summary import shown_files
     from meetsplit.pipeline.formats import names
+    from meetsplit.pipeline.results.corrections import find_corrections
     from meetsplit.pipeline.results.writing import export_transcript
 
     _, outputs = resolve_settings(options, names())
@@ -64,5 +65,11 @@ def export(
             published = export_transcript(path, folder, outputs, transcript, on_event)
             if published.placement.stem != path.stem:
                 note_placement(path, published.placement)
+            newer = find_corrections(path, on_event)
+            if newer is not None:
+                Terminal(stderr=True).say(
+                    f"note: {newer} holds newer corrections of {path}, which are not in these files: `meetsplit review "
+                    f"{path}` takes them, and writes all of them anew"
+                )
             for line in shown_files(Terminal(), published.files):
                 print_line(line)

@@ -33,6 +33,7 @@ from meetsplit.pipeline.data import (
 from meetsplit.pipeline.errors import SettingsError, StageError
 from meetsplit.pipeline.events import EventListener, Notice, ignore_events
 from meetsplit.pipeline.formats import read_transcript_file
+from meetsplit.pipeline.formats.html.saved import corrected_stem
 from meetsplit.pipeline.formats.whisperx_json import UNKNOWN
 from meetsplit.pipeline.merge import regroup
 from meetsplit.pipeline.settings import WHISPER_OPTIONS
@@ -62,7 +63,7 @@ def find_pair(path: Path, audio: Path | None = None) -> tuple[Path, Path]:
     if path.suffix.lower() == ".json":
         if audio is not None:
             return path, audio
-        stem = path.stem.removesuffix(".seglst")
+        stem = corrected_stem(path) or path.stem.removesuffix(".seglst")
         beside = [
             other
             for other in sorted(path.parent.glob("*"))

@@ -1,4 +1,4 @@
-"""Pinned outputs of the commands `rediarize`, `score`, `doctor` and `models list`, as processes on the sample meeting.
+"""Pinned outputs of the commands `rediarize`, `review`, `score`, `doctor` and `models list`, as processes on the sample meeting.
 
 Turns and words are given, and the cache and the home folder are empty, so that neither models nor this machine matter;
 versions and paths are replaced by placeholders. `python tests/test_command_outputs.py` writes
@@ -66,6 +66,18 @@ def rediarize(folder: Path) -> Any:
     }
 
 
+def review(folder: Path) -> Any:
+    """Corrections beside a transcript: told by `export`, taken by `review`, and then the page is as it is."""
+    before = (Path(__file__).parent / "golden" / "meeting.json").read_text("utf-8")
+    (folder / "meeting.json").write_text(before, "utf-8")
+    run(folder, "export", "meeting.json", "-f", "txt")
+    (folder / "meeting.corrected (1).json").write_text(before.replace("Good", "Fine"), "utf-8")
+    taken = run(folder, "review", "meeting.json", "--no-open")
+    assert (folder / "meeting.original.json").read_text("utf-8") == before
+    text = (folder / "meeting.txt").read_text("utf-8").splitlines()
+    return {"taken": taken, "txt": text[:2], "again": run(folder, "review", "meeting.json", "--no-open")}
+
+
 def score(folder: Path) -> Any:
     """Error rates of the transcript of given words against the reference."""
     reference = ("--ref", SAMPLE / "standup.rttm", "--ref", SAMPLE / "standup.stm", "--uem", SAMPLE / "standup.uem")
@@ -94,6 +106,7 @@ def models_list(folder: Path) -> Any:
 
 OUTPUTS: dict[str, Callable[[Path], Any]] = {
     "rediarize": rediarize,
+    "review": review,
     "score": score,
     "doctor": doctor,
     "models list": models_list,

@@ -60,7 +60,9 @@ class ConflictFinder:
         preferred = request.preferred
         if replaceable is None and any(request.peers.get(name, preferred) != preferred for name in names_of_stem(stem)):
             return StemConflict("recording", "another recording has the same name", request.owner.recording)
-        return self._conflict_with_files(stem, request, {} if replaceable is None else replaceable.files)
+        own = {} if replaceable is None else replaceable.files
+        kept = {name: (*own.get(name, ()), *sums) for name, sums in request.replaceable.items()}
+        return self._conflict_with_files(stem, request, {**own, **kept})
 
     def has_results(self, stem: str, manifest: Manifest) -> bool:
         """Whether anything but the reason of a failure is left of a set."""

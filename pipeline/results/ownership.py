@@ -39,7 +39,8 @@ class ResultRequest:
     whether there is a folder of tracks, ``track_names`` are the files in it, as far as they are known before the work,
     and ``speaker_suffixes`` are those of the text files in it, one per speaker. ``inputs`` are files that the command
     reads, ``peers`` the names claimed by the recordings of the same command, see `stems.claimed_names`. ``note`` says
-    why ``base`` is not the recording's name. ``label`` is what the transcript calls the recording where that is
+    why ``base`` is not the recording's name. ``replaceable`` are files that may be replaced although no manifest has
+    them, because their content is kept elsewhere: SHA-256 by file name. ``label`` is what the transcript calls the recording where that is
     settled: otherwise `folder.Placement` says it.
     """
 
@@ -55,6 +56,7 @@ class ResultRequest:
     inputs: tuple[Path, ...] = ()
     peers: Mapping[str, str] = field(default_factory=dict)
     overwrite: bool = False
+    replaceable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     note: str | None = None
     label: str | None = None
 

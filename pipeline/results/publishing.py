@@ -62,7 +62,7 @@ def publish_staged(
         stem, Manifest(request.owner, request.base, _while_publishing(before.files, new), staged.staging.name)
     )
     try:
-        _rename_all(folder, staged, None if request.overwrite else before.files)
+        _rename_all(folder, staged, None if request.overwrite else {*before.files, *request.replaceable})
     except BaseException:
         if staged.is_complete:  # everything is as it was
             _restore_manifest(manifests, stem, before)

@@ -76,16 +76,16 @@ def _set_of(transcript: Transcript, folder: Path, stem: str) -> tuple[Owner, str
     if manifest is None or manifest.owner is None or name not in manifest.files:
         return None
     with suppress(MeetsplitError):  # a file that was changed or removed is none of ours
-        if _fingerprint(transcript_formats.read_transcript_file(folder / name)) == _fingerprint(transcript):
+        if speech_sha256(transcript_formats.read_transcript_file(folder / name)) == speech_sha256(transcript):
             return manifest.owner, manifest.name
     return None
 
 
 def _owner_of(transcript: Transcript, folder: Path, stem: str) -> Owner:
-    return Owner(str(absolute_path(folder / f"{stem}.json")), _fingerprint(transcript))
+    return Owner(str(absolute_path(folder / f"{stem}.json")), speech_sha256(transcript))
 
 
-def _fingerprint(transcript: Transcript) -> str:
-    """SHA-256 of the recording's length and of when anybody speaks."""
+def speech_sha256(transcript: Transcript) -> str:
+    """SHA-256 of the recording's length and of when anybody speaks: what no correction of a transcript changes."""
     spans = [(span.start, span.end) for span in timeline.support(turn.span for turn in transcript.turns)]
     return hashlib.sha256(json.dumps([transcript.duration, spans]).encode()).hexdigest()

@@ -148,25 +148,40 @@ def run_and_write(
         return write_results(pipeline.open(recording, cache, content), outputs, reservation, on_event)
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A ``transcript`` that takes the place of the one in a JSON file, whose content is kept: its SHA-256."""
+
+    transcript: Transcript
+    sha256: str
+
+
 def export_transcript(
-    path: Path, folder: Path, outputs: Outputs, inputs: Sequence[Path] = (), on_event: EventListener = ignore_events
+    path: Path,
+    folder: Path,
+    outputs: Outputs,
+    inputs: Sequence[Path] = (),
+    on_event: EventListener = ignore_events,
+    *,
+    replacement: Replacement | None = None,
 ) -> PublishedResults:
     """Write the transcript in a JSON file again, in the formats and with the names and subtitle rules of ``outputs``.
 
     The files are called like the JSON file. They belong to its result set where a manifest beside it lists it;
     otherwise to the transcript, which is known by its path and its turns, so that corrected words are still the same
-    transcript. ``inputs`` are all files that the command reads; none is written over. New files have the permissions of
-    the JSON file. Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript,
+    transcript. ``inputs`` are all files that the command reads; none is written over, except the JSON file itself with a
+    ``replacement``, which is written in its stead. New files have the permissions of the JSON file. Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript,
     `OutputError`.
     """
-    transcript = with_names(formats.read_transcript_file(path), outputs, on_event)
+    read = formats.read_transcript_file(path)
+    transcript = with_names(read if replacement is None else replacement.transcript, outputs, on_event)
     mode = permissions(path)
     stem = safe_stem(path.stem)
     manifest = ResultsFolder(absolute_path(path).parent).manifest(path.stem)
     if manifest is not None and manifest.owner is not None and path.name in manifest.files:
         owner, base = manifest.owner, manifest.name
     else:
-        turns = [(turn.span.start, turn.span.end) for turn in transcript.turns]
+        turns = [(turn.span.start, turn.span.end) for turn in read.turns]
         sha256 = hashlib.sha256(json.dumps(turns).encode()).hexdigest()
         owner, base = Owner(str(absolute_path(path)), sha256), stem
     request = ResultRequest(
@@ -175,8 +190,9 @@ def export_transcript(
         preferred=stem,
         suffixes=formats.suffixes_of(outputs.formats),
         speaker_suffixes=tuple(one.suffix for one in formats.speaker_formats(outputs.formats)),
-        inputs=(path, *inputs),
+        inputs=inputs if replacement is not None else (path, *inputs),
         overwrite=outputs.overwrite,
+        replaceable={} if replacement is None else {path.name: (replacement.sha256,)},
     )
     with ResultsFolder(folder).reservation(request) as reservation:
         longest = name_max(reservation.folder)

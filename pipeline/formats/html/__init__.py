@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -62,6 +63,13 @@ def write(transcript: Transcript, outputs: Outputs, sound: PageSound = NO_SOUND)
         audio="\n".join(audio),
         script=script,
     )
+
+
+def shows(page: Path, transcript: Transcript) -> bool:
+    """Whether the page in a file is one of this transcript as it is, written by this version. Raises `OSError`."""
+    content = page.read_bytes()
+    parts = (f'content="meetsplit {html.escape(meetsplit_version())}"', f">{_data(_document(transcript, Outputs()))}<")
+    return all(part.encode() in content for part in parts)
 
 
 def _document(transcript: Transcript, outputs: Outputs) -> Mapping[str, Any]:
