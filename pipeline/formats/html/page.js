@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 d8a172d4a6b45e0688df4869342f021f9c9886ae70465ab26f68b63b2cd57769
+// Built by `npm run build` of source/*.js, SHA-256 8174e560655a0dffd183c1216141e3aa9ed316049f04bf2b2c0c8d1910f5d3d4
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -68,9 +68,9 @@
     return low;
   }
   function support(spans) {
-    const sorted = spans.filter((span) => span.start < span.end).sort((a, b) => a.start - b.start || a.end - b.end);
+    const sorted2 = spans.filter((span) => span.start < span.end).sort((a, b) => a.start - b.start || a.end - b.end);
     const joined = [];
-    for (const { start, end } of sorted) {
+    for (const { start, end } of sorted2) {
       const last = joined.at(-1);
       if (last && start <= last.end) last.end = Math.max(last.end, end);
       else joined.push({ start, end });
@@ -100,8 +100,8 @@
   var Intervals = class {
     constructor(items) {
       this.items = items;
-      let latest = -Infinity;
-      this.latestEnds = items.map((item) => latest = Math.max(latest, item.end));
+      let latest2 = -Infinity;
+      this.latestEnds = items.map((item) => latest2 = Math.max(latest2, item.end));
     }
     /** The indices of the items that share time with the stretch from `start` to `end`, in order. */
     overlapping(start, end) {
@@ -204,6 +204,1370 @@
     }
   };
 
+  // source/search.js
+  var UNSPACED = [["぀", "ヿ"], ["㐀", "鿿"], ["＀", "￯"], ["฀", "๿"]];
+  function glue(before, after) {
+    return unspaced(before.at(-1)) && unspaced(after[0]) ? "" : " ";
+  }
+  function unspaced(letter) {
+    return letter !== void 0 && UNSPACED.some(([first, last]) => first <= letter && letter <= last);
+  }
+  function runningText(words) {
+    let text = words[0]?.word ?? "";
+    for (let i = 1; i < words.length; i++) text += glue(words[i - 1].word, words[i].word) + words[i].word;
+    return text;
+  }
+  function normalised(text) {
+    const plain2 = text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+    return plain2.replace(/[\u2018\u2019\u02bc]/g, "'").replace(/[\u201c\u201d]/g, '"').replace(/\s+/g, " ");
+  }
+  var texts = /* @__PURE__ */ new WeakMap();
+  function searchable(segment) {
+    let found = texts.get(segment);
+    if (!found) {
+      let text = "";
+      const starts = [];
+      segment.words.forEach(({ word }, i) => {
+        if (i) text += glue(segment.words[i - 1].word, word);
+        starts.push(text.length);
+        text += normalised(word);
+      });
+      found = { text, starts };
+      texts.set(segment, found);
+    }
+    return found;
+  }
+  function search(segments, query) {
+    const wanted = normalised(query).trim();
+    if (!wanted) return [];
+    const places = [];
+    segments.forEach((segment, index) => {
+      const { text, starts } = searchable(segment);
+      for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
+        const first = firstIndex(starts, (start) => start > at) - 1;
+        const last = firstIndex(starts, (start) => start > at + wanted.length - 1) - 1;
+        places.push({ segment: index, first, last });
+      }
+    });
+    return places;
+  }
+
+  // source/corrections.js
+  var BLANKS = /[\s\x00-\x20\x7f-\xa0\u2028\u2029]+/u;
+  var CorrectionError = class extends Error {
+    name = "CorrectionError";
+  };
+  function renamePerson(doc, speaker, name) {
+    requireSpeaker(doc, speaker);
+    const written = name.split(BLANKS).filter(Boolean).join(" ");
+    const person2 = written === "" || written === speaker ? null : written;
+    if (person2 !== null && Object.hasOwn(doc.speakers, person2)) {
+      throw new CorrectionError(`“${person2}” is the label of another person: choose another name.`);
+    }
+    if (doc.speakers[speaker] === person2) return doc;
+    return { ...doc, speakers: { ...doc.speakers, [speaker]: person2 } };
+  }
+  function addPerson(doc, taken = []) {
+    const numbers2 = [...Object.keys(doc.speakers), ...taken].map((label) => Number(/^SPEAKER_(\d+)$/.exec(label)?.[1] ?? -1));
+    const speaker = `SPEAKER_${String(Math.max(-1, ...numbers2) + 1).padStart(2, "0")}`;
+    return { document: { ...doc, speakers: { ...doc.speakers, [speaker]: null } }, speaker };
+  }
+  function moveWords(doc, index, first, last, speaker) {
+    const segment = segmentAt(doc, index);
+    requireSpeaker(doc, speaker);
+    requireWord(segment, first);
+    requireWord(segment, last);
+    if (first > last) throw new CorrectionError("The first of the words comes after the last.");
+    if (speaker === segment.speaker) return doc;
+    const parts = [
+      [segment.words.slice(0, first), segment.speaker],
+      [segment.words.slice(first, last + 1), speaker],
+      [segment.words.slice(last + 1), segment.speaker]
+    ];
+    const moved = new Set(parts[1][0]);
+    const turns = withMovedTurns(doc, segment.speaker, speaker, moved);
+    return withSegments({ ...doc, turns }, index, 1, parts.filter(([words]) => words.length > 0).map(
+      ([words, who]) => segmentOf(segment, words, who)
+    ), doc.turns);
+  }
+  function changeWords(doc, index, first, last, text) {
+    const segment = segmentAt(doc, index);
+    requireWord(segment, first);
+    requireWord(segment, last);
+    const old = segment.words.slice(first, last + 1);
+    const texts2 = text.split(BLANKS).filter(Boolean);
+    if (texts2.length === old.length && texts2.every((one, number) => one === old[number].word)) return doc;
+    const before = segment.words[first - 1];
+    const after = segment.words[last + 1];
+    const words = old.length === 1 ? inTheTimeOf(old, texts2, before, after) : aligned(old, texts2, before, after);
+    const all = [...segment.words.slice(0, first), ...words, ...segment.words.slice(last + 1)];
+    return withSegments(doc, index, 1, all.length > 0 ? [segmentOf(segment, all, segment.speaker)] : []);
+  }
+  function aligned(old, texts2, before, after) {
+    const lengths = Array.from({ length: old.length + 1 }, () => new Uint16Array(texts2.length + 1));
+    for (let i = old.length - 1; i >= 0; i--) {
+      for (let j = texts2.length - 1; j >= 0; j--) {
+        lengths[i][j] = old[i].word === texts2[j] ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1]);
+      }
+    }
+    const words = [];
+    let run = { old: [], texts: [] };
+    const finish = (next) => {
+      words.push(...inTheTimeOf(run.old, run.texts, words.at(-1) ?? before, next));
+      run = { old: [], texts: [] };
+    };
+    for (let i = 0, j = 0; i < old.length || j < texts2.length; ) {
+      if (i < old.length && j < texts2.length && old[i].word === texts2[j]) {
+        finish(old[i]);
+        words.push(old[i]);
+        i += 1;
+        j += 1;
+      } else if (j >= texts2.length || i < old.length && lengths[i + 1][j] >= lengths[i][j + 1]) run.old.push(old[i++]);
+      else run.texts.push(texts2[j++]);
+    }
+    finish(after);
+    return words;
+  }
+  function inTheTimeOf(old, texts2, before, after) {
+    if (texts2.length === 0) return [];
+    if (old.length === texts2.length) return old.map((word, number) => ({ ...word, word: texts2[number], score: null }));
+    const neighbour = before ?? after;
+    const start = old.length > 0 ? old[0].start : before?.end ?? neighbour.start;
+    const end = Math.max(start, old.length > 0 ? latest(old) : after?.start ?? start);
+    const at = (number) => number === texts2.length ? end : start + number * (end - start) / texts2.length;
+    return texts2.map((word, number) => ({
+      ...old[0] ?? neighbour,
+      word,
+      start: at(number),
+      end: at(number + 1),
+      score: null
+    }));
+  }
+  function splitSegment(doc, index, wordIndex) {
+    const segment = segmentAt(doc, index);
+    requireWord(segment, wordIndex);
+    if (wordIndex === 0) throw new CorrectionError("A segment is split before a word inside it, not before its first.");
+    return withSegments(doc, index, 1, [
+      segmentOf(segment, segment.words.slice(0, wordIndex), segment.speaker),
+      segmentOf(segment, segment.words.slice(wordIndex), segment.speaker)
+    ]);
+  }
+  function nextOfSamePerson(doc, index) {
+    const { speaker } = segmentAt(doc, index);
+    return doc.segments.findIndex((other, number) => number > index && other.speaker === speaker);
+  }
+  function joinSegments(doc, index) {
+    const segment = segmentAt(doc, index);
+    const follower = nextOfSamePerson(doc, index);
+    if (follower < 0) throw new CorrectionError("No later segment of this person is there to be joined.");
+    const next = doc.segments[follower];
+    const words = [...segment.words, ...next.words];
+    if (segment.words.at(-1).start > next.words[0].start) words.sort((a, b) => a.start - b.start || a.end - b.end);
+    const margins = [segment.margin, next.margin].filter((margin) => margin !== null && margin !== void 0);
+    const { checked, ...base } = segment;
+    const joined = {
+      ...base,
+      source: segment.source === "separated" ? segment.source : next.source,
+      margin: margins.length > 0 ? Math.min(...margins) : null,
+      ...joinedReview(segment, next)
+    };
+    const without = { ...doc, segments: doc.segments.filter((_, number) => number !== follower) };
+    return withSegments(without, index, 1, [segmentOf(joined, words, segment.speaker)]);
+  }
+  function mergePeople(doc, from, into) {
+    requireSpeaker(doc, from);
+    requireSpeaker(doc, into);
+    if (from === into) throw new CorrectionError("Choose two people: these are the same.");
+    const { [from]: name, ...speakers2 } = doc.speakers;
+    if (speakers2[into] === null) speakers2[into] = name;
+    const own = doc.turns.filter((turn) => turn.speaker === from).map((turn) => ({ ...turn, speaker: into }));
+    const turns = withJoinedTurns(doc.turns.filter((turn) => turn.speaker !== from), own, into);
+    const segments = doc.segments.map(
+      (segment) => segment.speaker === from ? segmentOf(segment, segment.words, into) : segment
+    );
+    const changed = new Set(segments.filter((segment, number) => segment !== doc.segments[number]));
+    return withOverlaps({ ...doc, speakers: speakers2, turns, segments: sorted(segments) }, doc.turns, changed);
+  }
+  function isChecked(segment) {
+    return Array.isArray(segment.checked);
+  }
+  function markChecked(doc, index, checked) {
+    const segment = segmentAt(doc, index);
+    if (isChecked(segment) === checked) return doc;
+    const { checked: reasons, ...rest } = segment;
+    const marked = checked ? { ...rest, review: [], checked: [...segment.review] } : { ...rest, review: [.../* @__PURE__ */ new Set([...segment.review, ...reasons])] };
+    return { ...doc, segments: doc.segments.map((other, number) => number === index ? marked : other) };
+  }
+  function joinWords(texts2) {
+    return texts2.reduce((text, word) => text + (text === "" ? "" : glue(text, word)) + word, "");
+  }
+  function segmentOf(base, words, speaker) {
+    return {
+      ...base,
+      start: words[0].start,
+      end: latest(words),
+      text: joinWords(words.map((word) => word.word)),
+      speaker,
+      margin: speaker === base.speaker ? base.margin : null,
+      words: words.map((word) => word.speaker === speaker ? word : { ...word, speaker })
+    };
+  }
+  function latest(words) {
+    return words.reduce((end, word) => Math.max(end, word.end), words[0].end);
+  }
+  function joinedReview(a, b) {
+    const reasons = (segment) => [...segment.review, ...segment.checked ?? []];
+    const all = [.../* @__PURE__ */ new Set([...reasons(a), ...reasons(b)])];
+    const isFine = [a, b].every((segment) => isChecked(segment) || segment.review.length === 0);
+    return isFine && (isChecked(a) || isChecked(b)) ? { review: [], checked: all } : { review: all };
+  }
+  function withSegments(doc, index, count, segments, before = doc.turns) {
+    const all = [...doc.segments.slice(0, index), ...segments, ...doc.segments.slice(index + count)];
+    const old = doc.segments[index];
+    const isMoved = (segment) => segment.start !== old.start || segment.end !== old.end || segment.speaker !== old.speaker;
+    return withOverlaps({ ...doc, segments: sorted(all) }, before, new Set(segments.filter(isMoved)));
+  }
+  function sorted(segments) {
+    return segments.sort((a, b) => a.start - b.start || a.end - b.end || compare(a.speaker, b.speaker));
+  }
+  function compare(a, b) {
+    return a < b ? -1 : Number(a > b);
+  }
+  function withOverlaps(doc, before, changed) {
+    const old = new Set(before);
+    const now = new Set(doc.turns);
+    const differing = [...before.filter((turn) => !now.has(turn)), ...doc.turns.filter((turn) => !old.has(turn))];
+    const first = Math.min(...differing.map((turn) => turn.start));
+    const last = Math.max(...differing.map((turn) => turn.end));
+    const segments = doc.segments.map((segment) => {
+      const isNear = segment.start < last && segment.end > first;
+      if (!changed.has(segment) && !isNear) return segment;
+      const overlap = isOverlapped(segment, doc.turns);
+      if (!changed.has(segment) && overlap === isOverlapped(segment, before)) return segment;
+      return overlap === segment.overlap ? segment : { ...segment, overlap };
+    });
+    return { ...doc, segments };
+  }
+  function isOverlapped(segment, turns) {
+    return turns.some(
+      (turn) => turn.speaker !== segment.speaker && turn.start < segment.end && turn.end > segment.start && turn.start < turn.end
+    );
+  }
+  function withMovedTurns(doc, from, to, moved) {
+    const words = doc.segments.filter((segment) => segment.speaker === from).flatMap((segment) => segment.words);
+    words.sort((a, b) => a.start - b.start || a.end - b.end);
+    const times = [...moved];
+    const first = Math.min(...times.map((word) => word.start));
+    const last = latest(times);
+    const rest = [];
+    const pieces = [];
+    for (const turn of doc.turns) {
+      const isNear = turn.speaker === from && turn.start <= last && turn.end >= first;
+      const inside = isNear ? words.filter((word) => isInside(word, turn)) : [];
+      if (!inside.some((word) => moved.has(word))) {
+        rest.push(turn);
+        continue;
+      }
+      let start = turn.start;
+      inside.forEach((word, number) => {
+        const next = inside[number + 1];
+        if (next !== void 0 && moved.has(next) === moved.has(word)) return;
+        const edge = next === void 0 ? turn.end : moved.has(word) ? word.end : next.start;
+        const end = Math.min(Math.max(edge, start), turn.end);
+        if (start < end) (moved.has(word) ? pieces : rest).push({ ...turn, start, end });
+        start = end;
+      });
+    }
+    return withJoinedTurns(rest, pieces.map((piece) => ({ ...piece, speaker: to })), to);
+  }
+  function isInside(word, turn) {
+    const middle = (word.start + word.end) / 2;
+    return turn.start <= middle && middle <= turn.end;
+  }
+  function withJoinedTurns(turns, pieces, speaker) {
+    let all = turns;
+    for (const piece of pieces) {
+      const touching = all.filter(
+        (turn) => turn.speaker === speaker && turn.start <= piece.end && turn.end >= piece.start
+      );
+      const joined = {
+        ...piece,
+        start: Math.min(piece.start, ...touching.map((turn) => turn.start)),
+        end: Math.max(piece.end, ...touching.map((turn) => turn.end))
+      };
+      all = [...all.filter((turn) => !touching.includes(turn)), joined];
+    }
+    return [...all].sort((a, b) => a.start - b.start || a.end - b.end || compare(a.speaker, b.speaker));
+  }
+  function segmentAt(doc, index) {
+    const segment = doc.segments[index];
+    if (segment === void 0) throw new CorrectionError("That segment is not there any more.");
+    return segment;
+  }
+  function requireWord(segment, wordIndex) {
+    const word = segment.words[wordIndex];
+    if (word === void 0) throw new CorrectionError("That word is not there any more.");
+    return word;
+  }
+  function requireSpeaker(doc, speaker) {
+    if (!Object.hasOwn(doc.speakers, speaker)) throw new CorrectionError("That person is not there any more.");
+  }
+
+  // source/drafts.js
+  var PREFIX = "meetsplit:draft:";
+  var VERSION = 1;
+  function draftKey(text) {
+    return `${PREFIX}${hash(text, 0)}${hash(text, 1)}`;
+  }
+  function hash(text, seed) {
+    let a = 3735928559 ^ seed;
+    let b = 1103547991 ^ seed;
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      a = Math.imul(a ^ code, 2654435761);
+      b = Math.imul(b ^ code, 1597334677);
+    }
+    a = Math.imul(a ^ a >>> 16, 2246822507) ^ Math.imul(b ^ b >>> 13, 3266489909);
+    b = Math.imul(b ^ b >>> 16, 2246822507) ^ Math.imul(a ^ a >>> 13, 3266489909);
+    return (4294967296 * (2097151 & b) + (a >>> 0)).toString(36).padStart(11, "0");
+  }
+  function differences(original, doc) {
+    const changed = {};
+    for (const key of Object.keys(doc)) {
+      if (doc[key] === original[key]) continue;
+      changed[key] = Array.isArray(doc[key]) && Array.isArray(original[key]) ? { runs: runs(original[key], doc[key]) } : { value: doc[key] };
+    }
+    return changed;
+  }
+  function withDifferences(original, changed) {
+    const doc = { ...original };
+    for (const [key, change] of Object.entries(changed)) {
+      doc[key] = "runs" in change ? change.runs.flatMap((run) => Array.isArray(run) ? original[key].slice(run[0], run[1]) : [run.item]) : change.value;
+    }
+    return doc;
+  }
+  function runs(originals, items) {
+    const places = new Map(originals.map((item, at) => [item, at]));
+    const found = [];
+    for (const item of items) {
+      const at = places.get(item);
+      const last = found.at(-1);
+      if (at === void 0) found.push({ item });
+      else if (Array.isArray(last) && last[1] === at) last[1] = at + 1;
+      else found.push([at, at + 1]);
+    }
+    return found;
+  }
+  var Drafts = class {
+    #storage;
+    #key;
+    #original;
+    constructor(storage2, key, original) {
+      this.#storage = storage2;
+      this.#key = key;
+      this.#original = original;
+    }
+    /** The key of the draft. */
+    get key() {
+      return this.#key;
+    }
+    /** The draft that was kept: {document, at: Date, isSaved}; null where there is none that can be read. */
+    load() {
+      try {
+        const draft = JSON.parse(this.#storage.getItem(this.#key));
+        if (draft?.version !== VERSION) return null;
+        const document2 = withDifferences(this.#original, draft.changed);
+        return { document: document2, at: new Date(draft.at), isSaved: draft.isSaved === true };
+      } catch {
+        return null;
+      }
+    }
+    /** Keep a document, or nothing where it is the original; returns whether that worked. `isSaved`: it is in a file, too. */
+    keep(doc, isSaved = false) {
+      if (doc === this.#original) return this.discard();
+      const changed = differences(this.#original, doc);
+      const draft = JSON.stringify({ version: VERSION, at: (/* @__PURE__ */ new Date()).toISOString(), isSaved, changed });
+      for (; ; ) {
+        try {
+          this.#storage.setItem(this.#key, draft);
+          return true;
+        } catch {
+          if (!this.#makeRoom()) return false;
+        }
+      }
+    }
+    /** Forget the draft; returns whether that worked. */
+    discard() {
+      try {
+        this.#storage.removeItem(this.#key);
+        return true;
+      } catch {
+        return false;
+      }
+    }
+    /** Remove the oldest draft of another transcript that is in a file as well; false where there is none. */
+    #makeRoom() {
+      try {
+        const others = [];
+        for (let number = 0; number < this.#storage.length; number++) {
+          const key = this.#storage.key(number);
+          if (!key.startsWith(PREFIX) || key === this.#key) continue;
+          const draft = JSON.parse(this.#storage.getItem(key));
+          if (draft.isSaved === true) others.push({ key, at: draft.at });
+        }
+        others.sort((a, b) => a.at < b.at ? -1 : 1);
+        if (others.length === 0) return false;
+        this.#storage.removeItem(others[0].key);
+        return true;
+      } catch {
+        return false;
+      }
+    }
+  };
+
+  // source/menu.js
+  var Menu = class {
+    constructor() {
+      this.box = element("div", { role: "menu", class: "menu", hidden: true, keydown: (event) => this.#pressed(event) });
+      document.body.append(this.box);
+      addEventListener("pointerdown", (event) => !this.box.hidden && !this.box.contains(event.target) && this.close(), true);
+      addEventListener("resize", () => this.close());
+    }
+    /**
+     * Opens the menu with sections of items, each [heading, items], beside `place`, with the focus on an item of that number.
+     * When it closes, the focus returns to `anchor`.
+     */
+    open(anchor, label, sections, focused = 0, place2 = anchor) {
+      this.close();
+      this.anchor = anchor;
+      this.items = [];
+      const parts = sections.map(
+        ([heading, items]) => element("div", { role: "group", "aria-label": heading }, heading ? element("p", { "aria-hidden": "true" }, heading) : null, ...items.map((item) => this.#item(item)))
+      );
+      this.box.replaceChildren(...parts);
+      this.box.setAttribute("aria-label", label);
+      this.box.hidden = false;
+      this.#place(place2.getBoundingClientRect());
+      anchor.setAttribute("aria-expanded", "true");
+      this.items[Math.min(focused, this.items.length - 1)].button.focus({ preventScroll: true });
+    }
+    /** Closes the menu; the focus goes back to where it was opened, unless it is elsewhere already. */
+    close() {
+      if (this.box.hidden) return;
+      const hadFocus = this.box.contains(document.activeElement);
+      this.box.hidden = true;
+      this.anchor.removeAttribute("aria-expanded");
+      if (hadFocus && this.anchor.isConnected) this.anchor.focus({ preventScroll: true });
+    }
+    #item(item) {
+      const isRadio = item.checked !== void 0;
+      const button = element(
+        "button",
+        {
+          type: "button",
+          role: isRadio ? "menuitemradio" : "menuitem",
+          tabindex: -1,
+          click: () => this.#choose(item),
+          ...isRadio ? { "aria-checked": String(item.checked) } : {},
+          ...item.key ? { "aria-keyshortcuts": item.key } : {}
+        },
+        item.mark ?? null,
+        element("span", { dir: "auto" }, item.label),
+        item.key ? element("kbd", { "aria-hidden": "true" }, item.key) : null
+      );
+      this.items.push({ ...item, button });
+      return button;
+    }
+    #choose(item) {
+      this.close();
+      item.run();
+    }
+    #place({ left, top: top2, bottom }) {
+      const { offsetWidth: width2, offsetHeight: height } = this.box;
+      const below = bottom + 4 + height <= innerHeight || top2 < height;
+      this.box.style.left = `${Math.max(8, Math.min(left, innerWidth - width2 - 8))}px`;
+      this.box.style.top = `${Math.max(8, Math.min(below ? bottom + 4 : top2 - 4 - height, innerHeight - height - 8))}px`;
+    }
+    #pressed(event) {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const { key } = event;
+      const at = this.items.findIndex(({ button }) => button === document.activeElement);
+      const count = this.items.length;
+      const steps = { ArrowDown: at + 1, ArrowUp: at - 1 + count, Home: 0, End: count - 1 };
+      const chosen = this.items.find((item) => item.key === key);
+      if (key in steps) this.items[steps[key] % count].button.focus({ preventScroll: true });
+      else if (key === "Escape" || key === "Tab") this.close();
+      else if (chosen) this.#choose(chosen);
+      else if (key !== "Enter" && key !== " ") return;
+      event.stopPropagation();
+      if (key !== "Enter" && key !== " ") event.preventDefault();
+    }
+  };
+
+  // source/people_dialog.js
+  var PeopleDialog = class {
+    /**
+     * @param {import("./people.js").People} people
+     * @param {{onRename: (speaker: string, name: string) => void, onMerge: (from: string, into: string) => void, onAdd: () => void}} actions
+     */
+    constructor(people2, actions) {
+      this.people = people2;
+      this.actions = actions;
+      this.rows = element("ul");
+      this.dialog = element(
+        "dialog",
+        { id: "people-dialog", "aria-labelledby": "people-title" },
+        element(
+          "header",
+          {},
+          element("h2", { id: "people-title" }, "People"),
+          element("button", { type: "button", click: () => this.dialog.close() }, "Close")
+        ),
+        this.rows,
+        element("button", { type: "button", click: () => this.#add() }, "Add a person"),
+        element("p", {}, "A name holds for the whole transcript. “Same as” makes one person of two, with all that both say; Undo takes it back.")
+      );
+      this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
+      document.body.append(this.dialog);
+    }
+    open() {
+      this.render();
+      this.dialog.showModal();
+      this.rows.querySelector("input")?.focus();
+    }
+    /** Shows the people as they are now. */
+    render() {
+      const focused = document.activeElement?.closest?.("#people-dialog li")?.dataset.speaker;
+      const { labels } = this.people;
+      this.rows.replaceChildren(...labels.map((label) => this.#row(label, labels)));
+      if (focused) (this.#field(focused) ?? this.rows.querySelector("input"))?.focus();
+    }
+    #row(label, labels) {
+      const name = this.people.name(label);
+      const field = element("input", {
+        type: "text",
+        value: this.people.doc.speakers[label] ?? "",
+        placeholder: label,
+        "aria-label": `Name of ${name}`,
+        autocomplete: "off",
+        change: () => this.actions.onRename(label, field.value),
+        keydown: (event) => event.key === "Enter" && (event.preventDefault(), field.blur(), this.#field(label)?.focus())
+      });
+      const same = element(
+        "select",
+        { "aria-label": `Make ${name} the same person as`, disabled: labels.length < 2, change: () => this.actions.onMerge(label, same.value) },
+        element("option", { value: "" }, "Same as…"),
+        ...labels.filter((other) => other !== label).map((other) => element("option", { value: other }, this.people.name(other)))
+      );
+      return element("li", { "data-speaker": label }, this.people.swatch(label), field, same);
+    }
+    #field(label) {
+      return [...this.rows.children].find((row2) => row2.dataset.speaker === label)?.querySelector("input");
+    }
+    #add() {
+      this.actions.onAdd();
+      this.rows.lastElementChild?.querySelector("input").focus();
+    }
+  };
+
+  // source/writers.js
+  var WORDS = "words";
+  var FLOATS = /* @__PURE__ */ new Set(["start", "end", "duration", "score", "margin"]);
+  var CONTROLS = /[\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]/g;
+  function toJson(doc) {
+    const words = doc.segments.flatMap((segment) => segment.words);
+    const { turns, made_by: madeBy, word_segments: before, ...rest } = { ...doc, language: languageOf(doc) };
+    const { schema, recording, duration, language, speakers: speakers2, segments, ...others } = rest;
+    const parts = [
+      ...Object.entries({ schema, recording, duration, language, speakers: speakers2 }).map(([key, value]) => [key, row(value, key)]),
+      ["segments", rows(segments.map(segmentRow))],
+      ["turns", rows(turns.map((turn) => row(turn)))],
+      ["word_segments", rows(words.map((word) => row(word)))],
+      ["made_by", row(madeBy)],
+      ...Object.entries(others).map(([key, value]) => [key, row(value)])
+    ];
+    const text = `{
+${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
+}
+`;
+    return text.replace(CONTROLS, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  }
+  function segmentRow(segment) {
+    const { [WORDS]: words, ...fields } = segment;
+    return `${row(fields).slice(0, -1)}, "words": [${words.map((word) => row(word)).join(", ")}]}`;
+  }
+  function rows(items) {
+    return items.length > 0 ? `[
+    ${items.join(",\n    ")}
+  ]` : "[]";
+  }
+  function row(value, key = "") {
+    if (typeof value === "number") return FLOATS.has(key) ? float(value) : String(value);
+    if (Array.isArray(value)) return `[${value.map((item) => row(item)).join(", ")}]`;
+    if (value !== null && typeof value === "object") {
+      return `{${Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}: ${row(item, name)}`).join(", ")}}`;
+    }
+    return JSON.stringify(value ?? null);
+  }
+  function float(value) {
+    if (Number.isInteger(value) && Math.abs(value) < 1e16) return `${Object.is(value, -0) ? "-0" : value}.0`;
+    const size = Math.abs(value);
+    const text = size < 1e-4 || size >= 1e16 ? value.toExponential() : String(value);
+    return text.replace(/e([+-])(\d)$/, "e$10$2");
+  }
+  function languageOf(doc) {
+    const counts = /* @__PURE__ */ new Map();
+    for (const { language, words } of doc.segments) {
+      if (language !== null) counts.set(language, (counts.get(language) ?? 0) + words.length);
+    }
+    return [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))[0]?.[0] ?? null;
+  }
+  var PARAGRAPH_PAUSE = 2;
+  var LONG_PARAGRAPH = 60;
+  var OVERLAP = "//";
+  var TOUCH = 100;
+  var TEXT_WIDTH = 80;
+  function toTxt(doc) {
+    const names = namesOf(doc);
+    const covered2 = overlaps(doc);
+    const texts2 = [];
+    for (const paragraph of paragraphs(doc.segments)) {
+      const marked = tokens(paragraph, covered2);
+      const head = `[${clock2(milliseconds(paragraph[0].start))}] ${names.get(paragraph[0].speaker)}:`;
+      if (marked.length > 0) texts2.push(`${wrapped([head, ...marked], TEXT_WIDTH)}
+`);
+    }
+    return texts2.join("\n");
+  }
+  function tokens(paragraph, covered2) {
+    const words = paragraph.flatMap((segment) => segment.words).filter((word) => oneLine(word.word) !== "");
+    const flags = words.map(covered2);
+    return words.map((word, number) => {
+      const opening = flags[number] && !flags[number - 1] ? OVERLAP : "";
+      const closing = flags[number] && !flags[number + 1] ? OVERLAP : "";
+      return `${opening}${oneLine(word.word)}${closing}`;
+    });
+  }
+  function overlaps(doc) {
+    const own = /* @__PURE__ */ new Map();
+    for (const { speaker, words } of doc.segments) {
+      if (!own.has(speaker)) own.set(speaker, []);
+      own.get(speaker).push(...words);
+    }
+    const together = shared([...own.values()].map((words) => support(words)));
+    return ({ start, end }) => {
+      let common = 0;
+      for (const span of during(together, start, end)) common += Math.min(span.end, end) - Math.max(span.start, start);
+      return milliseconds(common) > Math.min(TOUCH, Math.floor(milliseconds(end - start) / 2));
+    };
+  }
+  function paragraphs(segments) {
+    const found = [];
+    for (const segment of segments) {
+      const last = found.at(-1);
+      if (last === void 0 || beginsParagraph(segment, last)) found.push([segment]);
+      else last.push(segment);
+    }
+    return found;
+  }
+  function beginsParagraph(segment, paragraph) {
+    const before = paragraph.at(-1);
+    if (segment.speaker !== before.speaker || segment.start - before.end >= PARAGRAPH_PAUSE) return true;
+    return segment.start - paragraph[0].start >= LONG_PARAGRAPH && endsSentence(before.text);
+  }
+  function wrapped(words, most) {
+    let text = words[0];
+    let used = width(text);
+    words.slice(1).forEach((word, number) => {
+      const blank = glue(words[number], word);
+      if (used + blank.length + width(word) > most) {
+        text += `
+${word}`;
+        used = width(word);
+      } else {
+        text += blank + word;
+        used += blank.length + width(word);
+      }
+    });
+    return text;
+  }
+  function toMarkdown(doc) {
+    return `# ${doc.recording}
+`;
+  }
+  var LONGEST_CUE = 7e3;
+  var CUE_PAUSE = 600;
+  var SHORTEST_CUE = 1e3;
+  var LEAST_CUE = 100;
+  var LINGER = 1e3;
+  var GAP = 83;
+  var LINE = 42;
+  var LINES = 2;
+  var COLORS = ["#FFFFFF", "#F0E442", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#999999"];
+  function toSrt(doc) {
+    const names = namesOf(doc);
+    const shown = inTurn(cuesOf(doc, names), milliseconds(doc.duration));
+    return shown.map((cue, number) => {
+      const speakers2 = [...new Set(cue.words.map((word) => word.speaker))];
+      const lines = speakers2.flatMap((speaker) => {
+        const texts2 = cue.words.filter((word) => word.speaker === speaker).map((word) => word.text);
+        return broken([`${speakers2.length > 1 ? "- " : ""}${names.get(speaker)}:`, ...texts2]);
+      });
+      return `${number + 1}
+${stamp(cue.start, ",")} --> ${stamp(cue.end, ",")}
+${lines.map(plain).join("\n")}
+`;
+    }).join("\n");
+  }
+  function toVtt(doc) {
+    const names = namesOf(doc);
+    const cues = cuesOf(doc, names);
+    const next = /* @__PURE__ */ new Map();
+    const blocks = [];
+    for (const cue of cues.reverse()) {
+      const [{ speaker }] = cue.words;
+      const end = lingered(cue, next.get(speaker) ?? milliseconds(doc.duration) + GAP);
+      next.set(speaker, cue.start);
+      const text = broken([`${names.get(speaker)}:`, ...cue.words.map((word) => word.text)]).map(markup).join("\n");
+      const voice = markup(names.get(speaker));
+      blocks.unshift([cue.start, 1, `${stamp(cue.start)} --> ${stamp(end)}
+<v ${voice}>${text}
+`]);
+    }
+    for (const segment of doc.segments.filter(({ review: review2 }) => review2.length > 0)) {
+      const start = milliseconds(segment.start);
+      const when = `${clock2(start)}–${clock2(milliseconds(segment.end) + 999)}`;
+      const note = oneLine(`NOTE check ${when} ${segment.speaker} ${segment.review.join(", ")}`);
+      blocks.push([start, 0, `${note.replace(/-{2,}>/g, "->")}
+`]);
+    }
+    blocks.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+    const voices = [...new Set(names.values())];
+    const rules = voices.map((name, number) => `::cue(v[voice=${css(name)}]) { color: ${COLORS[number % COLORS.length]} }
+`);
+    const style = voices.length > 1 ? [`STYLE
+${rules.join("")}`] : [];
+    return ["WEBVTT\n", ...style, ...blocks.map(([, , text]) => text)].join("\n");
+  }
+  function cuesOf(doc, names) {
+    const cues = [];
+    for (const segment of doc.segments) {
+      const most = LINE * LINES - width(`${names.get(segment.speaker)}: `);
+      let words = [];
+      let columns = 0;
+      const finish = () => {
+        if (words.length > 0) cues.push({ start: words[0].start, end: Math.max(...words.map((word) => word.end)), words });
+        words = [];
+        columns = 0;
+      };
+      for (const word of segment.words) {
+        const text = oneLine(word.word);
+        if (text === "") continue;
+        const [start, end] = [milliseconds(word.start), milliseconds(word.end)];
+        const last = words.at(-1);
+        if (last !== void 0) {
+          const isFull = columns + 1 + width(text) > most || end - words[0].start > LONGEST_CUE;
+          const isSentence = endsSentence(last.text) && columns > most / 3;
+          if (isFull || isSentence || start - last.end > CUE_PAUSE) finish();
+        }
+        words.push({ start, end, text, speaker: segment.speaker });
+        columns += (columns > 0 ? 1 : 0) + width(text);
+      }
+      finish();
+    }
+    return cues.sort((a, b) => a.start - b.start || a.end - b.end);
+  }
+  function inTurn(cues, duration) {
+    const shown = [];
+    for (const cue of cues) {
+      const last = shown.at(-1);
+      const since = last === void 0 ? Infinity : cue.start - last.start;
+      if (since < LEAST_CUE || cue.start < last?.end && since < SHORTEST_CUE + GAP) {
+        last.words = [...last.words, ...cue.words];
+        last.end = Math.max(last.end, cue.end);
+      } else if (last !== void 0 && cue.start < last.end) {
+        const late = last.words.filter((word) => word.start >= cue.start);
+        last.words = last.words.filter((word) => word.start < cue.start);
+        shown.push({ start: cue.start, end: Math.max(cue.end, ...late.map((word) => word.end)), words: [...cue.words, ...late] });
+        last.end = cue.start;
+      } else {
+        shown.push({ ...cue });
+      }
+    }
+    shown.forEach((cue, number) => {
+      cue.end = lingered(cue, shown[number + 1]?.start ?? duration + GAP);
+    });
+    return shown;
+  }
+  function lingered(cue, next) {
+    const wanted = Math.min(Math.max(cue.end, cue.start + SHORTEST_CUE), cue.end + LINGER);
+    return Math.max(Math.min(wanted, next - GAP), Math.min(cue.end, next), cue.start + 1);
+  }
+  function broken(words) {
+    const columns = width(joinWords(words));
+    const count = Math.max(1, Math.ceil(columns / LINE));
+    const text = wrapped(words, Math.max(Math.ceil(columns / count) + 3, ...words.map(width)));
+    return (text.split("\n").length > count ? wrapped(words, LINE) : text).split("\n");
+  }
+  function plain(text) {
+    return text.replace(/-{2,}>/g, "->").replaceAll("{\\", "(\\").replace(/<(\/?[A-Za-z][^<>]*)>/g, "‹$1›");
+  }
+  function markup(text) {
+    return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  }
+  function css(text) {
+    return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll(">", "\\3e ")}"`;
+  }
+  function namesOf(doc) {
+    const labels = new Set([...doc.turns, ...doc.segments].map(({ speaker }) => speaker));
+    return new Map([...labels].sort().map((label) => [label, oneLine(doc.speakers[label] ?? label) || oneLine(label) || "?"]));
+  }
+  var BLANKS2 = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
+  function oneLine(text) {
+    return text.replace(BLANKS2, " ").replace(/\p{Cc}/gu, "").replace(/ +/g, " ").replace(/^ | $/g, "");
+  }
+  var SENTENCE_ENDS = new Set(".!?…。！？؟۔।");
+  function endsSentence(text) {
+    return SENTENCE_ENDS.has([...text.replace(/["'”’»)\]」』]+$/u, "")].at(-1));
+  }
+  var WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+  function width(text) {
+    let columns = 0;
+    for (const letter of text) columns += /[\p{Mn}\p{Me}\p{Cf}]/u.test(letter) ? 0 : WIDE.test(letter) ? 2 : 1;
+    return columns;
+  }
+  function milliseconds(seconds) {
+    const exact = seconds * 1e3;
+    const below = Math.floor(exact);
+    if (exact - below !== 0.5) return Math.round(exact);
+    return below % 2 === 0 ? below : below + 1;
+  }
+  function stamp(at, mark = ".") {
+    return `${clock2(at)}${mark}${String(at % 1e3).padStart(3, "0")}`;
+  }
+  function clock2(at) {
+    const seconds = Math.floor(at / 1e3);
+    const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+    return parts.map((part) => String(part).padStart(2, "0")).join(":");
+  }
+
+  // source/saving.js
+  var FORMATS = [
+    ["Subtitles (SRT)", "srt", "application/x-subrip", toSrt],
+    ["Subtitles for the web (WebVTT)", "vtt", "text/vtt", toVtt],
+    ["Text", "txt", "text/plain", toTxt],
+    ["Markdown, for a word processor", "md", "text/markdown", toMarkdown]
+  ];
+  var Saving = class {
+    /**
+     * @param {import("./history.js").History} history
+     * @param {import("./drafts.js").Drafts} drafts
+     * @param {(sentence: string) => void} announce
+     */
+    constructor(history2, drafts, announce2) {
+      this.history = history2;
+      this.drafts = drafts;
+      this.announce = announce2;
+      this.saved = history2.document;
+      this.isKept = true;
+      this.text = element("span");
+      this.discard = element("button", { type: "button", hidden: true, click: () => this.#discard() }, "Discard them");
+      this.note = element("p", { id: "correct-note", hidden: true }, this.text, this.discard);
+      this.name = fileName(history2.document);
+      history2.onChange(() => this.#changed());
+      addEventListener("beforeunload", (event) => {
+        if (this.isUnsaved && !this.isKept) event.preventDefault();
+      });
+      addEventListener("storage", (event) => {
+        if (event.key === drafts.key) this.#say("This page is open in another tab too, and was corrected there: reload it, or close that one. Only what was corrected last is kept.", true);
+      });
+    }
+    /** Whether there are corrections that are in no file. */
+    get isUnsaved() {
+      return this.history.document !== this.saved && this.history.document !== this.history.original;
+    }
+    /** Takes up corrections that were kept in this browser before. */
+    restore() {
+      const draft = this.drafts.load();
+      if (draft === null) return;
+      const when = draft.at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+      this.history.apply(`corrections of ${when}`, draft.document);
+      if (draft.isSaved) this.saved = draft.document;
+      this.#say(`Your corrections of ${when} are back: this browser had kept them${draft.isSaved ? "" : ", and they are in no file yet"}.`);
+      this.discard.hidden = false;
+    }
+    /** Downloads the corrected transcript as JSON. */
+    save() {
+      const name = `${this.name}.corrected.json`;
+      const doc = this.history.document;
+      download(name, "application/json", toJson(doc));
+      this.saved = doc;
+      this.isKept = this.drafts.keep(doc, true);
+      this.#saySaved();
+      this.discard.hidden = true;
+      this.announce(`Saved as ${name}`);
+    }
+    /** Downloads the corrected transcript in a format of `FORMATS`. */
+    saveAs([, ending, type, write]) {
+      const name = `${this.name}.corrected.${ending}`;
+      download(name, type, write(this.history.document));
+      this.announce(`Saved as ${name}`);
+    }
+    #changed() {
+      const doc = this.history.document;
+      this.isKept = this.drafts.keep(doc, doc === this.saved);
+      this.discard.hidden = true;
+      if (doc === this.history.original) this.#say("");
+      else if (!this.isKept) this.#say("This browser does not keep corrections: save them to a file before you close this page.", true);
+      else if (this.isUnsaved) this.#say("Corrections are kept in this browser. Save to keep them in a file.");
+      else this.#saySaved();
+    }
+    #discard() {
+      this.history.apply("discarding corrections", this.history.original);
+      this.announce("Corrections discarded; Undo brings them back");
+    }
+    #saySaved() {
+      const { name } = this;
+      this.#say(`Saved as ${name}.corrected.json. Put it beside ${name}.json and run: meetsplit review ${quoted(`${name}.json`)}`);
+    }
+    #say(sentence2, isWarning = false) {
+      this.text.textContent = sentence2;
+      this.note.hidden = sentence2 === "";
+      this.note.classList.toggle("warning", isWarning);
+    }
+  };
+  function fileName(doc) {
+    try {
+      const page2 = decodeURIComponent(location.pathname.split("/").pop());
+      if (/\.html?$/i.test(page2)) return page2.replace(/\.html?$/i, "");
+    } catch {
+    }
+    return doc.recording || "transcript";
+  }
+  function quoted(name) {
+    return /^[\w.-]+$/.test(name) ? name : `"${name.replace(/(["\\$`])/g, "\\$1")}"`;
+  }
+  function download(name, type, text) {
+    const address2 = URL.createObjectURL(new Blob([text], { type: `${type};charset=utf-8` }));
+    const link = element("a", { href: address2, download: name, hidden: true });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(address2), 6e4);
+  }
+
+  // source/text_field.js
+  function editText({ hidden, text, label, multiline = false, onDone, onTab }) {
+    const field = element(multiline ? "textarea" : "input", {
+      class: "edited",
+      "aria-label": label,
+      spellcheck: "true",
+      autocomplete: "off",
+      autocapitalize: "off",
+      ...multiline ? { rows: 1 } : { type: "text" }
+    });
+    let isOver = false;
+    const finish = (written) => {
+      if (isOver) return;
+      isOver = true;
+      field.remove();
+      for (const one of hidden) one.hidden = false;
+      onDone(written);
+    };
+    const fit = () => {
+      if (multiline) {
+        field.style.height = "auto";
+        field.style.height = `${field.scrollHeight + 2}px`;
+      } else {
+        field.style.width = `${Math.max(4, field.value.length + 2)}ch`;
+      }
+    };
+    field.addEventListener("keydown", (event) => {
+      if (event.isComposing) return;
+      if (event.key === "Enter") finish(field.value);
+      else if (event.key === "Escape") finish(null);
+      else if (event.key === "Tab" && onTab) {
+        finish(field.value);
+        onTab(event.shiftKey ? -1 : 1);
+      } else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+    field.addEventListener("input", fit);
+    field.addEventListener("blur", () => finish(field.value));
+    for (const type of ["click", "dblclick", "pointerdown"]) field.addEventListener(type, (event) => event.stopPropagation());
+    field.value = text;
+    hidden[0].before(field);
+    for (const one of hidden) one.hidden = true;
+    fit();
+    field.focus({ preventScroll: true });
+    if (!multiline) field.select();
+  }
+
+  // source/correcting.js
+  function attachCorrecting(page2) {
+    const correcting = new Correcting(page2);
+    page2.history.onChange(() => correcting.render());
+    correcting.saving.restore();
+    correcting.render();
+  }
+  var Correcting = class {
+    constructor({ history: history2, view: view2, people: people2, keyboard: keyboard2, legend, bar: bar2, announce: announce2, text, tracks = [] }) {
+      Object.assign(this, { history: history2, view: view2, people: people2, legend, announce: announce2, tracks });
+      this.menu = new Menu();
+      this.saving = new Saving(history2, new Drafts(storage(), draftKey(text), history2.document), announce2);
+      this.dialog = new PeopleDialog(people2, {
+        onRename: (speaker, name) => this.#rename(speaker, name),
+        onMerge: (from, into) => this.#merge(from, into),
+        onAdd: () => this.#apply("adding a person", (doc) => addPerson(doc, this.tracks).document)
+      });
+      this.buttons = this.#buttons();
+      this.problem = element("span", { class: "problem", role: "alert" });
+      bar2.append(...Object.values(this.buttons), this.problem);
+      bar2.after(this.saving.note);
+      bar2.addEventListener("keydown", (event) => this.#stepButtons(event));
+      view2.onSelect(() => this.#showSelection());
+      view2.list.addEventListener("dblclick", (event) => this.#doubleClicked(event));
+      legend.addEventListener("dblclick", (event) => this.#legendAsked(event));
+      legend.addEventListener("keydown", (event) => (event.key === "F2" || event.key === "Enter") && this.#legendAsked(event));
+      this.#addKeys(keyboard2);
+    }
+    #buttons() {
+      const button = (id, label, title2, click) => element("button", { type: "button", id: `correct-${id}`, title: title2, click }, label);
+      return {
+        undo: button("undo", "Undo", "Undo (Ctrl+Z)", () => this.#undo()),
+        redo: button("redo", "Redo", "Redo (Ctrl+Shift+Z)", () => this.#redo()),
+        edit: button("edit", "Edit text", "Edit the selected words, or the turn (Enter)", () => this.#edit()),
+        move: button("move", "Speaker…", "Give it to another person (M)", () => this.#openMove(this.buttons.move)),
+        split: button("split", "Split", "Begin a new turn with the selected word (S)", () => this.#split()),
+        join: button("join", "Join", "Join with the next turn of the same person (J)", () => this.#join()),
+        check: button("check", "Mark as checked", "Mark as checked, or to be checked again (C)", () => this.#check()),
+        people: button("people", "People…", "Names of people; two who are one", () => this.dialog.open()),
+        save: button("save", "Save", "Save the corrected transcript as a file (Ctrl+S)", () => this.saving.save()),
+        more: button("more", "Save as…", "Save it as subtitles or as text", () => this.#openSave())
+      };
+    }
+    #addKeys(keyboard2) {
+      keyboard2.add("Correcting", [
+        { keys: ["Enter"], label: "Edit the selected words, or the turn", run: () => this.#edit() },
+        { keys: ["m"], shown: "M 1…9", label: "Give it to another person", run: () => this.#openMove() },
+        { keys: ["s"], label: "Begin a new turn with the word", run: () => this.#split() },
+        { keys: ["j"], label: "Join with the person’s next turn", run: () => this.#join() },
+        { keys: ["c"], label: "Mark as checked, or no longer", run: () => this.#check() },
+        { keys: ["F2"], label: "Rename the person", run: () => this.#renameSelected() },
+        { keys: ["Delete", "Backspace"], label: "Remove the selected words", run: () => this.#remove() },
+        { keys: ["Ctrl+z"], shown: "Ctrl Z", label: "Undo", run: () => this.#undo() },
+        { keys: ["Ctrl+Shift+z", "Ctrl+y"], shown: "Ctrl Shift Z", label: "Redo", run: () => this.#redo() },
+        { keys: ["Ctrl+s"], shown: "Ctrl S", label: "Save the corrected transcript", run: () => this.saving.save() }
+      ]);
+    }
+    /** Shows what can be done now. */
+    render() {
+      for (const name of this.legend.querySelectorAll("li .name")) {
+        name.tabIndex = 0;
+        name.setAttribute("role", "button");
+        name.setAttribute("aria-keyshortcuts", "F2");
+        name.title = `${name.textContent} (double click or F2: rename)`;
+      }
+      if (this.dialog.dialog.open) this.dialog.render();
+      this.#showSelection();
+    }
+    #showSelection() {
+      const { segment, first } = this.#selection();
+      const { undo, redo, edit, move, split, join, check } = this.buttons;
+      const { history: history2 } = this;
+      undo.disabled = !history2.canUndo;
+      undo.title = history2.canUndo ? `Undo: ${history2.undoes} (Ctrl+Z)` : "Undo (Ctrl+Z)";
+      redo.disabled = !history2.canRedo;
+      redo.title = history2.canRedo ? `Redo: ${history2.redoes} (Ctrl+Shift+Z)` : "Redo (Ctrl+Shift+Z)";
+      edit.disabled = move.disabled = check.disabled = segment === null;
+      split.disabled = segment === null || !first;
+      join.disabled = segment === null || nextOfSamePerson(history2.document, segment) < 0;
+      const checked = segment !== null && isChecked(history2.document.segments[segment]);
+      check.textContent = checked ? "Checked ✓" : "Mark as checked";
+      check.setAttribute("aria-pressed", String(checked));
+      this.problem.textContent = "";
+      document.documentElement.classList.toggle("has-selection", segment !== null);
+    }
+    /** What is selected: {segment, first, last}, numbers or null. */
+    #selection() {
+      const { selected } = this.view;
+      const segment = selected?.segment ?? null;
+      if (segment === null || !this.history.document.segments[segment]) return { segment: null, first: null, last: null };
+      return selected;
+    }
+    #segment() {
+      return this.history.document.segments[this.#selection().segment];
+    }
+    /**
+     * Makes a correction and says so. What `place` finds in the new document, {segment, first, last}, is selected then.
+     * Returns whether there was anything to correct.
+     */
+    #apply(description, correct, place2 = () => null) {
+      const before = this.history.document;
+      let doc;
+      try {
+        doc = correct(before);
+      } catch (error) {
+        if (!(error instanceof CorrectionError)) throw error;
+        this.problem.textContent = error.message;
+        return false;
+      }
+      const hadFocus = this.view.list.contains(document.activeElement) || document.activeElement === document.body;
+      this.history.apply(description, doc);
+      const found = doc === before ? null : place2(doc, before);
+      if (found) this.view.select(found.segment, found.first ?? null, found.last ?? found.first ?? null);
+      if (hadFocus) this.#focus();
+      if (doc !== before) this.announce(sentence(description));
+      return doc !== before;
+    }
+    /** Puts the focus on the selected segment, where it is nowhere else. */
+    #focus() {
+      const { segment } = this.#selection();
+      const isFree = document.activeElement === document.body || document.activeElement === null;
+      if (isFree && segment !== null) this.view.articles[segment]?.focus({ preventScroll: true });
+    }
+    #undo() {
+      this.#step("Undone", () => this.history.undo());
+    }
+    #redo() {
+      this.#step("Done again", () => this.history.redo());
+    }
+    #step(what, step) {
+      const before = this.history.document;
+      const description = step();
+      if (description === null) return;
+      const segment = firstNew(this.history.document, before);
+      if (segment >= 0) {
+        this.view.select(segment);
+        this.view.reveal(this.view.articles[segment]);
+      }
+      this.#focus();
+      this.announce(`${what}: ${description}`);
+    }
+    // Words and turns
+    #doubleClicked(event) {
+      const article = event.target.closest(".segment");
+      if (!article) return;
+      const segment = Number(article.dataset.segment);
+      const word = event.target.closest(".word");
+      getSelection().removeAllRanges();
+      if (word) {
+        this.view.select(segment, Number(word.dataset.word));
+        this.#editWords();
+      } else if (event.target.closest(".who")) {
+        this.view.select(segment);
+        this.#renameSelected();
+      }
+    }
+    #edit() {
+      const { segment, first } = this.#selection();
+      if (segment === null) return;
+      if (first !== null) this.#editWords();
+      else this.#editTurn();
+    }
+    #editWords() {
+      const { segment, first, last } = this.#selection();
+      const words = this.#segment().words.slice(first, last + 1);
+      const old = wordsText(words);
+      editText({
+        hidden: words.map((_, number) => this.view.wordElement(segment, first + number)),
+        text: old,
+        label: words.length > 1 ? "Words" : "Word",
+        onDone: (text) => {
+          if (text !== null) this.#change(segment, first, last, text, old);
+          this.#focus();
+        },
+        onTab: (by) => this.#editNext(by)
+      });
+    }
+    /** Goes on editing with the word after the selected ones (1) or before them (-1). */
+    #editNext(by) {
+      let { segment, first, last } = this.#selection();
+      if (segment === null) return;
+      const { segments } = this.history.document;
+      let word = (by > 0 ? last ?? -1 : first ?? 0) + by;
+      if (word < 0 || word >= segments[segment].words.length) {
+        segment += by;
+        if (segment < 0 || segment >= segments.length) return;
+        word = by > 0 ? 0 : segments[segment].words.length - 1;
+      }
+      this.view.select(segment, word);
+      this.view.reveal(this.view.wordElement(segment, word));
+      this.#editWords();
+    }
+    #editTurn() {
+      const { segment } = this.#selection();
+      const { words } = this.#segment();
+      editText({
+        hidden: [this.view.articles[segment].querySelector(".words")],
+        text: wordsText(words),
+        label: `What ${this.people.name(this.#segment().speaker)} says`,
+        multiline: true,
+        onDone: (text) => {
+          if (text !== null) this.#change(segment, 0, words.length - 1, text, wordsText(words), true);
+          this.#focus();
+        }
+      });
+    }
+    #change(segment, first, last, text, old, whole = false) {
+      const { start, speaker } = this.history.document.segments[segment];
+      const written = text.trim();
+      this.#apply(
+        written ? `“${short(old)}” became “${short(written)}”` : `removing “${short(old)}”`,
+        (doc) => changeWords(doc, segment, first, last, text),
+        (doc) => {
+          const at = whole ? segment : doc.segments.findIndex((one, number) => number >= segment - 1 && one.speaker === speaker && one.end >= start);
+          const count = written ? text.trim().split(/\s+/u).length : 0;
+          if (!doc.segments[at] || whole || count === 0) return doc.segments[at] ? { segment: at } : null;
+          return { segment: at, first, last: Math.min(first + count, doc.segments[at].words.length) - 1 };
+        }
+      );
+    }
+    #remove() {
+      const { segment, first, last } = this.#selection();
+      if (segment === null || first === null) return;
+      this.#change(segment, first, last, "", wordsText(this.#segment().words.slice(first, last + 1)));
+    }
+    #split() {
+      const { segment, first } = this.#selection();
+      if (segment === null) return;
+      if (!first) {
+        this.problem.textContent = "Select the word that the new turn begins with.";
+        return;
+      }
+      const { start } = this.#segment().words[first];
+      this.#apply(`splitting before “${short(this.#segment().words[first].word)}”`, (doc) => splitSegment(doc, segment, first), (doc, before) => newAt(doc, before, start));
+    }
+    #join() {
+      const { segment } = this.#selection();
+      if (segment === null) return;
+      const { start } = this.#segment();
+      this.#apply(`joining two turns of ${this.people.name(this.#segment().speaker)}`, (doc) => joinSegments(doc, segment), (doc, before) => newAt(doc, before, start));
+    }
+    #check() {
+      const { segment } = this.#selection();
+      if (segment === null) return;
+      const checked = !isChecked(this.#segment());
+      const description = checked ? "marking as checked" : "marking as to be checked";
+      this.#apply(description, (doc) => markChecked(doc, segment, checked), () => this.#selection());
+    }
+    // People
+    /** Opens the menu of people: `scope` is what is given to them, "turn", "words" or "rest". */
+    #openMove(anchor = null, scope = null) {
+      const { segment, first, last } = this.#selection();
+      if (segment === null) return;
+      const { words, speaker } = this.#segment();
+      const chosen = scope ?? (first !== null && last > first ? "words" : "turn");
+      const place2 = anchor ?? (first === null ? this.view.articles[segment] : this.view.wordElement(segment, first));
+      const home = anchor ?? this.view.articles[segment];
+      const text = first === null ? "" : short(wordsText(words.slice(first, last + 1)));
+      const ranges = { turn: [0, words.length - 1], words: [first, last], rest: [first, words.length - 1] };
+      const scopes = first === null || words.length === 1 ? [] : [
+        ["turn", "The whole turn"],
+        ["words", last > first ? `The words “${text}”` : `The word “${text}”`],
+        ["rest", `From “${short(words[first].word)}” to the end`]
+      ].filter(([kind]) => kind !== "rest" || first > 0 && last < words.length - 1);
+      const move = (to) => this.#move(segment, ...ranges[chosen], to);
+      const everyone = this.people.labels.map((label) => ({
+        label: this.people.name(label),
+        mark: this.people.swatch(label),
+        run: () => move(label),
+        .../^\d$/.test(this.people.mark(label)) ? { key: this.people.mark(label) } : {}
+      })).filter((_, number) => this.people.labels[number] !== speaker);
+      this.menu.open(home, "Who says it", [
+        ...scopes.length > 0 ? [["What", scopes.map(([kind, label]) => ({ label, checked: kind === chosen, run: () => this.#openMove(anchor, kind) }))]] : [],
+        ["Who says it", [...everyone, { label: "A new person", run: () => move(null) }]]
+      ], scopes.length, place2);
+    }
+    #move(segment, first, last, to) {
+      const word = this.#segment().words[first];
+      let speaker = to;
+      const make = (doc) => {
+        if (to !== null) return moveWords(doc, segment, first, last, to);
+        const added = addPerson(doc, this.tracks);
+        speaker = added.speaker;
+        return moveWords(added.document, segment, first, last, speaker);
+      };
+      const name = to === null ? "a new person" : this.people.name(to);
+      this.#apply(`moving “${short(wordsText(this.#segment().words.slice(first, last + 1)))}” to ${name}`, make, (doc, before) => newAt(doc, before, word.start, speaker));
+    }
+    #rename(speaker, name) {
+      const before = this.people.name(speaker);
+      this.#apply(`renaming ${before} to ${name.trim() || speaker}`, (doc) => renamePerson(doc, speaker, name), () => this.#selection().segment === null ? null : this.#selection());
+    }
+    #merge(from, into) {
+      const names = [from, into].map((label) => this.people.name(label));
+      this.#apply(`${names[0]} and ${names[1]} became one person`, (doc) => mergePeople(doc, from, into));
+    }
+    #legendAsked(event) {
+      const name = event.target.closest(".name");
+      const row2 = name?.closest("li[data-speaker]");
+      if (!row2 || event.target.closest("input")) return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.#editName(name, row2.dataset.speaker, () => row2.isConnected && row2.querySelector(".name").focus());
+    }
+    #renameSelected() {
+      const { segment } = this.#selection();
+      if (segment === null) return;
+      this.#editName(this.view.articles[segment].querySelector(".who"), this.#segment().speaker, () => this.#focus());
+    }
+    #editName(place2, speaker, onEnd) {
+      editText({
+        hidden: [place2],
+        text: this.history.document.speakers[speaker] ?? "",
+        label: `Name of ${this.people.name(speaker)}`,
+        onDone: (name) => {
+          if (name !== null) this.#rename(speaker, name);
+          onEnd();
+        }
+      });
+    }
+    // The bar
+    #openSave() {
+      this.menu.open(this.buttons.more, "Save as", [
+        ["", FORMATS.map((format) => ({ label: format[0], run: () => this.saving.saveAs(format) }))],
+        ["For subtitles with all rules: meetsplit export", [{ label: "Corrected transcript (JSON)", run: () => this.saving.save() }]]
+      ]);
+    }
+    #stepButtons(event) {
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!by || event.target.tagName !== "BUTTON") return;
+      const buttons = Object.values(this.buttons).filter((button) => !button.disabled);
+      buttons[(buttons.indexOf(event.target) + by + buttons.length) % buttons.length].focus();
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  };
+  function storage() {
+    try {
+      return localStorage;
+    } catch {
+      return null;
+    }
+  }
+  function firstNew(doc, other) {
+    const known = new Set(other.segments);
+    return doc.segments.findIndex((segment) => !known.has(segment));
+  }
+  function newAt(doc, before, time, speaker = null) {
+    const known = new Set(before.segments);
+    const segment = doc.segments.findIndex(
+      (one) => !known.has(one) && one.words.some(({ start }) => start === time) && (speaker === null || one.speaker === speaker)
+    );
+    return segment < 0 ? null : { segment };
+  }
+  function wordsText(words) {
+    return words.map(({ word }) => word).join(" ");
+  }
+  function short(text) {
+    return text.length > 30 ? `${text.slice(0, 28).trimEnd()}…` : text;
+  }
+  function sentence(text) {
+    return text.charAt(0).toUpperCase() + text.slice(1);
+  }
+
   // source/document.js
   function readDocument(page2) {
     return JSON.parse(page2.getElementById("transcript").textContent);
@@ -249,6 +1613,69 @@
     #show() {
       this.toggle.setAttribute("aria-pressed", String(this.on));
       this.back.hidden = this.on || !this.player.playing;
+    }
+  };
+
+  // source/history.js
+  var History = class {
+    #states;
+    #at = 0;
+    #listeners = /* @__PURE__ */ new Set();
+    constructor(doc) {
+      this.#states = [{ description: "", document: doc }];
+    }
+    /** The document as it is now. */
+    get document() {
+      return this.#states[this.#at].document;
+    }
+    /** The document as it was at first. */
+    get original() {
+      return this.#states[0].document;
+    }
+    /** How many corrections lead from the document as it was to the one that it is. */
+    get count() {
+      return this.#at;
+    }
+    /** Make a correction: `description` says it in a few words. A document that is the same already is none. */
+    apply(description, newDoc) {
+      if (newDoc === this.document) return;
+      this.#states.splice(this.#at + 1, Infinity, { description, document: newDoc });
+      this.#go(this.#at + 1);
+    }
+    /** Take the latest correction back; returns its description, or null where there is none. */
+    undo() {
+      const { undoes } = this;
+      if (undoes !== null) this.#go(this.#at - 1);
+      return undoes;
+    }
+    /** Make the correction again that was undone last; returns its description, or null where there is none. */
+    redo() {
+      const { redoes } = this;
+      if (redoes !== null) this.#go(this.#at + 1);
+      return redoes;
+    }
+    get canUndo() {
+      return this.#at > 0;
+    }
+    get canRedo() {
+      return this.#at < this.#states.length - 1;
+    }
+    /** The description of the correction that `undo` takes back, or null. */
+    get undoes() {
+      return this.canUndo ? this.#states[this.#at].description : null;
+    }
+    /** The description of the correction that `redo` makes again, or null. */
+    get redoes() {
+      return this.canRedo ? this.#states[this.#at + 1].description : null;
+    }
+    /** Call `listener` with this history after every change; returns a function that ends it. */
+    onChange(listener) {
+      this.#listeners.add(listener);
+      return () => this.#listeners.delete(listener);
+    }
+    #go(at) {
+      this.#at = at;
+      for (const listener of [...this.#listeners]) listener(this);
     }
   };
 
@@ -362,14 +1789,14 @@
   }
   function minutes(duration, speech) {
     const last = Math.max(duration, ...[...speech.values()].map((own) => own.at(-1)?.end ?? 0));
-    const rows = [];
+    const rows2 = [];
     for (let start = 0; start < last; start += 60) {
       const end = Math.min(start + 60, last);
       const seconds = {};
       for (const [speaker, own] of speech) seconds[speaker] = rounded(covered(own, start, end), 3);
-      rows.push({ start, end, seconds });
+      rows2.push({ start, end, seconds });
     }
-    return rows;
+    return rows2;
   }
   function covered(spans, start, end) {
     const parts = during(spans, start, end);
@@ -438,21 +1865,21 @@
     }
     /** Shows the people of the document that `people` holds; rows of people who stay are kept. */
     render() {
-      const rows = new Map([...this.list.children].map((row) => [row.dataset.speaker, row]));
+      const rows2 = new Map([...this.list.children].map((row2) => [row2.dataset.speaker, row2]));
       const { labels } = this.people;
-      const wanted = labels.map((label) => rows.get(label) ?? this.#row(label));
-      if (wanted.length !== this.list.children.length || wanted.some((row, i) => row !== this.list.children[i])) {
+      const wanted = labels.map((label) => rows2.get(label) ?? this.#row(label));
+      if (wanted.length !== this.list.children.length || wanted.some((row2, i) => row2 !== this.list.children[i])) {
         this.list.replaceChildren(...wanted);
       }
-      wanted.forEach((row) => this.#showName(row));
+      wanted.forEach((row2) => this.#showName(row2));
       this.#showMix();
     }
     #row(label) {
       const own = this.player.mix.voices.has(label);
       const name = element("span", { class: "name", dir: "auto" });
-      const row = element("li", { "data-speaker": label, class: this.people.style(label) }, this.people.swatch(label), name);
-      if (!own) return row;
-      row.append(
+      const row2 = element("li", { "data-speaker": label, class: this.people.style(label) }, this.people.swatch(label), name);
+      if (!own) return row2;
+      row2.append(
         element("button", { type: "button", class: "solo", "aria-pressed": "false", click: () => this.player.toggleSolo(label) }, "Solo"),
         element("button", { type: "button", class: "mute", "aria-pressed": "false", click: () => this.#toggleMute(label) }, "Mute"),
         element("input", {
@@ -465,45 +1892,45 @@
           input: (event) => this.player.change(label, { volume: Number(event.target.value) })
         })
       );
-      return row;
+      return row2;
     }
     #toggleMute(label) {
       this.player.change(label, { muted: !this.player.mix.voices.get(label).muted });
     }
-    #showName(row) {
-      const label = row.dataset.speaker;
+    #showName(row2) {
+      const label = row2.dataset.speaker;
       const name = this.people.name(label);
-      const shown = row.querySelector(".name");
+      const shown = row2.querySelector(".name");
       if (shown.textContent !== name && !shown.querySelector("input")) shown.textContent = name;
       shown.title = name;
       const controls2 = { ".solo": `Solo: hear ${name} alone`, ".mute": `Mute ${name}`, ".volume": `Volume of ${name}` };
       for (const [selector, title2] of Object.entries(controls2)) {
-        const control = row.querySelector(selector);
+        const control = row2.querySelector(selector);
         if (!control) continue;
         control.title = title2;
         control.setAttribute("aria-label", title2);
       }
     }
     #showMix() {
-      for (const row of this.list.children) {
-        const voice = this.player.mix.voices.get(row.dataset.speaker);
+      for (const row2 of this.list.children) {
+        const voice = this.player.mix.voices.get(row2.dataset.speaker);
         if (!voice) continue;
-        row.querySelector(".solo").setAttribute("aria-pressed", String(voice.solo));
-        row.querySelector(".mute").setAttribute("aria-pressed", String(voice.muted));
-        const slider = row.querySelector(".volume");
+        row2.querySelector(".solo").setAttribute("aria-pressed", String(voice.solo));
+        row2.querySelector(".mute").setAttribute("aria-pressed", String(voice.muted));
+        const slider = row2.querySelector(".volume");
         slider.value = String(voice.volume);
         slider.setAttribute("aria-valuetext", `${Math.round(voice.volume * 100)} %`);
-        row.classList.toggle("silent", this.player.mix.gain(row.dataset.speaker) === 0);
+        row2.classList.toggle("silent", this.player.mix.gain(row2.dataset.speaker) === 0);
       }
     }
   };
   function lanesDrawing(doc, people2) {
     const speech = speechBySpeaker(doc);
     const length2 = Math.max(doc.duration, 1);
-    const rows = people2.labels.map((label2, row) => {
+    const rows2 = people2.labels.map((label2, row2) => {
       const bars = (speech.get(label2) ?? []).map(({ start, end }) => {
-        const width = Math.max(end - start, length2 / 2e3);
-        return `M${start.toFixed(2)} ${row + 0.12}h${width.toFixed(2)}v.76h-${width.toFixed(2)}z`;
+        const width2 = Math.max(end - start, length2 / 2e3);
+        return `M${start.toFixed(2)} ${row2 + 0.12}h${width2.toFixed(2)}v.76h-${width2.toFixed(2)}z`;
       });
       return drawing("path", { d: bars.join(""), class: people2.style(label2) });
     });
@@ -511,7 +1938,7 @@
     return drawing(
       "svg",
       { class: "lanes-drawing", viewBox: `0 0 ${length2} ${people2.labels.length}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
-      ...rows
+      ...rows2
     );
   }
 
@@ -587,7 +2014,7 @@
       this.together = shared([...this.speech.values()]);
       this.segments = new Intervals(doc.segments);
       this.review = doc.segments.filter((segment) => segment.review.length);
-      this.rows = new Map(this.people.labels.map((label, row) => [label, row]));
+      this.rows = new Map(this.people.labels.map((label, row2) => [label, row2]));
       this.view.setAttribute("aria-valuemax", String(Math.round(doc.duration)));
       this.whole.replaceChildren(lanesDrawing(doc, this.people));
       this.#mark();
@@ -742,19 +2169,19 @@
     }
     #paint() {
       this.asked = null;
-      const { context: c, width, height } = this;
+      const { context: c, width: width2, height } = this;
       if (!height) return;
       const { start, end } = this.window;
-      this.scale = width / (end - start);
+      this.scale = width2 / (end - start);
       this.rowHeight = (height - RULER) / Math.max(this.rows.size, 1);
-      c.clearRect(0, 0, width, height);
+      c.clearRect(0, 0, width2, height);
       this.#paintRuler();
       c.fillStyle = this.ink.band;
       for (const span of during(this.together, start, end)) {
         c.fillRect(this.#x(span.start), RULER, Math.max((span.end - span.start) * this.scale, 1), height - RULER);
       }
       c.fillStyle = this.ink.line;
-      for (let row = 0; row <= this.rows.size; row++) c.fillRect(0, Math.round(RULER + row * this.rowHeight), width, 1);
+      for (let row2 = 0; row2 <= this.rows.size; row2++) c.fillRect(0, Math.round(RULER + row2 * this.rowHeight), width2, 1);
       const words = this.scale >= WORDS_FROM;
       for (const [label, spans] of this.speech) this.#paintBars(label, during(spans, start, end), words);
       const visible = this.segments.overlapping(start, end).map((i) => this.doc.segments[i]);
@@ -904,7 +2331,7 @@
       const { people: people2, minutes: minutes2 } = numbers(doc);
       const most = Math.max(...people2.map((person2) => person2.seconds), 1e-9);
       const head = ["Person", "Talk time", "Turns", "Words/​min", "In overlap", "Interrupts", "Longest turn"];
-      const rows = people2.map(
+      const rows2 = people2.map(
         (person2) => element(
           "tr",
           { class: this.people.style(person2.speaker) },
@@ -922,7 +2349,7 @@
         {},
         element("caption", { class: "hidden-label" }, "How long, how often and how fast each person speaks"),
         element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)))),
-        element("tbody", {}, ...rows)
+        element("tbody", {}, ...rows2)
       );
       this.content.replaceChildren(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Numbers of each person" }, table), this.#overTime(minutes2));
     }
@@ -1128,9 +2555,9 @@
       }
       return audio;
     }
-    #problem(audio, sentence = "") {
+    #problem(audio, sentence2 = "") {
       const { source } = audio.dataset;
-      const detail = sentence || (source.startsWith("#") ? "This browser cannot play the sound in this page." : `The sound file ${source} cannot be played; it belongs beside this page, in the place where it was written.`);
+      const detail = sentence2 || (source.startsWith("#") ? "This browser cannot play the sound in this page." : `The sound file ${source} cannot be played; it belongs beside this page, in the place where it was written.`);
       this.dispatchEvent(new CustomEvent("problem", { detail }));
     }
     #ended() {
@@ -1150,14 +2577,14 @@
     }
     /** Brings elements that drifted from the clock back: a little faster or slower, far ones by a jump. */
     #keepInStep() {
-      const [clock2, ...others] = this.active;
-      if (!clock2 || clock2.seeking || clock2.paused) return;
+      const [clock3, ...others] = this.active;
+      if (!clock3 || clock3.seeking || clock3.paused) return;
       for (const audio of others) {
         if (audio.seeking || audio.paused || audio.readyState < 3) continue;
-        const drift = audio.currentTime - clock2.currentTime;
+        const drift = audio.currentTime - clock3.currentTime;
         const correcting = audio.playbackRate !== this.rate;
         if (Math.abs(drift) > LOST) {
-          audio.currentTime = clock2.currentTime;
+          audio.currentTime = clock3.currentTime;
           audio.playbackRate = this.rate;
         } else if (Math.abs(drift) > (correcting ? IN_STEP : DRIFTED)) {
           audio.playbackRate = this.rate * (1 - Math.min(Math.max(drift * 2, -0.12), 0.12));
@@ -1218,54 +2645,6 @@
       this.onGo(next ?? (by > 0 ? places[0] : places.at(-1)));
     }
   };
-
-  // source/search.js
-  var UNSPACED = [["぀", "ヿ"], ["㐀", "鿿"], ["＀", "￯"], ["฀", "๿"]];
-  function glue(before, after) {
-    return unspaced(before.at(-1)) && unspaced(after[0]) ? "" : " ";
-  }
-  function unspaced(letter) {
-    return letter !== void 0 && UNSPACED.some(([first, last]) => first <= letter && letter <= last);
-  }
-  function runningText(words) {
-    let text = words[0]?.word ?? "";
-    for (let i = 1; i < words.length; i++) text += glue(words[i - 1].word, words[i].word) + words[i].word;
-    return text;
-  }
-  function normalised(text) {
-    const plain = text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
-    return plain.replace(/[\u2018\u2019\u02bc]/g, "'").replace(/[\u201c\u201d]/g, '"').replace(/\s+/g, " ");
-  }
-  var texts = /* @__PURE__ */ new WeakMap();
-  function searchable(segment) {
-    let found = texts.get(segment);
-    if (!found) {
-      let text = "";
-      const starts = [];
-      segment.words.forEach(({ word }, i) => {
-        if (i) text += glue(segment.words[i - 1].word, word);
-        starts.push(text.length);
-        text += normalised(word);
-      });
-      found = { text, starts };
-      texts.set(segment, found);
-    }
-    return found;
-  }
-  function search(segments, query) {
-    const wanted = normalised(query).trim();
-    if (!wanted) return [];
-    const places = [];
-    segments.forEach((segment, index) => {
-      const { text, starts } = searchable(segment);
-      for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
-        const first = firstIndex(starts, (start) => start > at) - 1;
-        const last = firstIndex(starts, (start) => start > at + wanted.length - 1) - 1;
-        places.push({ segment: index, first, last });
-      }
-    });
-    return places;
-  }
 
   // source/search_bar.js
   var TYPING_PAUSE = 120;
@@ -1369,22 +2748,22 @@
   }
   function placed(segments) {
     const columns = [];
-    const rows = [];
+    const rows2 = [];
     const places = [];
     let crowded = false;
     segments.forEach((segment) => {
-      const rowStart = rows.at(-1);
+      const rowStart = rows2.at(-1);
       const sameRow = rowStart !== void 0 && segment.start - rowStart < SAME_ROW && columnFor(columns, segment, rowStart) >= 0;
-      if (!sameRow) rows.push(segment.start);
-      const column = columnFor(columns, segment, rows.at(-1));
+      if (!sameRow) rows2.push(segment.start);
+      const column = columnFor(columns, segment, rows2.at(-1));
       crowded ||= column < 0;
       if (column >= 0) columns[column] = { end: segment.end, speaker: segment.speaker };
-      places.push({ column: column + 1, row: rows.length, end: 0 });
+      places.push({ column: column + 1, row: rows2.length, end: 0 });
     });
     if (crowded) return { columns: 1, places: segments.map((_, i) => ({ column: 1, row: i + 1, end: i + 2 })) };
     places.forEach((place2, i) => {
-      const later = rows.findIndex((start, row) => row + 1 > place2.row && start >= segments[i].end);
-      place2.end = later < 0 ? rows.length + 1 : later + 1;
+      const later = rows2.findIndex((start, row2) => row2 + 1 > place2.row && start >= segments[i].end);
+      place2.end = later < 0 ? rows2.length + 1 : later + 1;
     });
     return { columns: columns.length, places };
   }
@@ -1498,19 +2877,19 @@
      * in every frame, so that there must not be too many. A group that began a chunk begins one again.
      */
     #chunked(groups) {
-      const runs = [];
+      const runs2 = [];
       let size = Infinity;
       for (const group of groups) {
         if (group.begins || size >= CHUNK) {
           group.begins = true;
-          runs.push([]);
+          runs2.push([]);
           size = 0;
         }
-        runs.at(-1).push(group);
+        runs2.at(-1).push(group);
         size += group.segments.length;
       }
       const old = new Map(this.chunks.map((chunk) => [chunk.firstElementChild, chunk]));
-      return runs.map((run) => {
+      return runs2.map((run) => {
         const boxes = run.map((group) => group.box);
         const kept = old.get(boxes[0]);
         const chunk = kept ?? element("div", { class: "chunk" });
@@ -1525,9 +2904,9 @@
       const box = element("div", { class: segments.length > 1 ? "group together" : "group" }, ...articles);
       if (columns > 1) {
         box.classList.add(`columns-${columns}`);
-        places.forEach(({ column, row, end }, i) => {
+        places.forEach(({ column, row: row2, end }, i) => {
           articles[i].style.gridColumn = String(column);
-          articles[i].style.gridRow = `${row} / ${end}`;
+          articles[i].style.gridRow = `${row2} / ${end}`;
         });
       }
       const lines = segments.reduce((sum, { text }) => sum + 2.2 + Math.ceil(text.length / 80), 0) / columns;
@@ -1542,6 +2921,7 @@
       by.lastElementChild.textContent = clock(segment.start);
       if (segment.overlap) by.append(element("span", { class: "note overlap-note" }, "at the same time"));
       if (segment.margin !== null && segment.margin < DOUBTFUL_MARGIN) by.append(element("span", { class: "note" }, "voice uncertain"));
+      if (segment.checked) by.append(element("span", { class: "note checked-note" }, "✓ checked"));
       if (segment.review.length) {
         by.append(element("span", { class: "note review-note" }, `Review: ${segment.review.map(reasonText).join("; ")}`));
       }
@@ -1713,12 +3093,11 @@
 
   // source/main.js
   var page = document.querySelector("#page");
-  var history = { document: readDocument(document), onChange() {
-  } };
+  var history = new History(readDocument(document));
   var people = new People();
   people.read(history.document);
   var live = element("div", { class: "hidden-label", role: "status", "aria-live": "polite" });
-  var announce = (sentence) => live.textContent = sentence;
+  var announce = (sentence2) => live.textContent = sentence2;
   var speakers = element("div", { id: "audio", hidden: true });
   var player = new Player(readSound(document), history.document.duration, speakers);
   var seek = (time) => player.seek(time);
@@ -1744,9 +3123,9 @@
   var title = element("h1", { dir: "auto" });
   var facts = element("p", { class: "facts" });
   var notice = element("p", { id: "notice", role: "alert", hidden: true });
-  function notify(sentence) {
-    notice.textContent = sentence;
-    notice.hidden = !sentence;
+  function notify(sentence2) {
+    notice.textContent = sentence2;
+    notice.hidden = !sentence2;
   }
   var remark = element("p", { class: "remark", hidden: player.hasTracks });
   if (!player.hasSound) remark.textContent = "This page has no sound: it shows the transcript alone.";
@@ -1763,6 +3142,7 @@
   var fold = iconButton("up", "Hide the lanes (L)", { id: "fold", "aria-expanded": "true", "aria-controls": "timeline", click: toggleLanes });
   var side = element("div", { id: "side" }, lanes.zoomButtons, list.list);
   var timeline = element("div", { id: "timeline" }, side, lanes.view);
+  var correctBar = element("div", { id: "correct-bar", role: "toolbar", "aria-label": "Corrections" });
   var top = element(
     "header",
     { id: "top" },
@@ -1770,7 +3150,7 @@
     element("div", { class: "tools" }, search2.bar, help, person, review.bar, fold),
     element("div", { class: "transport" }, controls.bar, lanes.overview),
     timeline,
-    element("div", { id: "correct-bar", role: "toolbar", "aria-label": "Corrections" }),
+    correctBar,
     notice
   );
   var follow = new Follow(view, player, top);
@@ -1907,4 +3287,15 @@
   new ResizeObserver(() => document.documentElement.style.setProperty("--top", `${top.offsetHeight}px`)).observe(top);
   figures.box.open = matchMedia("(min-width: 1200px)").matches;
   render(history.document);
+  attachCorrecting({
+    history,
+    view,
+    people,
+    keyboard,
+    announce,
+    legend: list.list,
+    bar: correctBar,
+    text: document.querySelector("#transcript").textContent,
+    tracks: [...player.mix.voices.keys()]
+  });
 })();

@@ -3,6 +3,8 @@
 // stay sorted by start, and the time in which anybody speaks (the union of all turns) stays what it was: by that,
 // `meetsplit review` knows which recording a corrected transcript belongs to.
 
+import { glue } from "./search.js";
+
 /**
  * @typedef {{word: string, start: number, end: number, score: number | null, speaker: string}} Word
  * @typedef {{start: number, end: number, speaker: string}} Turn
@@ -66,18 +68,66 @@ export function moveWords(doc, index, first, last, speaker) {
 
 /** The document with another text for a word: an empty one removes it, several words share its time evenly. */
 export function changeWord(doc, index, wordIndex, text) {
+  return changeWords(doc, index, wordIndex, wordIndex, text);
+}
+
+/**
+ * The document with another text for the words `first` to `last` of a segment. Of several words those that stay keep their
+ * times; what takes the place of others has their time, word by word where they are as many, else in even parts.
+ */
+export function changeWords(doc, index, first, last, text) {
   const segment = segmentAt(doc, index);
-  const word = requireWord(segment, wordIndex);
+  requireWord(segment, first);
+  requireWord(segment, last);
+  const old = segment.words.slice(first, last + 1);
   const texts = text.split(BLANKS).filter(Boolean);
-  if (texts.length === 1 && texts[0] === word.word) return doc;
-  const length = (word.end - word.start) / texts.length;
-  const at = (number) => (number === texts.length ? word.end : word.start + number * length);
-  // Its score was the transcriber's confidence in what stood there.
-  const written = texts.map((one, number) => ({
-    ...word, word: one, start: at(number), end: at(number + 1), score: null,
+  if (texts.length === old.length && texts.every((one, number) => one === old[number].word)) return doc;
+  const before = segment.words[first - 1];
+  const after = segment.words[last + 1];
+  const words = old.length === 1 ? inTheTimeOf(old, texts, before, after) : aligned(old, texts, before, after);
+  const all = [...segment.words.slice(0, first), ...words, ...segment.words.slice(last + 1)];
+  return withSegments(doc, index, 1, all.length > 0 ? [segmentOf(segment, all, segment.speaker)] : []);
+}
+
+/** The words of a new text: those of the longest common subsequence with the old ones stay as they are. */
+function aligned(old, texts, before, after) {
+  const lengths = Array.from({ length: old.length + 1 }, () => new Uint16Array(texts.length + 1));
+  for (let i = old.length - 1; i >= 0; i--) {
+    for (let j = texts.length - 1; j >= 0; j--) {
+      lengths[i][j] = old[i].word === texts[j] ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1]);
+    }
+  }
+  const words = [];
+  let run = { old: [], texts: [] };
+  const finish = (next) => {
+    words.push(...inTheTimeOf(run.old, run.texts, words.at(-1) ?? before, next));
+    run = { old: [], texts: [] };
+  };
+  for (let i = 0, j = 0; i < old.length || j < texts.length; ) {
+    if (i < old.length && j < texts.length && old[i].word === texts[j]) {
+      finish(old[i]);
+      words.push(old[i]);
+      i += 1;
+      j += 1;
+    } else if (j >= texts.length || (i < old.length && lengths[i + 1][j] >= lengths[i][j + 1])) run.old.push(old[i++]);
+    else run.texts.push(texts[j++]);
+  }
+  finish(after);
+  return words;
+}
+
+/** Texts as words in the time of old ones; where there is none, between the words before and after. */
+function inTheTimeOf(old, texts, before, after) {
+  if (texts.length === 0) return [];
+  // The score of a word was the transcriber's confidence in what stood there.
+  if (old.length === texts.length) return old.map((word, number) => ({ ...word, word: texts[number], score: null }));
+  const neighbour = before ?? after;
+  const start = old.length > 0 ? old[0].start : before?.end ?? neighbour.start;
+  const end = Math.max(start, old.length > 0 ? latest(old) : after?.start ?? start);
+  const at = (number) => (number === texts.length ? end : start + (number * (end - start)) / texts.length);
+  return texts.map((word, number) => ({
+    ...(old[0] ?? neighbour), word, start: at(number), end: at(number + 1), score: null,
   }));
-  const words = [...segment.words.slice(0, wordIndex), ...written, ...segment.words.slice(wordIndex + 1)];
-  return withSegments(doc, index, 1, words.length > 0 ? [segmentOf(segment, words, segment.speaker)] : []);
 }
 
 /** The document with a segment in two, the second of which begins with the word at `wordIndex`. */
@@ -152,18 +202,9 @@ export function markChecked(doc, index, checked) {
   return { ...doc, segments: doc.segments.map((other, number) => (number === index ? marked : other)) };
 }
 
-const UNSPACED = /[\u3040-\u30ff\u3400-\u9fff\uff00-\uffef\u0e00-\u0e7f]/;
-
-/** Whether no blank stands between two words: in scripts that are written without. */
-export function isUnspaced(before, after) {
-  return UNSPACED.test(before.slice(-1)) && UNSPACED.test(after.slice(0, 1));
-}
-
 /** Words as running text, with blanks between them except in scripts that are written without, as Python joins them. */
 export function joinWords(texts) {
-  let text = "";
-  for (const word of texts) text += (text === "" || isUnspaced(text, word) ? "" : " ") + word;
-  return text;
+  return texts.reduce((text, word) => text + (text === "" ? "" : glue(text, word)) + word, "");
 }
 
 /** A segment with these words of a person, and otherwise like `base`; how sure its voice was is of the person before. */

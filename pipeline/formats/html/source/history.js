@@ -20,6 +20,11 @@ export class History {
     return this.#states[0].document;
   }
 
+  /** How many corrections lead from the document as it was to the one that it is. */
+  get count() {
+    return this.#at;
+  }
+
   /** Make a correction: `description` says it in a few words. A document that is the same already is none. */
   apply(description, newDoc) {
     if (newDoc === this.document) return;

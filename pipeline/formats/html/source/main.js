@@ -1,9 +1,11 @@
 // The page of a transcript: puts its parts together when the document is there.
 
 import { Controls } from "./controls.js";
+import { attachCorrecting } from "./correcting.js";
 import { readDocument, readSound } from "./document.js";
 import { element, iconButton } from "./dom.js";
 import { Follow } from "./follow.js";
+import { History } from "./history.js";
 import { Keyboard } from "./keyboard.js";
 import { Lanes } from "./lanes.js";
 import { NumbersView } from "./numbers_view.js";
@@ -15,7 +17,7 @@ import { clock, spoken } from "./timeline.js";
 import { TranscriptView } from "./transcript_view.js";
 
 const page = document.querySelector("#page");
-const history = { document: readDocument(document), onChange() {} };
+const history = new History(readDocument(document));
 const people = new People();
 people.read(history.document);
 
@@ -72,13 +74,14 @@ const help = element("button", { type: "button", id: "show-help", "aria-label": 
 const fold = iconButton("up", "Hide the lanes (L)", { id: "fold", "aria-expanded": "true", "aria-controls": "timeline", click: toggleLanes });
 const side = element("div", { id: "side" }, lanes.zoomButtons, list.list);
 const timeline = element("div", { id: "timeline" }, side, lanes.view);
+const correctBar = element("div", { id: "correct-bar", role: "toolbar", "aria-label": "Corrections" });
 const top = element(
   "header", { id: "top" },
   element("div", { class: "titles" }, title, facts),
   element("div", { class: "tools" }, search.bar, help, person, review.bar, fold),
   element("div", { class: "transport" }, controls.bar, lanes.overview),
   timeline,
-  element("div", { id: "correct-bar", role: "toolbar", "aria-label": "Corrections" }),
+  correctBar,
   notice,
 );
 const follow = new Follow(view, player, top);
@@ -231,3 +234,7 @@ view.bottom = () => (getComputedStyle(controls.bar).position === "fixed" ? contr
 new ResizeObserver(() => document.documentElement.style.setProperty("--top", `${top.offsetHeight}px`)).observe(top);
 figures.box.open = matchMedia("(min-width: 1200px)").matches;
 render(history.document);
+attachCorrecting({
+  history, view, people, keyboard, announce, legend: list.list, bar: correctBar, text: document.querySelector("#transcript").textContent,
+  tracks: [...player.mix.voices.keys()],
+});

@@ -167,6 +167,7 @@ export class TranscriptView {
     by.lastElementChild.textContent = clock(segment.start);
     if (segment.overlap) by.append(element("span", { class: "note overlap-note" }, "at the same time"));
     if (segment.margin !== null && segment.margin < DOUBTFUL_MARGIN) by.append(element("span", { class: "note" }, "voice uncertain"));
+    if (segment.checked) by.append(element("span", { class: "note checked-note" }, "✓ checked"));
     if (segment.review.length) {
       by.append(element("span", { class: "note review-note" }, `Review: ${segment.review.map(reasonText).join("; ")}`));
     }

@@ -1,7 +1,9 @@
 // Writers of the transcript's formats that the page saves by itself. JSON is written as Python writes it, plain text and
 // Markdown too; subtitles follow simpler rules than `meetsplit export`, which knows widths, pauses and columns.
 
-import { isUnspaced, joinWords } from "./corrections.js";
+import { joinWords } from "./corrections.js";
+import { glue } from "./search.js";
+import { during, shared, support } from "./timeline.js";
 
 /** The JSON keys of a segment's words, which stand last in its row. */
 const WORDS = "words";
@@ -104,48 +106,12 @@ function overlaps(doc) {
     if (!own.has(speaker)) own.set(speaker, []);
     own.get(speaker).push(...words);
   }
-  const edges = [...own.values()].flatMap((words) => support(words).flatMap(([start, end]) => [[start, 1], [end, -1]]));
-  edges.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  const pieces = [];
-  let active = 0;
-  let since = 0;
-  for (const [time, change] of edges) {
-    if (active >= 2 && time > since) pieces.push({ start: since, end: time });
-    active += change;
-    since = time;
-  }
-  const shared = support(pieces);
-  return (word) => {
+  const together = shared([...own.values()].map((words) => support(words)));
+  return ({ start, end }) => {
     let common = 0;
-    for (let at = firstAfter(shared, word.start); at < shared.length && shared[at][0] < word.end; at++) {
-      common += Math.min(shared[at][1], word.end) - Math.max(shared[at][0], word.start);
-    }
-    return milliseconds(common) > Math.min(TOUCH, Math.floor(milliseconds(word.end - word.start) / 2));
+    for (const span of during(together, start, end)) common += Math.min(span.end, end) - Math.max(span.start, start);
+    return milliseconds(common) > Math.min(TOUCH, Math.floor(milliseconds(end - start) / 2));
   };
-}
-
-/** The union of spans as sorted, disjoint [start, end]. */
-function support(spans) {
-  const joined = [];
-  for (const { start, end } of [...spans].sort((a, b) => a.start - b.start || a.end - b.end)) {
-    if (start === end) continue;
-    const last = joined.at(-1);
-    if (last !== undefined && start <= last[1]) last[1] = Math.max(last[1], end);
-    else joined.push([start, end]);
-  }
-  return joined;
-}
-
-/** The number of the first of the sorted, disjoint spans that ends after a time. */
-function firstAfter(spans, time) {
-  let low = 0;
-  let high = spans.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (spans[middle][1] > time) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
 
 /** Consecutive segments of one person, cut at pauses, and with a sentence's end after a minute. */
@@ -170,13 +136,13 @@ function wrapped(words, most) {
   let text = words[0];
   let used = width(text);
   words.slice(1).forEach((word, number) => {
-    const glue = isUnspaced(words[number], word) ? 0 : 1;
-    if (used + glue + width(word) > most) {
+    const blank = glue(words[number], word);
+    if (used + blank.length + width(word) > most) {
       text += `\n${word}`;
       used = width(word);
     } else {
-      text += (glue ? " " : "") + word;
-      used += glue + width(word);
+      text += blank + word;
+      used += blank.length + width(word);
     }
   });
   return text;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  CorrectionError, addPerson, changeWord, isChecked, joinSegments, joinWords, markChecked, mergePeople, moveSegment, moveWords,
+  CorrectionError, addPerson, changeWord, changeWords, isChecked, joinSegments, joinWords, markChecked, mergePeople, moveSegment, moveWords,
   nextOfSamePerson, renamePerson, splitSegment,
 } from "../source/corrections.js";
 import { History } from "../source/history.js";
@@ -132,6 +132,23 @@ test("a word becomes another one, several, or none", () => {
   const removed = changeWord(meeting, 0, 0, "").segments[0];
   assert.deepEqual([removed.start, removed.text], [2, "morning yes thanks"]);
   assert.deepEqual(said(changeWord(meeting, 1, 0, " ")), ["0 good morning yes thanks", "0 so"]);
+});
+
+test("another text for several words keeps those that stay, with their times", () => {
+  const texts = (doc) => doc.segments[0].words.map(({ word: text, start, end, score }) => [text, start, end, score]);
+  assert.equal(changeWords(meeting, 0, 0, 3, " good morning\nyes thanks"), meeting);
+  assert.deepEqual(texts(changeWords(meeting, 0, 0, 3, "Good morning yes, so many thanks")), [
+    ["Good", 1, 1.5, null], ["morning", 2, 2.5, 0.5], ["yes,", 4, 4 + 0.5 / 3, null], ["so", 4 + 0.5 / 3, 4 + 1 / 3, null],
+    ["many", 4 + 1 / 3, 4.5, null], ["thanks", 5, 6, 0.5],
+  ]);
+  assert.deepEqual(texts(changeWords(meeting, 0, 0, 3, "good morning dear yes")), [
+    ["good", 1, 1.5, 0.5], ["morning", 2, 2.5, 0.5], ["dear", 2.5, 4, null], ["yes", 4, 4.5, 0.5],
+  ]);
+  assert.deepEqual(texts(changeWords(meeting, 0, 1, 2, "")), [["good", 1, 1.5, 0.5], ["thanks", 5, 6, 0.5]]);
+  assert.deepEqual(texts(changeWords(meeting, 0, 2, 3, "oh yes thanks so")).slice(2), [
+    ["oh", 2.5, 4, null], ["yes", 4, 4.5, 0.5], ["thanks", 5, 6, 0.5], ["so", 6, 6, null],
+  ]);
+  assert.deepEqual(said(changeWords(meeting, 1, 0, 0, "")), ["0 good morning yes thanks", "0 so"]);
 });
 
 test("segments are split and joined, across what others say between", () => {

@@ -1,7 +1,7 @@
 // Documents for tests: made at random from a seed, so that a failure can be repeated.
 
 import {
-  addPerson, changeWord, joinSegments, markChecked, mergePeople, moveSegment, moveWords, renamePerson, splitSegment,
+  addPerson, changeWord, changeWords, joinSegments, markChecked, mergePeople, moveSegment, moveWords, renamePerson, splitSegment,
 } from "../source/corrections.js";
 
 /** A generator of numbers from 0 to 1: mulberry32 (Tommy Ettinger, public domain). */
@@ -93,10 +93,11 @@ export function randomCorrection(doc, next) {
     () => moveSegment(doc, index, person),
     () => moveWords(doc, index, first, last, person),
     () => changeWord(doc, index, first, ["", "one", "two words", "今日"][number(4)]),
+    () => changeWords(doc, index, first, last, ["", "one two", segment.text, `${segment.text} and more`][number(4)]),
     () => splitSegment(doc, index, first),
     () => joinSegments(doc, index),
     () => mergePeople(doc, person, people[number(people.length)]),
     () => markChecked(doc, index, next() < 0.5),
     () => addPerson(doc).document,
-  ][number(9)]();
+  ][number(10)]();
 }
