@@ -39,9 +39,12 @@ from meetsplit.benchmarks.report_page import argument_parser, command_line, publ
 from meetsplit.pipeline.data import Audio, Span
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.settings import Settings
-from meetsplit.pipeline.transcribers.faster_whisper import FasterWhisperTranscriber
+from meetsplit.pipeline.transcribers.faster_whisper import CTranslate2WindowDecoder, FasterWhisperTranscriber
 from meetsplit.pipeline.transcribers.hallucinations import RawWord
-from meetsplit.pipeline.transcribers.whisper import RATE, WhisperTranscriber, temperatures
+from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
+from meetsplit.pipeline.transcribers.whisper_languages import RATE
+from meetsplit.pipeline.transcribers.whisper_options import temperatures
+from meetsplit.pipeline.transcribers.whisper_windows import DecodedText, WindowDecoder, WindowJob, WindowText
 
 DIMENSIONS = {
     "base": ModelDimensions(80, 1500, 512, 8, 6, 51865, 448, 512, 8, 6),
@@ -196,25 +199,25 @@ def _two_words_a_second(seconds: float) -> tuple[RawWord, ...]:
     return tuple(RawWord(start, start + 0.4, "word", 0.5) for start in np.arange(0.05, seconds, 0.5).tolist())
 
 
-class _FixedTokens(WhisperTranscriber):
-    """A transcriber as it is, but every window of a batch gets the tokens of the longest one, and no timestamps."""
+class _FixedTokens(WindowDecoder):
+    """A decoder as it is, but every window of a batch gets the tokens of the longest one, and no timestamps."""
 
-    def _decoding_task(self, language: str) -> DecodingTask:
+    def decoding_task(self, language: str) -> DecodingTask:
         if language not in self._tasks:
             suppressed = [-1, whisper.tokenizer.get_tokenizer(True).eot]
             options = DecodingOptions(language=language, without_timestamps=True, suppress_tokens=suppressed)
             self._tasks[language] = DecodingTask(self._model, options)
         return self._tasks[language]
 
-    def _decode(self, jobs: Sequence[Any]) -> list[Any]:
+    def decode(self, jobs: Sequence[WindowJob]) -> list[WindowText]:
         speech = (sum(piece.audio.duration for piece in job.window.pieces) for job in jobs)
-        self._decoding_task("en").sample_len = token_count(max(speech))
+        self.decoding_task("en").sample_len = token_count(max(speech))
         return [
             replace(text, words=_two_words_a_second(job.window.duration), decoded_until=None, failed=False)
-            for job, text in zip(jobs, super()._decode(jobs), strict=True)
+            for job, text in zip(jobs, super().decode(jobs), strict=True)
         ]
 
-    def _with_fallback(self, features: Tensor, jobs: Sequence[Any]) -> list[Any]:
+    def _with_fallback(self, features: Tensor, jobs: Sequence[WindowJob]) -> list[DecodedText]:
         texts = self._search(features, [job.language for job in jobs], 0.0)
         return [
             replace(text, log_probability=0.0, no_speech=0.0, compression_ratio=1.0, out_of_pace=False)
@@ -222,12 +225,20 @@ class _FixedTokens(WhisperTranscriber):
         ]
 
 
-class FixedTokenTranscriber(_FixedTokens):
+class _FixedTokensOfCTranslate2(_FixedTokens, CTranslate2WindowDecoder):
+    """The same for CTranslate2's engine."""
+
+
+class FixedTokenTranscriber(WhisperTranscriber):
     """The transcriber `whisper` with a fixed number of tokens."""
 
+    decoder_type = _FixedTokens
 
-class FixedTokenFasterWhisper(_FixedTokens, FasterWhisperTranscriber):
+
+class FixedTokenFasterWhisper(FasterWhisperTranscriber):
     """The transcriber `faster-whisper` with a fixed number of tokens."""
+
+    decoder_type = _FixedTokensOfCTranslate2
 
 
 @contextmanager
@@ -359,13 +370,13 @@ def measure_ours(
         transcriber.batch_size = batch
         list(transcriber.transcribe_streams([meeting.streams[0][:2]], ignore_events))
         windows = [0]
-        decode = transcriber._decode
+        decode = transcriber.decoder.decode
 
         def counted(jobs: Sequence[Any], decode: Any = decode, windows: list[int] = windows) -> list[Any]:
             windows[0] += len(jobs)
             return list(decode(jobs))
 
-        transcriber._decode = counted  # type: ignore[method-assign]
+        transcriber.decoder.decode = counted  # type: ignore[method-assign]
         row = timed(
             name,
             f"{f'packed up to {seconds:g} s' if seconds else 'a clip per window'}, batch {batch}",

@@ -157,7 +157,7 @@ def test_options_reach_the_engine(mini: tuple[Any, Path], clips: list[Audio], mo
     monkeypatch.setattr(transcriber._model, "search", lambda *a: asked.append(a) or search(*a))
     assert transcribe(transcriber, clips[0])
     _, prompts, how = asked[0]
-    task = WhisperTranscriber(model, Settings(**options))._decoding_task("en")
+    task = WhisperTranscriber(model, Settings(**options)).decoder.decoding_task("en")
     assert prompts == [task.initial_tokens]
     assert "Ada. Stand-up" in task.tokenizer.decode(list(prompts[0]))
     assert (how.temperature, how.count, how.patience) == (0.0, 3, 2.0)

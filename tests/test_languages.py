@@ -17,7 +17,9 @@ from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.hallucinations import RawWord
 from meetsplit.pipeline.transcribers.languages import SpokenLanguage
-from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber, _Job, _WindowText
+from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
+from meetsplit.pipeline.transcribers.whisper_languages import LanguageDetector
+from meetsplit.pipeline.transcribers.whisper_windows import WindowDecoder, WindowJob, WindowText
 
 RATE = 16000
 
@@ -45,32 +47,45 @@ def test_a_language_changes_on_enough_evidence_only(
     assert "".join(spoken.of_region(*region)[0] for region in regions) == expected
 
 
-class Polyglot(WhisperTranscriber):
-    """A transcriber that hears the language in the loudness of a clip: German above 0.2, English below."""
+class LoudnessDetector(LanguageDetector):
+    """Hears the language in the loudness of a clip: German above 0.2, English below."""
 
-    def __init__(self, **settings: Any) -> None:
-        shape = SimpleNamespace(n_vocab=51865, n_audio_ctx=1500, n_audio_state=8, n_text_ctx=448, n_text_state=8)
-        shape.n_text_layer = 1
-        fake = SimpleNamespace(device=torch.device("cpu"), dims=shape, is_multilingual=True, num_languages=99)
-        super().__init__(fake, Settings(**settings))
-        self.encoded = 0
-
-    def _language_probabilities(self, window: Any) -> dict[str, float]:
+    def _probabilities(self, window: Any) -> dict[str, float]:
         return ENGLISH
 
-    def _encode(self, jobs: Sequence[_Job]) -> torch.Tensor:
+    def of_windows(self, features: torch.Tensor) -> list[dict[str, float]]:
+        return [SURE_GERMAN if loudness > 0.2 else ENGLISH for loudness in features[:, 0, 0].tolist()]
+
+
+class LanguageWriter(WindowDecoder):
+    """Encodes a window as its loudness, and writes its language."""
+
+    encoded = 0
+
+    def encode(self, jobs: Sequence[WindowJob]) -> torch.Tensor:
         self.encoded += sum(job.features is None for job in jobs)
         return torch.stack(
             [torch.tensor([[float(np.abs(job.window.samples()).max())]]) if job.features is None else job.features
              for job in jobs]
         )  # fmt: skip
 
-    def _languages_of(self, features: torch.Tensor) -> list[dict[str, float]]:
-        return [SURE_GERMAN if loudness > 0.2 else ENGLISH for loudness in features[:, 0, 0].tolist()]
+    def decode(self, jobs: Sequence[WindowJob]) -> list[WindowText]:
+        self.encode(jobs)
+        return [WindowText((RawWord(0.2, 0.6, job.language, 0.9),), None, False) for job in jobs]
 
-    def _decode(self, jobs: Sequence[_Job]) -> list[_WindowText]:
-        self._encode(jobs)
-        return [_WindowText((RawWord(0.2, 0.6, job.language, 0.9),), None, False) for job in jobs]
+
+class Polyglot(WhisperTranscriber):
+    """A transcriber without a model."""
+
+    decoder_type = LanguageWriter
+    decoder: LanguageWriter
+
+    def __init__(self, **settings: Any) -> None:
+        shape = SimpleNamespace(n_vocab=51865, n_audio_ctx=1500, n_audio_state=8, n_text_ctx=448, n_text_state=8)
+        shape.n_text_layer = 1
+        fake = SimpleNamespace(device=torch.device("cpu"), dims=shape, is_multilingual=True, num_languages=99)
+        super().__init__(fake, Settings(**settings))
+        self.languages = LoudnessDetector(fake, self._settings.language)
 
 
 def clips(louds: Sequence[tuple[bool, float]], speaker: int) -> list[Audio]:
@@ -91,7 +106,7 @@ def test_each_speaker_has_a_language_for_each_clip_whatever_the_batch(batch_size
     answers = list(transcriber.transcribe_streams(people, ignore_events))
     assert [answer.language for answer in answers] == ["en", "de", "de", "de", "en", "en", "en", "en"]
     assert [answer.words[0].text for answer in answers] == [answer.language for answer in answers]
-    assert transcriber.encoded == 8, "no window is encoded twice"
+    assert transcriber.decoder.encoded == 8, "no window is encoded twice"
 
 
 def test_a_given_language_stays_and_a_translation_is_english() -> None:

@@ -45,7 +45,7 @@ def test_hot_words_that_name_no_file_are_the_words_and_a_file_must_hold_some(tmp
 def test_names_reach_every_window_in_every_language_and_numerals_none(whisper_file: Path) -> None:
     transcriber = loaded(whisper_file, hotwords="Ann", initial_prompt="Minutes", suppress_numerals=True)
     for language in ("en", "de"):
-        task = transcriber._decoding_task(language)
+        task = transcriber.decoder.decoding_task(language)
         prompt = task.tokenizer.decode(list(task.initial_tokens[1 : task.sot_index])).strip()
         assert prompt == "Ann. Minutes"
         (never,) = (rule.suppress_tokens for rule in task.logit_filters if isinstance(rule, SuppressTokens))

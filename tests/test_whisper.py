@@ -16,6 +16,7 @@ from meetsplit.pipeline.errors import SettingsError, StageError
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
+from meetsplit.pipeline.transcribers.whisper_languages import LanguageDetector
 
 
 def speech(seconds: float, start: float = 0.0) -> Audio:
@@ -64,13 +65,13 @@ def test_the_language_is_detected_from_the_stream(german_file: Path) -> None:
 
 def test_the_language_is_detected_over_the_first_clips(german_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     windows: list[int] = []
-    detect = WhisperTranscriber._language_probabilities
+    detect = LanguageDetector._probabilities
 
-    def spied(self: WhisperTranscriber, window: Samples) -> dict[str, float]:
+    def spied(self: LanguageDetector, window: Samples) -> dict[str, float]:
         windows.append(len(window) // 16000)
         return detect(self, window)
 
-    monkeypatch.setattr(WhisperTranscriber, "_language_probabilities", spied)
+    monkeypatch.setattr(LanguageDetector, "_probabilities", spied)
     next(loaded(german_file).transcribe((speech(25.0, start=30.0 * number) for number in range(4)), ignore_events))
     assert windows == [30, 20]
 
@@ -148,11 +149,11 @@ def test_official_models_get_their_own_alignment_heads(whisper_file: Path, tmp_p
     assert transcribe(loaded(named), speech(2.0)), "only the name is that of an official model"
     from whisper.model import ModelDimensions, Whisper
 
-    from meetsplit.pipeline.transcribers.whisper import _set_alignment_heads
+    from meetsplit.pipeline.transcribers.whisper_model import set_alignment_heads
 
     model = Whisper(ModelDimensions(80, 1500, 24, 6, 1, 51865, 8, 24, 6, 4))
     before = model.alignment_heads.to_dense().clone()
-    _set_alignment_heads(model, "tiny")
+    set_alignment_heads(model, "tiny")
     after = model.alignment_heads.to_dense()
     assert after.shape == before.shape
     assert after.sum() == 6

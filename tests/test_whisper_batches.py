@@ -24,15 +24,16 @@ from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers import whisper_decoding as decoding
 from meetsplit.pipeline.transcribers.hallucinations import RawWord
-from meetsplit.pipeline.transcribers.whisper import (
-    WhisperTranscriber,
-    _DecodedText,
-    _Decoding,
-    _decoding_options,
-    _Job,
-    _WindowText,
-)
+from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
 from meetsplit.pipeline.transcribers.whisper_alignment import TokenizedText, word_times
+from meetsplit.pipeline.transcribers.whisper_options import decoding_options
+from meetsplit.pipeline.transcribers.whisper_windows import (
+    DecodedText,
+    TextRules,
+    WindowDecoder,
+    WindowJob,
+    WindowText,
+)
 
 RATE = 16000
 
@@ -164,7 +165,7 @@ def test_word_times_do_not_depend_on_the_batch(model: Any, task: DecodingTask, f
 def test_a_text_is_judged_as_whisper_judges_it(
     log_probability: float, no_speech: float, compression: float, taken_as: str
 ) -> None:
-    text, rules = _DecodedText((), log_probability, no_speech, compression), _rules()
+    text, rules = DecodedText((), log_probability, no_speech, compression), _rules()
     assert rules.needs_fallback(text) == (taken_as in ("improbable", "repetitive"))
     assert rules.is_silence(text) == (taken_as == "silence")
     unlimited = _rules(compression_ratio_threshold=None, logprob_threshold=None, no_speech_threshold=None)
@@ -185,18 +186,40 @@ def test_a_text_is_judged_as_whisper_judges_it(
 def test_a_text_is_dropped_for_a_reason(
     log_probability: float, no_speech: float, compression: float, out_of_pace: bool, reason: str | None
 ) -> None:
-    text = _DecodedText((), log_probability, no_speech, compression, "text", out_of_pace)
+    text = DecodedText((), log_probability, no_speech, compression, "text", out_of_pace)
     assert _rules().reason(text) == reason
     assert _rules(logprob_threshold=None).reason(replace(text, no_speech=0.0)) != "dropped-improbable"
 
 
-def _rules(**settings: Any) -> _Decoding:
+def _rules(**settings: Any) -> TextRules:
     fake = SimpleNamespace(device=torch.device("cpu"))
-    return _Decoding.of(_decoding_options(fake, Settings(**settings)))
+    return TextRules.of(decoding_options(fake, Settings(**settings)))
+
+
+class WordPerSecond(WindowDecoder):
+    """Writes one word for every second of a piece: the piece's start on the recording's clock."""
+
+    def __init__(self, model: Any, settings: Settings) -> None:
+        super().__init__(model, settings)
+        self.batches: list[list[int]] = []
+        self.change: Callable[[WindowJob, WindowText], WindowText] = lambda job, text: text
+
+    def decode(self, jobs: Sequence[WindowJob]) -> list[WindowText]:
+        self.batches.append([len(job.window.pieces) for job in jobs])
+        return [self.change(job, WindowText(tuple(self._one_word_each(job)), None, False)) for job in jobs]
+
+    def _one_word_each(self, job: WindowJob) -> Iterator[RawWord]:
+        for offset, piece in zip(job.window.offsets, job.window.pieces, strict=True):
+            for second in range(math.ceil(piece.audio.duration)):
+                start = offset / RATE + second
+                yield RawWord(start, start + 0.4, f"{piece.audio.start:g}", 0.5)
 
 
 class Stenographer(WhisperTranscriber):
-    """A transcriber that writes one word for every second of a piece: the piece's start on the recording's clock."""
+    """A transcriber without a model; see `WordPerSecond`."""
+
+    decoder_type = WordPerSecond
+    decoder: WordPerSecond
 
     def __init__(self, *, pack_seconds: float = 29.0) -> None:
         device = torch.device("cpu")
@@ -204,18 +227,6 @@ class Stenographer(WhisperTranscriber):
         shape.n_text_layer = 1
         fake = SimpleNamespace(device=device, dims=shape, is_multilingual=True, num_languages=99)
         super().__init__(fake, Settings(language="en"), pack_seconds=pack_seconds)
-        self.batches: list[list[int]] = []
-        self.change: Callable[[_Job, _WindowText], _WindowText] = lambda job, text: text
-
-    def _decode(self, jobs: Sequence[_Job]) -> list[_WindowText]:
-        self.batches.append([len(job.window.pieces) for job in jobs])
-        return [self.change(job, _WindowText(tuple(self._one_word_each(job)), None, False)) for job in jobs]
-
-    def _one_word_each(self, job: _Job) -> Iterator[RawWord]:
-        for offset, piece in zip(job.window.offsets, job.window.pieces, strict=True):
-            for second in range(math.ceil(piece.audio.duration)):
-                start = offset / RATE + second
-                yield RawWord(start, start + 0.4, f"{piece.audio.start:g}", 0.5)
 
 
 def streams() -> list[list[Audio]]:
@@ -241,7 +252,7 @@ def test_answers_come_in_the_order_of_the_clips(pack_seconds: float, windows: li
     stenographer = Stenographer(pack_seconds=pack_seconds)
     stenographer.batch_size = 16
     assert texts(stenographer.transcribe_streams(streams(), ignore_events)) == EXPECTED
-    assert sorted(itertools.chain(*stenographer.batches)) == windows
+    assert sorted(itertools.chain(*stenographer.decoder.batches)) == windows
     for word, start in zip(
         stenographer.transcribe_streams(streams()[:1], ignore_events), (1.0, 20.0, None, 70.0, 90.0), strict=True
     ):
@@ -276,52 +287,52 @@ def test_batch_size_is_a_bound_within_what_fits_into_the_memory(
 def test_memory_that_is_used_up_halves_the_batch() -> None:
     stenographer = Stenographer(pack_seconds=0.0)
     stenographer.batch_size = 16
-    decode = stenographer._decode
+    decode = stenographer.decoder.decode
 
-    def short_of_memory(jobs: Sequence[_Job]) -> list[_WindowText]:
+    def short_of_memory(jobs: Sequence[WindowJob]) -> list[WindowText]:
         if len(jobs) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return decode(jobs)
 
-    stenographer._decode = short_of_memory  # type: ignore[method-assign]
+    stenographer.decoder.decode = short_of_memory  # type: ignore[method-assign]
     assert texts(stenographer.transcribe_streams(streams(), ignore_events)) == EXPECTED
-    assert stenographer.batches == [[1], [1], [1], [1], [1], [1], [1]]
+    assert stenographer.decoder.batches == [[1], [1], [1], [1], [1], [1], [1]]
     stenographer.batch_size = 1
-    stenographer._decode = lambda jobs: short_of_memory([*jobs, *jobs, *jobs])  # type: ignore[method-assign]
+    stenographer.decoder.decode = lambda jobs: short_of_memory([*jobs, *jobs, *jobs])  # type: ignore[method-assign]
     with pytest.raises(torch.OutOfMemoryError):
         texts(stenographer.transcribe_streams(streams(), ignore_events))
 
 
 def test_a_packed_window_without_a_believable_text_is_decoded_clip_by_clip() -> None:
     stenographer = Stenographer()
-    stenographer.change = lambda job, text: replace(text, failed=len(job.window.pieces) > 1)
+    stenographer.decoder.change = lambda job, text: replace(text, failed=len(job.window.pieces) > 1)
     assert texts(stenographer.transcribe_streams(streams(), ignore_events)) == EXPECTED
-    stenographer.change = lambda job, text: replace(text, failed=True)
+    stenographer.decoder.change = lambda job, text: replace(text, failed=True)
     assert texts(stenographer.transcribe_streams(streams(), ignore_events)) == [""] * 9
 
 
 def test_a_clip_of_a_packed_window_with_too_few_words_is_decoded_alone() -> None:
     stenographer = Stenographer()
 
-    def only_the_first_clip(job: _Job, text: _WindowText) -> _WindowText:
+    def only_the_first_clip(job: WindowJob, text: WindowText) -> WindowText:
         return replace(text, words=text.words[:6])
 
-    stenographer.change = only_the_first_clip
+    stenographer.decoder.change = only_the_first_clip
     assert texts(stenographer.transcribe_streams(streams(), ignore_events)) == EXPECTED
-    assert sorted(itertools.chain(*stenographer.batches)) == [1, 1, 1, 1, 1, 1, 2, 3]
+    assert sorted(itertools.chain(*stenographer.decoder.batches)) == [1, 1, 1, 1, 1, 1, 2, 3]
 
 
 def test_a_window_is_decoded_again_from_its_last_word_on() -> None:
     stenographer = Stenographer(pack_seconds=0.0)
 
-    def six_words_at_once(job: _Job, text: _WindowText) -> _WindowText:
+    def six_words_at_once(job: WindowJob, text: WindowText) -> WindowText:
         words = text.words[:6]
         return replace(text, words=words, decoded_until=words[-1].start + 1.0)
 
-    stenographer.change = six_words_at_once
+    stenographer.decoder.change = six_words_at_once
     answers = list(stenographer.transcribe_streams(streams(), ignore_events))
     assert [len(answer.words) for answer in answers] == [6, 9, 0, 12, 5, 0, 11, 25, 1]
-    assert sum(map(len, stenographer.batches)) == 1 + 2 + 2 + 1 + 2 + 5 + 1
+    assert sum(map(len, stenographer.decoder.batches)) == 1 + 2 + 2 + 1 + 2 + 5 + 1
     assert [word.span.start for word in answers[1].words] == pytest.approx([20.0 + second for second in range(9)])
 
 
@@ -334,7 +345,7 @@ def test_the_streams_of_all_speakers_reach_the_transcriber_at_once(call: Any) ->
     )
     stenographer = Stenographer()
     transcript = Pipeline(settings, loaded={"transcriber": stenographer}).run(call.path)
-    assert stenographer.batches == [[1, 1]]
+    assert stenographer.decoder.batches == [[1, 1]]
     said = {segment.speaker: segment.words for segment in transcript.segments}
     assert sorted(said) == ["SPEAKER_00", "SPEAKER_01"]
     for words in said.values():

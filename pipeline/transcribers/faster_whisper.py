@@ -25,9 +25,10 @@ from meetsplit.pipeline.errors import SettingsError, StageError
 from meetsplit.pipeline.models.ctranslate2_folder import is_ctranslate2_folder, whisper_shapes
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.hallucinations import RawWord
-from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber, _DecodedText
+from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
 from meetsplit.pipeline.transcribers.whisper_alignment import MAX_BYTES, MEDIAN_FRAMES, TokenizedText, aligned_words
 from meetsplit.pipeline.transcribers.whisper_decoding import Candidate, best_candidate
+from meetsplit.pipeline.transcribers.whisper_windows import DecodedText, WindowDecoder
 
 COMPUTE_TYPES: Mapping[str, Mapping[str, str]] = {
     "cpu": {
@@ -168,6 +169,48 @@ class CTranslate2Whisper:
         return words
 
 
+class CTranslate2WindowDecoder(WindowDecoder):
+    """A `WindowDecoder` whose search and alignment are the engine's."""
+
+    _model: CTranslate2Whisper
+
+    def _search(self, features: Tensor, languages: Sequence[str], temperature: float) -> list[DecodedText]:
+        tasks = [self.decoding_task(language) for language in languages]
+        task, how = tasks[0], self.rules
+        options = SearchOptions(
+            temperature,
+            how.beams if temperature == 0.0 else how.samples,
+            how.patience,
+            min(task.sample_len, task.n_ctx + 1 - len(task.initial_tokens)),
+            _suppressed(task),
+        )
+        found = self._model.search(features, [task.initial_tokens for task in tasks], options)
+        chosen = [best_candidate(texts.candidates, how.length_penalty) for texts in found]
+        return [
+            DecodedText(
+                candidate.tokens,
+                candidate.log_probability / (len(candidate.tokens) + 1),
+                texts.no_speech,
+                compression_ratio(task.tokenizer.decode(list(candidate.tokens)).strip()),
+            )
+            for candidate, texts, task in zip(chosen, found, tasks, strict=True)
+        ]
+
+    def _word_times(self, features: Tensor, texts: Sequence[TokenizedText]) -> list[tuple[RawWord, ...]]:
+        answers: list[tuple[RawWord, ...]] = [()] * len(texts)
+        waiting = sorted((n for n, text in enumerate(texts) if text.tokens), key=lambda n: -len(texts[n].tokens))
+        while waiting:
+            start = texts[waiting[0]].tokenizer.sot_sequence
+            count = max(1, MAX_BYTES // (4 * self._model.dims.n_vocab * (len(texts[waiting[0]].tokens) + 8)))
+            numbers = [number for number in waiting if texts[number].tokenizer.sot_sequence == start][:count]
+            waiting = [number for number in waiting if number not in numbers]
+            rows = features.index_select(0, torch.tensor(numbers, device=features.device))
+            aligned = self._model.align(rows, start, [texts[number] for number in numbers])
+            for number, words in zip(numbers, aligned, strict=True):
+                answers[number] = words
+        return answers
+
+
 class FasterWhisperTranscriber(WhisperTranscriber):
     """A `BatchTranscriber` over a Whisper in CTranslate2's format; see `WhisperTranscriber`.
 
@@ -176,6 +219,7 @@ class FasterWhisperTranscriber(WhisperTranscriber):
     on the CPU.
     """
 
+    decoder_type = CTranslate2WindowDecoder
     _model: CTranslate2Whisper
     _is_beside_mps = False
 
@@ -207,42 +251,6 @@ class FasterWhisperTranscriber(WhisperTranscriber):
             yield f"--compute-type {asked}: on {kind} faster-whisper computes in {computed}"
         if self._is_beside_mps:
             yield "faster-whisper runs on the CPU: it does not know mps"
-
-    def _search(self, features: Tensor, languages: Sequence[str], temperature: float) -> list[_DecodedText]:
-        tasks = [self._decoding_task(language) for language in languages]
-        task, how = tasks[0], self._decoding
-        options = SearchOptions(
-            temperature,
-            how.beams if temperature == 0.0 else how.samples,
-            how.patience,
-            min(task.sample_len, task.n_ctx + 1 - len(task.initial_tokens)),
-            _suppressed(task),
-        )
-        found = self._model.search(features, [task.initial_tokens for task in tasks], options)
-        chosen = [best_candidate(texts.candidates, how.length_penalty) for texts in found]
-        return [
-            _DecodedText(
-                candidate.tokens,
-                candidate.log_probability / (len(candidate.tokens) + 1),
-                texts.no_speech,
-                compression_ratio(task.tokenizer.decode(list(candidate.tokens)).strip()),
-            )
-            for candidate, texts, task in zip(chosen, found, tasks, strict=True)
-        ]
-
-    def _word_times(self, features: Tensor, texts: Sequence[TokenizedText]) -> list[tuple[RawWord, ...]]:
-        answers: list[tuple[RawWord, ...]] = [()] * len(texts)
-        waiting = sorted((n for n, text in enumerate(texts) if text.tokens), key=lambda n: -len(texts[n].tokens))
-        while waiting:
-            start = texts[waiting[0]].tokenizer.sot_sequence
-            count = max(1, MAX_BYTES // (4 * self._model.dims.n_vocab * (len(texts[waiting[0]].tokens) + 8)))
-            numbers = [number for number in waiting if texts[number].tokenizer.sot_sequence == start][:count]
-            waiting = [number for number in waiting if number not in numbers]
-            rows = features.index_select(0, torch.tensor(numbers, device=features.device))
-            aligned = self._model.align(rows, start, [texts[number] for number in numbers])
-            for number, words in zip(numbers, aligned, strict=True):
-                answers[number] = words
-        return answers
 
 
 def _dimensions(folder: Path) -> ModelDimensions:
