@@ -24,11 +24,54 @@ from meetsplit.pipeline.data.labels import label
 from meetsplit.pipeline.formats import html
 from meetsplit.pipeline.settings import Outputs
 
-VOCABULARY = (
-    "the and we of to in it that is was for on with report budget meeting tomorrow people office contract number question "
-    "because customer system think maybe really about before after another between project decision yes no okay well so "
-    "computers important morning afternoon unfortunately responsibility"
-).split()
+VOCABULARY = [
+    "the",
+    "and",
+    "we",
+    "of",
+    "to",
+    "in",
+    "it",
+    "that",
+    "is",
+    "was",
+    "for",
+    "on",
+    "with",
+    "report",
+    "budget",
+    "meeting",
+    "tomorrow",
+    "people",
+    "office",
+    "contract",
+    "number",
+    "question",
+    "because",
+    "customer",
+    "system",
+    "think",
+    "maybe",
+    "really",
+    "about",
+    "before",
+    "after",
+    "another",
+    "between",
+    "project",
+    "decision",
+    "yes",
+    "no",
+    "okay",
+    "well",
+    "so",
+    "computers",
+    "important",
+    "morning",
+    "afternoon",
+    "unfortunately",
+    "responsibility",
+]
 OVERLAPPED = 1 / 6
 FRAMES = """seconds => new Promise(done => {
   const times = [];
@@ -67,7 +110,7 @@ def meeting(*, people: int, words: int, words_a_turn: tuple[int, int], duration:
         spoken, before = spoken + count, person
     ordered = tuple(sorted(segments, key=lambda segment: segment.start))
     turns = tuple(sorted(Turn(segment.span, segment.speaker) for segment in segments))
-    end = max(duration, max(segment.end for segment in segments))
+    end = max(duration, *(segment.end for segment in segments))
     return Transcript("long meeting", end, ordered, turns, Provenance("benchmark"))
 
 

@@ -24,6 +24,7 @@ from meetsplit.console.terminal import Terminal, note_placement, print_line
     "speaker_names",
     "vtt_names",
     "vtt_colors",
+    "html_audio",
     "highlight_words",
     "txt_width",
     "txt_end_times",

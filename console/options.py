@@ -19,6 +19,7 @@ from meetsplit.console.combinations import check_combination, overruled
 from meetsplit.console.settings_files import QUEUE_OPTIONS, file_paths, read_files
 from meetsplit.pipeline.errors import SettingsError, nearest
 from meetsplit.pipeline.settings import (
+    DEFAULT_FORMATS,
     MACHINE,
     PER_SPEAKER_FORMATS,
     WHISPER,
@@ -325,7 +326,7 @@ def _formats(value: object, known: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name != "all" and name not in (*known, *PER_SPEAKER_FORMATS):
             raise SettingsError(f"--output-format {name}: {nearest(name, [*known, *PER_SPEAKER_FORMATS, 'all'])}")
-    every = (part for name in names for part in (known if name == "all" else (name,)))
+    every = (part for name in names for part in (DEFAULT_FORMATS if name == "all" else (name,)))
     return tuple(dict.fromkeys(every))
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     "speaker_names",
     "vtt_names",
     "vtt_colors",
+    "html_audio",
     "highlight_words",
     "txt_width",
     "txt_end_times",
@@ -169,7 +170,9 @@ def _page(path: Path, outputs: Outputs, on_event: EventListener, *, is_named: bo
 
 def _open(page: Path) -> None:
     """Open a page in the browser, and say so; where no browser can be had, say where the page is."""
-    has_screen = sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    has_screen = sys.platform != "linux" or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
     if has_screen and webbrowser.open(page.resolve().as_uri()):
         Terminal(stderr=True).say(f"opened {page} in the browser", style="dim")
     else:

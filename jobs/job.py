@@ -18,6 +18,8 @@ from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.errors import JobError, MeetsplitError
 from meetsplit.pipeline.results.ownership import ResultRequest, result_request
 from meetsplit.pipeline.settings import (
+    DEFAULT_FORMATS,
+    FIRST_FORMATS,
     WITHOUT_EFFECT,
     Outputs,
     Settings,
@@ -97,6 +99,8 @@ class JobSpec:
             path = getattr(self.settings, name)
             settings[name] = recording_sha256(path) if path is not None else None
         outputs = {name: value for name, value in _plain(self.outputs).items() if name not in ("folder", "overwrite")}
+        if self.outputs.formats == DEFAULT_FORMATS:  # a recording that 0.1.0 has done with its default is done
+            outputs["formats"] = list(FIRST_FORMATS)
         return hashlib.sha256(json.dumps([self.content, settings, outputs, str(self.root)]).encode()).hexdigest()[:16]
 
     @property

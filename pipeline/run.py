@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 from meetsplit.pipeline import versions
 from meetsplit.pipeline.audio.arrays import ArrayRecording, is_array, name_of, write_array
+from meetsplit.pipeline.audio.content import Content
 from meetsplit.pipeline.audio.memmap import release_pages
 from meetsplit.pipeline.audio.reading import read, resample
 from meetsplit.pipeline.audio.wav import read_span
@@ -316,6 +317,13 @@ class RecordingRun:
         self._route: Route = ChannelPerSpeaker(pipeline, recording) if is_split else MixedRecording(pipeline, recording)
         self._content = hash_recording(recording) if content is None else content
         self._keys = cache_keys(self._content.sha256, pipeline.settings, pipeline.preflight())
+
+    @property
+    def sound(self) -> tuple[Path, Content | None] | None:
+        """The file of the recording with its content; None where there are several files."""
+        if isinstance(self._recording, MultiFileRecording):
+            return None
+        return self._recording, self._content.files.get(self._recording)
 
     @functools.cached_property
     def _audio(self) -> Channels:

@@ -24,6 +24,7 @@ ChannelMode: TypeAlias = Literal["mix", "split"]
 Task: TypeAlias = Literal["transcribe", "translate"]
 SpeakerNames: TypeAlias = Literal["change", "every", "never"]
 TrackChannels: TypeAlias = Literal["source", "mono"]
+HtmlAudio: TypeAlias = Literal["embed", "link", "none"]
 Scalar: TypeAlias = str | int | float | bool | None
 
 LEAST_TRACK_RATE, MOST_TRACK_RATE = 8000, 192000
@@ -33,8 +34,17 @@ OVERLAP_CHECKS = ("resegment", "verify", "leakage", "duplicates")
 """Checks around overlaps, in the order of a run: turns are resegmented, separated voices verified, leakage muted, and
 words that were transcribed in two streams dropped from one; see `pipeline/overlap/`."""
 
+FIRST_FORMATS = ("srt", "vtt", "json", "txt", "tsv", "rttm", "stm", "seglst", "audacity", "csv")
+"""The formats of version 0.1.0, which "all" was."""
+
+DEFAULT_FORMATS = (*FIRST_FORMATS, "html")
+"""The formats that are written where none is asked for; "all" names them."""
+
 PER_SPEAKER_FORMATS = ("srt-per-speaker",)
 """Formats with a file per speaker, in the folder of the tracks; they are no part of "all"."""
+
+PAPER_FORMATS = ("md", "docx", "svg")
+"""Formats for documents, which are no part of "all" either."""
 
 LONGEST_PAUSE = 5.0
 """Seconds that a subtitle, or the gap before it, can be required to last."""
@@ -505,11 +515,11 @@ class Outputs:
         ),
     )
     formats: tuple[str, ...] = field(
-        default=("srt", "vtt", "json", "txt", "tsv", "rttm", "stm", "seglst", "audacity", "csv"),
+        default=DEFAULT_FORMATS,
         metadata=_option(
             FILES,
             "Formats, with commas or one per option; all (default): srt, vtt, json, txt, tsv, rttm, stm, seglst, "
-            "audacity, csv; besides, srt-per-speaker.",
+            "audacity, csv, html; besides, md, docx, svg, srt-per-speaker.",
             name="output_format",
             flags=("--output-format", "-f"),
         ),
@@ -583,6 +593,14 @@ class Outputs:
             flags=("--txt-end-times/--no-txt-end-times",),
         ),
     )
+    html_audio: HtmlAudio = field(
+        default="embed",
+        metadata=_option(
+            FILES,
+            "Sound of the page (html): in the page itself (embed, default), which links to files beside it where that "
+            "would be more than 24 MB; always such files (link); or none.",
+        ),
+    )
     names: tuple[tuple[str, str], ...] = field(
         default=(),
         metadata=_option(
@@ -628,6 +646,7 @@ class Outputs:
         _check_choice("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
         _check_choice("--track-gate", self.track_gate, ("soft", "hard", "off"))
         _check_choice("--track-channels", self.track_channels, get_args(TrackChannels))
+        _check_choice("--html-audio", self.html_audio, get_args(HtmlAudio))
         object.__setattr__(self, "track_rate", _track_rate(self.track_rate))
 
     def _check_subtitles(self) -> None:

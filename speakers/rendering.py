@@ -197,7 +197,7 @@ def _copy(tracks: Mapping[Speaker, _Track], share: Progress) -> None:
                 samples = track.cached.window(first, last)
                 if track.gate is not None and samples.any():
                     samples = samples * track.gate.gains(first, last, CACHED_RATE)
-                file.write(_pcm(samples[None]))
+                file.write(pcm(samples[None]))
                 share((number + last / length) / len(tracks))
 
 
@@ -286,7 +286,7 @@ class _Rendering:
             samples = samples + layer
         if track.gate is not None:
             samples = samples * track.gate.gains(first, first + count, self._layout.rate)
-        file.write(_pcm(samples))
+        file.write(pcm(samples))
 
     def _places(self, turns: Mapping[Speaker, Sequence[Span]], on_progress: Progress) -> dict[Speaker, ChannelSamples]:
         """Each speaker's level in each channel relative to their mean, of shape ``(channels, 1)``.
@@ -342,7 +342,7 @@ def _neighbours(blocks: Iterable[ChannelSamples]) -> Iterator[Samples]:
         before, here = here, after
 
 
-def _pcm(samples: ChannelSamples) -> Pcm:
+def pcm(samples: ChannelSamples) -> Pcm:
     """16-bit samples, shape ``(n, channels)``; louder than full scale is clipped."""
     pcm: Pcm = np.clip(np.rint(samples.T * np.float32(32768.0)), -32768, 32767).astype(np.int16)
     return pcm

@@ -1,4 +1,4 @@
-"""Track files being written from their start to their end: WAV, or FLAC, MP3 and M4A by FFmpeg's encoders (PyAV)."""
+"""Track files being written from their start to their end: WAV, or FLAC, MP3, M4A, WebM by FFmpeg's encoders (PyAV)."""
 
 from __future__ import annotations
 
@@ -37,13 +37,15 @@ class TrackEncoding:
     """FFmpeg's ``container`` and ``codec`` of a track format, and what it can hold.
 
     ``rates`` are the sample rates in Hz, ascending (none: any); ``layouts`` the channel layouts by number of channels,
-    from 1 on.
+    from 1 on. ``options`` are those of the codec, ``bit_rate`` is in bits per second, 0 for the codec's own.
     """
 
     container: str
     codec: str
     rates: tuple[int, ...]
     layouts: tuple[str, ...]
+    options: tuple[tuple[str, str], ...] = ()
+    bit_rate: int = 0
 
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -51,9 +53,18 @@ ENCODINGS = {
     "flac": TrackEncoding("flac", "flac", (), ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")),
     "mp3": TrackEncoding("mp3", "libmp3lame", _AAC_RATES[:9], ("mono", "stereo")),
     "m4a": TrackEncoding("ipod", "aac", _AAC_RATES, ("mono", "stereo", "3.0", "4.0", "5.0", "5.1")),
+    # Of a page: packets of 60 ms, so that silence is 2 kbit/s, and little effort, of which speech loses nothing.
+    "webm": TrackEncoding(
+        "webm",
+        "libopus",
+        (8000, 12000, 16000, 24000, 48000),
+        ("mono", "stereo"),
+        (("compression_level", "2"), ("frame_duration", "60")),
+        bit_rate=24000,
+    ),
 }
-"""The track formats besides WAV. FLAC keeps every sample; MP3 and M4A are lossy, and decoders may add a few hundredths
-of a second at their end."""
+"""The track formats besides WAV, and Opus in WebM for pages. FLAC keeps every sample; the others are lossy, and
+decoders may add a few hundredths of a second at their end."""
 
 
 LOSSY_FORMATS = frozenset({"mp3", "m4a"})
@@ -161,7 +172,10 @@ class _EncodedTrack:
         self._layout = encoding.layouts[channels - 1]
         with _write_errors(path):
             self._container = av.open(str(place), "w", format=encoding.container)
-            self._stream = self._container.add_stream(encoding.codec, rate=rate, layout=self._layout)
+            options = dict(encoding.options)
+            self._stream = self._container.add_stream(encoding.codec, rate=rate, layout=self._layout, options=options)
+            if encoding.bit_rate:
+                self._stream.bit_rate = encoding.bit_rate
 
     def __enter__(self) -> _EncodedTrack:
         return self

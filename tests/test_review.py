@@ -66,14 +66,14 @@ def folder(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 
 
 def test_the_page_is_made_once_and_again_when_the_transcript_has_changed(folder: Folder) -> None:
-    assert folder.run("review", "meeting.json", "--no-open") == (0, ["meeting.html"], "")
+    assert folder.run("review", "meeting.json", "--no-open", "--html-audio", "none") == (0, ["meeting.html"], "")
     page = folder.folder / "meeting.html"
     made = page.stat().st_ino
-    assert folder.run("review", "meeting.html", "--no-open") == (0, ["meeting.html"], "")
+    assert folder.run("review", "meeting.html", "--no-open", "--html-audio", "none") == (0, ["meeting.html"], "")
     assert page.stat().st_ino == made
     folder.json.write_text(folder.original.replace("Good", "Fine"), "utf-8")
     folder.set_age(page, 100)  # a page that is younger can still be one of another state
-    assert folder.run("review", "meeting.json", "--no-open")[:2] == (0, ["meeting.html"])
+    assert folder.run("review", "meeting.json", "--no-open", "--html-audio", "none")[:2] == (0, ["meeting.html"])
     assert "Fine" in page.read_text("utf-8")
 
 
@@ -81,11 +81,11 @@ def test_the_browser_is_opened_where_there_is_one(folder: Folder, monkeypatch: p
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or True)
     monkeypatch.setenv("BROWSER", "a browser")
-    code, out, err = folder.run("review", "meeting.json")
+    code, out, err = folder.run("review", "meeting.json", "--html-audio", "none")
     assert (code, out, err) == (0, [], "opened meeting.html in the browser")
     assert opened == [(folder.folder / "meeting.html").as_uri()]
     monkeypatch.setattr(webbrowser, "open", lambda address: False)
-    code, out, err = folder.run("review", "meeting.json")
+    code, out, err = folder.run("review", "meeting.json", "--html-audio", "none")
     assert (code, out, err) == (0, ["meeting.html"], "no browser was found here; open this page in one:")
 
 

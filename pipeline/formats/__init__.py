@@ -14,6 +14,7 @@ from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.errors import AudioError, SettingsError, nearest
 from meetsplit.pipeline.formats import (
     audacity,
+    html,
     meetsplit_json,
     rttm,
     seglst,
@@ -48,7 +49,7 @@ class Format:
     """A file format: ``suffix`` follows the recording's stem, ``write`` makes the text."""
 
     suffix: str
-    write: Callable[[Transcript, Outputs], str]
+    write: Callable[[Transcript, Outputs], str | bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ FORMATS: Final = {
     "seglst": Format(".seglst.json", seglst.write),
     "audacity": Format(".audacity.txt", audacity.write),
     "csv": Format(".csv", talk_time_csv),
+    "html": Format(".html", html.write),
 }
 
 
@@ -108,7 +110,10 @@ def export(transcript: Transcript, name: str, outputs: Outputs) -> str:
     """The transcript in the format ``name``, one of `names`; `SettingsError` for another one."""
     if name in SPEAKER_FORMATS:
         raise SettingsError(f"{name} is a file per speaker and no single text: write it with -f {name}")
-    return format_named(name).write(transcript, outputs)
+    text = format_named(name).write(transcript, outputs)
+    if isinstance(text, bytes):
+        raise SettingsError(f"{name} is no text: write it with -f {name}, or from Python with Transcript.save")
+    return text
 
 
 def read_transcript_file(path: Path) -> Transcript:

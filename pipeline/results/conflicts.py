@@ -102,7 +102,7 @@ class ConflictFinder:
     def _conflict_with_files(self, stem: str, request: ResultRequest, checksums: Checksums) -> StemConflict | None:
         """The conflict with a file that would be replaced and is an input, a folder, or not among the ``checksums``."""
         names = [f"{stem}{suffix}" for suffix in request.suffixes]
-        if request.tracks or request.speaker_suffixes:
+        if request.tracks or request.speaker_suffixes or request.track_names:
             track_folder = self._folder / stem
             is_folder = track_folder.is_dir()
             if track_folder.is_symlink() or (os.path.lexists(track_folder) and not is_folder):

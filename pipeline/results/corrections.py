@@ -1,9 +1,9 @@
 """Corrections of a transcript that were saved by its page: found beside its JSON, and taken into its result set.
 
-    out/meeting.json                   the transcript
-    out/meeting.html                   its page, in which it is corrected
-    out/meeting.corrected.json         what the page saves; a browser may call it ``meeting.corrected (1).json``
-    out/meeting.original.json          the transcript as it was before corrections were taken
+out/meeting.json                   the transcript
+out/meeting.html                   its page, in which it is corrected
+out/meeting.corrected.json         what the page saves; a browser may call it ``meeting.corrected (1).json``
+out/meeting.original.json          the transcript as it was before corrections were taken
 """
 
 from __future__ import annotations

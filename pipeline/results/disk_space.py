@@ -12,6 +12,7 @@ from meetsplit.pipeline.audio.reading import IN_MEMORY, probe
 from meetsplit.pipeline.cache.stage_cache import STAGES
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.errors import AudioError, OutputError
+from meetsplit.pipeline.results.page_sound import expected_bytes, has_page_sound, is_embedded
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.speakers.track_files import LOSSY_FORMATS, require_channels
 
@@ -26,6 +27,9 @@ _ASSUMED_SPEAKERS = 2
 
 _LOSSY_BYTES = 16000
 """Bytes per second of a lossy track, silence included."""
+
+_AS_TEXT = 4 / 3
+"""Bytes of base64 for a byte."""
 
 _SPEAKING = 2
 """People at most who speak at once for long: the rest of a WAV or FLAC track is silence, which takes next to no room.
@@ -49,8 +53,20 @@ class _Size:
         """Bytes of the tracks in the stage cache."""
         return int(self.seconds * _RATE * _TRACK_WIDTH * self.tracks)
 
+    def page_bytes(self, outputs: Outputs) -> int:
+        """Bytes of a page with its sound, compressed once and then written as text, or of the recording beside it."""
+        if not has_page_sound(outputs):
+            return 0
+        speech = [self.seconds] * min(self.tracks, _SPEAKING) if outputs.tracks else []
+        if outputs.html_audio == "embed" and is_embedded(self.seconds, speech):
+            return int(expected_bytes(self.seconds, speech) * (1 + _AS_TEXT))
+        return int(expected_bytes(self.seconds, ()))
+
     def result_bytes(self, outputs: Outputs) -> int:
-        """Bytes of the tracks among the results."""
+        """Bytes of the tracks among the results, and of the page."""
+        return self.page_bytes(outputs) + self._track_bytes(outputs)
+
+    def _track_bytes(self, outputs: Outputs) -> int:
         if not outputs.tracks:
             return 0
         if outputs.track_format in LOSSY_FORMATS:

@@ -11,7 +11,7 @@ from pathlib import Path
 from meetsplit.pipeline import formats
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.channels.recording import MultiFileRecording
-from meetsplit.pipeline.results.stems import absolute_path, safe_stem
+from meetsplit.pipeline.results.stems import PAGE_RECORDING, absolute_path, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.settings import Outputs
 
@@ -83,7 +83,7 @@ def result_request(source: Path | MultiFileRecording, outputs: Outputs, *, sha25
         suffixes=formats.suffixes_of(outputs.formats),
         tracks=outputs.tracks,
         speaker_suffixes=tuple(one.suffix for one in formats.speaker_formats(outputs.formats)),
-        track_names=_expected_track_names(source, outputs) if outputs.tracks else (),
+        track_names=_expected_track_names(source, outputs),
         overwrite=outputs.overwrite,
         note=None if base == source.stem else "its own name is not fit for files on every system",
     )
@@ -93,9 +93,20 @@ def result_request(source: Path | MultiFileRecording, outputs: Outputs, *, sha25
     return dataclasses.replace(request, extension=path.suffix, parent=path.parent.name, inputs=(path,))
 
 
+def has_linked_recording(outputs: Outputs) -> bool:
+    """Whether a page that links to its sound is asked for."""
+    return "html" in outputs.formats and outputs.html_audio == "link"
+
+
 def _expected_track_names(source: Path | MultiFileRecording, outputs: Outputs) -> tuple[str, ...]:
-    """The names of tracks that a run can be expected to write: those of people whose names are given."""
+    """The names of files that a run can be expected to write into the folder of the tracks.
+
+    Tracks of people whose names are given, and the recording of a page that links to it.
+    """
+    page = (PAGE_RECORDING,) if has_linked_recording(outputs) else ()
+    if not outputs.tracks:
+        return page
     people = source.speaker_names if isinstance(source, MultiFileRecording) else ()
     given = (*dict(outputs.names).values(), *outputs.names_in_order, *outputs.channel_names)
     names = {name: name for name in (*people, *given) if name}
-    return tuple(f"{stem}.{outputs.track_format}" for stem in track_stems(names, names).values())
+    return (*(f"{stem}.{outputs.track_format}" for stem in track_stems(names, names).values()), *page)

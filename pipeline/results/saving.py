@@ -16,8 +16,15 @@ from meetsplit.pipeline.errors import MeetsplitError, SettingsError
 from meetsplit.pipeline.events import Notice, log_events
 from meetsplit.pipeline.results.folder import ResultsFolder
 from meetsplit.pipeline.results.ownership import Owner, ResultRequest
+from meetsplit.pipeline.results.page_sound import (
+    SILENT,
+    can_compress,
+    has_page_sound,
+    sound_beside,
+    stage_sound,
+)
 from meetsplit.pipeline.results.stems import absolute_path, name_max, safe_stem
-from meetsplit.pipeline.results.writing import render_formats, with_names
+from meetsplit.pipeline.results.writing import placed, render_formats, with_names
 from meetsplit.pipeline.settings import Outputs, listed
 
 
@@ -60,8 +67,15 @@ def save(
     )
     with ResultsFolder(outputs.folder).reservation(request) as reservation:
         longest = name_max(reservation.folder)
+        sound = SILENT
+        if has_page_sound(outputs) and can_compress():
+            beside = sound_beside(reservation.folder / f"{stem}.json", named)
+            sound = stage_sound(beside, named, outputs, reservation.staging)
         published = reservation.publish(
-            lambda label: render_formats(replace(named, recording=label), outputs, longest=longest)
+            lambda label: render_formats(
+                replace(named, recording=label), outputs, longest=longest, sound=placed(sound, reservation)
+            ),
+            sound.files,
         )
     if published.placement.stem != stem:
         placement = published.placement

@@ -20,6 +20,9 @@ FAILED = ".failed.txt"
 TRACK = re.compile(r"SPEAKER_\d{2,}\.(wav|flac|mp3|m4a)")
 """Names of tracks of people without a name, within a track folder."""
 
+PAGE_RECORDING = "recording.webm"
+"""Name of the compressed recording that a page links to, within a track folder; no track has that suffix."""
+
 NAME_MAX = 255
 """Bytes in the longest file name of common disks."""
 

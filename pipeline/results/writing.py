@@ -13,13 +13,25 @@ from pathlib import Path
 from typing import Protocol
 
 from meetsplit.pipeline import formats
+from meetsplit.pipeline.audio.content import Content
 from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
 from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.data import Diarization, Speaker, Transcript
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
+from meetsplit.pipeline.formats import html
+from meetsplit.pipeline.formats.html import NO_SOUND, PageSound
 from meetsplit.pipeline.results.folder import Placement, PublishedResults, Reservation, ResultsFolder
 from meetsplit.pipeline.results.ownership import Owner, ResultRequest, result_request
+from meetsplit.pipeline.results.page_sound import (
+    SILENT,
+    SoundSources,
+    StagedSound,
+    can_compress,
+    has_page_sound,
+    sound_beside,
+    stage_sound,
+)
 from meetsplit.pipeline.results.stems import NAME_MAX, absolute_path, name_max, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.settings import Outputs
@@ -34,6 +46,10 @@ class FinishedRun(Protocol):
 
     def transcript(self) -> Transcript:
         """Its transcript; stages that are not done yet are done now."""
+
+    @property
+    def sound(self) -> tuple[Path, Content | None] | None:
+        """The file of the recording with its content; None where there are several files."""
 
     @property
     def tracks(self) -> Mapping[Speaker, Path]:
@@ -75,12 +91,13 @@ def write_results(
     Raises what `RecordingRun.transcript` raises, and `OutputError`.
     """
     transcript = with_names(run.transcript(), outputs, on_event, channels=run.diarize().channels)
-    total = len(outputs.formats) + (len(run.tracks) if outputs.tracks else 0)
+    count = len(run.tracks) if outputs.tracks else 0
+    voices = count + 1 if has_page_sound(outputs) else 0
+    total = count + voices + len(outputs.formats)
     on_event(Started("write", total, "files"))
     began = time.monotonic()
     tracks: Mapping[Speaker, Path] = {}
     if outputs.tracks:
-        count = len(run.tracks)
         tracks = _stage_tracks(
             run,
             outputs,
@@ -88,19 +105,31 @@ def write_results(
             transcript,
             lambda share: on_event(Progressed("write", int(share * count), total)),
         )
-        if mode is not None:
-            for track in tracks.values():
-                track.chmod(mode)
+    recording, content = run.sound or (None, None)
+    sound = _stage_page(
+        SoundSources(recording, tracks, content),
+        transcript,
+        outputs,
+        reservation.staging,
+        on_event,
+        lambda share: on_event(Progressed("write", count + int(share * voices), total)),
+    )
+    files = (*tracks.values(), *sound.files)
+    if mode is not None:
+        for file in files:
+            file.chmod(mode)
 
-    def render(label: str) -> Mapping[str, str]:
+    def render(label: str) -> Mapping[str, str | bytes]:
         labelled = dataclasses.replace(transcript, recording=label)
 
         def tell(done: int) -> None:
-            on_event(Progressed("write", len(tracks) + done, total))
+            on_event(Progressed("write", count + voices + done, total))
 
-        return render_formats(labelled, outputs, tell, longest=name_max(reservation.folder))
+        return render_formats(
+            labelled, outputs, tell, longest=name_max(reservation.folder), sound=placed(sound, reservation)
+        )
 
-    published = reservation.publish(render, tuple(tracks.values()), mode=mode)
+    published = reservation.publish(render, files, mode=mode)
     on_event(Finished("write", time.monotonic() - began, f"{len(published.files)} files"))
     labelled = dataclasses.replace(transcript, recording=published.placement.label)
     track_folder = reservation.folder / published.placement.stem
@@ -125,6 +154,33 @@ def _stage_tracks(
         final = reservation.folder / reservation.placement.stem
         raise OutputError(str(error).replace(str(folder), str(final))) from error
     return targets
+
+
+def _stage_page(
+    sources: SoundSources,
+    transcript: Transcript,
+    outputs: Outputs,
+    staging: Path,
+    on_event: EventListener,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> StagedSound:
+    """The sound of the page, see `stage_sound`; a notice where it is not in the page itself."""
+    if not has_page_sound(outputs):
+        return SILENT
+    if not can_compress():
+        on_event(Notice("the page has no sound: this machine's FFmpeg has no Opus encoder; PyAV's wheels do", "write"))
+        return SILENT
+    sound = stage_sound(sources, transcript, outputs, staging, on_progress)
+    if outputs.html_audio == "embed" and sound is not SILENT and not sound.embedded:
+        on_event(
+            Notice(f"the page of {transcript.recording} links to its sound, which is too long to be in it", "write")
+        )
+    return sound
+
+
+def placed(sound: StagedSound, reservation: Reservation) -> PageSound:
+    """The sound of a page at the place that its set has at this moment."""
+    return sound.placed(reservation.folder, reservation.placement.stem)
 
 
 def permissions(path: Path) -> int:
@@ -170,18 +226,18 @@ def export_transcript(
     The files are called like the JSON file. They belong to its result set where a manifest beside it lists it;
     otherwise to the transcript, which is known by its path and its turns, so that corrected words are still the same
     transcript. ``inputs`` are all files that the command reads; none is written over, except the JSON file itself with a
-    ``replacement``, which is written in its stead. New files have the permissions of the JSON file. Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript,
-    `OutputError`.
+    ``replacement``, which is written in its stead. New files have the permissions of the JSON file. Raises `AudioError`
+    for a file that cannot be read, `SettingsError` for one that holds no transcript, `OutputError`.
     """
-    read = formats.read_transcript_file(path)
-    transcript = with_names(read if replacement is None else replacement.transcript, outputs, on_event)
+    as_read = formats.read_transcript_file(path)
+    transcript = with_names(as_read if replacement is None else replacement.transcript, outputs, on_event)
     mode = permissions(path)
     stem = safe_stem(path.stem)
     manifest = ResultsFolder(absolute_path(path).parent).manifest(path.stem)
     if manifest is not None and manifest.owner is not None and path.name in manifest.files:
         owner, base = manifest.owner, manifest.name
     else:
-        turns = [(turn.span.start, turn.span.end) for turn in read.turns]
+        turns = [(turn.span.start, turn.span.end) for turn in as_read.turns]
         sha256 = hashlib.sha256(json.dumps(turns).encode()).hexdigest()
         owner, base = Owner(str(absolute_path(path)), sha256), stem
     request = ResultRequest(
@@ -196,7 +252,17 @@ def export_transcript(
     )
     with ResultsFolder(folder).reservation(request) as reservation:
         longest = name_max(reservation.folder)
-        return reservation.publish(lambda label: render_formats(transcript, outputs, longest=longest), mode=mode)
+        sources = sound_beside(path, as_read) if has_page_sound(outputs) else SoundSources()
+        sound = _stage_page(sources, transcript, outputs, reservation.staging, on_event)
+        if has_page_sound(outputs) and not sources:
+            on_event(
+                Notice(f"the page of {path} has no sound: neither tracks nor the recording lie beside it", "write")
+            )
+        return reservation.publish(
+            lambda label: render_formats(transcript, outputs, longest=longest, sound=placed(sound, reservation)),
+            sound.files,
+            mode=mode,
+        )
 
 
 def render_formats(
@@ -205,20 +271,23 @@ def render_formats(
     on_progress: Callable[[int], None] = lambda done: None,
     *,
     longest: int = NAME_MAX,
-) -> dict[str, str]:
+    sound: PageSound = NO_SOUND,
+) -> dict[str, str | bytes]:
     """The transcript in every format of ``outputs``; ``on_progress`` is called with how many are done.
 
     By what follows the stem: a suffix, or ``/NAME.srt`` for a file per speaker, called like that speaker's track, in
-    ``longest`` bytes.
+    ``longest`` bytes. ``sound`` is that of the page.
     """
-    texts: dict[str, str] = {}
+    texts: dict[str, str | bytes] = {}
     for number, name in enumerate(outputs.formats, 1):
         for speaker_format in formats.speaker_formats([name]):
             stems = track_stems(transcript.speakers, dict(transcript.names), longest)
             for speaker, text in speaker_format.write(transcript, outputs).items():
                 texts[f"/{stems[speaker]}{speaker_format.suffix}"] = text
-        if name in formats.names():
-            texts[formats.format_named(name).suffix] = formats.export(transcript, name, outputs)
+        if name == "html":
+            texts[formats.format_named(name).suffix] = html.write(transcript, outputs, sound)
+        elif name in formats.names():
+            texts[formats.format_named(name).suffix] = formats.format_named(name).write(transcript, outputs)
         on_progress(number)
     return texts
 
