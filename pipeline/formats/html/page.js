@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 8174e560655a0dffd183c1216141e3aa9ed316049f04bf2b2c0c8d1910f5d3d4
+// Built by `npm run build` of source/*.js, SHA-256 728dfb6d6b84d380a23e493b207fb96ab909ce7396ea0a10b30526a819f21200
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -2429,6 +2429,7 @@ ${rules.join("")}`] : [];
   var IN_STEP = 5e-3;
   var DRIFTED = 0.02;
   var LOST = 0.25;
+  var PATIENCE = 500;
   var Player = class extends EventTarget {
     /**
      * @param {{recording: {source: string, type: string} | null, tracks: Record<string, {source: string, type: string}>}} sound
@@ -2483,6 +2484,7 @@ ${rules.join("")}`] : [];
     seek(time) {
       this.position = Math.min(Math.max(time, 0), this.duration);
       for (const audio of this.active) place(audio, this.position);
+      if (this.playing && this.active.length > 1) this.#startTogether();
       this.dispatchEvent(new Event("time"));
     }
     setRate(rate) {
@@ -2526,9 +2528,20 @@ ${rules.join("")}`] : [];
         audio.volume = gain;
         audio.muted = gain === 0;
         audio.playbackRate = this.rate;
-        if (!before.includes(audio) || !this.playing || audio.paused) place(audio, this.position);
-        if (this.playing && audio.paused) this.#start(audio);
       }
+      if (this.active.every((audio) => this.playing && !audio.paused && before.includes(audio))) return;
+      for (const audio of this.active) place(audio, this.position);
+      if (this.playing) this.#startTogether();
+    }
+    /** Starts what is to sound at one moment: as soon as all of it can, or after a while what can. */
+    async #startTogether() {
+      const { active } = this;
+      const start = this.start = {};
+      if (!active.every(ready)) {
+        for (const audio of active) if (active.length > 1) audio.pause();
+        await Promise.race([Promise.all(active.map(untilReady)), new Promise((done) => setTimeout(done, PATIENCE))]);
+      }
+      if (start === this.start && this.playing) for (const audio of active) this.#start(audio);
     }
     #start(audio) {
       audio.play().catch((error) => {
@@ -2594,6 +2607,21 @@ ${rules.join("")}`] : [];
       }
     }
   };
+  function ready(audio) {
+    return audio.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA && !audio.seeking;
+  }
+  function untilReady(audio) {
+    return new Promise((done) => {
+      const events = ["canplay", "seeked", "error"];
+      const check = () => {
+        if (!ready(audio) && !audio.error) return;
+        for (const event of events) audio.removeEventListener(event, check);
+        done();
+      };
+      for (const event of events) audio.addEventListener(event, check);
+      check();
+    });
+  }
   function place(audio, time) {
     if (audio.readyState > 0) {
       audio.currentTime = time;
@@ -2607,9 +2635,8 @@ ${rules.join("")}`] : [];
   }
   function blobUrl(id, sound, key) {
     const { type } = key === RECORDING ? sound.recording : sound.tracks[key];
-    const letters = atob(document.getElementById(id).textContent.trim());
-    const bytes = new Uint8Array(letters.length);
-    for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+    const text = document.getElementById(id).textContent.trim();
+    const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     return URL.createObjectURL(new Blob([bytes], { type }));
   }
 
@@ -3143,9 +3170,11 @@ ${rules.join("")}`] : [];
   var side = element("div", { id: "side" }, lanes.zoomButtons, list.list);
   var timeline = element("div", { id: "timeline" }, side, lanes.view);
   var correctBar = element("div", { id: "correct-bar", role: "toolbar", "aria-label": "Corrections" });
+  var skip = element("button", { type: "button", class: "skip", click: () => view.list.querySelector('[tabindex="0"]')?.focus() }, "Skip to the transcript");
   var top = element(
     "header",
     { id: "top" },
+    skip,
     element("div", { class: "titles" }, title, facts),
     element("div", { class: "tools" }, search2.bar, help, person, review.bar, fold),
     element("div", { class: "transport" }, controls.bar, lanes.overview),

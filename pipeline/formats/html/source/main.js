@@ -75,8 +75,10 @@ const fold = iconButton("up", "Hide the lanes (L)", { id: "fold", "aria-expanded
 const side = element("div", { id: "side" }, lanes.zoomButtons, list.list);
 const timeline = element("div", { id: "timeline" }, side, lanes.view);
 const correctBar = element("div", { id: "correct-bar", role: "toolbar", "aria-label": "Corrections" });
+const skip = element("button", { type: "button", class: "skip", click: () => view.list.querySelector('[tabindex="0"]')?.focus() }, "Skip to the transcript");
 const top = element(
   "header", { id: "top" },
+  skip,
   element("div", { class: "titles" }, title, facts),
   element("div", { class: "tools" }, search.bar, help, person, review.bar, fold),
   element("div", { class: "transport" }, controls.bar, lanes.overview),

@@ -8,6 +8,7 @@ const CHECKED_EVERY = 150; // milliseconds
 const IN_STEP = 0.005; // seconds
 const DRIFTED = 0.02;
 const LOST = 0.25;
+const PATIENCE = 500; // milliseconds
 
 /**
  * Plays the meeting at any mix of its people. Events: `time` (the moment changed), `state` (playing or not, speed),
@@ -78,6 +79,7 @@ export class Player extends EventTarget {
   seek(time) {
     this.position = Math.min(Math.max(time, 0), this.duration);
     for (const audio of this.active) place(audio, this.position);
+    if (this.playing && this.active.length > 1) this.#startTogether();
     this.dispatchEvent(new Event("time"));
   }
 
@@ -128,9 +130,21 @@ export class Player extends EventTarget {
       audio.volume = gain;
       audio.muted = gain === 0;
       audio.playbackRate = this.rate;
-      if (!before.includes(audio) || !this.playing || audio.paused) place(audio, this.position);
-      if (this.playing && audio.paused) this.#start(audio);
     }
+    if (this.active.every((audio) => this.playing && !audio.paused && before.includes(audio))) return;
+    for (const audio of this.active) place(audio, this.position);
+    if (this.playing) this.#startTogether();
+  }
+
+  /** Starts what is to sound at one moment: as soon as all of it can, or after a while what can. */
+  async #startTogether() {
+    const { active } = this;
+    const start = (this.start = {}); // a later start takes the place of this one
+    if (!active.every(ready)) {
+      for (const audio of active) if (active.length > 1) audio.pause();
+      await Promise.race([Promise.all(active.map(untilReady)), new Promise((done) => setTimeout(done, PATIENCE))]);
+    }
+    if (start === this.start && this.playing) for (const audio of active) this.#start(audio);
   }
 
   #start(audio) {
@@ -205,6 +219,23 @@ export class Player extends EventTarget {
   }
 }
 
+function ready(audio) {
+  return audio.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA && !audio.seeking;
+}
+
+function untilReady(audio) {
+  return new Promise((done) => {
+    const events = ["canplay", "seeked", "error"];
+    const check = () => {
+      if (!ready(audio) && !audio.error) return;
+      for (const event of events) audio.removeEventListener(event, check);
+      done();
+    };
+    for (const event of events) audio.addEventListener(event, check);
+    check();
+  });
+}
+
 /** Puts an element at a moment, now or as soon as it knows its length. */
 function place(audio, time) {
   if (audio.readyState > 0) {
@@ -223,8 +254,7 @@ function address(path) {
 /** An address of the sound that an element of the page holds in base64. */
 function blobUrl(id, sound, key) {
   const { type } = key === RECORDING ? sound.recording : sound.tracks[key];
-  const letters = atob(document.getElementById(id).textContent.trim());
-  const bytes = new Uint8Array(letters.length);
-  for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+  const text = document.getElementById(id).textContent.trim();
+  const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   return URL.createObjectURL(new Blob([bytes], { type }));
 }
