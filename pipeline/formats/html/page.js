@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 728dfb6d6b84d380a23e493b207fb96ab909ce7396ea0a10b30526a819f21200
+// Built by `npm run build` of source/*.js, SHA-256 1c47b2125362ead270ca11c75c530a0176d7e6928a939afdf0d8eebf51bcb8e2
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -1792,8 +1792,7 @@ ${rules.join("")}`] : [];
     const rows2 = [];
     for (let start = 0; start < last; start += 60) {
       const end = Math.min(start + 60, last);
-      const seconds = {};
-      for (const [speaker, own] of speech) seconds[speaker] = rounded(covered(own, start, end), 3);
+      const seconds = Object.fromEntries([...speech].map(([speaker, own]) => [speaker, rounded(covered(own, start, end), 3)]));
       rows2.push({ start, end, seconds });
     }
     return rows2;
@@ -2335,7 +2334,7 @@ ${rules.join("")}`] : [];
         (person2) => element(
           "tr",
           { class: this.people.style(person2.speaker) },
-          element("th", { scope: "row" }, this.people.swatch(person2.speaker), element("span", { class: "who", dir: "auto" }, this.people.name(person2.speaker))),
+          element("th", { scope: "row" }, this.people.swatch(person2.speaker), element("span", { class: "who", dir: "auto", title: this.people.name(person2.speaker) }, this.people.name(person2.speaker))),
           element("td", { class: "talk" }, bar(person2.seconds / most), element("span", {}, length(person2.seconds)), " ", element("small", {}, `${Math.round(100 * person2.share)} %`)),
           cell(person2.turns),
           cell(person2.words_per_minute === null ? "–" : Math.round(person2.words_per_minute)),
@@ -2984,7 +2983,7 @@ ${rules.join("")}`] : [];
       const [, who, button] = article.firstElementChild.children;
       const name = this.people.name(speaker);
       if (who.textContent === name) return;
-      who.textContent = name;
+      who.textContent = who.title = name;
       const at = clock(start);
       article.setAttribute("aria-label", `${name}, ${at}`);
       button.setAttribute("aria-label", `${at}, play ${name} from here`);

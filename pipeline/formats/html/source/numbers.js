@@ -63,8 +63,7 @@ function minutes(duration, speech) {
   const rows = [];
   for (let start = 0; start < last; start += 60) {
     const end = Math.min(start + 60, last);
-    const seconds = {};
-    for (const [speaker, own] of speech) seconds[speaker] = rounded(covered(own, start, end), 3);
+    const seconds = Object.fromEntries([...speech].map(([speaker, own]) => [speaker, rounded(covered(own, start, end), 3)]));
     rows.push({ start, end, seconds });
   }
   return rows;

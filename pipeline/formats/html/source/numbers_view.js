@@ -23,7 +23,7 @@ export class NumbersView {
     const rows = people.map((person) =>
       element(
         "tr", { class: this.people.style(person.speaker) },
-        element("th", { scope: "row" }, this.people.swatch(person.speaker), element("span", { class: "who", dir: "auto" }, this.people.name(person.speaker))),
+        element("th", { scope: "row" }, this.people.swatch(person.speaker), element("span", { class: "who", dir: "auto", title: this.people.name(person.speaker) }, this.people.name(person.speaker))),
         element("td", { class: "talk" }, bar(person.seconds / most), element("span", {}, length(person.seconds)), " ", element("small", {}, `${Math.round(100 * person.share)} %`)),
         cell(person.turns),
         cell(person.words_per_minute === null ? "–" : Math.round(person.words_per_minute)),

@@ -206,7 +206,7 @@ export class TranscriptView {
     const [, who, button] = article.firstElementChild.children;
     const name = this.people.name(speaker);
     if (who.textContent === name) return;
-    who.textContent = name;
+    who.textContent = who.title = name;
     const at = clock(start);
     article.setAttribute("aria-label", `${name}, ${at}`);
     button.setAttribute("aria-label", `${at}, play ${name} from here`);
