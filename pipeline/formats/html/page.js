@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 1c47b2125362ead270ca11c75c530a0176d7e6928a939afdf0d8eebf51bcb8e2
+// Built by `npm run build` of source/*.js, SHA-256 7423b720f8c60480046455a157ab997c0b363c5656d29ae6b476f653e212f2f9
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -1681,13 +1681,15 @@ ${rules.join("")}`] : [];
 
   // source/keyboard.js
   var Keyboard = class {
-    constructor() {
+    /** @param {Node[]} marks what else the help explains */
+    constructor(marks2) {
+      this.marks = marks2;
       this.groups = /* @__PURE__ */ new Map();
       this.actions = /* @__PURE__ */ new Map();
       this.dialog = element("dialog", { id: "help", "aria-labelledby": "help-title" });
       this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
       document.addEventListener("keydown", (event) => this.#pressed(event));
-      document.addEventListener("pointerdown", (event) => this.pointed = event.target.closest?.("button"));
+      document.addEventListener("pointerdown", () => this.pointed = true);
     }
     /**
      * Adds keys under a heading of the help.
@@ -1710,7 +1712,7 @@ ${rules.join("")}`] : [];
       );
       this.dialog.replaceChildren(
         element("header", {}, element("h2", { id: "help-title" }, "Keys"), element("button", { type: "button", autofocus: true, click: () => this.dialog.close() }, "Close")),
-        element("div", { class: "groups" }, ...lists),
+        element("div", { class: "groups" }, ...lists, ...this.marks),
         element("p", {}, "This page needs no network and sends nothing: what you hear, read and change stays in this browser.")
       );
       this.dialog.showModal();
@@ -1721,8 +1723,8 @@ ${rules.join("")}`] : [];
       const typing = target.closest?.("input:not([type=range], [type=checkbox]), textarea, [contenteditable]");
       const modified = event.ctrlKey || event.metaKey || event.altKey;
       if (typing && !modified) return;
-      if (event.key === "Tab") this.pointed = null;
-      if (event.key === " " && this.pointed && target === this.pointed) target.blur();
+      if (event.key === "Tab") this.pointed = false;
+      if (event.key === " " && this.pointed && target.closest?.("button, summary, input")) target.blur();
       const focused = document.activeElement;
       const key = this.actions.get(this.#name(event)) ?? (event.shiftKey && event.key.length === 1 ? this.actions.get(event.key) : void 0);
       if (!key || needsKey(focused, event.key) && !modified || typing && !key.whileTyping) return;
@@ -2846,6 +2848,7 @@ ${rules.join("")}`] : [];
       this.empty = element("p", { class: "empty", hidden: true });
       this.list = element("div", { id: "turns" }, this.empty);
       this.list.addEventListener("click", (event) => this.#clicked(event));
+      this.list.addEventListener("pointerover", (event) => this.#explain(event.target));
     }
     get selectedSegment() {
       return this.selected?.segment ?? null;
@@ -3024,6 +3027,13 @@ ${rules.join("")}`] : [];
       this.#spell(segment);
       return this.articles[segment].querySelector(`[data-word="${word}"]`);
     }
+    /** Says when a word was spoken, and how sure the transcriber is of it, in a tooltip. */
+    #explain(target) {
+      if (!target.classList.contains("word") || target.title) return;
+      const { segment } = target.closest(".segment").dataset;
+      const { start, score } = this.doc.segments[segment].words[target.dataset.word];
+      target.title = score === null ? clock(start, 1) : `${clock(start, 1)}, sure to ${Math.round(100 * score)} %`;
+    }
     #clicked(event) {
       const article = event.target.closest(".segment");
       if (!article || event.target.closest("input, textarea, [contenteditable]")) return;
@@ -3145,7 +3155,7 @@ ${rules.join("")}`] : [];
     onGo: () => player.playing && follow.set(false)
   });
   var review = new Review(view, goTo);
-  var keyboard = new Keyboard();
+  var keyboard = new Keyboard([marks()]);
   var title = element("h1", { dir: "auto" });
   var facts = element("p", { class: "facts" });
   var notice = element("p", { id: "notice", role: "alert", hidden: true });
@@ -3232,8 +3242,8 @@ ${rules.join("")}`] : [];
   }
   function printedLanes(doc) {
     const names = people.labels.map((label) => element("li", {}, people.swatch(label), " ", element("span", { dir: "auto" }, people.name(label))));
-    const marks = [0, 0.25, 0.5, 0.75, 1].map((share) => element("span", {}, clock(share * doc.duration)));
-    return [element("ul", {}, ...names), element("div", {}, lanesDrawing(doc, people), element("div", { class: "axis" }, ...marks))];
+    const marks2 = [0, 0.25, 0.5, 0.75, 1].map((share) => element("span", {}, clock(share * doc.duration)));
+    return [element("ul", {}, ...names), element("div", {}, lanesDrawing(doc, people), element("div", { class: "axis" }, ...marks2))];
   }
   function showTime() {
     const { time } = player;
@@ -3271,6 +3281,14 @@ ${rules.join("")}`] : [];
     view.select(segment, word);
     seek(segments[segment].words[word].start);
     view.reveal(view.wordElement(segment, word));
+  }
+  function marks() {
+    const rows2 = [
+      [element("span", { class: "word doubtful" }, "word"), "the transcriber was not sure of it"],
+      [element("span", { class: "sample person-0 to-review" }), "to review: listen again"],
+      [element("span", { class: "sample band" }), "people speak at the same time"]
+    ];
+    return element("section", {}, element("h3", {}, "Marks"), element("dl", {}, ...rows2.flatMap(([mark, text]) => [element("dt", {}, mark), element("dd", {}, text)])));
   }
   function solo(event) {
     const label = people.labels.find((one) => people.mark(one) === /\d/.exec(event.code)?.[0]);

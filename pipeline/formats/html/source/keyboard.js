@@ -12,13 +12,15 @@ import { element } from "./dom.js";
 
 /** Listens to the keys of the page. Keys are left alone while one types, and where an element needs them itself. */
 export class Keyboard {
-  constructor() {
+  /** @param {Node[]} marks what else the help explains */
+  constructor(marks) {
+    this.marks = marks;
     this.groups = new Map();
     this.actions = new Map();
     this.dialog = element("dialog", { id: "help", "aria-labelledby": "help-title" });
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
     document.addEventListener("keydown", (event) => this.#pressed(event));
-    document.addEventListener("pointerdown", (event) => (this.pointed = event.target.closest?.("button")));
+    document.addEventListener("pointerdown", () => (this.pointed = true));
   }
 
   /**
@@ -42,7 +44,7 @@ export class Keyboard {
     );
     this.dialog.replaceChildren(
       element("header", {}, element("h2", { id: "help-title" }, "Keys"), element("button", { type: "button", autofocus: true, click: () => this.dialog.close() }, "Close")),
-      element("div", { class: "groups" }, ...lists),
+      element("div", { class: "groups" }, ...lists, ...this.marks),
       element("p", {}, "This page needs no network and sends nothing: what you hear, read and change stays in this browser."),
     );
     this.dialog.showModal();
@@ -54,8 +56,8 @@ export class Keyboard {
     const typing = target.closest?.("input:not([type=range], [type=checkbox]), textarea, [contenteditable]");
     const modified = event.ctrlKey || event.metaKey || event.altKey;
     if (typing && !modified) return;
-    if (event.key === "Tab") this.pointed = null;
-    if (event.key === " " && this.pointed && target === this.pointed) target.blur(); // Space plays after a click on a button
+    if (event.key === "Tab") this.pointed = false;
+    if (event.key === " " && this.pointed && target.closest?.("button, summary, input")) target.blur(); // after a click, Space plays
     const focused = document.activeElement;
     const key = this.actions.get(this.#name(event)) ?? (event.shiftKey && event.key.length === 1 ? this.actions.get(event.key) : undefined);
     if (!key || (needsKey(focused, event.key) && !modified) || (typing && !key.whileTyping)) return;

@@ -46,7 +46,7 @@ const search = new SearchBar(view, {
   onGo: () => player.playing && follow.set(false),
 });
 const review = new Review(view, goTo);
-const keyboard = new Keyboard();
+const keyboard = new Keyboard([marks()]);
 
 // What the page says about itself.
 const title = element("h1", { dir: "auto" });
@@ -189,6 +189,16 @@ function stepWord(by) {
   view.select(segment, word);
   seek(segments[segment].words[word].start);
   view.reveal(view.wordElement(segment, word));
+}
+
+/** What the marks of the page mean. */
+function marks() {
+  const rows = [
+    [element("span", { class: "word doubtful" }, "word"), "the transcriber was not sure of it"],
+    [element("span", { class: "sample person-0 to-review" }), "to review: listen again"],
+    [element("span", { class: "sample band" }), "people speak at the same time"],
+  ];
+  return element("section", {}, element("h3", {}, "Marks"), element("dl", {}, ...rows.flatMap(([mark, text]) => [element("dt", {}, mark), element("dd", {}, text)])));
 }
 
 function solo(event) {

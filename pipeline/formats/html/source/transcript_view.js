@@ -57,6 +57,7 @@ export class TranscriptView {
     this.empty = element("p", { class: "empty", hidden: true });
     this.list = element("div", { id: "turns" }, this.empty);
     this.list.addEventListener("click", (event) => this.#clicked(event));
+    this.list.addEventListener("pointerover", (event) => this.#explain(event.target));
   }
 
   get selectedSegment() {
@@ -250,6 +251,14 @@ export class TranscriptView {
   wordElement(segment, word) {
     this.#spell(segment);
     return this.articles[segment].querySelector(`[data-word="${word}"]`);
+  }
+
+  /** Says when a word was spoken, and how sure the transcriber is of it, in a tooltip. */
+  #explain(target) {
+    if (!target.classList.contains("word") || target.title) return;
+    const { segment } = target.closest(".segment").dataset;
+    const { start, score } = this.doc.segments[segment].words[target.dataset.word];
+    target.title = score === null ? clock(start, 1) : `${clock(start, 1)}, sure to ${Math.round(100 * score)} %`;
   }
 
   #clicked(event) {
