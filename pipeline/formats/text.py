@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from meetsplit.pipeline.data import Speaker, Transcript
@@ -117,3 +118,15 @@ def identifiers(transcript: Transcript) -> dict[Speaker, str]:
         speaker: text if len(names_by_identifier[text]) == 1 else f"{text}_{identifier(speaker)}"
         for speaker, text in short.items()
     }
+
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def xml_text(text: str) -> str:
+    r"""The text with U+FFFD for characters that no XML document can hold.
+
+    >>> xml_text("a\x00b")
+    'a�b'
+    """
+    return _NOT_XML.sub("\ufffd", text)
