@@ -13,7 +13,7 @@ from typing import Final
 from meetsplit.pipeline.data import Segment, Span, Speaker, Transcript
 from meetsplit.pipeline.data.timeline import by_speaker, crop, during, shared
 from meetsplit.pipeline.formats.talk_time import talk_times
-from meetsplit.pipeline.formats.text import clock, milliseconds, one_line, width, xml_text
+from meetsplit.pipeline.formats.text import clock, milliseconds, one_line, shortened, xml_text
 from meetsplit.pipeline.settings import Outputs
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a7a00", "#595959")
@@ -23,7 +23,7 @@ _WIDTH, _LEFT, _RIGHT, _TOP = 1000, 170, 100, 54
 """Units of the whole picture, of the names, of the numbers on the right, and above the lanes."""
 
 _LANE, _BAR = 30, 18
-_NAME_COLUMNS = 22
+_NAME_COLUMNS, _TITLE_COLUMNS = 22, 80
 _MOST_TICKS = 10
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _LEAST = 0.6
@@ -41,7 +41,7 @@ def write(transcript: Transcript, outputs: Outputs) -> str:
     bottom = _TOP + _LANE * len(people)
     overlaps = shared(speech.values())
     review = [segment for segment in transcript.segments if segment.review]
-    title = f"Who spoke when: {_text(transcript.recording)}"
+    title = f"Who spoke when: {_text(shortened(one_line(transcript.recording), _TITLE_COLUMNS))}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {bottom + 56}" width="{_WIDTH}" '
         f'height="{bottom + 56}" role="img" aria-labelledby="title" font-family="Helvetica, Arial, sans-serif" '
@@ -81,7 +81,7 @@ def _lane(number: int, name: str, numbers: str) -> Iterator[str]:
     if number % 2 == 0:
         yield f'<rect x="{_LEFT}" y="{top}" width="{_WIDTH - _LEFT - _RIGHT}" height="{_LANE}" fill="#f3f3f3"/>'
     middle = top + _LANE / 2 + 4.5
-    shown = _shortened(name)
+    shown = shortened(name, _NAME_COLUMNS)
     yield f'<text x="{_LEFT - 10}" y="{middle}" text-anchor="end">{_text(shown)}</text>'
     yield f'<text x="{_WIDTH - _RIGHT + 10}" y="{middle}" font-size="12">{numbers}</text>'
 
@@ -141,16 +141,6 @@ def _short(seconds: float) -> str:
     """Seconds as ``m:ss`` or ``h:mm:ss``."""
     hours, minutes, rest = clock(milliseconds(seconds)).split(":")
     return f"{int(hours)}:{minutes}:{rest}" if int(hours) else f"{int(minutes)}:{rest}"
-
-
-def _shortened(name: str) -> str:
-    """A name that fits beside its lane."""
-    if width(name) <= _NAME_COLUMNS:
-        return name
-    kept = name
-    while width(kept) > _NAME_COLUMNS - 1:
-        kept = kept[:-1]
-    return f"{kept.rstrip()}…"
 
 
 def _text(text: str) -> str:

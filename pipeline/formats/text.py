@@ -62,6 +62,20 @@ def _columns(letter: str) -> int:
     return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
+def shortened(text: str, columns: int) -> str:
+    """The text cut off to so many columns.
+
+    >>> shortened("Professor McGonagall", 12)
+    'Professor M…'
+    """
+    if width(text) <= columns:
+        return text
+    kept = text
+    while width(kept) > columns - 1:
+        kept = kept[:-1]
+    return f"{kept.rstrip()}…"
+
+
 def milliseconds(seconds: float) -> int:
     """Seconds as whole milliseconds: the only rounding of times in the text formats."""
     return round(float(seconds) * 1000)
