@@ -234,6 +234,17 @@ COMMANDS: tuple[CommandEntry | GroupEntry, ...] = (
         panel=AFTERWARDS,
     ),
     CommandEntry(
+        "stats",
+        "Count who speaks how long, how fast and over whom.",
+        "stats",
+        "stats",
+        (
+            "meetsplit stats meeting.json",
+            "meetsplit stats interviews/*.json --csv talk-times.csv",
+        ),
+        panel=AFTERWARDS,
+    ),
+    CommandEntry(
         "rediarize",
         "Find the speakers of a finished transcript again, with other settings, and keep its words.",
         "rediarize",

@@ -28,6 +28,7 @@ from meetsplit.console.terminal import Terminal, note_placement, print_line
     "highlight_words",
     "txt_width",
     "txt_end_times",
+    "html_audio",
     "name",
     "names",
     "overwrite",

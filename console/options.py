@@ -19,8 +19,8 @@ from meetsplit.console.combinations import check_combination, overruled
 from meetsplit.console.settings_files import QUEUE_OPTIONS, file_paths, read_files
 from meetsplit.pipeline.errors import SettingsError, nearest
 from meetsplit.pipeline.settings import (
-    DEFAULT_FORMATS,
     MACHINE,
+    PAPER_FORMATS,
     PER_SPEAKER_FORMATS,
     WHISPER,
     Option,
@@ -209,7 +209,12 @@ def resolve_settings(
     check_combination(merged)
     if merged.get("channels") != "split" and merged.pop("channel_names", None) and "channel_names" in given:
         raise SettingsError("--channel-names needs a channel per person: add --channels split, or --together NAME")
-    return _build(Settings, merged), _build(Outputs, merged)
+    settings, outputs = _build(Settings, merged), _build(Outputs, merged)
+    if "docx" in outputs.formats:
+        from meetsplit.pipeline.formats.docx import require_docx
+
+        require_docx()
+    return settings, outputs
 
 
 def _with_weaker_names(values: Mapping[str, Any], weaker: dict[str, Any]) -> dict[str, Any]:
@@ -326,7 +331,8 @@ def _formats(value: object, known: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name != "all" and name not in (*known, *PER_SPEAKER_FORMATS):
             raise SettingsError(f"--output-format {name}: {nearest(name, [*known, *PER_SPEAKER_FORMATS, 'all'])}")
-    every = (part for name in names for part in (DEFAULT_FORMATS if name == "all" else (name,)))
+    everything = tuple(name for name in known if name not in PAPER_FORMATS)
+    every = (part for name in names for part in (everything if name == "all" else (name,)))
     return tuple(dict.fromkeys(every))
 
 

@@ -103,7 +103,7 @@ def blame(stage: str, doing: str) -> Iterator[None]:
         raise StageError(stage, f"{doing} failed: {reason}") from error
 
 
-_EXTRAS = {"meeteval": "score", "simplejson": "score", "pocketsphinx": "offline"}
+_EXTRAS = {"docx": "docx", "meeteval": "score", "simplejson": "score", "pocketsphinx": "offline"}
 """The extra of meetsplit that brings a package which is not required."""
 
 

@@ -65,7 +65,11 @@ def rich() -> Transcript:
     return Transcript("Stand up (May)", 3605.0, segments, turns, made_by, ((ALICE, "Alice"), (BORIS, "Boris & Co")))
 
 
-@pytest.mark.parametrize("name", names())
+PINNED = tuple(name for name in names() if name not in ("html", "docx"))
+"""All but the page, which holds a script that changes, and a ZIP file, whose bytes are its library's."""
+
+
+@pytest.mark.parametrize("name", PINNED)
 def test_golden(name: str) -> None:
     expected = (GOLDEN / f"meeting{format_named(name).suffix}").read_bytes().decode()
     assert export(rich(), name, Outputs()) == expected
@@ -77,5 +81,5 @@ def test_golden_json_reads_back() -> None:
 
 if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
-    for each in names():
+    for each in PINNED:
         (GOLDEN / f"meeting{format_named(each).suffix}").write_bytes(export(rich(), each, Outputs()).encode())

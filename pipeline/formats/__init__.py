@@ -14,7 +14,10 @@ from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.errors import AudioError, SettingsError, nearest
 from meetsplit.pipeline.formats import (
     audacity,
+    docx,
     html,
+    lanes,
+    markdown,
     meetsplit_json,
     rttm,
     seglst,
@@ -72,6 +75,9 @@ FORMATS: Final = {
     "audacity": Format(".audacity.txt", audacity.write),
     "csv": Format(".csv", talk_time_csv),
     "html": Format(".html", html.write),
+    "md": Format(".md", markdown.write),
+    "docx": Format(".docx", docx.write),
+    "svg": Format(".svg", lanes.write),
 }
 
 

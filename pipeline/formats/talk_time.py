@@ -1,30 +1,124 @@
-"""Speaking time per person as a table, and as CSV."""
+"""Numbers of a conversation: how long each person speaks, how often and how fast; as values, as a table, and as CSV.
+
+The page computes the same numbers again after corrections; docs/formats.md defines them for both.
+"""
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
-from meetsplit.pipeline.data import Speaker, Transcript
-from meetsplit.pipeline.data.timeline import by_speaker, crop, during, shared, total
+from meetsplit.pipeline.data import Span, Speaker, Transcript
+from meetsplit.pipeline.data.timeline import by_speaker, crop, during, shared, subtract, support, total
 from meetsplit.pipeline.formats.text import cell, one_line, speaker_names
 from meetsplit.pipeline.settings import Outputs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = (
-    "speaker",
-    "name",
-    "seconds",
-    "share",
-    "turns",
-    "words",
-    "words_per_minute",
-    "overlapped_seconds",
-    "interruptions",
-)
+PAUSE = 2.0
+"""Seconds of silence that do not end a monologue."""
+
+BACKCHANNEL = 1.0
+"""Seconds that another person's speech has to last to end a monologue: a shorter one is a "mm-hm"."""
+
+MINUTE = 60.0
+"""Seconds of a stretch over which talk time is counted, in recordings of up to `MOST_STRETCHES` minutes."""
+
+MOST_STRETCHES = 1440
+"""Stretches of a recording at most; in longer recordings each is as many whole minutes long as it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TalkTime:
+    """One person's numbers, computed from the turns and the words.
+
+    ``seconds`` is how long the person speaks; ``share`` (0 to 1) is the part of all speakers' seconds; ``turns`` counts
+    stretches of speech; ``words_per_minute`` is over the person's own seconds, None where there are none;
+    ``overlapped_seconds`` is how much of it another person speaks too; ``interruptions`` counts the stretches that
+    begin while another person is already speaking; ``longest_monologue`` is in seconds: pauses of up to `PAUSE` do not
+    end a monologue, nor does other people's speech of less than `BACKCHANNEL`.
+    """
+
+    speaker: Speaker
+    name: str
+    seconds: float
+    share: float
+    turns: int
+    words: int
+    words_per_minute: float | None
+    overlapped_seconds: float
+    interruptions: int
+    longest_monologue: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A minute of a recording, the last one shorter: ``seconds`` of each person who speaks in it."""
+
+    start: float
+    end: float
+    seconds: Mapping[Speaker, float]
+
+
+COLUMNS = tuple(field.name for field in fields(TalkTime))
+
+
+def talk_times(transcript: Transcript) -> tuple[TalkTime, ...]:
+    """The numbers of every person with a turn or a word, by label."""
+    speech, names = by_speaker(transcript.turns), speaker_names(transcript)
+    seconds = {speaker: total(spans) for speaker, spans in speech.items()}
+    all_seconds = sum(seconds.values())
+    words: Counter[Speaker] = Counter()
+    for segment in transcript.segments:
+        words[segment.speaker] += len(segment.words)
+    overlapped = shared(speech.values())
+    starts = sorted(span.start for spans in speech.values() for span in spans)
+    ends = sorted(span.end for spans in speech.values() for span in spans)
+    people = []
+    for speaker, name in names.items():
+        spans, spoken = speech.get(speaker, ()), seconds.get(speaker, 0.0)
+        people.append(
+            TalkTime(
+                speaker,
+                name,
+                spoken,
+                spoken / all_seconds if all_seconds else 0.0,
+                len(spans),
+                words[speaker],
+                60 * words[speaker] / spoken if spoken else None,
+                total(part for span in spans for part in crop(during(overlapped, span), span)),
+                # Begun before and not over yet is another person's turn: a person's own stretches lie apart.
+                sum(bisect_left(starts, span.start) > bisect_right(ends, span.start) for span in spans),
+                _longest_monologue(speaker, speech),
+            )
+        )
+    return tuple(people)
+
+
+def _longest_monologue(speaker: Speaker, speech: Mapping[Speaker, Sequence[Span]]) -> float:
+    others = [
+        span for other, spans in speech.items() if other != speaker for span in spans if span.duration >= BACKCHANNEL
+    ]
+    alone = subtract(support(speech.get(speaker, ()), PAUSE), others)
+    return max((span.duration for span in alone), default=0.0)
+
+
+def stretches(transcript: Transcript) -> tuple[Stretch, ...]:
+    """Who speaks how long in each minute, from 0 to the end of the recording or of the last turn."""
+    speech = by_speaker(transcript.turns)
+    end = max([transcript.duration, *(spans[-1].end for spans in speech.values() if spans)])
+    length = MINUTE * max(math.ceil(end / MINUTE / MOST_STRETCHES), 1)
+    counted = []
+    for number in range(math.ceil(end / length)):
+        here = Span(number * length, min((number + 1) * length, end))
+        seconds = {speaker: total(crop(during(spans, here), here)) for speaker, spans in speech.items()}
+        counted.append(Stretch(here.start, here.end, {who: spoken for who, spoken in seconds.items() if spoken}))
+    return tuple(counted)
 
 
 def talk_time_csv(transcript: Transcript, outputs: Outputs) -> str:
@@ -35,32 +129,24 @@ def talk_time_csv(transcript: Transcript, outputs: Outputs) -> str:
 
 
 def talk_time(transcript: Transcript) -> pd.DataFrame:
-    """A row per speaker, in the columns `COLUMNS`, computed from the turns and the words.
-
-    ``seconds`` is how long the person speaks; ``share`` (0 to 1) is the part of all speakers' seconds; ``turns`` counts
-    stretches of speech; ``words_per_minute`` is over the person's own seconds, empty where there are none;
-    ``overlapped_seconds`` is how much of it another person speaks too; ``interruptions`` counts the turns that begin
-    while another person is already speaking.
-    """
+    """A row per speaker with the numbers of `TalkTime`, times rounded to milliseconds; the columns are `COLUMNS`."""
     import pandas as pd
 
-    speech, names = by_speaker(transcript.turns), speaker_names(transcript)
-    seconds = {speaker: total(spans) for speaker, spans in speech.items()}
-    all_seconds = sum(seconds.values())
-    words: Counter[Speaker] = Counter()
-    for segment in transcript.segments:
-        words[segment.speaker] += len(segment.words)
-    overlapped = shared(speech.values())
-    starts = sorted(span.start for spans in speech.values() for span in spans)
-    ends = sorted(span.end for spans in speech.values() for span in spans)
-    rows = []
-    for speaker, name in names.items():
-        spans, spoken = speech.get(speaker, ()), seconds.get(speaker, 0)
-        share = round(spoken / all_seconds, 4) if all_seconds else 0.0
-        pace = round(60 * words[speaker] / spoken, 1) if spoken else None
-        with_others = round(total(part for span in spans for part in crop(during(overlapped, span), span)), 3)
-        # Begun before and not over yet is another person's turn: a person's own stretches lie apart.
-        interruptions = sum(bisect_left(starts, span.start) > bisect_right(ends, span.start) for span in spans)
-        counts = (round(spoken, 3), share, len(spans), words[speaker], pace, with_others, interruptions)
-        rows.append((one_line(speaker), name, *counts))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame([astuple(rounded(person)) for person in talk_times(transcript)], columns=list(COLUMNS))
+
+
+def rounded(person: TalkTime) -> TalkTime:
+    """The numbers as they are written: times to milliseconds, shares to four digits, words per minute to one."""
+    pace = person.words_per_minute
+    return TalkTime(
+        one_line(person.speaker),
+        person.name,
+        round(person.seconds, 3),
+        round(person.share, 4),
+        person.turns,
+        person.words,
+        None if pace is None else round(pace, 1),
+        round(person.overlapped_seconds, 3),
+        person.interruptions,
+        round(person.longest_monologue, 3),
+    )

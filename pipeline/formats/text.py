@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from meetsplit.pipeline.data import Speaker, Transcript
@@ -61,6 +62,20 @@ def _columns(letter: str) -> int:
     return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
+def shortened(text: str, columns: int) -> str:
+    """The text cut off to so many columns.
+
+    >>> shortened("Professor McGonagall", 12)
+    'Professor M…'
+    """
+    if width(text) <= columns:
+        return text
+    kept = text
+    while width(kept) > columns - 1:
+        kept = kept[:-1]
+    return f"{kept.rstrip()}…"
+
+
 def milliseconds(seconds: float) -> int:
     """Seconds as whole milliseconds: the only rounding of times in the text formats."""
     return round(float(seconds) * 1000)
@@ -117,3 +132,15 @@ def identifiers(transcript: Transcript) -> dict[Speaker, str]:
         speaker: text if len(names_by_identifier[text]) == 1 else f"{text}_{identifier(speaker)}"
         for speaker, text in short.items()
     }
+
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def xml_text(text: str) -> str:
+    r"""The text with U+FFFD for characters that no XML document can hold.
+
+    >>> xml_text("a\x00b")
+    'a�b'
+    """
+    return _NOT_XML.sub("\ufffd", text)
