@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 8174e560655a0dffd183c1216141e3aa9ed316049f04bf2b2c0c8d1910f5d3d4
+// Built by `npm run build` of source/*.js, SHA-256 f042acb141d0dc14b96546a84140e025ff35ef82df2ef4706a3bb392635788a1
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -68,9 +68,9 @@
     return low;
   }
   function support(spans) {
-    const sorted2 = spans.filter((span) => span.start < span.end).sort((a, b) => a.start - b.start || a.end - b.end);
+    const sorted = spans.filter((span) => span.start < span.end).sort((a, b) => a.start - b.start || a.end - b.end);
     const joined = [];
-    for (const { start, end } of sorted2) {
+    for (const { start, end } of sorted) {
       const last = joined.at(-1);
       if (last && start <= last.end) last.end = Math.max(last.end, end);
       else joined.push({ start, end });
@@ -386,7 +386,7 @@
       (segment) => segment.speaker === from ? segmentOf(segment, segment.words, into) : segment
     );
     const changed = new Set(segments.filter((segment, number) => segment !== doc.segments[number]));
-    return withOverlaps({ ...doc, speakers: speakers2, turns, segments: sorted(segments) }, doc.turns, changed);
+    return withOverlaps({ ...doc, speakers: speakers2, turns, segments: segments.sort(byTime) }, doc.turns, changed);
   }
   function isChecked(segment) {
     return Array.isArray(segment.checked);
@@ -425,10 +425,7 @@
     const all = [...doc.segments.slice(0, index), ...segments, ...doc.segments.slice(index + count)];
     const old = doc.segments[index];
     const isMoved = (segment) => segment.start !== old.start || segment.end !== old.end || segment.speaker !== old.speaker;
-    return withOverlaps({ ...doc, segments: sorted(all) }, before, new Set(segments.filter(isMoved)));
-  }
-  function sorted(segments) {
-    return segments.sort((a, b) => a.start - b.start || a.end - b.end || compare(a.speaker, b.speaker));
+    return withOverlaps({ ...doc, segments: all.sort(byTime) }, before, new Set(segments.filter(isMoved)));
   }
   function compare(a, b) {
     return a < b ? -1 : Number(a > b);
@@ -437,21 +434,34 @@
     const old = new Set(before);
     const now = new Set(doc.turns);
     const differing = [...before.filter((turn) => !now.has(turn)), ...doc.turns.filter((turn) => !old.has(turn))];
-    const first = Math.min(...differing.map((turn) => turn.start));
-    const last = Math.max(...differing.map((turn) => turn.end));
+    const first = differing.reduce((time, turn) => Math.min(time, turn.start), Infinity);
+    const last = differing.reduce((time, turn) => Math.max(time, turn.end), -Infinity);
+    const isOverlapped = overlapsIn(doc.turns);
+    const wasOverlapped = differing.length > 0 ? overlapsIn(before) : isOverlapped;
     const segments = doc.segments.map((segment) => {
       const isNear = segment.start < last && segment.end > first;
       if (!changed.has(segment) && !isNear) return segment;
-      const overlap = isOverlapped(segment, doc.turns);
-      if (!changed.has(segment) && overlap === isOverlapped(segment, before)) return segment;
+      const overlap = isOverlapped(segment);
+      if (!changed.has(segment) && overlap === wasOverlapped(segment)) return segment;
       return overlap === segment.overlap ? segment : { ...segment, overlap };
     });
     return { ...doc, segments };
   }
-  function isOverlapped(segment, turns) {
-    return turns.some(
-      (turn) => turn.speaker !== segment.speaker && turn.start < segment.end && turn.end > segment.start && turn.start < turn.end
-    );
+  function overlapsIn(turns) {
+    const everyone = counterOf(turns);
+    const own = /* @__PURE__ */ new Map();
+    for (const turn of turns) {
+      if (!own.has(turn.speaker)) own.set(turn.speaker, []);
+      own.get(turn.speaker).push(turn);
+    }
+    const counters = new Map([...own].map(([speaker, list2]) => [speaker, counterOf(list2)]));
+    return (segment) => everyone(segment) > (counters.get(segment.speaker)?.(segment) ?? 0);
+  }
+  function counterOf(turns) {
+    const counted = turns.filter((turn) => turn.start < turn.end);
+    const starts = Float64Array.from(counted, (turn) => turn.start).sort();
+    const ends = Float64Array.from(counted, (turn) => turn.end).sort();
+    return ({ start, end }) => Math.max(firstIndex(starts, (time) => time >= end) - firstIndex(ends, (time) => time > start), 0);
   }
   function withMovedTurns(doc, from, to, moved) {
     const words = doc.segments.filter((segment) => segment.speaker === from).flatMap((segment) => segment.words);
@@ -485,19 +495,24 @@
     return turn.start <= middle && middle <= turn.end;
   }
   function withJoinedTurns(turns, pieces, speaker) {
-    let all = turns;
-    for (const piece of pieces) {
-      const touching = all.filter(
-        (turn) => turn.speaker === speaker && turn.start <= piece.end && turn.end >= piece.start
-      );
-      const joined = {
-        ...piece,
-        start: Math.min(piece.start, ...touching.map((turn) => turn.start)),
-        end: Math.max(piece.end, ...touching.map((turn) => turn.end))
-      };
-      all = [...all.filter((turn) => !touching.includes(turn)), joined];
+    const further = new Set(pieces);
+    const own = [...turns.filter((turn) => turn.speaker === speaker), ...pieces].sort(byTime);
+    const joined = [];
+    let holdsPiece = false;
+    for (const turn of own) {
+      const last = joined.at(-1);
+      if (last !== void 0 && turn.start <= last.end && (holdsPiece || further.has(turn))) {
+        joined[joined.length - 1] = { ...last, end: Math.max(last.end, turn.end) };
+        holdsPiece = true;
+      } else {
+        joined.push(turn);
+        holdsPiece = further.has(turn);
+      }
     }
-    return [...all].sort((a, b) => a.start - b.start || a.end - b.end || compare(a.speaker, b.speaker));
+    return [...turns.filter((turn) => turn.speaker !== speaker), ...joined].sort(byTime);
+  }
+  function byTime(a, b) {
+    return a.start - b.start || a.end - b.end || compare(a.speaker, b.speaker);
   }
   function segmentAt(doc, index) {
     const segment = doc.segments[index];
@@ -1229,7 +1244,7 @@ ${rules.join("")}`] : [];
       view2.onSelect(() => this.#showSelection());
       view2.list.addEventListener("dblclick", (event) => this.#doubleClicked(event));
       legend.addEventListener("dblclick", (event) => this.#legendAsked(event));
-      legend.addEventListener("keydown", (event) => (event.key === "F2" || event.key === "Enter") && this.#legendAsked(event));
+      legend.addEventListener("keydown", (event) => ["F2", "Enter", " "].includes(event.key) && this.#legendAsked(event));
       this.#addKeys(keyboard2);
     }
     #buttons() {
