@@ -56,7 +56,7 @@ def review(
     take: Annotated[
         Path | None,
         typer.Option(
-            help="Corrections to take: what the page saved. (default: a newer NAME.corrected.json beside the transcript)",
+            help="Corrections to take, which the page saved. (default: a newer NAME.corrected.json beside it)",
             metavar="FILE",
         ),
     ] = None,

@@ -15,6 +15,7 @@ from meetsplit.cli import main
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.formats import read_transcript_file
 from meetsplit.pipeline.rediarize import find_pair
+from meetsplit.pipeline.results.page_sound import sound_beside
 
 GOLDEN = Path(__file__).parent / "golden" / "meeting.json"
 
@@ -181,6 +182,22 @@ def test_corrections_from_elsewhere_and_older_ones_are_taken_when_they_are_named
     beside = folder.correct(age=-100, Fine="Lovely")
     assert folder.run("review", beside, "--no-open")[0] == 0
     assert "Lovely" in folder.said("meeting.json")
+
+
+def test_tracks_are_found_under_the_names_that_they_were_written_with(folder: Folder) -> None:
+    (folder.folder / "meeting").mkdir()
+    for name in ("Alice.wav", "Boris & Co.wav", "SPEAKER_02.wav"):
+        (folder.folder / "meeting" / name).write_bytes(b"")
+    before = sound_beside(folder.json, read_transcript_file(folder.json)).tracks
+    assert [path.name for path in before.values()] == ["Alice.wav", "Boris & Co.wav", "SPEAKER_02.wav"]
+    for names in ({"Alice": "Boris & Co", "Boris & Co": "Alice"}, {"Alice": "Eve"}):
+        row = json.loads(folder.said("meeting.json"))
+        row["speakers"] = {label: names.get(name, name) for label, name in row["speakers"].items()}
+        folder.correct().write_text(json.dumps(row), "utf-8")
+        folder.run("review", "meeting.json", "--no-open", "--html-audio", "none")
+        transcript = read_transcript_file(folder.json)
+        assert dict(transcript.names)["SPEAKER_01"] == names["Alice"].replace("Boris & Co", "Alice")
+        assert sound_beside(folder.json, transcript).tracks == before
 
 
 def test_corrected_files_are_transcripts_for_other_commands(folder: Folder) -> None:

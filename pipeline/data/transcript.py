@@ -59,8 +59,8 @@ class Segment(HasSpan):
     """Consecutive words of one speaker.
 
     ``source`` is ``separated`` when some word comes from a separated voice; ``overlap`` when another speaker is active
-    during it; ``margin`` is the least margin of its voices; ``review`` holds reasons to listen again. ``checked`` is None
-    until a person has listened: then it holds the reasons that there were.
+    during it; ``margin`` is the least margin of its voices; ``review`` holds reasons to listen again. ``checked`` is
+    None until a person has listened: then it holds the reasons that there were.
     """
 
     speaker: Speaker

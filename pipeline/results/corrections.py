@@ -17,17 +17,16 @@ from pathlib import Path
 
 from meetsplit.pipeline import files
 from meetsplit.pipeline.data import Transcript
-from meetsplit.pipeline.errors import MeetsplitError, OutputError, SettingsError
+from meetsplit.pipeline.errors import MeetsplitError, SettingsError
 from meetsplit.pipeline.events import EventListener, Notice, ignore_events
 from meetsplit.pipeline.formats import FORMATS, SPEAKER_FORMATS, read_transcript_file
 from meetsplit.pipeline.formats.html.saved import corrected_stem
 from meetsplit.pipeline.results.folder import PublishedResults, ResultsFolder
-from meetsplit.pipeline.results.saving import speech_sha256
+from meetsplit.pipeline.results.originals import keep_original
+from meetsplit.pipeline.results.ownership import speech_sha256
 from meetsplit.pipeline.results.stems import absolute_path
-from meetsplit.pipeline.results.writing import Replacement, export_transcript, permissions
+from meetsplit.pipeline.results.writing import Replacement, export_transcript
 from meetsplit.pipeline.settings import Outputs
-
-_KEPT = ".original.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def take_corrections(
     corrected = read_transcript_file(corrections)
     if not is_correction(corrected, read_transcript_file(path)):
         raise SettingsError(_of_another(corrections, path))
-    kept = _keep(path)
+    kept = keep_original(path)
     formats_with_json = tuple(dict.fromkeys(("json", *outputs.formats)))
     published = export_transcript(
         path,
@@ -117,28 +116,3 @@ def formats_of_set(path: Path) -> tuple[str, ...]:
         if any(other.startswith(f"{path.stem}/") and other.endswith(one.suffix) for other in names)
     ]
     return (*own, *per_speaker)
-
-
-def _keep(path: Path) -> Path:
-    """A file with the content of the transcript, beside it: one that is there, or a new one."""
-    content = path.read_bytes()
-    places = files.numbered(path.with_name(f"{path.stem}{_KEPT}"))
-    place = next(place for place in places if not os.path.lexists(place) or _holds(place, content))
-    if os.path.lexists(place):
-        return place
-    temporary = files.temporary_name(path.parent)
-    try:
-        with files.disk.create(temporary, permissions(path)) as file:
-            file.write(content)
-            files.disk.fsync(file)
-        files.install(temporary, place, overwrite=False)
-        files.disk.sync_folder(path.parent)
-    except OSError as error:
-        raise OutputError(f"{place}: cannot be written: {files.advice(error)}") from error
-    finally:
-        files.remove(temporary)
-    return place
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    return path.is_file() and path.read_bytes() == content

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from pathlib import Path
 from meetsplit.pipeline import formats
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.channels.recording import MultiFileRecording
+from meetsplit.pipeline.data import Transcript, timeline
 from meetsplit.pipeline.results.stems import PAGE_RECORDING, absolute_path, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.settings import Outputs
@@ -40,8 +43,8 @@ class ResultRequest:
     and ``speaker_suffixes`` are those of the text files in it, one per speaker. ``inputs`` are files that the command
     reads, ``peers`` the names claimed by the recordings of the same command, see `stems.claimed_names`. ``note`` says
     why ``base`` is not the recording's name. ``replaceable`` are files that may be replaced although no manifest has
-    them, because their content is kept elsewhere: SHA-256 by file name. ``label`` is what the transcript calls the recording where that is
-    settled: otherwise `folder.Placement` says it.
+    them, because their content is kept elsewhere: SHA-256 by file name. ``label`` is what the transcript calls the
+    recording where that is settled: otherwise `folder.Placement` says it.
     """
 
     owner: Owner
@@ -110,3 +113,9 @@ def _expected_track_names(source: Path | MultiFileRecording, outputs: Outputs) -
     given = (*dict(outputs.names).values(), *outputs.names_in_order, *outputs.channel_names)
     names = {name: name for name in (*people, *given) if name}
     return (*(f"{stem}.{outputs.track_format}" for stem in track_stems(names, names).values()), *page)
+
+
+def speech_sha256(transcript: Transcript) -> str:
+    """SHA-256 of the recording's length and of when anybody speaks: what no correction of a transcript changes."""
+    spans = [(span.start, span.end) for span in timeline.support(turn.span for turn in transcript.turns)]
+    return hashlib.sha256(json.dumps([transcript.duration, spans]).encode()).hexdigest()

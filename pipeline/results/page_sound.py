@@ -30,6 +30,7 @@ from meetsplit.pipeline.data.timeline import by_speaker, total
 from meetsplit.pipeline.errors import AudioError
 from meetsplit.pipeline.formats.html import PageSound, SoundFile
 from meetsplit.pipeline.results.manifest import Manifest, ManifestStore
+from meetsplit.pipeline.results.originals import first_original
 from meetsplit.pipeline.results.stems import PAGE_RECORDING, name_max
 from meetsplit.pipeline.results.track_names import TRACK_SUFFIXES, track_stems
 from meetsplit.pipeline.settings import Outputs
@@ -193,22 +194,28 @@ def compress(
 def sound_beside(path: Path, transcript: Transcript) -> SoundSources:
     """The sound that belongs to the transcript in the JSON file ``path``: its tracks and its recording.
 
-    Tracks are known by their names in the folder that is called like the file. The recording is the one that the
+    Tracks are known by their names in the folder that is called like the file, which corrections of people's names do
+    not change. The recording is the one that the
     manifest names, while it is still the same; else one of the same name and length beside the file; else the copy that
     was made for an earlier page.
     """
     folder = path.with_suffix("")
-    return SoundSources(_recording_of(path, transcript), _tracks_in(folder, transcript))
+    return SoundSources(
+        _recording_of(path, transcript), _tracks_in(folder, transcript, first_original(path, transcript))
+    )
 
 
-def _tracks_in(folder: Path, transcript: Transcript) -> dict[Speaker, Path]:
-    """The tracks in a folder by speaker, called like the person or, where names came later, like the label."""
+def _tracks_in(folder: Path, transcript: Transcript, original: Transcript) -> dict[Speaker, Path]:
+    """The tracks in a folder by speaker, called like the person or, where names came later, like the label.
+
+    Names that were corrected do not count: they may be those of others' tracks.
+    """
     if not folder.is_dir():
         return {}
-    longest, speakers = name_max(folder), transcript.speakers
-    named, unnamed = track_stems(speakers, dict(transcript.names), longest), track_stems(speakers, {}, longest)
+    longest, speakers = name_max(folder), original.speakers
+    named, unnamed = track_stems(speakers, dict(original.names), longest), track_stems(speakers, {}, longest)
     found: dict[Speaker, Path] = {}
-    for speaker in speakers:
+    for speaker in sorted(set(speakers) & set(transcript.speakers)):
         files = (folder / f"{stem}{suffix}" for stem in (named[speaker], unnamed[speaker]) for suffix in TRACK_SUFFIXES)
         track = next((file for file in files if file.is_file()), None)
         if track is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from meetsplit.pipeline import formats as transcript_formats
-from meetsplit.pipeline.data import Transcript, timeline
+from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.errors import MeetsplitError, SettingsError
 from meetsplit.pipeline.events import Notice, log_events
 from meetsplit.pipeline.results.folder import ResultsFolder
-from meetsplit.pipeline.results.ownership import Owner, ResultRequest
+from meetsplit.pipeline.results.ownership import Owner, ResultRequest, speech_sha256
 from meetsplit.pipeline.results.page_sound import (
     SILENT,
     can_compress,
@@ -97,9 +95,3 @@ def _set_of(transcript: Transcript, folder: Path, stem: str) -> tuple[Owner, str
 
 def _owner_of(transcript: Transcript, folder: Path, stem: str) -> Owner:
     return Owner(str(absolute_path(folder / f"{stem}.json")), speech_sha256(transcript))
-
-
-def speech_sha256(transcript: Transcript) -> str:
-    """SHA-256 of the recording's length and of when anybody speaks: what no correction of a transcript changes."""
-    spans = [(span.start, span.end) for span in timeline.support(turn.span for turn in transcript.turns)]
-    return hashlib.sha256(json.dumps([transcript.duration, spans]).encode()).hexdigest()

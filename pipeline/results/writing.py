@@ -225,9 +225,9 @@ def export_transcript(
 
     The files are called like the JSON file. They belong to its result set where a manifest beside it lists it;
     otherwise to the transcript, which is known by its path and its turns, so that corrected words are still the same
-    transcript. ``inputs`` are all files that the command reads; none is written over, except the JSON file itself with a
-    ``replacement``, which is written in its stead. New files have the permissions of the JSON file. Raises `AudioError`
-    for a file that cannot be read, `SettingsError` for one that holds no transcript, `OutputError`.
+    transcript. ``inputs`` are all files that the command reads; none is written over, except the JSON file itself with
+    a ``replacement``, which is written in its stead. New files have the permissions of the JSON file. Raises
+    `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript, `OutputError`.
     """
     as_read = formats.read_transcript_file(path)
     transcript = with_names(as_read if replacement is None else replacement.transcript, outputs, on_event)

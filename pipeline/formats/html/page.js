@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 7423b720f8c60480046455a157ab997c0b363c5656d29ae6b476f653e212f2f9
+// Built by `npm run build` of source/*.js, SHA-256 ba7fdecc5114268770d38b5dc9a91248f8286549ed54ffabbedb70b55cfe83f1
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -68,9 +68,9 @@
     return low;
   }
   function support(spans) {
-    const sorted2 = spans.filter((span) => span.start < span.end).sort((a, b) => a.start - b.start || a.end - b.end);
+    const sorted = spans.filter((span) => span.start < span.end).sort((a, b) => a.start - b.start || a.end - b.end);
     const joined = [];
-    for (const { start, end } of sorted2) {
+    for (const { start, end } of sorted) {
       const last = joined.at(-1);
       if (last && start <= last.end) last.end = Math.max(last.end, end);
       else joined.push({ start, end });
@@ -386,7 +386,7 @@
       (segment) => segment.speaker === from ? segmentOf(segment, segment.words, into) : segment
     );
     const changed = new Set(segments.filter((segment, number) => segment !== doc.segments[number]));
-    return withOverlaps({ ...doc, speakers: speakers2, turns, segments: sorted(segments) }, doc.turns, changed);
+    return withOverlaps({ ...doc, speakers: speakers2, turns, segments: segments.sort(byTime) }, doc.turns, changed);
   }
   function isChecked(segment) {
     return Array.isArray(segment.checked);
@@ -425,10 +425,7 @@
     const all = [...doc.segments.slice(0, index), ...segments, ...doc.segments.slice(index + count)];
     const old = doc.segments[index];
     const isMoved = (segment) => segment.start !== old.start || segment.end !== old.end || segment.speaker !== old.speaker;
-    return withOverlaps({ ...doc, segments: sorted(all) }, before, new Set(segments.filter(isMoved)));
-  }
-  function sorted(segments) {
-    return segments.sort((a, b) => a.start - b.start || a.end - b.end || compare(a.speaker, b.speaker));
+    return withOverlaps({ ...doc, segments: all.sort(byTime) }, before, new Set(segments.filter(isMoved)));
   }
   function compare(a, b) {
     return a < b ? -1 : Number(a > b);
@@ -437,21 +434,34 @@
     const old = new Set(before);
     const now = new Set(doc.turns);
     const differing = [...before.filter((turn) => !now.has(turn)), ...doc.turns.filter((turn) => !old.has(turn))];
-    const first = Math.min(...differing.map((turn) => turn.start));
-    const last = Math.max(...differing.map((turn) => turn.end));
+    const first = differing.reduce((time, turn) => Math.min(time, turn.start), Infinity);
+    const last = differing.reduce((time, turn) => Math.max(time, turn.end), -Infinity);
+    const isOverlapped = overlapsIn(doc.turns);
+    const wasOverlapped = differing.length > 0 ? overlapsIn(before) : isOverlapped;
     const segments = doc.segments.map((segment) => {
       const isNear = segment.start < last && segment.end > first;
       if (!changed.has(segment) && !isNear) return segment;
-      const overlap = isOverlapped(segment, doc.turns);
-      if (!changed.has(segment) && overlap === isOverlapped(segment, before)) return segment;
+      const overlap = isOverlapped(segment);
+      if (!changed.has(segment) && overlap === wasOverlapped(segment)) return segment;
       return overlap === segment.overlap ? segment : { ...segment, overlap };
     });
     return { ...doc, segments };
   }
-  function isOverlapped(segment, turns) {
-    return turns.some(
-      (turn) => turn.speaker !== segment.speaker && turn.start < segment.end && turn.end > segment.start && turn.start < turn.end
-    );
+  function overlapsIn(turns) {
+    const everyone = counterOf(turns);
+    const own = /* @__PURE__ */ new Map();
+    for (const turn of turns) {
+      if (!own.has(turn.speaker)) own.set(turn.speaker, []);
+      own.get(turn.speaker).push(turn);
+    }
+    const counters = new Map([...own].map(([speaker, list2]) => [speaker, counterOf(list2)]));
+    return (segment) => everyone(segment) > (counters.get(segment.speaker)?.(segment) ?? 0);
+  }
+  function counterOf(turns) {
+    const counted = turns.filter((turn) => turn.start < turn.end);
+    const starts = Float64Array.from(counted, (turn) => turn.start).sort();
+    const ends = Float64Array.from(counted, (turn) => turn.end).sort();
+    return ({ start, end }) => Math.max(firstIndex(starts, (time) => time >= end) - firstIndex(ends, (time) => time > start), 0);
   }
   function withMovedTurns(doc, from, to, moved) {
     const words = doc.segments.filter((segment) => segment.speaker === from).flatMap((segment) => segment.words);
@@ -485,19 +495,24 @@
     return turn.start <= middle && middle <= turn.end;
   }
   function withJoinedTurns(turns, pieces, speaker) {
-    let all = turns;
-    for (const piece of pieces) {
-      const touching = all.filter(
-        (turn) => turn.speaker === speaker && turn.start <= piece.end && turn.end >= piece.start
-      );
-      const joined = {
-        ...piece,
-        start: Math.min(piece.start, ...touching.map((turn) => turn.start)),
-        end: Math.max(piece.end, ...touching.map((turn) => turn.end))
-      };
-      all = [...all.filter((turn) => !touching.includes(turn)), joined];
+    const further = new Set(pieces);
+    const own = [...turns.filter((turn) => turn.speaker === speaker), ...pieces].sort(byTime);
+    const joined = [];
+    let holdsPiece = false;
+    for (const turn of own) {
+      const last = joined.at(-1);
+      if (last !== void 0 && turn.start <= last.end && (holdsPiece || further.has(turn))) {
+        joined[joined.length - 1] = { ...last, end: Math.max(last.end, turn.end) };
+        holdsPiece = true;
+      } else {
+        joined.push(turn);
+        holdsPiece = further.has(turn);
+      }
     }
-    return [...all].sort((a, b) => a.start - b.start || a.end - b.end || compare(a.speaker, b.speaker));
+    return [...turns.filter((turn) => turn.speaker !== speaker), ...joined].sort(byTime);
+  }
+  function byTime(a, b) {
+    return a.start - b.start || a.end - b.end || compare(a.speaker, b.speaker);
   }
   function segmentAt(doc, index) {
     const segment = doc.segments[index];
@@ -770,110 +785,38 @@
     }
   };
 
-  // source/writers.js
-  var WORDS = "words";
-  var FLOATS = /* @__PURE__ */ new Set(["start", "end", "duration", "score", "margin"]);
-  var CONTROLS = /[\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]/g;
-  function toJson(doc) {
-    const words = doc.segments.flatMap((segment) => segment.words);
-    const { turns, made_by: madeBy, word_segments: before, ...rest } = { ...doc, language: languageOf(doc) };
-    const { schema, recording, duration, language, speakers: speakers2, segments, ...others } = rest;
-    const parts = [
-      ...Object.entries({ schema, recording, duration, language, speakers: speakers2 }).map(([key, value]) => [key, row(value, key)]),
-      ["segments", rows(segments.map(segmentRow))],
-      ["turns", rows(turns.map((turn) => row(turn)))],
-      ["word_segments", rows(words.map((word) => row(word)))],
-      ["made_by", row(madeBy)],
-      ...Object.entries(others).map(([key, value]) => [key, row(value)])
-    ];
-    const text = `{
-${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
-}
-`;
-    return text.replace(CONTROLS, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  // source/texts.js
+  function namesOf(doc) {
+    const labels = new Set([...doc.turns, ...doc.segments].map(({ speaker }) => speaker));
+    return new Map([...labels].sort().map((label) => [label, oneLine(doc.speakers[label] ?? label) || oneLine(label) || "?"]));
   }
-  function segmentRow(segment) {
-    const { [WORDS]: words, ...fields } = segment;
-    return `${row(fields).slice(0, -1)}, "words": [${words.map((word) => row(word)).join(", ")}]}`;
+  var BLANKS2 = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
+  function oneLine(text) {
+    return text.replace(BLANKS2, " ").replace(/\p{Cc}/gu, "").replace(/ +/g, " ").replace(/^ | $/g, "");
   }
-  function rows(items) {
-    return items.length > 0 ? `[
-    ${items.join(",\n    ")}
-  ]` : "[]";
+  var SENTENCE_ENDS = new Set(".!?…。！？؟۔।");
+  function endsSentence(text) {
+    return SENTENCE_ENDS.has([...text.replace(/["'”’»)\]」』]+$/u, "")].at(-1));
   }
-  function row(value, key = "") {
-    if (typeof value === "number") return FLOATS.has(key) ? float(value) : String(value);
-    if (Array.isArray(value)) return `[${value.map((item) => row(item)).join(", ")}]`;
-    if (value !== null && typeof value === "object") {
-      return `{${Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}: ${row(item, name)}`).join(", ")}}`;
-    }
-    return JSON.stringify(value ?? null);
+  var WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+  function width(text) {
+    let columns = 0;
+    for (const letter of text) columns += /[\p{Mn}\p{Me}\p{Cf}]/u.test(letter) ? 0 : WIDE.test(letter) ? 2 : 1;
+    return columns;
   }
-  function float(value) {
-    if (Number.isInteger(value) && Math.abs(value) < 1e16) return `${Object.is(value, -0) ? "-0" : value}.0`;
-    const size = Math.abs(value);
-    const text = size < 1e-4 || size >= 1e16 ? value.toExponential() : String(value);
-    return text.replace(/e([+-])(\d)$/, "e$10$2");
+  function milliseconds(seconds) {
+    const exact = seconds * 1e3;
+    const below = Math.floor(exact);
+    if (exact - below !== 0.5) return Math.round(exact);
+    return below % 2 === 0 ? below : below + 1;
   }
-  function languageOf(doc) {
-    const counts = /* @__PURE__ */ new Map();
-    for (const { language, words } of doc.segments) {
-      if (language !== null) counts.set(language, (counts.get(language) ?? 0) + words.length);
-    }
-    return [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))[0]?.[0] ?? null;
+  function stamp(at, mark = ".") {
+    return `${clock2(at)}${mark}${String(at % 1e3).padStart(3, "0")}`;
   }
-  var PARAGRAPH_PAUSE = 2;
-  var LONG_PARAGRAPH = 60;
-  var OVERLAP = "//";
-  var TOUCH = 100;
-  var TEXT_WIDTH = 80;
-  function toTxt(doc) {
-    const names = namesOf(doc);
-    const covered2 = overlaps(doc);
-    const texts2 = [];
-    for (const paragraph of paragraphs(doc.segments)) {
-      const marked = tokens(paragraph, covered2);
-      const head = `[${clock2(milliseconds(paragraph[0].start))}] ${names.get(paragraph[0].speaker)}:`;
-      if (marked.length > 0) texts2.push(`${wrapped([head, ...marked], TEXT_WIDTH)}
-`);
-    }
-    return texts2.join("\n");
-  }
-  function tokens(paragraph, covered2) {
-    const words = paragraph.flatMap((segment) => segment.words).filter((word) => oneLine(word.word) !== "");
-    const flags = words.map(covered2);
-    return words.map((word, number) => {
-      const opening = flags[number] && !flags[number - 1] ? OVERLAP : "";
-      const closing = flags[number] && !flags[number + 1] ? OVERLAP : "";
-      return `${opening}${oneLine(word.word)}${closing}`;
-    });
-  }
-  function overlaps(doc) {
-    const own = /* @__PURE__ */ new Map();
-    for (const { speaker, words } of doc.segments) {
-      if (!own.has(speaker)) own.set(speaker, []);
-      own.get(speaker).push(...words);
-    }
-    const together = shared([...own.values()].map((words) => support(words)));
-    return ({ start, end }) => {
-      let common = 0;
-      for (const span of during(together, start, end)) common += Math.min(span.end, end) - Math.max(span.start, start);
-      return milliseconds(common) > Math.min(TOUCH, Math.floor(milliseconds(end - start) / 2));
-    };
-  }
-  function paragraphs(segments) {
-    const found = [];
-    for (const segment of segments) {
-      const last = found.at(-1);
-      if (last === void 0 || beginsParagraph(segment, last)) found.push([segment]);
-      else last.push(segment);
-    }
-    return found;
-  }
-  function beginsParagraph(segment, paragraph) {
-    const before = paragraph.at(-1);
-    if (segment.speaker !== before.speaker || segment.start - before.end >= PARAGRAPH_PAUSE) return true;
-    return segment.start - paragraph[0].start >= LONG_PARAGRAPH && endsSentence(before.text);
+  function clock2(at) {
+    const seconds = Math.floor(at / 1e3);
+    const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+    return parts.map((part) => String(part).padStart(2, "0")).join(":");
   }
   function wrapped(words, most) {
     let text = words[0];
@@ -891,10 +834,8 @@ ${word}`;
     });
     return text;
   }
-  function toMarkdown(doc) {
-    return `# ${doc.recording}
-`;
-  }
+
+  // source/subtitles.js
   var LONGEST_CUE = 7e3;
   var CUE_PAUSE = 600;
   var SHORTEST_CUE = 1e3;
@@ -1018,37 +959,128 @@ ${rules.join("")}`] : [];
   function css(text) {
     return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll(">", "\\3e ")}"`;
   }
-  function namesOf(doc) {
-    const labels = new Set([...doc.turns, ...doc.segments].map(({ speaker }) => speaker));
-    return new Map([...labels].sort().map((label) => [label, oneLine(doc.speakers[label] ?? label) || oneLine(label) || "?"]));
+
+  // source/writers.js
+  var WORDS = "words";
+  var FLOATS = /* @__PURE__ */ new Set(["start", "end", "duration", "score", "margin"]);
+  var CONTROLS = /[\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]/g;
+  function toJson(doc) {
+    const words = doc.segments.flatMap((segment) => segment.words);
+    const { turns, made_by: madeBy, word_segments: before, ...rest } = { ...doc, language: languageOf(doc) };
+    const { schema, recording, duration, language, speakers: speakers2, segments, ...others } = rest;
+    const parts = [
+      ...Object.entries({ schema, recording, duration, language, speakers: speakers2 }).map(([key, value]) => [key, row(value, key)]),
+      ["segments", rows(segments.map(segmentRow))],
+      ["turns", rows(turns.map((turn) => row(turn)))],
+      ["word_segments", rows(words.map((word) => row(word)))],
+      ["made_by", row(madeBy)],
+      ...Object.entries(others).map(([key, value]) => [key, row(value)])
+    ];
+    const text = `{
+${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
+}
+`;
+    return text.replace(CONTROLS, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
   }
-  var BLANKS2 = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
-  function oneLine(text) {
-    return text.replace(BLANKS2, " ").replace(/\p{Cc}/gu, "").replace(/ +/g, " ").replace(/^ | $/g, "");
+  function segmentRow(segment) {
+    const { [WORDS]: words, ...fields } = segment;
+    return `${row(fields).slice(0, -1)}, "words": [${words.map((word) => row(word)).join(", ")}]}`;
   }
-  var SENTENCE_ENDS = new Set(".!?…。！？؟۔।");
-  function endsSentence(text) {
-    return SENTENCE_ENDS.has([...text.replace(/["'”’»)\]」』]+$/u, "")].at(-1));
+  function rows(items) {
+    return items.length > 0 ? `[
+    ${items.join(",\n    ")}
+  ]` : "[]";
   }
-  var WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
-  function width(text) {
-    let columns = 0;
-    for (const letter of text) columns += /[\p{Mn}\p{Me}\p{Cf}]/u.test(letter) ? 0 : WIDE.test(letter) ? 2 : 1;
-    return columns;
+  function row(value, key = "") {
+    if (typeof value === "number") return FLOATS.has(key) ? float(value) : String(value);
+    if (Array.isArray(value)) return `[${value.map((item) => row(item)).join(", ")}]`;
+    if (value !== null && typeof value === "object") {
+      return `{${Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}: ${row(item, name)}`).join(", ")}}`;
+    }
+    return JSON.stringify(value ?? null);
   }
-  function milliseconds(seconds) {
-    const exact = seconds * 1e3;
-    const below = Math.floor(exact);
-    if (exact - below !== 0.5) return Math.round(exact);
-    return below % 2 === 0 ? below : below + 1;
+  function float(value) {
+    if (Number.isInteger(value) && Math.abs(value) < 1e16) return `${Object.is(value, -0) ? "-0" : value}.0`;
+    const size = Math.abs(value);
+    const text = size < 1e-4 || size >= 1e16 ? value.toExponential() : String(value);
+    return text.replace(/e([+-])(\d)$/, "e$10$2");
   }
-  function stamp(at, mark = ".") {
-    return `${clock2(at)}${mark}${String(at % 1e3).padStart(3, "0")}`;
+  function languageOf(doc) {
+    const counts = /* @__PURE__ */ new Map();
+    for (const { language, words } of doc.segments) {
+      if (language !== null) counts.set(language, (counts.get(language) ?? 0) + words.length);
+    }
+    return [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))[0]?.[0] ?? null;
   }
-  function clock2(at) {
-    const seconds = Math.floor(at / 1e3);
-    const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-    return parts.map((part) => String(part).padStart(2, "0")).join(":");
+  var PARAGRAPH_PAUSE = 2;
+  var LONG_PARAGRAPH = 60;
+  var OVERLAP = "//";
+  var TOUCH = 100;
+  var TEXT_WIDTH = 80;
+  function toTxt(doc) {
+    const names = namesOf(doc);
+    const texts2 = paragraphs(doc).map(
+      ({ speaker, start, tokens }) => wrapped([`[${clock2(milliseconds(start))}] ${names.get(speaker)}:`, ...tokens], TEXT_WIDTH)
+    );
+    return texts2.map((text) => `${text}
+`).join("\n");
+  }
+  function toMarkdown(doc) {
+    const names = namesOf(doc);
+    const all = paragraphs(doc);
+    if (all.length === 0) return "";
+    const blocks = [`# ${escaped(oneLine(doc.recording)) || "Transcript"}`];
+    if (all.some(({ isOverlapped }) => isOverlapped)) blocks.push(`*Words between ${OVERLAP} are said while another person speaks.*`);
+    all.forEach(({ speaker, start, tokens }, number) => {
+      if (speaker !== all[number - 1]?.speaker) blocks.push(`## ${escaped(names.get(speaker))}`);
+      blocks.push(`**[${clock2(milliseconds(start))}]** ${escaped(joinWords(tokens))}`);
+    });
+    return `${blocks.join("\n\n")}
+`;
+  }
+  function escaped(text) {
+    return text.replace(/[\\`*_[\]{}<>#|~&!$^]/g, "\\$&");
+  }
+  function paragraphs(doc) {
+    const covered2 = overlaps(doc);
+    return groups(doc.segments).flatMap((segments) => {
+      const words = segments.flatMap((segment) => segment.words).filter((word) => oneLine(word.word) !== "");
+      if (words.length === 0) return [];
+      const flags = words.map(covered2);
+      const tokens = words.map((word, number) => {
+        const opening = flags[number] && !flags[number - 1] ? OVERLAP : "";
+        const closing = flags[number] && !flags[number + 1] ? OVERLAP : "";
+        return `${opening}${oneLine(word.word)}${closing}`;
+      });
+      return [{ speaker: segments[0].speaker, start: segments[0].start, tokens, isOverlapped: flags.includes(true) }];
+    });
+  }
+  function overlaps(doc) {
+    const own = /* @__PURE__ */ new Map();
+    for (const { speaker, words } of doc.segments) {
+      if (!own.has(speaker)) own.set(speaker, []);
+      own.get(speaker).push(...words);
+    }
+    const together = shared([...own.values()].map((words) => support(words)));
+    return ({ start, end }) => {
+      let common = 0;
+      for (const span of during(together, start, end)) common += Math.min(span.end, end) - Math.max(span.start, start);
+      return milliseconds(common) > Math.min(TOUCH, Math.floor(milliseconds(end - start) / 2));
+    };
+  }
+  function groups(segments) {
+    const found = [];
+    for (const segment of segments) {
+      const last = found.at(-1);
+      if (last === void 0 || beginsParagraph(segment, last)) found.push([segment]);
+      else last.push(segment);
+    }
+    return found;
+  }
+  function beginsParagraph(segment, paragraph) {
+    const before = paragraph.at(-1);
+    if (segment.speaker !== before.speaker || segment.start - before.end >= PARAGRAPH_PAUSE) return true;
+    return segment.start - paragraph[0].start >= LONG_PARAGRAPH && endsSentence(before.text);
   }
 
   // source/saving.js
@@ -1229,7 +1261,7 @@ ${rules.join("")}`] : [];
       view2.onSelect(() => this.#showSelection());
       view2.list.addEventListener("dblclick", (event) => this.#doubleClicked(event));
       legend.addEventListener("dblclick", (event) => this.#legendAsked(event));
-      legend.addEventListener("keydown", (event) => (event.key === "F2" || event.key === "Enter") && this.#legendAsked(event));
+      legend.addEventListener("keydown", (event) => ["F2", "Enter", " "].includes(event.key) && this.#legendAsked(event));
       this.#addKeys(keyboard2);
     }
     #buttons() {
@@ -2760,7 +2792,7 @@ ${rules.join("")}`] : [];
   var MOST_COLUMNS2 = 3;
   var SAME_ROW = 0.4;
   function overlapGroups(segments) {
-    const groups = [];
+    const groups2 = [];
     let first = 0;
     while (first < segments.length) {
       let last = first;
@@ -2769,10 +2801,10 @@ ${rules.join("")}`] : [];
         last += 1;
         end = Math.max(end, segments[last].end);
       }
-      groups.push({ first, ...placed(segments.slice(first, last + 1)) });
+      groups2.push({ first, ...placed(segments.slice(first, last + 1)) });
       first = last + 1;
     }
-    return groups;
+    return groups2;
   }
   function placed(segments) {
     const columns = [];
@@ -2871,14 +2903,14 @@ ${rules.join("")}`] : [];
       this.doc = doc;
       this.intervals = new Intervals(doc.segments);
       const old = new Map(this.groups.map((group) => [group.segments[0], group]));
-      const groups = overlapGroups(doc.segments).map(({ first, columns, places }) => {
+      const groups2 = overlapGroups(doc.segments).map(({ first, columns, places }) => {
         const segments = doc.segments.slice(first, first + places.length);
         const kept = old.get(segments[0]);
         const same = kept && kept.segments.length === segments.length && kept.segments.every((segment, i) => segment === segments[i]);
         return same ? { ...kept, first } : this.#group(segments, columns, places);
       });
-      this.#place(groups);
-      this.articles = groups.flatMap((group) => group.articles);
+      this.#place(groups2);
+      this.articles = groups2.flatMap((group) => group.articles);
       this.articles.forEach((article, i) => this.#update(article, i));
       this.#spellLater();
       this.#keepSelection(before);
@@ -2887,9 +2919,9 @@ ${rules.join("")}`] : [];
       this.playing.clear();
     }
     /** Puts the groups on the page in chunks, and leaves the chunks at the beginning and at the end that stay. */
-    #place(groups) {
+    #place(groups2) {
       const now = this.chunks;
-      const next = this.#chunked(groups);
+      const next = this.#chunked(groups2);
       let head = 0;
       while (head < Math.min(now.length, next.length) && now[head] === next[head]) head++;
       let tail = 0;
@@ -2898,17 +2930,17 @@ ${rules.join("")}`] : [];
       for (const chunk of now.slice(head, now.length - tail)) if (!fresh.includes(chunk)) chunk.remove();
       if (tail) next[next.length - tail].before(...fresh);
       else this.empty.before(...fresh);
-      this.groups = groups;
+      this.groups = groups2;
       this.chunks = next;
     }
     /**
      * Elements of some groups each, which the browser lays out when they come near the window: it watches each of them
      * in every frame, so that there must not be too many. A group that began a chunk begins one again.
      */
-    #chunked(groups) {
+    #chunked(groups2) {
       const runs2 = [];
       let size = Infinity;
-      for (const group of groups) {
+      for (const group of groups2) {
         if (group.begins || size >= CHUNK) {
           group.begins = true;
           runs2.push([]);

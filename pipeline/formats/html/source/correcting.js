@@ -48,7 +48,7 @@ class Correcting {
     view.onSelect(() => this.#showSelection());
     view.list.addEventListener("dblclick", (event) => this.#doubleClicked(event));
     legend.addEventListener("dblclick", (event) => this.#legendAsked(event));
-    legend.addEventListener("keydown", (event) => (event.key === "F2" || event.key === "Enter") && this.#legendAsked(event));
+    legend.addEventListener("keydown", (event) => ["F2", "Enter", " "].includes(event.key) && this.#legendAsked(event));
     this.#addKeys(keyboard);
   }
 

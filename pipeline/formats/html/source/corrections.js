@@ -4,6 +4,7 @@
 // `meetsplit review` knows which recording a corrected transcript belongs to.
 
 import { glue } from "./search.js";
+import { firstIndex } from "./timeline.js";
 
 /**
  * @typedef {{word: string, start: number, end: number, score: number | null, speaker: string}} Word
@@ -180,7 +181,7 @@ export function mergePeople(doc, from, into) {
     segment.speaker === from ? segmentOf(segment, segment.words, into) : segment,
   );
   const changed = new Set(segments.filter((segment, number) => segment !== doc.segments[number]));
-  return withOverlaps({ ...doc, speakers, turns, segments: sorted(segments) }, doc.turns, changed);
+  return withOverlaps({ ...doc, speakers, turns, segments: segments.sort(byTime) }, doc.turns, changed);
 }
 
 /** Whether a person has checked a segment. */
@@ -237,12 +238,7 @@ function withSegments(doc, index, count, segments, before = doc.turns) {
   const all = [...doc.segments.slice(0, index), ...segments, ...doc.segments.slice(index + count)];
   const old = doc.segments[index];
   const isMoved = (segment) => segment.start !== old.start || segment.end !== old.end || segment.speaker !== old.speaker;
-  return withOverlaps({ ...doc, segments: sorted(all) }, before, new Set(segments.filter(isMoved)));
-}
-
-/** The segments sorted by start, then end, then speaker, as Python sorts them. */
-function sorted(segments) {
-  return segments.sort((a, b) => a.start - b.start || a.end - b.end || compare(a.speaker, b.speaker));
+  return withOverlaps({ ...doc, segments: all.sort(byTime) }, before, new Set(segments.filter(isMoved)));
 }
 
 function compare(a, b) {
@@ -257,24 +253,39 @@ function withOverlaps(doc, before, changed) {
   const old = new Set(before);
   const now = new Set(doc.turns);
   const differing = [...before.filter((turn) => !now.has(turn)), ...doc.turns.filter((turn) => !old.has(turn))];
-  const first = Math.min(...differing.map((turn) => turn.start));
-  const last = Math.max(...differing.map((turn) => turn.end));
+  const first = differing.reduce((time, turn) => Math.min(time, turn.start), Infinity);
+  const last = differing.reduce((time, turn) => Math.max(time, turn.end), -Infinity);
+  const isOverlapped = overlapsIn(doc.turns);
+  const wasOverlapped = differing.length > 0 ? overlapsIn(before) : isOverlapped;
   const segments = doc.segments.map((segment) => {
     const isNear = segment.start < last && segment.end > first;
     if (!changed.has(segment) && !isNear) return segment;
-    const overlap = isOverlapped(segment, doc.turns);
-    if (!changed.has(segment) && overlap === isOverlapped(segment, before)) return segment;
+    const overlap = isOverlapped(segment);
+    if (!changed.has(segment) && overlap === wasOverlapped(segment)) return segment;
     return overlap === segment.overlap ? segment : { ...segment, overlap };
   });
   return { ...doc, segments };
 }
 
-/** Whether another speaker has a turn during the segment. */
-function isOverlapped(segment, turns) {
-  return turns.some(
-    (turn) =>
-      turn.speaker !== segment.speaker && turn.start < segment.end && turn.end > segment.start && turn.start < turn.end,
-  );
+/** A function that says whether another speaker has a turn during a segment; it takes logarithmic time. */
+function overlapsIn(turns) {
+  const everyone = counterOf(turns);
+  const own = new Map();
+  for (const turn of turns) {
+    if (!own.has(turn.speaker)) own.set(turn.speaker, []);
+    own.get(turn.speaker).push(turn);
+  }
+  const counters = new Map([...own].map(([speaker, list]) => [speaker, counterOf(list)]));
+  return (segment) => everyone(segment) > (counters.get(segment.speaker)?.(segment) ?? 0);
+}
+
+/** A function that counts the turns that share time with a span. */
+function counterOf(turns) {
+  const counted = turns.filter((turn) => turn.start < turn.end);
+  const starts = Float64Array.from(counted, (turn) => turn.start).sort();
+  const ends = Float64Array.from(counted, (turn) => turn.end).sort();
+  return ({ start, end }) =>
+    Math.max(firstIndex(starts, (time) => time >= end) - firstIndex(ends, (time) => time > start), 0);
 }
 
 /**
@@ -320,19 +331,26 @@ function isInside(word, turn) {
 
 /** The turns with further `pieces` of one speaker, each in one with the speaker's turns that it overlaps or touches. */
 function withJoinedTurns(turns, pieces, speaker) {
-  let all = turns;
-  for (const piece of pieces) {
-    const touching = all.filter(
-      (turn) => turn.speaker === speaker && turn.start <= piece.end && turn.end >= piece.start,
-    );
-    const joined = {
-      ...piece,
-      start: Math.min(piece.start, ...touching.map((turn) => turn.start)),
-      end: Math.max(piece.end, ...touching.map((turn) => turn.end)),
-    };
-    all = [...all.filter((turn) => !touching.includes(turn)), joined];
+  const further = new Set(pieces);
+  const own = [...turns.filter((turn) => turn.speaker === speaker), ...pieces].sort(byTime);
+  const joined = [];
+  let holdsPiece = false;
+  for (const turn of own) {
+    const last = joined.at(-1);
+    if (last !== undefined && turn.start <= last.end && (holdsPiece || further.has(turn))) {
+      joined[joined.length - 1] = { ...last, end: Math.max(last.end, turn.end) };
+      holdsPiece = true;
+    } else {
+      joined.push(turn);
+      holdsPiece = further.has(turn);
+    }
   }
-  return [...all].sort((a, b) => a.start - b.start || a.end - b.end || compare(a.speaker, b.speaker));
+  return [...turns.filter((turn) => turn.speaker !== speaker), ...joined].sort(byTime);
+}
+
+/** The order of segments and turns: by start, then end, then speaker, as Python sorts them. */
+function byTime(a, b) {
+  return a.start - b.start || a.end - b.end || compare(a.speaker, b.speaker);
 }
 
 function segmentAt(doc, index) {

@@ -1,9 +1,10 @@
-// Writers of the transcript's formats that the page saves by itself. JSON is written as Python writes it, plain text and
-// Markdown too; subtitles follow simpler rules than `meetsplit export`, which knows widths, pauses and columns.
+// Writers of the formats that the page saves by itself: JSON, plain text and Markdown, byte by byte as Python writes them.
 
 import { joinWords } from "./corrections.js";
-import { glue } from "./search.js";
+import { clock, endsSentence, milliseconds, namesOf, oneLine, wrapped } from "./texts.js";
 import { during, shared, support } from "./timeline.js";
+
+export { toSrt, toVtt } from "./subtitles.js";
 
 /** The JSON keys of a segment's words, which stand last in its row. */
 const WORDS = "words";
@@ -78,24 +79,44 @@ const TEXT_WIDTH = 80;
 /** A paragraph per turn, `[hh:mm:ss] Name: …`, words that others talk over between `//`. */
 export function toTxt(doc) {
   const names = namesOf(doc);
-  const covered = overlaps(doc);
-  const texts = [];
-  for (const paragraph of paragraphs(doc.segments)) {
-    const marked = tokens(paragraph, covered);
-    const head = `[${clock(milliseconds(paragraph[0].start))}] ${names.get(paragraph[0].speaker)}:`;
-    if (marked.length > 0) texts.push(`${wrapped([head, ...marked], TEXT_WIDTH)}\n`);
-  }
-  return texts.join("\n");
+  const texts = paragraphs(doc).map(({ speaker, start, tokens }) =>
+    wrapped([`[${clock(milliseconds(start))}] ${names.get(speaker)}:`, ...tokens], TEXT_WIDTH),
+  );
+  return texts.map((text) => `${text}\n`).join("\n");
 }
 
-/** The words of a paragraph, those that overlap in marks. */
-function tokens(paragraph, covered) {
-  const words = paragraph.flatMap((segment) => segment.words).filter((word) => oneLine(word.word) !== "");
-  const flags = words.map(covered);
-  return words.map((word, number) => {
-    const opening = flags[number] && !flags[number - 1] ? OVERLAP : "";
-    const closing = flags[number] && !flags[number + 1] ? OVERLAP : "";
-    return `${opening}${oneLine(word.word)}${closing}`;
+/** Markdown: a heading where the person changes, and a time before each paragraph. */
+export function toMarkdown(doc) {
+  const names = namesOf(doc);
+  const all = paragraphs(doc);
+  if (all.length === 0) return "";
+  const blocks = [`# ${escaped(oneLine(doc.recording)) || "Transcript"}`];
+  if (all.some(({ isOverlapped }) => isOverlapped)) blocks.push(`*Words between ${OVERLAP} are said while another person speaks.*`);
+  all.forEach(({ speaker, start, tokens }, number) => {
+    if (speaker !== all[number - 1]?.speaker) blocks.push(`## ${escaped(names.get(speaker))}`);
+    blocks.push(`**[${clock(milliseconds(start))}]** ${escaped(joinWords(tokens))}`);
+  });
+  return `${blocks.join("\n\n")}\n`;
+}
+
+/** The text without what Markdown would take for more than text. */
+function escaped(text) {
+  return text.replace(/[\\`*_[\]{}<>#|~&!$^]/g, "\\$&");
+}
+
+/** What one person says in a row: {speaker, start, tokens, isOverlapped}; tokens are words, those that overlap in marks. */
+function paragraphs(doc) {
+  const covered = overlaps(doc);
+  return groups(doc.segments).flatMap((segments) => {
+    const words = segments.flatMap((segment) => segment.words).filter((word) => oneLine(word.word) !== "");
+    if (words.length === 0) return [];
+    const flags = words.map(covered);
+    const tokens = words.map((word, number) => {
+      const opening = flags[number] && !flags[number - 1] ? OVERLAP : "";
+      const closing = flags[number] && !flags[number + 1] ? OVERLAP : "";
+      return `${opening}${oneLine(word.word)}${closing}`;
+    });
+    return [{ speaker: segments[0].speaker, start: segments[0].start, tokens, isOverlapped: flags.includes(true) }];
   });
 }
 
@@ -115,7 +136,7 @@ function overlaps(doc) {
 }
 
 /** Consecutive segments of one person, cut at pauses, and with a sentence's end after a minute. */
-function paragraphs(segments) {
+function groups(segments) {
   const found = [];
   for (const segment of segments) {
     const last = found.at(-1);
@@ -129,215 +150,4 @@ function beginsParagraph(segment, paragraph) {
   const before = paragraph.at(-1);
   if (segment.speaker !== before.speaker || segment.start - before.end >= PARAGRAPH_PAUSE) return true;
   return segment.start - paragraph[0].start >= LONG_PARAGRAPH && endsSentence(before.text);
-}
-
-/** The words on lines of `most` columns; a longer word stands alone on its line. */
-function wrapped(words, most) {
-  let text = words[0];
-  let used = width(text);
-  words.slice(1).forEach((word, number) => {
-    const blank = glue(words[number], word);
-    if (used + blank.length + width(word) > most) {
-      text += `\n${word}`;
-      used = width(word);
-    } else {
-      text += blank + word;
-      used += blank.length + width(word);
-    }
-  });
-  return text;
-}
-
-/** Markdown: a heading per person's turn to speak, with the time as a mark. */
-export function toMarkdown(doc) {
-  return `# ${doc.recording}\n`;
-}
-
-// Subtitles
-
-const LONGEST_CUE = 7000;
-const CUE_PAUSE = 600;
-const SHORTEST_CUE = 1000;
-const LEAST_CUE = 100;
-const LINGER = 1000;
-const GAP = 83;
-const LINE = 42;
-const LINES = 2;
-
-/** The colours of people in WebVTT, as Python gives them (Okabe and Ito, 2008). */
-const COLORS = ["#FFFFFF", "#F0E442", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#999999"];
-
-/** SubRip: one cue at a time; people who speak at once share a cue, each on a line with a dash. */
-export function toSrt(doc) {
-  const names = namesOf(doc);
-  const shown = inTurn(cuesOf(doc, names), milliseconds(doc.duration));
-  return shown.map((cue, number) => {
-    const speakers = [...new Set(cue.words.map((word) => word.speaker))];
-    const lines = speakers.flatMap((speaker) => {
-      const texts = cue.words.filter((word) => word.speaker === speaker).map((word) => word.text);
-      return broken([`${speakers.length > 1 ? "- " : ""}${names.get(speaker)}:`, ...texts]);
-    });
-    return `${number + 1}\n${stamp(cue.start, ",")} --> ${stamp(cue.end, ",")}\n${lines.map(plain).join("\n")}\n`;
-  }).join("\n");
-}
-
-/** WebVTT: a voice and a colour per person; reasons to listen again are notes. */
-export function toVtt(doc) {
-  const names = namesOf(doc);
-  const cues = cuesOf(doc, names);
-  const next = new Map();
-  const blocks = [];
-  for (const cue of cues.reverse()) {
-    const [{ speaker }] = cue.words;
-    const end = lingered(cue, next.get(speaker) ?? milliseconds(doc.duration) + GAP);
-    next.set(speaker, cue.start);
-    const text = broken([`${names.get(speaker)}:`, ...cue.words.map((word) => word.text)]).map(markup).join("\n");
-    const voice = markup(names.get(speaker));
-    blocks.unshift([cue.start, 1, `${stamp(cue.start)} --> ${stamp(end)}\n<v ${voice}>${text}\n`]);
-  }
-  for (const segment of doc.segments.filter(({ review }) => review.length > 0)) {
-    const start = milliseconds(segment.start);
-    const when = `${clock(start)}–${clock(milliseconds(segment.end) + 999)}`;
-    const note = oneLine(`NOTE check ${when} ${segment.speaker} ${segment.review.join(", ")}`);
-    blocks.push([start, 0, `${note.replace(/-{2,}>/g, "->")}\n`]);
-  }
-  blocks.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  const voices = [...new Set(names.values())];
-  const rules = voices.map((name, number) => `::cue(v[voice=${css(name)}]) { color: ${COLORS[number % COLORS.length]} }\n`);
-  const style = voices.length > 1 ? [`STYLE\n${rules.join("")}`] : [];
-  return ["WEBVTT\n", ...style, ...blocks.map(([, , text]) => text)].join("\n");
-}
-
-/** Cues of one person each, sorted by start: words of a segment that fit into two lines and seven seconds. */
-function cuesOf(doc, names) {
-  const cues = [];
-  for (const segment of doc.segments) {
-    const most = LINE * LINES - width(`${names.get(segment.speaker)}: `);
-    let words = [];
-    let columns = 0;
-    const finish = () => {
-      if (words.length > 0) cues.push({ start: words[0].start, end: Math.max(...words.map((word) => word.end)), words });
-      words = [];
-      columns = 0;
-    };
-    for (const word of segment.words) {
-      const text = oneLine(word.word);
-      if (text === "") continue;
-      const [start, end] = [milliseconds(word.start), milliseconds(word.end)];
-      const last = words.at(-1);
-      if (last !== undefined) {
-        const isFull = columns + 1 + width(text) > most || end - words[0].start > LONGEST_CUE;
-        const isSentence = endsSentence(last.text) && columns > most / 3;
-        if (isFull || isSentence || start - last.end > CUE_PAUSE) finish();
-      }
-      words.push({ start, end, text, speaker: segment.speaker });
-      columns += (columns > 0 ? 1 : 0) + width(text);
-    }
-    finish();
-  }
-  return cues.sort((a, b) => a.start - b.start || a.end - b.end);
-}
-
-/** The cues one after another: of two that overlap the earlier ends sooner, or both become one where it would flash by. */
-function inTurn(cues, duration) {
-  const shown = [];
-  for (const cue of cues) {
-    const last = shown.at(-1);
-    const since = last === undefined ? Infinity : cue.start - last.start;
-    if (since < LEAST_CUE || (cue.start < last?.end && since < SHORTEST_CUE + GAP)) {
-      last.words = [...last.words, ...cue.words];
-      last.end = Math.max(last.end, cue.end);
-    } else if (last !== undefined && cue.start < last.end) {
-      const late = last.words.filter((word) => word.start >= cue.start); // they are said during the next cue
-      last.words = last.words.filter((word) => word.start < cue.start);
-      shown.push({ start: cue.start, end: Math.max(cue.end, ...late.map((word) => word.end)), words: [...cue.words, ...late] });
-      last.end = cue.start;
-    } else {
-      shown.push({ ...cue });
-    }
-  }
-  shown.forEach((cue, number) => {
-    cue.end = lingered(cue, shown[number + 1]?.start ?? duration + GAP);
-  });
-  return shown;
-}
-
-/** The end of a cue that stays until it can be read, but not into the `next` one. */
-function lingered(cue, next) {
-  const wanted = Math.min(Math.max(cue.end, cue.start + SHORTEST_CUE), cue.end + LINGER);
-  return Math.max(Math.min(wanted, next - GAP), Math.min(cue.end, next), cue.start + 1);
-}
-
-/** The words on lines of even length: as few as their room allows. */
-function broken(words) {
-  const columns = width(joinWords(words));
-  const count = Math.max(1, Math.ceil(columns / LINE));
-  const text = wrapped(words, Math.max(Math.ceil(columns / count) + 3, ...words.map(width)));
-  return (text.split("\n").length > count ? wrapped(words, LINE) : text).split("\n");
-}
-
-/** The text with other letters for what players take for an arrow, a tag or an ASS command: SRT has no escapes. */
-function plain(text) {
-  return text.replace(/-{2,}>/g, "->").replaceAll("{\\", "(\\").replace(/<(\/?[A-Za-z][^<>]*)>/g, "‹$1›");
-}
-
-/** The text as WebVTT escapes it. */
-function markup(text) {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-}
-
-/** The text as a CSS string without the arrow that would end the style block. */
-function css(text) {
-  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll(">", "\\3e ")}"`;
-}
-
-// Texts and times
-
-/** Each person's name on one line, the label where there is none; for everybody with a turn or a segment. */
-function namesOf(doc) {
-  const labels = new Set([...doc.turns, ...doc.segments].map(({ speaker }) => speaker));
-  return new Map([...labels].sort().map((label) => [label, oneLine(doc.speakers[label] ?? label) || oneLine(label) || "?"]));
-}
-
-/** What Python takes for blanks. */
-const BLANKS = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
-
-/** The text without line breaks, tabs, doubled blanks and control characters. */
-function oneLine(text) {
-  return text.replace(BLANKS, " ").replace(/\p{Cc}/gu, "").replace(/ +/g, " ").replace(/^ | $/g, "");
-}
-
-const SENTENCE_ENDS = new Set(".!?…。！？؟۔।");
-
-function endsSentence(text) {
-  return SENTENCE_ENDS.has([...text.replace(/["'”’»)\]」』]+$/u, "")].at(-1));
-}
-
-const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
-
-/** Columns on a screen: wide letters take two, combining and invisible ones none. */
-function width(text) {
-  let columns = 0;
-  for (const letter of text) columns += /[\p{Mn}\p{Me}\p{Cf}]/u.test(letter) ? 0 : WIDE.test(letter) ? 2 : 1;
-  return columns;
-}
-
-/** Seconds as whole milliseconds, halves to even, as Python rounds. */
-function milliseconds(seconds) {
-  const exact = seconds * 1000;
-  const below = Math.floor(exact);
-  if (exact - below !== 0.5) return Math.round(exact);
-  return below % 2 === 0 ? below : below + 1;
-}
-
-/** Milliseconds as a clock time with `mark` before the thousandths. */
-function stamp(at, mark = ".") {
-  return `${clock(at)}${mark}${String(at % 1000).padStart(3, "0")}`;
-}
-
-/** Milliseconds as hh:mm:ss, rounded down. */
-function clock(at) {
-  const seconds = Math.floor(at / 1000);
-  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-  return parts.map((part) => String(part).padStart(2, "0")).join(":");
 }
