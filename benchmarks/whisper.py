@@ -1,14 +1,16 @@
 """Benchmark of the transcribers `whisper` and `faster-whisper` against `whisper.transcribe`, on the same weights.
 
     python -m meetsplit.benchmarks.whisper --model mini base --minutes 2 [--write]
+    python -m meetsplit.benchmarks.whisper --model mini --recordings build/meetings/3spk/*.wav
     python -m meetsplit.benchmarks.whisper --model large-v3 --device cuda --batches 1 4 16 64 --json FILE
     python -m meetsplit.benchmarks.whisper --show FILE --section whisper-gpu --write
 
-``mini`` is the trained miniature Whisper of ``tests/models`` on the sample meeting: true turns, overlaps taken apart by
-`adapted` without adaptation; its words are scored, too. All others have random weights in the shapes of OpenAI's
-models: what they write means nothing, so every window gets a fixed number of tokens, `TOKENS_PER_SECOND` for each
-second of speech in it (in a batch: in its longest window), whoever decodes it, and there is no fallback. They
-transcribe a meeting of noise in which four people take turns of 0.5 to 20 seconds, 5 on average.
+``mini`` is the trained miniature Whisper of ``tests/models`` on the sample meeting, or on ``--recordings`` with .rttm
+and .stm beside them, pooled: true turns, overlaps taken apart by `adapted` without adaptation; its words are scored,
+too. All others have random weights in the shapes of OpenAI's models: what they write means nothing, so every window
+gets a fixed number of tokens, `TOKENS_PER_SECOND` for each second of speech in it (in a batch: in its longest window),
+whoever decodes it, and there is no fallback. They transcribe a meeting of noise in which four people take turns of 0.5
+to 20 seconds, 5 on average.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -45,6 +47,9 @@ from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
 from meetsplit.pipeline.transcribers.whisper_languages import RATE
 from meetsplit.pipeline.transcribers.whisper_options import temperatures
 from meetsplit.pipeline.transcribers.whisper_windows import DecodedText, WindowDecoder, WindowJob, WindowText
+
+if TYPE_CHECKING:
+    from meetsplit.scoring.sessions import Session
 
 DIMENSIONS = {
     "base": ModelDimensions(80, 1500, 512, 8, 6, 51865, 448, 512, 8, 6),
@@ -65,10 +70,14 @@ SAMPLE = Path(__file__).parents[1] / "sample_data"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Meeting:
-    """Clips of each speaker's stream, on the clock of a meeting of ``duration`` seconds."""
+    """Clips of each speaker's stream, on the clock of a meeting of ``duration`` seconds.
+
+    ``recording`` is the file that they come from, None for noise.
+    """
 
     streams: tuple[tuple[Audio, ...], ...]
     duration: float
+    recording: Path | None = None
 
     @property
     def turns(self) -> list[Audio]:
@@ -124,8 +133,8 @@ def noise_meeting(minutes: float, speakers: int = 4) -> Meeting:
         at += length / RATE + 0.5
 
 
-def sample_meeting() -> Meeting:
-    """The sample meeting with its true turns, overlaps taken apart by `adapted` without adaptation."""
+def recorded_meeting(recording: Path) -> Meeting:
+    """A recording with the turns of the .rttm beside it, overlaps taken apart by `adapted` without adaptation."""
     from meetsplit.pipeline.audio.wav import read_span
     from meetsplit.pipeline.cache.stage_cache import StageCache
     from meetsplit.pipeline.run import Pipeline
@@ -134,38 +143,47 @@ def sample_meeting() -> Meeting:
         no_words = Path(folder) / "no-words.stm"
         no_words.touch()
         settings = Settings(
-            rttm=SAMPLE / "standup.rttm",
+            rttm=recording.with_suffix(".rttm"),
             separator="adapted",
             adapt_budget=0.0,
             script=no_words,
             device="cpu",
             offline=True,
         )
-        run = Pipeline(settings).open(SAMPLE / "standup.m4a", StageCache(Path(folder)))
+        run = Pipeline(settings).open(recording, StageCache(Path(folder)))
         clips: dict[str, list[Audio]] = {}
         for info in run.separate():
             clips.setdefault(info.speaker, []).append(read_span(run.tracks[info.speaker], info.span))
-        return Meeting(tuple(tuple(clips[speaker]) for speaker in sorted(clips)), run.diarize().duration)
+        streams = tuple(tuple(clips[speaker]) for speaker in sorted(clips))
+        return Meeting(streams, run.diarize().duration, recording)
 
 
-def cpwer(meeting: Meeting, texts: Sequence[str]) -> float:
-    """cpWER in percent of the sample meeting with a text for each clip, or for each stream."""
+def cpwer(meetings: Sequence[Meeting], texts: Sequence[Sequence[str]]) -> float:
+    """cpWER in percent of all meetings together, with a text for each clip, or for each stream, of each of them."""
     from meetsplit.scoring.pairing import Pair
     from meetsplit.scoring.protocol import Protocol
     from meetsplit.scoring.scores import score
+
+    pairs = [Pair(f"{n}", *_sessions(*own)) for n, own in enumerate(zip(meetings, texts, strict=True))]
+    rate = score(pairs, Protocol()).pooled.total.words["cpwer"].rate
+    return 100 * rate if rate is not None else float("nan")
+
+
+def _sessions(meeting: Meeting, texts: Sequence[str]) -> tuple[Session, Session]:
+    """What was said by the ``.stm`` beside the recording, and what was understood."""
     from meetsplit.scoring.session_files import read_sessions
     from meetsplit.scoring.sessions import Utterance, make_session
 
+    if meeting.recording is None:
+        raise ValueError("noise has no words")
     whole = Span(0.0, meeting.duration)
     labels = [str(number) for number, clips in enumerate(meeting.streams) for _ in clips]
     spans = [clip.span for clip in meeting.turns]
     if len(texts) == len(meeting.streams):
         labels, spans = [str(number) for number in range(len(texts))], [whole] * len(texts)
     utterances = [Utterance(*entry) for entry in zip(spans, labels, texts, strict=True) if entry[2].strip()]
-    (reference,) = read_sessions(SAMPLE / "standup.stm")
-    pair = Pair("standup", reference, make_session("standup", "the benchmark", utterances))
-    rate = score([pair], Protocol()).pooled.total.words["cpwer"].rate
-    return 100 * rate if rate is not None else float("nan")
+    (reference,) = read_sessions(meeting.recording.with_suffix(".stm"))
+    return reference, make_session(reference.recording, "the benchmark", utterances)
 
 
 def random_model(name: str, device: str) -> Any:
@@ -449,6 +467,7 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", default=["mini"], choices=["mini", *DIMENSIONS])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--minutes", type=float, default=5.0, help="of the meeting of noise")
+    parser.add_argument("--recordings", type=Path, nargs="+", default=[SAMPLE / "standup.m4a"], help="for mini")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--ours-only", action="store_true", help="nothing by whisper.transcribe")
     parser.add_argument("--unpacked", action="store_true", help="a clip per window only")
@@ -468,7 +487,7 @@ def main() -> None:
         measured += measure(
             name,
             args.device,
-            args.minutes,
+            [recorded_meeting(path) for path in args.recordings] if name == "mini" else [noise_meeting(args.minutes)],
             args.batches,
             with_reference=not args.ours_only,
             with_packing=not args.unpacked,
@@ -483,19 +502,37 @@ def main() -> None:
 def measure(
     name: str,
     device: str,
-    minutes: float,
+    meetings: Sequence[Meeting],
     batches: Sequence[int],
     *,
     with_reference: bool = True,
     with_packing: bool = True,
 ) -> list[Row]:
-    """All rows of one model."""
+    """All rows of one model, each for all meetings together."""
     model = trained_model(device) if name == "mini" else random_model(name, device)
-    meeting = sample_meeting() if name == "mini" else noise_meeting(minutes)
-    rows = list(measure_reference(name, model, meeting, streams=True)) if with_reference else []
-    rows += measure_ours(name, model, meeting, batches, PACKINGS if with_packing else (0.0,))
-    rows += measure_faster_whisper(name, model, meeting, max(batches))
-    return [replace(row, cpwer=cpwer(meeting, row.texts)) for row in rows] if name == "mini" else rows
+    measured: list[list[Row]] = []
+    for meeting in meetings:
+        rows = list(measure_reference(name, model, meeting, streams=True)) if with_reference else []
+        rows += measure_ours(name, model, meeting, batches, PACKINGS if with_packing else (0.0,))
+        rows += measure_faster_whisper(name, model, meeting, max(batches))
+        measured.append(rows)
+    return [pooled(meetings, rows) for rows in zip(*measured, strict=True)]
+
+
+def pooled(meetings: Sequence[Meeting], rows: Sequence[Row]) -> Row:
+    """One row for the same work on several meetings; with the cpWER where they are recordings."""
+    memory = [row.gib for row in rows if row.gib is not None]
+    return Row(
+        rows[0].model,
+        rows[0].how,
+        sum(row.minutes for row in rows),
+        sum(row.windows for row in rows),
+        sum(row.seconds for row in rows),
+        sum(row.processor_seconds for row in rows),
+        max(memory) if memory else None,
+        tuple(text for row in rows for text in row.texts),
+        None if meetings[0].recording is None else cpwer(meetings, [row.texts for row in rows]),
+    )
 
 
 def document(rows: Sequence[Row], command: Sequence[str]) -> Mapping[str, Any]:

@@ -24,7 +24,6 @@ LEFT_OUT = frozenset(
         "--print-progress",
         "--verbose",
         "--log-level",
-        "--align-model",
         "--interpolate-method",
         "--vad-method",
         "--vad-onset",
@@ -50,6 +49,7 @@ _TRUTHS = frozenset(
 
 _NONE_IS_DEFAULT = frozenset(
     {
+        "--align-model",
         "--batch-size",
         "--hf-token",
         "--hotwords",
@@ -115,6 +115,8 @@ def translated(arguments: Sequence[str]) -> Translation:
         if took_value and not equals and has_value:
             next(left)
     _place_device_index(translation)
+    if "--no-align" in translation.left_out:
+        _drop_align_model(translation)
     return translation
 
 
@@ -177,6 +179,16 @@ def _translate_elsewhere(option: str, value: str, translation: Translation) -> N
                 )
             for name, time in zip(("--start", "--end"), times, strict=False):
                 translation.arguments += [name, time] if (name, time) != ("--start", "0") else []
+
+
+def _drop_align_model(translation: Translation) -> None:
+    """Leave ``--align-model`` out beside ``--no-align``, as WhisperX does."""
+    arguments = translation.arguments
+    for at, argument in enumerate(arguments):
+        if argument.partition("=")[0] == "--align-model":
+            del arguments[at : at + (1 if "=" in argument else 2)]
+            translation.left_out.append("--align-model")
+            return
 
 
 def _place_device_index(translation: Translation) -> None:

@@ -44,11 +44,12 @@ class SegmentOptions:
 
 @dataclass(frozen=True, slots=True)
 class _StreamWord:
-    """A word with the language of its clip and the patches of the stream that it touches."""
+    """A word with the language and review reasons of its clip and the patches of the stream that it touches."""
 
     word: Word
     language: str | None
     patches: tuple[OverlapResult, ...]
+    review: tuple[str, ...] = ()
 
     @property
     def span(self) -> Span:
@@ -86,7 +87,7 @@ def merge(
     words that cover each other one set is kept, that of the clip which the moment belongs to.
 
     ``overlap`` is whether another speaker has a turn during the segment; ``source``, ``margin`` and ``review`` come
-    from the patches that its words touch.
+    from the patches that its words touch, ``review`` from its clips as well.
     """
     clips: dict[Speaker, list[_Clip]] = {}
     for stream, transcript in transcripts:
@@ -139,7 +140,7 @@ def _words_inside(info: StreamInfo, transcript: ClipTranscript, within: Span) ->
             continue
         span = Span(max(word.span.start, first), min(word.span.end, last))
         patches = tuple(patch for patch in info.patches if _touches(span, patch.span))
-        yield _StreamWord(Word(span, word.text, word.confidence), transcript.language, patches)
+        yield _StreamWord(Word(span, word.text, word.confidence), transcript.language, patches, transcript.review)
 
 
 def _touches(word: Span, other: Span) -> bool:
@@ -321,5 +322,5 @@ def _segment(
         source="separated" if voices else "mixture",
         overlap=all_turns.during(span) > own_turns.during(span),
         margin=min((patch.margin for patch in voices if patch.margin is not None), default=None),
-        review=tuple(dict.fromkeys(reason for patch in patches for reason in patch.review)),
+        review=tuple(dict.fromkeys(reason for part in (*patches, *words) for reason in part.review)),
     )

@@ -163,6 +163,19 @@ class BatchTranscriber(Transcriber, Protocol):
         """One transcript per clip: of all clips of the first stream, in order, then of the next. May read ahead."""
 
 
+@runtime_checkable
+class Aligner(Protocol):
+    """Finds the times of words that are known (forced alignment)."""
+
+    rate: int
+
+    def align(self, clip: Audio, transcript: ClipTranscript) -> ClipTranscript:
+        """The same words in the same order, each with the time at which it is spoken, inside the clip.
+
+        Words that it cannot align keep their times; where a whole clip fails that it should know, ``review`` says so.
+        """
+
+
 class Unseparated(Exception):
     """Raised by a separator for a mixture that it cannot separate. ``reason`` is a review reason."""
 

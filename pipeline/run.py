@@ -78,6 +78,7 @@ from meetsplit.pipeline.overlap.resegmentation import resegment
 from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import MIN_VERIFY_SECONDS, MIN_VERIFY_SECONDS_MARGINAL, VerificationOptions
 from meetsplit.pipeline.protocols import (
+    Aligner,
     Diarizer,
     FileDiarizer,
     FromFile,
@@ -132,7 +133,7 @@ class Pipeline:
 
     ``on_event`` is called with every event (`events`); notices go to the log ``meetsplit`` where it is left out.
     ``loaded`` are backends that the caller has loaded already, by stage ("diarizer", "separator", "embedder",
-    "transcriber").
+    "transcriber", "aligner").
 
     >>> Pipeline(Settings(diarizer="embedded", transcriber="sphinx")).settings.diarizer
     'embedded'
@@ -477,6 +478,7 @@ class RecordingRun:
         with pipeline.stage("transcribe", f"transcribing {self._recording}") as add_to_summary:
             transcriber: Transcriber = pipeline.backend("transcriber", self._keys.script)
             _check_unchanged(transcriber, pipeline.settings.script, self._keys.script)
+            aligner: Aligner | None = pipeline.backend("aligner") if pipeline.preflight().of("aligner") else None
             by_speaker: dict[Speaker, list[int]] = {}
             for number, clip in enumerate(clips):
                 if number not in answers:
@@ -487,8 +489,12 @@ class RecordingRun:
                 for speaker, own in sorted(by_speaker.items())
             ]
             for number, answer in zip(numbers, transcribe_all(transcriber, streams, pipeline.on_event), strict=True):
-                answers[number] = validate_words(answer, clips[number].span)
-                done += clips[number].span.duration
+                clip = clips[number]
+                answers[number] = validate_words(answer, clip.span)
+                if aligner is not None:
+                    (sound,) = _clips_of_track(tracks[clip.speaker], [clip.span], aligner.rate)
+                    answers[number] = validate_words(aligner.align(sound, answer), clip.span)
+                done += clip.span.duration
                 pipeline.on_event(Progressed("transcribe", done, total))
             add_to_summary(f"{sum(len(answer.words) for answer in answers.values())} words")
         return tuple(answers[number] for number in range(len(clips)))

@@ -211,6 +211,15 @@ class Settings:
             WORDS, "Names and terms to expect, or a text file with one per line; given to Whisper with every window."
         ),
     )
+    align_model: str | None = field(
+        default=None,
+        metadata=_option(
+            WORDS,
+            "Model that times the words: MMS_FA, WAV2VEC2_ASR_BASE_960H … (torchaudio's), or a hub id or folder of a "
+            "wav2vec2. (default: the transcriber's own times)",
+            metavar="NAME",
+        ),
+    )
     script: Path | None = field(
         default=None, metadata=_option(WORDS, "Your own words (STM, CTM, SegLST); implies --transcriber script.")
     )

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from meetsplit.pipeline.formats.meetsplit_json import SCHEMA
 from meetsplit.pipeline.overlap import verification
-from meetsplit.pipeline.transcribers import hallucinations
+from meetsplit.pipeline.transcribers import ctc_alignment, hallucinations
 
 FOLDER = Path(__file__).parent
 OPTIONAL = {"guards", "checked"}
@@ -90,4 +90,4 @@ def test_every_key_and_reason_is_described(schema: dict[str, Any]) -> None:
     reasons = {reason["const"] for reason in schema["$defs"]["review"]["anyOf"] if "const" in reason}
     module = vars(verification)
     named = {"UNRESOLVED", "LOW_MARGIN", "POSSIBLE_LEAK", "THREE_VOICES"}
-    assert reasons == {module[name] for name in named} | set(hallucinations.REASONS)
+    assert reasons == {module[name] for name in named} | {*hallucinations.REASONS, ctc_alignment.UNALIGNED}

@@ -30,7 +30,15 @@ from meetsplit.pipeline.events import Event, Finished, Notice, Started, ignore_e
 from meetsplit.pipeline.models import checksums, hub, weights, wheels
 from meetsplit.pipeline.models.checkpoints import StubObject, json_value, read_checkpoint
 from meetsplit.pipeline.models.selection import BackendSelection, SelectedBackend, UnavailableBackend, check_backends
-from meetsplit.pipeline.models.weights import Bundled, Hub, Local, WeightSource, Wheel, WhisperFile
+from meetsplit.pipeline.models.weights import (
+    Bundled,
+    Hub,
+    Local,
+    TorchaudioFile,
+    WeightSource,
+    Wheel,
+    WhisperFile,
+)
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Settings
 
@@ -614,7 +622,8 @@ def test_offline_never_asks_the_network(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(subprocess, "run", forbidden)
     monkeypatch.setattr("urllib.request.urlopen", forbidden)
     monkeypatch.setattr("urllib.request.OpenerDirector.open", forbidden)
-    for source in (weights.EMBEDDED_ENCODER, weights.COMMUNITY, WhisperFile("small")):
+    monkeypatch.delenv("TORCH_HOME", raising=False)
+    for source in (weights.EMBEDDED_ENCODER, weights.COMMUNITY, WhisperFile("small"), TorchaudioFile("MMS_FA")):
         assert not weights.reachable(source, offline=True)
         for refuse in (weights.check_available, lambda source, **how: fetch(source, tmp_path, **how)):
             with pytest.raises(

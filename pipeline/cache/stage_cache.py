@@ -46,7 +46,7 @@ _DAMAGE_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, A
 STAGES = ("diarize", "separate", "transcribe")
 """The stages whose results are kept, in order. Decoding belongs to the first of them that needs the sound."""
 
-CACHE_VERSION = 8
+CACHE_VERSION = 9
 """Part of every key.
 
 Raised with every change after which a stage answers otherwise, so that older results are not used.
@@ -98,7 +98,7 @@ def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> 
     separate = key(
         diarize, ("separator", "embedder"), ("adapt_budget", "separate", "match_threshold", "verify", "leakage", "seed")
     )
-    transcribe = key(separate, ("transcriber",), ("language", "task", "initial_prompt", "seed"), script)
+    transcribe = key(separate, ("transcriber", "aligner"), ("language", "task", "initial_prompt", "seed"), script)
     return CacheKeys(diarize, separate, transcribe, rttm, script)
 
 
@@ -325,6 +325,8 @@ def _transcript_row(transcript: ClipTranscript) -> dict[str, Any]:
         row["dropped"] = [
             {"span": _span_row(text.span), "reason": text.reason, "text": text.text} for text in transcript.dropped
         ]
+    if transcript.review:
+        row["review"] = list(transcript.review)
     return row
 
 
@@ -379,7 +381,8 @@ def _parse_clip_transcript(row: Any) -> ClipTranscript:
         DroppedText(_span(text["span"]), _text(text["reason"]), _text(text["text"]))
         for text in _list(row.get("dropped", []))
     )
-    return ClipTranscript(words, None if row["language"] is None else _text(row["language"]), dropped)
+    review = tuple(_text(reason) for reason in _list(row.get("review", [])))
+    return ClipTranscript(words, None if row["language"] is None else _text(row["language"]), dropped, review)
 
 
 def _span(row: Any) -> Span:

@@ -46,12 +46,13 @@ class DroppedText(HasSpan):
 class ClipTranscript:
     """The words of one clip in order, and its language (``en``…), or None where the transcriber does not say.
 
-    ``dropped`` is what its guards left out, sorted.
+    ``dropped`` is what its guards left out, sorted; ``review`` holds reasons to listen again to the whole clip.
     """
 
     words: tuple[Word, ...]
     language: str | None = None
     dropped: tuple[DroppedText, ...] = ()
+    review: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -9,7 +9,14 @@ from meetsplit.pipeline.errors import MeetsplitError, MissingWeights, SettingsEr
 from meetsplit.pipeline.events import EventListener, Notice
 from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.models.hub import whisper_models
-from meetsplit.pipeline.models.sources import FASTER_WHISPER, Hub, WeightSource, WhisperFile
+from meetsplit.pipeline.models.sources import (
+    FASTER_WHISPER,
+    TORCHAUDIO_MODELS,
+    Hub,
+    TorchaudioFile,
+    WeightSource,
+    WhisperFile,
+)
 from meetsplit.pipeline.settings import Settings
 
 
@@ -32,6 +39,7 @@ def named_models(on: str = "cpu") -> Mapping[str, tuple[WeightSource, ...]]:
         "ecapa": (registry.ECAPA,),
         **{name: (WhisperFile(name),) for name in whisper_models()},
         **{f"faster-{name}": (source,) for name, source in FASTER_WHISPER.items()},
+        **{name: (TorchaudioFile(name),) for name in TORCHAUDIO_MODELS},
     }
 
 

@@ -23,7 +23,7 @@ from meetsplit.pipeline.errors import MissingDependency, MissingWeights, nearest
 from meetsplit.pipeline.events import EventListener, Progressed
 from meetsplit.pipeline.files.scratch import scratch_folder
 from meetsplit.pipeline.models import checksums
-from meetsplit.pipeline.models.sources import Hub
+from meetsplit.pipeline.models.sources import TORCHAUDIO_MODELS, Hub
 
 _BLOCK = 1 << 20
 
@@ -254,6 +254,41 @@ def fetch_whisper(
             stage, f"openai-whisper {name} could not be fetched from {address}: {reason}", alternative
         ) from error
     return target
+
+
+def torchaudio_path(name: str) -> Path:
+    """The file of torchaudio's model of this name in the cache of torch.hub, which ``TORCH_HOME`` moves."""
+    home = os.environ.get("TORCH_HOME")
+    folder = Path(home).expanduser() if home else user_cache_folder() / "torch"
+    return folder / "hub" / "checkpoints" / Path(TORCHAUDIO_MODELS[name].address).name
+
+
+def fetch_torchaudio(name: str, *, stage: str, on_event: EventListener) -> Path:
+    """Download one of torchaudio's models to where torchaudio looks for it; raises `MissingWeights`.
+
+    Nobody publishes their checksums: it is kept if it is a whole archive.
+    """
+    target, address = torchaudio_path(name), TORCHAUDIO_MODELS[name].address
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(target.parent, ".fetching-") as folder:
+            download = folder / target.name
+            _download(address, download, on_event)
+            if not is_whole_archive(download):
+                raise MissingWeights(
+                    stage, f"torchaudio {name}: the download is not whole; nothing was kept, try again"
+                )
+            download.replace(target)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise MissingWeights(stage, f"torchaudio {name} could not be fetched from {address}: {reason}") from error
+    return target
+
+
+def torchaudio_reachable(name: str, timeout: float) -> bool:
+    """Whether the server of torchaudio's model answers."""
+    answer = _request(TORCHAUDIO_MODELS[name].address, timeout, method="HEAD")
+    return answer is not None and answer[0] < 400
 
 
 def whisper_reachable(name: str, timeout: float) -> bool:

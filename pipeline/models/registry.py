@@ -17,7 +17,7 @@ from meetsplit.pipeline.errors import MissingDependency, SettingsError, nearest
 from meetsplit.pipeline.models import device, weights
 from meetsplit.pipeline.models.ctranslate2_folder import is_ctranslate2_folder
 from meetsplit.pipeline.models.hub import whisper_languages, whisper_models
-from meetsplit.pipeline.models.sources import FASTER_WHISPER
+from meetsplit.pipeline.models.sources import FASTER_WHISPER, TORCHAUDIO_MODELS, WAV2VEC2_FILES, TorchaudioFile
 from meetsplit.pipeline.models.weights import Hub, Local, WeightSource, WhisperFile
 from meetsplit.pipeline.settings import WHISPER_OPTIONS, Settings, stored_fields
 
@@ -89,6 +89,9 @@ BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
                 f"{_HOME}.transcribers.given_words:GivenWordsTranscriber", "your own words", on_device=False
             ),
         },
+        "aligner": {
+            "ctc": Backend(f"{_HOME}.transcribers.ctc_alignment:CtcAligner", "wav2vec2 with CTC", ("torchaudio",)),
+        },
     }
 )
 
@@ -126,10 +129,7 @@ def weight_sources(stage: str, name: str, settings: Settings) -> Mapping[str, We
         case "diarizer", "embedded":
             return {"segmentation": _segmentation(settings), "encoder": weights.EMBEDDED_ENCODER}
         case "separator", "sepformer":
-            sources = {"separator": hub_or_local(settings.separator_model, SEPFORMER, "--separator-model")}
-            if settings.separator_model_3 is not None:
-                sources["separator_3"] = hub_or_local(settings.separator_model_3, SEPFORMER, "--separator-model-3")
-            return sources
+            return _sepformers(settings)
         case "separator", "adapted":
             return {"refiner": weights.REFINER}
         case "embedder", "ecapa":
@@ -140,6 +140,8 @@ def weight_sources(stage: str, name: str, settings: Settings) -> Mapping[str, We
             return {"model": _whisper(settings)}
         case "transcriber", "faster-whisper":
             return {"model": _faster_whisper(settings)}
+        case "aligner", "ctc" if settings.align_model is not None:
+            return {"model": _align_model(settings.align_model)}
     return {}
 
 
@@ -154,6 +156,13 @@ def hub_or_local(name: str | None, default: Hub, option: str) -> WeightSource:
     raise SettingsError(f"{option} {name}: no such folder here, and not a hub id like {default.repo_id}")
 
 
+def _sepformers(settings: Settings) -> Mapping[str, WeightSource]:
+    sources = {"separator": hub_or_local(settings.separator_model, SEPFORMER, "--separator-model")}
+    if settings.separator_model_3 is not None:
+        sources["separator_3"] = hub_or_local(settings.separator_model_3, SEPFORMER, "--separator-model-3")
+    return sources
+
+
 def _segmentation(settings: Settings) -> WeightSource:
     """The segmentation of ``embedded``: the file that the settings name, or ours.
 
@@ -166,6 +175,17 @@ def _segmentation(settings: Settings) -> WeightSource:
         what = "with --diarizer embedded it is a segmentation's file, .safetensors or .ckpt"
         raise SettingsError(f"--diarizer-model {settings.diarizer_model}: no such file; {what}")
     return Local(Path(settings.diarizer_model))
+
+
+def _align_model(name: str) -> WeightSource:
+    if name in TORCHAUDIO_MODELS:
+        return TorchaudioFile(name)
+    if Path(name).expanduser().is_dir():
+        return Local(Path(name).expanduser())
+    if _is_hub_id(name):
+        return Hub(name, patterns=WAV2VEC2_FILES)
+    where = "or a hub id like facebook/wav2vec2-base-960h, or the path of a folder in Hugging Face's format"
+    raise SettingsError(f"--align-model {name}: {nearest(name, TORCHAUDIO_MODELS)}, {where}")
 
 
 def _whisper(settings: Settings) -> WeightSource:
@@ -226,6 +246,8 @@ def chosen_backend(stage: str, settings: Settings) -> str:
             return "sepformer"
         case "transcriber" if settings.transcriber == "auto" and settings.model is not None:
             return _transcriber_of(settings.model, settings)
+        case "aligner":
+            return "ctc"
     by_stage = {"diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}
     return by_stage.get(stage, "auto")
 

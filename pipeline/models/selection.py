@@ -20,7 +20,13 @@ from meetsplit.pipeline.models.sources import Local, WeightSource
 from meetsplit.pipeline.settings import Settings
 
 STAGE_VERBS = MappingProxyType(
-    {"diarizer": "diarize", "separator": "separate", "embedder": "match", "transcriber": "transcribe"}
+    {
+        "diarizer": "diarize",
+        "separator": "separate",
+        "embedder": "match",
+        "transcriber": "transcribe",
+        "aligner": "align",
+    }
 )
 """The stages that have backends, in order, with the name of what each does in events and errors."""
 
@@ -102,6 +108,8 @@ def preflight(settings: Settings, on_event: EventListener = ignore_events) -> Ba
         if stage == "embedder" and not _needs_matcher(selected):
             selected += _select_verifier(selected, settings, on_event)
             continue
+        if stage == "aligner" and not _aligns(settings, on_event):
+            continue
         selected.append(_select(stage, settings, on_event))
     return BackendSelection(tuple(selected))
 
@@ -117,11 +125,21 @@ def check_backends(settings: Settings) -> tuple[SelectedBackend | UnavailableBac
             selected = [row for row in rows if isinstance(row, SelectedBackend)]
             rows += _select_verifier(selected, settings, ignore_events)
             continue
+        if stage == "aligner" and not _aligns(settings, ignore_events):
+            continue
         try:
             rows.append(_select(stage, settings, ignore_events, fetch=False))
         except StageError as error:
             rows.append(UnavailableBackend(stage, registry.chosen_backend(stage, settings), error))
     return tuple(rows)
+
+
+def _aligns(settings: Settings, on_event: EventListener) -> bool:
+    """Whether words get their times from a model for alignment; a notice where the settings name one in vain."""
+    if settings.align_model is not None and settings.task == "translate":
+        on_event(Notice("--align-model is not used: the words of a translation are not spoken anywhere", "align"))
+        return False
+    return settings.align_model is not None
 
 
 def _needs_matcher(rows: Sequence[SelectedBackend | UnavailableBackend]) -> bool:

@@ -76,7 +76,14 @@ class WhisperFile:
     folder: Path | None = None
 
 
-WeightSource: TypeAlias = Bundled | Local | Hub | Wheel | WhisperFile
+@dataclass(frozen=True, slots=True)
+class TorchaudioFile:
+    """One of torchaudio's models for alignment (`TORCHAUDIO_MODELS`), in the cache of torch.hub."""
+
+    name: str
+
+
+WeightSource: TypeAlias = Bundled | Local | Hub | Wheel | WhisperFile | TorchaudioFile
 
 EMBEDDED_SEGMENTATION = Wheel(
     package="whisperx",
@@ -140,3 +147,44 @@ FASTER_WHISPER = MappingProxyType(
     }
 )
 """Whisper models in CTranslate2's format by name, as the package faster-whisper (1.2) has them."""
+
+WAV2VEC2_FILES = ("*.json", "*model.[sb]*")
+"""What is needed of a wav2vec2 on the hub: ``config.json``, ``vocab.json``, and ``model.safetensors`` or
+``pytorch_model.bin``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TorchaudioModel:
+    """``address`` of its file, and the ``language`` that it knows, None for many."""
+
+    address: str
+    language: str | None = None
+
+
+_TORCHAUDIO = "https://download.pytorch.org/torchaudio/models"
+
+TORCHAUDIO_MODELS = MappingProxyType(
+    {
+        "MMS_FA": TorchaudioModel("https://dl.fbaipublicfiles.com/mms/torchaudio/ctc_alignment_mling_uroman/model.pt"),
+        **{
+            f"WAV2VEC2_ASR_{size}_{hours}": TorchaudioModel(
+                f"{_TORCHAUDIO}/wav2vec2_fairseq_{pretrained}_asr_{corpus}.pth", "en"
+            )
+            for size, pretrained in {"BASE": "base_ls960", "LARGE": "large_ls960", "LARGE_LV60K": "large_lv60k"}.items()
+            for hours, corpus in {"10M": "ll10m", "100H": "ls100", "960H": "ls960"}.items()
+        },
+        **{
+            f"HUBERT_ASR_{size.upper()}": TorchaudioModel(
+                f"{_TORCHAUDIO}/hubert_fairseq_{size}_ll60k_asr_ls960.pth", "en"
+            )
+            for size in ("large", "xlarge")
+        },
+        **{
+            f"VOXPOPULI_ASR_BASE_10K_{language.upper()}": TorchaudioModel(
+                f"{_TORCHAUDIO}/wav2vec2_voxpopuli_base_10k_asr_{language}.pt", language
+            )
+            for language in ("de", "en", "es", "fr", "it")
+        },
+    }
+)
+"""torchaudio's models with a CTC output by name, as version 2.11 has them."""

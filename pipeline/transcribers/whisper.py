@@ -33,6 +33,7 @@ from meetsplit.pipeline.transcribers.hallucinations import (
     without_voice,
 )
 from meetsplit.pipeline.transcribers.languages import SpokenLanguage
+from meetsplit.pipeline.transcribers.pauses import without_leading_pauses
 from meetsplit.pipeline.transcribers.voicing import VoiceEvidence
 from meetsplit.pipeline.transcribers.whisper_decoding import is_out_of_memory
 from meetsplit.pipeline.transcribers.whisper_languages import RATE, LanguageDetector
@@ -194,7 +195,7 @@ class WhisperTranscriber:
             if segment["compression_ratio"] <= repetitive
             for word in segment["words"]
         ]
-        words, dropped = guard_words(raw_words, clip)
+        words, dropped = guard_words(without_leading_pauses(raw_words, clip), clip)
         loops = [
             DroppedText(span_inside(clip, segment["start"], segment["end"]), REPETITION, segment["text"].strip())
             for segment in result["segments"]

@@ -22,6 +22,7 @@ import numpy as np
 from meetsplit.pipeline.audio.crossfade import quietest_time
 from meetsplit.pipeline.data import Audio, ClipTranscript, DroppedText, Samples, Span
 from meetsplit.pipeline.transcribers.hallucinations import RawWord, guard_words, without_voice
+from meetsplit.pipeline.transcribers.pauses import without_leading_pauses
 from meetsplit.pipeline.transcribers.voicing import VoiceEvidence
 
 LONGEST = 28.0
@@ -175,7 +176,7 @@ class ClipAnswers:
     def ready(self) -> Iterator[ClipTranscript]:
         """The answers that are complete and whose turn it is, with words that can be true."""
         while (clip := self._open.get(self._answered)) is not None and not clip.pending:
-            in_order = sorted(clip.words, key=lambda word: word.start)
+            in_order = without_leading_pauses(sorted(clip.words, key=lambda word: word.start), clip.sound)
             words, dropped = guard_words(in_order, clip.sound, clip.evidence) if in_order else ((), ())
             del self._open[self._answered]
             self._answered += 1
