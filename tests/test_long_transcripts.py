@@ -29,7 +29,7 @@ from meetsplit.pipeline.data import (
     join_words,
     timeline,
 )
-from meetsplit.pipeline.formats import export, names, talk_time
+from meetsplit.pipeline.formats import names, talk_time
 from meetsplit.pipeline.formats.cue_places import _shown_together
 from meetsplit.pipeline.formats.cue_timing import CHAIN, TOUCH, side_by_side
 from meetsplit.pipeline.formats.cues import LONGEST, MOST_WORDS, Cue, CueWord, Timing, cue_words, cues
@@ -315,7 +315,8 @@ SHAPES: dict[str, Callable[[int], Transcript]] = {
     [(name, shape) for name in names() for shape in (SHAPES if name in ("srt", "vtt", "csv") else ("many people",))],
 )
 def test_the_work_of_writing_grows_with_the_transcript(name: str, shape: str) -> None:
-    assert grows(lambda long: export(long, name, Outputs()), SHAPES[shape], 60 if name in ("srt", "vtt") else 500) < 6
+    write = format_named(name).write
+    assert grows(lambda long: write(long, Outputs()), SHAPES[shape], 60 if name in ("srt", "vtt") else 500) < 6
 
 
 @pytest.mark.parametrize("shape", SHAPES)

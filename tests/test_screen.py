@@ -160,7 +160,7 @@ def test_the_whole_summary_of_a_run_stays(terminal_session: TerminalSession, siz
     begin = lines.index("call.wav: 00:00:05, 2 people, 2 words")
     assert lines[begin + 1 : begin + 4] == [
         "  Ann 2.0 s · Ben 2.9 s",
-        "  out/call.{srt,vtt,json,txt,tsv,rttm,stm,seglst.json,audacity.txt,csv}",
+        "  out/call.{srt,vtt,json,txt,tsv,rttm,stm,seglst.json,audacity.txt,csv,html}",
         "  out/call/{Ann,Ben}.wav",
     ]
     assert lines[begin + 4].startswith("  done in ")

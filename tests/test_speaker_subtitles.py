@@ -83,9 +83,9 @@ def test_tracks_and_subtitles_of_one_recording_stay_together(call: KnownCall) ->
 
 def test_the_format_is_asked_for_by_name() -> None:
     assert [one.suffix for one in speaker_formats(PER_SPEAKER_FORMATS)] == [".srt"]
-    assert resolve_settings({"output_format": "all"}, names())[1].formats == names()
+    assert resolve_settings({"output_format": "all"}, names())[1].formats == DEFAULT_FORMATS
     assert resolve_settings({"output_format": "srt-per-speaker,all"}, names())[1].formats == (
-        "srt-per-speaker", *names(),
+        "srt-per-speaker", *DEFAULT_FORMATS,
     )  # fmt: skip
     with pytest.raises(SettingsError, match="did you mean 'srt-per-speaker'"):
         resolve_settings({"output_format": "srt-per-speakers"}, names())

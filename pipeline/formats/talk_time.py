@@ -10,10 +10,20 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from meetsplit.pipeline.data import Span, Speaker, Transcript
-from meetsplit.pipeline.data.timeline import by_speaker, crop, during, shared, subtract, support, total
+from meetsplit.pipeline.data import Span, Speaker, Transcript, Turn
+from meetsplit.pipeline.data.timeline import (
+    activity,
+    by_speaker,
+    crop,
+    during,
+    intersection,
+    shared,
+    subtract,
+    support,
+    total,
+)
 from meetsplit.pipeline.formats.text import cell, one_line, speaker_names
 from meetsplit.pipeline.settings import Outputs
 
@@ -76,7 +86,7 @@ def talk_times(transcript: Transcript) -> tuple[TalkTime, ...]:
     words: Counter[Speaker] = Counter()
     for segment in transcript.segments:
         words[segment.speaker] += len(segment.words)
-    overlapped = shared(speech.values())
+    overlapped, floor = shared(speech.values()), _floor(speech)
     starts = sorted(span.start for spans in speech.values() for span in spans)
     ends = sorted(span.end for spans in speech.values() for span in spans)
     people = []
@@ -94,18 +104,30 @@ def talk_times(transcript: Transcript) -> tuple[TalkTime, ...]:
                 total(part for span in spans for part in crop(during(overlapped, span), span)),
                 # Begun before and not over yet is another person's turn: a person's own stretches lie apart.
                 sum(bisect_left(starts, span.start) > bisect_right(ends, span.start) for span in spans),
-                _longest_monologue(speaker, speech),
+                _longest_monologue(speaker, spans, floor),
             )
         )
     return tuple(people)
 
 
-def _longest_monologue(speaker: Speaker, speech: Mapping[Speaker, Sequence[Span]]) -> float:
-    others = [
-        span for other, spans in speech.items() if other != speaker for span in spans if span.duration >= BACKCHANNEL
-    ]
-    alone = subtract(support(speech.get(speaker, ()), PAUSE), others)
-    return max((span.duration for span in alone), default=0.0)
+_Floor: TypeAlias = Sequence[tuple[Span, tuple[Speaker, ...]]]
+"""Who speaks for `BACKCHANNEL` or longer when, see `timeline.activity`."""
+
+
+def _floor(speech: Mapping[Speaker, Sequence[Span]]) -> _Floor:
+    return activity(
+        Turn(span, speaker) for speaker, spans in speech.items() for span in spans if span.duration >= BACKCHANNEL
+    )
+
+
+def _longest_monologue(speaker: Speaker, spans: Sequence[Span], floor: _Floor) -> float:
+    longest = 0.0
+    for monologue in support(spans, PAUSE):
+        first = bisect_right(floor, monologue.start, key=lambda piece: piece[0].end)
+        last = bisect_left(floor, monologue.end, key=lambda piece: piece[0].start)
+        others = [span for span, speakers in floor[first:last] if speakers != (speaker,)]
+        longest = max(longest, *(span.duration for span in subtract([monologue], others)), 0.0)
+    return longest
 
 
 def stretches(transcript: Transcript) -> tuple[Stretch, ...]:
@@ -113,12 +135,17 @@ def stretches(transcript: Transcript) -> tuple[Stretch, ...]:
     speech = by_speaker(transcript.turns)
     end = max([transcript.duration, *(spans[-1].end for spans in speech.values() if spans)])
     length = MINUTE * max(math.ceil(end / MINUTE / MOST_STRETCHES), 1)
-    counted = []
-    for number in range(math.ceil(end / length)):
-        here = Span(number * length, min((number + 1) * length, end))
-        seconds = {speaker: total(crop(during(spans, here), here)) for speaker, spans in speech.items()}
-        counted.append(Stretch(here.start, here.end, {who: spoken for who, spoken in seconds.items() if spoken}))
-    return tuple(counted)
+    seconds: list[dict[Speaker, float]] = [{} for _ in range(math.ceil(end / length))]
+    for speaker, spans in speech.items():
+        for span in spans:
+            for number in range(int(span.start // length), len(seconds)):
+                part = intersection(span, Span(number * length, (number + 1) * length))
+                if part is None:
+                    break
+                seconds[number][speaker] = seconds[number].get(speaker, 0.0) + part.duration
+    return tuple(
+        Stretch(number * length, min((number + 1) * length, end), spoken) for number, spoken in enumerate(seconds)
+    )
 
 
 def talk_time_csv(transcript: Transcript, outputs: Outputs) -> str:
