@@ -29,7 +29,7 @@ from meetsplit.pipeline.data import (
     join_words,
     timeline,
 )
-from meetsplit.pipeline.formats import names, talk_time
+from meetsplit.pipeline.formats import format_named, names, talk_time
 from meetsplit.pipeline.formats.cue_places import _shown_together
 from meetsplit.pipeline.formats.cue_timing import CHAIN, TOUCH, side_by_side
 from meetsplit.pipeline.formats.cues import LONGEST, MOST_WORDS, Cue, CueWord, Timing, cue_words, cues

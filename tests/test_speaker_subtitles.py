@@ -16,7 +16,7 @@ from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.formats import export, names, speaker_formats, suffixes_of
 from meetsplit.pipeline.results.writing import export_transcript, run_and_write
 from meetsplit.pipeline.run import Pipeline
-from meetsplit.pipeline.settings import PER_SPEAKER_FORMATS, Outputs
+from meetsplit.pipeline.settings import DEFAULT_FORMATS, PER_SPEAKER_FORMATS, Outputs
 
 PEOPLE = ("Ann/Ben", "..", "ann_ben", "CON", "Dr. Ø (chair)")
 

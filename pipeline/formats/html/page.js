@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 ba7fdecc5114268770d38b5dc9a91248f8286549ed54ffabbedb70b55cfe83f1
+// Built by `npm run build` of source/*.js, SHA-256 f4fee84e3eac3126996d2481eef91c5d626268a5b3583ce793b80e65ef5c17b9
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -1785,6 +1785,10 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
   }
 
   // source/numbers.js
+  var PAUSE = 2;
+  var BACKCHANNEL = 1;
+  var MINUTE = 60;
+  var MOST_STRETCHES = 1440;
   function numbers(doc) {
     const speech = speechBySpeaker(doc);
     const words = /* @__PURE__ */ new Map();
@@ -1807,7 +1811,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
         overlapped_seconds: rounded(own.reduce((sum, span) => sum + covered(together, span.start, span.end), 0), 3),
         // Begun before and not over yet is another person's turn: a person's own stretches lie apart.
         interruptions: own.filter((span) => begunBefore(starts, span.start) > overBy(ends, span.start)).length,
-        longest_monologue: rounded(Math.max(0, ...own.map((span) => span.end - span.start)), 3)
+        longest_monologue: rounded(longestMonologue(speaker, speech), 3)
       };
     });
     return { people: people2, minutes: minutes(doc.duration, speech) };
@@ -1821,11 +1825,35 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     const speakers2 = /* @__PURE__ */ new Set([...turns.keys(), ...doc.segments.map((segment) => segment.speaker)]);
     return new Map([...speakers2].sort().map((speaker) => [speaker, support(turns.get(speaker) ?? [])]));
   }
+  function longestMonologue(speaker, speech) {
+    const long = (span) => span.end - span.start >= BACKCHANNEL;
+    const others = support([...speech].flatMap(([other, own]) => other === speaker ? [] : own.filter(long)));
+    let longest = 0;
+    for (const { start, end } of withPausesFilled(speech.get(speaker))) {
+      let from = start;
+      for (const other of during(others, start, end)) {
+        longest = Math.max(longest, other.start - from);
+        from = other.end;
+      }
+      longest = Math.max(longest, end - from);
+    }
+    return longest;
+  }
+  function withPausesFilled(spans) {
+    const joined = [];
+    for (const { start, end } of spans) {
+      const last = joined.at(-1);
+      if (last && start - last.end <= PAUSE) last.end = end;
+      else joined.push({ start, end });
+    }
+    return joined;
+  }
   function minutes(duration, speech) {
     const last = Math.max(duration, ...[...speech.values()].map((own) => own.at(-1)?.end ?? 0));
+    const length2 = MINUTE * Math.max(Math.ceil(last / MINUTE / MOST_STRETCHES), 1);
     const rows2 = [];
-    for (let start = 0; start < last; start += 60) {
-      const end = Math.min(start + 60, last);
+    for (let start = 0; start < last; start += length2) {
+      const end = Math.min(start + length2, last);
       const seconds = Object.fromEntries([...speech].map(([speaker, own]) => [speaker, rounded(covered(own, start, end), 3)]));
       rows2.push({ start, end, seconds });
     }
@@ -2363,7 +2391,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     render(doc) {
       const { people: people2, minutes: minutes2 } = numbers(doc);
       const most = Math.max(...people2.map((person2) => person2.seconds), 1e-9);
-      const head = ["Person", "Talk time", "Turns", "Words/​min", "In overlap", "Interrupts", "Longest turn"];
+      const head = ["Person", "Talk time", "Turns", "Words/​min", "In overlap", "Interrupts", "Longest monologue"];
       const rows2 = people2.map(
         (person2) => element(
           "tr",
@@ -2406,7 +2434,8 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
         });
         return drawing("path", { d: d.join(""), class: this.people.style(label) });
       });
-      const unit = each === 1 ? "minute" : `${each} minutes`;
+      const together = Math.max(1, Math.round(each * (minutes2[0]?.end ?? 60) / 60));
+      const unit = together === 1 ? "minute" : `${together} minutes`;
       return element(
         "figure",
         { class: "over-time" },

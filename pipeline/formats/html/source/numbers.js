@@ -1,6 +1,17 @@
-// Numbers of a meeting: how long, how often and how fast each person speaks, computed as `meetsplit stats` does.
+// Numbers of a meeting: how long, how often and how fast each person speaks, computed as `meetsplit stats` does:
+// docs/formats.md defines them, and a test compares both.
 
 import { during, firstIndex, shared, support, total } from "./timeline.js";
+
+/** Seconds of silence that do not end a monologue. */
+const PAUSE = 2;
+
+/** Seconds that another person's speech has to last to end a monologue: a shorter one is a "mm-hm". */
+const BACKCHANNEL = 1;
+
+/** Seconds over which talk time is counted, and how many such stretches a recording has at most. */
+const MINUTE = 60;
+const MOST_STRETCHES = 1440;
 
 /**
  * @typedef {object} PersonNumbers
@@ -12,7 +23,7 @@ import { during, firstIndex, shared, support, total } from "./timeline.js";
  * @property {number | null} words_per_minute over the person's own seconds; null where there are none
  * @property {number} overlapped_seconds how much of it another person speaks too
  * @property {number} interruptions turns that begin while another person is already speaking
- * @property {number} longest_monologue seconds of the longest turn
+ * @property {number} longest_monologue seconds in which the person speaks, with short pauses, and nobody else for long
  */
 
 /**
@@ -41,7 +52,7 @@ export function numbers(doc) {
       overlapped_seconds: rounded(own.reduce((sum, span) => sum + covered(together, span.start, span.end), 0), 3),
       // Begun before and not over yet is another person's turn: a person's own stretches lie apart.
       interruptions: own.filter((span) => begunBefore(starts, span.start) > overBy(ends, span.start)).length,
-      longest_monologue: rounded(Math.max(0, ...own.map((span) => span.end - span.start)), 3),
+      longest_monologue: rounded(longestMonologue(speaker, speech), 3),
     };
   });
   return { people, minutes: minutes(doc.duration, speech) };
@@ -58,11 +69,39 @@ export function speechBySpeaker(doc) {
   return new Map([...speakers].sort().map((speaker) => [speaker, support(turns.get(speaker) ?? [])]));
 }
 
+/** The longest stretch of a person's speech, pauses filled, in which nobody else speaks for `BACKCHANNEL` or longer. */
+function longestMonologue(speaker, speech) {
+  const long = (span) => span.end - span.start >= BACKCHANNEL;
+  const others = support([...speech].flatMap(([other, own]) => (other === speaker ? [] : own.filter(long))));
+  let longest = 0;
+  for (const { start, end } of withPausesFilled(speech.get(speaker))) {
+    let from = start;
+    for (const other of during(others, start, end)) {
+      longest = Math.max(longest, other.start - from);
+      from = other.end;
+    }
+    longest = Math.max(longest, end - from);
+  }
+  return longest;
+}
+
+function withPausesFilled(spans) {
+  const joined = [];
+  for (const { start, end } of spans) {
+    const last = joined.at(-1);
+    if (last && start - last.end <= PAUSE) last.end = end;
+    else joined.push({ start, end });
+  }
+  return joined;
+}
+
+/** Who speaks how long in each minute; in a recording of more than a day, in each of 1440 stretches of whole minutes. */
 function minutes(duration, speech) {
   const last = Math.max(duration, ...[...speech.values()].map((own) => own.at(-1)?.end ?? 0));
+  const length = MINUTE * Math.max(Math.ceil(last / MINUTE / MOST_STRETCHES), 1);
   const rows = [];
-  for (let start = 0; start < last; start += 60) {
-    const end = Math.min(start + 60, last);
+  for (let start = 0; start < last; start += length) {
+    const end = Math.min(start + length, last);
     const seconds = Object.fromEntries([...speech].map(([speaker, own]) => [speaker, rounded(covered(own, start, end), 3)]));
     rows.push({ start, end, seconds });
   }

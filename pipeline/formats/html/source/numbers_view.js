@@ -19,7 +19,7 @@ export class NumbersView {
   render(doc) {
     const { people, minutes } = numbers(doc);
     const most = Math.max(...people.map((person) => person.seconds), 1e-9);
-    const head = ["Person", "Talk time", "Turns", "Words/\u200bmin", "In overlap", "Interrupts", "Longest turn"];
+    const head = ["Person", "Talk time", "Turns", "Words/\u200bmin", "In overlap", "Interrupts", "Longest monologue"];
     const rows = people.map((person) =>
       element(
         "tr", { class: this.people.style(person.speaker) },
@@ -61,7 +61,8 @@ export class NumbersView {
       });
       return drawing("path", { d: d.join(""), class: this.people.style(label) });
     });
-    const unit = each === 1 ? "minute" : `${each} minutes`;
+    const together = Math.max(1, Math.round((each * (minutes[0]?.end ?? 60)) / 60));
+    const unit = together === 1 ? "minute" : `${together} minutes`;
     return element(
       "figure", { class: "over-time" },
       element("figcaption", {}, `Who speaks over time, by ${unit}`),

@@ -1,6 +1,6 @@
 // Prints what the page writes, as JSON lines, for the tests in Python: of the documents in files, or of random ones.
 //
-//     node written.js FILE…        {json, txt, srt, vtt, md} of each file as it is
+//     node written.js FILE…        {json, txt, srt, vtt, md, numbers} of each file as it is
 //     node written.js --random N   {json, txt, …, original, kept} of N documents after corrections at random; `original`
 //                                  is the JSON before them, `kept` are pairs of the numbers of segments without correction
 
@@ -9,10 +9,11 @@ import { readFileSync } from "node:fs";
 import { History } from "../source/history.js";
 import { toJson, toMarkdown, toSrt, toTxt, toVtt } from "../source/writers.js";
 import { CorrectionError } from "../source/corrections.js";
+import { numbers } from "../source/numbers.js";
 import { random, randomCorrection, randomDocument } from "./documents.js";
 
 function written(doc) {
-  return { json: toJson(doc), txt: toTxt(doc), srt: toSrt(doc), vtt: toVtt(doc), md: toMarkdown(doc) };
+  return { json: toJson(doc), txt: toTxt(doc), srt: toSrt(doc), vtt: toVtt(doc), md: toMarkdown(doc), numbers: numbers(doc) };
 }
 
 function corrected(seed) {
