@@ -41,6 +41,7 @@ class KnownCall:
         self.script.write_text("x 1 1.0 0.5 good\nx 1 3.0 0.5 morning\n")
         self.hear: Callable[[Any], None] = lambda event: None
         self.options: dict[str, Any] = {"rttm": self.rttm, "separator": "none"}
+        self.formats = ("json", "srt", "txt")
 
     @property
     def settings(self) -> Any:
@@ -67,15 +68,15 @@ class KnownCall:
             run_and_write(
                 pipeline or Pipeline(self.settings, on_event=on_event),
                 source,
-                Outputs(self.out),
+                Outputs(self.out, formats=self.formats),
                 cache=stage_cache,
                 on_event=on_event,
             )
         done = list(dict.fromkeys(event.stage for event in heard if isinstance(event, Started)))
         return done, [event.text for event in heard if isinstance(event, Notice)]
 
-    def write_pcm(self, path: Path, channels: Sequence[Any]) -> None:
-        write_pcm(path, channels)
+    def write_pcm(self, path: Path, channels: Sequence[Any], rate: int = 16000) -> None:
+        write_pcm(path, channels, rate)
 
     def results(self) -> dict[str, bytes]:
         """The published files by their names below the results folder."""
