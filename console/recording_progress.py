@@ -14,9 +14,9 @@ from meetsplit.pipeline.events import Event, Finished, Kept, Notice, Opened, Pro
 USUAL_SECONDS: Mapping[str, float] = MappingProxyType(
     {"decode": 0.001, "diarize": 0.107, "separate": 0.187, "transcribe": 0.75, "write": 0.02}
 )
-"""Seconds of work per second of sound, by stage: docs/benchmarks.md, speed, 60 min; of writing, the
-sound of the page. Only their proportions count, for
-each stage's part of the overall bar where this machine has no times of its own.
+"""Seconds of work per second of sound, by stage: docs/benchmarks.md, speed, 60 min; of writing, the sound
+of a page. Only their proportions count, for each stage's part of the overall bar where this machine has no times of its
+own.
 """
 
 MIN_SHARE = 0.02
