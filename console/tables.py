@@ -13,6 +13,9 @@ from meetsplit.pipeline.models import catalog, weights
 from meetsplit.pipeline.models.selection import SelectedBackend, UnavailableBackend
 from meetsplit.pipeline.settings import Settings
 
+USUAL_ALIGNERS = frozenset({"MMS_FA", "WAV2VEC2_ASR_BASE_960H"})
+"""torchaudio's models that are shown on a machine without them: many languages, and English."""
+
 
 def plan_table(rows: Sequence[SelectedBackend | UnavailableBackend], *, is_brief: bool = False) -> Group:
     """The selected backends: a row per stage, and below how to get those that were passed over.
@@ -45,7 +48,10 @@ def _short_name(source: weights.WeightSource) -> str:
 
 
 def models_table(settings: Settings) -> Table:
-    """The models of the catalog, and where each is on this machine."""
+    """The models of the catalog, and where each is on this machine.
+
+    Of the many that only ``--align-model`` takes, `USUAL_ALIGNERS` and those that are here.
+    """
     cache = settings.cache_dir or weights.default_cache()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("name", "model", "here"):
@@ -53,6 +59,8 @@ def models_table(settings: Settings) -> Table:
     for name, sources in catalog.named_models().items():
         for source in sources if name != "default" else ():
             place = weights.locate(source, cache=cache)
+            if isinstance(source, weights.TorchaudioFile) and place is None and name not in USUAL_ALIGNERS:
+                continue
             table.add_row(name, weights.describe(source), str(place) if place else "no")
     table.add_row("default", "community-1, sepformer, ecapa and Whisper (small; turbo with a GPU)", "")
     return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from meetsplit.pipeline.data import (
@@ -322,5 +322,10 @@ def _segment(
         source="separated" if voices else "mixture",
         overlap=all_turns.during(span) > own_turns.during(span),
         margin=min((patch.margin for patch in voices if patch.margin is not None), default=None),
-        review=tuple(dict.fromkeys(reason for part in (*patches, *words) for reason in part.review)),
+        review=tuple(dict.fromkeys([*_reasons(patches), *_reasons(words)])),
     )
+
+
+def _reasons(parts: Iterable[OverlapResult | _StreamWord]) -> Iterator[str]:
+    """The review reasons of patches or words."""
+    return (reason for part in parts for reason in part.review)

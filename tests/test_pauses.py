@@ -26,9 +26,9 @@ def word(start: float, end: float) -> RawWord:
 
 @pytest.mark.parametrize("noise", [0.0, 1e-4, 3e-3])
 def test_a_start_in_a_pause_is_moved_to_the_word(noise: float) -> None:
-    words = [word(0.0, 0.4), word(0.4, 1.0), word(1.0, 1.9), word(1.9, 2.5)]
+    words = [word(0.0, 0.4), word(0.4, 1.02), word(1.02, 1.9), word(1.9, 2.5)]
     moved = without_leading_pauses(words, recording(noise))
-    assert [(w.start, w.end) for w in (*moved[:2], moved[3])] == [(0.0, 0.4), (0.4, 1.0), (1.9, 2.5)]
+    assert [(w.start, w.end) for w in (*moved[:2], moved[3])] == [(0.0, 0.4), (0.4, 1.02), (1.9, 2.5)]
     assert moved[2].start == pytest.approx(1.49, abs=0.04)
     assert moved[2].end == 1.9
 
