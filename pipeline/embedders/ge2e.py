@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import torch
-import torchaudio  # type: ignore[import-untyped]
+import torchaudio
 from safetensors.torch import load_file
 from torch import nn
 
