@@ -20,6 +20,7 @@ from meetsplit.console.terminal import Terminal
     "model",
     "language",
     "task",
+    "align_model",
     "script",
     "model_dir",
     "device",

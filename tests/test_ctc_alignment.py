@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torchaudio.models import wav2vec2_model
 from voices import babble
 
+from meetsplit.jobs.job import with_absolute_paths
 from meetsplit.pipeline.data import Audio, ClipTranscript, Span, Transcript, Word
 from meetsplit.pipeline.errors import MissingWeights, SettingsError, StageError
 from meetsplit.pipeline.events import Notice
@@ -305,6 +306,13 @@ def test_a_model_that_is_not_here_is_a_sentence_before_any_work(call: Any, torch
         preflight(settings(call, align_model="MMS"))
     rows = check_backends(settings(call, align_model="MMS_FA", offline=True))
     assert (rows[-1].stage, rows[-1].backend, hasattr(rows[-1], "error")) == ("aligner", "ctc", True)
+
+
+def test_a_job_takes_its_folder_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ours").mkdir()
+    made = [with_absolute_paths(Settings(align_model=name)).align_model for name in ("ours", "MMS_FA", "a/b")]
+    assert made == [str(tmp_path / "ours"), "MMS_FA", "a/b"], "a worker runs in another folder"
 
 
 def test_a_translation_is_not_aligned(call: Any, folder: Path) -> None:
