@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 f2365490a86c3633bf9fd12fc8c3f4384c8f7f47211f132aa847e895d75ed5ae
+// Built by `npm run build` of source/*.js, SHA-256 1aa36020046605d38c086ecd3f8a490a6bdb909d54299c980eee9f23aac3c1f2
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -2396,7 +2396,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     render(doc) {
       const { people: people2, minutes: minutes2 } = numbers(doc);
       const most = Math.max(...people2.map((person2) => person2.seconds), 1e-9);
-      const head = ["Person", "Talk time", "Turns", "Words/​min", "In overlap", "Interrupts", "Longest monologue"];
+      const head = ["Person", "Talk time", "Turns", "Words/​min", "In overlap", "Interrupts", "Longest"];
       const rows2 = people2.map(
         (person2) => element(
           "tr",
@@ -2414,7 +2414,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
         "table",
         {},
         element("caption", { class: "hidden-label" }, "How long, how often and how fast each person speaks"),
-        element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)))),
+        element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col", title: text === "Longest" ? "Longest monologue" : false }, text)))),
         element("tbody", {}, ...rows2)
       );
       this.content.replaceChildren(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Numbers of each person" }, table), this.#overTime(minutes2));
