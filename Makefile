@@ -123,6 +123,7 @@ bench: $(VENV)/.test ## every table of docs/benchmarks.md and docs/subtitles.md 
 	$(BENCH).words --what ghosts --write
 	$(BENCH).jobs --recordings $(RECORDINGS) --jobs $(WAITING) --write
 	$(BENCH).startup --write
+	test -z "$$(command -v chromium)" || $(BENCH).page --browser "$$(command -v chromium)" --write
 	truth="--rttm sample_data/standup.rttm --script sample_data/standup.ctm --separate off"; \
 	$(BIN)/meetsplit run sample_data/standup.m4a $$truth --no-tracks --quiet -o build/subtitles/true -f json && \
 	$(BIN)/meetsplit run sample_data/standup.m4a --offline --no-tracks --quiet -o build/subtitles/found -f json && \

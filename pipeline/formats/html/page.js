@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 f4fee84e3eac3126996d2481eef91c5d626268a5b3583ce793b80e65ef5c17b9
+// Built by `npm run build` of source/*.js, SHA-256 1aa36020046605d38c086ecd3f8a490a6bdb909d54299c980eee9f23aac3c1f2
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -47,9 +47,9 @@
     const whole = Math.floor(units / unit);
     const hours = Math.floor(whole / 3600);
     const minutes2 = Math.floor(whole / 60) % 60;
-    const rest = String(whole % 60).padStart(2, "0");
+    const rest2 = String(whole % 60).padStart(2, "0");
     const fraction = decimals ? "." + String(units % unit).padStart(decimals, "0") : "";
-    return (hours ? `${hours}:${String(minutes2).padStart(2, "0")}` : String(minutes2)) + `:${rest}${fraction}`;
+    return (hours ? `${hours}:${String(minutes2).padStart(2, "0")}` : String(minutes2)) + `:${rest2}${fraction}`;
   }
   function spoken(seconds) {
     const whole = Math.round(seconds);
@@ -207,6 +207,7 @@
   // source/search.js
   var UNSPACED = [["぀", "ヿ"], ["㐀", "鿿"], ["＀", "￯"], ["฀", "๿"]];
   function glue(before, after) {
+    if (!(before.charCodeAt(before.length - 1) >= 3584)) return " ";
     return unspaced(before.at(-1)) && unspaced(after[0]) ? "" : " ";
   }
   function unspaced(letter) {
@@ -394,8 +395,8 @@
   function markChecked(doc, index, checked) {
     const segment = segmentAt(doc, index);
     if (isChecked(segment) === checked) return doc;
-    const { checked: reasons, ...rest } = segment;
-    const marked = checked ? { ...rest, review: [], checked: [...segment.review] } : { ...rest, review: [.../* @__PURE__ */ new Set([...segment.review, ...reasons])] };
+    const { checked: reasons, ...rest2 } = segment;
+    const marked = checked ? { ...rest2, review: [], checked: [...segment.review] } : { ...rest2, review: [.../* @__PURE__ */ new Set([...segment.review, ...reasons])] };
     return { ...doc, segments: doc.segments.map((other, number) => number === index ? marked : other) };
   }
   function joinWords(texts2) {
@@ -469,13 +470,13 @@
     const times = [...moved];
     const first = Math.min(...times.map((word) => word.start));
     const last = latest(times);
-    const rest = [];
+    const rest2 = [];
     const pieces = [];
     for (const turn of doc.turns) {
       const isNear = turn.speaker === from && turn.start <= last && turn.end >= first;
       const inside = isNear ? words.filter((word) => isInside(word, turn)) : [];
       if (!inside.some((word) => moved.has(word))) {
-        rest.push(turn);
+        rest2.push(turn);
         continue;
       }
       let start = turn.start;
@@ -484,11 +485,11 @@
         if (next !== void 0 && moved.has(next) === moved.has(word)) return;
         const edge = next === void 0 ? turn.end : moved.has(word) ? word.end : next.start;
         const end = Math.min(Math.max(edge, start), turn.end);
-        if (start < end) (moved.has(word) ? pieces : rest).push({ ...turn, start, end });
+        if (start < end) (moved.has(word) ? pieces : rest2).push({ ...turn, start, end });
         start = end;
       });
     }
-    return withJoinedTurns(rest, pieces.map((piece) => ({ ...piece, speaker: to })), to);
+    return withJoinedTurns(rest2, pieces.map((piece) => ({ ...piece, speaker: to })), to);
   }
   function isInside(word, turn) {
     const middle = (word.start + word.end) / 2;
@@ -966,8 +967,8 @@ ${rules.join("")}`] : [];
   var CONTROLS = /[\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]/g;
   function toJson(doc) {
     const words = doc.segments.flatMap((segment) => segment.words);
-    const { turns, made_by: madeBy, word_segments: before, ...rest } = { ...doc, language: languageOf(doc) };
-    const { schema, recording, duration, language, speakers: speakers2, segments, ...others } = rest;
+    const { turns, made_by: madeBy, word_segments: before, ...rest2 } = { ...doc, language: languageOf(doc) };
+    const { schema, recording, duration, language, speakers: speakers2, segments, ...others } = rest2;
     const parts = [
       ...Object.entries({ schema, recording, duration, language, speakers: speakers2 }).map(([key, value]) => [key, row(value, key)]),
       ["segments", rows(segments.map(segmentRow))],
@@ -1781,7 +1782,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
   }
   function shownKeys({ keys, shown }) {
     const names = shown ? shown.split(" ") : [keys[0]];
-    return names.map((name) => element("kbd", {}, name));
+    return names.map((name) => element("kbd", {}, name.length === 1 ? name.toUpperCase() : name));
   }
 
   // source/numbers.js
@@ -1884,6 +1885,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
   var People = class {
     constructor() {
       this.slots = /* @__PURE__ */ new Map();
+      this.swatches = /* @__PURE__ */ new Map();
       this.doc = null;
     }
     /** Takes another document. */
@@ -1910,7 +1912,10 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     }
     /** A coloured square with the person's number. */
     swatch(label) {
-      return element("span", { class: `swatch ${this.style(label)}`, "aria-hidden": "true" }, this.mark(label));
+      if (!this.swatches.has(label)) {
+        this.swatches.set(label, element("span", { class: `swatch ${this.style(label)}`, "aria-hidden": "true" }, this.mark(label)));
+      }
+      return this.swatches.get(label).cloneNode(true);
     }
   };
   var PeopleList = class {
@@ -2391,7 +2396,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     render(doc) {
       const { people: people2, minutes: minutes2 } = numbers(doc);
       const most = Math.max(...people2.map((person2) => person2.seconds), 1e-9);
-      const head = ["Person", "Talk time", "Turns", "Words/​min", "In overlap", "Interrupts", "Longest monologue"];
+      const head = ["Person", "Talk time", "Turns", "Words/​min", "In overlap", "Interrupts", "Longest"];
       const rows2 = people2.map(
         (person2) => element(
           "tr",
@@ -2409,7 +2414,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
         "table",
         {},
         element("caption", { class: "hidden-label" }, "How long, how often and how fast each person speaks"),
-        element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)))),
+        element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col", title: text === "Longest" ? "Longest monologue" : false }, text)))),
         element("tbody", {}, ...rows2)
       );
       this.content.replaceChildren(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Numbers of each person" }, table), this.#overTime(minutes2));
@@ -3267,6 +3272,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
   document.body.prepend(top);
   page.append(transcript, figures.box);
   document.body.append(follow.back, keyboard.dialog, live, speakers);
+  var rest;
   function render(doc) {
     people.read(doc);
     title.textContent = doc.recording;
@@ -3277,7 +3283,6 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     timeline.classList.toggle("many", people.labels.length > 5);
     view.render(doc);
     lanes.render(doc);
-    figures.render(doc);
     review.render();
     const chosen = people.labels.includes(person.value) ? person.value : "";
     person.replaceChildren(
@@ -3286,8 +3291,12 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     );
     person.value = chosen;
     filter();
-    printed.replaceChildren(...printedLanes(doc));
     showTime();
+    clearTimeout(rest);
+    rest = setTimeout(() => {
+      figures.render(doc);
+      printed.replaceChildren(...printedLanes(doc));
+    });
   }
   function describe(doc) {
     const count = people.labels.filter((label) => label !== "UNKNOWN").length;

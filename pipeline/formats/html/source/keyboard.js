@@ -86,5 +86,5 @@ function needsKey(target, key) {
 
 function shownKeys({ keys, shown }) {
   const names = shown ? shown.split(" ") : [keys[0]];
-  return names.map((name) => element("kbd", {}, name));
+  return names.map((name) => element("kbd", {}, name.length === 1 ? name.toUpperCase() : name));
 }

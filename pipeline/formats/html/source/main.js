@@ -104,6 +104,9 @@ document.body.prepend(top);
 page.append(transcript, figures.box);
 document.body.append(follow.back, keyboard.dialog, live, speakers);
 
+/** The timer of what is shown a moment later: it is below, or on paper. */
+let rest;
+
 /** Shows a document in all parts of the page. */
 function render(doc) {
   people.read(doc);
@@ -115,7 +118,6 @@ function render(doc) {
   timeline.classList.toggle("many", people.labels.length > 5);
   view.render(doc);
   lanes.render(doc);
-  figures.render(doc);
   review.render();
   const chosen = people.labels.includes(person.value) ? person.value : "";
   person.replaceChildren(
@@ -124,8 +126,12 @@ function render(doc) {
   );
   person.value = chosen;
   filter();
-  printed.replaceChildren(...printedLanes(doc));
   showTime();
+  clearTimeout(rest);
+  rest = setTimeout(() => {
+    figures.render(doc);
+    printed.replaceChildren(...printedLanes(doc));
+  });
 }
 
 function describe(doc) {

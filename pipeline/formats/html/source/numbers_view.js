@@ -19,7 +19,7 @@ export class NumbersView {
   render(doc) {
     const { people, minutes } = numbers(doc);
     const most = Math.max(...people.map((person) => person.seconds), 1e-9);
-    const head = ["Person", "Talk time", "Turns", "Words/\u200bmin", "In overlap", "Interrupts", "Longest monologue"];
+    const head = ["Person", "Talk time", "Turns", "Words/\u200bmin", "In overlap", "Interrupts", "Longest"];
     const rows = people.map((person) =>
       element(
         "tr", { class: this.people.style(person.speaker) },
@@ -35,7 +35,7 @@ export class NumbersView {
     const table = element(
       "table", {},
       element("caption", { class: "hidden-label" }, "How long, how often and how fast each person speaks"),
-      element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)))),
+      element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col", title: text === "Longest" ? "Longest monologue" : false }, text)))),
       element("tbody", {}, ...rows),
     );
     this.content.replaceChildren(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Numbers of each person" }, table), this.#overTime(minutes));

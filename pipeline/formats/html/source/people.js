@@ -10,6 +10,7 @@ const COLOURS = 8;
 export class People {
   constructor() {
     this.slots = new Map();
+    this.swatches = new Map();
     this.doc = null;
   }
 
@@ -42,7 +43,10 @@ export class People {
 
   /** A coloured square with the person's number. */
   swatch(label) {
-    return element("span", { class: `swatch ${this.style(label)}`, "aria-hidden": "true" }, this.mark(label));
+    if (!this.swatches.has(label)) {
+      this.swatches.set(label, element("span", { class: `swatch ${this.style(label)}`, "aria-hidden": "true" }, this.mark(label)));
+    }
+    return this.swatches.get(label).cloneNode(true);
   }
 }
 

@@ -6,6 +6,7 @@ const UNSPACED = [["\u3040", "\u30ff"], ["\u3400", "\u9fff"], ["\uff00", "\uffef
 
 /** What stands between two words of running text: a blank, except in scripts that are written without. */
 export function glue(before, after) {
+  if (!(before.charCodeAt(before.length - 1) >= 0x0e00)) return " "; // the usual case, and the quick one
   return unspaced(before.at(-1)) && unspaced(after[0]) ? "" : " ";
 }
 
