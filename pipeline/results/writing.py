@@ -246,7 +246,7 @@ def export_transcript(
         preferred=stem,
         suffixes=formats.suffixes_of(outputs.formats),
         speaker_suffixes=tuple(one.suffix for one in formats.speaker_formats(outputs.formats)),
-        inputs=inputs if replacement is not None else (path, *inputs),
+        inputs=tuple(inputs) if replacement is not None else (path, *inputs),
         overwrite=outputs.overwrite,
         replaceable={} if replacement is None else {path.name: (replacement.sha256,)},
     )
