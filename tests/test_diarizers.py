@@ -143,6 +143,24 @@ def test_unreadable_rttm_is_a_sentence(tmp_path: Path) -> None:
         read_rttm(tmp_path / "sound.rttm")
 
 
+# embedded: what it says beside the turns
+
+
+def test_people_who_sound_alike_are_named_in_short() -> None:
+    from meetsplit.pipeline.diarizers.pyannote_turns import notice_alike
+
+    events = list[Event]()
+    notice_alike((), events.append)
+    assert events == []
+    pairs = [("SPEAKER_00", "SPEAKER_02"), ("SPEAKER_01", "SPEAKER_03"), ("SPEAKER_04", "SPEAKER_05")]
+    notice_alike(pairs, events.append)
+    (notice,) = events
+    assert isinstance(notice, Notice)
+    assert notice.stage == "diarize"
+    assert notice.text.startswith("SPEAKER_00 and SPEAKER_02 as well as SPEAKER_01 and SPEAKER_03 sound alike")
+    assert "--num-speakers" in notice.text
+
+
 # pyannote
 
 

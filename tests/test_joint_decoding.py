@@ -158,6 +158,18 @@ def test_two_at_once_are_two() -> None:
     assert np.repeat(speaking, JOINED, axis=0)[1020:1280].all(axis=1).mean() > 0.9
 
 
+def test_voices_that_could_be_one_are_told_with_their_labels() -> None:
+    truth = turn_taking(3600, 3, seed=4)
+    frames = truth.reshape(-1, JOINED, 3).any(axis=1)
+    found = diarization(truth)
+    assert found.alike(frames) == ()
+    # The second person's turns given to two in turn: whoever they are, it is one voice.
+    split = np.column_stack([frames, frames[:, 1]])
+    split[: len(frames) // 2, 3] = split[len(frames) // 2 :, 1] = False
+    assert found.alike(split) == ((1, 3),)
+    assert found.alike(split[:, :1]) == ()
+
+
 @given(
     st.integers(0, 10**6),
     st.floats(0.1, 20.0),
@@ -171,8 +183,9 @@ def test_any_recording_within_any_bounds(seed: int, seconds: float, people: int,
     truth = turn_taking(max(2, round(seconds / FINE)), people, seed)
     found = diarization(truth, seed)
     audio = Audio(np.zeros(round(found.local.seconds * 16000), np.float32), 16000, 7.0)
-    turns = _turns(found.speaking((fewest, most)), found.local, audio)
+    turns, labels = _turns(found.speaking((fewest, most)), found.local, audio)
     assert list(turns) == sorted(turns)
+    assert set(labels.values()) == {turn.speaker for turn in turns}
     assert all(audio.span.start <= turn.span.start < turn.span.end <= audio.span.end for turn in turns)
     theirs = by_speaker(turns)
     assert all(a.end < b.start for spans in theirs.values() for a, b in itertools.pairwise(spans))

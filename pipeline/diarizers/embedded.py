@@ -20,7 +20,7 @@ from scipy.ndimage import uniform_filter1d
 from scipy.special import softmax
 
 from meetsplit.pipeline.audio.memmap import release_pages
-from meetsplit.pipeline.data import Audio, Samples, Span, Turn
+from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn
 from meetsplit.pipeline.data.timeline import relabelled, support
 from meetsplit.pipeline.diarizers.clustering import Floats
 from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, with_level
@@ -28,10 +28,11 @@ from meetsplit.pipeline.diarizers.local_activity import LocalActivity
 from meetsplit.pipeline.diarizers.low_memory import WindowedSegmentation
 from meetsplit.pipeline.diarizers.pyannet import load_segmentation
 from meetsplit.pipeline.diarizers.pyannote_compat import no_telemetry, progress_hook, quiet_pyannote
-from meetsplit.pipeline.diarizers.pyannote_turns import has_sound, loudness, notice_missing_speakers
+from meetsplit.pipeline.diarizers.pyannote_turns import has_sound, loudness, notice_alike, notice_missing_speakers
 from meetsplit.pipeline.diarizers.voice_model import (
     People,
     VoiceModel,
+    alike_pairs,
     directions,
     estimate_people,
     first_groups,
@@ -90,6 +91,9 @@ _PROGRESS_SHARES = {"segmentation": (0.0, 0.6), "embeddings": (0.6, 1.0)}
 
 Frames = npt.NDArray[np.bool_]
 """Who speaks in each frame: ``(frames, people)``."""
+Turns = tuple[Turn, ...]
+Pairs = tuple[tuple[Speaker, Speaker], ...]
+"""People whose voices could be one, the most alike first."""
 
 
 class EmbeddedDiarizer:
@@ -119,8 +123,10 @@ class EmbeddedDiarizer:
         min_speakers, max_speakers = self._bounds
         hook = progress_hook(on_event, audio.duration, _PROGRESS_SHARES)
         with quiet_pyannote(), blame("diarize", "finding the speakers"):
-            turns = self._pipeline.turns(audio, (min_speakers or 1, max_speakers), hook)
+            turns, alike = self._pipeline.turns(audio, (min_speakers or 1, max_speakers), hook)
         notice_missing_speakers(turns, min_speakers, on_event)
+        if min_speakers is None or min_speakers != max_speakers:
+            notice_alike(alike, on_event)
         return turns
 
 
@@ -162,18 +168,21 @@ class EmbeddedPipeline(WindowedSegmentation):
         self.encoder = encoder
         self.voices = voices
 
-    def turns(self, audio: Audio, bounds: tuple[int, int | None], hook: Callable[..., None]) -> tuple[Turn, ...]:
-        """Turns on ``audio``'s clock, of at least and at most ``bounds`` people."""
+    def turns(self, audio: Audio, bounds: tuple[int, int | None], hook: Callable[..., None]) -> tuple[Turns, Pairs]:
+        """Turns on ``audio``'s clock, of at least and at most ``bounds`` people, and those who sound alike."""
         samples = audio.samples
         local = self._local_activity({"samples": samples, "gain": _gain(samples, SEGMENTATION_LEVEL)}, audio, hook)
         if (local.counts[:, 0] > 0.5).all():
-            return ()
+            return (), ()
         windows = self._voice_windows(samples, local, hook)
         level_frames = np.clip((local.times * RATE / HOP).astype(np.int64), 0, len(windows.decibels) - 1)
         counts = with_level(local.counts, windows.decibels[level_frames])
         most = bounds[1] or len(windows.features)
-        speaking = JointDiarization(local, windows, counts, self.voices.between).speaking((min(bounds[0], most), most))
-        return _turns(speaking, local, audio)
+        diarization = JointDiarization(local, windows, counts, self.voices.between)
+        speaking = diarization.speaking((min(bounds[0], most), most))
+        turns, labels = _turns(speaking, local, audio)
+        alike = [(labels.get(first), labels.get(second)) for first, second in diarization.alike(speaking)]
+        return turns, tuple((first, second) for first, second in alike if first is not None and second is not None)
 
     def _local_activity(self, file: Mapping[str, Any], audio: Audio, hook: Callable[..., None]) -> LocalActivity:
         segmentations = self.get_segmentations(file, hook)
@@ -252,6 +261,10 @@ class JointDiarization:
         is_kept = self._is_kept(speaking, bounds[0])
         return _with_claims(speaking[:, is_kept], evidence.voices[:, is_kept], self.counts, self.local.frame)
 
+    def alike(self, speaking: Frames) -> tuple[tuple[int, int], ...]:
+        """Pairs of people, by column of ``speaking``, whose voices could be one (`alike_pairs`)."""
+        return alike_pairs(self._own_weights(speaking), directions(self.windows.features, self.between))
+
     def _first_people(self, bounds: tuple[int, int]) -> People:
         chosen = self.windows.has_speech
         features = self.windows.features[chosen]
@@ -320,8 +333,10 @@ def _with_claims(speaking: Frames, voices: npt.NDArray[np.float32], counts: Floa
     return speaking
 
 
-def _turns(speaking: Frames, local: LocalActivity, audio: Audio) -> tuple[Turn, ...]:
-    """The frames as turns on the clock of ``audio``, inside it, pauses up to `MIN_DURATION_OFF` filled."""
+def _turns(speaking: Frames, local: LocalActivity, audio: Audio) -> tuple[Turns, dict[int, Speaker]]:
+    """The frames as turns on the clock of ``audio``, inside it, pauses up to `MIN_DURATION_OFF` filled; each column's
+    label.
+    """
     turns = []
     for person in range(speaking.shape[1]):
         edges = np.flatnonzero(np.diff(speaking[:, person].astype(np.int8), prepend=0, append=0))
@@ -332,4 +347,6 @@ def _turns(speaking: Frames, local: LocalActivity, audio: Audio) -> tuple[Turn, 
             if start < end
         ]
         turns += [Turn(span, str(person)) for span in support(spans, gap=MIN_DURATION_OFF)]
-    return relabelled(turns)
+    labelled = relabelled(turns)
+    labels = {int(turn.speaker): named.speaker for turn, named in zip(sorted(turns), labelled, strict=True)}
+    return labelled, labels

@@ -9,12 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from meetsplit.pipeline.audio.memmap import release_pages
-from meetsplit.pipeline.data import Audio, Samples, Span, Turn
+from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn
 from meetsplit.pipeline.data.timeline import relabelled, support
 from meetsplit.pipeline.events import EventListener, Notice
 
 SILENCE = 1e-5
 """`loudness` up to which a recording is silence: -100 dBFS."""
+
+_NAMED = 2
+"""Pairs of people that a notice names."""
 
 _FRAMES_PER_SECOND = 10
 """Frames in which power is measured."""
@@ -66,3 +69,11 @@ def notice_missing_speakers(turns: Sequence[Turn], min_speakers: int | None, on_
     if min_speakers is not None and 0 < count < min_speakers:
         text = f"heard only {count} of the {min_speakers} speakers asked for"
         on_event(Notice(f"{text}: the others speak too little to be told apart", "diarize"))
+
+
+def notice_alike(pairs: Sequence[tuple[Speaker, Speaker]], on_event: EventListener) -> None:
+    """Send a notice that names the people whose voices could be one, the most alike at first, two pairs at most."""
+    if pairs:
+        named = " as well as ".join(f"{first} and {second}" for first, second in pairs[:_NAMED])
+        text = f"{named} sound alike and could be one person: listen, and say --num-speakers if they are"
+        on_event(Notice(text, "diarize"))
