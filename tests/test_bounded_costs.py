@@ -280,7 +280,7 @@ def test_disk_space_is_needed_for_what_a_file_can_hold_not_for_what_it_declares(
     with pytest.raises(OutputError, match=r"silence.wav needs about .* MB there"):
         disk_space.check_disks(large, Settings(), outputs, tmp_path, elsewhere="-o")
     disk_space.check_disks(large, Settings(), Outputs(tracks=False), tmp_path, elsewhere="-o", stages=("transcribe",))
-    with pytest.raises(OutputError, match=r"needs about 1273 MB there"):  # the tracks and the recording of the page alone
+    with pytest.raises(OutputError, match=r"needs about 1273 MB there"):  # tracks, and the page
         disk_space.check_disks(large, Settings(), outputs, tmp_path, elsewhere="-o", stages=())
     with pytest.raises(OutputError, match=r"talk needs about .* MB there \(tracks of 2 people, 300 min\)"):
         disk_space.check_disks(
