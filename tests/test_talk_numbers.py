@@ -65,7 +65,7 @@ def test_stats_in_a_terminal_as_data_and_as_csv(tmp_path: Path, capsys: pytest.C
     assert code("stats", str(path), "--csv", str(table)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("call.json: 00:02:10, 2 people, 2 words")
-    assert next(line for line in lines if "=Ann" in line).split()[1:3] == ["1:28", "96%"]
+    assert next(line for line in lines if "=Ann" in line).split()[1:3] == ["1:28", "97%"]
     assert max(map(len, lines[1:])) <= 80
     assert lines[-2].split() == ["=Ann", "▄█▄"]
     (ann, _) = csv.DictReader(io.StringIO(table.read_text("utf-8")))

@@ -133,11 +133,11 @@ def stage_sound(
     speech = [total(spans) for who, spans in by_speaker(transcript.turns).items() if who in sources.tracks]
     embedded = outputs.html_audio == "embed" and is_embedded(transcript.duration, speech, sources.recording is not None)
     folder = staging / "page"
-    works = {None: sources.recording} if sources.recording is not None else {}
-    targets: dict[Speaker | None, Path] = {}
+    works: list[tuple[Speaker | None, Path]] = [] if sources.recording is None else [(None, sources.recording)]
     if embedded:
-        works |= sources.tracks
-    for number, (who, source) in enumerate(works.items()):
+        works += sources.tracks.items()
+    targets: dict[Speaker | None, Path] = {}
+    for number, (who, source) in enumerate(works):
         if not embedded and source.suffix == ".webm" and source.name == PAGE_RECORDING:
             targets[who] = source  # the copy of a page that was made before
             continue
@@ -195,9 +195,8 @@ def sound_beside(path: Path, transcript: Transcript) -> SoundSources:
     """The sound that belongs to the transcript in the JSON file ``path``: its tracks and its recording.
 
     Tracks are known by their names in the folder that is called like the file, which corrections of people's names do
-    not change. The recording is the one that the
-    manifest names, while it is still the same; else one of the same name and length beside the file; else the copy that
-    was made for an earlier page.
+    not change. The recording is the one that the manifest names, while it is still the same; else one of the same name
+    and length beside the file; else the copy that was made for an earlier page.
     """
     folder = path.with_suffix("")
     return SoundSources(
