@@ -42,7 +42,8 @@ def test_the_tests_of_the_script_pass() -> None:
 def test_a_document_without_corrections_is_written_byte_by_byte_as_it_was() -> None:
     (row,) = written(GOLDEN)
     assert row["json"] == GOLDEN.read_text("utf-8")
-    assert row["txt"] == GOLDEN.with_suffix(".txt").read_text("utf-8")
+    for name in ("txt", "md"):
+        assert row[name] == GOLDEN.with_suffix(f".{name}").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,8 @@ def test_corrected_documents_read_as_transcripts_that_are_written_the_same(corre
         if set(speakers) == set(transcript.speakers):  # otherwise a person is left without words, and without a row
             again, page = json.loads(export(transcript, "json", Outputs())), json.loads(row["json"])
             assert again == page
-        assert row["txt"] == export(transcript, "txt", Outputs())
+        for name in ("txt", "md"):
+            assert row[name] == export(transcript, name, Outputs())
 
 
 def test_what_was_not_corrected_is_as_before(corrected: list[dict[str, Any]]) -> None:
