@@ -38,6 +38,7 @@ from meetsplit.pipeline.diarizers.voice_model import (
     first_groups,
     merge_alike,
     vbx,
+    weights_for,
 )
 from meetsplit.pipeline.embedders.ge2e import HOP, PARTIAL_FRAMES, RATE, GE2EEmbedder, load_encoder, mel_frames
 from meetsplit.pipeline.errors import blame
@@ -270,7 +271,8 @@ class JointDiarization:
         features = self.windows.features[chosen]
         weights, rows = self.windows.weights[chosen], directions(features, self.between)
         groups = first_groups(rows, weights, bounds[0])
-        groups = vbx(features, weights, groups, self.between, fewest=bounds[0])
+        prior = weights_for(len(features) * STRIDE * HOP / RATE)
+        groups = vbx(features, weights, groups, self.between, prior, bounds[0])
         groups = merge_alike(groups, rows, weights, bounds)
         return estimate_people(features, groups * weights[:, None], self.between)
 
