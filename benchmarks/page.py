@@ -92,7 +92,7 @@ MEETINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One visit of a page: seconds until it is drawn, those its thread computed, the times of its frames, and its MiB."""
+    """One visit of a page: seconds until it is drawn and those its thread computed, its frames, and its MiB."""
 
     ready: float
     computed: float

@@ -97,6 +97,7 @@ def visitor(browser: Any) -> Visitor:
 def visit(visitor: Visitor) -> Iterator[Callable[..., Any]]:
     """Opens an address; at the end no page may have complained or asked for anything elsewhere."""
     yield visitor.visit
+    visitor.page.goto("about:blank")  # no page goes on playing while another test runs
     complaints, visitor.complaints = visitor.complaints, []
     assert complaints == []
 
@@ -242,7 +243,7 @@ def test_keys_of_the_transcript_and_of_the_lanes(visit: Callable[..., Any], addr
     assert moment_after(page, "Escape", "?") == "0:06.0"
     keys = page.get_by_role("dialog", name="Keys")
     expect(keys).to_be_visible()
-    assert {"Space", "n", "p", "?"} <= set(texts(page, "#help kbd"))
+    assert {"Space", "N", "P", "?"} <= set(texts(page, "#help kbd"))
     page.keyboard.press("Escape")
     expect(keys).to_be_hidden()
     page.locator("#correct-more").focus()
