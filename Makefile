@@ -25,6 +25,14 @@ $(VENV)/.docs: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	@touch $@
 
+# What the tests of the page need of npm: axe-core and puppeteer-core. They are skipped, with the reason, where it cannot be had.
+PAGE  := pipeline/formats/html
+NODES := $(PAGE)/node_modules/.installed
+$(NODES): $(PAGE)/package.json $(PAGE)/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  npm ci --prefix $(PAGE) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null && touch $@ || echo "npm ci failed: tests that need it are skipped"; \
+	fi
+
 $(VENV)/.dev: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
@@ -47,7 +55,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= $(shell expr `getconf _NPROCESSORS_ONLN` + 1)
 SUITE := $(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 8 --dist worksteal
 
-test: $(VENV)/.test ## the whole suite
+test: $(VENV)/.test $(NODES) ## the whole suite
 	$(SUITE)
 
 exhaustive: $(VENV)/.test ## the tests that `make test` leaves out because they take long
@@ -57,7 +65,7 @@ exhaustive: $(VENV)/.test ## the tests that `make test` leaves out because they 
 fuzz: $(VENV)/.test ## hours of hostile inputs, power losses and kills (MINUTES=60 KILLS=200)
 	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(MINUTES) --kills $(KILLS)
 
-check: $(VENV)/.dev ## ruff, mypy --strict (of a person's notebook, too) and the suite
+check: $(VENV)/.dev $(NODES) ## ruff, mypy --strict (of a person's notebook, too) and the suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@mkdir -p .typing && ln -sfn .. .typing/meetsplit

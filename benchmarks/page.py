@@ -92,11 +92,12 @@ MEETINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One visit of a page: seconds until it is drawn, those its thread computed, and the times of its frames."""
+    """One visit of a page: seconds until it is drawn and those its thread computed, its frames, and its MiB."""
 
     ready: float
     computed: float
     frames: Sequence[float]
+    memory: float
 
     @property
     def frames_a_second(self) -> float:
@@ -120,28 +121,42 @@ def visit(browser: Any, page: Path, seconds: float) -> Measured:
         ready = tab.evaluate(READY) / 1000
         metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
         tab.wait_for_timeout(500)
-        return Measured(ready, metrics["TaskDuration"], tab.evaluate(FRAMES, seconds))
+        return Measured(ready, metrics["TaskDuration"], tab.evaluate(FRAMES, seconds), memory(browser))
     finally:
         context.close()
+
+
+def memory(browser: Any) -> float:
+    """MiB of the process that draws the one page that is open (on Linux)."""
+    session = browser.new_browser_cdp_session()
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    session.detach()
+    sizes = []
+    for process in processes:
+        if process["type"] == "renderer":
+            status = Path(f"/proc/{process['id']}/status").read_text("utf-8")
+            sizes.append(int(status.partition("VmRSS:")[2].split()[0]) / 1024)
+    return max(sizes)
 
 
 def rows(browser: Any, folder: Path, *, runs: int, seconds: float) -> list[str]:
     """The table: a row for each meeting, medians of the visits."""
     lines = [
-        f"| page, medians of {runs} visits | size | ready | processor time | frames a second | 99 % of frames within |",
-        "|---|--:|--:|--:|--:|--:|",
+        f"| page, medians of {runs} visits | size | ready | processor time | frames a second "
+        "| 99 % of frames within | memory |",
+        "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for name, shape in MEETINGS.items():
         page = folder / f"{name.split(',')[0].replace(' ', '-')}.html"
         page.write_text(html.write(meeting(**shape), Outputs()), "utf-8")  # type: ignore[arg-type]
         visits = [visit(browser, page, seconds) for _ in range(runs)]
-        ready, computed, frames, slowest = (
+        ready, computed, frames, slowest, used = (
             statistics.median(getattr(one, field) for one in visits)
-            for field in ("ready", "computed", "frames_a_second", "slowest")
+            for field in ("ready", "computed", "frames_a_second", "slowest", "memory")
         )
         size = page.stat().st_size / 1e6
-        numbers = (f"{size:.1f} MB", f"{ready:.2f} s", f"{computed:.2f} s", f"{frames:.0f}", f"{slowest:.0f} ms")
-        lines.append(f"| {name} | {' | '.join(numbers)} |")
+        times = (f"{ready:.2f} s", f"{computed:.2f} s", f"{frames:.0f}", f"{slowest:.0f} ms")
+        lines.append(f"| {' | '.join((name, f'{size:.1f} MB', *times, f'{used:.0f} MiB'))} |")
     return lines
 
 
