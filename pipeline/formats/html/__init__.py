@@ -21,6 +21,8 @@ from typing import Any
 
 from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.formats import meetsplit_json
+from meetsplit.pipeline.formats.control_characters import json_escaped
+from meetsplit.pipeline.formats.text import one_line
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.pipeline.versions import meetsplit as meetsplit_version
 
@@ -56,7 +58,7 @@ def write(transcript: Transcript, outputs: Outputs, sound: PageSound = NO_SOUND)
     return Template(_part("page.html")).substitute(
         policy=html.escape(_policy(style, script)),
         version=html.escape(meetsplit_version()),
-        title=html.escape(transcript.recording),
+        title=html.escape(one_line(transcript.recording)),
         style=style,
         transcript=_data(_document(transcript, outputs)),
         sound=_data(places),
@@ -90,9 +92,9 @@ def _place(file: SoundFile | None, audio: list[str]) -> Mapping[str, str] | None
 
 
 def _data(value: object) -> str:
-    """JSON inside a script element: no text in it can end the element."""
+    """JSON inside a script element: no text in it can end the element, and no control character stands as itself."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return json_escaped(text.replace("<", "\\u003c"))
 
 
 def _policy(style: str, script: str) -> str:
