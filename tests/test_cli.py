@@ -17,9 +17,9 @@ from meetsplit.console.tables import plan_table
 from meetsplit.console.terminal import Terminal
 from meetsplit.console.whisper_arguments import with_hyphens
 from meetsplit.pipeline.audio.reading import read
-from meetsplit.pipeline.formats import read_transcript, suffixes
+from meetsplit.pipeline.formats import read_transcript, suffixes_of
 from meetsplit.pipeline.models.selection import check_backends
-from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.settings import DEFAULT_FORMATS, Settings
 
 RATE = 16000
 TURNS = ((0.5, 2.0, "ann"), (1.5, 2.0, "bob"), (4.0, 1.5, "ann"))
@@ -95,7 +95,7 @@ def test_a_run_writes_every_format_and_one_track_per_person(
     files = {
         path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and ".meetsplit" not in path.parts
     }
-    assert files == {f"call{suffix}" for suffix in suffixes()} | {"call/ann.wav", "call/bob.wav"}
+    assert files == {f"call{suffix}" for suffix in suffixes_of(DEFAULT_FORMATS)} | {"call/ann.wav", "call/bob.wav"}
     with wave.open(str(call)) as source, wave.open(str(out / "call" / "ann.wav")) as track:
         assert track.getnframes() == source.getnframes()
     transcript = read_transcript((out / "call.json").read_text("utf-8"))

@@ -58,7 +58,9 @@ def test_without_a_folder_nothing_is_written(call: Any, monkeypatch: pytest.Monk
 
 
 def test_a_folder_gets_what_the_command_line_writes(call: Any) -> None:
-    result = Pipeline(call.settings).run(call.path, folder=call.path.parent / "api")
+    result = Pipeline(call.settings).run(
+        call.path, folder=call.path.parent / "api", outputs=Outputs(formats=call.formats)
+    )
     call.run()
     written = {str(path.relative_to(call.path.parent / "api")): path.read_bytes() for path in result.files}
     assert written == call.results()
