@@ -187,6 +187,8 @@ def _serve(address: str) -> list[str]:
             if pid == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                # As in a terminal, also where the suite itself runs in the background of a shell that ignores it.
+                signal.signal(signal.SIGINT, signal.default_int_handler)
                 selector.close()
                 for open_socket in (server, woken, wake, client, *clients.values()):
                     open_socket.close()

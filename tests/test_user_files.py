@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from meetsplit.cli import main
-from meetsplit.pipeline.formats import suffixes
+from meetsplit.pipeline.formats import suffixes_of
+from meetsplit.pipeline.settings import DEFAULT_FORMATS
 
 RATE = 16000
 FOREIGN = {
@@ -92,7 +93,7 @@ def test_inputs_and_notes_beside_the_recording_stay(workspace: Workspace) -> Non
     after = workspace.tree()
     assert {name: after.pop(name) for name in before} == before
     tracks = {f"call-2/P{number}.wav" for number in (0, 1)}
-    assert after.keys() == {f"call-2{suffix}" for suffix in suffixes()} | tracks
+    assert after.keys() == {f"call-2{suffix}" for suffix in suffixes_of(DEFAULT_FORMATS)} | tracks
     assert json.loads(after["call-2.json"])["recording"] == "call", "so that `score` still knows what it is about"
     assert "is written as call-2.*, because call.txt is there and is not what meetsplit wrote" in done.err
     assert workspace.run("run", *command).code == 0
@@ -125,7 +126,7 @@ def test_export_leaves_the_transcript_it_reads(workspace: Workspace) -> None:
     assert "meeting.vtt is there" in done.err
     after = workspace.tree()
     assert {name: after[name] for name in before} == before
-    assert {f"meeting-2{suffix}" for suffix in suffixes() if suffix != ".json"} < after.keys()
+    assert {f"meeting-2{suffix}" for suffix in suffixes_of(DEFAULT_FORMATS) if suffix != ".json"} < after.keys()
     assert "meeting-2.json" not in after, "JSON is written only where it is asked for"
     workspace.run("export", "meeting.json", "-f", "json")
     assert json.loads((workspace.folder / "meeting.json").read_text()) == FOREIGN
@@ -215,7 +216,7 @@ def test_long_names_are_shortened_for_results(workspace: Workspace, length: int)
     done = workspace.run("run", call, *given_turns_and_words(workspace), "-o", "out")
     assert done.code == 0, done.err
     written = workspace.tree("out")
-    assert len(written) == len(suffixes()) + 2
+    assert len(written) == len(suffixes_of(DEFAULT_FORMATS)) + 2
     assert ("its name is too long for results" in done.err) is (length > 242)
     assert all(name.startswith("n" * 200) for name in written)
 

@@ -1,21 +1,21 @@
-// Built by `npm run build` of source/*.js, SHA-256 1aa36020046605d38c086ecd3f8a490a6bdb909d54299c980eee9f23aac3c1f2
+// Built by `npm run build` of source/*.js, SHA-256 7262da5bd4f953288602aa19d513d5544f4e576618989f30b47243d29a287541
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
-    const made = document.createElement(tag);
+    const made2 = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
       if (value === false || value === null || value === void 0) continue;
-      if (typeof value === "function") made.addEventListener(name, value);
-      else made.setAttribute(name, value === true ? "" : String(value));
+      if (typeof value === "function") made2.addEventListener(name, value);
+      else made2.setAttribute(name, value === true ? "" : String(value));
     }
-    made.append(...children.filter((child) => child !== null && child !== void 0));
-    return made;
+    made2.append(...children.filter((child) => child !== null && child !== void 0));
+    return made2;
   }
   function drawing(tag, attributes = {}, ...children) {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
-    made.append(...children);
-    return made;
+    const made2 = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) made2.setAttribute(name, String(value));
+    made2.append(...children);
+    return made2;
   }
   var SHAPES = {
     play: "M7 4.5v15l12.5-7.5z",
@@ -848,8 +848,8 @@ ${word}`;
   var COLORS = ["#FFFFFF", "#F0E442", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#999999"];
   function toSrt(doc) {
     const names = namesOf(doc);
-    const shown = inTurn(cuesOf(doc, names), milliseconds(doc.duration));
-    return shown.map((cue, number) => {
+    const shown2 = inTurn(cuesOf(doc, names), milliseconds(doc.duration));
+    return shown2.map((cue, number) => {
       const speakers2 = [...new Set(cue.words.map((word) => word.speaker))];
       const lines = speakers2.flatMap((speaker) => {
         const texts2 = cue.words.filter((word) => word.speaker === speaker).map((word) => word.text);
@@ -920,9 +920,9 @@ ${rules.join("")}`] : [];
     return cues.sort((a, b) => a.start - b.start || a.end - b.end);
   }
   function inTurn(cues, duration) {
-    const shown = [];
+    const shown2 = [];
     for (const cue of cues) {
-      const last = shown.at(-1);
+      const last = shown2.at(-1);
       const since = last === void 0 ? Infinity : cue.start - last.start;
       if (since < LEAST_CUE || cue.start < last?.end && since < SHORTEST_CUE + GAP) {
         last.words = [...last.words, ...cue.words];
@@ -930,16 +930,16 @@ ${rules.join("")}`] : [];
       } else if (last !== void 0 && cue.start < last.end) {
         const late = last.words.filter((word) => word.start >= cue.start);
         last.words = last.words.filter((word) => word.start < cue.start);
-        shown.push({ start: cue.start, end: Math.max(cue.end, ...late.map((word) => word.end)), words: [...cue.words, ...late] });
+        shown2.push({ start: cue.start, end: Math.max(cue.end, ...late.map((word) => word.end)), words: [...cue.words, ...late] });
         last.end = cue.start;
       } else {
-        shown.push({ ...cue });
+        shown2.push({ ...cue });
       }
     }
-    shown.forEach((cue, number) => {
-      cue.end = lingered(cue, shown[number + 1]?.start ?? duration + GAP);
+    shown2.forEach((cue, number) => {
+      cue.end = lingered(cue, shown2[number + 1]?.start ?? duration + GAP);
     });
-    return shown;
+    return shown2;
   }
   function lingered(cue, next) {
     const wanted = Math.min(Math.max(cue.end, cue.start + SHORTEST_CUE), cue.end + LINGER);
@@ -1245,8 +1245,8 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     correcting.render();
   }
   var Correcting = class {
-    constructor({ history: history2, view: view2, people: people2, keyboard: keyboard2, legend, bar: bar2, announce: announce2, text, tracks = [] }) {
-      Object.assign(this, { history: history2, view: view2, people: people2, legend, announce: announce2, tracks });
+    constructor({ history: history2, view: view2, people: people2, keyboard: keyboard2, legend, bar: bar2, announce: announce2, text, tracks: tracks2 = [] }) {
+      Object.assign(this, { history: history2, view: view2, people: people2, legend, announce: announce2, tracks: tracks2 });
       this.menu = new Menu();
       this.saving = new Saving(history2, new Drafts(storage(), draftKey(text), history2.document), announce2);
       this.dialog = new PeopleDialog(people2, {
@@ -1780,8 +1780,8 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     if (target.closest("button, summary, a[href], input[type=checkbox]")) return key === " " || key === "Enter";
     return target.closest("input[type=range]") ? key.startsWith("Arrow") : false;
   }
-  function shownKeys({ keys, shown }) {
-    const names = shown ? shown.split(" ") : [keys[0]];
+  function shownKeys({ keys, shown: shown2 }) {
+    const names = shown2 ? shown2.split(" ") : [keys[0]];
     return names.map((name) => element("kbd", {}, name.length === 1 ? name.toUpperCase() : name));
   }
 
@@ -1966,9 +1966,9 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     #showName(row2) {
       const label = row2.dataset.speaker;
       const name = this.people.name(label);
-      const shown = row2.querySelector(".name");
-      if (shown.textContent !== name && !shown.querySelector("input")) shown.textContent = name;
-      shown.title = name;
+      const shown2 = row2.querySelector(".name");
+      if (shown2.textContent !== name && !shown2.querySelector("input")) shown2.textContent = name;
+      shown2.title = name;
       const controls2 = { ".solo": `Solo: hear ${name} alone`, ".mute": `Mute ${name}`, ".volume": `Volume of ${name}` };
       for (const [selector, title2] of Object.entries(controls2)) {
         const control = row2.querySelector(selector);
@@ -2457,27 +2457,40 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     return element("td", {}, String(value));
   }
   function bar(share) {
-    const made = element("span", { class: "bar", "aria-hidden": "true" });
-    made.style.setProperty("--share", `${(100 * share).toFixed(1)}%`);
-    return made;
+    const made2 = element("span", { class: "bar", "aria-hidden": "true" });
+    made2.style.setProperty("--share", `${(100 * share).toFixed(1)}%`);
+    return made2;
   }
 
   // source/mix.js
+  var AS_RECORDED = { solo: false, muted: false, volume: 1 };
   var Mix = class {
     /** @param {string[]} speakers those with a track of their own */
     constructor(speakers2) {
-      this.voices = new Map(speakers2.map((speaker) => [speaker, { solo: false, muted: false, volume: 1 }]));
+      this.voices = new Map(speakers2.map((speaker) => [speaker, { ...AS_RECORDED }]));
+      this.owners = new Map(speakers2.map((speaker) => [speaker, speaker]));
+    }
+    /** Says which person each track belongs to by now, see `trackOwners`. */
+    assign(owners) {
+      this.owners = new Map(owners);
+      for (const owner of this.owners.values()) {
+        if (owner !== null && !this.voices.has(owner)) this.voices.set(owner, { ...AS_RECORDED });
+      }
+    }
+    /** How loud a track is heard: as loud as the person whom it belongs to. */
+    trackGain(track) {
+      return this.gain(this.owners.get(track));
     }
     /** How loud a person is heard: 0 to 1, and 0 for those without a track. */
     gain(speaker) {
       const voice = this.voices.get(speaker);
       if (!voice) return 0;
-      const alone = [...this.voices.values()].some(({ solo: solo2 }) => solo2);
+      const alone = [...this.owners.values()].some((owner) => this.voices.get(owner)?.solo);
       return (alone ? voice.solo : !voice.muted) ? voice.volume : 0;
     }
     /** Whether everyone is heard as they were recorded: the recording itself says the same, and better. */
     get untouched() {
-      return [...this.voices.keys()].every((speaker) => this.gain(speaker) === 1);
+      return [...this.owners.keys()].every((track) => this.trackGain(track) === 1);
     }
     /** Changes some of a person's solo, muted and volume. */
     change(speaker, changes) {
@@ -2486,9 +2499,22 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     }
     /** Everyone is heard again, as loud as recorded. */
     reset() {
-      for (const voice of this.voices.values()) Object.assign(voice, { solo: false, muted: false, volume: 1 });
+      for (const voice of this.voices.values()) Object.assign(voice, AS_RECORDED);
     }
   };
+  function trackOwners(tracks2, made2, doc) {
+    return tracks2.map((track) => [track, Object.hasOwn(doc.speakers, track) ? track : ownerOf(track, made2, doc)]);
+  }
+  function ownerOf(track, made2, doc) {
+    const own = made2.turns.filter(({ speaker }) => speaker === track);
+    const seconds = /* @__PURE__ */ new Map();
+    for (const { start, end, speaker } of doc.turns) {
+      const shared2 = own.reduce((sum, turn) => sum + Math.max(0, Math.min(end, turn.end) - Math.max(start, turn.start)), 0);
+      seconds.set(speaker, (seconds.get(speaker) ?? 0) + shared2);
+    }
+    const [owner, most] = [...seconds].reduce((best, one) => one[1] > best[1] ? one : best, [null, 0]);
+    return most > 0 ? owner : null;
+  }
 
   // source/player.js
   var RECORDING = /* @__PURE__ */ Symbol("recording");
@@ -2519,7 +2545,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
       return Boolean(this.sound.recording) || this.hasTracks;
     }
     get hasTracks() {
-      return this.mix.voices.size > 0;
+      return this.mix.owners.size > 0;
     }
     /** The moment that is played, in seconds on the recording's clock. */
     get time() {
@@ -2564,6 +2590,11 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
       this.mix.change(speaker, changes);
       this.#mixed();
     }
+    /** Says which person each track belongs to by now. */
+    assign(owners) {
+      this.mix.assign(owners);
+      this.#mixed();
+    }
     /** Hears one person alone, or everyone again where that one is alone already. */
     toggleSolo(speaker) {
       this.change(speaker, { solo: !this.mix.voices.get(speaker)?.solo });
@@ -2580,9 +2611,9 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     /** The elements that are to sound; where all is muted, one of them runs silently as the clock. */
     #wanted() {
       if (this.sound.recording && this.mix.untouched) return [[RECORDING, 1]];
-      const heard = [...this.mix.voices.keys()].map((speaker) => [speaker, this.mix.gain(speaker)]).filter(([, gain]) => gain);
+      const heard = [...this.mix.owners.keys()].map((track) => [track, this.mix.trackGain(track)]).filter(([, gain]) => gain);
       if (heard.length) return heard;
-      return [[this.sound.recording ? RECORDING : [...this.mix.voices.keys()][0], 0]];
+      return [[this.sound.recording ? RECORDING : [...this.mix.owners.keys()][0], 0]];
     }
     /** Puts the elements that are to sound in the place of those that did. */
     #choose() {
@@ -3122,21 +3153,21 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     /** Shows only one person's segments, or only those to review. */
     filter({ speaker, review: review2 }) {
       this.filtered = { speaker, review: review2 };
-      let shown = 0;
+      let shown2 = 0;
       for (const { box, articles, segments } of this.groups) {
         let some = false;
         segments.forEach((segment, i) => {
           const hidden = speaker !== null && segment.speaker !== speaker || review2 && !segment.review.length;
           if (articles[i].hidden !== hidden) articles[i].hidden = hidden;
           some ||= !hidden;
-          shown += hidden ? 0 : 1;
+          shown2 += hidden ? 0 : 1;
         });
         if (box.hidden === some) box.hidden = !some;
       }
       this.list.classList.toggle("filtered", speaker !== null || review2);
-      this.empty.hidden = shown > 0;
+      this.empty.hidden = shown2 > 0;
       this.empty.textContent = this.doc.segments.length ? "No turn is like that." : "Nobody was understood in this recording.";
-      return shown;
+      return shown2;
     }
     /** Whether the filter shows a segment. */
     shows(segment) {
@@ -3173,8 +3204,8 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
         word?.classList.add("current");
       }
       this.playing = now;
-      const shown = [...now].filter(([article]) => !article.hidden).at(-1);
-      return shown ? shown[1] ?? shown[0] : null;
+      const shown2 = [...now].filter(([article]) => !article.hidden).at(-1);
+      return shown2 ? shown2[1] ?? shown2[0] : null;
     }
     /** Scrolls an element of the transcript into the middle of what is free of the page's bars. */
     reveal(target, { always = false } = {}) {
@@ -3397,7 +3428,16 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
   ]);
   keyboard.add("Page", [{ keys: ["?"], label: "This list", run: () => keyboard.help() }]);
   player.addEventListener("time", showTime);
-  history.onChange(() => render(history.document));
+  var made = history.document;
+  var shown = made;
+  var tracks = [...player.mix.owners.keys()];
+  history.onChange(() => {
+    if (Object.keys(history.document.speakers).join("\n") !== Object.keys(shown.speakers).join("\n")) {
+      player.assign(trackOwners(tracks, made, history.document));
+    }
+    shown = history.document;
+    render(shown);
+  });
   view.top = () => getComputedStyle(top).position === "sticky" ? top.getBoundingClientRect().bottom : 0;
   view.bottom = () => getComputedStyle(controls.bar).position === "fixed" ? controls.bar.offsetHeight : 0;
   new ResizeObserver(() => document.documentElement.style.setProperty("--top", `${top.offsetHeight}px`)).observe(top);
@@ -3412,6 +3452,6 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     legend: list.list,
     bar: correctBar,
     text: document.querySelector("#transcript").textContent,
-    tracks: [...player.mix.voices.keys()]
+    tracks
   });
 })();

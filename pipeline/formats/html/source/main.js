@@ -10,6 +10,7 @@ import { Keyboard } from "./keyboard.js";
 import { Lanes } from "./lanes.js";
 import { NumbersView } from "./numbers_view.js";
 import { People, PeopleList, lanesDrawing } from "./people.js";
+import { trackOwners } from "./mix.js";
 import { Player } from "./player.js";
 import { Review } from "./review.js";
 import { SearchBar } from "./search_bar.js";
@@ -246,7 +247,17 @@ keyboard.add("Lanes", [
 keyboard.add("Page", [{ keys: ["?"], label: "This list", run: () => keyboard.help() }]);
 
 player.addEventListener("time", showTime);
-history.onChange(() => render(history.document));
+const made = history.document;
+let shown = made;
+const tracks = [...player.mix.owners.keys()];
+history.onChange(() => {
+  // Where people were merged, one person has several tracks.
+  if (Object.keys(history.document.speakers).join("\n") !== Object.keys(shown.speakers).join("\n")) {
+    player.assign(trackOwners(tracks, made, history.document));
+  }
+  shown = history.document;
+  render(shown);
+});
 view.top = () => (getComputedStyle(top).position === "sticky" ? top.getBoundingClientRect().bottom : 0);
 view.bottom = () => (getComputedStyle(controls.bar).position === "fixed" ? controls.bar.offsetHeight : 0);
 new ResizeObserver(() => document.documentElement.style.setProperty("--top", `${top.offsetHeight}px`)).observe(top);
@@ -254,5 +265,5 @@ figures.box.open = matchMedia("(min-width: 1200px)").matches;
 render(history.document);
 attachCorrecting({
   history, view, people, keyboard, announce, legend: list.list, bar: correctBar, text: document.querySelector("#transcript").textContent,
-  tracks: [...player.mix.voices.keys()],
+  tracks,
 });

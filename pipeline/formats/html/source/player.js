@@ -42,7 +42,7 @@ export class Player extends EventTarget {
   }
 
   get hasTracks() {
-    return this.mix.voices.size > 0;
+    return this.mix.owners.size > 0;
   }
 
   /** The moment that is played, in seconds on the recording's clock. */
@@ -95,6 +95,12 @@ export class Player extends EventTarget {
     this.#mixed();
   }
 
+  /** Says which person each track belongs to by now. */
+  assign(owners) {
+    this.mix.assign(owners);
+    this.#mixed();
+  }
+
   /** Hears one person alone, or everyone again where that one is alone already. */
   toggleSolo(speaker) {
     this.change(speaker, { solo: !this.mix.voices.get(speaker)?.solo });
@@ -114,9 +120,9 @@ export class Player extends EventTarget {
   /** The elements that are to sound; where all is muted, one of them runs silently as the clock. */
   #wanted() {
     if (this.sound.recording && this.mix.untouched) return [[RECORDING, 1]];
-    const heard = [...this.mix.voices.keys()].map((speaker) => [speaker, this.mix.gain(speaker)]).filter(([, gain]) => gain);
+    const heard = [...this.mix.owners.keys()].map((track) => [track, this.mix.trackGain(track)]).filter(([, gain]) => gain);
     if (heard.length) return heard;
-    return [[this.sound.recording ? RECORDING : [...this.mix.voices.keys()][0], 0]];
+    return [[this.sound.recording ? RECORDING : [...this.mix.owners.keys()][0], 0]];
   }
 
   /** Puts the elements that are to sound in the place of those that did. */

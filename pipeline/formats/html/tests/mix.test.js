@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Mix } from "../source/mix.js";
+import { Mix, trackOwners } from "../source/mix.js";
 
 const gains = (mix) => ["A", "B", "C"].map((speaker) => mix.gain(speaker));
 
@@ -31,4 +31,25 @@ test("a person without a track is not heard alone", () => {
   mix.change("UNKNOWN", { solo: true });
   assert.equal(mix.gain("UNKNOWN"), 0);
   assert.equal(mix.gain("A"), 1);
+});
+
+test("after a merge, a person is heard on both tracks", () => {
+  const turn = (speaker, start) => ({ speaker, start, end: start + 2 });
+  const made = { speakers: { A: null, B: null, C: null }, turns: [turn("A", 0), turn("B", 3), turn("C", 6), turn("B", 9)] };
+  const merged = { speakers: { A: null, C: null }, turns: [turn("A", 0), turn("A", 3), turn("C", 6), turn("A", 9)] };
+  const owners = trackOwners(["A", "B", "C"], made, merged);
+  assert.deepEqual(owners, [["A", "A"], ["B", "A"], ["C", "C"]]);
+  const mix = new Mix(["A", "B", "C"]);
+  mix.change("B", { muted: true });
+  mix.assign(owners);
+  assert.ok(mix.untouched);
+  mix.change("A", { solo: true });
+  assert.deepEqual(["A", "B", "C"].map((track) => mix.trackGain(track)), [1, 1, 0]);
+  mix.assign(trackOwners(["A", "B", "C"], made, made));
+  assert.deepEqual(["A", "B", "C"].map((track) => mix.trackGain(track)), [1, 0, 0]);
+});
+
+test("a track whose turns nobody has any more belongs to nobody", () => {
+  const made = { speakers: { A: null }, turns: [{ speaker: "A", start: 0, end: 1 }] };
+  assert.deepEqual(trackOwners(["A"], made, { speakers: {}, turns: [] }), [["A", null]]);
 });
