@@ -60,6 +60,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: list[str]) -> None:
     assert {f"meetsplit/pipeline/separators/weights/refiner.{kind}" for kind in ("safetensors", "md")} <= set(wheel)
     assert {f"meetsplit/pipeline/diarizers/weights/voices-ge2e.{kind}" for kind in ("safetensors", "md")} <= set(wheel)
     assert {f"meetsplit/console/sample_recording/{name}" for name in ("standup-excerpt.m4a", "README.md")} <= set(wheel)
+    assert {f"meetsplit/pipeline/formats/html/page.{kind}" for kind in ("html", "css", "js")} <= set(wheel)
+    assert not any("node_modules" in name or "/html/source/" in name for name in wheel)
     assert {"meetsplit/__main__.py", "meetsplit/cli.py", "meetsplit/py.typed", "meetsplit/pipeline/run.py"} <= set(
         wheel
     )
