@@ -41,7 +41,7 @@ demo: $(VENV)/.core ## the main job on sample_data/, into out/
 	$(BIN)/meetsplit models fetch embedded
 	$(BIN)/meetsplit run sample_data/standup.m4a -o $(OUT) --offline
 	@echo
-	@echo "Read $(OUT)/standup.txt, play sample_data/standup.m4a with $(OUT)/standup.srt or .vtt, and listen to one person alone: $(OUT)/standup/SPEAKER_00.wav"
+	@echo "Open $(OUT)/standup.html in a browser, read $(OUT)/standup.txt, play sample_data/standup.m4a with $(OUT)/standup.srt or .vtt, and listen to one person alone: $(OUT)/standup/SPEAKER_00.wav"
 
 # The variable silences an advertisement of mkdocs-material, which is no warning about our pages.
 docs: $(VENV)/.docs ## the documentation as a site, into build/site; every warning is an error
