@@ -57,6 +57,7 @@ def test_a_half_done_job_of_the_first_version_is_finished(interrupted: Any) -> N
     """Under its own id, without its finished step being run again, and with its command run at the end."""
     (job,) = interrupted.jobs()
     assert (job["job"], job["state"]) == (JOB, "interrupted")
+    interrupted.run("schedule", "pause", "nightly")  # a suite that runs at two o'clock would see its job as well
     worker = interrupted.start("worker")
     worker.until("done: ")
     told = interrupted.root / "told"
