@@ -82,7 +82,7 @@ class WhisperTranscriber:
             raise SettingsError(
                 "--task translate needs a multilingual model, this one knows English only: drop the .en from --model"
             )
-        self._pack_seconds = pack_seconds
+        self.pack_seconds = pack_seconds
         self.decoder = self.decoder_type(model, settings)
         fitting = self.decoder.fitting_batch()
         self.batch_size = fitting if settings.batch_size is None else min(settings.batch_size, fitting)
@@ -157,7 +157,7 @@ class WhisperTranscriber:
                 yield from answers.open(sound, self._written(language), has_speech=has_speech)
 
         spoken = SpokenLanguage(language) if self.languages.fixed is None and language is not None else None
-        for window in pack(pieces(), longest=self._pack_seconds):
+        for window in pack(pieces(), longest=self.pack_seconds):
             yield WindowJob(window, language or "en", spoken)
 
     def _written(self, language: str | None) -> str | None:
