@@ -129,7 +129,8 @@ def write_results(
             labelled, outputs, tell, longest=name_max(reservation.folder), sound=placed(sound, reservation)
         )
 
-    published = reservation.publish(render, files, mode=mode)
+    labels = {file.name: speaker for speaker, file in tracks.items()}
+    published = reservation.publish(render, files, mode=mode, labels=labels)
     on_event(Finished("write", time.monotonic() - began, f"{len(published.files)} files"))
     labelled = dataclasses.replace(transcript, recording=published.placement.label)
     track_folder = reservation.folder / published.placement.stem
