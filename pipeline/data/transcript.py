@@ -229,9 +229,9 @@ class Transcript:
     def split(self, who: Speaker, *, at: float | None = None, spans: Sequence[Span] = ()) -> Self:
         """The same transcript with two people where a diarizer took two for one; by label or name.
 
-        What the speaker says from ``at`` seconds on (not inside a word), or in ``spans``, becomes a new speaker's, whose
-        label is the next one; every word goes with the turn that it lies in or is nearest to, and segments are cut
-        anew. Raises `SettingsError` for a speaker that there is not, and where one of the two would say nothing.
+        What the speaker says from ``at`` seconds on (not inside a word), or in ``spans``, becomes a new speaker's,
+        whose label is the next one; every word goes with the turn that it lies in or is nearest to, and segments are
+        cut anew. Raises `SettingsError` for a speaker that there is not, and where one of the two would say nothing.
         """
         from meetsplit.pipeline.data.timeline import by_speaker, subtract
         from meetsplit.pipeline.merge import regroup

@@ -1,7 +1,7 @@
 """Formats of transcripts: one module each, with ``write(transcript, outputs) -> str`` and ``read`` where it is read.
 
-Rounding happens here and nowhere else. Every format takes an empty transcript. All but ``json``, which keeps the labels,
-and ``html``, which does it itself, write of people: labels with one name are one person, see `people`.
+Rounding happens here and nowhere else. Every format takes an empty transcript. All but ``json``, which keeps the
+labels, and ``html``, which does it itself, write of people: labels with one name are one person, see `people`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """People of a transcript: labels with one name are one person in everything that is written for people to read.
 
-A diarizer may find one person twice, and naming both labels alike says so. The transcript keeps its labels (and its JSON
-does, so that other names make two people of them again); `by_person` is the view of it that the other formats render.
+A diarizer may find one person twice, and naming both labels alike says so. The transcript keeps its labels, and so does
+its JSON: other names make two people of them again. `by_person` is the view of it that the other formats render.
 """
 
 from __future__ import annotations

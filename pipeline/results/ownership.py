@@ -128,6 +128,12 @@ def _expected_track_names(source: Path | MultiFileRecording, outputs: Outputs) -
     return (*(f"{stem}.{outputs.track_format}" for stem in track_stems(names, names).values()), *page)
 
 
+def owner_by_turns(path: Path, transcript: Transcript) -> Owner:
+    """The owner of files made of a transcript that is in no result set: its path and its turns."""
+    turns = [(turn.span.start, turn.span.end) for turn in transcript.turns]
+    return Owner(str(absolute_path(path)), hashlib.sha256(json.dumps(turns).encode()).hexdigest())
+
+
 def speech_sha256(transcript: Transcript) -> str:
     """SHA-256 of the recording's length and of when anybody speaks: what no correction of a transcript changes."""
     spans = [(span.start, span.end) for span in timeline.support(turn.span for turn in transcript.turns)]

@@ -94,9 +94,7 @@ def publish_staged(
     history = request.history
     if history is None:  # what a run writes anew has no earlier states
         history = EditHistory() if f"{stem}.json" in new else before.history
-    manifests.write(
-        stem, Manifest(request.owner, request.base, {**unchanged, **new}, tracks=tracks, history=history)
-    )
+    manifests.write(stem, Manifest(request.owner, request.base, {**unchanged, **new}, tracks=tracks, history=history))
 
 
 def _is_in_folder(name: str) -> bool:
