@@ -33,7 +33,7 @@ _END = 1e9
 
 @dataclass(frozen=True, slots=True)
 class TrackPart:
-    """What a track is made of: the ``spans`` of the ``old`` speaker's track, disjoint and sorted; None for all of it."""
+    """What a track is made of: ``spans`` of the ``old`` speaker's track, disjoint and sorted; None for all of it."""
 
     old: Speaker
     spans: tuple[Span, ...] | None = None
@@ -115,10 +115,8 @@ def _blocks(native: NativeAudio, spans: tuple[Span, ...] | None, rate: int, coun
         seconds = (mixed_down(block)[None] for block in seconds)
     at = 0
     for block in in_blocks(resample_channels(seconds, count, native.rate, rate), rate):
-        if spans is not None:
-            block = block * _mask(at, block.shape[1], spans, rate)
+        yield block if spans is None else block * _mask(at, block.shape[1], spans, rate)
         at += block.shape[1]
-        yield block
 
 
 def _mask(first: int, count: int, spans: Sequence[Span], rate: int) -> ChannelSamples:

@@ -76,8 +76,9 @@ def take_corrections(
     """Publish corrections as the transcript at ``path``: its JSON, and the other ``outputs`` from them.
 
     The JSON as it was is kept beside it as ``NAME.original.json`` (or with a number, where that name is taken by
-    another content); the file of corrections stays. Tracks follow the names and the turns. Raises `AudioError` and `SettingsError` for a file that is no
-    transcript, `SettingsError` for corrections of another recording, `OutputError`.
+    another content); the file of corrections stays. Tracks follow the names and the turns. Raises `AudioError` and
+    `SettingsError` for a file that is no transcript, `SettingsError` for corrections of another recording,
+    `OutputError`.
     """
     corrected = read_transcript_file(corrections)
     if not is_correction(corrected, read_transcript_file(path)):

@@ -359,7 +359,7 @@ def _keep_tracks(kept: Path, sha256: str, tracks: Mapping[Speaker, Path]) -> Non
     with ResultsFolder(kept.parent).reservation(request) as reservation:
         if reservation.placement.stem != stem:
             raise SettingsError(
-                f"{kept.with_suffix('')}: nothing was changed: tracks are to be kept there as they were"
+                f"{kept.with_suffix('')}: nothing was changed: tracks cannot be kept there as they were"
             )
         staged = {who: _same_file(file, reservation.staging / "tracks" / file.name) for who, file in tracks.items()}
         reservation.publish(

@@ -39,7 +39,7 @@ class Manifest:
     files: Checksums = field(default_factory=dict)
     staging: str | None = None
     tracks: Mapping[str, Speaker] = field(default_factory=dict)
-    history: EditHistory = EditHistory()
+    history: EditHistory = field(default_factory=EditHistory)
 
 
 class ManifestStore:
