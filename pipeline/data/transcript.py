@@ -196,10 +196,12 @@ class Transcript:
         person in every format but JSON, until they are named otherwise; `merge` makes one speaker of them. Raises
         `SettingsError` for a speaker that there is not, and for a name that is blank or another speaker's label.
         """
+        from meetsplit.pipeline.data.labels import is_label
+
         renamed = dict(self.names)
         for who, name in names.items():
             label, person = self.label_of(who), " ".join(name.split())
-            if not person or (person in self.speakers and person != label):
+            if not person or (person != label and (person in self.speakers or is_label(person))):
                 raise SettingsError(f"rename {who!r} to {name!r}: a name is needed, and not the label of a speaker")
             renamed[label] = person
         return replace(self, names=tuple((label, name) for label, name in renamed.items() if name != label))
@@ -207,8 +209,8 @@ class Transcript:
     def merge(self, into: Speaker, *others: Speaker) -> Self:
         """The same transcript with one person, ``into``, where a diarizer took one for several; by label or name.
 
-        Words and turns of the ``others`` become theirs (turns that overlap become one), and their segments are cut
-        anew. Files and tracks that were
+        Words and turns of the ``others`` become theirs (turns that overlap become one), segments are cut anew, and the
+        name is the first one's that there is. Files and tracks that were
         written before stay as they are. Raises `SettingsError` for a speaker that there is not.
         """
         from meetsplit.pipeline.merge import regroup
@@ -223,7 +225,10 @@ class Transcript:
         segments = sorted(
             (*unchanged, *regroup({label: words}, turns)), key=lambda segment: (segment.span, segment.speaker)
         )
-        names = tuple((speaker, name) for speaker, name in self.names if speaker == label or speaker not in merged)
+        old = dict(self.names)
+        name = next((old[one] for one in (label, *map(self.label_of, others)) if one in old), None)
+        new = {speaker: other for speaker, other in old.items() if speaker == label or speaker not in merged}
+        names = tuple((new if name is None else {**new, label: name}).items())
         return replace(self, segments=tuple(segments), turns=turns, names=names)
 
     def split(self, who: Speaker, *, at: float | None = None, spans: Sequence[Span] = ()) -> Self:
