@@ -1,4 +1,4 @@
-"""Pinned outputs of `rediarize`, `review`, edits, `score`, `doctor` and `models list`, as processes on the sample meeting.
+"""Pinned outputs of `rediarize`, `review`, edits, `score`, `doctor` and `models list`, run on the sample meeting.
 
 Turns and words are given, and the cache and the home folder are empty, so that neither models nor this machine matter;
 versions and paths are replaced by placeholders. `python tests/test_command_outputs.py` writes

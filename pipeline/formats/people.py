@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
-from meetsplit.pipeline.data import Speaker, Transcript
+from meetsplit.pipeline.data import Segment, Speaker, Transcript, Turn
+from meetsplit.pipeline.data.timeline import Counter, by_speaker
 from meetsplit.pipeline.formats.text import one_line
 from meetsplit.pipeline.settings import Outputs
 
@@ -38,15 +40,33 @@ def person_labels(transcript: Transcript) -> Mapping[Speaker, Speaker]:
 def by_person(transcript: Transcript) -> Transcript:
     """The transcript with one label for each person, see `person_labels`; itself where that changes nothing.
 
-    Turns and words of the others become the first one's, and segments are cut anew, as `Transcript.merge` does it.
+    Turns and segments of the others become the first one's; turns that overlap or touch are one, and a person overlaps
+    with other people only.
     """
-    others: dict[Speaker, list[Speaker]] = {}
-    for speaker, person in person_labels(transcript).items():
-        if speaker != person:
-            others.setdefault(person, []).append(speaker)
-    for person, same in others.items():
-        transcript = transcript.merge(person, *same)
-    return transcript
+    persons = person_labels(transcript)
+    several = {person for speaker, person in persons.items() if speaker != person}
+    if not several:
+        return transcript
+    turns = [replace(turn, speaker=persons[turn.speaker]) for turn in transcript.turns]
+    speech = by_speaker(turns)
+    united = [Turn(span, person) for person in several for span in speech.get(person, ())]
+    everyone = Counter(span for spans in speech.values() for span in spans)
+    own = {person: Counter(speech.get(person, ())) for person in several}
+
+    def of_person(segment: Segment) -> Segment:
+        person = persons[segment.speaker]
+        if person not in several:
+            return segment
+        overlap = everyone.during(segment.span) > own[person].during(segment.span)
+        return replace(segment, speaker=person, overlap=overlap)
+
+    segments = sorted(map(of_person, transcript.segments), key=lambda segment: (segment.span, segment.speaker))
+    return replace(
+        transcript,
+        segments=tuple(segments),
+        turns=tuple(sorted([*united, *(turn for turn in turns if turn.speaker not in several)])),
+        names=tuple((speaker, name) for speaker, name in transcript.names if persons.get(speaker, speaker) == speaker),
+    )
 
 
 def of_people(write: Callable[[Transcript, Outputs], Written]) -> Callable[[Transcript, Outputs], Written]:
