@@ -136,7 +136,7 @@ def test_quiet_overlap_is_found_where_a_recording_has_much_of_it() -> None:
     def overlapped(share: float) -> int:
         counts = np.tile([0.02, 0.95, 0.03], (1000, 1))
         counts[: round(1000 * share)] = (0.02, 0.03, 0.95)
-        counts[900:930] = (0.02, 0.78, 0.2)
+        counts[900:930] = (0.02, 0.63, 0.35)
         activities = np.tile(np.array([[0.9, 0.1]], np.float32), (1000, 1))
         activities[counts[:, 2] > 0.1, 1] = 0.7
         speaking = decode(Evidence(counts, activities, np.zeros((1000, 2), np.float32)))
