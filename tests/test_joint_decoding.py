@@ -130,6 +130,22 @@ def test_where_two_are_heard_the_voice_says_less() -> None:
     assert scores[0, 0] - scores[0, 1] > 10 * (scores[1, 0] - scores[1, 1])
 
 
+def test_quiet_overlap_is_found_where_a_recording_has_much_of_it() -> None:
+    """The same doubtful second in two recordings: with a third of the speech heard as two people, and with none."""
+
+    def overlapped(share: float) -> int:
+        counts = np.tile([0.02, 0.95, 0.03], (1000, 1))
+        counts[: round(1000 * share)] = (0.02, 0.03, 0.95)
+        counts[900:930] = (0.02, 0.63, 0.35)
+        activities = np.tile(np.array([[0.9, 0.1]], np.float32), (1000, 1))
+        activities[counts[:, 2] > 0.1, 1] = 0.7
+        speaking = decode(Evidence(counts, activities, np.zeros((1000, 2), np.float32)))
+        return int((speaking[900:930].sum(axis=1) == 2).sum())
+
+    assert overlapped(0.0) == 0
+    assert overlapped(0.33) == 30
+
+
 def test_level_tells_speech_from_pauses_and_silence_is_no_floor() -> None:
     counts = np.tile([0.5, 0.45, 0.05], (100, 1))
     decibels = np.where(np.arange(100) < 20, -60.0, -20.0)
