@@ -148,9 +148,9 @@ def split(
         said = f"{person} is two people: {label} and {before.next_label()}"
         if time is not None:
             return before.split(label, at=time)
-        found = _voices(path, before, label, audio, options)
-        said += f", by voice: {_certainty(found)}"
-        return before.split(label, spans=found.spans)
+        by_voice = _voices(path, before, label, audio, options)
+        said += f", by voice: {_certainty(by_voice)}"
+        return before.split(label, spans=by_voice.spans)
 
     _edit(path, edited, options, lambda after: said)
 
@@ -308,7 +308,7 @@ def _voices(
     return split_by_voice(VoiceEncoder.load(settings), transcript.turns, label, sound.crop)
 
 
-def _certainty(found: VoiceSplit) -> str:
-    first, second = found.seconds
-    likelier = "two people are likelier" if found.score < 0 else "one person is likelier, so listen"
-    return f"{first:.0f} and {second:.0f} s of clean speech, log-likelihood ratio {found.score:.1f}: {likelier}"
+def _certainty(by_voice: VoiceSplit) -> str:
+    first, second = by_voice.seconds
+    verdict = "one person is likelier, so listen" if by_voice.is_one_person else "two people are likelier"
+    return f"{first:.0f} and {second:.0f} s of clean speech that are alike to {by_voice.similarity:.2f}: {verdict}"

@@ -1,12 +1,14 @@
 """Two people who were taken for one, told apart by their voices: the turns of one label in two groups.
 
-The clean speech of each turn is embedded. Spherical 2-means groups the means, started from the two halves of the
-direction in which they differ most; a turn goes as a whole, one without clean speech with the nearest that has some.
+The clean speech of each turn is embedded, piece by piece. Spherical 2-means groups the pieces, started from the two
+halves of the direction in which they differ most. A turn goes as a whole to the group that most of it is in, without
+clean speech with the nearest one that has some. The cosine of the two groups' means, in the directions in which people
+differ (`voice_model.directions`), says how alike they are: one person's speech is above `SAME_PERSON`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy.typing as npt
 
 from meetsplit.pipeline.data import Audio, Span, Speaker, Turn, timeline
 from meetsplit.pipeline.diarizers.clustering import normalize_rows
+from meetsplit.pipeline.diarizers.voice_model import SAME_PERSON, directions
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceEncoder, VoiceScorer, clean_spans, embed_voice
 
@@ -22,13 +25,18 @@ _ITERATIONS = 30
 
 @dataclass(frozen=True, slots=True)
 class VoiceSplit:
-    """The turns of one label by voice: ``spans`` of the one who speaks less, the seconds of clean speech of both, and
-    how much likelier one person is than two (`VoiceScorer.score`: the logarithm; below 0, two people are likelier).
+    """The turns of one label by voice: ``spans`` of the one who speaks less, the ``seconds`` of clean speech of both,
+    and their ``similarity``, a cosine.
     """
 
     spans: tuple[Span, ...]
     seconds: tuple[float, float]
-    score: float
+    similarity: float
+
+    @property
+    def is_one_person(self) -> bool:
+        """Whether the two groups are as alike as one person's speech."""
+        return self.similarity >= SAME_PERSON
 
 
 def split_by_voice(
@@ -40,24 +48,41 @@ def split_by_voice(
     """
     own = timeline.by_speaker(turns).get(speaker, ())
     clean = clean_spans(turns, speaker)
-    embedded = [(at, embed_voice(encoder, [clip(span) for span in parts])) for at, parts in _by_turn(own, clean)]
-    voices = [(at, voice) for at, voice in embedded if len(voice.rows)]
+    embedded = {at: embed_voice(encoder, [clip(span) for span in parts]) for at, parts in _by_turn(own, clean)}
+    voices = {at: voice for at, voice in embedded.items() if len(voice.rows)}
     if len(voices) < 2:
         raise SettingsError(
             f"{speaker} has {len(voices)} turns of clean speech of a second or more: too few to tell two voices apart; "
             "give the time with --at"
         )
-    scorer = VoiceScorer(encoder.name)
-    means = np.stack([voice.mean for _, voice in voices]).astype(np.float64)
-    if scorer.model is not None:
-        means = scorer.model.features(means) * np.sqrt(scorer.model.between / (1.0 + scorer.model.between))
-    group = two_groups(normalize_rows(means), np.array([voice.total for _, voice in voices]))
-    parts = [VoiceEmbeddings.joined([voice for (_, voice), one in zip(voices, group, strict=True) if one == number])
-             for number in (0, 1)]  # fmt: skip
-    less = int(parts[1].total <= parts[0].total)
-    known = {at: one == less for (at, _), one in zip(voices, group, strict=True)}
-    spans = tuple(span for at, span in enumerate(own) if known[_nearest(at, own, known)])
-    return VoiceSplit(spans, (parts[1 - less].total, parts[less].total), scorer.score(*parts))
+    everything = VoiceEmbeddings.joined(list(voices.values()))
+    rows = _comparable(everything)
+    owners = np.repeat(list(voices), [len(voice.rows) for voice in voices.values()])
+    group = two_groups(rows, everything.seconds)
+    share = {at: np.average(group[owners == at], weights=everything.seconds[owners == at]) for at in voices}
+    second = _both_present({at: part >= 0.5 for at, part in share.items()}, share)
+    is_second = np.array([second[at] for at in owners])
+    seconds = [float(everything.seconds[is_second == one].sum()) for one in (False, True)]
+    less = seconds[1] <= seconds[0]
+    means = normalize_rows(np.stack([everything.seconds[group == one] @ rows[group == one] for one in (0, 1)]))
+    spans = tuple(span for at, span in enumerate(own) if second[_nearest(at, own, second)] == less)
+    return VoiceSplit(spans, (max(seconds), min(seconds)), float(means[0] @ means[1]))
+
+
+def _comparable(voice: VoiceEmbeddings) -> npt.NDArray[np.float64]:
+    """The embeddings as unit rows whose cosines compare people, by the encoder's voice model where there is one."""
+    model = VoiceScorer(voice.encoder).model
+    rows = voice.rows if model is None else directions(model.features(voice.rows), model.between)
+    return np.asarray(rows, np.float64)
+
+
+def _both_present(second: Mapping[int, bool], share: Mapping[int, float]) -> dict[int, bool]:
+    """Turns by whether they are the second voice's; where all would be one's, the least sure turn is the other's."""
+    if len(set(second.values())) == 2:
+        return dict(second)
+    everyone = next(iter(second.values()))
+    other = min(share, key=lambda at: share[at] if everyone else -share[at])
+    return {at: everyone != (at == other) for at in second}
 
 
 def two_groups(rows: npt.NDArray[np.float64], weights: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
