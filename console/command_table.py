@@ -275,6 +275,17 @@ COMMANDS: tuple[CommandEntry | GroupEntry, ...] = (
         panel=AFTERWARDS,
     ),
     CommandEntry(
+        "link",
+        "Find the same people in several meetings, by voice; with --apply, name them alike.",
+        "link",
+        "link",
+        (
+            "meetsplit link out/*.json",
+            "meetsplit link monday.json friday.json --apply",
+        ),
+        panel=AFTERWARDS,
+    ),
+    CommandEntry(
         "export",
         "Write a finished transcript in other formats, with other subtitle rules or names.",
         "export",

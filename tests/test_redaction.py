@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_pcm
+from conftest import write_pcm as write_samples
 from scipy.signal import butter, sosfilt
 
 from meetsplit.cli import main
@@ -27,6 +27,10 @@ TURNS = (
     Turn(Span(8.0, 10.0), CLEO), Turn(Span(9.5, 11.0), ALICE),
 )  # fmt: skip
 SECRETS = ("Bartholomew", "zanzibar", "quixotic", "xylophone", "Ben's own words")
+
+
+def write_pcm(path: Path, channels: list[Any], rate: int) -> None:
+    write_samples(path, [np.rint(32767 * channel).astype(np.int16) for channel in channels], rate)
 
 
 def _voice(seed: int, low: float, high: float) -> Any:
@@ -113,7 +117,7 @@ def _left(sound: Any, voice: Any, others: Any) -> float:
 def test_a_redacted_voice_is_silent_where_it_was_alone_and_others_stay_in_overlaps(meeting: Meeting) -> None:
     before = {path: path.read_bytes() for path in meeting.folder.rglob("*") if path.is_file()}
     code, err = meeting.run("redact", "meeting.json", "Bartholomew", "-f", "json")
-    assert code == 0
+    assert code == 0, err
     assert "SPEAKER_01: neither heard nor read in meeting-redacted.wav" in err
     copy, original = meeting.sound("meeting-redacted.wav"), meeting.sound("meeting.wav")
     assert len(copy) == len(original)
@@ -133,7 +137,7 @@ def test_a_redacted_voice_is_silent_where_it_was_alone_and_others_stay_in_overla
 
 def test_nothing_of_a_redacted_person_is_in_any_format(meeting: Meeting) -> None:
     formats = ",".join(name for name in FORMATS if name != "docx") + ",srt-per-speaker"
-    assert meeting.run("redact", "meeting.json", BEN, "-f", formats, "--html-audio", "none", "-o", "out")[0] == 0
+    assert (ran := meeting.run("redact", "meeting.json", BEN, "-f", formats, "--html-audio", "none", "-o", "out"))[0] == 0, ran
     written = [path for path in (meeting.folder / "out").rglob("*") if path.is_file()]
     assert len(written) > len(FORMATS)
     for path in written:
@@ -150,18 +154,18 @@ def test_nothing_of_a_redacted_person_is_in_any_format(meeting: Meeting) -> None
 
 
 def test_the_page_of_a_redacted_set_holds_the_redacted_sound(meeting: Meeting) -> None:
-    assert meeting.run("redact", "meeting.json", BEN, "-f", "json,html", "--html-audio", "link")[0] == 0
+    assert (ran := meeting.run("redact", "meeting.json", BEN, "-f", "json,html", "--html-audio", "link"))[0] == 0, ran
     heard = read(meeting.folder / "meeting-redacted" / "recording.webm", RATE).samples
     assert np.abs(_part(heard, 4.2, 5.8)).max() < 1e-3 < np.abs(_part(heard, 1.0, 2.5)).max()
     # A page that is made later finds the copy, not the recording that the first transcript was made of.
     (meeting.folder / "meeting-redacted" / "recording.webm").unlink()
-    assert meeting.run("export", "meeting-redacted.json", "-f", "html", "--html-audio", "link", "--overwrite")[0] == 0
+    assert (ran := meeting.run("export", "meeting-redacted.json", "-f", "html", "--html-audio", "link", "--overwrite"))[0] == 0, ran
     heard = read(meeting.folder / "meeting-redacted" / "recording.webm", RATE).samples
     assert np.abs(_part(heard, 4.2, 5.8)).max() < 1e-3 < np.abs(_part(heard, 1.0, 2.5)).max()
 
 
 def test_with_keep_only_those_who_stay_are_heard(meeting: Meeting) -> None:
-    assert meeting.run("redact", "meeting.json", "--keep", CLEO, "-f", "json", "--track-format", "flac")[0] == 0
+    assert (ran := meeting.run("redact", "meeting.json", "--keep", CLEO, "-f", "json", "--track-format", "flac"))[0] == 0, ran
     copy = meeting.sound("meeting-redacted.flac")
     assert not _part(copy, 0, 7.9).any()
     assert not _part(copy, 10.4, 12).any()
@@ -171,9 +175,9 @@ def test_with_keep_only_those_who_stay_are_heard(meeting: Meeting) -> None:
 
 
 def test_another_redaction_takes_the_place_of_the_first_as_a_whole(meeting: Meeting) -> None:
-    assert meeting.run("redact", "meeting.json", CLEO, "-f", "json,srt,txt")[0] == 0
+    assert (ran := meeting.run("redact", "meeting.json", CLEO, "-f", "json,srt,txt"))[0] == 0, ran
     assert "zanzibar" in (meeting.folder / "meeting-redacted.txt").read_text("utf-8")
-    assert meeting.run("redact", "meeting.json", BEN, CLEO, ALICE, "-f", "json")[0] == 0
+    assert (ran := meeting.run("redact", "meeting.json", BEN, CLEO, ALICE, "-f", "json"))[0] == 0, ran
     left = {path.name for path in meeting.folder.rglob("meeting-redacted*") if ".meetsplit" not in path.parts}
     assert left == {"meeting-redacted.json", "meeting-redacted.wav"}
     assert not meeting.sound("meeting-redacted.wav")[round(0.5 * RATE) : round(11.0 * RATE)].all()
@@ -187,7 +191,7 @@ def test_voices_that_were_not_taken_apart_are_silent_and_their_words_blank(meeti
     first = Segment(ALICE, words, "en", "mixture", True, review=("overlap-unresolved",))
     meeting.save(replace(meeting.transcript, segments=(first, *meeting.transcript.segments[1:])))
     code, err = meeting.run("redact", "meeting.json", BEN, "-f", "json")
-    assert code == 0
+    assert code == 0, err
     assert "2 words of others that may be theirs are blanked" in err
     assert "overlaps are silent for 1.0 s" in err
     assert _decibel(_part(meeting.sound("meeting-redacted.wav"), 3.0, 4.0), _part(meeting.mixture, 3.0, 4.0)) < -30
@@ -198,7 +202,7 @@ def test_without_tracks_overlaps_are_silent_and_that_is_said(meeting: Meeting) -
     meeting.tracks[ALICE].unlink()
     write_pcm(meeting.tracks[CLEO], [np.zeros(RATE)], RATE)
     code, err = meeting.run("redact", "meeting.json", BEN, "-f", "json")
-    assert code == 0
+    assert code == 0, err
     assert "without a track of SPEAKER_00 beside the transcript" in err
     assert "meeting/SPEAKER_02.wav: has 1.0 s, the recording 12.0 s; it is not used" in err
     assert not _part(meeting.sound("meeting-redacted.wav"), 3.0, 6.3).any()
@@ -233,6 +237,6 @@ def test_without_its_recording_nothing_is_redacted(meeting: Meeting) -> None:
 
 def test_everybody_with_the_name_of_a_redacted_label_is_that_person(meeting: Meeting) -> None:
     meeting.save(replace(meeting.transcript, names=((ALICE, "bartholomew"), (BEN, "Bartholomew"))))
-    assert meeting.run("redact", "meeting.json", BEN, "-f", "json", "-q")[0] == 0
+    assert (ran := meeting.run("redact", "meeting.json", BEN, "-f", "json", "-q"))[0] == 0, ran
     document = json.loads((meeting.folder / "meeting-redacted.json").read_text("utf-8"))
     assert {one["speaker"]: one["text"] for one in document["segments"]} == {ALICE: BLANK, BEN: BLANK, CLEO: "indeed"}
