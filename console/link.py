@@ -33,9 +33,13 @@ def link(
     ] = False,
     audio_dir: Annotated[
         Path | None,
-        typer.Option(help="Folder with the recordings, where they do not lie beside the transcripts.", metavar="FOLDER"),
+        typer.Option(
+            help="Folder with the recordings, where they do not lie beside the transcripts.", metavar="FOLDER"
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table, all scores included.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print data instead of a table, all scores included.")
+    ] = False,
     options: GivenOptions,
 ) -> None:
     """Find the same people in several meetings, by voice; with --apply, name them alike.
@@ -93,8 +97,7 @@ def _data(found: PeopleOfMeetings) -> dict[str, Any]:
         {"a": member(a), "b": member(b), "score": score}
         for a in range(len(found.voices))
         for b in range(a + 1, len(found.voices))
-        if found.voices[a].meeting != found.voices[b].meeting
-        and (score := found.linked.score((a,), (b,))) is not None
+        if found.voices[a].meeting != found.voices[b].meeting and (score := found.linked.score((a,), (b,))) is not None
     ]
     return {"people": people, "scores": pairs}
 

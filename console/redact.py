@@ -42,9 +42,7 @@ def redact(
     transcript: TranscriptPath,
     people: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Labels or names of those who are taken out.", show_default=False, metavar="SPEAKER..."
-        ),
+        typer.Argument(help="Labels or names of those who are taken out.", show_default=False, metavar="SPEAKER..."),
     ] = None,
     *,
     keep: Annotated[
@@ -87,7 +85,7 @@ def redact(
         if done.blanked:
             sentence += f"; {counted(done.blanked, 'word')} of others that may be theirs are blanked, too"
         if done.silenced:
-            sentence += f"; overlaps are silent for {done.silenced:.1f} s, where voices could not be taken apart"
+            sentence += f"; overlaps are silent for {done.silenced:.1f} s, where voices were not taken apart"
         Terminal(stderr=True).say(f"{sentence}. {path} is as it was: to take this back, remove the new files")
     for line in shown_files(Terminal(), done.published.files):
         print_line(line)

@@ -135,7 +135,8 @@ def redact_sound(
         }
         expected = round((probe(sources.recording).duration or 0.0) * rate)
         files: dict[Speaker | None, TrackFile] = {
-            who: stack.enter_context(track_file(targets.tracks[who], rate, opened[who].channels, expected)) for who in opened
+            who: stack.enter_context(track_file(targets.tracks[who], rate, opened[who].channels, expected))
+            for who in opened
         }
         files[None] = stack.enter_context(track_file(targets.recording, rate, native.channels, expected))
         sound = _Redaction(plan, rate)
@@ -255,7 +256,9 @@ class _Redaction:
             for at in np.flatnonzero(is_same & (level > 0))
         ]
         shared = timeline.subtract(self._plan.spoken, self._plan.silent)
-        found = timeline.support(part for frame in frames for part in timeline.crop(timeline.during(shared, frame), frame))
+        found = timeline.support(
+            part for frame in frames for part in timeline.crop(timeline.during(shared, frame), frame)
+        )
         self.unseparated += found
         return self._mask(found, first, len(whole))
 

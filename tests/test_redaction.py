@@ -81,6 +81,15 @@ class Meeting:
             main([str(argument) for argument in arguments])
         return int(ended.value.code or 0), " ".join(self._capsys.readouterr().err.split())
 
+    def do(self, *arguments: str) -> None:
+        """Run a command that ends well."""
+        code, err = self.run(*arguments)
+        assert code == 0, err
+
+    def redact(self, *arguments: str) -> None:
+        """Redact the meeting."""
+        self.do("redact", "meeting.json", *arguments)
+
     def sound(self, name: str) -> Any:
         """The samples of a file of the redacted set, float."""
         with open_native(self.folder / name) as native:
@@ -137,7 +146,9 @@ def test_a_redacted_voice_is_silent_where_it_was_alone_and_others_stay_in_overla
 
 def test_nothing_of_a_redacted_person_is_in_any_format(meeting: Meeting) -> None:
     formats = ",".join(name for name in FORMATS if name != "docx") + ",srt-per-speaker"
-    assert (ran := meeting.run("redact", "meeting.json", BEN, "-f", formats, "--html-audio", "none", "-o", "out"))[0] == 0, ran
+    assert (ran := meeting.run("redact", "meeting.json", BEN, "-f", formats, "--html-audio", "none", "-o", "out"))[
+        0
+    ] == 0, ran
     written = [path for path in (meeting.folder / "out").rglob("*") if path.is_file()]
     assert len(written) > len(FORMATS)
     for path in written:
@@ -154,18 +165,22 @@ def test_nothing_of_a_redacted_person_is_in_any_format(meeting: Meeting) -> None
 
 
 def test_the_page_of_a_redacted_set_holds_the_redacted_sound(meeting: Meeting) -> None:
-    assert (ran := meeting.run("redact", "meeting.json", BEN, "-f", "json,html", "--html-audio", "link"))[0] == 0, ran
+    meeting.redact(BEN, "-f", "json,html", "--html-audio", "link")
     heard = read(meeting.folder / "meeting-redacted" / "recording.webm", RATE).samples
     assert np.abs(_part(heard, 4.2, 5.8)).max() < 1e-3 < np.abs(_part(heard, 1.0, 2.5)).max()
     # A page that is made later finds the copy, not the recording that the first transcript was made of.
     (meeting.folder / "meeting-redacted" / "recording.webm").unlink()
-    assert (ran := meeting.run("export", "meeting-redacted.json", "-f", "html", "--html-audio", "link", "--overwrite"))[0] == 0, ran
+    assert (ran := meeting.run("export", "meeting-redacted.json", "-f", "html", "--html-audio", "link", "--overwrite"))[
+        0
+    ] == 0, ran
     heard = read(meeting.folder / "meeting-redacted" / "recording.webm", RATE).samples
     assert np.abs(_part(heard, 4.2, 5.8)).max() < 1e-3 < np.abs(_part(heard, 1.0, 2.5)).max()
 
 
 def test_with_keep_only_those_who_stay_are_heard(meeting: Meeting) -> None:
-    assert (ran := meeting.run("redact", "meeting.json", "--keep", CLEO, "-f", "json", "--track-format", "flac"))[0] == 0, ran
+    assert (ran := meeting.run("redact", "meeting.json", "--keep", CLEO, "-f", "json", "--track-format", "flac"))[
+        0
+    ] == 0, ran
     copy = meeting.sound("meeting-redacted.flac")
     assert not _part(copy, 0, 7.9).any()
     assert not _part(copy, 10.4, 12).any()
@@ -175,9 +190,9 @@ def test_with_keep_only_those_who_stay_are_heard(meeting: Meeting) -> None:
 
 
 def test_another_redaction_takes_the_place_of_the_first_as_a_whole(meeting: Meeting) -> None:
-    assert (ran := meeting.run("redact", "meeting.json", CLEO, "-f", "json,srt,txt"))[0] == 0, ran
+    meeting.redact(CLEO, "-f", "json,srt,txt")
     assert "zanzibar" in (meeting.folder / "meeting-redacted.txt").read_text("utf-8")
-    assert (ran := meeting.run("redact", "meeting.json", BEN, CLEO, ALICE, "-f", "json"))[0] == 0, ran
+    meeting.redact(BEN, CLEO, ALICE, "-f", "json")
     left = {path.name for path in meeting.folder.rglob("meeting-redacted*") if ".meetsplit" not in path.parts}
     assert left == {"meeting-redacted.json", "meeting-redacted.wav"}
     assert not meeting.sound("meeting-redacted.wav")[round(0.5 * RATE) : round(11.0 * RATE)].all()
@@ -194,7 +209,7 @@ def test_voices_that_were_not_taken_apart_are_silent_and_their_words_blank(meeti
     assert code == 0, err
     assert "2 words of others that may be theirs are blanked" in err
     assert "overlaps are silent for 1.0 s" in err
-    assert _decibel(_part(meeting.sound("meeting-redacted.wav"), 3.0, 4.0), _part(meeting.mixture, 3.0, 4.0)) < -30
+    assert not _part(meeting.sound("meeting-redacted.wav"), 3.0, 4.0).any()
     assert b"zanzibar" not in (meeting.folder / "meeting-redacted.json").read_bytes()
 
 
@@ -203,7 +218,7 @@ def test_without_tracks_overlaps_are_silent_and_that_is_said(meeting: Meeting) -
     write_pcm(meeting.tracks[CLEO], [np.zeros(RATE)], RATE)
     code, err = meeting.run("redact", "meeting.json", BEN, "-f", "json")
     assert code == 0, err
-    assert "without a track of SPEAKER_00 beside the transcript" in err
+    assert "without a track of SPEAKER_00, SPEAKER_02 beside the transcript" in err
     assert "meeting/SPEAKER_02.wav: has 1.0 s, the recording 12.0 s; it is not used" in err
     assert not _part(meeting.sound("meeting-redacted.wav"), 3.0, 6.3).any()
 
@@ -237,6 +252,6 @@ def test_without_its_recording_nothing_is_redacted(meeting: Meeting) -> None:
 
 def test_everybody_with_the_name_of_a_redacted_label_is_that_person(meeting: Meeting) -> None:
     meeting.save(replace(meeting.transcript, names=((ALICE, "bartholomew"), (BEN, "Bartholomew"))))
-    assert (ran := meeting.run("redact", "meeting.json", BEN, "-f", "json", "-q"))[0] == 0, ran
+    meeting.redact(BEN, "-f", "json", "-q")
     document = json.loads((meeting.folder / "meeting-redacted.json").read_text("utf-8"))
     assert {one["speaker"]: one["text"] for one in document["segments"]} == {ALICE: BLANK, BEN: BLANK, CLEO: "indeed"}

@@ -194,7 +194,9 @@ class _Sound:
         self._on_event = on_event
         speakers: Collection[Speaker] = {turn.speaker for turn in meeting.transcript.turns}
         has_tracks = set(speakers) <= set(beside.tracks)
-        self._recording = None if recording is not None and recording.name == PAGE_RECORDING and has_tracks else recording
+        self._recording = (
+            None if recording is not None and recording.name == PAGE_RECORDING and has_tracks else recording
+        )
         if self._recording is None and not has_tracks:
             raise SettingsError(
                 f"{meeting.path}: neither the recording nor everybody's track lies beside it: add --audio-dir FOLDER "

@@ -234,9 +234,7 @@ def _publish(
     )
 
 
-def _request(
-    path: Path, transcript: Transcript, outputs: Outputs, stem: str, inputs: Sequence[Path]
-) -> ResultRequest:
+def _request(path: Path, transcript: Transcript, outputs: Outputs, stem: str, inputs: Sequence[Path]) -> ResultRequest:
     """The set's request. It belongs to its own copy of the recording: the first one's name and content are in no file.
 
     Another redaction of the same transcript takes its place as a whole.
