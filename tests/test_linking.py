@@ -85,7 +85,7 @@ def meetings(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(VoiceEncoder, "load", lambda *_: VoiceEncoder(ENCODER, Planted()))
     made = Meetings(tmp_path, capsys)
-    made.add("monday", 20, 200, 110)
+    made.add("monday", 20, 200, 130)
     made.add("tuesday", 203, 22, names=(("SPEAKER_00", "Ann"),))
     made.add("friday", 300, 19, 198, 60)
     return made
