@@ -147,7 +147,8 @@ def redact_sound(
             kept = {who: parts[who] for who in opened}
             copy, tracks = sound.window(window, kept, [parts[number] for number in range(len(others))])
             inside = slice(CONTEXT * rate, length - CONTEXT * rate)
-            for who, samples in {None: copy, **tracks}.items():
+            written: dict[Speaker | None, ChannelSamples] = {None: copy, **tracks}
+            for who, samples in written.items():
                 files[who].write(pcm(samples[:, inside]))
             sound.advance(length - 2 * CONTEXT * rate)
             on_progress(min(sound.position / max(expected, 1), 1.0))

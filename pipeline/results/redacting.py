@@ -11,6 +11,7 @@ The new set is made of what is known to be harmless, never of everything but wha
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from meetsplit.pipeline import formats
 from meetsplit.pipeline.audio.reading import probe
 from meetsplit.pipeline.data import Provenance, Segment, Span, Speaker, Transcript, Turn, Word, timeline
 from meetsplit.pipeline.errors import AudioError, SettingsError, nearest
-from meetsplit.pipeline.events import EventListener, Notice, Progressed, Started, ignore_events
+from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
 from meetsplit.pipeline.formats import read_transcript_file
 from meetsplit.pipeline.formats.text import one_line
 from meetsplit.pipeline.results.folder import PublishedResults, Reservation, ResultsFolder
@@ -198,10 +199,12 @@ def redact_results(
         )
         total = transcript.duration
         on_event(Started("write", total, "s"))
+        began = time.monotonic()
         unseparated = redact_sound(
             sources, plan, targets, lambda share: on_event(Progressed("write", share * total, total))
         )
         published = _publish(transcript, outputs, targets, reservation, permissions(path))
+        on_event(Finished("write", time.monotonic() - began, f"{len(published.files)} files"))
     kept_before = kept_originals(published.files[0].parent / f"{published.placement.stem}.json")
     if kept_before:
         on_event(Notice(f"{kept_before[0]}: what was redacted before this may stand there: remove it", "write"))
