@@ -50,7 +50,7 @@ def run_worker(recording: Path, mode: str, *, words: bool) -> None:
     if mode == BASELINE:
         seconds = seconds_by_stage(recording, replace(settings, separator="dictionary", separate="everywhere"))
     else:
-        seconds = _run_pipeline(recording, settings, words=words)
+        seconds = _run_pipeline(recording, replace(settings, separate=mode), words=words)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(json.dumps({"seconds": seconds, "peak": peak}))
 
@@ -119,7 +119,9 @@ def main() -> None:
     parser.add_argument("--recording", type=Path, default=SAMPLE)
     parser.add_argument("--plain", action="store_true", help="also the stack that one would glue from the same parts")
     parser.add_argument("--worker", type=Path, help="run this recording here and print JSON")
-    parser.add_argument("--separate", default="overlaps", help="what the worker takes apart")
+    parser.add_argument(
+        "--separate", default="overlaps", choices=("off", "overlaps", BASELINE), help="what is taken apart"
+    )
     parser.add_argument(
         "--no-words",
         dest="words",
@@ -131,7 +133,7 @@ def main() -> None:
     if args.worker is not None:
         run_worker(args.worker, args.separate, words=args.words)
         return
-    modes = ["overlaps", *([BASELINE] if args.plain else [])]
+    modes = [args.separate, *([BASELINE] if args.plain else [])]
     lines = list(table(args.recording, args.minutes, modes, words=args.words))
     note = (
         "Real-time factors per stage (seconds of work per second of recording); each run in a process of its own, "

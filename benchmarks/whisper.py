@@ -384,43 +384,45 @@ def measure_ours(
     settings = Settings(language="en")
     kind = WhisperTranscriber if name == "mini" else FixedTokenTranscriber
     for seconds, batch in itertools.product(packings, batches):
-        transcriber = kind(model, settings, pack_seconds=seconds)
+        transcriber = kind(model, settings)
         transcriber.batch_size = batch
-        list(transcriber.transcribe_streams([meeting.streams[0][:2]], ignore_events))
-        windows = [0]
-        decode = transcriber.decoder.decode
+        yield measure_packed(name, "", transcriber, meeting, seconds)
 
-        def counted(jobs: Sequence[Any], decode: Any = decode, windows: list[int] = windows) -> list[Any]:
-            windows[0] += len(jobs)
-            return list(decode(jobs))
 
-        transcriber.decoder.decode = counted  # type: ignore[method-assign]
-        row = timed(
-            name,
-            f"{f'packed up to {seconds:g} s' if seconds else 'a clip per window'}, batch {batch}",
-            meeting,
-            0,
-            partial(_texts, transcriber, meeting),
-        )
-        yield replace(row, windows=windows[0])
+def measure_packed(name: str, prefix: str, transcriber: WhisperTranscriber, meeting: Meeting, seconds: float) -> Row:
+    """A transcriber with its clips packed up to so many seconds, with 0 one per window, after a first try of two."""
+    transcriber.pack_seconds = seconds
+    list(transcriber.transcribe_streams([meeting.streams[0][:2]], ignore_events))
+    windows = 0
+    decode = transcriber.decoder.decode
+
+    def counted(jobs: Sequence[WindowJob]) -> list[WindowText]:
+        nonlocal windows
+        windows += len(jobs)
+        return decode(jobs)
+
+    transcriber.decoder.decode = counted  # type: ignore[method-assign]
+    packing = f"packed up to {seconds:g} s" if seconds else "a clip per window"
+    how = f"{prefix}{packing}, batch {transcriber.batch_size}"
+    row = timed(name, how, meeting, 0, partial(_texts, transcriber, meeting))
+    transcriber.decoder.decode = decode  # type: ignore[method-assign]
+    return replace(row, windows=windows)
 
 
 def measure_faster_whisper(
-    name: str, model: Any, meeting: Meeting, batch: int, compute_types: Sequence[str] = ("float32", "int8")
+    name: str, model: Any, meeting: Meeting, batch: int, packings: Sequence[float]
 ) -> Iterator[Row]:
-    """`faster-whisper` with the same weights, a clip per window, for each precision."""
+    """`faster-whisper` with the same weights for each precision, packed up to so many seconds."""
     from meetsplit.training.mini_whisper.conversion import write_ctranslate2
 
     kind = FasterWhisperTranscriber if name == "mini" else FixedTokenFasterWhisper
     with tempfile.TemporaryDirectory() as folder:
         weights = {"model": write_ctranslate2(model, Path(folder) / "converted")}
-        for compute_type in compute_types:
+        for compute_type, seconds in itertools.product(("float32", "int8"), packings):
             settings = Settings(language="en", compute_type=compute_type)
             transcriber = kind.load(settings, weights, model.device.type)
             transcriber.batch_size = batch
-            list(transcriber.transcribe_streams([meeting.streams[0][:2]], ignore_events))
-            how = f"faster-whisper, {compute_type}, a clip per window, batch {batch}"
-            yield timed(name, how, meeting, len(meeting.turns), partial(_texts, transcriber, meeting))
+            yield measure_packed(name, f"faster-whisper, {compute_type}, ", transcriber, meeting, seconds)
 
 
 def _texts(transcriber: WhisperTranscriber, meeting: Meeting) -> list[str]:
@@ -513,8 +515,9 @@ def measure(
     measured: list[list[Row]] = []
     for meeting in meetings:
         rows = list(measure_reference(name, model, meeting, streams=True)) if with_reference else []
-        rows += measure_ours(name, model, meeting, batches, PACKINGS if with_packing else (0.0,))
-        rows += measure_faster_whisper(name, model, meeting, max(batches))
+        packings = PACKINGS if with_packing else (0.0,)
+        rows += measure_ours(name, model, meeting, batches, packings)
+        rows += measure_faster_whisper(name, model, meeting, max(batches), packings)
         measured.append(rows)
     return [pooled(meetings, rows) for rows in zip(*measured, strict=True)]
 

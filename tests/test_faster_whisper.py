@@ -274,11 +274,15 @@ def test_a_model_names_its_transcriber(mini: tuple[Any, Path], tmp_path: Path) -
 
 
 def test_the_order_of_auto(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = Settings(device="cpu", model="small")
-    settings = replace(usual, compute_type="int8")
-    assert registry.auto_order("transcriber", settings) == ("faster-whisper", "whisper", "sphinx")
-    assert registry.auto_order("transcriber", usual) == ("whisper", "sphinx")
-    assert [registry.chosen_backend("transcriber", each) for each in (settings, usual)] == ["auto", "whisper"]
+    settings = Settings(device="cpu", model="small")
+    on_gpu = replace(settings, device="cuda")
+    integers_on_gpu = replace(on_gpu, compute_type="int8")
+    monkeypatch.setattr(registry.device, "choose", lambda name: name)
+    for each in (settings, integers_on_gpu):
+        assert registry.auto_order("transcriber", each) == ("faster-whisper", "whisper", "sphinx")
+        assert registry.chosen_backend("transcriber", each) == "auto"
+    assert registry.auto_order("transcriber", on_gpu) == ("whisper", "sphinx")
+    assert registry.chosen_backend("transcriber", on_gpu) == "whisper"
     monkeypatch.setattr(registry, "missing_package", lambda backend: next(iter(backend.packages), None))
     assert registry.auto_order("transcriber", settings) == ("whisper", "sphinx")
     assert registry.chosen_backend("transcriber", settings) == "whisper"

@@ -255,13 +255,14 @@ def chosen_backend(stage: str, settings: Settings) -> str:
 def auto_order(stage: str, settings: Settings) -> tuple[str, ...]:
     """What ``auto`` tries under these settings, best first.
 
-    Of transcribers, `faster-whisper` comes first where it is installed and the settings ask for integers, which only it
-    computes with; otherwise it is taken by name only, as long as no benchmark says that it is quicker.
+    Of transcribers, `faster-whisper` comes first where it is installed and there is no GPU, where it is quicker
+    (docs/benchmarks.md), or the settings ask for integers, which only it computes with; otherwise it is taken by name.
     """
     order = AUTO[stage]
     if stage != "transcriber" or missing_package(BACKENDS[stage]["faster-whisper"]) is not None:
         return order
-    return ("faster-whisper", *order) if settings.compute_type.startswith("int8") else order
+    is_first = settings.compute_type.startswith("int8") or not device.choose(settings.device).startswith("cuda")
+    return ("faster-whisper", *order) if is_first else order
 
 
 def _transcriber_of(model: str, settings: Settings) -> str:

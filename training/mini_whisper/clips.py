@@ -11,6 +11,7 @@ from scipy.ndimage import uniform_filter
 from scipy.signal import fftconvolve, istft, stft
 
 from meetsplit.pipeline.data import Samples
+from meetsplit.pipeline.transcribers.windows import GAP
 from meetsplit.training.mini_whisper.corpus import Corpus, CorpusEntry
 from meetsplit.training.mini_whisper.voices import RATE, SynthesizedSentence, TimedLabel
 
@@ -83,8 +84,24 @@ class ClipGenerator:
         first = int(rng.integers(0, len(noise) - length))
         return noise[first : first + length]
 
-    def clip(self, rng: np.random.Generator, seconds: float, augmented: bool = True) -> Clip:
-        """A clip of about ``seconds``: mostly one voice's sentences with pauses.
+    def packed_clip(self, rng: np.random.Generator, seconds: float, augmented_share: float) -> Clip:
+        """Clips of one voice with silences of `GAP` between, up to about ``seconds``: as clips of a stream are packed.
+
+        Each clip has its own room and noise, and lasts as long as turns do; ``augmented_share`` are augmented.
+        """
+        voice = self._random_voice(rng)
+        packed = Clip(np.zeros(0, np.float32), (), (), ())
+        while not packed.duration or packed.duration + GAP + 0.6 < seconds:
+            longest = max(seconds - packed.duration - GAP, 0.6)
+            length = min(float(np.clip(rng.lognormal(1.0, 0.8), 0.6, 20.0)), longest)
+            clip = self.clip(rng, length, bool(rng.random() < augmented_share), voice=voice)
+            packed = joined(packed, clip) if packed.duration else clip
+        return packed
+
+    def clip(
+        self, rng: np.random.Generator, seconds: float, augmented: bool = True, *, voice: str | None = None
+    ) -> Clip:
+        """A clip of about ``seconds``: mostly one voice's sentences with pauses, a random ``voice`` by default.
 
         ``augmented`` adds reverberation, noise and other voices, in the background or as residue of a separation.
         """
@@ -93,7 +110,7 @@ class ClipGenerator:
             noise = self.noise(rng, round(seconds * RATE))
             noise = noise * 10 ** (rng.uniform(-75, -30) / 20) * (rng.random() < 0.85)
             return Clip(noise.astype(np.float32), (), (), previous)
-        placed = self._random_sentences(rng, seconds)
+        placed = self._random_sentences(rng, seconds, voice or self._random_voice(rng))
         samples = np.zeros(round((placed[-1].end + rng.uniform(0.05, 1.0)) * RATE), np.float32)
         for item in placed:
             add_at(samples, item.sentence.samples * 10 ** (rng.uniform(-2, 2) / 20), item.start)
@@ -107,10 +124,13 @@ class ClipGenerator:
         entries = self.entries[voice or str(rng.choice(tuple(self.entries)))]
         return entries[int(rng.integers(len(entries)))]
 
-    def _random_sentences(self, rng: np.random.Generator, seconds: float) -> Sequence[_PlacedSentence]:
-        """Sentences, or pieces of sentences, with pauses between them, up to about ``seconds``."""
+    def _random_voice(self, rng: np.random.Generator) -> str:
+        """A voice, as often as it has sentences."""
         counts = np.array([len(entries) for entries in self.entries.values()], float)
-        voice = str(rng.choice(tuple(self.entries), p=counts / counts.sum()))
+        return str(rng.choice(tuple(self.entries), p=counts / counts.sum()))
+
+    def _random_sentences(self, rng: np.random.Generator, seconds: float, voice: str) -> Sequence[_PlacedSentence]:
+        """Sentences, or pieces of sentences, with pauses between them, up to about ``seconds``."""
         any_voice = rng.random() < 0.12
         pace = float(rng.uniform(0.94, 1.07)) if rng.random() < 0.4 else 1.0
         start = float(rng.uniform(0.02, 0.6))
@@ -148,6 +168,17 @@ class ClipGenerator:
             sentence = self.corpus.read(self._random_entry(rng))
             add_at(track, sentence.samples, float(rng.uniform(-1, length / RATE)))
         return track
+
+
+def joined(first: Clip, second: Clip) -> Clip:
+    """Two clips as one, with `GAP` seconds of digital silence between them."""
+    offset = (len(first.samples) + round(GAP * RATE)) / RATE
+    return Clip(
+        np.concatenate([first.samples, np.zeros(round(GAP * RATE), np.float32), second.samples]),
+        (*first.sentences, *(shifted(sentence, offset) for sentence in second.sentences)),
+        (*first.phones, *(replace(p, start=p.start + offset, end=p.end + offset) for p in second.phones)),
+        first.previous,
+    )
 
 
 def add_at(track: Samples, samples: Samples, start: float) -> None:

@@ -128,7 +128,7 @@ def synthesize(folder: Path, generator: SentenceGenerator, *, sentences: int, se
         yield (number + 1) * SHARD_SIZE
 
 
-def load(folder: Path, sentences: int) -> Corpus:
+def load_corpus(folder: Path, sentences: int) -> Corpus:
     """The corpus in a folder, its samples memory-mapped."""
     shards, entries = [], []
     for number, path in enumerate(_shard_paths(folder, sentences)):

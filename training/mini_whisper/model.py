@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from whisper.model import ModelDimensions, MultiHeadAttention, Whisper, sinusoids
 
+from meetsplit.pipeline.errors import SettingsError
 from meetsplit.training.mini_whisper.targets import IGNORE, WINDOW, Batch, ReducedVocabulary
 from meetsplit.training.mini_whisper.voices import PHONES
 
@@ -193,6 +194,15 @@ def save(path: Path, whisper: Whisper, vocabulary: ReducedVocabulary, dimensions
     }
     state["tokens"] = torch.tensor(vocabulary.tokens, dtype=torch.int32)
     save_file(state, path, {"dims": json.dumps(asdict(dimensions))})
+
+
+def load(path: Path, whisper: Whisper, vocabulary: ReducedVocabulary) -> None:
+    """Read a file of `save` into a model with the same vocabulary. Raises `SettingsError` for another one."""
+    state = load_file(path)
+    if state.pop("tokens").tolist() != list(vocabulary.tokens):
+        raise SettingsError(f"{path}: was trained on another vocabulary: give the same --dialogue and --vocabulary")
+    state = {name: tensor.float() for name, tensor in state.items()}
+    whisper.load_state_dict({**whisper.state_dict(), **state})
 
 
 def to_openai_checkpoint(path: Path) -> dict[str, object]:

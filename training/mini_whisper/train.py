@@ -18,10 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meetsplit.training.mini_whisper.clips import ClipGenerator, make_noises
-from meetsplit.training.mini_whisper.corpus import Corpus, CorpusEntry, is_held_out, load, synthesize
+from meetsplit.training.mini_whisper.clips import Clip, ClipGenerator, make_noises
+from meetsplit.training.mini_whisper.corpus import Corpus, CorpusEntry, is_held_out, load_corpus, synthesize
 from meetsplit.training.mini_whisper.evaluation import EvaluationResult, evaluate
-from meetsplit.training.mini_whisper.model import TrainableWhisper, save, with_full_vocabulary
+from meetsplit.training.mini_whisper.model import (
+    ATTENTION_WEIGHT,
+    TrainableWhisper,
+    load,
+    save,
+    with_full_vocabulary,
+)
 from meetsplit.training.mini_whisper.sentences import SentenceGenerator, sentence_generator
 from meetsplit.training.mini_whisper.targets import (
     FRAMES,
@@ -43,17 +49,24 @@ MAX_BATCH_SIZE = 40
 FULL_WINDOWS_PER_BATCH = 4
 """Clips in a batch of full windows."""
 
+PACKED_SHARE = 0.6
+"""The share of full windows with several clips in them."""
+
 VALIDATION_CLIPS = 16
 """Clean clips in a validation during the training, and as many augmented ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """Steps in all, the learning rate's peak, the seed of all random numbers, and the curriculum over the steps."""
+    """Steps in all, the learning rate's peak, the seed of all random numbers, and the curriculum over the steps.
+
+    ``is_continued``: the weights are those of a finished training.
+    """
 
     steps: int
     peak_rate: float
     seed: int
+    is_continued: bool = False
 
     def learning_rate(self, step: int) -> float:
         """The learning rate: linear warm-up in 120 steps, then cosine decay."""
@@ -61,6 +74,8 @@ class Hyperparameters:
 
     def full_window_share(self, step: int) -> float:
         """The probability of full windows: low at first, as they cost three times as much, a half at the end."""
+        if self.is_continued:
+            return 1.0
         progress = step / self.steps
         if progress < 0.5:
             return 0.03
@@ -68,6 +83,8 @@ class Hyperparameters:
 
     def augmented_share(self, step: int) -> float:
         """The probability of augmentation of a clip: a half at first, nine tenths at the end."""
+        if self.is_continued:
+            return 0.8
         return 0.5 + 0.4 * min(step / self.steps / 0.6, 1.0)
 
     def max_seconds(self, step: int) -> float:
@@ -98,9 +115,8 @@ def make_batch(
     rng = np.random.default_rng((hyperparameters.seed, step))
     augmented_share = hyperparameters.augmented_share(step)
     if rng.random() < hyperparameters.full_window_share(step):
-        lengths = [float(rng.choice((rng.uniform(1, 12), rng.uniform(10, 28)))) for _ in range(FULL_WINDOWS_PER_BATCH)]
-        clips = [generator.clip(rng, seconds, bool(rng.random() < augmented_share)) for seconds in lengths]
-        return collate(vocabulary, clips, rng, WINDOW, 0)
+        windows = [_full_window(generator, rng, augmented_share) for _ in range(FULL_WINDOWS_PER_BATCH)]
+        return collate(vocabulary, windows, rng, WINDOW, 0)
     seconds = float(rng.uniform(1.0, hyperparameters.max_seconds(step)))
     count = min(round(SECONDS_PER_BATCH / seconds), MAX_BATCH_SIZE)
     lengths = [seconds * float(rng.uniform(0.85, 1.1)) for _ in range(count)]
@@ -111,13 +127,27 @@ def make_batch(
     return collate(vocabulary, clips, rng, frames, offset)
 
 
-def new_state(model: TrainableWhisper) -> TrainState[Batch]:
-    """The state of a new training; the printed losses are those of tokens, phones, words and attention."""
+def _full_window(generator: ClipGenerator, rng: np.random.Generator, augmented_share: float) -> Clip:
+    """What lies in a full window: a clip, or several packed ones."""
+    seconds = float(rng.choice((rng.uniform(1, 12), rng.uniform(10, 28))))
+    if rng.random() < PACKED_SHARE:
+        return generator.packed_clip(rng, seconds, augmented_share)
+    return generator.clip(rng, seconds, bool(rng.random() < augmented_share))
+
+
+def new_state(model: TrainableWhisper, *, with_frame_labels: bool = True) -> TrainState[Batch]:
+    """The state of a new training; the printed losses are those of tokens, phones, words and attention.
+
+    Without frame labels, phones and words of the frames count nothing: a finished model has no heads for them.
+    """
+    # Where a processor has no instructions for it, half precision takes six times as long.
+    computes_in_half = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
     def loss_fn(batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=computes_in_half):
             losses = model(batch)
-        return losses.total, (losses.tokens, losses.phones, losses.words, losses.attention)
+        total = losses.total if with_frame_labels else losses.tokens + ATTENTION_WEIGHT * losses.attention
+        return total, (losses.tokens, losses.phones, losses.words, losses.attention)
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01)
     return TrainState(model, optimizer, loss_fn)
@@ -151,6 +181,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--cache", type=Path, default=Path("out/mini-whisper"), help="synthesized speech and the state of the training"
     )
+    parser.add_argument(
+        "--continue-from", type=Path, default=None, help="a finished model to train further, on full windows only"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("tests/models/mini-whisper.safetensors"))
     parser.add_argument("--minutes", type=float, default=60.0, help="training time of this call")
     parser.add_argument("--steps", type=int, default=12000, help="length of the learning rate's way down")
@@ -168,13 +201,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     corpus_folder = args.cache / "speech"
     for count in synthesize(corpus_folder, sentences, sentences=args.sentences, seed=args.seed):
         print(f"{count} of {args.sentences} sentences spoken", flush=True)
-    training_clips, held_out_clips = clip_generators(load(corpus_folder, args.sentences), sentences)
+    training_clips, held_out_clips = clip_generators(load_corpus(corpus_folder, args.sentences), sentences)
     torch.manual_seed(args.seed)
     model = TrainableWhisper(reduced_vocabulary(sentences.vocabulary))
-    state = new_state(model)
+    if args.continue_from is not None:
+        load(args.continue_from, model.whisper, model.vocabulary)
+    state = new_state(model, with_frame_labels=args.continue_from is None)
     state_path = args.cache / "state.pt"
     state.resume(state_path)
-    hyperparameters = Hyperparameters(args.steps, args.peak, args.seed)
+    hyperparameters = Hyperparameters(args.steps, args.peak, args.seed, args.continue_from is not None)
 
     def evaluation(clips: int) -> EvaluationResult:
         return evaluate(with_full_vocabulary(model.whisper, model.vocabulary), held_out_clips, clips)
