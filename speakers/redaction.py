@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from meetsplit.pipeline.audio.decoding import mixed_down
 from meetsplit.pipeline.audio.native import in_blocks, open_native, resample_channels
@@ -147,8 +148,7 @@ def redact_sound(
             kept = {who: parts[who] for who in opened}
             copy, tracks = sound.window(window, kept, [parts[number] for number in range(len(others))])
             inside = slice(CONTEXT * rate, length - CONTEXT * rate)
-            written: dict[Speaker | None, ChannelSamples] = {None: copy, **tracks}
-            for who, samples in written.items():
+            for who, samples in ((None, copy), *tracks.items()):
                 files[who].write(pcm(samples[:, inside]))
             sound.advance(length - 2 * CONTEXT * rate)
             on_progress(min(sound.position / max(expected, 1), 1.0))
@@ -213,15 +213,13 @@ class _Redaction:
             np.square(np.abs(self._spectrum(np.sum([mixed_down(one) for one in tracks], axis=0))))
             for tracks in (kept, redacted)
         ]
-        gain: Samples = energies[0] / (energies[0] + WEIGHT * energies[1] + 1e-12)
-        return gain
+        return np.asarray(energies[0] / (energies[0] + WEIGHT * energies[1] + 1e-12), np.float32)
 
-    def _spectrum(self, samples: Samples) -> Samples:
+    def _spectrum(self, samples: Samples) -> npt.NDArray[np.complex64]:
         from scipy.signal import stft
 
         size = self._window_size
-        spectrum: Samples = stft(samples, nperseg=size, noverlap=size - size // 4)[2]
-        return spectrum
+        return np.asarray(stft(samples, nperseg=size, noverlap=size - size // 4)[2], np.complex64)
 
     def _filtered(self, track: ChannelSamples, gain: Samples | None) -> ChannelSamples:
         from scipy.signal import istft
@@ -254,7 +252,7 @@ class _Redaction:
             is_same &= energies(voice) > HEARD * level
         frames = [
             Span(max(first + at * size, 0) / self._rate, max(first + (at + 1) * size, 0) / self._rate)
-            for at in np.flatnonzero(is_same & (level > 0))
+            for at in np.flatnonzero(is_same & (level > 0)).tolist()
         ]
         shared = timeline.subtract(self._plan.spoken, self._plan.silent)
         found = timeline.support(

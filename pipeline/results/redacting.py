@@ -104,8 +104,8 @@ def redacted_transcript(transcript: Transcript, redacted: Collection[Speaker]) -
     blanked = 0
     for segment in transcript.segments:
         if segment.speaker in redacted:
-            words = (Word(segment.span, BLANK),)
-            segments.append(Segment(segment.speaker, words, source=segment.source, overlap=segment.overlap))
+            blank = (Word(segment.span, BLANK),)
+            segments.append(Segment(segment.speaker, blank, source=segment.source, overlap=segment.overlap))
             continue
         doubtful = () if is_split or _is_heard_alone(segment) else spoken
         words, count = _without_doubtful(segment.words, doubtful)
