@@ -99,7 +99,7 @@ def two_groups(rows: npt.NDArray[np.float64], weights: npt.NDArray[np.floating])
         if nearer.min() == nearer.max() or np.array_equal(nearer, group):
             break
         group = nearer
-    return group
+    return np.asarray(group, np.intp)
 
 
 def _by_turn(own: Sequence[Span], clean: Sequence[Span]) -> list[tuple[int, tuple[Span, ...]]]:

@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 632a8f9e2c010fefb18266e6edbfb571788f6ef89d1e372678fa0965879564b9
+// Built by `npm run build` of source/*.js, SHA-256 0db66084c3c3aba15efe3375fc7fc3b5d0925d1b9dcd9ad94c16d7be3041c3f0
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -841,13 +841,15 @@ ${word}`;
     return oneLine(name).normalize("NFC").toUpperCase().toLowerCase().replaceAll("ς", "σ").normalize("NFC");
   }
   function personLabels(doc) {
-    const labels = [.../* @__PURE__ */ new Set([...Object.keys(doc.speakers ?? {}), ...doc.turns.map((turn) => turn.speaker), ...doc.segments.map((segment) => segment.speaker)])].sort();
+    const speaking = new Set([...doc.turns, ...doc.segments].map(({ speaker }) => speaker));
+    const silent = Object.keys(doc.speakers ?? {}).filter((label) => !speaking.has(label));
     const firsts = /* @__PURE__ */ new Map();
-    return new Map(labels.map((label) => {
+    const pairs = [...[...speaking].sort(), ...silent.sort()].map((label) => {
       const name = folded(doc.speakers?.[label] ?? "");
       if (name !== "" && !firsts.has(name)) firsts.set(name, label);
       return [label, firsts.get(name) ?? label];
-    }));
+    });
+    return new Map(pairs.sort(([a], [b]) => a < b ? -1 : 1));
   }
   function byPerson(doc) {
     const others = [...personLabels(doc)].filter(([label, person2]) => label !== person2);

@@ -9,15 +9,20 @@ function folded(name) {
   return oneLine(name).normalize("NFC").toUpperCase().toLowerCase().replaceAll("ς", "σ").normalize("NFC");
 }
 
-/** The label that stands for each label's person, as a map: the first one with that name, or the label itself. */
+/**
+ * The label that stands for each label's person, as a map: the first one with that name, or the label itself. Those who say
+ * something come first, as Python knows no others.
+ */
 export function personLabels(doc) {
-  const labels = [...new Set([...Object.keys(doc.speakers ?? {}), ...doc.turns.map((turn) => turn.speaker), ...doc.segments.map((segment) => segment.speaker)])].sort();
+  const speaking = new Set([...doc.turns, ...doc.segments].map(({ speaker }) => speaker));
+  const silent = Object.keys(doc.speakers ?? {}).filter((label) => !speaking.has(label));
   const firsts = new Map();
-  return new Map(labels.map((label) => {
+  const pairs = [...[...speaking].sort(), ...silent.sort()].map((label) => {
     const name = folded(doc.speakers?.[label] ?? "");
     if (name !== "" && !firsts.has(name)) firsts.set(name, label);
     return [label, firsts.get(name) ?? label];
-  }));
+  });
+  return new Map(pairs.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** The document with one label for each person; itself where that changes nothing. */
