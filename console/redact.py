@@ -42,7 +42,7 @@ def redact(
     transcript: TranscriptPath,
     people: Annotated[
         list[str] | None,
-        typer.Argument(help="Labels or names of those who are taken out.", show_default=False, metavar="SPEAKER..."),
+        typer.Argument(help="Labels or names of those who are taken out.", show_default=False, metavar="SPEAKER"),
     ] = None,
     *,
     keep: Annotated[
