@@ -271,10 +271,9 @@ def _plan(transcript: Transcript, redacted: Collection[Speaker], *, only_speech:
 
 def _recording(path: Path, transcript: Transcript, audio: Path | None, beside: Path | None) -> Path:
     """The recording of the transcript at ``path``. Raises `SettingsError` where there is none, or another one."""
-    if audio is None and (beside is None or beside.name == PAGE_RECORDING):
+    recording = audio or (None if beside is None or beside.name == PAGE_RECORDING else beside)
+    if recording is None:
         raise SettingsError(f"{path}: its recording does not lie beside it, nor where it was; add --audio RECORDING")
-    recording = audio or beside
-    assert recording is not None
     length = probe(recording).duration
     if length is not None and abs(length - transcript.duration) > _SAME_LENGTH:
         raise SettingsError(
