@@ -264,6 +264,28 @@ COMMANDS: tuple[CommandEntry | GroupEntry, ...] = (
         panel=AFTERWARDS,
     ),
     CommandEntry(
+        "redact",
+        "Take people out of a finished transcript: their voice is muted, their words and names are blanked.",
+        "redact",
+        "redact",
+        (
+            "meetsplit redact meeting.json SPEAKER_02",
+            "meetsplit redact interview.json --keep Alice -o for-publication",
+        ),
+        panel=AFTERWARDS,
+    ),
+    CommandEntry(
+        "link",
+        "Find the same people in several meetings, by voice; with --apply, name them alike.",
+        "link",
+        "link",
+        (
+            "meetsplit link out/*.json",
+            "meetsplit link monday.json friday.json --apply",
+        ),
+        panel=AFTERWARDS,
+    ),
+    CommandEntry(
         "export",
         "Write a finished transcript in other formats, with other subtitle rules or names.",
         "export",

@@ -306,12 +306,14 @@ class Reservation:
         *,
         mode: int | None = None,
         labels: Mapping[str, Speaker] = MappingProxyType({}),
+        recording: Path | None = None,
     ) -> PublishedResults:
         """Publish text files and ``tracks`` (synced files within `staging`) as this recording's set, all or none.
 
         Where a foreign file has appeared meanwhile, the set gets another stem and is rendered again, see
         `PublishedResults.placement`. ``mode`` are the permissions of new files, ``labels`` the speakers of the tracks
-        by file name. Raises `OutputError`, with nothing published changed.
+        by file name. ``recording`` is a staged recording of the set's own, called like it. Raises `OutputError`, with
+        nothing published changed.
         """
         names = tuple(file.name for file in tracks)
         self._request = dataclasses.replace(self._request, track_names=names, track_labels=labels)
@@ -322,6 +324,7 @@ class Reservation:
             new = {
                 **{f"{stem}{suffix}": file for suffix, file in texts.items()},
                 **{f"{stem}/{file.name}": file for file in tracks},
+                **({} if recording is None else {f"{stem}{recording.suffix}": recording}),
             }
             other = self._folder.publish(self._request, self.placement, StagedSet(new, self.staging))
             if other is None:

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from meetsplit.pipeline import files
 from meetsplit.pipeline.data import Speaker
 from meetsplit.pipeline.results.ownership import EditHistory, Owner
-from meetsplit.pipeline.results.stems import names_of_stem, stem_endings
+from meetsplit.pipeline.results.stems import RECORDING_SUFFIXES, names_of_stem, stem_endings
 
 HIDDEN = ".meetsplit"
 """The folder of manifests and staging within a results folder."""
@@ -143,4 +143,4 @@ def _belongs(name: str, stem: str) -> bool:
     folder, slash, track = name.partition("/")
     if slash:
         return folder == stem and bool(track) and track not in (".", "..") and not set("/\\\0") & set(track)
-    return name in {f"{stem}{ending}" for ending in stem_endings() if ending}
+    return name in {f"{stem}{ending}" for ending in (*stem_endings(), *RECORDING_SUFFIXES) if ending}

@@ -55,12 +55,12 @@ def first_original(path: Path, transcript: Transcript) -> Transcript:
 
 def find_original(path: Path, sha256: str) -> Path | None:
     """The original of the transcript at ``path`` with that content; None where it is gone."""
-    return next((place for place in _originals(path) if files.sha256(place) == sha256), None)
+    return next((place for place in kept_originals(path) if files.sha256(place) == sha256), None)
 
 
 def last_original(path: Path, transcript: Transcript) -> Path | None:
     """The original that was kept last, of the same run of the recording and with another content than ``path``."""
-    for place in reversed(_originals(path)):
+    for place in reversed(kept_originals(path)):
         with suppress(MeetsplitError):  # a file of that name that holds none
             is_same_run = speech_sha256(read_transcript_file(place)) == speech_sha256(transcript)
             if is_same_run and not _holds(place, path.read_bytes()):
@@ -68,7 +68,7 @@ def last_original(path: Path, transcript: Transcript) -> Path | None:
     return None
 
 
-def _originals(path: Path) -> list[Path]:
+def kept_originals(path: Path) -> list[Path]:
     """The originals that are there in their order, whichever of them are gone."""
     first = next(_places(path))
     name = re.compile(rf"{re.escape(first.stem)}(?:-(\d+))?\.json")

@@ -54,7 +54,8 @@ class ResultRequest:
     and ``speaker_suffixes`` are those of the text files in it, one per speaker. ``inputs`` are files that the command
     reads, ``peers`` the names claimed by the recordings of the same command, see `stems.claimed_names`. ``note`` says
     why ``base`` is not the recording's name. ``replaceable`` are files that may be replaced although no manifest has
-    them, because their content is kept elsewhere: SHA-256 by file name. ``label`` is what the transcript calls the
+    them, because their content is kept elsewhere: SHA-256 by file name. With ``replaces_all``, files of an earlier set
+    that this one does not have go, whatever they are. ``label`` is what the transcript calls the
     recording where that is settled: otherwise `folder.Placement` says it.
     """
 
@@ -73,6 +74,7 @@ class ResultRequest:
     replaceable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     track_labels: Mapping[str, Speaker] = field(default_factory=dict)
     history: EditHistory | None = None
+    replaces_all: bool = False
     note: str | None = None
     label: str | None = None
 

@@ -60,7 +60,7 @@ def publish_staged(
 
     def is_obsolete(name: str) -> bool:
         is_replaced = _is_in_folder(name) and _kind_in_folder(name) in kinds
-        return not is_own or is_replaced or name == f"{stem}{FAILED}"
+        return not is_own or is_replaced or request.replaces_all or name == f"{stem}{FAILED}"
 
     kept_elsewhere = {name: (*before.files.get(name, ()), *sums) for name, sums in request.replaceable.items()}
     known = {**before.files, **kept_elsewhere}

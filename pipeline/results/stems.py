@@ -23,6 +23,9 @@ TRACK = re.compile(r"SPEAKER_\d{2,}\.(wav|flac|mp3|m4a)")
 PAGE_RECORDING = "recording.webm"
 """Name of the compressed recording that a page links to, within a track folder; no track has that suffix."""
 
+RECORDING_SUFFIXES = (".wav", ".flac", ".mp3", ".m4a")
+"""Suffixes of a set's own recording (of a redacted one), which is called like the set."""
+
 NAME_MAX = 255
 """Bytes in the longest file name of common disks."""
 
