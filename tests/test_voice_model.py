@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from meetsplit.pipeline.diarizers.embedded import VOICE_MODEL
 from meetsplit.pipeline.diarizers.voice_model import (
+    VOICE_MODEL,
     WEIGHTS,
     People,
     VoiceModel,

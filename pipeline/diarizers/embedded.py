@@ -30,6 +30,7 @@ from meetsplit.pipeline.diarizers.pyannet import load_segmentation
 from meetsplit.pipeline.diarizers.pyannote_compat import no_telemetry, progress_hook, quiet_pyannote
 from meetsplit.pipeline.diarizers.pyannote_turns import has_sound, loudness, notice_alike, notice_missing_speakers
 from meetsplit.pipeline.diarizers.voice_model import (
+    VOICE_MODEL,
     People,
     VoiceModel,
     alike_pairs,
@@ -48,8 +49,6 @@ from meetsplit.pipeline.settings import Settings
 with quiet_pyannote():
     from pyannote.audio.models.segmentation import PyanNet
 
-VOICE_MODEL = Path(__file__).with_name("weights") / "voices-ge2e.safetensors"
-"""The voice model of the GE2E encoder; the model card beside it says how it was made."""
 SEGMENTATION_LEVEL = 10.0 ** (-38.0 / 20.0)
 """`loudness` for the segmentation, which depends on the level of quiet noise: about that of the tuning recordings."""
 ENCODER_LEVEL = 10.0 ** (-30.0 / 20.0)

@@ -25,6 +25,9 @@ from scipy.special import softmax
 from meetsplit.pipeline.diarizers.clustering import Floats, Ints, flat_labels, linkage, normalize_rows
 from meetsplit.pipeline.errors import blame
 
+VOICE_MODEL = Path(__file__).with_name("weights") / "voices-ge2e.safetensors"
+"""The voice model of the GE2E encoder; the model card beside it says how it was made."""
+
 ITERATIONS = 30
 """Iterations of `vbx` at most; most recordings need fewer than ten."""
 

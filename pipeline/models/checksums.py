@@ -58,6 +58,17 @@ def intact_by_sidecar(path: Path) -> bool:
     return len(expected) == 2 and intact(path, expected[0])
 
 
+def of_weights(path: Path) -> str:
+    """SHA-256 of a model's file, or of the names and contents of all files in its folder. Raises `OSError`."""
+    if path.is_file():
+        return _sha256(path, _stamp(path))
+    whole = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            whole.update(f"{file.relative_to(path).as_posix()}\0{_sha256(file, _stamp(file))}\n".encode())
+    return whole.hexdigest()
+
+
 def _stamp(path: Path) -> tuple[int, int, int, int]:
     """Inode, size and times: what changes when the file does."""
     status = path.stat()
