@@ -9,7 +9,7 @@ from operator import itemgetter
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from meetsplit.pipeline.data.audio import HasSpan, Span
 from meetsplit.pipeline.data.diarization import Source, Speaker, Turn
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pandas
 
     from meetsplit.pipeline.settings import Outputs
+
+
+VoiceDecision: TypeAlias = Literal["confirmed", "suggested", "unknown"]
+"""How the comparison of a speaker with enrolled voices ended."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -117,13 +121,28 @@ class Provenance:
     guards: tuple[tuple[str, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class VoiceMatch:
+    """Which enrolled voice a speaker's is.
+
+    ``confirmed``: it is ``name``'s, and the speaker is called so; ``suggested``: it may be; ``unknown``: no one's, and
+    ``name`` is None. ``score`` is the natural logarithm of the likelihood ratio, one person over two, ``margin`` how
+    much it is above that of the next enrolled person; None where there is nothing to compare.
+    """
+
+    decision: VoiceDecision
+    name: str | None = None
+    score: float | None = None
+    margin: float | None = None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Transcript:
     """Who said what in one recording.
 
     ``recording`` is the file's name without folder or extension; ``duration`` is in seconds; ``segments`` are sorted by
-    start and may overlap in time; ``turns`` are the diarizer's; ``names`` maps labels to people's names. In a notebook
-    it is a table.
+    start and may overlap in time; ``turns`` are the diarizer's; ``names`` maps labels to people's names,
+    ``voices`` says who was compared with enrolled voices and how that ended. In a notebook it is a table.
     """
 
     recording: str
@@ -132,6 +151,7 @@ class Transcript:
     turns: tuple[Turn, ...]
     made_by: Provenance
     names: tuple[tuple[Speaker, str], ...] = field(default=())
+    voices: tuple[tuple[Speaker, VoiceMatch], ...] = field(default=())
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Transcript:
@@ -220,7 +240,8 @@ class Transcript:
             (*unchanged, *regroup({label: words}, turns)), key=lambda segment: (segment.span, segment.speaker)
         )
         names = tuple((speaker, name) for speaker, name in self.names if speaker == label or speaker not in merged)
-        return replace(self, segments=tuple(segments), turns=turns, names=names)
+        voices = tuple((speaker, match) for speaker, match in self.voices if speaker not in merged)
+        return replace(self, segments=tuple(segments), turns=turns, names=names, voices=voices)
 
     def _label_of(self, who: Speaker) -> Speaker:
         """The label of a speaker by label or name; `SettingsError` with the nearest where there is no such speaker."""

@@ -34,8 +34,10 @@ from meetsplit.pipeline.results.page_sound import (
 )
 from meetsplit.pipeline.results.stems import NAME_MAX, absolute_path, name_max, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
+from meetsplit.pipeline.results.voices import with_voices
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers.rendering import TrackOptions
+from meetsplit.speakers.voiceprints import VoiceEncoder
 
 
 class FinishedRun(Protocol):
@@ -54,6 +56,9 @@ class FinishedRun(Protocol):
     @property
     def tracks(self) -> Mapping[Speaker, Path]:
         """The WAV track of every speaker."""
+
+    def voice_encoder(self, backend: str) -> VoiceEncoder:
+        """The encoder of voiceprints of that name."""
 
     def render_tracks(
         self, targets: Mapping[Speaker, Path], options: TrackOptions, on_progress: Callable[[float], None] = ...
@@ -90,7 +95,11 @@ def write_results(
 
     Raises what `RecordingRun.transcript` raises, and `OutputError`.
     """
-    transcript = with_names(run.transcript(), outputs, on_event, channels=run.diarize().channels)
+    channels = run.diarize().channels
+    unnamed = run.transcript()
+    given = with_names(unnamed, outputs, channels=channels).names
+    heard = with_voices(run, unnamed, given, outputs, on_event)
+    transcript = with_names(heard, outputs, on_event, channels=channels)
     count = len(run.tracks) if outputs.tracks else 0
     voices = count + 1 if has_page_sound(outputs) else 0
     total = count + voices + len(outputs.formats)
