@@ -509,8 +509,8 @@ class Outputs:
     ``names_in_order`` names them in order of first speech and ``channel_names`` by channel; an empty text names no
     one. Where several name the same speaker, ``names`` wins, then ``names_in_order``. ``track_gate`` makes a track
     quieter ("soft") or silent ("hard") where its speaker does not speak. ``min_gap`` and ``min_duration`` are seconds,
-    ``max_cps`` characters per second, ``track_rate`` Hz or "source"; ``voices`` is "on", "off" or the path of enrolled voices; a ``max_words_per_line`` of None is as many as
-    fit. ``overwrite``: see `results`.
+    ``max_cps`` characters per second, ``track_rate`` Hz or "source"; a ``max_words_per_line`` of None is as many as
+    fit. ``voices`` is "on", "off" or the path of enrolled voices. ``overwrite``: see `results`.
     """
 
     folder: Path = field(

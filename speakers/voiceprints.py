@@ -186,7 +186,7 @@ class Calibration:
 
 CALIBRATIONS = MappingProxyType(
     {
-        "ge2e": Calibration(scale=1.0, offset=0.0, confirmed=6.0, suggested=2.0, session=0.5),
+        "ge2e": Calibration(scale=0.7, offset=-3.6, confirmed=7.5, suggested=3.5, session=1.0),
         "ecapa": Calibration(scale=20.0, offset=-7.0, confirmed=4.0, suggested=0.0),
     }
 )

@@ -3,8 +3,8 @@
 Readers of WhisperX JSON find ``segments[start, end, text, speaker, words[word, start, end, score, speaker]]``,
 ``word_segments`` and ``language`` where they expect them. Beyond that, each segment has ``source``, ``overlap``,
 ``language``, ``review`` and ``margin``, and the top level ``schema``, ``recording``, ``duration``, ``speakers``
-(label to name, null where there is none), ``turns``, ``made_by``, and ``voices`` where voices are enrolled. Segments are sorted by start and may overlap in
-time. Times are seconds, unrounded; null stands for what is not known.
+(label to name, null where there is none), ``turns``, ``made_by``, and ``voices`` where voices are enrolled. Segments
+are sorted by start and may overlap in time. Times are seconds, unrounded; null stands for what is not known.
 """
 
 from __future__ import annotations
@@ -157,11 +157,11 @@ def _voices(node: Node) -> tuple[tuple[str, VoiceMatch], ...]:
 
 def _voice(node: Node) -> VoiceMatch:
     decision = node["decision"].text()
-    for known in get_args(VoiceDecision):
-        if decision == known:
-            score, margin = node.get("score").number_or_none(), node.get("margin").number_or_none()
-            return VoiceMatch(known, node.get("name").text_or_none(), score, margin)
-    node["decision"].wrong(f"{' or '.join(get_args(VoiceDecision))} is needed, not {decision!r}")
+    known: dict[str, VoiceDecision] = {choice: choice for choice in get_args(VoiceDecision)}
+    if decision not in known:
+        node["decision"].wrong(f"{' or '.join(known)} is needed, not {decision!r}")
+    score, margin = node.get("score").number_or_none(), node.get("margin").number_or_none()
+    return VoiceMatch(known[decision], node.get("name").text_or_none(), score, margin)
 
 
 def read_turns(document: Node) -> tuple[Turn, ...]:

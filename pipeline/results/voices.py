@@ -8,16 +8,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from meetsplit.pipeline.audio.wav import read_span
 from meetsplit.pipeline.data import Speaker, Transcript, VoiceMatch
 from meetsplit.pipeline.errors import MeetsplitError, VoicesError
 from meetsplit.pipeline.events import EventListener, Notice
 from meetsplit.pipeline.settings import Outputs
-from meetsplit.speakers.identification import chosen_encoder, identify, other_encoders
-from meetsplit.speakers.voice_store import EnrolledVoice, VoiceStore
-from meetsplit.speakers.voiceprints import VoiceEncoder, VoiceScorer, embed_people
+
+if TYPE_CHECKING:
+    from meetsplit.speakers.voice_store import EnrolledVoice, VoiceStore
+    from meetsplit.speakers.voiceprints import VoiceEncoder
 
 
 class HeardRun(Protocol):
@@ -46,6 +47,8 @@ def with_voices(
     """
     if outputs.voices == "off":
         return transcript
+    from meetsplit.speakers.voice_store import VoiceStore  # its parts are slow to load, and `export` needs none
+
     store = VoiceStore() if outputs.voices == "on" else VoiceStore(Path(outputs.voices))
     try:
         people = store.read()
@@ -69,6 +72,9 @@ def _matches(
     run: HeardRun, transcript: Transcript, people: Sequence[EnrolledVoice], store: VoiceStore, on_event: EventListener
 ) -> dict[Speaker, VoiceMatch]:
     """The match of every speaker with a track. Raises `MeetsplitError` where voices cannot be compared."""
+    from meetsplit.speakers.identification import chosen_encoder, identify, other_encoders
+    from meetsplit.speakers.voiceprints import VoiceScorer, embed_people
+
     wanted = chosen_encoder(people) or ""
     encoder = run.voice_encoder(wanted.partition("-")[0])
     known = {person.name: voice for person in people if (voice := person.of_encoder(encoder.name)) is not None}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from meetsplit.pipeline import formats
 from meetsplit.pipeline.audio.content import Content
@@ -37,7 +37,9 @@ from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.results.voices import with_voices
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers.rendering import TrackOptions
-from meetsplit.speakers.voiceprints import VoiceEncoder
+
+if TYPE_CHECKING:
+    from meetsplit.speakers.voiceprints import VoiceEncoder
 
 
 class FinishedRun(Protocol):
