@@ -26,7 +26,7 @@ from meetsplit.pipeline.data import Audio, Span, Speaker, Turn, timeline
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.settings import Settings
 from meetsplit.speakers.identification import identify
-from meetsplit.speakers.voice_samples import TWO_PEOPLE, other_voice
+from meetsplit.speakers.voice_samples import other_voice
 from meetsplit.speakers.voiceprints import (
     CALIBRATIONS,
     VoiceEmbeddings,
@@ -230,8 +230,8 @@ def report(chosen: Trials, tested: Trials, parts: tuple[list[float], list[float]
         "aloud, and as much of one person again, half of it in a random room with noise, of which the enrolled speech "
         "has nothing.",
         "",
-        f"Samples with two people are refused: {sum(score < TWO_PEOPLE for score in two)} of {len(two)}; samples with "
-        f"one: {sum(score < TWO_PEOPLE for score in one)} of {len(one)}.",
+        f"Samples with two people are refused: {sum(score < calibration.two_people for score in two)} of {len(two)}; "
+        f"samples with one: {sum(score < calibration.two_people for score in one)} of {len(one)}.",
         "",
         "| meetings | enrolled people | found | suggested | strangers | false names | false suggestions |",
         "|---|---|---|---|---|---|---|",

@@ -29,7 +29,7 @@ Store = Annotated[
 
 
 @run_options("device", "cache_dir", "offline", "config")
-def add(
+def add(  # noqa: PLR0913 - a command's own options
     name: Annotated[str | None, typer.Argument(help="The person's name.", show_default=False)] = None,
     samples: Annotated[
         list[Path] | None,

@@ -39,10 +39,6 @@ WINDOW = 1.6
 LEAST_OTHER = 3.0
 """Seconds of a second voice from which a sample has two people: less is a laugh, or a cough."""
 
-TWO_PEOPLE = 5.0
-"""The score of the two most different parts of a sample below which they are two people: on people for tuning,
-29 of one person are at 9.8 or more, 27 of 29 with two people below 5 (`benchmarks.voices`)."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckedSample:
@@ -81,13 +77,15 @@ def sample_of_person(
 def other_voice(encoder: VoiceEncoder, clips: Sequence[Audio]) -> tuple[float, float] | None:
     """How alike the two most different parts of the clips are (a score), and the seconds of the smaller one.
 
-    None where they cannot be told apart: too little speech for two people, or an encoder without a voice model.
+    None where there is too little speech for two people.
     """
     voice = embed_voice(encoder, clips, piece=WINDOW)
     scorer = VoiceScorer(encoder.name)
-    if scorer.model is None or voice.total < 2 * LEAST_OTHER:
+    if voice.total < 2 * LEAST_OTHER:
         return None
-    rows = directions(scorer.model.features(voice.rows), scorer.model.between)
+    rows = voice.rows
+    if scorer.model is not None:
+        rows = directions(scorer.model.features(voice.rows), scorer.model.between)
     labels = fcluster(hierarchy(rows.astype(np.float64), "ward"), 2, "maxclust")
     first, second = voice.select(labels == 1), voice.select(labels == 2)
     return scorer.score(first, second), min(first.total, second.total)
@@ -99,7 +97,7 @@ def _checked(encoder: VoiceEncoder, where: str, source: str, clips: Sequence[Aud
     if seconds < LEAST_SECONDS or voice.total < LEAST_SECONDS:
         raise _too_little(where, min(seconds, voice.total))
     parts = other_voice(encoder, clips)
-    if parts is not None and parts[0] < TWO_PEOPLE and parts[1] >= LEAST_OTHER:
+    if parts is not None and parts[0] < VoiceScorer(encoder.name).calibration.two_people and parts[1] >= LEAST_OTHER:
         raise VoicesError(
             f"{where}: two people seem to speak in it, one of them {parts[1]:.0f} s; give recordings of one person, "
             "or --from a meeting with the label of the person"
