@@ -201,7 +201,7 @@ _VOICES = (
     ),
     CommandEntry(
         "remove",
-        "Remove people's voices for good, kept sound included; transcripts keep the names that they have.",
+        "Remove people's voices for good; transcripts keep the names that they have.",
         "voices",
         "remove",
         ("meetsplit voices remove Alice",),

@@ -15,8 +15,7 @@ from meetsplit.console.quantities import counted, duration
 from meetsplit.console.terminal import Terminal, print_line, wide
 
 if TYPE_CHECKING:
-    from meetsplit.speakers.voice_samples import CheckedSample
-    from meetsplit.speakers.voice_store import EnrolledVoice
+    from meetsplit.speakers.voice_store import EnrolledVoice, VoiceSample
     from meetsplit.speakers.voiceprints import VoiceEncoder
 
 Store = Annotated[
@@ -46,12 +45,6 @@ def add(  # noqa: PLR0913 - a command's own options
     audio: Annotated[
         Path | None, typer.Option(help="The recording of --from, where it does not lie beside it.", metavar="RECORDING")
     ] = None,
-    keep_audio: Annotated[
-        bool,
-        typer.Option(
-            "--keep-audio", help="Keep up to a minute of the sound itself, too: overlaps separate better. (default: no)"
-        ),
-    ] = False,
     encoder: Annotated[str, typer.Option(help="What makes voiceprints: ge2e (default) or ecapa.")] = "ge2e",
     voices: Store = None,
     options: GivenOptions,
@@ -73,11 +66,10 @@ def add(  # noqa: PLR0913 - a command's own options
     loaded = VoiceEncoder.load(settings, encoder)
     for person, recordings in people.items():
         checked = _checked(loaded, recordings, transcript, audio)
-        added = store.add(person, [(one.sample, one.clips if keep_audio else ()) for one in checked])
-        new = sum(one.sample.embeddings.total for one in checked)
+        added = store.add(person, checked)
+        new = sum(one.embeddings.total for one in checked)
         where = counted(len(checked), "recording")
-        kept = "; up to a minute of sound is kept" if keep_audio else ""
-        print_line(f"{added.name}: {duration(new)} of speech from {where} in {store.path}{kept}")
+        print_line(f"{added.name}: {duration(new)} of speech from {where} in {store.path}")
 
 
 def _sources(
@@ -113,7 +105,7 @@ def _sources(
 
 def _checked(
     encoder: VoiceEncoder, recordings: Sequence[Path], transcript: Path | None, audio: Path | None
-) -> list[CheckedSample]:
+) -> list[VoiceSample]:
     """The samples, all of which have passed their checks before the first is enrolled."""
     from meetsplit.pipeline.errors import SettingsError, nearest
     from meetsplit.pipeline.formats import read_transcript_file
@@ -139,12 +131,11 @@ def list_voices(*, voices: Store = None) -> None:
     store = VoiceStore(voices)
     people = store.read()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("name", "recordings", "speech", "encoder", "sound kept"):
+    for heading in ("name", "recordings", "speech", "encoder"):
         table.add_column(heading, overflow="fold")
     for person in people:
         sources = {sample.source for sample in person.samples}
-        kept = "yes" if store.sound_of(person) else "no"
-        table.add_row(person.name, str(len(sources)), duration(person.seconds()), ", ".join(person.encoders), kept)
+        table.add_row(person.name, str(len(sources)), duration(person.seconds()), ", ".join(person.encoders))
     if people:
         wide().print(table)
     count = f"{len(people)} {'person' if len(people) == 1 else 'people'}"
@@ -158,12 +149,11 @@ def show(name: Annotated[str, typer.Argument(help="The person's name.")], *, voi
     store = VoiceStore(voices)
     person: EnrolledVoice = store.find(name)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("recording", "added", "speech", "voiceprints", "encoder", "sound kept"):
+    for heading in ("recording", "added", "speech", "voiceprints", "encoder"):
         table.add_column(heading, overflow="fold")
     for sample in person.samples:
         own = sample.embeddings
-        kept = str(store.sounds / sample.sound) if sample.sound is not None else "no"
-        table.add_row(sample.source, sample.added, duration(own.total), str(len(own.rows)), own.encoder, kept)
+        table.add_row(sample.source, sample.added, duration(own.total), str(len(own.rows)), own.encoder)
     print_line(person.name)
     wide().print(table)
 
@@ -171,7 +161,7 @@ def show(name: Annotated[str, typer.Argument(help="The person's name.")], *, voi
 def remove(
     names: Annotated[list[str], typer.Argument(help="The names of people.", metavar="NAME")], *, voices: Store = None
 ) -> None:
-    """Remove people's voices for good, kept sound included; transcripts keep the names that they have."""
+    """Remove people's voices for good; transcripts keep the names that they have."""
     from meetsplit.speakers.voice_store import VoiceStore
 
     store = VoiceStore(voices)
@@ -180,4 +170,4 @@ def remove(
         store.find(name, people)
     for name in names:
         person = store.remove(name)
-        print_line(f"{person.name}: removed from {store.path}, with everything that was stored of the voice")
+        print_line(f"{person.name}: removed from {store.path}")

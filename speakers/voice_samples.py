@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,15 +39,7 @@ LEAST_OTHER = 3.0
 """Seconds of a second voice from which a sample has two people: less is a laugh, or a cough."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CheckedSample:
-    """A sample that can be enrolled, with the clips that it was made of."""
-
-    sample: VoiceSample
-    clips: tuple[Audio, ...]
-
-
-def sample_of_file(encoder: VoiceEncoder, path: Path) -> CheckedSample:
+def sample_of_file(encoder: VoiceEncoder, path: Path) -> VoiceSample:
     """The sample of a recording in which one person speaks.
 
     Raises `AudioError`, and `VoicesError` for silence, less than `LEAST_SECONDS` of speech, and two people.
@@ -63,7 +54,7 @@ def sample_of_file(encoder: VoiceEncoder, path: Path) -> CheckedSample:
 
 def sample_of_person(
     encoder: VoiceEncoder, recording: Path, turns: Sequence[Turn], speaker: Speaker, name: str
-) -> CheckedSample:
+) -> VoiceSample:
     """The sample of a person in a meeting, of where they speak alone; ``name`` is what messages call them.
 
     Raises as `sample_of_file`.
@@ -91,7 +82,7 @@ def other_voice(encoder: VoiceEncoder, clips: Sequence[Audio]) -> tuple[float, f
     return scorer.score(first, second), min(first.total, second.total)
 
 
-def _checked(encoder: VoiceEncoder, where: str, source: str, clips: Sequence[Audio]) -> CheckedSample:
+def _checked(encoder: VoiceEncoder, where: str, source: str, clips: Sequence[Audio]) -> VoiceSample:
     seconds = sum(clip.duration for clip in clips)
     voice: VoiceEmbeddings = embed_voice(encoder, clips)
     if seconds < LEAST_SECONDS or voice.total < LEAST_SECONDS:
@@ -103,7 +94,7 @@ def _checked(encoder: VoiceEncoder, where: str, source: str, clips: Sequence[Aud
             "or --from a meeting with the label of the person"
         )
     added = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return CheckedSample(VoiceSample(source, added, voice), tuple(clips))
+    return VoiceSample(source, added, voice)
 
 
 def _too_little(where: str, seconds: float) -> VoicesError:

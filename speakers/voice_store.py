@@ -2,10 +2,10 @@
 
     {"schema": "meetsplit-voices/1", "people": [{"name": "Alice", "samples": [
         {"source": "alice1.wav", "added": "2026-11-28T09:00:00+00:00", "encoder": "ge2e-8100feb7803f",
-         "seconds": [3.2, …], "embeddings": "<float32, little-endian, base64>", "sound": null}]}]}
+         "seconds": [3.2, …], "embeddings": "<float32, little-endian, base64>"}]}]}
 
 A voiceprint is biometric data: file and folder are readable by their owner only, nothing of it is in any output, and
-what is removed is written out of the file and deleted from the folder of kept sound beside it.
+who is removed is no longer in the file.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ import binascii
 import json
 import math
 import os
-import secrets
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from meetsplit.pipeline import files
-from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import OutputError, SettingsError, VoicesError, nearest
 from meetsplit.pipeline.files import locks
 from meetsplit.speakers.voiceprints import VoiceEmbeddings
@@ -38,9 +36,6 @@ VARIABLE = "MEETSPLIT_VOICES"
 
 LONGEST_NAME = 100
 """Letters in a name, at most: it is shown in tables and is what files are called."""
-
-MAX_KEPT_SOUND = 60.0
-"""Seconds of a person's sound that are kept, where that was asked for."""
 
 CONSENT = (
     "Voiceprints are biometric data: ask each person before you add their voice, and tell them what it is for. "
@@ -54,14 +49,12 @@ CONSENT = (
 class VoiceSample:
     """One recording's share of a voice.
 
-    ``source`` is the recording's file name without its folder, ``added`` when (ISO 8601, UTC), ``sound`` the name of
-    the kept sound in `VoiceStore.sounds`, None where none is kept.
+    ``source`` is the recording's file name without its folder, ``added`` when (ISO 8601, UTC).
     """
 
     source: str
     added: str
     embeddings: VoiceEmbeddings
-    sound: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,11 +112,6 @@ class VoiceStore:
         """``path`` is the file, `default_store` where left out; nothing is read or made yet."""
         self.path = path if path is not None else default_store()
 
-    @property
-    def sounds(self) -> Path:
-        """The folder of kept sound, beside the file."""
-        return self.path.with_name(f"{self.path.stem}-sounds")
-
     def read(self) -> tuple[EnrolledVoice, ...]:
         """Everybody, sorted by name; nobody where there is no file.
 
@@ -138,8 +126,8 @@ class VoiceStore:
             raise VoicesError(f"{self.path}: the enrolled voices cannot be read: {reason}; {_ADVICE}") from error
         return _parsed(text, self.path)
 
-    def add(self, name: str, samples: Sequence[tuple[VoiceSample, Sequence[Audio]]]) -> EnrolledVoice:
-        """Add a person, or samples to one of that name; with each sample the clips to keep (none: only embeddings).
+    def add(self, name: str, samples: Sequence[VoiceSample]) -> EnrolledVoice:
+        """Add a person, or samples to one of that name.
 
         A sample of the same source and encoder replaces the earlier one. Returns the person. Raises `SettingsError` for
         a name, `VoicesError`, and `OutputError`; the file is then as it was.
@@ -147,16 +135,15 @@ class VoiceStore:
         plain = check_name(name)
         with self._changing() as people:
             before = _person(people, plain)
-            kept = [self._with_sound(sample, clips) for sample, clips in samples]
-            replaced = {(sample.source, sample.embeddings.encoder) for sample in kept}
+            replaced = {(sample.source, sample.embeddings.encoder) for sample in samples}
             earlier = before.samples if before is not None else ()
             old = [one for one in earlier if (one.source, one.embeddings.encoder) not in replaced]
-            person = EnrolledVoice(before.name if before is not None else plain, (*old, *kept))
+            person = EnrolledVoice(before.name if before is not None else plain, (*old, *samples))
             self._write([*(other for other in people if other is not before), person])
         return person
 
     def remove(self, name: str) -> EnrolledVoice:
-        """Remove a person: out of the file first, then the kept sound. Raises `SettingsError` for an unknown name."""
+        """Remove a person. Raises `SettingsError` for an unknown name."""
         with self._changing() as people:
             person = self.find(name, people)
             self._write([other for other in people if other is not person])
@@ -171,10 +158,6 @@ class VoiceStore:
         if not everybody:
             raise SettingsError(f"no voice is enrolled in {self.path}: meetsplit voices add NAME RECORDING adds one")
         raise SettingsError(f"no voice of {name!r} is enrolled: {nearest(name, [one.name for one in everybody])}")
-
-    def sound_of(self, person: EnrolledVoice) -> tuple[Path, ...]:
-        """The files of kept sound of a person."""
-        return tuple(self.sounds / sample.sound for sample in person.samples if sample.sound is not None)
 
     @contextmanager
     def _changing(self) -> Iterator[tuple[EnrolledVoice, ...]]:
@@ -193,34 +176,6 @@ class VoiceStore:
             files.make_private(self.path)
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be made private: {files.advice(error)}") from error
-        self._remove_unused_sounds(people)
-
-    def _with_sound(self, sample: VoiceSample, clips: Sequence[Audio]) -> VoiceSample:
-        """The sample with its clips kept as a 16-bit WAV file of at most `MAX_KEPT_SOUND` seconds."""
-        from meetsplit.pipeline.audio.reading import write_wav
-
-        if not clips:
-            return sample
-        rate = clips[0].rate
-        samples = np.concatenate([clip.samples for clip in clips])[: round(MAX_KEPT_SOUND * rate)]
-        name = f"{secrets.token_hex(8)}.wav"
-        try:
-            files.make_folder(self.sounds, private=True)
-            files.create_private(self.sounds / name)
-        except OSError as error:
-            raise OutputError(f"{self.sounds}: cannot be written: {files.advice(error)}") from error
-        write_wav(self.sounds / name, Audio(samples, rate))
-        return replace(sample, sound=name)
-
-    def _remove_unused_sounds(self, people: Sequence[EnrolledVoice]) -> None:
-        """Delete what is no one's: of removed people, and of processes that were killed before they were done."""
-        used = {path.name for person in people for path in self.sound_of(person)}
-        for path in sorted(self.sounds.glob("*")) if self.sounds.is_dir() else ():
-            if path.name not in used:
-                try:
-                    files.remove(path)
-                except OSError as error:
-                    raise OutputError(f"{path}: the kept sound cannot be removed: {files.advice(error)}") from error
 
 
 _ADVICE = f"it was left as it is: put a copy of it back, or name another file with {VARIABLE}"
@@ -243,7 +198,6 @@ def _sample_json(sample: VoiceSample) -> dict[str, Any]:
         "encoder": sample.embeddings.encoder,
         "seconds": [round(float(seconds), 3) for seconds in sample.embeddings.seconds],
         "embeddings": base64.b64encode(rows.tobytes()).decode("ascii"),
-        "sound": sample.sound,
     }
 
 
@@ -282,11 +236,8 @@ def _sample(entry: Any) -> VoiceSample:
     if not all(math.isfinite(value) and value > 0.0 for value in seconds):
         raise ValueError("a piece of speech lasts no time")
     rows = numbers.reshape(len(seconds), -1).astype(np.float32)
-    sound = entry.get("sound")
-    if sound is not None and Path(_text(sound)).name != sound:
-        raise ValueError("kept sound lies elsewhere")
     embeddings = VoiceEmbeddings(_text(entry["encoder"]), rows, seconds)
-    return VoiceSample(_text(entry["source"]), _text(entry["added"]), embeddings, sound)
+    return VoiceSample(_text(entry["source"]), _text(entry["added"]), embeddings)
 
 
 def _text(value: Any) -> str:
