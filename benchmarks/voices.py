@@ -48,6 +48,9 @@ LEAST = 8.0
 ENROLLED, STRANGERS, MEETINGS = 10, 5, 10
 """People who are enrolled, people who are not, and meetings; in each three of the first and two of the others."""
 
+ENROLLED_SECONDS = 10.0
+"""Seconds from which on a person of several utterances is enrolled; of a single one, half is taken."""
+
 SECONDS = 120.0
 """Length of a meeting."""
 
@@ -118,7 +121,7 @@ def fitted(raw: Trials) -> tuple[float, float]:
         same, different = (parameters[0] * part + parameters[1] for part in (raw.same, raw.different))
         return float(np.logaddexp(0.0, -same).mean() + np.logaddexp(0.0, different).mean())
 
-    scale, offset = minimize(cost, np.array([0.5, 0.0]), method="Nelder-Mead").x
+    scale, offset = minimize(cost, np.array([0.5, 0.0])).x
     return float(scale), float(offset)
 
 
@@ -175,8 +178,10 @@ def meeting_people(
     samples: dict[str, Audio] = {}
     said: dict[str, list[Utterance]] = {}
     for person, utterances in known.items():
-        samples[person] = utterances[0]
-        said[person] = [Utterance(person, audio) for audio in utterances[1:]]
+        lengths = np.cumsum([audio.duration for audio in utterances])
+        count = int(np.searchsorted(lengths, ENROLLED_SECONDS)) + 1
+        samples[person] = Audio(np.concatenate([audio.samples for audio in utterances[:count]]), RATE)
+        said[person] = [Utterance(person, audio) for audio in utterances[count:]]
     for person, audio in tested.items():
         if len(samples) < ENROLLED:
             samples[person], rest = halves(audio)

@@ -110,7 +110,9 @@ def test_auto_never_falls_back_to_a_transcriber_that_lacks_it(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "a.rttm").touch()
     settings = Settings(rttm=tmp_path / "a.rttm", separate="off", offline=True, **wish)
-    with pytest.raises(MissingWeights, match=r"no transcriber can run here\. (faster-whisper: .*; )?whisper: .*; sphinx: --") as caught:
+    with pytest.raises(
+        MissingWeights, match=r"no transcriber can run here\. (faster-whisper: .*; )?whisper: .*; sphinx: --"
+    ) as caught:
         preflight(settings)
     assert "or use --transcriber sphinx" not in str(caught.value)
 
