@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,6 +100,6 @@ def _checked(encoder: VoiceEncoder, where: str, source: str, clips: Sequence[Aud
 
 def _too_little(where: str, seconds: float) -> VoicesError:
     return VoicesError(
-        f"{where}: {seconds:.1f} s of clear speech of one person alone, {LEAST_SECONDS:.0f} s are needed; "
+        f"{where}: {math.floor(10 * seconds) / 10:.1f} s of clear speech of one person alone, {LEAST_SECONDS:.0f} s are needed; "
         "give a longer recording"
     )
