@@ -26,7 +26,7 @@ from meetsplit.pipeline.data import Audio, Span, Speaker, Turn, timeline
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.settings import Settings
 from meetsplit.speakers.identification import identify
-from meetsplit.speakers.voice_samples import other_voice
+from meetsplit.speakers.voice_samples import LEAST_OTHER, other_voice
 from meetsplit.speakers.voiceprints import (
     CALIBRATIONS,
     VoiceEmbeddings,
@@ -127,13 +127,15 @@ def fitted(raw: Trials) -> tuple[float, float]:
 
 def samples_with_two(encoder: VoiceEncoder, people: Sequence[Audio]) -> tuple[list[float], list[float]]:
     """The score of the two most different parts of each person's speech, and of six seconds each of two people."""
-    one, two = [], []
+    one: list[float] = []
+    two: list[float] = []
     for first, second in itertools.pairwise(people):
         alone = other_voice(encoder, [first])
         count = 6 * RATE
         both = other_voice(encoder, [Audio(np.concatenate([first.samples[:count], second.samples[:count]]), RATE)])
-        one += [alone[0]] if alone is not None else []
-        two += [both[0]] if both is not None else []
+        for scores, parts in ((one, alone), (two, both)):
+            if parts is not None:  # a part that is too short is no second person
+                scores.append(parts[0] if parts[1] >= LEAST_OTHER else np.inf)
     return one, two
 
 

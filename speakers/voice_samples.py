@@ -100,6 +100,6 @@ def _checked(encoder: VoiceEncoder, where: str, source: str, clips: Sequence[Aud
 
 def _too_little(where: str, seconds: float) -> VoicesError:
     return VoicesError(
-        f"{where}: {math.floor(10 * seconds) / 10:.1f} s of clear speech of one person alone, {LEAST_SECONDS:.0f} s are "
-        "needed; give a longer recording"
+        f"{where}: {math.floor(10 * seconds) / 10:.1f} s of clear speech of one person alone, {LEAST_SECONDS:.0f} s "
+        "are needed; give a longer recording"
     )
