@@ -115,7 +115,7 @@ def _with_formats(outputs: Outputs, path: Path, is_chosen: bool) -> Outputs:
     """The outputs that corrections are written in: the page, and those chosen or there."""
     import dataclasses
 
-    from meetsplit.pipeline.results.corrections import formats_of_set
+    from meetsplit.pipeline.results.editing import formats_of_set
 
     others = outputs.formats if is_chosen else formats_of_set(path)
     return dataclasses.replace(outputs, formats=tuple(dict.fromkeys((*others, "html"))))

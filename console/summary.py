@@ -15,6 +15,7 @@ from meetsplit.console.recording_progress import RecordingProgress
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.data.timeline import by_speaker, total
+from meetsplit.pipeline.formats.people import by_person
 from meetsplit.pipeline.formats.text import clock, speaker_names
 from meetsplit.pipeline.results.voices import suggestions
 from meetsplit.pipeline.results.writing import WrittenResults
@@ -75,6 +76,7 @@ def to_check(transcript: Transcript) -> str | None:
 
 def _talk_times(transcript: Transcript) -> dict[str, float]:
     """The seconds that each person speaks, by name; without UNKNOWN, whose words lie where nobody speaks."""
+    transcript = by_person(transcript)
     speech = by_speaker(transcript.turns)
     return {
         name: float(total(speech[speaker])) for speaker, name in speaker_names(transcript).items() if speaker in speech

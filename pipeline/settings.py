@@ -296,6 +296,15 @@ class Settings:
             WHISPER, "Write numbers in words: no digits, no %, no $. (default: no)", flags=("--suppress-numerals",)
         ),
     )
+    pack_seconds: float = field(
+        default=0.0,
+        metadata=_option(
+            WHISPER,
+            "Decode one person's turns together, with short silences between, in windows of up to so many seconds (at "
+            "most 28), which is quicker without a GPU; 0: every turn by itself.",
+            metavar="SECONDS",
+        ),
+    )
     batch_size: int | None = field(
         default=None,
         metadata=_option(
@@ -428,6 +437,8 @@ class Settings:
 
     def _check_whisper(self) -> None:
         _check_choice("--compute-type", self.compute_type, COMPUTE_TYPES)
+        if not 0.0 <= self.pack_seconds <= 28.0:
+            raise SettingsError(f"--pack-seconds {self.pack_seconds:g}: between 0 (every turn by itself) and 28")
         sizes = (("--beam-size", self.beam_size), ("--best-of", self.best_of), ("--batch-size", self.batch_size))
         for option, value in sizes:
             if value is not None and value < 1:

@@ -1,4 +1,4 @@
-"""Pinned outputs of `rediarize`, `review`, `score`, `doctor` and `models list`, as processes on the sample meeting.
+"""Pinned outputs of `rediarize`, `review`, edits, `score`, `doctor` and `models list`, as processes on the sample meeting.
 
 Turns and words are given, and the cache and the home folder are empty, so that neither models nor this machine matter;
 versions and paths are replaced by placeholders. `python tests/test_command_outputs.py` writes
@@ -78,6 +78,20 @@ def review(folder: Path) -> Any:
     return {"taken": taken, "txt": text[:2], "again": run(folder, "review", "meeting.json", "--no-open")}
 
 
+def edits(folder: Path) -> Any:
+    """People are named, merged, split at a time, and the last edit is taken back."""
+    (folder / "meeting.json").write_bytes((Path(__file__).parent / "golden" / "meeting.json").read_bytes())
+    run(folder, "export", "meeting.json", "-f", "rttm")
+    printed = [
+        run(folder, "name", "meeting.json", "SPEAKER_00=Eve", "SPEAKER_02=Cem"),
+        run(folder, "merge", "meeting.json", "Eve", "Cem"),
+        run(folder, "split", "meeting.json", "Eve", "--at", "5"),
+        run(folder, "undo", "meeting.json"),
+        run(folder, "name", "meeting.json"),
+    ]
+    return {"stdout": printed, "rttm": (folder / "meeting.rttm").read_text("utf-8").splitlines()}
+
+
 def score(folder: Path) -> Any:
     """Error rates of the transcript of given words against the reference."""
     reference = ("--ref", SAMPLE / "standup.rttm", "--ref", SAMPLE / "standup.stm", "--uem", SAMPLE / "standup.uem")
@@ -107,6 +121,7 @@ def models_list(folder: Path) -> Any:
 OUTPUTS: dict[str, Callable[[Path], Any]] = {
     "rediarize": rediarize,
     "review": review,
+    "edits": edits,
     "score": score,
     "doctor": doctor,
     "models list": models_list,

@@ -15,7 +15,7 @@ from meetsplit.cli import main
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.formats import read_transcript_file
 from meetsplit.pipeline.rediarize import find_pair
-from meetsplit.pipeline.results.page_sound import sound_beside
+from meetsplit.pipeline.results.page_sound import tracks_beside
 
 GOLDEN = Path(__file__).parent / "golden" / "meeting.json"
 
@@ -184,12 +184,13 @@ def test_corrections_from_elsewhere_and_older_ones_are_taken_when_they_are_named
     assert "Lovely" in folder.said("meeting.json")
 
 
-def test_tracks_are_found_under_the_names_that_they_were_written_with(folder: Folder) -> None:
+def test_tracks_are_renamed_with_the_people_who_are_corrected(folder: Folder) -> None:
     (folder.folder / "meeting").mkdir()
     for name in ("Alice.wav", "Boris & Co.wav", "SPEAKER_02.wav"):
-        (folder.folder / "meeting" / name).write_bytes(b"")
-    before = sound_beside(folder.json, read_transcript_file(folder.json)).tracks
+        (folder.folder / "meeting" / name).write_text(name)
+    before = tracks_beside(folder.json, read_transcript_file(folder.json))
     assert [path.name for path in before.values()] == ["Alice.wav", "Boris & Co.wav", "SPEAKER_02.wav"]
+    sound = {label: path.read_text() for label, path in before.items()}
     for names in ({"Alice": "Boris & Co", "Boris & Co": "Alice"}, {"Alice": "Eve"}):
         row = json.loads(folder.said("meeting.json"))
         row["speakers"] = {label: names.get(name, name) for label, name in row["speakers"].items()}
@@ -197,7 +198,10 @@ def test_tracks_are_found_under_the_names_that_they_were_written_with(folder: Fo
         folder.run("review", "meeting.json", "--no-open", "--html-audio", "none")
         transcript = read_transcript_file(folder.json)
         assert dict(transcript.names)["SPEAKER_01"] == names["Alice"].replace("Boris & Co", "Alice")
-        assert sound_beside(folder.json, transcript).tracks == before
+        tracks = tracks_beside(folder.json, transcript)
+        assert {label: path.read_text() for label, path in tracks.items()} == sound
+        assert {label: path.stem for label, path in tracks.items()} == {who: transcript.name_of(who) for who in tracks}
+        assert len(list((folder.folder / "meeting").iterdir())) == 3
 
 
 def test_corrected_files_are_transcripts_for_other_commands(folder: Folder) -> None:

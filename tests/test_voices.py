@@ -302,3 +302,4 @@ def test_a_match_is_in_the_json_and_back(tmp_path: Path, meeting: Any) -> None:
     written = replace(transcript, voices=matches)
     assert read_transcript(export(written, "json", Outputs())) == written
     assert written.merge("SPEAKER_00", "SPEAKER_01").voices == ()
+    assert written.split("SPEAKER_00", at=3.0).voices == matches[1:]

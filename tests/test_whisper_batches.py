@@ -19,6 +19,7 @@ from whisper.decoding import decode as decode_alone
 from whisper.model import ModelDimensions, Whisper
 
 from meetsplit.pipeline.data import Audio, ClipTranscript
+from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Settings
@@ -245,6 +246,12 @@ def texts(answers: Iterator[ClipTranscript]) -> list[str]:
 
 
 EXPECTED = ["1", "20", "", "70", "90", "", "8", "30", "83"]
+
+
+def test_settings_say_how_turns_are_packed(model: Any) -> None:
+    assert WhisperTranscriber(model, Settings(language="en", pack_seconds=28)).pack_seconds == 28.0
+    with pytest.raises(SettingsError, match="--pack-seconds 31: between 0"):
+        Settings(pack_seconds=31)
 
 
 @pytest.mark.parametrize(("pack_seconds", "windows"), [(29.0, [1, 1, 2, 3]), (0.0, [1] * 7)])

@@ -212,13 +212,16 @@ class Transcript:
     def rename(self, names: Mapping[Speaker, str]) -> Self:
         """The same transcript with people's names by label, or by the name that they have now.
 
-        Labels stay what they are. Two people may have one name and stay two: `merge` makes one person of them. Raises
+        Labels stay what they are; a speaker's own label takes the name away. Two labels may have one name: they are one
+        person in every format but JSON, until they are named otherwise; `merge` makes one speaker of them. Raises
         `SettingsError` for a speaker that there is not, and for a name that is blank or another speaker's label.
         """
+        from meetsplit.pipeline.data.labels import is_label
+
         renamed = dict(self.names)
         for who, name in names.items():
-            label, person = self._label_of(who), " ".join(name.split())
-            if not person or (person in self.speakers and person != label):
+            label, person = self.label_of(who), " ".join(name.split())
+            if not person or (person != label and (person in self.speakers or is_label(person))):
                 raise SettingsError(f"rename {who!r} to {name!r}: a name is needed, and not the label of a speaker")
             renamed[label] = person
         return replace(self, names=tuple((label, name) for label, name in renamed.items() if name != label))
@@ -226,24 +229,70 @@ class Transcript:
     def merge(self, into: Speaker, *others: Speaker) -> Self:
         """The same transcript with one person, ``into``, where a diarizer took one for several; by label or name.
 
-        Words and turns of the ``others`` become theirs, and their segments are cut anew. Files and tracks that were
+        Words and turns of the ``others`` become theirs (turns that overlap become one), segments are cut anew, and the
+        name is the first one's that there is. Files and tracks that were
         written before stay as they are. Raises `SettingsError` for a speaker that there is not.
         """
         from meetsplit.pipeline.merge import regroup
 
-        label = self._label_of(into)
-        merged = {label, *(self._label_of(other) for other in others)}
-        turns = tuple(sorted(replace(turn, speaker=label) if turn.speaker in merged else turn for turn in self.turns))
+        label = self.label_of(into)
+        merged = {label, *(self.label_of(other) for other in others)}
+        unchanged_turns = [turn for turn in self.turns if turn.speaker not in merged]
+        own = _united(sorted(turn.span for turn in self.turns if turn.speaker in merged))
+        turns = tuple(sorted((*unchanged_turns, *(Turn(span, label) for span in own))))
         words = [(word, segment) for segment in self.segments if segment.speaker in merged for word in segment.words]
         unchanged = (segment for segment in self.segments if segment.speaker not in merged)
         segments = sorted(
             (*unchanged, *regroup({label: words}, turns)), key=lambda segment: (segment.span, segment.speaker)
         )
-        names = tuple((speaker, name) for speaker, name in self.names if speaker == label or speaker not in merged)
+        old = dict(self.names)
+        name = next((old[one] for one in (label, *map(self.label_of, others)) if one in old), None)
+        new = {speaker: other for speaker, other in old.items() if speaker == label or speaker not in merged}
+        names = tuple((new if name is None else {**new, label: name}).items())
         voices = tuple((speaker, match) for speaker, match in self.voices if speaker not in merged)
         return replace(self, segments=tuple(segments), turns=turns, names=names, voices=voices)
 
-    def _label_of(self, who: Speaker) -> Speaker:
+    def split(self, who: Speaker, *, at: float | None = None, spans: Sequence[Span] = ()) -> Self:
+        """The same transcript with two people where a diarizer took two for one; by label or name.
+
+        What the speaker says from ``at`` seconds on (not inside a word), or in ``spans``, becomes a new speaker's,
+        whose label is the next one; every word goes with the turn that it lies in or is nearest to, and segments are
+        cut anew. Raises `SettingsError` for a speaker that there is not, and where one of the two would say nothing.
+        """
+        from meetsplit.pipeline.data.timeline import by_speaker, subtract
+        from meetsplit.pipeline.merge import regroup
+
+        label, new = self.label_of(who), self.next_label()
+        words = [(word, segment) for segment in self.segments if segment.speaker == label for word in segment.words]
+        own = by_speaker(turn for turn in self.turns if turn.speaker == label).get(label, ())
+        if at is not None:
+            cut = _outside_of_words(at, [word.span for word, _ in words])
+            spans = [Span(max(cut, 0.0), max(self.duration, cut, *(span.end for span in own), 0.0) + 1.0)]
+        kept = [Turn(span, label) for span in subtract(own, spans)]
+        moved = [Turn(span, new) for span in subtract(own, [turn.span for turn in kept])]
+        if not (kept and moved):
+            where = f"from {own[0].start:.2f} to {own[-1].end:.2f} s" if own else "nowhere"
+            raise SettingsError(f"{label} speaks {where}: it cannot be split {_where(at, spans)}, choose a time within")
+        pieces = sorted((*kept, *moved))
+        given: dict[Speaker, list[tuple[Word, Segment]]] = {label: [], new: []}
+        for word, segment in words:
+            given[_turn_of(word, pieces).speaker].append((word, segment))
+        others = (turn for turn in self.turns if turn.speaker != label)
+        turns = tuple(sorted((*others, *kept, *moved)))
+        unchanged = (segment for segment in self.segments if segment.speaker != label)
+        regrouped = regroup({speaker: said for speaker, said in given.items() if said}, turns)
+        segments = sorted((*unchanged, *regrouped), key=lambda segment: (segment.span, segment.speaker))
+        voices = tuple((speaker, match) for speaker, match in self.voices if speaker != label)
+        return replace(self, segments=tuple(segments), turns=turns, voices=voices)
+
+    def next_label(self) -> Speaker:
+        """The label after the last one that is in use."""
+        from meetsplit.pipeline.data.labels import is_label, label
+
+        labels = [*self.speakers, *(speaker for speaker, _ in self.names)]
+        return label(1 + max((int(one.removeprefix("SPEAKER_")) for one in labels if is_label(one)), default=-1))
+
+    def label_of(self, who: Speaker) -> Speaker:
         """The label of a speaker by label or name; `SettingsError` with the nearest where there is no such speaker."""
         if who in self.speakers:
             return who
@@ -281,6 +330,36 @@ class Transcript:
 
 
 _REPR_WIDTH = 60
+
+
+def _united(spans: Iterable[Span]) -> list[Span]:
+    """Sorted spans, those that overlap as one; those that only touch stay two."""
+    united: list[Span] = []
+    for span in spans:
+        if united and span.start < united[-1].end:
+            united[-1] = Span(united[-1].start, max(united[-1].end, span.end))
+        else:
+            united.append(span)
+    return united
+
+
+def _outside_of_words(at: float, words: Iterable[Span]) -> float:
+    """The moment itself, or the nearer edge of the word that it lies in."""
+    for word in sorted(words):
+        if word.start < at < word.end:
+            return word.start if at - word.start <= word.end - at else word.end
+    return at
+
+
+def _turn_of(word: Word, turns: Sequence[Turn]) -> Turn:
+    """The turn that the middle of a word lies in or is nearest to."""
+    middle = (word.start + word.end) / 2
+    return min(turns, key=lambda turn: (max(turn.start - middle, middle - turn.end, 0.0), turn.span))
+
+
+def _where(at: float | None, spans: Sequence[Span]) -> str:
+    return f"at {at:.2f} s" if at is not None else f"by {len(spans)} stretches"
+
 
 _SEGMENT_COLUMNS = MappingProxyType(
     {"start": "float64", "end": "float64", "speaker": "string", "name": "string", "text": "string",

@@ -1,6 +1,7 @@
 """Formats of transcripts: one module each, with ``write(transcript, outputs) -> str`` and ``read`` where it is read.
 
-Rounding happens here and nowhere else. Every format takes an empty transcript.
+Rounding happens here and nowhere else. Every format takes an empty transcript. All but ``json``, which keeps the
+labels, and ``html``, which does it itself, write of people: labels with one name are one person, see `people`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from meetsplit.pipeline.formats import (
     whisperx_json,
 )
 from meetsplit.pipeline.formats.json_node import parse
+from meetsplit.pipeline.formats.people import of_people
 from meetsplit.pipeline.formats.talk_time import talk_time, talk_time_csv
 from meetsplit.pipeline.settings import Outputs
 
@@ -64,24 +66,24 @@ class SpeakerFormat:
 
 
 FORMATS: Final = {
-    "srt": Format(".srt", srt.write),
-    "vtt": Format(".vtt", vtt.write),
+    "srt": Format(".srt", of_people(srt.write)),
+    "vtt": Format(".vtt", of_people(vtt.write)),
     "json": Format(".json", meetsplit_json.write),
-    "txt": Format(".txt", txt.write),
-    "tsv": Format(".tsv", tsv.write),
-    "rttm": Format(".rttm", rttm.write),
-    "stm": Format(".stm", stm.write),
-    "seglst": Format(".seglst.json", seglst.write),
-    "audacity": Format(".audacity.txt", audacity.write),
-    "csv": Format(".csv", talk_time_csv),
+    "txt": Format(".txt", of_people(txt.write)),
+    "tsv": Format(".tsv", of_people(tsv.write)),
+    "rttm": Format(".rttm", of_people(rttm.write)),
+    "stm": Format(".stm", of_people(stm.write)),
+    "seglst": Format(".seglst.json", of_people(seglst.write)),
+    "audacity": Format(".audacity.txt", of_people(audacity.write)),
+    "csv": Format(".csv", of_people(talk_time_csv)),
     "html": Format(".html", html.write),
-    "md": Format(".md", markdown.write),
-    "docx": Format(".docx", docx.write),
-    "svg": Format(".svg", lanes.write),
+    "md": Format(".md", of_people(markdown.write)),
+    "docx": Format(".docx", of_people(docx.write)),
+    "svg": Format(".svg", of_people(lanes.write)),
 }
 
 
-SPEAKER_FORMATS: Final = {"srt-per-speaker": SpeakerFormat(".srt", srt.write_each)}
+SPEAKER_FORMATS: Final = {"srt-per-speaker": SpeakerFormat(".srt", of_people(srt.write_each))}
 """By the names of `settings.PER_SPEAKER_FORMATS`."""
 
 

@@ -24,6 +24,7 @@ from meetsplit.pipeline.data.timeline import (
     support,
     total,
 )
+from meetsplit.pipeline.formats.people import by_person
 from meetsplit.pipeline.formats.text import cell, one_line, speaker_names
 from meetsplit.pipeline.settings import Outputs
 
@@ -79,7 +80,8 @@ COLUMNS = tuple(field.name for field in fields(TalkTime))
 
 
 def talk_times(transcript: Transcript) -> tuple[TalkTime, ...]:
-    """The numbers of every person with a turn or a word, by label."""
+    """The numbers of every person with a turn or a word, by label; labels with one name are one person."""
+    transcript = by_person(transcript)
     speech, names = by_speaker(transcript.turns), speaker_names(transcript)
     seconds = {speaker: total(spans) for speaker, spans in speech.items()}
     all_seconds = sum(seconds.values())
@@ -132,7 +134,7 @@ def _longest_monologue(speaker: Speaker, spans: Sequence[Span], floor: _Floor) -
 
 def stretches(transcript: Transcript) -> tuple[Stretch, ...]:
     """Who speaks how long in each minute, from 0 to the end of the recording or of the last turn."""
-    speech = by_speaker(transcript.turns)
+    speech = by_speaker(by_person(transcript).turns)
     end = max([transcript.duration, *(spans[-1].end for spans in speech.values() if spans)])
     length = MINUTE * max(math.ceil(end / MINUTE / MOST_STRETCHES), 1)
     seconds: list[dict[Speaker, float]] = [{} for _ in range(math.ceil(end / length))]

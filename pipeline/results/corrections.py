@@ -8,24 +8,21 @@ out/meeting.original.json          the transcript as it was before corrections w
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from meetsplit.pipeline import files
 from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.errors import MeetsplitError, SettingsError
 from meetsplit.pipeline.events import EventListener, Notice, ignore_events
-from meetsplit.pipeline.formats import FORMATS, SPEAKER_FORMATS, read_transcript_file
+from meetsplit.pipeline.formats import read_transcript_file
 from meetsplit.pipeline.formats.html.saved import corrected_stem
-from meetsplit.pipeline.results.folder import PublishedResults, ResultsFolder
-from meetsplit.pipeline.results.originals import keep_original
+from meetsplit.pipeline.results.editing import publish_edit
+from meetsplit.pipeline.results.folder import PublishedResults
 from meetsplit.pipeline.results.ownership import speech_sha256
-from meetsplit.pipeline.results.stems import absolute_path
-from meetsplit.pipeline.results.writing import Replacement, export_transcript
+from meetsplit.pipeline.results.writing import with_names
 from meetsplit.pipeline.settings import Outputs
 
 
@@ -79,23 +76,16 @@ def take_corrections(
     """Publish corrections as the transcript at ``path``: its JSON, and the other ``outputs`` from them.
 
     The JSON as it was is kept beside it as ``NAME.original.json`` (or with a number, where that name is taken by
-    another content); the file of corrections stays. Raises `AudioError` and `SettingsError` for a file that is no
-    transcript, `SettingsError` for corrections of another recording, `OutputError`.
+    another content); the file of corrections stays. Tracks follow the names and the turns. Raises `AudioError` and
+    `SettingsError` for a file that is no transcript, `SettingsError` for corrections of another recording,
+    `OutputError`.
     """
     corrected = read_transcript_file(corrections)
     if not is_correction(corrected, read_transcript_file(path)):
         raise SettingsError(_of_another(corrections, path))
-    kept = keep_original(path)
-    formats_with_json = tuple(dict.fromkeys(("json", *outputs.formats)))
-    published = export_transcript(
-        path,
-        path.parent,
-        dataclasses.replace(outputs, formats=formats_with_json),
-        (corrections, *inputs),
-        on_event,
-        replacement=Replacement(corrected, files.sha256(kept)),
-    )
-    return TakenCorrections(published, kept)
+    named = with_names(corrected, outputs, on_event)
+    edit = publish_edit(path, named, outputs, inputs=(corrections, *inputs), on_event=on_event, elsewhere=True)
+    return TakenCorrections(edit.published, edit.kept)
 
 
 def _of_another(corrections: Path, path: Path) -> str:
@@ -103,16 +93,3 @@ def _of_another(corrections: Path, path: Path) -> str:
         f"{corrections}: corrects another recording than {path}, or another run of it: people speak at other times "
         "there; name the transcript that it was made from"
     )
-
-
-def formats_of_set(path: Path) -> tuple[str, ...]:
-    """The formats that the transcript at ``path`` has beside it, as its result set's manifest has them."""
-    manifest = ResultsFolder(absolute_path(path).parent).manifest(path.stem)
-    names = [name for name in (manifest.files if manifest is not None else ()) if (path.parent / name).is_file()]
-    own = [name for name, one in FORMATS.items() if f"{path.stem}{one.suffix}" in names]
-    per_speaker = [
-        name
-        for name, one in SPEAKER_FORMATS.items()
-        if any(other.startswith(f"{path.stem}/") and other.endswith(one.suffix) for other in names)
-    ]
-    return (*own, *per_speaker)

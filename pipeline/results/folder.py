@@ -21,9 +21,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, TypeAlias
 
 from meetsplit.pipeline import files
+from meetsplit.pipeline.data import Speaker
 from meetsplit.pipeline.errors import OutputError, SettingsError
 from meetsplit.pipeline.files.locks import hold_lock, try_lock
 from meetsplit.pipeline.results.conflicts import STAGING_LOCK, ConflictFinder, StemConflict, is_alive
@@ -297,14 +299,22 @@ class Reservation:
         """The results folder."""
         return self._folder.folder
 
-    def publish(self, render: Render, tracks: Sequence[Path] = (), *, mode: int | None = None) -> PublishedResults:
+    def publish(
+        self,
+        render: Render,
+        tracks: Sequence[Path] = (),
+        *,
+        mode: int | None = None,
+        labels: Mapping[str, Speaker] = MappingProxyType({}),
+    ) -> PublishedResults:
         """Publish text files and ``tracks`` (synced files within `staging`) as this recording's set, all or none.
 
         Where a foreign file has appeared meanwhile, the set gets another stem and is rendered again, see
-        `PublishedResults.placement`. ``mode`` are the permissions of new files.
-        Raises `OutputError`, with nothing published changed.
+        `PublishedResults.placement`. ``mode`` are the permissions of new files, ``labels`` the speakers of the tracks
+        by file name. Raises `OutputError`, with nothing published changed.
         """
-        self._request = dataclasses.replace(self._request, track_names=tuple(file.name for file in tracks))
+        names = tuple(file.name for file in tracks)
+        self._request = dataclasses.replace(self._request, track_names=names, track_labels=labels)
         for _ in range(_ATTEMPTS):
             texts = self._stage(render(self.placement.label), mode)
             self._before()

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from meetsplit.pipeline import files
-from meetsplit.pipeline.results.ownership import Owner
+from meetsplit.pipeline.data import Speaker
+from meetsplit.pipeline.results.ownership import EditHistory, Owner
 from meetsplit.pipeline.results.stems import names_of_stem, stem_endings
 
 HIDDEN = ".meetsplit"
@@ -30,12 +31,15 @@ class Manifest:
 
     ``name`` is the base stem that the set was meant for, ``files`` are the checksums of its files. ``staging`` is the
     staging folder of the process that reserves the stem, and is gone or unlocked where that process has died.
+    ``tracks`` says whose the tracks among the files are, whatever they are called; sets of earlier versions have none.
     """
 
     owner: Owner | None
     name: str = ""
     files: Checksums = field(default_factory=dict)
     staging: str | None = None
+    tracks: Mapping[str, Speaker] = field(default_factory=dict)
+    history: EditHistory = field(default_factory=EditHistory)
 
 
 class ManifestStore:
@@ -60,7 +64,9 @@ class ManifestStore:
                 str(name): tuple(map(str, sums)) for name, sums in row["files"].items() if _belongs(str(name), stem)
             }
             owner = Owner(str(row["recording"]), str(row["content"]))
-            return Manifest(owner, str(row["name"]), checksums, row.get("staging"))
+            tracks = {str(name): str(label) for name, label in row.get("tracks", {}).items() if name in checksums}
+            history = EditHistory(tuple(map(str, row.get("undo", ()))), tuple(map(str, row.get("redo", ()))))
+            return Manifest(owner, str(row["name"]), checksums, row.get("staging"), tracks, history)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -77,6 +83,10 @@ class ManifestStore:
         }
         if manifest.staging is not None:
             row["staging"] = manifest.staging
+        states = {"undo": manifest.history.undo, "redo": manifest.history.redo}
+        row |= {name: list(sums) for name, sums in states.items() if sums}
+        if manifest.tracks:
+            row["tracks"] = dict(sorted(manifest.tracks.items()))
         path = self.path(stem)
         if path.is_symlink():
             files.remove(path)

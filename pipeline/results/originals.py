@@ -6,6 +6,7 @@ The second one is ``NAME.original-2.json``, and so on. None is ever replaced or 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import takewhile
@@ -16,6 +17,7 @@ from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.errors import MeetsplitError, OutputError
 from meetsplit.pipeline.formats import read_transcript_file
 from meetsplit.pipeline.results.ownership import speech_sha256
+from meetsplit.pipeline.results.stems import NAME_MAX, shorten
 
 
 def keep_original(path: Path) -> Path:
@@ -51,8 +53,37 @@ def first_original(path: Path, transcript: Transcript) -> Transcript:
     return transcript
 
 
+def find_original(path: Path, sha256: str) -> Path | None:
+    """The original of the transcript at ``path`` with that content; None where it is gone."""
+    return next((place for place in _originals(path) if files.sha256(place) == sha256), None)
+
+
+def last_original(path: Path, transcript: Transcript) -> Path | None:
+    """The original that was kept last, of the same run of the recording and with another content than ``path``."""
+    for place in reversed(_originals(path)):
+        with suppress(MeetsplitError):  # a file of that name that holds none
+            is_same_run = speech_sha256(read_transcript_file(place)) == speech_sha256(transcript)
+            if is_same_run and not _holds(place, path.read_bytes()):
+                return place
+    return None
+
+
+def _originals(path: Path) -> list[Path]:
+    """The originals that are there in their order, whichever of them are gone."""
+    first = next(_places(path))
+    name = re.compile(rf"{re.escape(first.stem)}(?:-(\d+))?\.json")
+    matches = {entry: name.fullmatch(entry.name) for entry in first.parent.iterdir()}
+    numbers = {entry: int(match[1] or 1) for entry, match in matches.items() if match is not None and entry.is_file()}
+    return sorted(numbers, key=lambda entry: numbers[entry])
+
+
 def _places(path: Path) -> Iterator[Path]:
-    return files.numbered(path.with_name(f"{path.stem}.original.json"))
+    stem = shorten(path.stem, NAME_MAX - _ROOM)
+    return files.numbered(path.with_name(f"{stem}.original.json"))
+
+
+_ROOM = 32
+"""Bytes of a name that are left to what follows the stem, a number and the suffix of a format included."""
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from meetsplit.pipeline import formats
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.channels.recording import MultiFileRecording
-from meetsplit.pipeline.data import Transcript, timeline
+from meetsplit.pipeline.data import Speaker, Transcript, timeline
 from meetsplit.pipeline.results.stems import PAGE_RECORDING, absolute_path, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.settings import Outputs
@@ -31,6 +31,17 @@ class Owner:
         if self.content != other.content:
             return False
         return self.recording == other.recording or not os.path.lexists(other.recording)
+
+
+@dataclass(frozen=True, slots=True)
+class EditHistory:
+    """The states of a transcript that `undo` and `redo` bring back: SHA-256 of each JSON, the next one last.
+
+    Each is kept as an original beside the transcript, see `originals`.
+    """
+
+    undo: tuple[str, ...] = ()
+    redo: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,8 @@ class ResultRequest:
     peers: Mapping[str, str] = field(default_factory=dict)
     overwrite: bool = False
     replaceable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    track_labels: Mapping[str, Speaker] = field(default_factory=dict)
+    history: EditHistory | None = None
     note: str | None = None
     label: str | None = None
 
@@ -113,6 +126,12 @@ def _expected_track_names(source: Path | MultiFileRecording, outputs: Outputs) -
     given = (*dict(outputs.names).values(), *outputs.names_in_order, *outputs.channel_names)
     names = {name: name for name in (*people, *given) if name}
     return (*(f"{stem}.{outputs.track_format}" for stem in track_stems(names, names).values()), *page)
+
+
+def owner_by_turns(path: Path, transcript: Transcript) -> Owner:
+    """The owner of files made of a transcript that is in no result set: its path and its turns."""
+    turns = [(turn.span.start, turn.span.end) for turn in transcript.turns]
+    return Owner(str(absolute_path(path)), hashlib.sha256(json.dumps(turns).encode()).hexdigest())
 
 
 def speech_sha256(transcript: Transcript) -> str:

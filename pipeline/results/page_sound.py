@@ -194,32 +194,41 @@ def compress(
 def sound_beside(path: Path, transcript: Transcript) -> SoundSources:
     """The sound that belongs to the transcript in the JSON file ``path``: its tracks and its recording.
 
-    Tracks are known by their names in the folder that is called like the file, which corrections of people's names do
-    not change. The recording is the one that the manifest names, while it is still the same; else one of the same name
-    and length beside the file; else the copy that was made for an earlier page.
+    The recording is the one that the manifest names, while it is still the same; else one of the same name and length
+    beside the file; else the copy that was made for an earlier page.
+    """
+    return SoundSources(_recording_of(path, transcript), tracks_beside(path, transcript))
+
+
+def tracks_beside(path: Path, transcript: Transcript) -> dict[Speaker, Path]:
+    """The tracks of a transcript by speaker, in the folder that is called like its JSON file.
+
+    Whose they are is in the manifest. Without it (of an earlier version, or copied without), they are called as the
+    people were when the recording was run, like the labels, or as the people are called now.
     """
     folder = path.with_suffix("")
-    return SoundSources(
-        _recording_of(path, transcript), _tracks_in(folder, transcript, first_original(path, transcript))
-    )
-
-
-def _tracks_in(folder: Path, transcript: Transcript, original: Transcript) -> dict[Speaker, Path]:
-    """The tracks in a folder by speaker, called like the person or, where names came later, like the label.
-
-    Names that were corrected do not count: they may be those of others' tracks.
-    """
     if not folder.is_dir():
         return {}
-    longest, speakers = name_max(folder), original.speakers
-    named, unnamed = track_stems(speakers, dict(original.names), longest), track_stems(speakers, {}, longest)
-    found: dict[Speaker, Path] = {}
-    for speaker in sorted(set(speakers) & set(transcript.speakers)):
-        files = (folder / f"{stem}{suffix}" for stem in (named[speaker], unnamed[speaker]) for suffix in TRACK_SUFFIXES)
-        track = next((file for file in files if file.is_file()), None)
+    manifest = ManifestStore(path.parent).read(path.stem)
+    labels = {} if manifest is None else manifest.tracks
+    known = {label: path.parent / name for name, label in labels.items() if (path.parent / name).is_file()}
+    original = first_original(path, transcript)
+    longest = name_max(folder)
+    calls = [
+        track_stems(original.speakers, dict(original.names), longest),
+        track_stems(original.speakers, {}, longest),
+        track_stems(transcript.speakers, dict(transcript.names), longest),
+    ]
+    tracks: dict[Speaker, Path] = {}
+    taken = set(known.values())
+    for speaker in transcript.speakers:
+        stems = [call[speaker] for call in calls if speaker in call]
+        named = (folder / f"{stem}{suffix}" for stem in stems for suffix in TRACK_SUFFIXES)
+        track = known.get(speaker) or next((file for file in named if file.is_file() and file not in taken), None)
         if track is not None:
-            found[speaker] = track
-    return found
+            tracks[speaker] = track
+            taken.add(track)
+    return tracks
 
 
 def _recording_of(path: Path, transcript: Transcript) -> Path | None:

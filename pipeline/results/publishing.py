@@ -20,7 +20,7 @@ from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.formats import SPEAKER_FORMATS
 from meetsplit.pipeline.results.manifest import Checksums, Manifest, ManifestStore, file_status
-from meetsplit.pipeline.results.ownership import ResultRequest
+from meetsplit.pipeline.results.ownership import EditHistory, ResultRequest
 from meetsplit.pipeline.results.stems import FAILED, PAGE_RECORDING
 
 _EMPTY_FILE = hashlib.sha256().hexdigest()
@@ -62,10 +62,21 @@ def publish_staged(
         is_replaced = _is_in_folder(name) and _kind_in_folder(name) in kinds
         return not is_own or is_replaced or name == f"{stem}{FAILED}"
 
-    obsolete = {name: sums for name, sums in before.files.items() if name not in staged.files and is_obsolete(name)}
+    kept_elsewhere = {name: (*before.files.get(name, ()), *sums) for name, sums in request.replaceable.items()}
+    known = {**before.files, **kept_elsewhere}
+    obsolete = {name: sums for name, sums in known.items() if name not in staged.files and is_obsolete(name)}
+    labels = {f"{stem}/{name}": label for name, label in request.track_labels.items()}
     new: Checksums = {name: (files.sha256(path),) for name, path in staged.files.items()}
     manifests.write(
-        stem, Manifest(request.owner, request.base, _while_publishing(before.files, new), staged.staging.name)
+        stem,
+        Manifest(
+            request.owner,
+            request.base,
+            _while_publishing(before.files, new),
+            staged.staging.name,
+            {**before.tracks, **labels},
+            before.history,
+        ),
     )
     try:
         _rename_all(folder, staged, None if request.overwrite else {*before.files, *request.replaceable})
@@ -79,7 +90,11 @@ def publish_staged(
         for name, sums in before.files.items()
         if name not in new and name not in obsolete and os.path.lexists(folder / name)
     }
-    manifests.write(stem, Manifest(request.owner, request.base, {**unchanged, **new}))
+    tracks = {name: label for name, label in before.tracks.items() if name in unchanged} | labels
+    history = request.history
+    if history is None:  # what a run writes anew has no earlier states
+        history = EditHistory() if f"{stem}.json" in new else before.history
+    manifests.write(stem, Manifest(request.owner, request.base, {**unchanged, **new}, tracks=tracks, history=history))
 
 
 def _is_in_folder(name: str) -> bool:

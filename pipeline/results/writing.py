@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +20,7 @@ from meetsplit.pipeline.events import EventListener, Finished, Notice, Progresse
 from meetsplit.pipeline.formats import html
 from meetsplit.pipeline.formats.html import NO_SOUND, PageSound
 from meetsplit.pipeline.results.folder import Placement, PublishedResults, Reservation, ResultsFolder
-from meetsplit.pipeline.results.ownership import Owner, ResultRequest, result_request
+from meetsplit.pipeline.results.ownership import ResultRequest, owner_by_turns, result_request
 from meetsplit.pipeline.results.page_sound import (
     SILENT,
     SoundSources,
@@ -117,7 +115,7 @@ def write_results(
             lambda share: on_event(Progressed("write", int(share * count), total)),
         )
     recording, content = run.sound or (None, None)
-    sound = _stage_page(
+    sound = stage_page(
         SoundSources(recording, tracks, content),
         transcript,
         outputs,
@@ -140,7 +138,8 @@ def write_results(
             labelled, outputs, tell, longest=name_max(reservation.folder), sound=placed(sound, reservation)
         )
 
-    published = reservation.publish(render, files, mode=mode)
+    labels = {file.name: speaker for speaker, file in tracks.items()}
+    published = reservation.publish(render, files, mode=mode, labels=labels)
     on_event(Finished("write", time.monotonic() - began, f"{len(published.files)} files"))
     labelled = dataclasses.replace(transcript, recording=published.placement.label)
     track_folder = reservation.folder / published.placement.stem
@@ -167,7 +166,7 @@ def _stage_tracks(
     return targets
 
 
-def _stage_page(
+def stage_page(
     sources: SoundSources,
     transcript: Transcript,
     outputs: Outputs,
@@ -215,56 +214,43 @@ def run_and_write(
         return write_results(pipeline.open(recording, cache, content), outputs, reservation, on_event)
 
 
-@dataclass(frozen=True, slots=True)
-class Replacement:
-    """A ``transcript`` that takes the place of the one in a JSON file, whose content is kept: its SHA-256."""
-
-    transcript: Transcript
-    sha256: str
-
-
 def export_transcript(
     path: Path,
     folder: Path,
     outputs: Outputs,
     inputs: Sequence[Path] = (),
     on_event: EventListener = ignore_events,
-    *,
-    replacement: Replacement | None = None,
 ) -> PublishedResults:
     """Write the transcript in a JSON file again, in the formats and with the names and subtitle rules of ``outputs``.
 
     The files are called like the JSON file. They belong to its result set where a manifest beside it lists it;
     otherwise to the transcript, which is known by its path and its turns, so that corrected words are still the same
-    transcript. ``inputs`` are all files that the command reads; none is written over, except the JSON file itself with
-    a ``replacement``, which is written in its stead. New files have the permissions of the JSON file. Raises
-    `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript, `OutputError`.
+    transcript. ``inputs`` are all files that the command reads; none is written over. New files have the permissions of
+    the JSON file. Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript,
+    `OutputError`.
     """
     as_read = formats.read_transcript_file(path)
-    transcript = with_names(as_read if replacement is None else replacement.transcript, outputs, on_event)
+    transcript = with_names(as_read, outputs, on_event)
     mode = permissions(path)
     stem = safe_stem(path.stem)
     manifest = ResultsFolder(absolute_path(path).parent).manifest(path.stem)
     if manifest is not None and manifest.owner is not None and path.name in manifest.files:
         owner, base = manifest.owner, manifest.name
     else:
-        turns = [(turn.span.start, turn.span.end) for turn in as_read.turns]
-        sha256 = hashlib.sha256(json.dumps(turns).encode()).hexdigest()
-        owner, base = Owner(str(absolute_path(path)), sha256), stem
+        owner, base = owner_by_turns(path, as_read), stem
     request = ResultRequest(
         owner,
         base,
         preferred=stem,
         suffixes=formats.suffixes_of(outputs.formats),
         speaker_suffixes=tuple(one.suffix for one in formats.speaker_formats(outputs.formats)),
-        inputs=tuple(inputs) if replacement is not None else (path, *inputs),
+        inputs=(path, *inputs),
         overwrite=outputs.overwrite,
-        replaceable={} if replacement is None else {path.name: (replacement.sha256,)},
     )
     with ResultsFolder(folder).reservation(request) as reservation:
         longest = name_max(reservation.folder)
         sources = sound_beside(path, as_read) if has_page_sound(outputs) else SoundSources()
-        sound = _stage_page(sources, transcript, outputs, reservation.staging, on_event)
+        sound = stage_page(sources, transcript, outputs, reservation.staging, on_event)
         if has_page_sound(outputs) and not sources:
             on_event(
                 Notice(f"the page of {path} has no sound: neither tracks nor the recording lie beside it", "write")

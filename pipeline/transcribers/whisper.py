@@ -43,13 +43,6 @@ from meetsplit.pipeline.transcribers.windows import ClipAnswers, Piece, PieceWor
 
 _Result = TypeVar("_Result")
 
-PACK_SECONDS = 0.0
-"""Seconds up to which consecutive clips of a speaker share a window; with 0, every clip has its own.
-
-Packing saves windows. But the one trained model that could be measured loses words in packed ones, and batches alone
-gain most of the speed (docs/benchmarks.md).
-"""
-
 POOLED_BATCHES = 4
 """Batches of windows that are collected before they are sorted by length and decoded."""
 
@@ -64,25 +57,25 @@ class WhisperTranscriber:
     """A `BatchTranscriber` over a Whisper checkpoint in OpenAI's format.
 
     Decodes windows with Whisper's own fallbacks, not conditioned on earlier ones; where the settings ask for that, or
-    to skip silence around hallucinations, `whisper.transcribe` decodes clip by clip. With ``pack_seconds`` above 0, a
-    window holds consecutive clips of one speaker up to that length; otherwise each clip has its own, and its words
-    depend on that clip, its language and the settings only. A packed window without a believable text is decoded again
-    clip by clip, so is a clip in it without a believable number of words. On Apple's ``mps`` it runs on the CPU: word
-    alignment needs float64, which that device does not have. On a GPU it converts the weights of ``model`` to half
-    precision.
+    to skip silence around hallucinations, `whisper.transcribe` decodes clip by clip. With ``pack_seconds`` (by default
+    that of the settings) above 0, a window holds consecutive clips of one speaker up to that length; otherwise each
+    clip has its own, and its words depend on that clip, its language and the settings only. A packed window without a
+    believable text is decoded again clip by clip, so is a clip in it without a believable number of words. On Apple's
+    ``mps`` it runs on the CPU: word alignment needs float64, which that device does not have. On a GPU it converts the
+    weights of ``model`` to half precision.
     """
 
     rate = RATE
     decoder_type: ClassVar[type[WindowDecoder]] = WindowDecoder
 
-    def __init__(self, model: Any, settings: Settings, *, pack_seconds: float = PACK_SECONDS) -> None:
+    def __init__(self, model: Any, settings: Settings, *, pack_seconds: float | None = None) -> None:
         self._model, self._settings = model, settings
         self.languages = LanguageDetector(model, settings.language)
         if settings.task == "translate" and not model.is_multilingual:
             raise SettingsError(
                 "--task translate needs a multilingual model, this one knows English only: drop the .en from --model"
             )
-        self.pack_seconds = pack_seconds
+        self.pack_seconds = settings.pack_seconds if pack_seconds is None else pack_seconds
         self.decoder = self.decoder_type(model, settings)
         fitting = self.decoder.fitting_batch()
         self.batch_size = fitting if settings.batch_size is None else min(settings.batch_size, fitting)

@@ -23,7 +23,7 @@ from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.formats import meetsplit_json
 from meetsplit.pipeline.formats.control_characters import json_escaped
 from meetsplit.pipeline.formats.text import one_line
-from meetsplit.pipeline.settings import Outputs
+from meetsplit.pipeline.settings import HtmlAudio, Outputs
 from meetsplit.pipeline.versions import meetsplit as meetsplit_version
 
 
@@ -72,6 +72,14 @@ def shows(page: Path, transcript: Transcript) -> bool:
     content = page.read_bytes()
     parts = (f'content="meetsplit {html.escape(meetsplit_version())}"', f">{_data(_document(transcript, Outputs()))}<")
     return all(part.encode() in content for part in parts)
+
+
+def sound_kind(page: Path) -> HtmlAudio:
+    """How the page in a file has its sound: "embed", "link", or "none" where it has none. Raises `OSError`."""
+    content = page.read_bytes()
+    if b'<script type="text/plain" id="sound-' in content:
+        return "embed"
+    return "link" if b'"source":' in content.rpartition(b'id="sound">')[2].partition(b"</script>")[0] else "none"
 
 
 def _document(transcript: Transcript, outputs: Outputs) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 7262da5bd4f953288602aa19d513d5544f4e576618989f30b47243d29a287541
+// Built by `npm run build` of source/*.js, SHA-256 632a8f9e2c010fefb18266e6edbfb571788f6ef89d1e372678fa0965879564b9
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -754,7 +754,7 @@
     /** Shows the people as they are now. */
     render() {
       const focused = document.activeElement?.closest?.("#people-dialog li")?.dataset.speaker;
-      const { labels } = this.people;
+      const labels = this.people.everyone;
       this.rows.replaceChildren(...labels.map((label) => this.#row(label, labels)));
       if (focused) (this.#field(focused) ?? this.rows.querySelector("input"))?.focus();
     }
@@ -836,6 +836,24 @@ ${word}`;
     return text;
   }
 
+  // source/persons.js
+  function folded(name) {
+    return oneLine(name).normalize("NFC").toUpperCase().toLowerCase().replaceAll("ς", "σ").normalize("NFC");
+  }
+  function personLabels(doc) {
+    const labels = [.../* @__PURE__ */ new Set([...Object.keys(doc.speakers ?? {}), ...doc.turns.map((turn) => turn.speaker), ...doc.segments.map((segment) => segment.speaker)])].sort();
+    const firsts = /* @__PURE__ */ new Map();
+    return new Map(labels.map((label) => {
+      const name = folded(doc.speakers?.[label] ?? "");
+      if (name !== "" && !firsts.has(name)) firsts.set(name, label);
+      return [label, firsts.get(name) ?? label];
+    }));
+  }
+  function byPerson(doc) {
+    const others = [...personLabels(doc)].filter(([label, person2]) => label !== person2);
+    return others.reduce((merged, [label, person2]) => mergePeople(merged, label, person2), doc);
+  }
+
   // source/subtitles.js
   var LONGEST_CUE = 7e3;
   var CUE_PAUSE = 600;
@@ -846,10 +864,11 @@ ${word}`;
   var LINE = 42;
   var LINES = 2;
   var COLORS = ["#FFFFFF", "#F0E442", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#999999"];
-  function toSrt(doc) {
+  function toSrt(document2) {
+    const doc = byPerson(document2);
     const names = namesOf(doc);
-    const shown2 = inTurn(cuesOf(doc, names), milliseconds(doc.duration));
-    return shown2.map((cue, number) => {
+    const shown = inTurn(cuesOf(doc, names), milliseconds(doc.duration));
+    return shown.map((cue, number) => {
       const speakers2 = [...new Set(cue.words.map((word) => word.speaker))];
       const lines = speakers2.flatMap((speaker) => {
         const texts2 = cue.words.filter((word) => word.speaker === speaker).map((word) => word.text);
@@ -861,7 +880,8 @@ ${lines.map(plain).join("\n")}
 `;
     }).join("\n");
   }
-  function toVtt(doc) {
+  function toVtt(document2) {
+    const doc = byPerson(document2);
     const names = namesOf(doc);
     const cues = cuesOf(doc, names);
     const next = /* @__PURE__ */ new Map();
@@ -920,9 +940,9 @@ ${rules.join("")}`] : [];
     return cues.sort((a, b) => a.start - b.start || a.end - b.end);
   }
   function inTurn(cues, duration) {
-    const shown2 = [];
+    const shown = [];
     for (const cue of cues) {
-      const last = shown2.at(-1);
+      const last = shown.at(-1);
       const since = last === void 0 ? Infinity : cue.start - last.start;
       if (since < LEAST_CUE || cue.start < last?.end && since < SHORTEST_CUE + GAP) {
         last.words = [...last.words, ...cue.words];
@@ -930,16 +950,16 @@ ${rules.join("")}`] : [];
       } else if (last !== void 0 && cue.start < last.end) {
         const late = last.words.filter((word) => word.start >= cue.start);
         last.words = last.words.filter((word) => word.start < cue.start);
-        shown2.push({ start: cue.start, end: Math.max(cue.end, ...late.map((word) => word.end)), words: [...cue.words, ...late] });
+        shown.push({ start: cue.start, end: Math.max(cue.end, ...late.map((word) => word.end)), words: [...cue.words, ...late] });
         last.end = cue.start;
       } else {
-        shown2.push({ ...cue });
+        shown.push({ ...cue });
       }
     }
-    shown2.forEach((cue, number) => {
-      cue.end = lingered(cue, shown2[number + 1]?.start ?? duration + GAP);
+    shown.forEach((cue, number) => {
+      cue.end = lingered(cue, shown[number + 1]?.start ?? duration + GAP);
     });
-    return shown2;
+    return shown;
   }
   function lingered(cue, next) {
     const wanted = Math.min(Math.max(cue.end, cue.start + SHORTEST_CUE), cue.end + LINGER);
@@ -1018,7 +1038,8 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
   var OVERLAP = "//";
   var TOUCH = 100;
   var TEXT_WIDTH = 80;
-  function toTxt(doc) {
+  function toTxt(document2) {
+    const doc = byPerson(document2);
     const names = namesOf(doc);
     const texts2 = paragraphs(doc).map(
       ({ speaker, start, tokens }) => wrapped([`[${clock2(milliseconds(start))}] ${names.get(speaker)}:`, ...tokens], TEXT_WIDTH)
@@ -1026,7 +1047,8 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     return texts2.map((text) => `${text}
 `).join("\n");
   }
-  function toMarkdown(doc) {
+  function toMarkdown(document2) {
+    const doc = byPerson(document2);
     const names = namesOf(doc);
     const all = paragraphs(doc);
     if (all.length === 0) return "";
@@ -1507,7 +1529,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
         mark: this.people.swatch(label),
         run: () => move(label),
         .../^\d$/.test(this.people.mark(label)) ? { key: this.people.mark(label) } : {}
-      })).filter((_, number) => this.people.labels[number] !== speaker);
+      })).filter((_, number) => this.people.labels[number] !== this.people.person(speaker));
       this.menu.open(home, "Who says it", [
         ...scopes.length > 0 ? [["What", scopes.map(([kind, label]) => ({ label, checked: kind === chosen, run: () => this.#openMove(anchor, kind) }))]] : [],
         ["Who says it", [...everyone, { label: "A new person", run: () => move(null) }]]
@@ -1525,9 +1547,9 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
       const name = to === null ? "a new person" : this.people.name(to);
       this.#apply(`moving “${short(wordsText(this.#segment().words.slice(first, last + 1)))}” to ${name}`, make, (doc, before) => newAt(doc, before, word.start, speaker));
     }
-    #rename(speaker, name) {
+    #rename(speaker, name, labels = [speaker]) {
       const before = this.people.name(speaker);
-      this.#apply(`renaming ${before} to ${name.trim() || speaker}`, (doc) => renamePerson(doc, speaker, name), () => this.#selection().segment === null ? null : this.#selection());
+      this.#apply(`renaming ${before} to ${name.trim() || speaker}`, (doc) => labels.reduce((named, label) => renamePerson(named, label, name), doc), () => this.#selection().segment === null ? null : this.#selection());
     }
     #merge(from, into) {
       const names = [from, into].map((label) => this.people.name(label));
@@ -1552,7 +1574,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
         text: this.history.document.speakers[speaker] ?? "",
         label: `Name of ${this.people.name(speaker)}`,
         onDone: (name) => {
-          if (name !== null) this.#rename(speaker, name);
+          if (name !== null) this.#rename(speaker, name, this.people.labelsOf(speaker));
           onEnd();
         }
       });
@@ -1780,8 +1802,8 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     if (target.closest("button, summary, a[href], input[type=checkbox]")) return key === " " || key === "Enter";
     return target.closest("input[type=range]") ? key.startsWith("Arrow") : false;
   }
-  function shownKeys({ keys, shown: shown2 }) {
-    const names = shown2 ? shown2.split(" ") : [keys[0]];
+  function shownKeys({ keys, shown }) {
+    const names = shown ? shown.split(" ") : [keys[0]];
     return names.map((name) => element("kbd", {}, name.length === 1 ? name.toUpperCase() : name));
   }
 
@@ -1790,7 +1812,8 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
   var BACKCHANNEL = 1;
   var MINUTE = 60;
   var MOST_STRETCHES = 1440;
-  function numbers(doc) {
+  function numbers(document2) {
+    const doc = byPerson(document2);
     const speech = speechBySpeaker(doc);
     const words = /* @__PURE__ */ new Map();
     for (const { speaker, words: said } of doc.segments) words.set(speaker, (words.get(speaker) ?? 0) + said.length);
@@ -1891,8 +1914,19 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     /** Takes another document. */
     read(doc) {
       this.doc = doc;
-      this.labels = [.../* @__PURE__ */ new Set([...Object.keys(doc.speakers), ...speechBySpeaker(doc).keys()])].sort();
-      for (const label of this.labels) if (!this.slots.has(label)) this.slots.set(label, this.slots.size);
+      this.persons = personLabels(doc);
+      this.view = byPerson(doc);
+      this.everyone = [...this.persons.keys()];
+      this.labels = this.everyone.filter((label) => this.person(label) === label);
+      for (const label of this.everyone) if (!this.slots.has(label)) this.slots.set(label, this.slots.size);
+    }
+    /** The label that stands for the person. */
+    person(label) {
+      return this.persons.get(label) ?? label;
+    }
+    /** The labels of a person. */
+    labelsOf(label) {
+      return this.everyone.filter((other) => this.person(other) === this.person(label));
     }
     /** The person's name, the label where there is none. */
     name(label) {
@@ -1900,11 +1934,11 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     }
     /** The number from 1 that marks the person beside the colour; ? for words that belong to no turn. */
     mark(label) {
-      return label === "UNKNOWN" ? "?" : String(this.slots.get(label) + 1);
+      return label === "UNKNOWN" ? "?" : String(this.slots.get(this.person(label)) + 1);
     }
     /** The number of the person's colour. */
     colour(label) {
-      return label === "UNKNOWN" ? "unknown" : String(this.slots.get(label) % COLOURS);
+      return label === "UNKNOWN" ? "unknown" : String(this.slots.get(this.person(label)) % COLOURS);
     }
     /** The class that gives an element the person's colours. */
     style(label) {
@@ -1912,10 +1946,11 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     }
     /** A coloured square with the person's number. */
     swatch(label) {
-      if (!this.swatches.has(label)) {
-        this.swatches.set(label, element("span", { class: `swatch ${this.style(label)}`, "aria-hidden": "true" }, this.mark(label)));
+      const person2 = this.person(label);
+      if (!this.swatches.has(person2)) {
+        this.swatches.set(person2, element("span", { class: `swatch ${this.style(person2)}`, "aria-hidden": "true" }, this.mark(person2)));
       }
-      return this.swatches.get(label).cloneNode(true);
+      return this.swatches.get(person2).cloneNode(true);
     }
   };
   var PeopleList = class {
@@ -1966,9 +2001,9 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     #showName(row2) {
       const label = row2.dataset.speaker;
       const name = this.people.name(label);
-      const shown2 = row2.querySelector(".name");
-      if (shown2.textContent !== name && !shown2.querySelector("input")) shown2.textContent = name;
-      shown2.title = name;
+      const shown = row2.querySelector(".name");
+      if (shown.textContent !== name && !shown.querySelector("input")) shown.textContent = name;
+      shown.title = name;
       const controls2 = { ".solo": `Solo: hear ${name} alone`, ".mute": `Mute ${name}`, ".volume": `Volume of ${name}` };
       for (const [selector, title2] of Object.entries(controls2)) {
         const control = row2.querySelector(selector);
@@ -3153,21 +3188,21 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     /** Shows only one person's segments, or only those to review. */
     filter({ speaker, review: review2 }) {
       this.filtered = { speaker, review: review2 };
-      let shown2 = 0;
+      let shown = 0;
       for (const { box, articles, segments } of this.groups) {
         let some = false;
         segments.forEach((segment, i) => {
-          const hidden = speaker !== null && segment.speaker !== speaker || review2 && !segment.review.length;
+          const hidden = speaker !== null && this.people.person(segment.speaker) !== speaker || review2 && !segment.review.length;
           if (articles[i].hidden !== hidden) articles[i].hidden = hidden;
           some ||= !hidden;
-          shown2 += hidden ? 0 : 1;
+          shown += hidden ? 0 : 1;
         });
         if (box.hidden === some) box.hidden = !some;
       }
       this.list.classList.toggle("filtered", speaker !== null || review2);
-      this.empty.hidden = shown2 > 0;
+      this.empty.hidden = shown > 0;
       this.empty.textContent = this.doc.segments.length ? "No turn is like that." : "Nobody was understood in this recording.";
-      return shown2;
+      return shown;
     }
     /** Whether the filter shows a segment. */
     shows(segment) {
@@ -3204,8 +3239,8 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
         word?.classList.add("current");
       }
       this.playing = now;
-      const shown2 = [...now].filter(([article]) => !article.hidden).at(-1);
-      return shown2 ? shown2[1] ?? shown2[0] : null;
+      const shown = [...now].filter(([article]) => !article.hidden).at(-1);
+      return shown ? shown[1] ?? shown[0] : null;
     }
     /** Scrolls an element of the transcript into the middle of what is free of the page's bars. */
     reveal(target, { always = false } = {}) {
@@ -3313,7 +3348,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     document.documentElement.style.setProperty("--rows", String(people.labels.length));
     timeline.classList.toggle("many", people.labels.length > 5);
     view.render(doc);
-    lanes.render(doc);
+    lanes.render(people.view);
     review.render();
     const chosen = people.labels.includes(person.value) ? person.value : "";
     person.replaceChildren(
@@ -3326,7 +3361,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     clearTimeout(rest);
     rest = setTimeout(() => {
       figures.render(doc);
-      printed.replaceChildren(...printedLanes(doc));
+      printed.replaceChildren(...printedLanes(people.view));
     });
   }
   function describe(doc) {
@@ -3429,14 +3464,15 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
   keyboard.add("Page", [{ keys: ["?"], label: "This list", run: () => keyboard.help() }]);
   player.addEventListener("time", showTime);
   var made = history.document;
-  var shown = made;
   var tracks = [...player.mix.owners.keys()];
+  function assignTracks() {
+    people.read(history.document);
+    player.assign(trackOwners(tracks, made, history.document).map(([track, owner]) => [track, owner && people.person(owner)]));
+  }
+  assignTracks();
   history.onChange(() => {
-    if (Object.keys(history.document.speakers).join("\n") !== Object.keys(shown.speakers).join("\n")) {
-      player.assign(trackOwners(tracks, made, history.document));
-    }
-    shown = history.document;
-    render(shown);
+    assignTracks();
+    render(history.document);
   });
   view.top = () => getComputedStyle(top).position === "sticky" ? top.getBoundingClientRect().bottom : 0;
   view.bottom = () => getComputedStyle(controls.bar).position === "fixed" ? controls.bar.offsetHeight : 0;

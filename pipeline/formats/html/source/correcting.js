@@ -312,7 +312,7 @@ class Correcting {
     const move = (to) => this.#move(segment, ...ranges[chosen], to);
     const everyone = this.people.labels.map((label) => ({
       label: this.people.name(label), mark: this.people.swatch(label), run: () => move(label), ...(/^\d$/.test(this.people.mark(label)) ? { key: this.people.mark(label) } : {}),
-    })).filter((_, number) => this.people.labels[number] !== speaker);
+    })).filter((_, number) => this.people.labels[number] !== this.people.person(speaker));
     this.menu.open(home, "Who says it", [
       ...(scopes.length > 0 ? [["What", scopes.map(([kind, label]) => ({ label, checked: kind === chosen, run: () => this.#openMove(anchor, kind) }))]] : []),
       ["Who says it", [...everyone, { label: "A new person", run: () => move(null) }]],
@@ -332,9 +332,9 @@ class Correcting {
     this.#apply(`moving “${short(wordsText(this.#segment().words.slice(first, last + 1)))}” to ${name}`, make, (doc, before) => newAt(doc, before, word.start, speaker));
   }
 
-  #rename(speaker, name) {
+  #rename(speaker, name, labels = [speaker]) {
     const before = this.people.name(speaker);
-    this.#apply(`renaming ${before} to ${name.trim() || speaker}`, (doc) => renamePerson(doc, speaker, name), () => this.#selection().segment === null ? null : this.#selection());
+    this.#apply(`renaming ${before} to ${name.trim() || speaker}`, (doc) => labels.reduce((named, label) => renamePerson(named, label, name), doc), () => this.#selection().segment === null ? null : this.#selection());
   }
 
   #merge(from, into) {
@@ -363,7 +363,7 @@ class Correcting {
       text: this.history.document.speakers[speaker] ?? "",
       label: `Name of ${this.people.name(speaker)}`,
       onDone: (name) => {
-        if (name !== null) this.#rename(speaker, name);
+        if (name !== null) this.#rename(speaker, name, this.people.labelsOf(speaker));
         onEnd();
       },
     });

@@ -118,7 +118,7 @@ function render(doc) {
   document.documentElement.style.setProperty("--rows", String(people.labels.length));
   timeline.classList.toggle("many", people.labels.length > 5);
   view.render(doc);
-  lanes.render(doc);
+  lanes.render(people.view);
   review.render();
   const chosen = people.labels.includes(person.value) ? person.value : "";
   person.replaceChildren(
@@ -131,7 +131,7 @@ function render(doc) {
   clearTimeout(rest);
   rest = setTimeout(() => {
     figures.render(doc);
-    printed.replaceChildren(...printedLanes(doc));
+    printed.replaceChildren(...printedLanes(people.view));
   });
 }
 
@@ -248,15 +248,16 @@ keyboard.add("Page", [{ keys: ["?"], label: "This list", run: () => keyboard.hel
 
 player.addEventListener("time", showTime);
 const made = history.document;
-let shown = made;
 const tracks = [...player.mix.owners.keys()];
+/** Says whose the tracks are: where people were merged or have one name, one person has several. */
+function assignTracks() {
+  people.read(history.document);
+  player.assign(trackOwners(tracks, made, history.document).map(([track, owner]) => [track, owner && people.person(owner)]));
+}
+assignTracks();
 history.onChange(() => {
-  // Where people were merged, one person has several tracks.
-  if (Object.keys(history.document.speakers).join("\n") !== Object.keys(shown.speakers).join("\n")) {
-    player.assign(trackOwners(tracks, made, history.document));
-  }
-  shown = history.document;
-  render(shown);
+  assignTracks();
+  render(history.document);
 });
 view.top = () => (getComputedStyle(top).position === "sticky" ? top.getBoundingClientRect().bottom : 0);
 view.bottom = () => (getComputedStyle(controls.bar).position === "fixed" ? controls.bar.offsetHeight : 0);

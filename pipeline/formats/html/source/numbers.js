@@ -1,6 +1,7 @@
 // Numbers of a meeting: how long, how often and how fast each person speaks, computed as `meetsplit stats` does:
 // docs/formats.md defines them, and a test compares both.
 
+import { byPerson } from "./persons.js";
 import { during, firstIndex, shared, support, total } from "./timeline.js";
 
 /** Seconds of silence that do not end a monologue. */
@@ -27,10 +28,11 @@ const MOST_STRETCHES = 1440;
  */
 
 /**
- * The numbers of a document, from its turns and words.
+ * The numbers of a document, from its turns and words; labels with one name are one person.
  * @returns {{people: PersonNumbers[], minutes: {start: number, end: number, seconds: Record<string, number>}[]}}
  */
-export function numbers(doc) {
+export function numbers(document) {
+  const doc = byPerson(document);
   const speech = speechBySpeaker(doc);
   const words = new Map();
   for (const { speaker, words: said } of doc.segments) words.set(speaker, (words.get(speaker) ?? 0) + said.length);

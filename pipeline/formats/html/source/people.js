@@ -2,11 +2,15 @@
 
 import { drawing, element } from "./dom.js";
 import { speechBySpeaker } from "./numbers.js";
+import { byPerson, personLabels } from "./persons.js";
 import { clock } from "./timeline.js";
 
 const COLOURS = 8;
 
-/** The people of a document: labels in their order; a person keeps number and colour while the page is open. */
+/**
+ * The people of a document: `labels` are those that stand for a person, `everyone` all of them, in their order; `view` is
+ * the document with one label for each person. A person keeps number and colour while the page is open.
+ */
 export class People {
   constructor() {
     this.slots = new Map();
@@ -17,8 +21,21 @@ export class People {
   /** Takes another document. */
   read(doc) {
     this.doc = doc;
-    this.labels = [...new Set([...Object.keys(doc.speakers), ...speechBySpeaker(doc).keys()])].sort();
-    for (const label of this.labels) if (!this.slots.has(label)) this.slots.set(label, this.slots.size);
+    this.persons = personLabels(doc);
+    this.view = byPerson(doc);
+    this.everyone = [...this.persons.keys()];
+    this.labels = this.everyone.filter((label) => this.person(label) === label);
+    for (const label of this.everyone) if (!this.slots.has(label)) this.slots.set(label, this.slots.size);
+  }
+
+  /** The label that stands for the person. */
+  person(label) {
+    return this.persons.get(label) ?? label;
+  }
+
+  /** The labels of a person. */
+  labelsOf(label) {
+    return this.everyone.filter((other) => this.person(other) === this.person(label));
   }
 
   /** The person's name, the label where there is none. */
@@ -28,12 +45,12 @@ export class People {
 
   /** The number from 1 that marks the person beside the colour; ? for words that belong to no turn. */
   mark(label) {
-    return label === "UNKNOWN" ? "?" : String(this.slots.get(label) + 1);
+    return label === "UNKNOWN" ? "?" : String(this.slots.get(this.person(label)) + 1);
   }
 
   /** The number of the person's colour. */
   colour(label) {
-    return label === "UNKNOWN" ? "unknown" : String(this.slots.get(label) % COLOURS);
+    return label === "UNKNOWN" ? "unknown" : String(this.slots.get(this.person(label)) % COLOURS);
   }
 
   /** The class that gives an element the person's colours. */
@@ -43,10 +60,11 @@ export class People {
 
   /** A coloured square with the person's number. */
   swatch(label) {
-    if (!this.swatches.has(label)) {
-      this.swatches.set(label, element("span", { class: `swatch ${this.style(label)}`, "aria-hidden": "true" }, this.mark(label)));
+    const person = this.person(label);
+    if (!this.swatches.has(person)) {
+      this.swatches.set(person, element("span", { class: `swatch ${this.style(person)}`, "aria-hidden": "true" }, this.mark(person)));
     }
-    return this.swatches.get(label).cloneNode(true);
+    return this.swatches.get(person).cloneNode(true);
   }
 }
 

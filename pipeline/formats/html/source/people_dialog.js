@@ -36,7 +36,7 @@ export class PeopleDialog {
   /** Shows the people as they are now. */
   render() {
     const focused = document.activeElement?.closest?.("#people-dialog li")?.dataset.speaker;
-    const { labels } = this.people;
+    const labels = this.people.everyone;
     this.rows.replaceChildren(...labels.map((label) => this.#row(label, labels)));
     if (focused) (this.#field(focused) ?? this.rows.querySelector("input"))?.focus();
   }

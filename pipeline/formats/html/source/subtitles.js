@@ -2,6 +2,7 @@
 // cues, evens out their times, and breaks lines at punctuation.
 
 import { joinWords } from "./corrections.js";
+import { byPerson } from "./persons.js";
 import { clock, endsSentence, milliseconds, namesOf, oneLine, stamp, width, wrapped } from "./texts.js";
 
 const LONGEST_CUE = 7000;
@@ -17,7 +18,8 @@ const LINES = 2;
 const COLORS = ["#FFFFFF", "#F0E442", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#999999"];
 
 /** SubRip: one cue at a time; people who speak at once share a cue, each on a line with a dash. */
-export function toSrt(doc) {
+export function toSrt(document) {
+  const doc = byPerson(document);
   const names = namesOf(doc);
   const shown = inTurn(cuesOf(doc, names), milliseconds(doc.duration));
   return shown.map((cue, number) => {
@@ -31,7 +33,8 @@ export function toSrt(doc) {
 }
 
 /** WebVTT: a voice and a colour per person; reasons to listen again are notes. */
-export function toVtt(doc) {
+export function toVtt(document) {
+  const doc = byPerson(document);
   const names = namesOf(doc);
   const cues = cuesOf(doc, names);
   const next = new Map();

@@ -288,7 +288,7 @@ export class TranscriptView {
     for (const { box, articles, segments } of this.groups) {
       let some = false;
       segments.forEach((segment, i) => {
-        const hidden = (speaker !== null && segment.speaker !== speaker) || (review && !segment.review.length);
+        const hidden = (speaker !== null && this.people.person(segment.speaker) !== speaker) || (review && !segment.review.length);
         if (articles[i].hidden !== hidden) articles[i].hidden = hidden;
         some ||= !hidden;
         shown += hidden ? 0 : 1;

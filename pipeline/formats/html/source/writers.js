@@ -1,6 +1,7 @@
 // Writers of the formats that the page saves by itself: JSON, plain text and Markdown, byte by byte as Python writes them.
 
 import { joinWords } from "./corrections.js";
+import { byPerson } from "./persons.js";
 import { clock, endsSentence, milliseconds, namesOf, oneLine, wrapped } from "./texts.js";
 import { during, shared, support } from "./timeline.js";
 
@@ -77,7 +78,8 @@ const TOUCH = 100;
 const TEXT_WIDTH = 80;
 
 /** A paragraph per turn, `[hh:mm:ss] Name: …`, words that others talk over between `//`. */
-export function toTxt(doc) {
+export function toTxt(document) {
+  const doc = byPerson(document);
   const names = namesOf(doc);
   const texts = paragraphs(doc).map(({ speaker, start, tokens }) =>
     wrapped([`[${clock(milliseconds(start))}] ${names.get(speaker)}:`, ...tokens], TEXT_WIDTH),
@@ -86,7 +88,8 @@ export function toTxt(doc) {
 }
 
 /** Markdown: a heading where the person changes, and a time before each paragraph. */
-export function toMarkdown(doc) {
+export function toMarkdown(document) {
+  const doc = byPerson(document);
   const names = namesOf(doc);
   const all = paragraphs(doc);
   if (all.length === 0) return "";
