@@ -173,6 +173,40 @@ _CACHE = (
         ("meetsplit cache prune --cache-size 2GB",),
     ),
 )
+_VOICES = (
+    CommandEntry(
+        "add",
+        "Enrol a person's voice, of at least 5 s of clear speech: from now on they are recognised in recordings.",
+        "voices",
+        "add",
+        (
+            "meetsplit voices add Alice alice1.wav alice2.m4a",
+            "meetsplit voices add Alice --from meeting.json SPEAKER_00",
+            "meetsplit voices add --folder voices/",
+        ),
+    ),
+    CommandEntry(
+        "list",
+        "List the people whose voices are enrolled, with how much speech of each and what made the voiceprints.",
+        "voices",
+        "list_voices",
+        ("meetsplit voices list",),
+    ),
+    CommandEntry(
+        "show",
+        "Show what is stored of one person: which recordings, when, how much.",
+        "voices",
+        "show",
+        ("meetsplit voices show Alice",),
+    ),
+    CommandEntry(
+        "remove",
+        "Remove people's voices for good; transcripts keep the names that they have.",
+        "voices",
+        "remove",
+        ("meetsplit voices remove Alice",),
+    ),
+)
 COMMANDS: tuple[CommandEntry | GroupEntry, ...] = (
     CommandEntry(
         "run",
@@ -312,6 +346,7 @@ COMMANDS: tuple[CommandEntry | GroupEntry, ...] = (
         ("meetsplit rediarize meeting.json --num-speakers 4",),
         panel=AFTERWARDS,
     ),
+    GroupEntry("voices", "Voices of people who are recognised in every recording.", _VOICES, AFTERWARDS),
     CommandEntry(
         "score",
         "Compare transcripts with the truth: DER, JER, cpWER, tcpWER, and sound.",

@@ -17,6 +17,7 @@ from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.data.timeline import by_speaker, total
 from meetsplit.pipeline.formats.people import by_person
 from meetsplit.pipeline.formats.text import clock, speaker_names
+from meetsplit.pipeline.results.voices import suggestions
 from meetsplit.pipeline.results.writing import WrittenResults
 
 _SHOWN = 5
@@ -38,6 +39,7 @@ def summary(console: Console, source: Path | MultiFileRecording, written: Writte
     people = "person" if count == 1 else "people"
     console.print(f"{source}: {length}, {count} {people}, {counted(words, 'word')}", soft_wrap=True)
     lines = _about_people(transcript, talk_times)
+    lines += _recognised(transcript)
     check = to_check(transcript)
     lines += [check] if check else []
     if written.placement.reason is not None:
@@ -49,6 +51,13 @@ def summary(console: Console, source: Path | MultiFileRecording, written: Writte
             console.print(f"  {line}", soft_wrap=True)
     for path in shown_files(console, written.files):
         console.print(f"  {path}", soft_wrap=True)  # so that a long path is copied as one
+
+
+def _recognised(transcript: Transcript) -> list[str]:
+    """Who was recognised by voice, and who may be whom."""
+    confirmed = [f"{label} is {match.name}" for label, match in transcript.voices if match.decision == "confirmed"]
+    lines = [f"recognised by voice: {', '.join(confirmed)} (--voices off leaves it out)"] if confirmed else []
+    return [*lines, *(f"by voice, {sentence}: not applied" for sentence in suggestions(transcript))]
 
 
 def to_check(transcript: Transcript) -> str | None:

@@ -5,6 +5,7 @@
     ├── AudioError               a recording cannot be read                    exit code 1
     ├── OutputError              a result cannot be written                    exit code 1
     ├── JobError                 the job queue cannot do what is asked of it   exit code 1
+    ├── VoicesError              enrolled voices cannot be read or added to    exit code 1
     ├── ScoreError               a reference or hypothesis cannot be compared  exit code 1
     └── StageError(stage)        a stage failed                                exit code 1
         ├── MissingWeights       its model is not on this machine and cannot be fetched
@@ -47,6 +48,10 @@ class JobError(MeetsplitError):
 
 class ScoreError(MeetsplitError):
     """A reference or hypothesis cannot be read, or cannot be compared."""
+
+
+class VoicesError(MeetsplitError):
+    """Enrolled voices cannot be read, or a sample of a voice cannot be enrolled."""
 
 
 class StageError(MeetsplitError):

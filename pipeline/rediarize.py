@@ -126,6 +126,7 @@ def rediarized(
         segments=regroup(words, diarization.turns),
         turns=diarization.turns,
         names=assignment.names(diarization.names),
+        voices=(),
         made_by=_provenance(transcript.made_by, made_by),
     )
 

@@ -102,6 +102,7 @@ from meetsplit.speakers.match import EmbeddingMatcher
 from meetsplit.speakers.rendering import CACHED_RATE, Progress, TrackOptions, TrackSource, render_tracks
 from meetsplit.speakers.tracks import TrackWriter
 from meetsplit.speakers.verify import EmbeddingVerifier
+from meetsplit.speakers.voiceprints import VoiceEncoder
 
 RATE = CACHED_RATE
 """Sample rate in Hz at which a recording is decoded, mono; a stage that needs another gets it resampled."""
@@ -150,6 +151,7 @@ class Pipeline:
         self.on_event = on_event
         self._selection: BackendSelection | None = None
         self._loaded = {stage: _LoadedBackend(backend, None) for stage, backend in (loaded or {}).items()}
+        self._voice_encoders: dict[str, VoiceEncoder] = {}
 
     def __repr__(self) -> str:
         default, shown = Settings(), [item.name for item in fields(Settings) if item.repr]
@@ -262,6 +264,12 @@ class Pipeline:
         if selected is not None and selected.backend in registry.BLIND:
             separator = MatchingSeparator(separator, EmbeddingMatcher(self.backend("embedder")))
         return as_separator(separator)
+
+    def voice_encoder(self, backend: str) -> VoiceEncoder:
+        """The encoder of voiceprints of that name, loaded when first needed; raises as `VoiceEncoder.load`."""
+        if backend not in self._voice_encoders:
+            self._voice_encoders[backend] = VoiceEncoder.load(self.settings, backend)
+        return self._voice_encoders[backend]
 
     @contextmanager
     def stage(self, stage: str, doing: str) -> Iterator[Callable[[str], None]]:
@@ -430,6 +438,10 @@ class RecordingRun:
         """
         self.separate()
         return self._cache.track_paths(self._keys.separate)
+
+    def voice_encoder(self, backend: str) -> VoiceEncoder:
+        """The pipeline's encoder of voiceprints of that name."""
+        return self._pipeline.voice_encoder(backend)
 
     def render_tracks(
         self, targets: Mapping[Speaker, Path], options: TrackOptions, on_progress: Progress = lambda share: None

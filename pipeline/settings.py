@@ -521,7 +521,7 @@ class Outputs:
     one. Where several name the same speaker, ``names`` wins, then ``names_in_order``. ``track_gate`` makes a track
     quieter ("soft") or silent ("hard") where its speaker does not speak. ``min_gap`` and ``min_duration`` are seconds,
     ``max_cps`` characters per second, ``track_rate`` Hz or "source"; a ``max_words_per_line`` of None is as many as
-    fit. ``overwrite``: see `results`.
+    fit. ``voices`` is "on", "off" or the path of enrolled voices. ``overwrite``: see `results`.
     """
 
     folder: Path = field(
@@ -642,6 +642,15 @@ class Outputs:
             metavar="NAME,NAME…",
         ),
     )
+    voices: str = field(
+        default="on",
+        metadata=_option(
+            FILES,
+            "Recognise people by enrolled voices (`meetsplit voices`): on (default, where any are enrolled), off, or "
+            "the path of a file of voices.",
+            metavar="on|off|FILE",
+        ),
+    )
     overwrite: bool = field(
         default=False,
         metadata=_option(
@@ -658,6 +667,8 @@ class Outputs:
         object.__setattr__(self, "names_in_order", name_list(self.names_in_order, "--names"))
         object.__setattr__(self, "channel_names", name_list(self.channel_names, "--channel-names"))
         _check_types(self)
+        if self.voices not in ("on", "off"):  # absolute, because a worker of the queue runs in another folder
+            object.__setattr__(self, "voices", str(Path(self.voices).expanduser().absolute()))
         if self.max_line_width < 10:
             raise SettingsError(f"--max-line-width {self.max_line_width}: subtitles need at least 10 characters a line")
         if self.max_line_count < 1:

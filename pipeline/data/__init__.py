@@ -23,6 +23,8 @@ from meetsplit.pipeline.data.transcript import (
     Segment,
     StageRecord,
     Transcript,
+    VoiceDecision,
+    VoiceMatch,
     Word,
     join_words,
 )
@@ -49,6 +51,8 @@ __all__ = [
     "Transcript",
     "Turn",
     "Voice",
+    "VoiceDecision",
+    "VoiceMatch",
     "Word",
     "decimal_sum",
     "join_words",

@@ -9,7 +9,7 @@ from operator import itemgetter
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from meetsplit.pipeline.data.audio import HasSpan, Span
 from meetsplit.pipeline.data.diarization import Source, Speaker, Turn
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pandas
 
     from meetsplit.pipeline.settings import Outputs
+
+
+VoiceDecision: TypeAlias = Literal["confirmed", "suggested", "unknown"]
+"""How the comparison of a speaker with enrolled voices ended."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -117,13 +121,28 @@ class Provenance:
     guards: tuple[tuple[str, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class VoiceMatch:
+    """Which enrolled voice a speaker's is.
+
+    ``confirmed``: it is ``name``'s, and the speaker is called so; ``suggested``: it may be; ``unknown``: no one's, and
+    ``name`` is None. ``score`` is the natural logarithm of the likelihood ratio, one person over two, ``margin`` how
+    much it is above that of the next enrolled person; None where there is nothing to compare.
+    """
+
+    decision: VoiceDecision
+    name: str | None = None
+    score: float | None = None
+    margin: float | None = None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Transcript:
     """Who said what in one recording.
 
     ``recording`` is the file's name without folder or extension; ``duration`` is in seconds; ``segments`` are sorted by
-    start and may overlap in time; ``turns`` are the diarizer's; ``names`` maps labels to people's names. In a notebook
-    it is a table.
+    start and may overlap in time; ``turns`` are the diarizer's; ``names`` maps labels to people's names,
+    ``voices`` says who was compared with enrolled voices and how that ended. In a notebook it is a table.
     """
 
     recording: str
@@ -132,6 +151,7 @@ class Transcript:
     turns: tuple[Turn, ...]
     made_by: Provenance
     names: tuple[tuple[Speaker, str], ...] = field(default=())
+    voices: tuple[tuple[Speaker, VoiceMatch], ...] = field(default=())
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Transcript:
@@ -229,7 +249,8 @@ class Transcript:
         name = next((old[one] for one in (label, *map(self.label_of, others)) if one in old), None)
         new = {speaker: other for speaker, other in old.items() if speaker == label or speaker not in merged}
         names = tuple((new if name is None else {**new, label: name}).items())
-        return replace(self, segments=tuple(segments), turns=turns, names=names)
+        voices = tuple((speaker, match) for speaker, match in self.voices if speaker not in merged)
+        return replace(self, segments=tuple(segments), turns=turns, names=names, voices=voices)
 
     def split(self, who: Speaker, *, at: float | None = None, spans: Sequence[Span] = ()) -> Self:
         """The same transcript with two people where a diarizer took two for one; by label or name.
@@ -261,7 +282,8 @@ class Transcript:
         unchanged = (segment for segment in self.segments if segment.speaker != label)
         regrouped = regroup({speaker: said for speaker, said in given.items() if said}, turns)
         segments = sorted((*unchanged, *regrouped), key=lambda segment: (segment.span, segment.speaker))
-        return replace(self, segments=tuple(segments), turns=turns)
+        voices = tuple((speaker, match) for speaker, match in self.voices if speaker != label)
+        return replace(self, segments=tuple(segments), turns=turns, voices=voices)
 
     def next_label(self) -> Speaker:
         """The label after the last one that is in use."""

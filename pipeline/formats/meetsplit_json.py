@@ -3,8 +3,8 @@
 Readers of WhisperX JSON find ``segments[start, end, text, speaker, words[word, start, end, score, speaker]]``,
 ``word_segments`` and ``language`` where they expect them. Beyond that, each segment has ``source``, ``overlap``,
 ``language``, ``review`` and ``margin``, and the top level ``schema``, ``recording``, ``duration``, ``speakers``
-(label to name, null where there is none), ``turns`` and ``made_by``. Segments are sorted by start and may overlap in
-time. Times are seconds, unrounded; null stands for what is not known.
+(label to name, null where there is none), ``turns``, ``made_by``, and ``voices`` where voices are enrolled. Segments
+are sorted by start and may overlap in time. Times are seconds, unrounded; null stands for what is not known.
 """
 
 from __future__ import annotations
@@ -14,7 +14,17 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
-from meetsplit.pipeline.data import Provenance, Segment, Source, StageRecord, Transcript, Turn, Word
+from meetsplit.pipeline.data import (
+    Provenance,
+    Segment,
+    Source,
+    StageRecord,
+    Transcript,
+    Turn,
+    VoiceDecision,
+    VoiceMatch,
+    Word,
+)
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.formats.control_characters import json_escaped
 from meetsplit.pipeline.formats.json_node import Node
@@ -40,9 +50,22 @@ def write(transcript: Transcript, outputs: Outputs) -> str:
         ("segments", _rows(segments)),
         ("turns", _rows(_turn_json(turn) for turn in transcript.turns)),
         ("word_segments", _rows(word for rows in words for word in rows)),
+        *([("voices", _json(_voices_json(transcript)))] if transcript.voices else []),
         ("made_by", _json(_made_by_json(transcript.made_by))),
     ]
     return json_escaped("{\n" + ",\n".join(f"  {_json(key)}: {value}" for key, value in parts) + "\n}\n")
+
+
+def _voices_json(transcript: Transcript) -> Mapping[str, Any]:
+    return {
+        speaker: {
+            "decision": match.decision,
+            "name": match.name,
+            "score": _number(match.score),
+            "margin": _number(match.margin),
+        }
+        for speaker, match in transcript.voices
+    }
 
 
 def _segment_json(segment: Segment, words: Iterable[str]) -> str:
@@ -121,7 +144,24 @@ def read(document: Node) -> Transcript:
         turns=read_turns(document),
         made_by=_made_by(document["made_by"]),
         names=tuple((label, name) for label, name in names if name is not None),
+        voices=_voices(document.get("voices")),
     )
+
+
+def _voices(node: Node) -> tuple[tuple[str, VoiceMatch], ...]:
+    """How speakers were compared with enrolled voices; a document has the key only where they were."""
+    if node.value is None:
+        return ()
+    return tuple((label, _voice(node[label])) for label in node.fields())
+
+
+def _voice(node: Node) -> VoiceMatch:
+    decision = node["decision"].text()
+    known: dict[str, VoiceDecision] = {choice: choice for choice in get_args(VoiceDecision)}
+    if decision not in known:
+        node["decision"].wrong(f"{' or '.join(known)} is needed, not {decision!r}")
+    score, margin = node.get("score").number_or_none(), node.get("margin").number_or_none()
+    return VoiceMatch(known[decision], node.get("name").text_or_none(), score, margin)
 
 
 def read_turns(document: Node) -> tuple[Turn, ...]:

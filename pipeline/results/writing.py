@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from meetsplit.pipeline import formats
 from meetsplit.pipeline.audio.content import Content
@@ -32,8 +32,12 @@ from meetsplit.pipeline.results.page_sound import (
 )
 from meetsplit.pipeline.results.stems import NAME_MAX, absolute_path, name_max, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
+from meetsplit.pipeline.results.voices import with_voices
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers.rendering import TrackOptions
+
+if TYPE_CHECKING:
+    from meetsplit.speakers.voiceprints import VoiceEncoder
 
 
 class FinishedRun(Protocol):
@@ -52,6 +56,9 @@ class FinishedRun(Protocol):
     @property
     def tracks(self) -> Mapping[Speaker, Path]:
         """The WAV track of every speaker."""
+
+    def voice_encoder(self, backend: str) -> VoiceEncoder:
+        """The encoder of voiceprints of that name."""
 
     def render_tracks(
         self, targets: Mapping[Speaker, Path], options: TrackOptions, on_progress: Callable[[float], None] = ...
@@ -88,7 +95,11 @@ def write_results(
 
     Raises what `RecordingRun.transcript` raises, and `OutputError`.
     """
-    transcript = with_names(run.transcript(), outputs, on_event, channels=run.diarize().channels)
+    channels = run.diarize().channels
+    unnamed = run.transcript()
+    given = with_names(unnamed, outputs, channels=channels).names
+    heard = with_voices(run, unnamed, given, outputs, on_event)
+    transcript = with_names(heard, outputs, on_event, channels=channels)
     count = len(run.tracks) if outputs.tracks else 0
     voices = count + 1 if has_page_sound(outputs) else 0
     total = count + voices + len(outputs.formats)

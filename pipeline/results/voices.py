@@ -1,0 +1,100 @@
+"""Voices at the end of a run: its speakers are compared with the enrolled ones, and the confirmed get their names.
+
+Nothing of it is kept in a stage cache: a voice that is removed, or a name that changes, counts from the next run on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from meetsplit.pipeline.audio.wav import read_span
+from meetsplit.pipeline.data import Speaker, Transcript, VoiceMatch
+from meetsplit.pipeline.errors import MeetsplitError, VoicesError
+from meetsplit.pipeline.events import EventListener, Notice
+from meetsplit.pipeline.settings import Outputs
+
+if TYPE_CHECKING:
+    from meetsplit.speakers.voice_store import EnrolledVoice, VoiceStore
+    from meetsplit.speakers.voiceprints import VoiceEncoder
+
+
+class HeardRun(Protocol):
+    """A run whose speakers can be heard: `run.RecordingRun`."""
+
+    @property
+    def tracks(self) -> Mapping[Speaker, Path]:
+        """The WAV track of every speaker: the recording where they speak alone."""
+
+    def voice_encoder(self, backend: str) -> VoiceEncoder:
+        """The encoder of voiceprints of that name."""
+
+
+def with_voices(
+    run: HeardRun,
+    transcript: Transcript,
+    given: Sequence[tuple[Speaker, str]],
+    outputs: Outputs,
+    on_event: EventListener,
+) -> Transcript:
+    """The transcript with what the comparison with enrolled voices said, and the names of those who were confirmed.
+
+    ``given`` are the names that the user gave, which win; whose name is given to another speaker is only suggested.
+    The same transcript where no voice is enrolled, or ``outputs.voices`` is "off". A file of voices that cannot be read
+    and an encoder that is not here are notices.
+    """
+    if outputs.voices == "off":
+        return transcript
+    from meetsplit.speakers.voice_store import VoiceStore  # its parts are slow to load, and `export` needs none
+
+    store = VoiceStore() if outputs.voices == "on" else VoiceStore(Path(outputs.voices))
+    try:
+        people = store.read()
+        if not people and outputs.voices != "on":
+            raise VoicesError(f"{store.path}: no voice is enrolled there; name another file with --voices")
+        matches = _matches(run, transcript, people, store, on_event) if people else {}
+    except MeetsplitError as error:
+        on_event(Notice(f"no one is recognised by voice: {error}", "write"))
+        return transcript
+    taken = {name.casefold(): label for label, name in (*transcript.names, *given)}
+    for label, match in matches.items():
+        owner = taken.get((match.name or "").casefold(), label)
+        if match.decision == "confirmed" and owner != label:
+            matches[label] = dataclasses.replace(match, decision="suggested")
+    recognised = {label: match.name for label, match in matches.items() if match.decision == "confirmed" and match.name}
+    names = tuple((recognised | dict(transcript.names)).items())
+    return dataclasses.replace(transcript, names=names, voices=tuple(sorted(matches.items())))
+
+
+def _matches(
+    run: HeardRun, transcript: Transcript, people: Sequence[EnrolledVoice], store: VoiceStore, on_event: EventListener
+) -> dict[Speaker, VoiceMatch]:
+    """The match of every speaker with a track. Raises `MeetsplitError` where voices cannot be compared."""
+    from meetsplit.speakers.identification import chosen_encoder, identify, other_encoders
+    from meetsplit.speakers.voiceprints import VoiceScorer, embed_people
+
+    wanted = chosen_encoder(people) or ""
+    encoder = run.voice_encoder(wanted.partition("-")[0])
+    known = {person.name: voice for person in people if (voice := person.of_encoder(encoder.name)) is not None}
+    sentence = other_encoders(people, encoder.name, store.path)
+    if sentence is not None:
+        on_event(Notice(sentence, "write"))
+    if not known:
+        return {}
+    tracks = run.tracks
+    turns = tuple(turn for turn in transcript.turns if turn.speaker in tracks)
+    heard = embed_people(encoder, turns, lambda speaker, span: read_span(tracks[speaker], span))
+    return identify(heard, known, VoiceScorer(encoder.name))
+
+
+def suggestions(transcript: Transcript) -> list[str]:
+    """Who may be whom, a sentence each: voices that were suggested and not applied."""
+    confirmed = {match.name for _, match in transcript.voices if match.decision == "confirmed"}
+    return [
+        f"{transcript.name_of(label)} may be {match.name}{' too' if match.name in confirmed else ''} "
+        f"(score {match.score:.1f})"
+        for label, match in transcript.voices
+        if match.decision == "suggested" and match.score is not None and transcript.name_of(label) != match.name
+    ]

@@ -1,0 +1,305 @@
+"""Enrolled voices: the store, samples and their checks, identification, and runs in which people are recognised."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from meetsplit import cli
+from meetsplit.pipeline.data import Audio, Span, Turn, VoiceMatch
+from meetsplit.pipeline.errors import SettingsError, VoicesError
+from meetsplit.pipeline.formats import export, read_transcript
+from meetsplit.pipeline.results.voices import suggestions
+from meetsplit.pipeline.run import Pipeline
+from meetsplit.pipeline.settings import Outputs
+from meetsplit.speakers.identification import chosen_encoder, identify
+from meetsplit.speakers.voice_samples import sample_of_file
+from meetsplit.speakers.voice_store import VoiceSample, VoiceStore, check_name
+from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceEncoder, VoiceScorer, clean_spans
+
+ENCODER = "ecapa-planted"
+RATE = 16000
+
+
+class PitchEmbedder:
+    """An embedder to which a voice is its pitch: a unit vector for every 50 Hz."""
+
+    rate = RATE
+
+    def embed(self, clips: Sequence[Audio]) -> Any:
+        rows = np.full((len(clips), 16), np.nan, np.float32)
+        for number, clip in enumerate(clips):
+            if len(clip.samples) > 1000:
+                peak = np.abs(np.fft.rfft(clip.samples)).argmax() * RATE / len(clip.samples)
+                rows[number] = np.eye(16)[round(peak / 50) % 16]
+        return rows
+
+
+@pytest.fixture
+def encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> VoiceEncoder:
+    """The planted encoder, everywhere; no one's own voices."""
+    planted = VoiceEncoder(ENCODER, PitchEmbedder())
+    monkeypatch.setattr(VoiceEncoder, "load", lambda settings, backend="ge2e": planted)
+    monkeypatch.setenv("MEETSPLIT_VOICES", str(tmp_path / "data" / "voices.json"))
+    return planted
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """The exit code of a command line."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    return int(ended.value.code or 0)
+
+
+def voice(direction: int, seconds: float = 10.0, encoder: str = ENCODER, away: float = 0.0) -> VoiceEmbeddings:
+    """A voice in a direction, ``away`` towards the next one."""
+    row = np.eye(16)[direction] + away * np.eye(16)[direction + 1]
+    return VoiceEmbeddings(encoder, np.array([row / np.linalg.norm(row)], np.float32), np.array([seconds], np.float32))
+
+
+def sample(of: VoiceEmbeddings, source: str = "alice.wav") -> VoiceSample:
+    return VoiceSample(source, "2026-11-28T09:00:00+00:00", of)
+
+
+def speech(*pieces: tuple[float, int]) -> Any:
+    """Pieces of seconds and pitch (0: silence) with a little noise, as PCM."""
+    noise = np.random.default_rng(0)
+    parts = []
+    for seconds, pitch in pieces:
+        time = np.arange(round(seconds * RATE)) / RATE
+        parts.append(0.3 * np.sin(2 * np.pi * pitch * time) * (pitch > 0) + 1e-4 * noise.standard_normal(len(time)))
+    return (np.concatenate(parts) * 32767).astype("<i2")
+
+
+@pytest.fixture
+def meeting(tmp_path: Path, encoder: VoiceEncoder) -> Any:
+    """A recording of a low and a high voice with known turns and words."""
+    from conftest import KnownCall, write_pcm
+
+    call = KnownCall(tmp_path)
+    write_pcm(call.path, [speech((0.5, 0), (5, 150), (0.5, 0), (5, 300), (1, 0))])
+    call.rttm.write_text("SPEAKER x 1 0.5 5 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 6 5 <NA> <NA> B <NA> <NA>\n")
+    call.rttm.write_text(call.rttm.read_text().replace(" A ", " SPEAKER_00 ").replace(" B ", " SPEAKER_01 "))
+    call.script.write_text("x 1 1.0 0.5 good\nx 1 7.0 0.5 morning\n")
+    return call
+
+
+def test_clean_speech_is_away_from_others_and_from_its_own_ends() -> None:
+    turns = [Turn(Span(1.0, 5.0), "A"), Turn(Span(4.0, 8.0), "B"), Turn(Span(20.0, 20.5), "A")]
+    assert clean_spans(turns, "A") == (Span(1.1, 3.75),)
+    assert clean_spans(turns, "B") == (Span(5.25, 7.9),)
+    assert clean_spans(turns, "C") == ()
+    assert clean_spans([Turn(Span(0.0, 300.0), "A")], "A", max_seconds=60.0) == (Span(0.1, 60.1),)
+
+
+def test_everybody_is_one_speaker_at_most() -> None:
+    people = {"Alice": voice(0), "Ben": voice(4)}
+    speakers = {
+        "SPEAKER_00": voice(0, away=0.4),  # Alice, but less so than the next one
+        "SPEAKER_01": voice(0),
+        "SPEAKER_02": voice(8),
+        "SPEAKER_03": voice(4, seconds=1.5),
+        "SPEAKER_04": VoiceEmbeddings(ENCODER, np.zeros((0, 16), np.float32), np.zeros(0, np.float32)),
+    }
+    matches = identify(speakers, people, VoiceScorer(ENCODER))
+    assert {label: (match.decision, match.name) for label, match in matches.items()} == {
+        "SPEAKER_00": ("suggested", "Alice"),
+        "SPEAKER_01": ("confirmed", "Alice"),
+        "SPEAKER_02": ("unknown", None),
+        "SPEAKER_03": ("suggested", "Ben"),
+        "SPEAKER_04": ("unknown", None),
+    }
+    assert matches["SPEAKER_01"].score == pytest.approx(13.0)
+    assert matches["SPEAKER_01"].margin == pytest.approx(20.0)
+    assert matches["SPEAKER_04"].score is None
+    assert identify(speakers, {}, VoiceScorer(ENCODER)) == {}
+
+
+def test_the_score_of_the_voice_model_knows_how_much_was_said() -> None:
+    scorer = VoiceScorer("ge2e-x")
+    model = scorer.model
+    assert model is not None
+    rng = np.random.default_rng(0)
+    inverse = np.linalg.pinv(model.projection)
+
+    def person(point: Any, rows: int) -> VoiceEmbeddings:
+        features = point + rng.standard_normal((rows, len(model.between)))
+        embeddings = features @ inverse + model.center + model.mean
+        return VoiceEmbeddings("ge2e-x", np.asarray(embeddings, np.float32), np.full(rows, 3.0, np.float32))
+
+    first, second = rng.standard_normal((2, len(model.between))) * np.sqrt(model.between)
+    alike = scorer.matrix([person(first, 8), person(first, 1)], [person(first, 8), person(second, 8)])
+    assert alike[0, 0] > 0 > alike[0, 1]
+    assert alike[0, 0] > alike[1, 0]
+    assert scorer.score(person(first, 3), voice(0, encoder="ge2e-x").select(np.zeros(1, bool))) != 0
+    with pytest.raises(ValueError, match="ecapa"):
+        scorer.score(person(first, 3), voice(0))
+
+
+def test_the_store_is_private_and_forgets(tmp_path: Path) -> None:
+    store = VoiceStore(tmp_path / "data" / "voices.json")
+    assert store.read() == ()
+    store.add("Alice", [sample(voice(0)), sample(voice(1), "call.m4a")])
+    store.add("  ben  ", [sample(voice(4))])
+    store.add("ALICE", [sample(voice(2))])  # the same source again: it takes the earlier one's place
+    alice, ben = store.read()
+    assert (alice.name, ben.name) == ("Alice", "ben")
+    assert [one.source for one in alice.samples] == ["call.m4a", "alice.wav"]
+    assert np.array_equal(alice.samples[1].embeddings.rows, voice(2).rows)
+    if os.name != "nt":
+        for path in (store.path.parent, *store.path.parent.iterdir()):
+            assert not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO), path
+    store.remove("Ben")
+    assert "ben" not in store.path.read_text().casefold()
+    with pytest.raises(SettingsError, match="did you mean 'Alice'"):
+        store.remove("Alicia")
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda text: text[: len(text) // 2], "cut short or damaged"),
+        (lambda text: text.replace("voices/1", "voices/2"), "install the version"),
+        (lambda text: text.replace('"seconds": [10.0]', '"seconds": [10.0, 3.0, 2.0]'), "damaged"),
+        (lambda text: text.replace('"source"', '"sauce"'), "damaged"),
+        (lambda text: "[]", "schema None"),
+    ],
+)
+def test_a_damaged_store_stays_as_it_is(tmp_path: Path, damage: Any, sentence: str) -> None:
+    store = VoiceStore(tmp_path / "voices.json")
+    store.add("Alice", [sample(voice(0))])
+    store.path.write_text(damage(store.path.read_text()))
+    before = store.path.read_bytes()
+    for change in (store.read, lambda: store.add("Ben", [sample(voice(1))]), lambda: store.remove("Alice")):
+        with pytest.raises(VoicesError, match=sentence):
+            change()
+    assert store.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["A/B", "A\\B", "A\nB", "A" * 300, " ", "..", "SPEAKER_00"])
+def test_names_that_no_person_has_here(name: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        check_name(name)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 150
+
+
+@pytest.mark.parametrize(
+    ("pieces", "sentence"),
+    [
+        ([(6, 0)], "no speech in it"),
+        ([(0.5, 0), (1, 150), (0.5, 0)], "are needed"),
+        ([(0.7, 0), (1.6, 150)] * 4 + [(0.7, 0), (1.6, 300)] * 4, "two people seem to speak"),
+    ],
+)
+def test_samples_that_are_none(tmp_path: Path, encoder: VoiceEncoder, pieces: Any, sentence: str) -> None:
+    from conftest import write_pcm
+
+    path = tmp_path / "sample.wav"
+    write_pcm(path, [speech(*pieces)])
+    with pytest.raises(VoicesError, match=sentence) as error:
+        sample_of_file(encoder, path)
+    assert str(path) in str(error.value)
+
+
+def test_voices_are_added_from_the_command_line(
+    tmp_path: Path, meeting: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from conftest import write_pcm
+
+    people = tmp_path / "people"
+    for name, pitch in (("Alice", 150), ("Ben", 450)):
+        (people / name).mkdir(parents=True)
+        write_pcm(people / name / "one.wav", [speech(*[(0.7, 0), (1.6, pitch)] * 5)])
+    assert run_command(["voices", "add", "--folder", str(people)]) == 0
+    out, err = capsys.readouterr()
+    assert "biometric data" in err
+    assert re.search(r"Alice: 7.[0-9] s of speech from 1 recording", " ".join(out.split()))
+    transcript = (
+        Pipeline(meeting.settings).run(meeting.path, folder=tmp_path / "out", outputs=Outputs(voices="off")).transcript
+    )
+    assert transcript.voices == ()
+    from_meeting = [
+        "voices",
+        "add",
+        "Chris",
+        "--from",
+        str(tmp_path / "out" / "call.json"),
+        "--audio",
+        str(meeting.path),
+    ]
+    assert run_command([*from_meeting, "SPEAKER_01"]) == 1
+    assert "5 s are needed" in " ".join(capsys.readouterr().err.split())
+    assert run_command([*from_meeting, "SPEAKER_07"]) == 2
+    assert "no one called 'SPEAKER_07'" in " ".join(capsys.readouterr().err.split())
+    assert run_command(["voices", "list"]) == 0
+    assert [person.name for person in VoiceStore().read()] == ["Alice", "Ben"]
+
+
+def test_people_are_recognised(tmp_path: Path, meeting: Any) -> None:
+    store = VoiceStore()
+    store.add("Alice", [sample(voice(3))])
+    store.add("Ben", [sample(voice(9))])
+
+    def run(**outputs: Any) -> Any:
+        heard: list[Any] = []
+        pipeline = Pipeline(meeting.settings, on_event=heard.append)
+        transcript = pipeline.run(
+            meeting.path, folder=tmp_path / "out", outputs=Outputs(**outputs), cache=True
+        ).transcript
+        return transcript, [event.text for event in heard if type(event).__name__ == "Notice"]
+
+    first, _ = run()
+    assert first.names == (("SPEAKER_00", "Alice"),)
+    assert [(label, match.decision) for label, match in first.voices] == [
+        ("SPEAKER_00", "confirmed"),
+        ("SPEAKER_01", "unknown"),
+    ]
+    assert (tmp_path / "out" / "call" / "Alice.wav").is_file()
+    text = (tmp_path / "out" / "call.json").read_text()
+    assert set(json.loads(text)["voices"]["SPEAKER_00"]) == {"decision", "name", "score", "margin"}
+    assert read_transcript(text) == first
+    assert run(names={"SPEAKER_00": "Zoe"})[0].names == (("SPEAKER_00", "Zoe"),)
+    given, _ = run(names={"SPEAKER_01": "Alice"})
+    assert given.names == (("SPEAKER_01", "Alice"),)
+    assert suggestions(given) == ["SPEAKER_00 may be Alice (score 13.0)"]
+    assert run(voices="off")[0].names == ()
+    store.remove("Alice")  # and no stage that was kept remembers her
+    assert run()[0].names == ()
+    store.path.write_text("{")
+    transcript, notices = run()
+    assert transcript.names == transcript.voices == ()
+    assert any("no one is recognised by voice" in notice and "cut short" in notice for notice in notices)
+
+
+def test_voices_of_another_encoder_are_kept_and_not_compared(tmp_path: Path, meeting: Any) -> None:
+    store = VoiceStore()
+    store.add("Alice", [sample(voice(3, encoder="ecapa-other"))])
+    heard: list[Any] = []
+    transcript = Pipeline(meeting.settings, on_event=heard.append).run(meeting.path, folder=tmp_path).transcript
+    assert transcript.names == transcript.voices == ()
+    assert any("another encoder" in getattr(event, "text", "") for event in heard)
+    assert store.read()[0].of_encoder(ENCODER) is None
+    store.add("Alice", [sample(voice(3))])
+    (alice,) = store.read()
+    assert alice.encoders == ("ecapa-other", ENCODER)
+    assert chosen_encoder([alice]) == "ecapa-planted"
+
+
+def test_a_match_is_in_the_json_and_back(tmp_path: Path, meeting: Any) -> None:
+    from dataclasses import replace
+
+    transcript = Pipeline(meeting.settings).run(meeting.path).transcript
+    matches = (("SPEAKER_00", VoiceMatch("suggested", "<b>", 1.5, None)), ("SPEAKER_01", VoiceMatch("unknown")))
+    written = replace(transcript, voices=matches)
+    assert read_transcript(export(written, "json", Outputs())) == written
+    assert written.merge("SPEAKER_00", "SPEAKER_01").voices == ()
+    assert written.split("SPEAKER_00", at=3.0).voices == matches[1:]
