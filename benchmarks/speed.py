@@ -50,7 +50,9 @@ def run_worker(recording: Path, mode: str, *, words: bool) -> None:
     if mode == BASELINE:
         seconds = seconds_by_stage(recording, replace(settings, separator="dictionary", separate="everywhere"))
     else:
-        seconds = _run_pipeline(recording, replace(settings, separate=mode), words=words)
+        seconds = _run_pipeline(
+            recording, replace(settings, separate="off" if mode == "off" else "overlaps"), words=words
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(json.dumps({"seconds": seconds, "peak": peak}))
 

@@ -16,6 +16,7 @@ from meetsplit.cli import main
 from meetsplit.pipeline.audio.native import open_native
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Provenance, Segment, Span, Transcript, Turn, Word
+from meetsplit.pipeline.data.transcript import VoiceMatch
 from meetsplit.pipeline.formats import FORMATS, read_transcript_file
 from meetsplit.pipeline.results.redacting import BLANK
 from meetsplit.pipeline.settings import Outputs
@@ -68,7 +69,10 @@ class Meeting:
         )  # fmt: skip
         settings = (("initial_prompt", "Ben's own words"), ("hotwords", "Bartholomew"), ("script", "Bartholomew.stm"))
         made_by = Provenance("0.1.0", settings=settings)
-        self.transcript = Transcript("meeting", float(SECONDS), segments, TURNS, made_by, names=((BEN, "Bartholomew"),))
+        matches = ((BEN, VoiceMatch("confirmed", "Bartholomew")), (CLEO, VoiceMatch("suggested", "Bartholomew")))
+        self.transcript = Transcript(
+            "meeting", float(SECONDS), segments, TURNS, made_by, names=((BEN, "Bartholomew"),), voices=matches
+        )
         self.save(self.transcript)
 
     def save(self, transcript: Transcript) -> None:
