@@ -84,7 +84,7 @@ def redact(
         sentence = f"{', '.join(done.redacted)}: neither heard nor read in {done.recording} and what lies beside it"
         if done.blanked:
             sentence += f"; {counted(done.blanked, 'word')} of others that may be theirs are blanked, too"
-        if done.silenced:
+        if done.silenced >= 0.05:
             sentence += f"; overlaps are silent for {done.silenced:.1f} s, where voices were not taken apart"
         Terminal(stderr=True).say(f"{sentence}. {path} is as it was: to take this back, remove the new files")
     for line in shown_files(Terminal(), done.published.files):

@@ -153,7 +153,7 @@ def show(name: Annotated[str, typer.Argument(help="The person's name.")], *, voi
         table.add_column(heading, overflow="fold")
     for sample in person.samples:
         own = sample.embeddings
-        table.add_row(sample.source, sample.added, duration(own.total), str(len(own.rows)), own.encoder)
+        table.add_row(sample.source, sample.added[:10], duration(own.total), str(len(own.rows)), own.encoder)
     print_line(person.name)
     wide().print(table)
 
