@@ -22,6 +22,7 @@ from meetsplit.pipeline.settings import (
     MACHINE,
     PAPER_FORMATS,
     PER_SPEAKER_FORMATS,
+    SOUND_FORMATS,
     WHISPER,
     Option,
     Outputs,
@@ -329,8 +330,9 @@ def _formats(value: object, known: tuple[str, ...]) -> tuple[str, ...]:
     names = [part.strip().lower() for text in listed for part in text.split(",") if part.strip()]
     names = ["audacity" if name == "aud" else name for name in names]
     for name in names:
-        if name != "all" and name not in (*known, *PER_SPEAKER_FORMATS):
-            raise SettingsError(f"--output-format {name}: {nearest(name, [*known, *PER_SPEAKER_FORMATS, 'all'])}")
+        further = (*PER_SPEAKER_FORMATS, *SOUND_FORMATS)
+        if name != "all" and name not in (*known, *further):
+            raise SettingsError(f"--output-format {name}: {nearest(name, [*known, *further, 'all'])}")
     everything = tuple(name for name in known if name not in PAPER_FORMATS)
     every = (part for name in names for part in (everything if name == "all" else (name,)))
     return tuple(dict.fromkeys(every))

@@ -46,6 +46,9 @@ PER_SPEAKER_FORMATS = ("srt-per-speaker",)
 PAPER_FORMATS = ("md", "docx", "svg")
 """Formats for documents, which are no part of "all" either."""
 
+SOUND_FORMATS = ("embeddings.npz",)
+"""Formats made of the sound and not of the transcript: only a run writes them, and they are no part of "all"."""
+
 LONGEST_PAUSE = 5.0
 """Seconds that a subtitle, or the gap before it, can be required to last."""
 

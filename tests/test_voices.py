@@ -280,6 +280,23 @@ def test_people_are_recognised(tmp_path: Path, meeting: Any) -> None:
     assert any("no one is recognised by voice" in notice and "cut short" in notice for notice in notices)
 
 
+def test_voiceprints_are_written_on_request_only(
+    tmp_path: Path, meeting: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    Pipeline(meeting.settings).run(meeting.path, folder=out, outputs=Outputs(formats=("json", "embeddings.npz")))
+    with np.load(out / "call.embeddings.npz") as file:
+        arrays = dict(file)
+    assert str(arrays.pop("encoder")) == ENCODER
+    assert sorted(arrays) == ["SPEAKER_00", "SPEAKER_00.seconds", "SPEAKER_01", "SPEAKER_01.seconds"]
+    assert arrays["SPEAKER_00"].shape == (len(arrays["SPEAKER_00.seconds"]), 16)
+    np.testing.assert_array_equal(arrays["SPEAKER_00"].argmax(axis=1), 3)
+    assert run_command(["export", str(out / "call.json"), "-f", "embeddings.npz"]) == 2
+    assert "only a run writes it" in " ".join(capsys.readouterr().err.split())
+    Pipeline(meeting.settings).run(meeting.path, folder=tmp_path / "all", outputs=Outputs())
+    assert not list((tmp_path / "all").glob("*.npz"))
+
+
 def test_voices_of_another_encoder_are_kept_and_not_compared(tmp_path: Path, meeting: Any) -> None:
     store = VoiceStore()
     store.add("Alice", [sample(voice(3, encoder="ecapa-other"))])

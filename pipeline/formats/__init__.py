@@ -32,7 +32,7 @@ from meetsplit.pipeline.formats import (
 from meetsplit.pipeline.formats.json_node import parse
 from meetsplit.pipeline.formats.people import of_people
 from meetsplit.pipeline.formats.talk_time import talk_time, talk_time_csv
-from meetsplit.pipeline.settings import Outputs
+from meetsplit.pipeline.settings import SOUND_FORMATS, Outputs
 
 __all__ = [
     "Format",
@@ -99,12 +99,25 @@ def suffixes() -> tuple[str, ...]:
 
 def suffixes_of(chosen: Iterable[str]) -> tuple[str, ...]:
     """The suffixes of those of the chosen formats that are one file. Raises `SettingsError` for an unknown one."""
-    return tuple(format_named(name).suffix for name in chosen if name not in SPEAKER_FORMATS)
+    return tuple(
+        f".{name}" if name in SOUND_FORMATS else format_named(name).suffix
+        for name in chosen
+        if name not in SPEAKER_FORMATS
+    )
 
 
 def speaker_formats(chosen: Iterable[str]) -> tuple[SpeakerFormat, ...]:
     """Those of the chosen formats that have a file per speaker."""
     return tuple(SPEAKER_FORMATS[name] for name in chosen if name in SPEAKER_FORMATS)
+
+
+def require_from_transcript(chosen: Iterable[str]) -> None:
+    """Raise `SettingsError` for a format that is made of the sound, where there is only a transcript."""
+    for name in chosen:
+        if name in SOUND_FORMATS:
+            raise SettingsError(
+                f"{name} is made of the sound: only a run writes it (meetsplit run RECORDING -f {name})"
+            )
 
 
 def format_named(name: str) -> Format:
@@ -116,6 +129,7 @@ def format_named(name: str) -> Format:
 
 def export(transcript: Transcript, name: str, outputs: Outputs) -> str:
     """The transcript in the format ``name``, one of `names`; `SettingsError` for another one."""
+    require_from_transcript([name])
     if name in SPEAKER_FORMATS:
         raise SettingsError(f"{name} is a file per speaker and no single text: write it with -f {name}")
     text = format_named(name).write(transcript, outputs)

@@ -190,6 +190,7 @@ def _nothing_left(path: Path, states: Sequence[str], *, redo: bool, has_redo: bo
 def _publish(
     edit: _Edit, outputs: Outputs, inputs: Sequence[Path], on_event: EventListener, *, elsewhere: bool = False
 ) -> PublishedEdit:
+    formats.require_from_transcript(outputs.formats)
     sources = sound_beside(edit.path, edit.before)
     parts = track_parts(edit.before.turns, edit.edited.turns)
     outputs = dataclasses.replace(outputs, formats=tuple(dict.fromkeys(("json", *outputs.formats))))

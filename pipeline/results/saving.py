@@ -50,6 +50,7 @@ def save(
     outputs = replace(outputs or Outputs(), folder=Path(folder))
     if formats is not None:
         outputs = replace(outputs, formats=listed(formats, "formats"))
+    transcript_formats.require_from_transcript(outputs.formats)
     named = with_names(transcript, outputs, log_events)
     base = stem = safe_stem(transcript.recording)
     if owner is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from meetsplit.pipeline.audio.wav import read_span
 from meetsplit.pipeline.data import Speaker, Transcript, VoiceMatch
@@ -18,7 +18,7 @@ from meetsplit.pipeline.settings import Outputs
 
 if TYPE_CHECKING:
     from meetsplit.speakers.voice_store import EnrolledVoice, VoiceStore
-    from meetsplit.speakers.voiceprints import VoiceEncoder
+    from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceEncoder
 
 
 class HeardRun(Protocol):
@@ -68,12 +68,48 @@ def with_voices(
     return dataclasses.replace(transcript, names=names, voices=tuple(sorted(matches.items())))
 
 
+def embeddings_file(run: HeardRun, transcript: Transcript, on_event: EventListener) -> dict[str, bytes]:
+    """The file ``.embeddings.npz`` of a run, by that suffix: voiceprints of everybody, for programs of one's own.
+
+    For each label, ``SPEAKER_00`` are unit vectors, float32 ``(n, d)``, one for about every three seconds of clean
+    speech, ``SPEAKER_00.seconds`` how much speech each stands for; ``encoder`` says what made them. Without an encoder
+    on this machine there is none, and a notice says why.
+    """
+    import io
+
+    import numpy as np
+
+    from meetsplit.speakers.voiceprints import ENCODERS
+
+    try:
+        encoder = run.voice_encoder(ENCODERS[0])
+        heard = _embed(run, encoder, transcript)
+    except MeetsplitError as error:
+        on_event(Notice(f"embeddings.npz is not written: {error}", "write"))
+        return {}
+    arrays: dict[str, np.ndarray[Any, Any]] = {"encoder": np.array(encoder.name)}
+    for label, voice in sorted(heard.items()):
+        arrays |= {label: voice.rows, f"{label}.seconds": voice.seconds}
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    return {".embeddings.npz": file.getvalue()}
+
+
+def _embed(run: HeardRun, encoder: VoiceEncoder, transcript: Transcript) -> dict[Speaker, VoiceEmbeddings]:
+    """The embeddings of every speaker with a track."""
+    from meetsplit.speakers.voiceprints import embed_people
+
+    tracks = run.tracks
+    turns = tuple(turn for turn in transcript.turns if turn.speaker in tracks)
+    return embed_people(encoder, turns, lambda speaker, span: read_span(tracks[speaker], span))
+
+
 def _matches(
     run: HeardRun, transcript: Transcript, people: Sequence[EnrolledVoice], store: VoiceStore, on_event: EventListener
 ) -> dict[Speaker, VoiceMatch]:
     """The match of every speaker with a track. Raises `MeetsplitError` where voices cannot be compared."""
     from meetsplit.speakers.identification import chosen_encoder, identify, other_encoders
-    from meetsplit.speakers.voiceprints import VoiceScorer, embed_people
+    from meetsplit.speakers.voiceprints import VoiceScorer
 
     wanted = chosen_encoder(people) or ""
     encoder = run.voice_encoder(wanted.partition("-")[0])
@@ -83,10 +119,7 @@ def _matches(
         on_event(Notice(sentence, "write"))
     if not known:
         return {}
-    tracks = run.tracks
-    turns = tuple(turn for turn in transcript.turns if turn.speaker in tracks)
-    heard = embed_people(encoder, turns, lambda speaker, span: read_span(tracks[speaker], span))
-    return identify(heard, known, VoiceScorer(encoder.name))
+    return identify(_embed(run, encoder, transcript), known, VoiceScorer(encoder.name))
 
 
 def suggestions(transcript: Transcript) -> list[str]:

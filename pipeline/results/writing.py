@@ -32,7 +32,7 @@ from meetsplit.pipeline.results.page_sound import (
 )
 from meetsplit.pipeline.results.stems import NAME_MAX, absolute_path, name_max, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
-from meetsplit.pipeline.results.voices import with_voices
+from meetsplit.pipeline.results.voices import embeddings_file, with_voices
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers.rendering import TrackOptions
 
@@ -100,6 +100,7 @@ def write_results(
     given = with_names(unnamed, outputs, channels=channels).names
     heard = with_voices(run, unnamed, given, outputs, on_event)
     transcript = with_names(heard, outputs, on_event, channels=channels)
+    of_sound = embeddings_file(run, transcript, on_event) if "embeddings.npz" in outputs.formats else {}
     count = len(run.tracks) if outputs.tracks else 0
     voices = count + 1 if has_page_sound(outputs) else 0
     total = count + voices + len(outputs.formats)
@@ -134,9 +135,10 @@ def write_results(
         def tell(done: int) -> None:
             on_event(Progressed("write", count + voices + done, total))
 
-        return render_formats(
+        texts = render_formats(
             labelled, outputs, tell, longest=name_max(reservation.folder), sound=placed(sound, reservation)
         )
+        return {**texts, **of_sound}
 
     labels = {file.name: speaker for speaker, file in tracks.items()}
     published = reservation.publish(render, files, mode=mode, labels=labels)
@@ -229,6 +231,7 @@ def export_transcript(
     the JSON file. Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript,
     `OutputError`.
     """
+    formats.require_from_transcript(outputs.formats)
     as_read = formats.read_transcript_file(path)
     transcript = with_names(as_read, outputs, on_event)
     mode = permissions(path)
