@@ -173,6 +173,15 @@ def test_a_terminated_run_leaves_nothing(
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "the handler goes with the command"
 
 
+@pytest.fixture
+def default_hang_up() -> Iterator[None]:
+    """Hang-ups as in a terminal, also where the suite itself runs under nohup, which ignores them."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("default_hang_up")
 def test_a_hang_up_leaves_nothing(call: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGHUP, which is sent when a terminal is closed."""
     monkeypatch.setattr(RecordingRun, "_write_tracks", functools.partial(terminate, number=signal.SIGHUP))

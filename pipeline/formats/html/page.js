@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 0db66084c3c3aba15efe3375fc7fc3b5d0925d1b9dcd9ad94c16d7be3041c3f0
+// Built by `npm run build` of source/*.js, SHA-256 c80b3e438e9f63c60557751068eb460dd5c7b06c1dc558dd54a6f6c7fa0dfdd7
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -2630,7 +2630,8 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     /** Says which person each track belongs to by now. */
     assign(owners) {
       this.mix.assign(owners);
-      this.#mixed();
+      if (this.active.length) this.#mixed();
+      else this.dispatchEvent(new Event("mix"));
     }
     /** Hears one person alone, or everyone again where that one is alone already. */
     toggleSolo(speaker) {
@@ -3469,7 +3470,8 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
   var tracks = [...player.mix.owners.keys()];
   function assignTracks() {
     people.read(history.document);
-    player.assign(trackOwners(tracks, made, history.document).map(([track, owner]) => [track, owner && people.person(owner)]));
+    const owners = trackOwners(tracks, made, history.document).map(([track, owner]) => [track, owner && people.person(owner)]);
+    if (owners.some(([track, owner]) => player.mix.owners.get(track) !== owner)) player.assign(owners);
   }
   assignTracks();
   history.onChange(() => {

@@ -252,7 +252,8 @@ const tracks = [...player.mix.owners.keys()];
 /** Says whose the tracks are: where people were merged or have one name, one person has several. */
 function assignTracks() {
   people.read(history.document);
-  player.assign(trackOwners(tracks, made, history.document).map(([track, owner]) => [track, owner && people.person(owner)]));
+  const owners = trackOwners(tracks, made, history.document).map(([track, owner]) => [track, owner && people.person(owner)]);
+  if (owners.some(([track, owner]) => player.mix.owners.get(track) !== owner)) player.assign(owners);
 }
 assignTracks();
 history.onChange(() => {

@@ -98,7 +98,9 @@ export class Player extends EventTarget {
   /** Says which person each track belongs to by now. */
   assign(owners) {
     this.mix.assign(owners);
-    this.#mixed();
+    // Sound that nobody has asked for yet is not decoded.
+    if (this.active.length) this.#mixed();
+    else this.dispatchEvent(new Event("mix"));
   }
 
   /** Hears one person alone, or everyone again where that one is alone already. */
