@@ -187,7 +187,7 @@ def _serve(address: str) -> list[str]:
             if pid == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                # As in a terminal, also where the suite itself runs in the background or under nohup, which ignore them.
+                # As in a terminal, also where the suite runs in the background or under nohup, which ignore them.
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 signal.signal(signal.SIGHUP, signal.SIG_DFL)
                 selector.close()
