@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meetsplit.console.options import GivenOptions, given_files, print_files, resolve_settings, run_options
+from meetsplit.console.options import (
+    FORMAT_OPTIONS,
+    GivenOptions,
+    given_files,
+    print_files,
+    resolve_settings,
+    run_options,
+)
 from meetsplit.console.terminal import Terminal, print_line
 
 if TYPE_CHECKING:
@@ -16,24 +23,8 @@ if TYPE_CHECKING:
     from meetsplit.pipeline.results.editing import PublishedEdit
     from meetsplit.speakers.voice_split import VoiceSplit
 
-_LOOKS = (
-    "max_line_width",
-    "max_line_count",
-    "max_words_per_line",
-    "min_gap",
-    "min_duration",
-    "max_cps",
-    "speaker_names",
-    "vtt_names",
-    "vtt_colors",
-    "html_audio",
-    "highlight_words",
-    "txt_width",
-    "txt_end_times",
-    "overwrite",
-    "config",
-)
-"""Options that say how the formats of the set look; the formats are those that are there."""
+_EDIT_OPTIONS = (*FORMAT_OPTIONS, "overwrite", "config")
+"""Options of an edit: how the formats of the set look; the formats are those that are there."""
 
 TranscriptPath = Annotated[
     Path,
@@ -43,7 +34,7 @@ TranscriptPath = Annotated[
 ]
 
 
-@run_options(*_LOOKS)
+@run_options(*_EDIT_OPTIONS)
 def name(
     transcript: TranscriptPath,
     assignments: Annotated[
@@ -74,7 +65,7 @@ def name(
     _edit(path, edited, options, lambda after: f"people are {_people(after)}")
 
 
-@run_options(*_LOOKS)
+@run_options(*_EDIT_OPTIONS)
 def merge(
     transcript: TranscriptPath,
     people: Annotated[
@@ -104,7 +95,7 @@ def merge(
     _edit(path, edited, options, lambda after: f"{', '.join(people[1:])} and {people[0]} are one person")
 
 
-@run_options(*_LOOKS, "device", "cache_dir", "model_dir", "offline", "threads", hidden=("model_dir", "threads"))
+@run_options(*_EDIT_OPTIONS, "device", "cache_dir", "model_dir", "offline", "threads", hidden=("model_dir", "threads"))
 def split(
     transcript: TranscriptPath,
     person: Annotated[str, typer.Argument(help="The label or name.", show_default=False, metavar="SPEAKER")],
@@ -155,7 +146,7 @@ def split(
     _edit(path, edited, options, lambda after: said)
 
 
-@run_options(*_LOOKS)
+@run_options(*_EDIT_OPTIONS)
 def undo(
     transcript: TranscriptPath,
     *,

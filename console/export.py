@@ -8,27 +8,14 @@ from typing import Annotated
 
 import typer
 
-from meetsplit.console.options import GivenOptions, print_files, resolve_settings, run_options
+from meetsplit.console.options import FORMAT_OPTIONS, GivenOptions, print_files, resolve_settings, run_options
 from meetsplit.console.terminal import Terminal, note_placement, print_line
 
 
 @run_options(
     "output_dir",
     "output_format",
-    "max_line_width",
-    "max_line_count",
-    "max_words_per_line",
-    "min_gap",
-    "min_duration",
-    "max_cps",
-    "speaker_names",
-    "vtt_names",
-    "vtt_colors",
-    "html_audio",
-    "highlight_words",
-    "txt_width",
-    "txt_end_times",
-    "html_audio",
+    *FORMAT_OPTIONS,
     "name",
     "names",
     "overwrite",

@@ -122,6 +122,24 @@ def _typer_option(option: Option, field: Field[Any], kind: Any) -> Any:
     )
 
 
+FORMAT_OPTIONS = (
+    "max_line_width",
+    "max_line_count",
+    "max_words_per_line",
+    "min_gap",
+    "min_duration",
+    "max_cps",
+    "speaker_names",
+    "vtt_names",
+    "vtt_colors",
+    "html_audio",
+    "highlight_words",
+    "txt_width",
+    "txt_end_times",
+)
+"""Options that say how formats look, of every command that writes them from a transcript."""
+
+
 def run_options(
     *only: str,
     without: Collection[str] = (),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from meetsplit.console.editing import TranscriptPath, transcript_beside
-from meetsplit.console.options import GivenOptions, Quiet, print_files, resolve_settings, run_options
+from meetsplit.console.options import FORMAT_OPTIONS, GivenOptions, Quiet, print_files, resolve_settings, run_options
 from meetsplit.console.terminal import Terminal, note_placement, print_line
 
 
@@ -16,19 +16,7 @@ from meetsplit.console.terminal import Terminal, note_placement, print_line
     "output_dir",
     "output_format",
     "track_format",
-    "max_line_width",
-    "max_line_count",
-    "max_words_per_line",
-    "min_gap",
-    "min_duration",
-    "max_cps",
-    "speaker_names",
-    "vtt_names",
-    "vtt_colors",
-    "html_audio",
-    "highlight_words",
-    "txt_width",
-    "txt_end_times",
+    *FORMAT_OPTIONS,
     "name",
     "names",
     "overwrite",

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meetsplit.console.options import GivenOptions, given_files, print_files, resolve_settings, run_options
+from meetsplit.console.options import (
+    FORMAT_OPTIONS,
+    GivenOptions,
+    given_files,
+    print_files,
+    resolve_settings,
+    run_options,
+)
 from meetsplit.console.terminal import Terminal, note_placement, print_line
 
 if TYPE_CHECKING:
@@ -21,19 +28,7 @@ if TYPE_CHECKING:
 
 @run_options(
     "output_format",
-    "max_line_width",
-    "max_line_count",
-    "max_words_per_line",
-    "min_gap",
-    "min_duration",
-    "max_cps",
-    "speaker_names",
-    "vtt_names",
-    "vtt_colors",
-    "html_audio",
-    "highlight_words",
-    "txt_width",
-    "txt_end_times",
+    *FORMAT_OPTIONS,
     "name",
     "names",
     "overwrite",
