@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from meetsplit.pipeline.audio.media_types import MEDIA_SUFFIXES
+from meetsplit.pipeline.audio.media_types import recordings_called
 from meetsplit.pipeline.data import (
     Diarization,
     Provenance,
@@ -64,11 +64,7 @@ def find_pair(path: Path, audio: Path | None = None) -> tuple[Path, Path]:
         if audio is not None:
             return path, audio
         stem = corrected_stem(path) or path.stem.removesuffix(".seglst")
-        beside = [
-            other
-            for other in sorted(path.parent.glob("*"))
-            if other.stem == stem and other.suffix.lower() in MEDIA_SUFFIXES and other.is_file()
-        ]
+        beside = recordings_called(path.parent, stem)
         if len(beside) != 1:
             which = f"{len(beside)} recordings of that name lie" if beside else "no recording of that name lies"
             raise SettingsError(f"{path}: {which} beside the transcript; add --audio RECORDING")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 MEDIA_SUFFIXES = frozenset(
     f".{kind}"
     for group in (
@@ -17,3 +19,9 @@ AUDIO_SUFFIXES = frozenset({".flac", ".wav", ".mp3", ".m4a", ".ogg", ".opus"})
 
 LOSSLESS_SUFFIXES = frozenset({".wav", ".flac"})
 """Suffixes of audio files whose samples are exact."""
+
+
+def recordings_called(folder: Path, stem: str) -> list[Path]:
+    """The files in a folder that are called ``stem`` with a recording's suffix, sorted; none without the folder."""
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [one for one in entries if one.stem == stem and one.suffix.lower() in MEDIA_SUFFIXES and one.is_file()]

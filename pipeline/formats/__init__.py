@@ -97,13 +97,13 @@ def suffixes() -> tuple[str, ...]:
     return tuple(file_format.suffix for file_format in FORMATS.values())
 
 
-def suffixes_of(chosen: Iterable[str]) -> tuple[str, ...]:
-    """The suffixes of those of the chosen formats that are one file. Raises `SettingsError` for an unknown one."""
-    return tuple(
-        f".{name}" if name in SOUND_FORMATS else format_named(name).suffix
-        for name in chosen
-        if name not in SPEAKER_FORMATS
-    )
+def suffixes_of(chosen: Iterable[str], *, from_sound: bool = False) -> tuple[str, ...]:
+    """The suffixes of those of the chosen formats that are one file.
+
+    Raises `SettingsError` for an unknown one, and for those made ``from_sound`` where there is only a transcript.
+    """
+    names = [name for name in chosen if name not in SPEAKER_FORMATS]
+    return tuple(f".{name}" if from_sound and name in SOUND_FORMATS else format_named(name).suffix for name in names)
 
 
 def speaker_formats(chosen: Iterable[str]) -> tuple[SpeakerFormat, ...]:
@@ -111,17 +111,10 @@ def speaker_formats(chosen: Iterable[str]) -> tuple[SpeakerFormat, ...]:
     return tuple(SPEAKER_FORMATS[name] for name in chosen if name in SPEAKER_FORMATS)
 
 
-def require_from_transcript(chosen: Iterable[str]) -> None:
-    """Raise `SettingsError` for a format that is made of the sound, where there is only a transcript."""
-    for name in chosen:
-        if name in SOUND_FORMATS:
-            raise SettingsError(
-                f"{name} is made of the sound: only a run writes it (meetsplit run RECORDING -f {name})"
-            )
-
-
 def format_named(name: str) -> Format:
-    """The format of that name; `SettingsError` names the nearest one where there is none."""
+    """The format of that name, made of a transcript; `SettingsError` names the nearest one where there is none."""
+    if name in SOUND_FORMATS:
+        raise SettingsError(f"{name} is made of the sound: only a run writes it (meetsplit run RECORDING -f {name})")
     if name not in FORMATS:
         raise SettingsError(f"unknown output format {name!r}: {nearest(name, FORMATS)}")
     return FORMATS[name]
@@ -129,7 +122,6 @@ def format_named(name: str) -> Format:
 
 def export(transcript: Transcript, name: str, outputs: Outputs) -> str:
     """The transcript in the format ``name``, one of `names`; `SettingsError` for another one."""
-    require_from_transcript([name])
     if name in SPEAKER_FORMATS:
         raise SettingsError(f"{name} is a file per speaker and no single text: write it with -f {name}")
     text = format_named(name).write(transcript, outputs)

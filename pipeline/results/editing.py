@@ -28,13 +28,13 @@ from meetsplit.pipeline.formats.control_characters import shown
 from meetsplit.pipeline.formats.html import sound_kind
 from meetsplit.pipeline.formats.text import one_line
 from meetsplit.pipeline.results.folder import PublishedResults, Reservation, ResultsFolder
-from meetsplit.pipeline.results.manifest import Manifest, ManifestStore, file_status
+from meetsplit.pipeline.results.manifest import ManifestStore, file_status, manifest_of
 from meetsplit.pipeline.results.originals import find_original, keep_original, last_original
-from meetsplit.pipeline.results.ownership import EditHistory, Owner, ResultRequest, owner_by_turns
+from meetsplit.pipeline.results.ownership import EditHistory, Owner, ResultRequest
 from meetsplit.pipeline.results.page_sound import SoundSources, has_page_sound, sound_beside
 from meetsplit.pipeline.results.stems import PAGE_RECORDING, absolute_path, name_max, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
-from meetsplit.pipeline.results.writing import permissions, placed, render_formats, stage_page
+from meetsplit.pipeline.results.writing import owner_of_set, permissions, placed, render_formats, stage_page
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers.track_editing import TrackPart, compose_track, track_parts
 
@@ -168,14 +168,8 @@ def formats_of_set(path: Path) -> tuple[str, ...]:
 def _state(path: Path) -> tuple[Transcript, str, EditHistory]:
     """The transcript at ``path``, the SHA-256 of its file, and its history."""
     transcript = read_transcript_file(path)
-    manifest = _manifest_of(path)
+    manifest = manifest_of(path)
     return transcript, files.sha256(path), EditHistory() if manifest is None else manifest.history
-
-
-def _manifest_of(path: Path) -> Manifest | None:
-    """The manifest of the set that the transcript at ``path`` is part of."""
-    manifest = ResultsFolder(absolute_path(path).parent).manifest(path.stem)
-    return manifest if manifest is not None and manifest.owner is not None and path.name in manifest.files else None
 
 
 def _nothing_left(path: Path, states: Sequence[str], *, redo: bool, has_redo: bool) -> str:
@@ -190,7 +184,6 @@ def _nothing_left(path: Path, states: Sequence[str], *, redo: bool, has_redo: bo
 def _publish(
     edit: _Edit, outputs: Outputs, inputs: Sequence[Path], on_event: EventListener, *, elsewhere: bool = False
 ) -> PublishedEdit:
-    formats.require_from_transcript(outputs.formats)
     sources = sound_beside(edit.path, edit.before)
     parts = track_parts(edit.before.turns, edit.edited.turns)
     outputs = dataclasses.replace(outputs, formats=tuple(dict.fromkeys(("json", *outputs.formats))))
@@ -225,11 +218,7 @@ def _publish(
 def _request(edit: _Edit, outputs: Outputs, inputs: Sequence[Path], tracks: Mapping[Speaker, Path]) -> ResultRequest:
     """The set's request: the JSON and the tracks may be replaced, since their content is kept."""
     path, stem = edit.path, safe_stem(edit.path.stem)
-    manifest = _manifest_of(path)
-    if manifest is not None and manifest.owner is not None:
-        owner, base = manifest.owner, manifest.name
-    else:
-        owner, base = owner_by_turns(path, edit.before), stem
+    owner, base = owner_of_set(path, edit.before)
     kept = {f"{path.stem}/{file.name}": (files.sha256(file),) for file in tracks.values()}
     return ResultRequest(
         owner,

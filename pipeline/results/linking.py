@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from meetsplit.pipeline.audio.media_types import MEDIA_SUFFIXES
+from meetsplit.pipeline.audio.media_types import recordings_called
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, Span, Speaker, Transcript
 from meetsplit.pipeline.errors import SettingsError
@@ -213,8 +213,7 @@ class _Sound:
 
 def _called_alike(folder: Path, meeting: Meeting) -> Path | None:
     """The recording in a folder that is called like the transcript. Raises `SettingsError` where there are several."""
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    alike = [one for one in files if one.stem == meeting.path.stem and one.suffix.lower() in MEDIA_SUFFIXES]
+    alike = recordings_called(folder, meeting.path.stem)
     if len(alike) > 1:
         raise SettingsError(f"{folder}: {len(alike)} recordings are called {meeting.path.stem}: keep one there")
     return alike[0] if alike else None

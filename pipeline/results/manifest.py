@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from meetsplit.pipeline import files
 from meetsplit.pipeline.data import Speaker
 from meetsplit.pipeline.results.ownership import EditHistory, Owner
-from meetsplit.pipeline.results.stems import RECORDING_SUFFIXES, names_of_stem, stem_endings
+from meetsplit.pipeline.results.stems import RECORDING_SUFFIXES, absolute_path, names_of_stem, stem_endings
 
 HIDDEN = ".meetsplit"
 """The folder of manifests and staging within a results folder."""
@@ -40,6 +40,12 @@ class Manifest:
     staging: str | None = None
     tracks: Mapping[str, Speaker] = field(default_factory=dict)
     history: EditHistory = field(default_factory=EditHistory)
+
+
+def manifest_of(path: Path) -> Manifest | None:
+    """The manifest of the set that the file at ``path``, such as a transcript's JSON, is part of; None without one."""
+    manifest = ManifestStore(absolute_path(path).parent).read(path.stem)
+    return manifest if manifest is not None and manifest.owner is not None and path.name in manifest.files else None
 
 
 class ManifestStore:

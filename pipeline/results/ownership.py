@@ -98,7 +98,7 @@ def result_request(source: Path | MultiFileRecording, outputs: Outputs, *, sha25
         owner_of_recording(source, sha256),
         base,
         preferred=base,
-        suffixes=formats.suffixes_of(outputs.formats),
+        suffixes=formats.suffixes_of(outputs.formats, from_sound=True),
         tracks=outputs.tracks,
         speaker_suffixes=tuple(one.suffix for one in formats.speaker_formats(outputs.formats)),
         track_names=_expected_track_names(source, outputs),

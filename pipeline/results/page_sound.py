@@ -20,7 +20,7 @@ import av
 
 from meetsplit.pipeline.audio.content import Content
 from meetsplit.pipeline.audio.decoding import mixed_down
-from meetsplit.pipeline.audio.media_types import MEDIA_SUFFIXES
+from meetsplit.pipeline.audio.media_types import recordings_called
 from meetsplit.pipeline.audio.native import open_native
 from meetsplit.pipeline.audio.reading import probe
 from meetsplit.pipeline.audio.resampling import resample_blocks
@@ -29,7 +29,7 @@ from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.data.timeline import by_speaker, total
 from meetsplit.pipeline.errors import AudioError
 from meetsplit.pipeline.formats.html import PageSound, SoundFile
-from meetsplit.pipeline.results.manifest import Manifest, ManifestStore
+from meetsplit.pipeline.results.manifest import Manifest, ManifestStore, manifest_of
 from meetsplit.pipeline.results.originals import first_original
 from meetsplit.pipeline.results.stems import PAGE_RECORDING, name_max
 from meetsplit.pipeline.results.track_names import TRACK_SUFFIXES, track_stems
@@ -232,17 +232,12 @@ def tracks_beside(path: Path, transcript: Transcript) -> dict[Speaker, Path]:
 
 
 def _recording_of(path: Path, transcript: Transcript) -> Path | None:
-    manifest = ManifestStore(path.parent).read(path.stem)
-    if manifest is not None and manifest.owner is not None and path.name in manifest.files:
+    manifest = manifest_of(path)
+    if manifest is not None:
         recording = _unchanged_recording(manifest)
         if recording is not None:
             return recording
-    beside = [
-        other
-        for other in (sorted(path.parent.iterdir()) if path.parent.is_dir() else ())
-        if other.stem == path.stem and other.suffix.lower() in MEDIA_SUFFIXES and other.is_file()
-    ]
-    for other in beside:
+    for other in recordings_called(path.parent, path.stem):
         with suppress(AudioError):  # none that could be played
             if abs((probe(other).duration or 0.0) - transcript.duration) <= _SAME_LENGTH:
                 return other

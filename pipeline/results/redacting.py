@@ -242,7 +242,6 @@ def _request(path: Path, transcript: Transcript, outputs: Outputs, stem: str, in
 
     Another redaction of the same transcript takes its place as a whole.
     """
-    formats.require_from_transcript(outputs.formats)
     folder = absolute_path(outputs.folder / "x").parent
     turns = owner_by_turns(path, transcript).content
     return ResultRequest(

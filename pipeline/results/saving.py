@@ -13,6 +13,7 @@ from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.errors import MeetsplitError, SettingsError
 from meetsplit.pipeline.events import Notice, log_events
 from meetsplit.pipeline.results.folder import ResultsFolder
+from meetsplit.pipeline.results.manifest import manifest_of
 from meetsplit.pipeline.results.ownership import Owner, ResultRequest, speech_sha256
 from meetsplit.pipeline.results.page_sound import (
     SILENT,
@@ -50,7 +51,6 @@ def save(
     outputs = replace(outputs or Outputs(), folder=Path(folder))
     if formats is not None:
         outputs = replace(outputs, formats=listed(formats, "formats"))
-    transcript_formats.require_from_transcript(outputs.formats)
     named = with_names(transcript, outputs, log_events)
     base = stem = safe_stem(transcript.recording)
     if owner is None:
@@ -84,12 +84,12 @@ def save(
 
 def _set_of(transcript: Transcript, folder: Path, stem: str) -> tuple[Owner, str] | None:
     """The owner and base name of the set in ``folder`` with an earlier state of the transcript; None without one."""
-    name = f"{stem}.json"
-    manifest = ResultsFolder(folder).manifest(stem)
-    if manifest is None or manifest.owner is None or name not in manifest.files:
+    path = folder / f"{stem}.json"
+    manifest = manifest_of(path)
+    if manifest is None or manifest.owner is None:
         return None
     with suppress(MeetsplitError):  # a file that was changed or removed is none of ours
-        if speech_sha256(transcript_formats.read_transcript_file(folder / name)) == speech_sha256(transcript):
+        if speech_sha256(transcript_formats.read_transcript_file(path)) == speech_sha256(transcript):
             return manifest.owner, manifest.name
     return None
 

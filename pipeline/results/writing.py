@@ -20,7 +20,8 @@ from meetsplit.pipeline.events import EventListener, Finished, Notice, Progresse
 from meetsplit.pipeline.formats import html
 from meetsplit.pipeline.formats.html import NO_SOUND, PageSound
 from meetsplit.pipeline.results.folder import Placement, PublishedResults, Reservation, ResultsFolder
-from meetsplit.pipeline.results.ownership import ResultRequest, owner_by_turns, result_request
+from meetsplit.pipeline.results.manifest import manifest_of
+from meetsplit.pipeline.results.ownership import Owner, ResultRequest, owner_by_turns, result_request
 from meetsplit.pipeline.results.page_sound import (
     SILENT,
     SoundSources,
@@ -30,7 +31,7 @@ from meetsplit.pipeline.results.page_sound import (
     sound_beside,
     stage_sound,
 )
-from meetsplit.pipeline.results.stems import NAME_MAX, absolute_path, name_max, safe_stem
+from meetsplit.pipeline.results.stems import NAME_MAX, name_max, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.results.voices import embeddings_file, with_voices
 from meetsplit.pipeline.settings import Outputs
@@ -216,6 +217,14 @@ def run_and_write(
         return write_results(pipeline.open(recording, cache, content), outputs, reservation, on_event)
 
 
+def owner_of_set(path: Path, transcript: Transcript) -> tuple[Owner, str]:
+    """The owner and base name of the set of a transcript in a JSON file; the transcript's own where it is in none."""
+    manifest = manifest_of(path)
+    if manifest is not None and manifest.owner is not None:
+        return manifest.owner, manifest.name
+    return owner_by_turns(path, transcript), safe_stem(path.stem)
+
+
 def export_transcript(
     path: Path,
     folder: Path,
@@ -231,16 +240,11 @@ def export_transcript(
     the JSON file. Raises `AudioError` for a file that cannot be read, `SettingsError` for one that holds no transcript,
     `OutputError`.
     """
-    formats.require_from_transcript(outputs.formats)
     as_read = formats.read_transcript_file(path)
     transcript = with_names(as_read, outputs, on_event)
     mode = permissions(path)
     stem = safe_stem(path.stem)
-    manifest = ResultsFolder(absolute_path(path).parent).manifest(path.stem)
-    if manifest is not None and manifest.owner is not None and path.name in manifest.files:
-        owner, base = manifest.owner, manifest.name
-    else:
-        owner, base = owner_by_turns(path, as_read), stem
+    owner, base = owner_of_set(path, as_read)
     request = ResultRequest(
         owner,
         base,

@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 c80b3e438e9f63c60557751068eb460dd5c7b06c1dc558dd54a6f6c7fa0dfdd7
+// Built by `npm run build` of source/*.js, SHA-256 cefe7da18c9e20a1d07b9bc4ede4adb26971981d72d53abba432430ae94a481a
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -3343,7 +3343,6 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
   document.body.append(follow.back, keyboard.dialog, live, speakers);
   var rest;
   function render(doc) {
-    people.read(doc);
     title.textContent = doc.recording;
     document.title = doc.recording;
     facts.textContent = describe(doc);
@@ -3469,12 +3468,12 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
   var made = history.document;
   var tracks = [...player.mix.owners.keys()];
   function assignTracks() {
-    people.read(history.document);
     const owners = trackOwners(tracks, made, history.document).map(([track, owner]) => [track, owner && people.person(owner)]);
     if (owners.some(([track, owner]) => player.mix.owners.get(track) !== owner)) player.assign(owners);
   }
   assignTracks();
   history.onChange(() => {
+    people.read(history.document);
     assignTracks();
     render(history.document);
   });

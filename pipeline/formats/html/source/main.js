@@ -108,9 +108,8 @@ document.body.append(follow.back, keyboard.dialog, live, speakers);
 /** The timer of what is shown a moment later: it is below, or on paper. */
 let rest;
 
-/** Shows a document in all parts of the page. */
+/** Shows a document, whose people were read before, in all parts of the page. */
 function render(doc) {
-  people.read(doc);
   title.textContent = doc.recording;
   document.title = doc.recording;
   facts.textContent = describe(doc);
@@ -251,12 +250,12 @@ const made = history.document;
 const tracks = [...player.mix.owners.keys()];
 /** Says whose the tracks are: where people were merged or have one name, one person has several. */
 function assignTracks() {
-  people.read(history.document);
   const owners = trackOwners(tracks, made, history.document).map(([track, owner]) => [track, owner && people.person(owner)]);
   if (owners.some(([track, owner]) => player.mix.owners.get(track) !== owner)) player.assign(owners);
 }
 assignTracks();
 history.onChange(() => {
+  people.read(history.document);
   assignTracks();
   render(history.document);
 });
