@@ -1,0 +1,1 @@
+"""Cleaners: music and noise taken out of a recording before anything else hears it."""
