@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,6 +14,23 @@ import numpy.typing as npt
 from meetsplit.pipeline.data import Audio, ClipTranscript, Samples, Span, Speaker, Turn, Voice
 from meetsplit.pipeline.errors import BrokenPromise
 from meetsplit.pipeline.events import EventListener
+
+
+@runtime_checkable
+class Cleaner(Protocol):
+    """Takes music or noise out of a sound (enhancement)."""
+
+    rate: int
+    """Sample rate in Hz at which it takes the sound."""
+
+    removes: frozenset[str]
+    """The kinds of sound that it can take out: ``music``, ``noise``."""
+
+    def clean(self, audio: Audio, kinds: Collection[str]) -> Audio:
+        """The sound without these kinds: same span, rate and level scale as ``audio``, finite.
+
+        Silence stays silence. ``audio`` is a window of a recording, see `cleaners.windowed`, and is not changed.
+        """
 
 
 @runtime_checkable

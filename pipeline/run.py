@@ -1,6 +1,7 @@
 """Pipeline: settings with loaded models; RecordingRun: one recording through its stages, each done once and kept.
 
     Pipeline.open(recording, cache) ─→ RecordingRun
+        .clean()        music and noise taken out  kept as clean-<key>.json and a file per channel; only on request
         .diarize()      who speaks when            kept as diarize-<key>.json
         .separate()     one stream per speaker     kept as separate-<key>.json and a track per speaker
         .transcribe()   words of every clip        kept as transcribe-<key>.json
@@ -36,6 +37,7 @@ from meetsplit.pipeline.channels import activity, reading
 from meetsplit.pipeline.channels.activity import timebase
 from meetsplit.pipeline.channels.crosstalk import crosstalk_spans
 from meetsplit.pipeline.channels.recording import MultiFileRecording
+from meetsplit.pipeline.cleaners import recording as cleaning
 from meetsplit.pipeline.data import (
     Audio,
     Channels,
@@ -79,6 +81,7 @@ from meetsplit.pipeline.overlap.streams import speaker_streams
 from meetsplit.pipeline.overlap.verification import MIN_VERIFY_SECONDS, MIN_VERIFY_SECONDS_MARGINAL, VerificationOptions
 from meetsplit.pipeline.protocols import (
     Aligner,
+    Cleaner,
     Diarizer,
     FileDiarizer,
     FromFile,
@@ -99,7 +102,15 @@ from meetsplit.pipeline.results.writing import write_results
 from meetsplit.pipeline.separators.matching import MatchingSeparator
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.speakers.match import EmbeddingMatcher
-from meetsplit.speakers.rendering import CACHED_RATE, Progress, TrackOptions, TrackSource, render_tracks
+from meetsplit.speakers.rendering import (
+    CACHED_RATE,
+    Progress,
+    TrackOptions,
+    TrackSource,
+    render_cached_tracks,
+    render_tracks,
+    write_sound,
+)
 from meetsplit.speakers.tracks import TrackWriter
 from meetsplit.speakers.verify import EmbeddingVerifier
 from meetsplit.speakers.voiceprints import VoiceEncoder
@@ -356,6 +367,33 @@ class RecordingRun:
             )
         return tuple(channel.part(Span(start, length if end is None else end)) for channel in audio)
 
+    @functools.cached_property
+    def _cleaned(self) -> cleaning.CleanedRecording:
+        """The same without music or noise, where the settings ask for that."""
+        key, audio, pipeline = self._keys.clean, self._stretch, self._pipeline
+        if key is None:
+            return cleaning.CleanedRecording(audio, ())
+        outcomes = self._cache.load_cleaned(key)
+        self._report("clean", key, kept=outcomes is not None)
+        if outcomes is not None and len(outcomes) == len(audio):
+            return cleaning.kept_channels(audio, outcomes, self._cache, key)
+        total = sum(channel.duration for channel in audio)
+        with pipeline.stage("clean", f"taking {_kinds(pipeline.settings)} out of {self._recording}") as add_to_summary:
+            cleaner: Cleaner = pipeline.backend("cleaner")
+            cleaned = cleaning.clean_channels(
+                audio,
+                cleaner,
+                pipeline.settings.clean,
+                self._cache,
+                key,
+                lambda done: pipeline.on_event(Progressed("clean", done, total)),
+            )
+            add_to_summary(cleaned.summary())
+        if not cleaned.is_changed:
+            told = f"--clean {pipeline.settings.clean}: {self._recording} has next to none of it and stays as it is"
+            pipeline.on_event(Notice(told, "clean"))
+        return cleaned
+
     def remaining_stages(self) -> tuple[str, ...]:
         """The stages of `STAGES` whose results are not in the cache, in order."""
         clips = self._cache.load_streams(self._keys.separate)
@@ -372,7 +410,7 @@ class RecordingRun:
         diarization = self._cache.load_diarization(self._keys.diarize)
         self._report("diarize", self._keys.diarize, kept=diarization is not None)
         if diarization is None:
-            audio = self._stretch
+            audio = self._cleaned.channels
             doing = f"finding who speaks when in {self._recording}"
             with self._pipeline.stage("diarize", doing) as add_to_summary:
                 diarization = self._route.diarize(audio, self._keys.rttm)
@@ -388,7 +426,7 @@ class RecordingRun:
         if clips is None:
             diarization = self.diarize()
             track_folder = self._cache.start_track_folder(self._keys.separate)
-            clips = self._write_tracks(self._stretch, diarization, track_folder)
+            clips = self._write_tracks(self._cleaned.channels, diarization, track_folder)
             self._cache.save_streams(self._keys.separate, clips)
         return clips
 
@@ -452,7 +490,22 @@ class RecordingRun:
         clips, diarization = self.separate(), self.diarize()
         sources = self._route.track_sources(diarization, self._content)
         with blame("write", f"writing the tracks of {self._recording}"):
-            render_tracks(self.tracks, clips, sources, targets, options, on_progress)
+            if self._keys.clean is None or not self._cleaned.is_changed:
+                render_tracks(self.tracks, clips, sources, targets, options, on_progress)
+            elif options.sound == "cleaned":
+                render_cached_tracks(self.tracks, clips, targets, options, on_progress)
+            else:
+                render_tracks(self.tracks, clips, sources, targets, options, on_progress, cached_is_original=False)
+
+    def write_background(self, target: Path) -> bool:
+        """Write what was taken out of the recording, 16 kHz and mono; False where that is nothing."""
+        if self._keys.clean is None or not self._cleaned.is_changed:
+            return False
+        whole = timebase(self._audio)
+        blocks = cleaning.background(self._stretch, self._cleaned.channels, len(whole.samples))
+        with blame("write", f"writing the background of {self._recording}"):
+            write_sound(target, blocks, whole.rate, len(whole.samples))
+        return True
 
     def _report(self, stage: str, key: str, *, kept: bool) -> None:
         """Send `Kept` where a stage's result was there before this run; once for each stage."""
@@ -510,6 +563,11 @@ class RecordingRun:
                 pipeline.on_event(Progressed("transcribe", done, total))
             add_to_summary(f"{sum(len(answer.words) for answer in answers.values())} words")
         return tuple(answers[number] for number in range(len(clips)))
+
+
+def _kinds(settings: Settings) -> str:
+    """What the settings take out, in words."""
+    return " and ".join(sorted(cleaning.kinds_of(settings.clean)))
 
 
 _PLACES = 3

@@ -21,6 +21,10 @@ Separate: TypeAlias = Literal["auto", "overlaps", "strict", "everywhere", "off"]
 """Where voices are separated; ``auto`` is the earlier name of ``strict``, under which it is stored."""
 
 ChannelMode: TypeAlias = Literal["mix", "split"]
+Clean: TypeAlias = Literal["off", "music", "noise", "all"]
+"""What is taken out of a recording before anything else hears it."""
+
+TrackSound: TypeAlias = Literal["original", "cleaned"]
 Task: TypeAlias = Literal["transcribe", "translate"]
 SpeakerNames: TypeAlias = Literal["change", "every", "never"]
 TrackChannels: TypeAlias = Literal["source", "mono"]
@@ -64,6 +68,7 @@ _EARLIER_CHECKS = {"recast": "resegment", "doubles": "duplicates"}
 
 BACKEND_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "cleaner": ("embedded", "demucs", "openunmix"),
         "diarizer": ("pyannote", "embedded", "rttm"),
         "separator": ("sepformer", "adapted", "dictionary", "none"),
         "transcriber": ("whisper", "faster-whisper", "sphinx", "script"),
@@ -142,6 +147,22 @@ class Settings:
     )
     end: float | str | None = field(
         default=None, metadata=_option(RECORDING, "Process up to here only.", metavar="TIME")
+    )
+    clean: Clean = field(
+        default="off",
+        metadata=_option(
+            RECORDING,
+            "What is taken out before anything else hears the recording: music, noise, all or off (default). Where "
+            "there is next to nothing of it, the recording stays as it is.",
+        ),
+    )
+    cleaner: str = field(default="auto", metadata=_option(RECORDING, "auto, embedded, demucs or openunmix."))
+    cleaner_model: str | None = field(
+        default=None,
+        metadata=_option(
+            RECORDING,
+            "Hub id, folder or file of a Demucs; name (umxhq, umxl, umxse) or file of an Open-Unmix.",
+        ),
     )
     diarizer: str = field(default="auto", metadata=_option(WHO, "auto, pyannote, embedded or rttm."))
     diarizer_model: str | None = field(
@@ -418,6 +439,7 @@ class Settings:
             object.__setattr__(self, "separate", "auto")
         _check_choice("--task", self.task, get_args(Task))
         _check_choice("--channels", self.channels, get_args(ChannelMode))
+        _check_choice("--clean", self.clean, get_args(Clean))
 
     def _check_cache_limits(self) -> None:
         # Imported here because the package of values loads NumPy, and the command line reads this module for --help.
@@ -560,6 +582,22 @@ class Outputs:
         default="source",
         metadata=_option(FILES, "Channels of tracks: source (default), as many as the recording has, or mono."),
     )
+    track_sound: TrackSound = field(
+        default="original",
+        metadata=_option(
+            FILES,
+            "With --clean, the sound of tracks: original (default), the recording where one person speaks alone; or "
+            "cleaned, 16 kHz and mono, as it was transcribed.",
+        ),
+    )
+    keep_background: bool = field(
+        default=False,
+        metadata=_option(
+            FILES,
+            "With --clean, what was taken out as background.wav beside the tracks. (default: no)",
+            flags=("--keep-background/--no-keep-background",),
+        ),
+    )
     track_gate: str = field(
         default="off",
         metadata=_option(
@@ -680,6 +718,7 @@ class Outputs:
         _check_choice("--track-format", self.track_format, ("wav", "flac", "mp3", "m4a"))
         _check_choice("--track-gate", self.track_gate, ("soft", "hard", "off"))
         _check_choice("--track-channels", self.track_channels, get_args(TrackChannels))
+        _check_choice("--track-sound", self.track_sound, get_args(TrackSound))
         _check_choice("--html-audio", self.html_audio, get_args(HtmlAudio))
         object.__setattr__(self, "track_rate", _track_rate(self.track_rate))
 

@@ -30,7 +30,7 @@ from meetsplit.pipeline.data import Audio, ChannelSamples, Samples, Span, Speake
 from meetsplit.pipeline.data.audio import padded_slice
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.overlap.streams import GUARD
-from meetsplit.pipeline.settings import TrackChannels
+from meetsplit.pipeline.settings import TrackChannels, TrackSound
 from meetsplit.speakers.track_files import Pcm, TrackFile, format_rate, require_channels, track_file
 from meetsplit.speakers.track_gains import TrackGains, track_gains
 from meetsplit.speakers.track_gate import TrackGate
@@ -53,15 +53,17 @@ _LOUDEST = 32767 / 32768
 
 @dataclass(frozen=True, slots=True)
 class TrackOptions:
-    """How tracks are written: their format, noise gate ("off", "soft" or "hard"), sample rate and channels.
+    """How tracks are written: their format, noise gate ("off", "soft" or "hard"), sample rate, channels and sound.
 
-    ``rate`` is in Hz, None for the recording's own; ``channels`` are the recording's, or their mean.
+    ``rate`` is in Hz, None for the recording's own; ``channels`` are the recording's, or their mean; ``sound`` is the
+    recording's or, where it was cleaned, that of the cached tracks.
     """
 
     track_format: str = "wav"
     gate: str = "off"
     rate: int | None = None
     channels: TrackChannels = "source"
+    sound: TrackSound = "original"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +135,17 @@ def render_tracks(
     targets: Mapping[Speaker, Path],
     options: TrackOptions = TrackOptions(),
     on_progress: Progress = lambda share: None,
+    *,
+    cached_is_original: bool = True,
 ) -> None:
     """Write the tracks of the speakers that have a target: the recording where the speaker speaks alone, the separated
     voice in overlaps, silence elsewhere; as long as the recording, and in step with it.
 
     ``cached`` and ``clips`` are the result of separation: every speaker's cached track, and the clips of all. Each
     source is decoded once, or twice where voices are to be placed between its channels; memory does not grow with its
-    length. Raises `AudioError` for a recording that cannot be read or has changed, and `OutputError`.
+    length. Cached tracks are the recording where one person speaks alone; with ``cached_is_original`` False, they are a
+    cleaned one, and only what is laid over the recording is taken from them. Raises `AudioError` for a recording that
+    cannot be read or has changed, and `OutputError`.
     """
     by_speaker: dict[Speaker, list[StreamInfo]] = {}
     for clip in clips:
@@ -159,10 +165,53 @@ def render_tracks(
             continue
         layout = _layout(source, options)
         share = _Share(on_progress, number, len(sources))
-        if layout.is_cached:
+        if layout.is_cached and cached_is_original:
             _copy(tracks, share)
         else:
             _Rendering(source, tracks, layout, share).write(turns)
+
+
+def render_cached_tracks(
+    cached: Mapping[Speaker, Path],
+    clips: Sequence[StreamInfo],
+    targets: Mapping[Speaker, Path],
+    options: TrackOptions = TrackOptions(),
+    on_progress: Progress = lambda share: None,
+) -> None:
+    """Write the cached tracks of the speakers that have a target, in mono: at their own rate unless ``options`` have
+    another. Raises `OutputError`.
+    """
+    rate = format_rate(options.track_format, options.rate or CACHED_RATE)
+    tracks: dict[Speaker, _Track] = {}
+    for speaker, target in targets.items():
+        track = CachedTrack.open(cached[speaker])
+        own = [clip for clip in clips if clip.speaker == speaker]
+        turns = timeline.support(turn for clip in own for turn in clip.turns)
+        gate = None if options.gate == "off" else TrackGate(track.path, turns, options.gate)
+        tracks[speaker] = _Track(track, track_gains(own, CACHED_RATE, track.length), gate, target)
+    share = _Share(on_progress, 0, 1)
+    if rate == CACHED_RATE:
+        _copy(tracks, share)
+        return
+    for number, track in enumerate(tracks.values()):
+        seconds = range(0, track.cached.length, CACHED_RATE)
+        blocks = resample_blocks((track.cached.window(at, at + CACHED_RATE) for at in seconds), CACHED_RATE, rate)
+        expected = round(track.cached.length * rate / CACHED_RATE)
+        with track_file(track.target, rate, 1, expected) as file:
+            for block in blocks:
+                count = min(len(block), expected - file.position)
+                samples = block[:count]
+                if track.gate is not None:
+                    samples = samples * track.gate.gains(file.position, file.position + count, rate)
+                file.write(pcm(samples[None]))
+                share((number + min(file.position / max(expected, 1), 1.0)) / len(tracks))
+
+
+def write_sound(target: Path, blocks: Iterable[Samples], rate: int, length: int) -> None:
+    """Write a mono sound of ``length`` samples as a WAV file, block by block. Raises `OutputError`."""
+    with track_file(target, rate, 1, length) as file:
+        for block in blocks:
+            file.write(pcm(block[None]))
 
 
 def _layout(source: TrackSource, options: TrackOptions) -> _Layout:

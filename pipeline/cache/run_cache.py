@@ -227,7 +227,7 @@ def _sweep(folder: Path) -> None:
     for temporary in folder.rglob(".*.part"):
         with suppress(OSError):  # tried again next time
             files.remove_tree(temporary)
-    for tracks in folder.glob("separate-*/"):
+    for tracks in (*folder.glob("separate-*/"), *folder.glob("clean-*/")):
         if not tracks.with_suffix(".json").is_file():
             with suppress(OSError):
                 files.remove_tree(tracks)

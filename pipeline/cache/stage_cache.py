@@ -1,5 +1,7 @@
 """Stage cache: the results of the finished stages of one recording, as files in one folder.
 
+    clean-<key>.json           what was taken out of each channel, where the recording is cleaned
+    clean-<key>/               the cleaned channels, where anything was: 16 kHz, 16 bits
     diarize-<key>.json         turns
     separate-<key>.json        every clip of every stream, without its sound; size and SHA-256 of every track
     separate-<key>/            one track per speaker: the streams' sound, from which the transcriber reads
@@ -54,7 +56,7 @@ Raised with every change after which a stage answers otherwise, so that older re
 
 
 _LATER_OPTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
-    {"diarizer": ("start", "end"), "separator": (), "transcriber": WHISPER_OPTIONS}
+    {"cleaner": ("start", "end"), "diarizer": ("start", "end"), "separator": (), "transcriber": WHISPER_OPTIONS}
 )
 """Settings of later versions than 0.1.0 that change what a stage answers, by its first backend."""
 
@@ -68,6 +70,17 @@ class CacheKeys:
     transcribe: str
     rttm: str | None = None
     script: str | None = None
+    clean: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedChannel:
+    """A channel after cleaning: how many dB louder what is left is than what was taken out, None where that is nothing
+    at all; ``changed`` is False where it stays as it was, because that was next to nothing.
+    """
+
+    decibels: float | None
+    changed: bool
 
 
 def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> CacheKeys:
@@ -91,15 +104,18 @@ def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> 
         parts += [later] if later else []
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
+    clean = None
+    if settings.clean != "off":  # the options of the stretch count here already
+        clean = key(sha256, ("cleaner",), ("channels", "clean"), None)
     rttm, script = _input_sha256(settings.rttm), _input_sha256(settings.script)
     diarize = key(
-        sha256, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "resegment", "seed"), rttm
+        clean or sha256, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "resegment", "seed"), rttm
     )
     separate = key(
         diarize, ("separator", "embedder"), ("adapt_budget", "separate", "match_threshold", "verify", "leakage", "seed")
     )
     transcribe = key(separate, ("transcriber", "aligner"), ("language", "task", "initial_prompt", "seed"), script)
-    return CacheKeys(diarize, separate, transcribe, rttm, script)
+    return CacheKeys(diarize, separate, transcribe, rttm, script, clean)
 
 
 def _input_sha256(path: Path | None) -> str | None:
@@ -129,6 +145,38 @@ class StageCache:
     def track_folder(self, key: str) -> Path:
         """The folder of the tracks; whole once `load_streams` answers."""
         return self.folder / f"separate-{key}"
+
+    def load_cleaned(self, key: str) -> tuple[CleanedChannel, ...] | None:
+        """What cleaning did to each channel, once every cleaned one is verified; None where it is not in the cache."""
+        return self._load("clean", key, lambda row: self._parse_cleaned(key, row))
+
+    def save_cleaned(self, key: str, channels: Sequence[CleanedChannel]) -> None:
+        """Write what cleaning did, and the checksums of the channels that are already at their `cleaned_path`."""
+        rows: list[dict[str, Any]] = []
+        for number, channel in enumerate(channels):
+            path = self.cleaned_path(key, number)
+            try:
+                sound = {"size": path.stat().st_size, "sha256": files.sha256(path)} if channel.changed else None
+            except OSError as error:
+                raise OutputError(f"{path}: a file that was just written cannot be read: {_reason(error)}") from error
+            rows.append({"decibels": channel.decibels, "sound": sound})
+        self._save("clean", key, {"channels": rows})
+
+    def cleaned_path(self, key: str, channel: int) -> Path:
+        """The file of a cleaned channel."""
+        return self.folder / f"clean-{key}" / f"{channel}.wav"
+
+    def _parse_cleaned(self, key: str, row: Any) -> tuple[CleanedChannel, ...]:
+        """The channels; `ValueError` where a cleaned one on the disk is not as it was written."""
+        channels: list[CleanedChannel] = []
+        for number, one in enumerate(_list(row["channels"])):
+            if one["sound"] is not None:
+                path = self.cleaned_path(key, number)
+                size, sha256 = _integer(one["sound"]["size"]), _text(one["sound"]["sha256"])
+                if path.stat().st_size != size or files.sha256(path) != sha256:
+                    raise ValueError(f"{path.parent.name}/{path.name} is not as it was written")
+            channels.append(CleanedChannel(_number_or_none(one["decibels"]), one["sound"] is not None))
+        return tuple(channels)
 
     def load_diarization(self, key: str) -> Diarization | None:
         """The diarization; None where it is not in the cache."""

@@ -11,8 +11,10 @@ from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.models.hub import whisper_models
 from meetsplit.pipeline.models.sources import (
     FASTER_WHISPER,
+    OPENUNMIX_MODELS,
     TORCHAUDIO_MODELS,
     Hub,
+    OpenUnmixFile,
     TorchaudioFile,
     WeightSource,
     WhisperFile,
@@ -37,6 +39,8 @@ def named_models(on: str = "cpu") -> Mapping[str, tuple[WeightSource, ...]]:
         "community-1": (weights.COMMUNITY,),
         "sepformer": (registry.SEPFORMER,),
         "ecapa": (registry.ECAPA,),
+        "htdemucs": (registry.DEMUCS,),
+        **{name: (OpenUnmixFile(name),) for name in OPENUNMIX_MODELS},
         **{name: (WhisperFile(name),) for name in whisper_models()},
         **{f"faster-{name}": (source,) for name, source in FASTER_WHISPER.items()},
         **{name: (TorchaudioFile(name),) for name in TORCHAUDIO_MODELS},

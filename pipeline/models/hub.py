@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import pickle
 import threading
 import urllib.error
 import urllib.parse
@@ -23,7 +24,8 @@ from meetsplit.pipeline.errors import MissingDependency, MissingWeights, nearest
 from meetsplit.pipeline.events import EventListener, Progressed
 from meetsplit.pipeline.files.scratch import scratch_folder
 from meetsplit.pipeline.models import checksums
-from meetsplit.pipeline.models.sources import TORCHAUDIO_MODELS, Hub
+from meetsplit.pipeline.models.checkpoints import read_checkpoint
+from meetsplit.pipeline.models.sources import OPENUNMIX_MODELS, TORCHAUDIO_MODELS, Hub
 
 _BLOCK = 1 << 20
 
@@ -258,9 +260,18 @@ def fetch_whisper(
 
 def torchaudio_path(name: str) -> Path:
     """The file of torchaudio's model of this name in the cache of torch.hub, which ``TORCH_HOME`` moves."""
+    return _torch_hub_path(TORCHAUDIO_MODELS[name].address)
+
+
+def openunmix_path(name: str) -> Path:
+    """The file of Open-Unmix's model of this name, there as well."""
+    return _torch_hub_path(OPENUNMIX_MODELS[name])
+
+
+def _torch_hub_path(address: str) -> Path:
     home = os.environ.get("TORCH_HOME")
     folder = Path(home).expanduser() if home else user_cache_folder() / "torch"
-    return folder / "hub" / "checkpoints" / Path(TORCHAUDIO_MODELS[name].address).name
+    return folder / "hub" / "checkpoints" / Path(address).name
 
 
 def fetch_torchaudio(name: str, *, stage: str, on_event: EventListener) -> Path:
@@ -283,6 +294,37 @@ def fetch_torchaudio(name: str, *, stage: str, on_event: EventListener) -> Path:
         reason = getattr(error, "reason", None) or error.strerror or error
         raise MissingWeights(stage, f"torchaudio {name} could not be fetched from {address}: {reason}") from error
     return target
+
+
+def fetch_openunmix(name: str, *, stage: str, on_event: EventListener, alternative: str | None) -> Path:
+    """Download one of Open-Unmix's models to where the package openunmix looks for it; raises `MissingWeights`.
+
+    Nobody publishes their checksums: it is kept if it is a checkpoint that can be read as data.
+    """
+    target, address = openunmix_path(name), OPENUNMIX_MODELS[name]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(target.parent, ".fetching-") as folder:
+            download = folder / target.name
+            _download(address, download, on_event)
+            read_checkpoint(download)
+            download.replace(target)
+    except (pickle.UnpicklingError, EOFError, zipfile.BadZipFile) as error:
+        raise MissingWeights(
+            stage, f"Open-Unmix {name}: the download is not whole; nothing was kept, try again", alternative
+        ) from error
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise MissingWeights(
+            stage, f"Open-Unmix {name} could not be fetched from {address}: {reason}", alternative
+        ) from error
+    return target
+
+
+def openunmix_reachable(name: str, timeout: float) -> bool:
+    """Whether the server of Open-Unmix's model answers."""
+    answer = _request(OPENUNMIX_MODELS[name], timeout, method="HEAD")
+    return answer is not None and answer[0] < 400
 
 
 def torchaudio_reachable(name: str, timeout: float) -> bool:

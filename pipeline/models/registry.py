@@ -17,7 +17,14 @@ from meetsplit.pipeline.errors import MissingDependency, SettingsError, nearest
 from meetsplit.pipeline.models import device, weights
 from meetsplit.pipeline.models.ctranslate2_folder import is_ctranslate2_folder
 from meetsplit.pipeline.models.hub import whisper_languages, whisper_models
-from meetsplit.pipeline.models.sources import FASTER_WHISPER, TORCHAUDIO_MODELS, WAV2VEC2_FILES, TorchaudioFile
+from meetsplit.pipeline.models.sources import (
+    FASTER_WHISPER,
+    OPENUNMIX_MODELS,
+    TORCHAUDIO_MODELS,
+    WAV2VEC2_FILES,
+    OpenUnmixFile,
+    TorchaudioFile,
+)
 from meetsplit.pipeline.models.weights import Hub, Local, WeightSource, WhisperFile
 from meetsplit.pipeline.settings import WHISPER_OPTIONS, Settings, stored_fields
 
@@ -43,6 +50,16 @@ _HOME = "meetsplit.pipeline"
 
 BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
     {
+        "cleaner": {
+            "embedded": Backend(f"{_HOME}.cleaners.embedded:EmbeddedCleaner", "music and noise by a small network"),
+            "demucs": Backend(
+                f"{_HOME}.cleaners.demucs:DemucsCleaner",
+                "vocals of a Demucs, without music",
+                ("demucs",),
+                "pip install 'meetsplit[music]'",
+            ),
+            "openunmix": Backend(f"{_HOME}.cleaners.openunmix:OpenUnmixCleaner", "voices of an Open-Unmix"),
+        },
         "diarizer": {
             "pyannote": Backend(
                 f"{_HOME}.diarizers.pyannote:PyannoteDiarizer", "pyannote.audio pipeline", ("pyannote.audio",)
@@ -97,6 +114,7 @@ BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
 
 AUTO: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "cleaner": ("demucs", "embedded"),
         "diarizer": ("pyannote", "embedded"),
         "separator": ("sepformer", "adapted", "dictionary"),
         "embedder": ("ecapa", "ge2e"),
@@ -110,6 +128,8 @@ BLIND = frozenset({"sepformer"})
 
 _SPEECHBRAIN = ("hyperparams.yaml", "*.ckpt", "*.txt")
 SEPFORMER = Hub("speechbrain/sepformer-whamr16k", patterns=_SPEECHBRAIN)
+DEMUCS = Hub("adefossez/HTDemucs", patterns=("*.yaml", "*.safetensors"))
+"""Hybrid Transformer Demucs (Rouard, Massa, Défossez, 2023), trained on MUSDB18-HQ and 800 songs; MIT."""
 ECAPA = Hub("speechbrain/spkrec-ecapa-voxceleb", patterns=_SPEECHBRAIN)
 
 
@@ -124,6 +144,12 @@ def backend_named(stage: str, name: str) -> Backend:
 def weight_sources(stage: str, name: str, settings: Settings) -> Mapping[str, WeightSource]:
     """The sources of the backend's weights under these settings, by role."""
     match stage, name:
+        case "cleaner", "embedded":
+            return {"cleaner": weights.CLEANER}
+        case "cleaner", "demucs":
+            return {"model": hub_or_local(settings.cleaner_model, DEMUCS, "--cleaner-model")}
+        case "cleaner", "openunmix":
+            return {"model": _openunmix(settings)}
         case "diarizer", "pyannote":
             return {"pipeline": hub_or_local(settings.diarizer_model, weights.COMMUNITY, "--diarizer-model")}
         case "diarizer", "embedded":
@@ -161,6 +187,16 @@ def _sepformers(settings: Settings) -> Mapping[str, WeightSource]:
     if settings.separator_model_3 is not None:
         sources["separator_3"] = hub_or_local(settings.separator_model_3, SEPFORMER, "--separator-model-3")
     return sources
+
+
+def _openunmix(settings: Settings) -> WeightSource:
+    """The model of `openunmix`: the one that the settings name, else one for what is to be taken out."""
+    name = settings.cleaner_model or ("umxse" if settings.clean == "noise" else "umxhq")
+    if name in OPENUNMIX_MODELS:
+        return OpenUnmixFile(name)
+    if Path(name).expanduser().is_file():
+        return Local(Path(name).expanduser())
+    raise SettingsError(f"--cleaner-model {name}: {nearest(name, OPENUNMIX_MODELS)}, or the path of a .pth file")
 
 
 def _segmentation(settings: Settings) -> WeightSource:
@@ -240,6 +276,8 @@ def _is_hub_id(name: str) -> bool:
 def chosen_backend(stage: str, settings: Settings) -> str:
     """The backend that the settings name for a stage, or ``auto``. Naming a model is naming the backend that has it."""
     match stage:
+        case "cleaner" if settings.cleaner == "auto" and settings.cleaner_model is not None:
+            return "openunmix" if settings.cleaner_model in OPENUNMIX_MODELS else "demucs"
         case "diarizer" if settings.diarizer == "auto" and settings.diarizer_model is not None:
             return "pyannote"
         case "separator" if settings.separator == "auto" and (settings.separator_model or settings.separator_model_3):
@@ -248,7 +286,7 @@ def chosen_backend(stage: str, settings: Settings) -> str:
             return _transcriber_of(settings.model, settings)
         case "aligner":
             return "ctc"
-    by_stage = {"diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}
+    by_stage = {"cleaner": settings.cleaner, "diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}
     return by_stage.get(stage, "auto")
 
 
@@ -283,6 +321,8 @@ def unmet_request(stage: str, name: str, settings: Settings) -> tuple[str, str] 
     Known before any work: a language that does not exist, or that the model or `sphinx` does not know, and what only
     Whisper takes.
     """
+    if stage == "cleaner":
+        return _unmet_by_cleaner(name, settings)
     if stage != "transcriber" or name == "script":
         return None
     language, code = settings.language, None
@@ -306,6 +346,17 @@ def unmet_request(stage: str, name: str, settings: Settings) -> tuple[str, str] 
         set_options |= {name for name in ("initial_prompt", "model") if getattr(settings, name) is not None}
         if set_options:
             return f"--{min(set_options).replace('_', '-')}: sphinx has nothing of the kind", f"drop it, or {remedy}"
+    return None
+
+
+def _unmet_by_cleaner(name: str, settings: Settings) -> tuple[str, str] | None:
+    remedy = "use --cleaner embedded"
+    if settings.cleaner_model is not None and name == "embedded":
+        return f"--cleaner-model {settings.cleaner_model}: the cleaner embedded has its own model", "drop it"
+    if name == "demucs" and settings.clean in ("noise", "all"):
+        return f"--clean {settings.clean}: demucs takes out music only", remedy
+    if name == "openunmix" and settings.clean == "all":
+        return "--clean all: a model of openunmix takes out music or noise, not both", remedy
     return None
 
 

@@ -21,6 +21,7 @@ from meetsplit.pipeline.settings import Settings
 
 STAGE_VERBS = MappingProxyType(
     {
+        "cleaner": "clean",
         "diarizer": "diarize",
         "separator": "separate",
         "embedder": "match",
@@ -103,6 +104,8 @@ def preflight(settings: Settings, on_event: EventListener = ignore_events) -> Ba
     check_settings(settings)
     selected: list[SelectedBackend] = []
     for stage in STAGE_VERBS:
+        if stage == "cleaner" and settings.clean == "off":
+            continue
         if stage == "separator" and (settings.separate == "off" or settings.channels == "split"):
             continue
         if stage == "embedder" and not _needs_matcher(selected):
@@ -119,6 +122,8 @@ def check_backends(settings: Settings) -> tuple[SelectedBackend | UnavailableBac
     device.check(settings.device)
     rows: list[SelectedBackend | UnavailableBackend] = []
     for stage in STAGE_VERBS:
+        if stage == "cleaner" and settings.clean == "off":
+            continue
         if stage == "separator" and settings.channels == "split":
             continue
         if stage == "embedder" and not _needs_matcher(rows):

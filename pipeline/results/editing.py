@@ -32,7 +32,7 @@ from meetsplit.pipeline.results.manifest import ManifestStore, file_status, mani
 from meetsplit.pipeline.results.originals import find_original, keep_original, last_original
 from meetsplit.pipeline.results.ownership import EditHistory, Owner, ResultRequest
 from meetsplit.pipeline.results.page_sound import SoundSources, has_page_sound, sound_beside
-from meetsplit.pipeline.results.stems import PAGE_RECORDING, absolute_path, name_max, safe_stem
+from meetsplit.pipeline.results.stems import BACKGROUND, PAGE_RECORDING, absolute_path, name_max, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.results.writing import owner_of_set, permissions, placed, render_formats, stage_page
 from meetsplit.pipeline.settings import Outputs
@@ -51,7 +51,7 @@ class PublishedEdit:
     def tracks(self) -> tuple[Path, ...]:
         """The track files of the set."""
         suffixes = ("wav", "flac", "mp3", "m4a")
-        return tuple(file for file in self.published.files if file.suffix[1:] in suffixes)
+        return tuple(file for file in self.published.files if file.suffix[1:] in suffixes and file.name != BACKGROUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +200,9 @@ def _publish(
             keeps_recording = "html" not in outputs.formats or has_page_sound(outputs)
             if tracks and keeps_recording and recording.is_file() and PAGE_RECORDING not in {f.name for f in staged}:
                 staged.append(_same_file(recording, reservation.staging / "tracks" / PAGE_RECORDING))
+            background = edit.path.with_suffix("") / BACKGROUND
+            if tracks and background.is_file():
+                staged.append(_same_file(background, reservation.staging / "tracks" / BACKGROUND))
 
             def render(label: str) -> Mapping[str, str | bytes]:
                 longest = name_max(reservation.folder)

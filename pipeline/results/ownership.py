@@ -14,7 +14,7 @@ from meetsplit.pipeline import formats
 from meetsplit.pipeline.cache.content import recording_sha256
 from meetsplit.pipeline.channels.recording import MultiFileRecording
 from meetsplit.pipeline.data import Speaker, Transcript, timeline
-from meetsplit.pipeline.results.stems import PAGE_RECORDING, absolute_path, safe_stem
+from meetsplit.pipeline.results.stems import BACKGROUND, PAGE_RECORDING, absolute_path, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.settings import Outputs
 
@@ -119,15 +119,16 @@ def has_linked_recording(outputs: Outputs) -> bool:
 def _expected_track_names(source: Path | MultiFileRecording, outputs: Outputs) -> tuple[str, ...]:
     """The names of files that a run can be expected to write into the folder of the tracks.
 
-    Tracks of people whose names are given, and the recording of a page that links to it.
+    Tracks of people whose names are given, the recording of a page that links to it, and the background.
     """
-    page = (PAGE_RECORDING,) if has_linked_recording(outputs) else ()
+    others = (PAGE_RECORDING,) if has_linked_recording(outputs) else ()
+    others += (BACKGROUND,) if outputs.keep_background else ()
     if not outputs.tracks:
-        return page
+        return others
     people = source.speaker_names if isinstance(source, MultiFileRecording) else ()
     given = (*dict(outputs.names).values(), *outputs.names_in_order, *outputs.channel_names)
     names = {name: name for name in (*people, *given) if name}
-    return (*(f"{stem}.{outputs.track_format}" for stem in track_stems(names, names).values()), *page)
+    return (*(f"{stem}.{outputs.track_format}" for stem in track_stems(names, names).values()), *others)
 
 
 def owner_by_turns(path: Path, transcript: Transcript) -> Owner:

@@ -21,7 +21,7 @@ from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.formats import SPEAKER_FORMATS
 from meetsplit.pipeline.results.manifest import Checksums, Manifest, ManifestStore, file_status
 from meetsplit.pipeline.results.ownership import EditHistory, ResultRequest
-from meetsplit.pipeline.results.stems import FAILED, PAGE_RECORDING
+from meetsplit.pipeline.results.stems import BACKGROUND, FAILED, PAGE_RECORDING
 
 _EMPTY_FILE = hashlib.sha256().hexdigest()
 """SHA-256 of an empty file: `files.install` claims a name with one on a disk without hard links."""
@@ -56,7 +56,7 @@ def publish_staged(
     is_own = before.owner is not None and request.owner.is_same(before.owner)
     kinds = {_kind_in_folder(name) for name in staged.files if _is_in_folder(name)}
     if _TRACK in kinds:  # of a run, whose page links to what it has made
-        kinds.add(PAGE_RECORDING)
+        kinds |= {PAGE_RECORDING, BACKGROUND}
 
     def is_obsolete(name: str) -> bool:
         is_replaced = _is_in_folder(name) and _kind_in_folder(name) in kinds
@@ -98,17 +98,18 @@ def publish_staged(
 
 
 def _is_in_folder(name: str) -> bool:
-    """Whether a file is one person's, a track or text, or a page's recording."""
+    """Whether a file is one person's, a track or text, a page's recording, or the background."""
     return "/" in name
 
 
 def _kind_in_folder(name: str) -> str:
-    """The suffix of one person's text, the name of a page's recording, or nothing for a track.
+    """The suffix of one person's text, the name of a page's recording or the background, or nothing for a track.
 
     New files take the place of all of their kind.
     """
-    if name.endswith(f"/{PAGE_RECORDING}"):
-        return PAGE_RECORDING
+    for other in (PAGE_RECORDING, BACKGROUND):
+        if name.endswith(f"/{other}"):
+            return other
     return next((one.suffix for one in SPEAKER_FORMATS.values() if name.endswith(one.suffix)), _TRACK)
 
 

@@ -23,6 +23,9 @@ TRACK = re.compile(r"SPEAKER_\d{2,}\.(wav|flac|mp3|m4a)")
 PAGE_RECORDING = "recording.webm"
 """Name of the compressed recording that a page links to, within a track folder; no track has that suffix."""
 
+BACKGROUND = "background.wav"
+"""Name of what was taken out of a recording, within a track folder; no track has that name."""
+
 RECORDING_SUFFIXES = (".wav", ".flac", ".mp3", ".m4a")
 """Suffixes of a set's own recording (of a redacted one), which is called like the set."""
 

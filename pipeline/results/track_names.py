@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from meetsplit.pipeline.data import Speaker
 from meetsplit.pipeline.formats.control_characters import shown
-from meetsplit.pipeline.results.stems import NAME_MAX, fold_name, safe_stem, shorten
+from meetsplit.pipeline.results.stems import BACKGROUND, NAME_MAX, fold_name, safe_stem, shorten
 
 TRACK_SUFFIXES = (".wav", ".flac", ".mp3", ".m4a")
 """Suffixes of tracks; a name leaves room for any of them, so that it does not depend on the format."""
@@ -32,7 +32,7 @@ def track_stems(
     {'SPEAKER_01': 'SPEAKER_01', 'SPEAKER_00': 'Al_Bo', 'SPEAKER_02': 'al_bo-2'}
     """
     stems: dict[Speaker, str] = {}
-    taken: set[str] = set()
+    taken = {fold_name(BACKGROUND.partition(".")[0])}
     for speaker in sorted(speakers, key=lambda label: (bool(names.get(label)), label)):
         name = names.get(speaker) or speaker
         numbers = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))

@@ -31,7 +31,7 @@ from meetsplit.pipeline.results.page_sound import (
     sound_beside,
     stage_sound,
 )
-from meetsplit.pipeline.results.stems import NAME_MAX, name_max, safe_stem
+from meetsplit.pipeline.results.stems import BACKGROUND, NAME_MAX, name_max, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.results.voices import embeddings_file, with_voices
 from meetsplit.pipeline.settings import Outputs
@@ -65,6 +65,9 @@ class FinishedRun(Protocol):
         self, targets: Mapping[Speaker, Path], options: TrackOptions, on_progress: Callable[[float], None] = ...
     ) -> None:
         """Write each speaker's finished track to its target."""
+
+    def write_background(self, target: Path) -> bool:
+        """Write what was taken out of the recording; False where that is nothing."""
 
 
 class Opener(Protocol):
@@ -125,7 +128,7 @@ def write_results(
         on_event,
         lambda share: on_event(Progressed("write", count + int(share * voices), total)),
     )
-    files = (*tracks.values(), *sound.files)
+    files = (*tracks.values(), *sound.files, *_stage_background(run, outputs, reservation, on_event))
     if mode is not None:
         for file in files:
             file.chmod(mode)
@@ -169,6 +172,23 @@ def _stage_tracks(
     return targets
 
 
+def _stage_background(
+    run: FinishedRun, outputs: Outputs, reservation: Reservation, on_event: EventListener
+) -> tuple[Path, ...]:
+    """What was taken out of the recording, in the staging folder, where it is asked for; a notice where it is nothing."""
+    if not outputs.keep_background:
+        return ()
+    target = reservation.staging / "tracks" / BACKGROUND
+    try:
+        if run.write_background(target):
+            return (target,)
+    except OutputError as error:
+        final = reservation.folder / reservation.placement.stem / BACKGROUND
+        raise OutputError(str(error).replace(str(target), str(final))) from error
+    on_event(Notice(f"no {BACKGROUND}: nothing was taken out of the recording (see --clean)", "write"))
+    return ()
+
+
 def stage_page(
     sources: SoundSources,
     transcript: Transcript,
@@ -204,7 +224,9 @@ def permissions(path: Path) -> int:
 def track_options(outputs: Outputs) -> TrackOptions:
     """The options of tracks among those of all outputs."""
     rate = None if outputs.track_rate == "source" else int(outputs.track_rate)
-    return TrackOptions(outputs.track_format, outputs.track_gate, rate, outputs.track_channels)
+    return TrackOptions(
+        outputs.track_format, outputs.track_gate, rate, outputs.track_channels, outputs.track_sound
+    )
 
 
 def run_and_write(
