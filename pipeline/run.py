@@ -495,7 +495,8 @@ class RecordingRun:
             elif options.sound == "cleaned":
                 render_cached_tracks(self.tracks, clips, targets, options, on_progress)
             else:
-                render_tracks(self.tracks, clips, sources, targets, options, on_progress, cached_is_original=False)
+                sources = tuple(replace(source, is_cleaned=True) for source in sources)
+                render_tracks(self.tracks, clips, sources, targets, options, on_progress)
 
     def write_background(self, target: Path) -> bool:
         """Write what was taken out of the recording, 16 kHz and mono; False where that is nothing."""

@@ -72,6 +72,8 @@ class TrackSource:
 
     ``channel`` is the number of theirs, None for all. ``start`` is the recording time of the file's beginning, a whole
     number of samples at `CACHED_RATE`. ``crosstalk`` are the stretches in which other speakers may have been taken out.
+    ``is_cleaned`` says that cached tracks are of the file without its music or noise: the recording itself is heard
+    where one person speaks alone, and what is laid over it is cleaned.
     """
 
     path: Path
@@ -80,6 +82,7 @@ class TrackSource:
     channel: int | None = None
     start: float = 0.0
     crosstalk: tuple[Span, ...] = ()
+    is_cleaned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +138,13 @@ def render_tracks(
     targets: Mapping[Speaker, Path],
     options: TrackOptions = TrackOptions(),
     on_progress: Progress = lambda share: None,
-    *,
-    cached_is_original: bool = True,
 ) -> None:
     """Write the tracks of the speakers that have a target: the recording where the speaker speaks alone, the separated
     voice in overlaps, silence elsewhere; as long as the recording, and in step with it.
 
     ``cached`` and ``clips`` are the result of separation: every speaker's cached track, and the clips of all. Each
     source is decoded once, or twice where voices are to be placed between its channels; memory does not grow with its
-    length. Cached tracks are the recording where one person speaks alone; with ``cached_is_original`` False, they are a
-    cleaned one, and only what is laid over the recording is taken from them. Raises `AudioError` for a recording that
-    cannot be read or has changed, and `OutputError`.
+    length. Raises `AudioError` for a recording that cannot be read or has changed, and `OutputError`.
     """
     by_speaker: dict[Speaker, list[StreamInfo]] = {}
     for clip in clips:
@@ -165,7 +164,7 @@ def render_tracks(
             continue
         layout = _layout(source, options)
         share = _Share(on_progress, number, len(sources))
-        if layout.is_cached and cached_is_original:
+        if layout.is_cached and not source.is_cleaned:
             _copy(tracks, share)
         else:
             _Rendering(source, tracks, layout, share).write(turns)

@@ -109,7 +109,10 @@ def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> 
         clean = key(sha256, ("cleaner",), ("channels", "clean"), None)
     rttm, script = _input_sha256(settings.rttm), _input_sha256(settings.script)
     diarize = key(
-        clean or sha256, ("diarizer",), ("channels", "num_speakers", "min_speakers", "max_speakers", "resegment", "seed"), rttm
+        clean or sha256,
+        ("diarizer",),
+        ("channels", "num_speakers", "min_speakers", "max_speakers", "resegment", "seed"),
+        rttm,
     )
     separate = key(
         diarize, ("separator", "embedder"), ("adapt_budget", "separate", "match_threshold", "verify", "leakage", "seed")

@@ -110,9 +110,7 @@ class OpenUnmixCleaner:
 def load_network(path: Path) -> OpenUnmix:
     """The network in a checkpoint of Open-Unmix's. Raises `StageError` for a file that holds none."""
     try:
-        tensors = {
-            name: value for name, value in read_checkpoint(path).items() if isinstance(value, np.ndarray)
-        }
+        tensors = {name: value for name, value in read_checkpoint(path).items() if isinstance(value, np.ndarray)}
     except (pickle.UnpicklingError, EOFError, zipfile.BadZipFile, OSError) as error:
         raise StageError("clean", f"{path} is no checkpoint of Open-Unmix: {error}") from error
     try:

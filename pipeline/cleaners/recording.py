@@ -56,7 +56,12 @@ def kinds_of(clean: Clean) -> frozenset[str]:
 
 
 def clean_channels(
-    channels: Channels, cleaner: Cleaner, clean: Clean, cache: StageCache, key: str, on_progress: Callable[[float], None]
+    channels: Channels,
+    cleaner: Cleaner,
+    clean: Clean,
+    cache: StageCache,
+    key: str,
+    on_progress: Callable[[float], None],
 ) -> CleanedRecording:
     """Clean every channel and keep the result; ``on_progress`` is called with seconds of sound that are done.
 

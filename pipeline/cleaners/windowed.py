@@ -82,7 +82,8 @@ def _clean_window(window: Audio, cleaner: Cleaner, kinds: Collection[str]) -> Sa
     answer = cleaner.clean(heard, kinds)
     if answer.rate != heard.rate or len(answer.samples) != len(heard.samples):
         raise BrokenPromise(
-            "clean", f"the cleaner answered with {answer.duration:.3f} s to {heard.duration:.3f} s at {heard.start:.1f} s"
+            "clean",
+            f"the cleaner answered with {answer.duration:.3f} s to {heard.duration:.3f} s at {heard.start:.1f} s",
         )
     if not np.all(np.isfinite(answer.samples)):
         raise BrokenPromise("clean", f"the cleaner answered with numbers that are not finite at {heard.start:.1f} s")

@@ -51,7 +51,7 @@ _HOME = "meetsplit.pipeline"
 BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
     {
         "cleaner": {
-            "embedded": Backend(f"{_HOME}.cleaners.embedded:EmbeddedCleaner", "music and noise by a small network"),
+            "embedded": Backend(f"{_HOME}.cleaners.embedded:EmbeddedCleaner", "music and noise by spectra, no weights"),
             "demucs": Backend(
                 f"{_HOME}.cleaners.demucs:DemucsCleaner",
                 "vocals of a Demucs, without music",
@@ -144,12 +144,8 @@ def backend_named(stage: str, name: str) -> Backend:
 def weight_sources(stage: str, name: str, settings: Settings) -> Mapping[str, WeightSource]:
     """The sources of the backend's weights under these settings, by role."""
     match stage, name:
-        case "cleaner", "embedded":
-            return {"cleaner": weights.CLEANER}
-        case "cleaner", "demucs":
-            return {"model": hub_or_local(settings.cleaner_model, DEMUCS, "--cleaner-model")}
-        case "cleaner", "openunmix":
-            return {"model": _openunmix(settings)}
+        case "cleaner", _:
+            return _cleaner(name, settings)
         case "diarizer", "pyannote":
             return {"pipeline": hub_or_local(settings.diarizer_model, weights.COMMUNITY, "--diarizer-model")}
         case "diarizer", "embedded":
@@ -158,10 +154,8 @@ def weight_sources(stage: str, name: str, settings: Settings) -> Mapping[str, We
             return _sepformers(settings)
         case "separator", "adapted":
             return {"refiner": weights.REFINER}
-        case "embedder", "ecapa":
-            return {"embedder": ECAPA}
-        case "embedder", "ge2e":
-            return {"embedder": weights.EMBEDDED_ENCODER}
+        case "embedder", _:
+            return {"embedder": ECAPA if name == "ecapa" else weights.EMBEDDED_ENCODER}
         case "transcriber", "whisper":
             return {"model": _whisper(settings)}
         case "transcriber", "faster-whisper":
@@ -187,6 +181,12 @@ def _sepformers(settings: Settings) -> Mapping[str, WeightSource]:
     if settings.separator_model_3 is not None:
         sources["separator_3"] = hub_or_local(settings.separator_model_3, SEPFORMER, "--separator-model-3")
     return sources
+
+
+def _cleaner(name: str, settings: Settings) -> Mapping[str, WeightSource]:
+    if name == "demucs":
+        return {"model": hub_or_local(settings.cleaner_model, DEMUCS, "--cleaner-model")}
+    return {"model": _openunmix(settings)} if name == "openunmix" else {}
 
 
 def _openunmix(settings: Settings) -> WeightSource:
@@ -286,7 +286,12 @@ def chosen_backend(stage: str, settings: Settings) -> str:
             return _transcriber_of(settings.model, settings)
         case "aligner":
             return "ctc"
-    by_stage = {"cleaner": settings.cleaner, "diarizer": settings.diarizer, "separator": settings.separator, "transcriber": settings.transcriber}
+    by_stage = {
+        "cleaner": settings.cleaner,
+        "diarizer": settings.diarizer,
+        "separator": settings.separator,
+        "transcriber": settings.transcriber,
+    }
     return by_stage.get(stage, "auto")
 
 

@@ -124,12 +124,6 @@ REFINER = Bundled(
 )
 """Pretrained weights of the separator `adapted`; the model card beside them has the same checksum."""
 
-CLEANER = Bundled(
-    "pipeline/cleaners/weights/cleaner.safetensors",
-    "0",
-)
-"""Weights of the cleaner `embedded`; the model card beside them has the same checksum."""
-
 _ZENODO = "https://zenodo.org/records"
 
 OPENUNMIX_MODELS = MappingProxyType(

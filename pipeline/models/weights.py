@@ -34,7 +34,6 @@ from meetsplit.pipeline.models.hub import (
     whisper_sha256,
 )
 from meetsplit.pipeline.models.sources import (
-    CLEANER,
     COMMUNITY,
     EMBEDDED_ENCODER,
     EMBEDDED_SEGMENTATION,
@@ -51,7 +50,6 @@ from meetsplit.pipeline.models.sources import (
 from meetsplit.pipeline.models.wheels import converted_path, fetch_wheel, wheel_reachable
 
 __all__ = [
-    "CLEANER",
     "COMMUNITY",
     "EMBEDDED_ENCODER",
     "EMBEDDED_SEGMENTATION",

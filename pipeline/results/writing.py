@@ -175,7 +175,7 @@ def _stage_tracks(
 def _stage_background(
     run: FinishedRun, outputs: Outputs, reservation: Reservation, on_event: EventListener
 ) -> tuple[Path, ...]:
-    """What was taken out of the recording, in the staging folder, where it is asked for; a notice where it is nothing."""
+    """What was taken out of the recording, in the staging folder, if asked for; a notice where that is nothing."""
     if not outputs.keep_background:
         return ()
     target = reservation.staging / "tracks" / BACKGROUND
@@ -224,9 +224,7 @@ def permissions(path: Path) -> int:
 def track_options(outputs: Outputs) -> TrackOptions:
     """The options of tracks among those of all outputs."""
     rate = None if outputs.track_rate == "source" else int(outputs.track_rate)
-    return TrackOptions(
-        outputs.track_format, outputs.track_gate, rate, outputs.track_channels, outputs.track_sound
-    )
+    return TrackOptions(outputs.track_format, outputs.track_gate, rate, outputs.track_channels, outputs.track_sound)
 
 
 def run_and_write(

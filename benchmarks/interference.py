@@ -1,4 +1,4 @@
-"""Music and noise made by numbers: what the cleaner learns to tell from speech.
+"""Music and noise made by numbers, to be taken out of meetings again.
 
 Music has chords, a bass, an arpeggio or melody, drums and a room, with other instruments, keys and tempos each time;
 noise is of many colours, steady and not: hum, fans, rumble, wind, crackle, typing. Nothing is recorded, so nothing has
@@ -237,7 +237,9 @@ def random_noise(seconds: float, rate: int, rng: np.random.Generator) -> Samples
         if kind < 0.4:
             part = _coloured(length, rate, rng)
         elif kind < 0.65:
-            part = _coloured(length, rate, rng) * _modulated(length, rate, rng, rng.uniform(0.3, 6), rng.uniform(0.2, 1))
+            part = _coloured(length, rate, rng) * _modulated(
+                length, rate, rng, rng.uniform(0.3, 6), rng.uniform(0.2, 1)
+            )
         elif kind < 0.85:
             part = _hum(length, rate, rng)
         else:
