@@ -1,13 +1,20 @@
-"""The embedded cleaner: music and noise told from speech by their spectra, without trained weights."""
+"""The embedded cleaner: music and noise told from speech by their spectra, window by window.
+
+A window whose quiet moments are quiet enough has neither, and stays as it is, bit by bit: what is taken out of clean
+speech is speech.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from meetsplit.pipeline.cleaners import music
 from meetsplit.pipeline.cleaners.noise import noise_gains
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.settings import Settings
@@ -18,36 +25,75 @@ FRAME = 512
 HOP = 128
 """Samples between spectra (8 ms)."""
 
+QUIET = 0.1
+"""Share of the moments of a window that are its quiet ones: pauses, between words if nowhere else."""
+
+QUIET_ENOUGH = 22.0
+"""dB by which a window must be louder than its quiet moments for it to stay as it is."""
+
+_MOMENT = 0.064
+"""Seconds of a moment."""
+
 
 class EmbeddedCleaner:
-    """A `Cleaner` of music, noise or both. Phases stay the recording's; nothing gets louder."""
+    """A `Cleaner` of music, noise or both. Phases stay the recording's; nothing gets louder.
 
-    def __init__(self) -> None:
+    ``speech`` are spectra of speech, ``(bins, spectra)``; the same sound and ``seed`` give the same answer.
+    """
+
+    def __init__(self, speech: Tensor, seed: int = 0) -> None:
         self.rate: int = 16_000
         self.removes: frozenset[str] = frozenset({"music", "noise"})
+        self._speech, self._seed = speech, seed
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> EmbeddedCleaner:
-        """Needs no weights, and computes on the CPU."""
-        return cls()
+        """The spectra in the file ``weights["speech"]``; computes on the CPU."""
+        return cls(music.load_speech(weights["speech"]), settings.seed)
 
+    @torch.inference_mode()
     def clean(self, audio: Audio, kinds: Collection[str]) -> Audio:
         """The audio without these kinds of sound."""
         if audio.rate != self.rate:
             raise ValueError(f"the embedded cleaner hears at {self.rate} Hz, not {audio.rate} Hz")
-        if not np.any(audio.samples):
+        if quietness(audio) >= QUIET_ENOUGH:
             return audio
         samples = audio.samples
+        if "music" in kinds:
+            samples = self._without_music(samples)
         if "noise" in kinds:
             samples = _without_noise(samples)
         return audio.replaced(samples)
 
+    def _without_music(self, samples: Samples) -> Samples:
+        spectra, window = _stft(samples, music.FRAME, music.HOP)
+        gains = music.music_gains(spectra.abs(), self._speech, self._seed)
+        return _istft(spectra * gains, window, music.HOP, len(samples))
 
-@torch.inference_mode()
+
+def quietness(audio: Audio) -> float:
+    """How many dB louder the audio is than its quiet moments; infinite where these are silent."""
+    size = round(_MOMENT * audio.rate)
+    count = len(audio.samples) // size
+    if count == 0:
+        return math.inf
+    power = np.square(audio.samples[: count * size], dtype=np.float64).reshape(count, size).mean(axis=1)
+    quiet = float(np.quantile(power, QUIET))
+    return 10 * math.log10(float(power.mean()) / quiet) if quiet > 0.0 else math.inf
+
+
 def _without_noise(samples: Samples) -> Samples:
-    window = torch.hann_window(FRAME)
+    spectra, window = _stft(samples, FRAME, HOP)
+    gains = noise_gains(spectra.abs().square().double().numpy(), 16_000 / HOP)
+    return _istft(spectra * torch.from_numpy(gains).float(), window, HOP, len(samples))
+
+
+def _stft(samples: Samples, frame: int, hop: int) -> tuple[Tensor, Tensor]:
+    window = torch.hann_window(frame)
     wave = torch.tensor(samples)
-    spectra = torch.stft(wave, FRAME, HOP, window=window, pad_mode="constant", return_complex=True)
-    power = spectra.abs().square().double().numpy()
-    gains = torch.from_numpy(noise_gains(power, 16_000 / HOP)).float()
-    return np.asarray(torch.istft(spectra * gains, FRAME, HOP, window=window, length=len(samples)).numpy(), np.float32)
+    return torch.stft(wave, frame, hop, window=window, pad_mode="constant", return_complex=True), window
+
+
+def _istft(spectra: Tensor, window: Tensor, hop: int, length: int) -> Samples:
+    frame = len(window)
+    return np.asarray(torch.istft(spectra, frame, hop, window=window, length=length).numpy(), np.float32)

@@ -51,7 +51,7 @@ _HOME = "meetsplit.pipeline"
 BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
     {
         "cleaner": {
-            "embedded": Backend(f"{_HOME}.cleaners.embedded:EmbeddedCleaner", "music and noise by spectra, no weights"),
+            "embedded": Backend(f"{_HOME}.cleaners.embedded:EmbeddedCleaner", "music and noise by their spectra"),
             "demucs": Backend(
                 f"{_HOME}.cleaners.demucs:DemucsCleaner",
                 "vocals of a Demucs, without music",
@@ -186,7 +186,7 @@ def _sepformers(settings: Settings) -> Mapping[str, WeightSource]:
 def _cleaner(name: str, settings: Settings) -> Mapping[str, WeightSource]:
     if name == "demucs":
         return {"model": hub_or_local(settings.cleaner_model, DEMUCS, "--cleaner-model")}
-    return {"model": _openunmix(settings)} if name == "openunmix" else {}
+    return {"model": _openunmix(settings)} if name == "openunmix" else {"speech": weights.SPEECH_SPECTRA}
 
 
 def _openunmix(settings: Settings) -> WeightSource:

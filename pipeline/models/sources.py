@@ -124,6 +124,12 @@ REFINER = Bundled(
 )
 """Pretrained weights of the separator `adapted`; the model card beside them has the same checksum."""
 
+SPEECH_SPECTRA = Bundled(
+    "pipeline/cleaners/weights/speech.safetensors",
+    "060a15229e1ae940e1e3d718988477eadf9e1f3d8c72e930b9587bc4ce95e092",
+)
+"""Spectra of speech of the cleaner `embedded`; the model card beside them has the same checksum."""
+
 _ZENODO = "https://zenodo.org/records"
 
 OPENUNMIX_MODELS = MappingProxyType(
