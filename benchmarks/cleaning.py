@@ -178,7 +178,9 @@ def _mean(values: Sequence[float | None], factor: float) -> str:
 
 
 def _settings(args: argparse.Namespace, folder: Path) -> Settings:
-    settings = Settings(diarizer=args.diarizer, separator="dictionary", language="en", offline=True, cleaner=args.cleaner)
+    settings = Settings(
+        diarizer=args.diarizer, separator="dictionary", language="en", offline=True, cleaner=args.cleaner
+    )
     if args.transcriber is not None:
         return replace(settings, transcriber=args.transcriber, model=args.model)
     path = folder / "mini.pt"

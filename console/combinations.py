@@ -53,7 +53,14 @@ EXCLUSIONS = (
     Exclusion("separator", "dictionary", _SEPARATION[1:4], "--separator dictionary has no model and learns at once"),
     Exclusion("separator", "adapted", _SEPARATION[1:3], "--separator adapted has its own model"),
     Exclusion("separator", "sepformer", ("adapt_budget",), "--separator sepformer learns nothing from a recording"),
-    Exclusion("tracks", False, ("track_format", "track_gate"), "--no-tracks writes no tracks"),
+    Exclusion(
+        "clean",
+        "off",
+        ("cleaner", "cleaner_model", "track_sound", "keep_background"),
+        "--clean off takes nothing out",
+    ),
+    Exclusion("cleaner", "embedded", ("cleaner_model",), "--cleaner embedded has its own spectra"),
+    Exclusion("tracks", False, ("track_format", "track_gate", "track_sound"), "--no-tracks writes no tracks"),
     Exclusion("channels", "mix", ("channel_names",), "--channels mix has no channel per person"),
 )
 """What excludes what. Exclusions that `Settings` refuses itself are here as well, for options of several sources."""

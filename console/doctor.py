@@ -10,6 +10,9 @@ from meetsplit.console.terminal import Terminal
 
 @run_options(
     "channels",
+    "clean",
+    "cleaner",
+    "cleaner_model",
     "diarizer",
     "diarizer_model",
     "rttm",

@@ -32,7 +32,7 @@ WORKER_ONLY = ("hf_token", "cache_dir", "cache_size", "cache_age", "model_dir", 
 """Settings that are the worker's own and never stored."""
 
 _PATH_FIELDS = frozenset({"rttm", "script", "cache_dir", "folder", "move_to", "recording", "root"})
-_MODEL_FIELDS = ("model", "diarizer_model", "separator_model", "separator_model_3", "align_model")
+_MODEL_FIELDS = ("model", "diarizer_model", "separator_model", "separator_model_3", "align_model", "cleaner_model")
 _NOT_IN_KEY = ("device", "offline", "trust_model_code")
 """Settings that change how a recording is worked on, not what comes out."""
 

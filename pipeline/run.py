@@ -491,6 +491,9 @@ class RecordingRun:
         sources = self._route.track_sources(diarization, self._content)
         with blame("write", f"writing the tracks of {self._recording}"):
             if self._keys.clean is None or not self._cleaned.is_changed:
+                if options.sound == "cleaned":
+                    told = f"--track-sound cleaned: nothing was taken out of {self._recording} (see --clean)"
+                    self._pipeline.on_event(Notice(told, "write"))
                 render_tracks(self.tracks, clips, sources, targets, options, on_progress)
             elif options.sound == "cleaned":
                 render_cached_tracks(self.tracks, clips, targets, options, on_progress)

@@ -195,3 +195,63 @@ def test_naming_a_model_is_naming_its_cleaner() -> None:
 def si_sdr(wanted: Samples, sound: Samples) -> float:
     scaled = np.dot(wanted, sound) / np.dot(wanted, wanted) * wanted
     return float(10 * np.log10(np.sum(scaled**2) / np.sum((sound - scaled) ** 2)))
+
+
+def talk(seconds: float) -> Samples:
+    """A hum with syllables and pauses between words: a synthetic voice."""
+    rng = np.random.default_rng(5)
+    times = np.arange(round(seconds * RATE)) / RATE
+    bend = np.interp(
+        times,
+        np.arange(0.0, seconds + 1, 0.4),
+        rng.uniform(0.8, 1.25, round(seconds / 0.4) + 3)[: len(np.arange(0.0, seconds + 1, 0.4))],
+    )
+    phase = 2 * np.pi * np.cumsum(130 * bend) / RATE
+    hum = sum(np.sin(k * phase + k) / k for k in range(1, 20))
+    words = (np.sin(2 * np.pi * 0.7 * times) > -0.6) * (0.5 + 0.5 * np.sin(2 * np.pi * 3.1 * times))
+    return (0.05 * hum * words).astype(np.float32)
+
+
+def embedded() -> EmbeddedCleaner:
+    from meetsplit.pipeline.cleaners.music import load_speech
+    from meetsplit.pipeline.models import weights
+
+    path = weights.locate(weights.SPEECH_SPECTRA, cache=Path("unused"))
+    assert path is not None
+    return EmbeddedCleaner(load_speech(path))
+
+
+def test_embedded_takes_noise_out_and_leaves_clean_speech_alone() -> None:
+    speech = talk(8)
+    level = float(np.sqrt(np.mean(speech**2)))
+    hiss = (level / np.sqrt(10) * np.random.default_rng(1).standard_normal(len(speech))).astype(np.float32)
+    cleaner = embedded()
+    clean, noisy = Audio(speech, RATE, 2.0), Audio(speech + hiss, RATE, 2.0)
+    assert cleaner.clean(clean, {"noise", "music"}) is clean
+    cleaned = cleaner.clean(noisy, {"noise"})
+    assert si_sdr(speech, cleaned.samples) > si_sdr(speech, noisy.samples) + 3.0
+    assert np.array_equal(cleaned.samples, cleaner.clean(noisy, {"noise"}).samples)
+    assert (cleaned.start, len(cleaned.samples)) == (2.0, len(speech))
+
+
+def test_embedded_takes_music_out_and_keeps_it_where_only_noise_is_to_go() -> None:
+    speech = talk(8)
+    times = np.arange(len(speech)) / RATE
+    chord = sum(np.sin(2 * np.pi * f * times) for f in (220.0, 277.2, 329.6, 440.0))
+    chord = chord + sum(np.sin(2 * np.pi * f * times) for f in (246.9, 311.1, 370.0)) * (
+        np.sin(2 * np.pi * 0.5 * times) > 0
+    )
+    bed = (np.sqrt(np.mean(speech**2)) / np.sqrt(np.mean(chord**2)) / 2 * chord).astype(np.float32)
+    mixed = Audio(speech + bed, RATE)
+    cleaner = embedded()
+    before = si_sdr(speech, mixed.samples)
+    assert si_sdr(speech, cleaner.clean(mixed, {"music"}).samples) > before + 4.0
+    assert si_sdr(speech + bed, cleaner.clean(mixed, {"noise"}).samples) > 8.0
+
+
+@pytest.mark.parametrize("seconds", [0.0005, 0.03, 0.2])
+def test_embedded_takes_the_shortest_windows(seconds: float) -> None:
+    audio = Audio(noise(seconds), RATE)
+    cleaned = embedded().clean(audio, {"music", "noise"})
+    assert cleaned.samples.shape == audio.samples.shape
+    assert np.isfinite(cleaned.samples).all()

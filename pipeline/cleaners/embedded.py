@@ -28,9 +28,9 @@ HOP = 128
 QUIET = 0.1
 """Share of the moments of a window that are its quiet ones: pauses, between words if nowhere else."""
 
-QUIET_ENOUGH = 16.0
+QUIET_ENOUGH = 14.0
 """dB by which a window must be louder than its quiet moments for it to stay as it is. Clean meetings
-had 17 to 31 dB in windows of 30 s, in rooms as well; music or noise 10 dB below the speech leaves 10 to 13."""
+had 15 to 31 dB in windows of 30 s, in rooms as well; music or noise 10 dB below the speech leaves 10 to 13."""
 
 _MOMENT = 0.064
 """Seconds of a moment."""

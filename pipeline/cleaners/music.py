@@ -49,9 +49,7 @@ class MusicOptions:
     least_gain: float = 0.1
 
 
-def music_gains(
-    magnitudes: Tensor, speech: Tensor, seed: int = 0, options: MusicOptions = MusicOptions()
-) -> Tensor:
+def music_gains(magnitudes: Tensor, speech: Tensor, seed: int = 0, options: MusicOptions = MusicOptions()) -> Tensor:
     """Gains on magnitudes ``(bins, frames)`` that take the music out; ``speech`` are spectra ``(bins, spectra)`` whose
     columns sum to one.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meetsplit.pipeline.audio.decoding import LONGEST_RECORDING
@@ -114,6 +114,8 @@ def check_disks(
     tracks cannot have the format that is asked for.
     """
     size = _expected_size(recording, settings, outputs)
+    if settings.clean != "off":  # cleaned channels, in memory maps and in the cache
+        size = replace(size, channels=3 * size.channels)
     cache_bytes = (size.cached_bytes if "separate" in stages else 0) + (
         size.decoded_bytes if {"diarize", "separate"} & set(stages) else 0
     )
