@@ -1,6 +1,6 @@
 """Benchmark of --clean: meetings under music and noise, and clean ones, with and without it.
 
-    python -m meetsplit.benchmarks.cleaning MEETING.wav… [--seconds 60] [--levels 0 5 10] [--diarizer embedded] [--write]
+    python -m meetsplit.benchmarks.cleaning MEETING.wav… [--seconds 60] [--levels 0 5 10] [--diarizer NAME] [--write]
 
 A meeting has its .rttm beside it, and its .stm where its words are known; the first ``--seconds`` of it count. Music
 and noise are made by `benchmarks.interference`, another piece for each meeting; the level is how many dB the meeting is

@@ -1,7 +1,7 @@
 """Open-Unmix and Demucs: tiny checkpoints in their real formats, and files that are none.
 
-Open-Unmix's layout is that of openunmix 1.3 (``torch.save`` of a state dict, old and new archives, with keys of a filter
-bank beside those of the network); Demucs's are those of demucs 4.1: ``.th`` packages and the hub's safetensors.
+Open-Unmix's layout is that of openunmix 1.3 (``torch.save`` of a state dict, old and new archives, with keys of a
+filter bank beside those of the network); Demucs's are those of demucs 4.1: ``.th`` packages and the hub's safetensors.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def changed(**values: torch.Tensor | None) -> dict[str, Any]:
         ({"state": 3}, "it has no 'output_mean'"),
         (changed(fc2__weight=None), "it has no 'fc2.weight'"),
         (changed(fc2__weight=torch.ones(3, 3)), "size mismatch"),
-        (changed(fc1__weight=torch.ones(2, 0).expand(9_000, 0)), "none of an Open-Unmix"),
+        (changed(fc1__weight=torch.ones(9_000, 0)), "none of an Open-Unmix"),
         (changed(output_mean=torch.ones(1000)), "have 1000 bins"),
         (changed(bn1__bias=torch.full((8,), np.nan)), "not finite"),
         ({"x": os.getcwd}, "no checkpoint of Open-Unmix"),

@@ -30,6 +30,9 @@ from meetsplit.pipeline.settings import Settings
 
 _CLASSES = {f"{cls.__module__}.{cls.__name__}": cls for cls in (Demucs, HDemucs, HTDemucs)}
 
+_LONGEST_REASON = 200
+"""Letters of a reason: a network with other tensors has a long list of them."""
+
 _OVERLAP = 0.25
 """Share of a segment that Demucs's own windows share."""
 
@@ -127,7 +130,7 @@ def load_model(path: Path) -> Any:
         pickle.UnpicklingError, EOFError, zipfile.BadZipFile, SafetensorError, OSError,
         KeyError, ValueError, TypeError, RuntimeError, AttributeError, AssertionError,
     ) as error:  # fmt: skip
-        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+        reason = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:_LONGEST_REASON]
         raise StageError("clean", f"{path} is no model of Demucs: {reason or type(error).__name__}") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in model.state_dict().values()):
         raise StageError("clean", f"{path} holds numbers that are not finite")

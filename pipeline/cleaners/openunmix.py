@@ -118,7 +118,7 @@ def load_network(path: Path) -> OpenUnmix:
         own = {name: torch.tensor(np.ascontiguousarray(tensors[name])) for name in network.state_dict()}
         network.load_state_dict(own)
     except (KeyError, IndexError, ValueError, RuntimeError, TypeError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        reason = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise StageError("clean", f"{path} is no checkpoint of Open-Unmix: {reason}") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in own.values()):
         raise StageError("clean", f"{path} holds numbers that are not finite")
