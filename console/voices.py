@@ -109,7 +109,7 @@ def _checked(
     """The samples, all of which have passed their checks before the first is enrolled."""
     from meetsplit.pipeline.errors import SettingsError, nearest
     from meetsplit.pipeline.formats import read_transcript_file
-    from meetsplit.pipeline.rediarize import find_pair
+    from meetsplit.pipeline.results.rediarize import find_pair
     from meetsplit.speakers.voice_samples import sample_of_file, sample_of_person
 
     if transcript is None:

@@ -92,7 +92,7 @@ from meetsplit.pipeline.protocols import (
     validate_turns,
     validate_words,
 )
-from meetsplit.pipeline.rediarize import rediarized
+from meetsplit.pipeline.results.rediarize import rediarized
 from meetsplit.pipeline.results.disk_space import check_disks
 from meetsplit.pipeline.results.folder import ResultsFolder
 from meetsplit.pipeline.results.ownership import result_request

@@ -21,6 +21,7 @@ SHIPPED = [file for file in CODE if file.relative_to(ROOT).parts[0] not in ("tra
 HEAVY = {"torch", "torchaudio", "pyannote", "speechbrain", "whisper", "ctranslate2", "pocketsphinx", "lightning"}
 HEAVY |= {"transformers"}
 BACKEND_PACKAGES = (
+    "pipeline/cleaners",
     "pipeline/diarizers",
     "pipeline/separators",
     "pipeline/embedders",

@@ -33,7 +33,7 @@ from meetsplit.pipeline.errors import AudioError, SettingsError, StageError
 from meetsplit.pipeline.events import Event, Notice
 from meetsplit.pipeline.formats import read_transcript
 from meetsplit.pipeline.merge import merge
-from meetsplit.pipeline.rediarize import find_pair, read_words, rediarized
+from meetsplit.pipeline.results.rediarize import find_pair, read_words, rediarized
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.separators.adapted import AdaptedSeparator
 from meetsplit.pipeline.separators.adapted_training import TrainingBudget
