@@ -55,11 +55,11 @@ def rediarize(
 
     from meetsplit.console.progress import Reporter
     from meetsplit.console.summary import summary, times_sentence
-    from meetsplit.pipeline import rediarize
     from meetsplit.pipeline.cache.content import hash_recording
     from meetsplit.pipeline.cache.run_cache import open_cache
     from meetsplit.pipeline.errors import SettingsError
     from meetsplit.pipeline.formats import names
+    from meetsplit.pipeline.results import rediarize
     from meetsplit.pipeline.results.folder import ResultsFolder
     from meetsplit.pipeline.results.ownership import result_request
     from meetsplit.pipeline.results.stems import safe_stem
