@@ -92,10 +92,10 @@ from meetsplit.pipeline.protocols import (
     validate_turns,
     validate_words,
 )
-from meetsplit.pipeline.results.rediarize import rediarized
 from meetsplit.pipeline.results.disk_space import check_disks
 from meetsplit.pipeline.results.folder import ResultsFolder
 from meetsplit.pipeline.results.ownership import result_request
+from meetsplit.pipeline.results.rediarize import rediarized
 from meetsplit.pipeline.results.run_result import RunResult
 from meetsplit.pipeline.results.stems import safe_stem
 from meetsplit.pipeline.results.writing import write_results

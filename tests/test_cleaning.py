@@ -252,3 +252,22 @@ def test_embedded_takes_the_shortest_windows(seconds: float) -> None:
     cleaned = embedded().clean(audio, {"music", "noise"})
     assert cleaned.samples.shape == audio.samples.shape
     assert np.isfinite(cleaned.samples).all()
+
+
+def test_spectra_of_speech_are_drawn_from_everybody_and_the_shipped_ones_have_their_card(tmp_path: Path) -> None:
+    from meetsplit.pipeline.audio.reading import write_wav
+    from meetsplit.pipeline.cleaners.music import FRAME, load_speech
+    from meetsplit.pipeline.models import weights
+    from meetsplit.training import speech_spectra
+
+    for number in range(3):
+        write_wav(tmp_path / f"{number}-a.wav", Audio(talk(2 + number), RATE))
+    made = tmp_path / "out" / "speech.safetensors"
+    speech_spectra.main(["--data", str(tmp_path), "--spectra", "10", "-o", str(made), "--about", "a test"])
+    spectra = load_speech(made)
+    assert spectra.shape == (FRAME // 2 + 1, 10)
+    assert np.allclose(spectra.sum(dim=0).numpy(), 1.0, atol=1e-3)
+    assert "10 spectra of 3 people" in made.with_suffix(".md").read_text("utf-8")
+    shipped = weights.locate(weights.SPEECH_SPECTRA, cache=tmp_path)
+    assert shipped is not None
+    assert str(weights.SPEECH_SPECTRA.sha256) in shipped.with_suffix(".md").read_text("utf-8")

@@ -14,8 +14,8 @@ import pytest
 from meetsplit.cli import main
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.formats import read_transcript_file
-from meetsplit.pipeline.results.rediarize import find_pair
 from meetsplit.pipeline.results.page_sound import tracks_beside
+from meetsplit.pipeline.results.rediarize import find_pair
 
 GOLDEN = Path(__file__).parent / "golden" / "meeting.json"
 
