@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,16 @@ def cleaners(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Cleaner]:
     spectra = weights.locate(weights.SPEECH_SPECTRA, cache=tmp_path_factory.mktemp("cache"))
     assert spectra is not None
     torch.manual_seed(0)
-    sizes = {"channels": 8, "channels_time": 8, "nfft": 512, "depth": 2, "t_layers": 1, "t_heads": 2, "dconv_depth": 1}
-    demucs = HTDemucs(["drums", "vocals"], segment=1, **sizes)
+    sizes = {
+        "channels": 8,
+        "channels_time": 8,
+        "growth": 1,
+        "nfft": 1024,
+        "t_layers": 1,
+        "t_heads": 2,
+        "dconv_depth": 1,
+    }
+    demucs = HTDemucs(["drums", "vocals"], segment=Fraction(1, 2), depth=4, **sizes)
     unmix = [OpenUnmix(bins=n, heard_bins=n // 2, channels=c, hidden=8, layers=1) for n, c in ((2049, 2), (513, 1))]
     return {
         "embedded": EmbeddedCleaner.load(Settings(), {"speech": spectra}, "cpu"),
