@@ -46,7 +46,7 @@ _DAMAGE_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, A
 STAGES = ("diarize", "separate", "transcribe")
 """The stages whose results are kept, in order. Decoding belongs to the first of them that needs the sound."""
 
-CACHE_VERSION = 11
+CACHE_VERSION = 12
 """Part of every key.
 
 Raised with every change after which a stage answers otherwise, so that older results are not used.
