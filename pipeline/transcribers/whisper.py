@@ -57,9 +57,9 @@ def packed_seconds(settings: Settings, weights: Path) -> float:
     """Most seconds of a packed window for the model at ``weights``; 0: each clip has a window of its own.
 
     Where the settings do not say, 28 for a model that was named: the public ones are trained on full windows of 30 s,
-    and the transcribers that pack them lose no words by it (Bain et al., "WhisperX", Interspeech 2023). A file or folder
-    of the user's own may have been tuned on single utterances, as our miniature was, which loses words in packed
-    windows (docs/benchmarks.md): there, 0.
+    and the transcribers that pack them lose no words by it (Bain et al., "WhisperX", Interspeech 2023). A file or
+    folder of the user's own may have been tuned on single utterances, as our miniature was, which loses words in
+    packed windows (docs/benchmarks.md): there, 0.
     """
     if settings.pack_seconds is not None:
         return settings.pack_seconds
