@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -188,9 +189,12 @@ class MeanSeparator:
         overlap_seconds: Mapping[tuple[Speaker, ...], float],
         enrollment: Mapping[Speaker, Sequence[Audio]],
         on_event: EventListener,
+        *,
+        recording_seconds: float = math.inf,
     ) -> MeanSeparator:
         """The separator with its second part adapted."""
-        return MeanSeparator(self.first, self.second.adapt(overlap_seconds, enrollment, on_event))
+        adapted = self.second.adapt(overlap_seconds, enrollment, on_event, recording_seconds=recording_seconds)
+        return MeanSeparator(self.first, adapted)
 
     def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """The mean of both voices of each speaker."""
