@@ -138,7 +138,10 @@ class StageCache:
         """Write the diarization."""
         content = {
             "duration": diarization.duration,
-            "turns": [{**_span_row(turn.span), "speaker": turn.speaker} for turn in diarization.turns],
+            "turns": [
+                {**_span_row(turn.span), "speaker": turn.speaker, "confidence": turn.confidence}
+                for turn in diarization.turns
+            ],
             "names": diarization.names,
             "channels": diarization.channels,
         }
@@ -331,7 +334,9 @@ def _transcript_row(transcript: ClipTranscript) -> dict[str, Any]:
 
 
 def _parse_diarization(row: Any) -> Diarization:
-    turns = tuple(Turn(_span(turn), _text(turn["speaker"])) for turn in _list(row["turns"]))
+    turns = tuple(
+        Turn(_span(turn), _text(turn["speaker"]), _number_or_none(turn["confidence"])) for turn in _list(row["turns"])
+    )
     if list(turns) != sorted(turns):
         raise ValueError("its turns are not in order")
     names = tuple((_text(label), _text(name)) for label, name in map(_list, _list(row["names"])))
