@@ -3,14 +3,16 @@
     python -m meetsplit.benchmarks.diarization --data FOLDER… [--only trn] [--call] [--diarizer embedded] [--true-count]
 
 Each ``FOLDER`` holds sound files with an ``.rttm`` of the same name beside each, and is a set with a pooled row of its
-own. ``--call`` adds the telephone call that comes with pyannote.audio. ``--true-count`` tells the diarizer how many
-people there are: what is left to lose where they are counted right.
+own. A second table says how often turns are right by the confidence that they have. ``--call`` adds the telephone call
+that comes with pyannote.audio. ``--true-count`` tells the diarizer how many people there are: what is left to lose
+where they are counted right.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,9 +22,10 @@ from meetsplit.benchmarks.report_page import argument_parser, command_line, publ
 from meetsplit.pipeline.audio import reading as sound
 from meetsplit.pipeline.audio.media_types import AUDIO_SUFFIXES
 from meetsplit.pipeline.data import Audio, Turn
-from meetsplit.pipeline.data.timeline import merge_turns
+from meetsplit.pipeline.data.timeline import by_speaker, crop, merge_turns
 from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.events import ignore_events
+from meetsplit.pipeline.interop import to_annotation
 from meetsplit.pipeline.models import device, registry, weights
 from meetsplit.pipeline.settings import Settings
 from meetsplit.scoring.diarization import TurnErrors, turn_errors
@@ -34,6 +37,19 @@ PROTOCOL = (
 )
 
 
+CONFIDENCES = (0.0, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+"""Edges of the rows of the table of confidences; the first row is what is to be reviewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RatedTurn:
+    """A turn's seconds, its confidence, and the share of it in which its speaker does speak."""
+
+    seconds: float
+    confidence: float
+    right: float
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The errors of one diarizer on one recording, with the seconds of audio and of work."""
@@ -42,6 +58,7 @@ class Result:
     errors: TurnErrors
     audio: float
     work: float
+    rated: tuple[RatedTurn, ...] = ()
 
     @property
     def row(self) -> str:
@@ -77,7 +94,39 @@ def measure(name: str, audio: Audio, truth: Sequence[Turn], diarize: Callable[[A
     turns = diarize(audio)
     work = time.monotonic() - began
     errors = turn_errors(merge_turns(truth), merge_turns(turns), uem=(audio.span,)).total
-    return Result(name, errors, audio.duration, work)
+    return Result(name, errors, audio.duration, work, tuple(rated_turns(truth, turns)))
+
+
+def rated_turns(truth: Sequence[Turn], turns: Sequence[Turn]) -> Iterator[RatedTurn]:
+    """The turns that have a confidence, with how much of each is right: speakers are paired as for the error rate."""
+    from pyannote.metrics.diarization import DiarizationErrorRate
+
+    pairs = DiarizationErrorRate().optimal_mapping(to_annotation(truth, "r"), to_annotation(turns, "r"))
+    spoken = by_speaker(truth)
+    for turn in turns:
+        if turn.confidence is not None:
+            own = crop(spoken.get(pairs.get(turn.speaker), ()), turn.span)
+            seconds = sum(span.duration for span in own)
+            yield RatedTurn(turn.duration, turn.confidence, seconds / turn.duration)
+
+
+def confidence_table(rated: Sequence[RatedTurn]) -> str:
+    """How right turns are, by their confidence, as markdown; empty where no turn has one."""
+    if not rated:
+        return ""
+    lines = [
+        "",
+        "| confidence of a turn | turns | seconds | of it right % | turns that are mostly wrong |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for least, below in itertools.pairwise(CONFIDENCES):
+        chosen = [turn for turn in rated if least <= turn.confidence < below or turn.confidence == below == 1.0]
+        seconds = sum(turn.seconds for turn in chosen)
+        right = sum(turn.seconds * turn.right for turn in chosen) / max(seconds, 1e-9)
+        wrong = sum(turn.right < 0.5 for turn in chosen)
+        share = f"{100 * right:.1f}" if chosen else "–"
+        lines.append(f"| {least:g} to {below:g} | {len(chosen)} | {seconds:.0f} | {share} | {wrong} |")
+    return "\n".join(lines)
 
 
 def load_diarizer(settings: Settings) -> Any:
@@ -112,7 +161,8 @@ def table(sets: Mapping[str, Sequence[Result]]) -> str:
     everything = [result for results in sets.values() for result in results]
     total = pooled(everything, f"pooled ({len(everything)})")
     foot = f"Protocol: {PROTOCOL}. Sum of |speakers found - true| over the recordings: {total.errors.count_error}."
-    return "\n".join([head, *rows, total.row, "", foot])
+    rated = confidence_table([turn for result in everything for turn in result.rated])
+    return "\n".join([head, *rows, total.row, "", foot, *([rated] if rated else [])])
 
 
 def measure_all(sets: Mapping[str, Sequence[Path]], settings: Settings, *, true_count: bool) -> dict[str, list[Result]]:

@@ -21,6 +21,10 @@ SECONDS = (2.0, 6.0)
 """Range of a mixture's length."""
 
 
+TRIES = 4
+"""Random excerpts of which the loudest is taken for a mixture of a given length."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TwoSpeakerMixture:
     """A mixture, its two true voices, and enrollment of each speaker, in the order of the voices."""
@@ -44,11 +48,18 @@ def read_speakers(folder: Path) -> dict[str, list[Audio]]:
 
 
 def make_mixtures(
-    utterances: Mapping[str, Sequence[Audio]], sexes: Mapping[str, str], *, seconds: float, each: int, seed: int
+    utterances: Mapping[str, Sequence[Audio]],
+    sexes: Mapping[str, str],
+    *,
+    seconds: float,
+    each: int,
+    seed: int,
+    lengths: Sequence[float] = (),
 ) -> Iterator[TwoSpeakerMixture]:
     """``each`` mixtures for every pair of speakers, from one utterance of each, with ``seconds`` of enrollment.
 
-    The seed alone decides the mixtures: they are the same for any length of enrollment.
+    With ``lengths``, ``each`` of every length in seconds, where both speak throughout (`_spoken_excerpts`). The seed
+    alone decides the mixtures: they are the same for any length of enrollment.
     """
     for number, pair in enumerate(itertools.combinations(sorted(utterances), 2)):
         rng = np.random.default_rng((seed, number))
@@ -56,9 +67,20 @@ def make_mixtures(
         enrollment = {speaker: enrollment_clips(utterances[speaker], pick, seconds) for speaker, pick in picks.items()}
         same_sex = sexes.get(pair[0], "?") == sexes.get(pair[1], "!")
         clips = [utterances[speaker][pick].samples for speaker, pick in picks.items()]
-        for _ in range(each):
-            first, second = _random_excerpts(clips, rng)
+        for length in [length for length in lengths or (None,) for _ in range(each)]:
+            first, second = _random_excerpts(clips, rng) if length is None else _spoken_excerpts(clips, length, rng)
             yield TwoSpeakerMixture(Audio(first + second, RATE), (first, second), enrollment, same_sex)
+
+
+def _spoken_excerpts(clips: Sequence[Samples], seconds: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
+    """An excerpt of each clip of so many ``seconds``, the loudest of a few random ones: short overlaps of real meetings
+    have both people in them."""
+    length = min(round(seconds * RATE), *(len(samples) for samples in clips))
+    excerpts = []
+    for samples in clips:
+        starts = rng.integers(len(samples) - length + 1, size=TRIES)
+        excerpts.append(max((samples[start : start + length] for start in starts), key=np.linalg.norm))
+    return _at_random_level(excerpts[0], excerpts[1], rng)
 
 
 def _random_excerpts(clips: Sequence[Samples], rng: np.random.Generator) -> tuple[Samples, Samples]:
@@ -66,6 +88,11 @@ def _random_excerpts(clips: Sequence[Samples], rng: np.random.Generator) -> tupl
     length = min(round(rng.uniform(*SECONDS) * RATE), *(len(samples) for samples in clips))
     starts = [int(rng.integers(len(samples) - length + 1)) for samples in clips]
     first, second = (samples[start : start + length] for samples, start in zip(clips, starts, strict=True))
+    return _at_random_level(first, second, rng)
+
+
+def _at_random_level(first: Samples, second: Samples, rng: np.random.Generator) -> tuple[Samples, Samples]:
+    """Both, the second at one of `LEVELS` below the first."""
     gain = 10 ** (-rng.choice(LEVELS) / 20) * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-9)
     return first, (second * gain).astype(np.float32)
 

@@ -1,14 +1,15 @@
 """Benchmark of separators: SI-SDR gains on mixtures of two real voices.
 
     python -m meetsplit.benchmarks.separation --data DIR [--sexes speakers.csv] [--enrol 20 40 80] [--each 3]
-        [--pairs N] [--budgets 0 30]
+        [--pairs N] [--budgets 0 30] [--lengths 0.5 1 2 4]
 
 ``DIR`` holds one folder per speaker with sound files anywhere below (LibriSpeech's own layout does). For every pair
 of speakers (or ``--pairs`` of them, evenly), ``--each`` mixtures of 2–6 s are made at 0 or ±3 dB from one utterance
 each; each speaker is enrolled with *other* utterances, so nothing of a mixture leaks into the training. ``adapted``
 is trained on each pair anew, as much as it plans for each of the ``--budgets``, however long that takes here. At the
 middle one of ``--enrol``, ``--combinations`` adds training from untrained weights and the mean of two separators'
-voices, ``--sepformer`` a SepFormer, whose voices are taken in the order that fits the truth best. The CSV has the
+voices, ``--sepformer`` a SepFormer, whose voices are taken in the order that fits the truth best. With
+``--lengths``, mixtures are so many seconds long instead, and the table has a column for each length. The CSV has the
 columns ``speaker`` and ``sex``. Prints a table.
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +57,7 @@ class SeparationResult:
     name: str
     gains: list[float] = field(default_factory=list)
     same_sex: list[bool] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
     pairs: int = 0
     mixtures: int = 0
     training_seconds: float = 0.0
@@ -75,11 +78,34 @@ class SeparationResult:
         columns = " | ".join(f"{value:.1f}" for value in statistics)
         return f"| {self.name} | {columns} | {same} | {other} | {cost}"
 
+    def row_by_length(self, lengths: Sequence[float]) -> str:
+        """The row of the table by length in markdown: mean (10th percentile) of each length, of all, of one sex."""
+        gains, seconds = np.array(self.gains), np.array(self.seconds)
+        nearest = np.abs(seconds[:, None] - np.array(lengths)).argmin(axis=1)
+        of_lengths = [_mean_and_tenth(gains[nearest == number]) for number in range(len(lengths))]
+        same_sex = np.array(self.same_sex, np.bool_)
+        per_second = self.separation_seconds / max(self.mixtures * float(seconds.mean()), 1e-9)
+        cells = [*of_lengths, _mean_and_tenth(gains), _mean_and_tenth(gains[same_sex])]
+        cells += [f"{self.training_seconds / max(self.pairs, 1):.0f}", f"{per_second:.2f}"]
+        return f"| {self.name} | {' | '.join(cells)} |"
+
+
+def _mean_and_tenth(gains: np.ndarray) -> str:
+    """Mean and 10th percentile of gains in dB."""
+    return f"{gains.mean():.1f} ({np.percentile(gains, 10):.1f})" if len(gains) else "–"
+
 
 HEAD = (
     "| separator, enrolment | mean | median | p10 | worst | same sex | other sex | "
     "CPU s per pair, learning | per mixture | refused |\n|---|---|---|---|---|---|---|---|---|---|"
 )
+
+
+def head_by_length(lengths: Sequence[float]) -> str:
+    """The head of the table by length."""
+    columns = ["separator, enrolment", *(f"{length:g} s" for length in lengths), "all", "same sex"]
+    columns += ["CPU s per pair, learning", "CPU s per second"]
+    return f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
 
 
 def separate_in_true_order(separator: AnySeparator, mixture: TwoSpeakerMixture) -> Sequence[Samples]:
@@ -128,6 +154,7 @@ def _measure_mixture(separator: AnySeparator, mixture: TwoSpeakerMixture, result
     for estimate, voice in zip(estimates, mixture.voices, strict=True):
         result.gains.append(si_sdr(estimate, voice) - si_sdr(mixture.mixture.samples, voice))
         result.same_sex.append(mixture.same_sex)
+        result.seconds.append(mixture.mixture.duration)
 
 
 def frozen_clock() -> float:
@@ -162,9 +189,12 @@ class MeanSeparator:
         overlap_seconds: Mapping[tuple[Speaker, ...], float],
         enrollment: Mapping[Speaker, Sequence[Audio]],
         on_event: EventListener,
+        *,
+        recording_seconds: float = math.inf,
     ) -> MeanSeparator:
         """The separator with its second part adapted."""
-        return MeanSeparator(self.first, self.second.adapt(overlap_seconds, enrollment, on_event))
+        adapted = self.second.adapt(overlap_seconds, enrollment, on_event, recording_seconds=recording_seconds)
+        return MeanSeparator(self.first, adapted)
 
     def separate(self, mixture: Audio, enrollment: Mapping[Speaker, Sequence[Audio]]) -> Mapping[Speaker, Voice]:
         """The mean of both voices of each speaker."""
@@ -206,6 +236,7 @@ def _parse_arguments() -> argparse.Namespace:
         "--enrol", type=float, nargs="+", default=[20.0, 40.0, 80.0], help="seconds of clean speech per speaker"
     )
     parser.add_argument("--each", type=int, default=3, help="mixtures per pair of speakers")
+    parser.add_argument("--lengths", type=float, nargs="+", default=[], help="seconds of the mixtures")
     parser.add_argument("--pairs", type=int, help="so many pairs of speakers; all if left out")
     parser.add_argument(
         "--budgets",
@@ -265,9 +296,11 @@ def main() -> None:
     args = _parse_arguments()
     sexes = _read_sexes(args.sexes)
     utterances = read_speakers(args.data)
-    lines = [HEAD]
+    lines = [head_by_length(args.lengths) if args.lengths else HEAD]
     for seconds in args.enrol:
-        mixtures = list(make_mixtures(utterances, sexes, seconds=seconds, each=args.each, seed=args.seed))
+        mixtures = list(
+            make_mixtures(utterances, sexes, seconds=seconds, each=args.each, seed=args.seed, lengths=args.lengths)
+        )
         mixtures = list(subset_of_pairs(mixtures, args.pairs))
         enrolled_seconds = np.mean(
             [sum(clip.duration for clip in clips) for mixture in mixtures for clips in mixture.enrollment.values()]
@@ -277,10 +310,12 @@ def main() -> None:
             separators |= _additional_separators(args)
         for name, make_separator in separators.items():
             title = f"{name}, {seconds:g} s (had {enrolled_seconds:.0f})"
-            lines.append(measure(title, make_separator(), mixtures).row())
+            result = measure(title, make_separator(), mixtures)
+            lines.append(result.row_by_length(args.lengths) if args.lengths else result.row())
             print(lines[-1], file=sys.stderr, flush=True)
     command = report_page.command_line("separation")
-    report_page.publish("separation", "\n".join(lines), command, into_page=args.write)
+    section = "separation-lengths" if args.lengths else "separation"
+    report_page.publish(section, "\n".join(lines), command, into_page=args.write)
 
 
 if __name__ == "__main__":

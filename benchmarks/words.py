@@ -139,7 +139,7 @@ def mini_whisper() -> Transcriber:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mini.pt"
         torch.save(to_openai_checkpoint(TEST_MODEL), path)
-        return WhisperTranscriber.load(Settings(language="en"), {"model": path}, "cpu")
+        return WhisperTranscriber.load(Settings(language="en", model=str(path)), {"model": path}, "cpu")
 
 
 def word_times_table(turns: Sequence[Spoken]) -> Iterator[str]:

@@ -28,6 +28,12 @@ MIN_COMMON_SHARE = 0.5
 TIMING_SLACK = 0.02
 """Seconds by which two words that follow each other may overlap because their times are not exact."""
 
+UNCERTAIN = "uncertain-speaker"
+"""The review reason of a segment whose speaker's turns are less certain than `LEAST_CONFIDENCE`."""
+
+LEAST_CONFIDENCE = 0.6
+"""Least confidence of turns at which a segment is believed to be its speaker's (docs/benchmarks.md)."""
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentOptions:
@@ -87,7 +93,7 @@ def merge(
     words that cover each other one set is kept, that of the clip which the moment belongs to.
 
     ``overlap`` is whether another speaker has a turn during the segment; ``source``, ``margin`` and ``review`` come
-    from the patches that its words touch, ``review`` from its clips as well.
+    from the patches that its words touch, ``review`` from its clips and from uncertain turns (`UNCERTAIN`) as well.
     """
     clips: dict[Speaker, list[_Clip]] = {}
     for stream, transcript in transcripts:
@@ -99,7 +105,8 @@ def merge(
     for speaker, own_clips in clips.items():
         own_turns = timeline.Counter(spans.get(speaker, ()))
         words = _join_clips(sorted(own_clips, key=lambda clip: clip.info.span))
-        segments += [_segment(speaker, part, all_turns, own_turns) for part in _split_into_segments(words, options)]
+        parts = [_segment(speaker, part, all_turns, own_turns) for part in _split_into_segments(words, options)]
+        segments += _with_uncertain(parts, sorted(turn for turn in turns if turn.speaker == speaker))
     return tuple(sorted(segments, key=lambda segment: (segment.span, segment.speaker)))
 
 
@@ -324,6 +331,14 @@ def _segment(
         margin=min((patch.margin for patch in voices if patch.margin is not None), default=None),
         review=tuple(dict.fromkeys([*_reasons(patches), *_reasons(words)])),
     )
+
+
+def _with_uncertain(segments: Iterable[Segment], turns: Sequence[Turn]) -> Iterator[Segment]:
+    """The segments of one speaker, with the reason `UNCERTAIN` where the speaker's ``turns`` are."""
+    for segment in segments:
+        confidence = timeline.confidence(turns, segment.span)
+        is_uncertain = confidence is not None and confidence < LEAST_CONFIDENCE
+        yield replace(segment, review=(*segment.review, UNCERTAIN)) if is_uncertain else segment
 
 
 def _reasons(parts: Iterable[OverlapResult | _StreamWord]) -> Iterator[str]:

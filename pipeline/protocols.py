@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -90,8 +91,10 @@ class Adaptable(Separator, Protocol):
         overlap_seconds: Mapping[tuple[Speaker, ...], float],
         enrollment: Mapping[Speaker, Sequence[Audio]],
         on_event: EventListener,
+        *,
+        recording_seconds: float = math.inf,
     ) -> Separator:
-        """The separator for this recording.
+        """The separator for this recording, which is ``recording_seconds`` long.
 
         ``overlap_seconds`` says how many seconds of each group of speakers (sorted) are to be separated;
         ``enrollment`` holds the clean speech of all of them, the very values that `Separator.separate` is given later.

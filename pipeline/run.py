@@ -645,7 +645,8 @@ class MixedRecording:
         turns = validate_turns(diarizer.diarize(resample(recording, diarizer.rate), listener), recording)
         _check_unchanged(diarizer, pipeline.settings.rttm, sha256)
         if pipeline.settings.resegments:
-            turns = timeline.relabelled(resegment(recording, turns, self._speaker_activity()))
+            found = timeline.with_confidence(resegment(recording, turns, self._speaker_activity()), turns)
+            turns = timeline.relabelled(found)
         return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, FileDiarizer) else ())
 
     def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:

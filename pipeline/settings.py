@@ -320,12 +320,13 @@ class Settings:
             WHISPER, "Write numbers in words: no digits, no %, no $. (default: no)", flags=("--suppress-numerals",)
         ),
     )
-    pack_seconds: float = field(
-        default=0.0,
+    pack_seconds: float | None = field(
+        default=None,
         metadata=_option(
             WHISPER,
             "Decode one person's turns together, with short silences between, in windows of up to so many seconds (at "
-            "most 28), which is quicker without a GPU; 0: every turn by itself.",
+            "most 28), which is much quicker; 0: every turn by itself. (default: 28 for models that are named, 0 for "
+            "a file or folder)",
             metavar="SECONDS",
         ),
     )
@@ -462,7 +463,7 @@ class Settings:
 
     def _check_whisper(self) -> None:
         _check_choice("--compute-type", self.compute_type, COMPUTE_TYPES)
-        if not 0.0 <= self.pack_seconds <= 28.0:
+        if self.pack_seconds is not None and not 0.0 <= self.pack_seconds <= 28.0:
             raise SettingsError(f"--pack-seconds {self.pack_seconds:g}: between 0 (every turn by itself) and 28")
         sizes = (("--beam-size", self.beam_size), ("--best-of", self.best_of), ("--batch-size", self.batch_size))
         for option, value in sizes:

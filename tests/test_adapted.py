@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from meetsplit.pipeline.separators.adapted import (
     ADAPT_SECONDS_PER_OVERLAP,
     MIN_ADAPT_SECONDS,
     MIN_REFINE_SECONDS,
+    PAYING_GAIN,
     AdaptedSeparator,
 )
 from meetsplit.pipeline.separators.adapted_mixtures import (
@@ -34,7 +35,15 @@ from meetsplit.pipeline.separators.adapted_mixtures import (
     random_excerpt,
     weighted_round_robin,
 )
-from meetsplit.pipeline.separators.adapted_training import EXCLUSION_MARGIN, Adaptation, TrainingBudget, _SpeakerSpeech
+from meetsplit.pipeline.separators.adapted_training import (
+    EXCLUSION_MARGIN,
+    Adaptation,
+    AdaptationResult,
+    TrainingBudget,
+    TrainingReport,
+    TrainingWork,
+    _SpeakerSpeech,
+)
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, NmfOptions
 from meetsplit.pipeline.separators.mask_refiner import Config, Refiner, load, save
 from meetsplit.scoring.separation import si_sdr
@@ -325,6 +334,46 @@ def test_a_short_overlap_is_given_a_short_adaptation(voices: dict[Speaker, Audio
     enrollment = {speaker: [audio] for speaker, audio in voices.items()}
     small_separator().adapt({tuple(sorted(enrollment))[:2]: 0.5}, enrollment, events.append)
     assert [event.total for event in events if isinstance(event, Started)] == [0.5 * ADAPT_SECONDS_PER_OVERLAP]
+
+
+def gains(*snr: tuple[float, float]) -> Iterator[AdaptationResult]:
+    """Adaptations whose validation went from one SNR to another."""
+    work = TrainingWork(8, 10)
+    for before, after in snr:
+        yield AdaptationResult(Refiner(SMALL), TrainingReport(before, after, work, work))
+
+
+@pytest.mark.parametrize(
+    ("gain", "recording_seconds", "parts"),
+    [
+        (PAYING_GAIN, 80.0, [(0.0, 20.0), (20.0, 60.0)]),
+        (PAYING_GAIN - 0.1, 80.0, [(0.0, 20.0)]),
+        (9.0, 240.0, [(0.0, 60.0)]),
+    ],
+)
+def test_more_than_a_quarter_of_the_recording_is_learned_only_where_it_pays(
+    voices: dict[Speaker, Audio],
+    monkeypatch: pytest.MonkeyPatch,
+    gain: float,
+    recording_seconds: float,
+    parts: list[tuple[float, float]],
+) -> None:
+    enrollment = {speaker: [audio] for speaker, audio in voices.items()}
+    results = gains((4.0, 4.0 + gain), (4.0 + gain, 6.0 + gain))
+    asked: list[tuple[float, float]] = []
+
+    def trained(self: AdaptedSeparator, refiner: Refiner, *, after: float, until: float, **_: object) -> object:
+        asked.append((after, until))
+        return next(results)
+
+    monkeypatch.setattr(AdaptedSeparator, "_trained", trained)
+    events: list[Event] = []
+    group = tuple(sorted(enrollment))[:2]
+    small_separator(60.0).adapt({group: 100.0}, enrollment, events.append, recording_seconds=recording_seconds)
+    assert asked == parts
+    (finished,) = [event for event in events if isinstance(event, Finished)]
+    assert f"4.0 → {4.0 + gain + 2.0 * (len(parts) - 1):.1f} dB" in str(finished)
+    assert f"in {10 * len(parts)} steps" in str(finished)
 
 
 def test_weights_load_under_the_names_in_the_file_and_our_own(tmp_path: Path) -> None:

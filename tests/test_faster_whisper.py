@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def loaded(folder: Path, **settings: Any) -> FasterWhisperTranscriber:
-    return FasterWhisperTranscriber.load(Settings(**settings), {"model": folder}, "cpu")
+    return FasterWhisperTranscriber.load(Settings(model=str(folder), **settings), {"model": folder}, "cpu")
 
 
 def transcribe(transcriber: Any, *clips: Audio) -> list[ClipTranscript]:

@@ -19,7 +19,17 @@ from hypothesis import strategies as st
 
 from meetsplit.pipeline.data import Provenance, Segment, Span, StageRecord, Transcript, Turn, Word
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.formats import export, format_named, names, read_transcript, suffixes, talk_time
+from meetsplit.pipeline.formats import (
+    export,
+    format_named,
+    meetsplit_json,
+    names,
+    read_transcript,
+    rttm,
+    suffixes,
+    talk_time,
+)
+from meetsplit.pipeline.formats.json_node import parse
 from meetsplit.pipeline.settings import Outputs
 
 EMPTY = Transcript("silence", 3.0, (), (), Provenance("0.1.0"))
@@ -199,3 +209,12 @@ def test_txt_is_a_paragraph_per_turn() -> None:
         export(made, "txt", Outputs())
         == "[00:00:01] Zoë: Yes. Good.\n\n[00:00:02] SPEAKER_01: No\n\n[01:01:40] SPEAKER_01: Later.\n"
     )
+
+
+def test_json_and_rttm_say_how_sure_a_turn_is() -> None:
+    turns = (Turn(Span(0, 1), "SPEAKER_00", 0.875), Turn(Span(2, 3), "SPEAKER_01"))
+    transcript = Transcript("call", 4.0, (), turns, Provenance("1"))
+    again = meetsplit_json.read(parse(meetsplit_json.write(transcript, Outputs()), "call.json"))
+    assert [turn.confidence for turn in again.turns] == [0.875, None]
+    lines = rttm.write(transcript, Outputs()).splitlines()
+    assert [line.split()[7:9] for line in lines] == [["SPEAKER_00", "0.875"], ["SPEAKER_01", "<NA>"]]

@@ -35,7 +35,7 @@ def transcriber(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     english_tokenizer()  # whisper leaves a file open when it first reads its tokens; here that is expected
     path = tmp_path_factory.mktemp("mini") / "mini.pt"
     torch.save(to_openai_checkpoint(ROOT / "tests" / "models" / "mini-whisper.safetensors"), path)
-    return WhisperTranscriber.load(Settings(language="en"), {"model": path}, "cpu")
+    return WhisperTranscriber.load(Settings(language="en", model=str(path)), {"model": path}, "cpu")
 
 
 def test_silence_noise_and_music_have_no_words(transcriber: Transcriber) -> None:

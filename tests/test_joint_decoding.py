@@ -16,7 +16,7 @@ from meetsplit.pipeline.data.timeline import by_speaker
 from meetsplit.pipeline.diarizers import joint_decoding
 from meetsplit.pipeline.diarizers.clustering import UNASSIGNED
 from meetsplit.pipeline.diarizers.embedded import STRIDE, VOICE_WINDOW, JointDiarization, VoiceWindows, _turns
-from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, with_level
+from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, posteriors, with_level
 from meetsplit.pipeline.diarizers.local_activity import JOINED, LocalActivity
 
 FINE, STEP, LENGTH = 0.016875, 0.5, 293
@@ -110,7 +110,7 @@ def test_the_decoder_finds_the_best_of_all_sequences() -> None:
         counts, rng.random((5, 2)).astype(np.float32), (20 * rng.standard_normal((5, 2))).astype(np.float32)
     )
     members = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], bool)
-    (scores,) = joint_decoding._emissions(evidence, members)
+    scores = joint_decoding._Emissions(evidence, members).of(slice(0, 5))
     costs = joint_decoding._transition_costs(members)
     assert costs[1, 2] == joint_decoding.SWITCH_COST
     assert costs[0, 3] == 2 * joint_decoding.CHANGE_COST
@@ -123,10 +123,50 @@ def test_the_decoder_finds_the_best_of_all_sequences() -> None:
     assert np.array_equal(decode(evidence), members[list(best)])
 
 
+def random_evidence(frames: int, people: int) -> Evidence:
+    rng = np.random.default_rng(4)
+    voices = np.cumsum(rng.standard_normal((frames, people)), axis=0)
+    activities = rng.random((frames, people)).astype(np.float32)
+    return Evidence(rng.dirichlet((1.0, 4.0, 1.0), frames), activities, voices.astype(np.float32))
+
+
+def test_posteriors_are_the_sums_over_all_sequences() -> None:
+    evidence = random_evidence(4, 2)
+    members = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], bool)
+    scores = joint_decoding._Emissions(evidence, members).of(slice(0, 4))
+    costs = joint_decoding._transition_costs(members)
+    sums, total = np.zeros((4, 2)), 0.0
+    for states in itertools.product(range(4), repeat=4):
+        score = sum(scores[frame, state] for frame, state in enumerate(states))
+        score -= sum(costs[a, b] for a, b in itertools.pairwise(states))
+        weight = float(np.exp(joint_decoding.SHARPNESS * score))
+        sums, total = sums + weight * members[list(states)], total + weight
+    np.testing.assert_allclose(posteriors(evidence), sums / total, atol=1e-5)
+
+
+def test_posteriors_in_blocks_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = random_evidence(2500, 3)
+    whole = posteriors(evidence)
+    monkeypatch.setattr(joint_decoding, "_BLOCK", 600)
+    np.testing.assert_allclose(posteriors(evidence), whole, atol=1e-4)
+
+
+def test_turns_in_a_doubtful_voice_are_less_certain() -> None:
+    truth = turn_taking(3600, 2, seed=2)
+    frames = truth.reshape(-1, JOINED, 2).any(axis=1)
+    voices = np.where(frames, 0.0, -30.0)
+    voices[len(voices) // 2 :] /= 30.0
+    counts = np.column_stack([~frames.any(axis=1), frames.any(axis=1), np.zeros(len(frames))]) * 0.98 + 0.01
+    certain = posteriors(Evidence(counts, np.full(frames.shape, 0.5, np.float32), voices.astype(np.float32)))
+    half = len(frames) // 2
+    assert certain[:half][frames[:half]].mean() > 0.95
+    assert certain[half:][frames[half:]].mean() < 0.8
+
+
 def test_where_two_are_heard_the_voice_says_less() -> None:
     counts = np.array([[0.01, 0.98, 0.01], [0.01, 0.01, 0.98]])
     evidence = Evidence(counts, np.full((2, 2), 0.5, np.float32), np.array([[0.0, -30.0]] * 2, np.float32))
-    (scores,) = joint_decoding._emissions(evidence, np.array([[1, 0], [0, 1]], bool))
+    scores = joint_decoding._Emissions(evidence, np.array([[1, 0], [0, 1]], bool)).of(slice(0, 2))
     assert scores[0, 0] - scores[0, 1] > 10 * (scores[1, 0] - scores[1, 1])
 
 
@@ -161,7 +201,7 @@ def test_level_tells_speech_from_pauses_and_silence_is_no_floor() -> None:
 @pytest.mark.parametrize("people", [1, 2, 3])
 def test_people_in_turn_are_counted_and_told_apart(people: int) -> None:
     truth = turn_taking(3600, people, seed=people)
-    speaking = diarization(truth).speaking((1, 99))
+    speaking = diarization(truth).speaking((1, 99))[0]
     assert speaking.shape[1] == people
     assert agreement(speaking, truth) > 0.95
 
@@ -169,7 +209,7 @@ def test_people_in_turn_are_counted_and_told_apart(people: int) -> None:
 def test_two_at_once_are_two() -> None:
     truth = turn_taking(3600, 2, seed=5)
     truth[1000:1300] = True
-    speaking = diarization(truth).speaking((1, 99))
+    speaking = diarization(truth).speaking((1, 99))[0]
     assert agreement(speaking, truth) > 0.93
     assert np.repeat(speaking, JOINED, axis=0)[1020:1280].all(axis=1).mean() > 0.9
 
@@ -199,7 +239,8 @@ def test_any_recording_within_any_bounds(seed: int, seconds: float, people: int,
     truth = turn_taking(max(2, round(seconds / FINE)), people, seed)
     found = diarization(truth, seed)
     audio = Audio(np.zeros(round(found.local.seconds * 16000), np.float32), 16000, 7.0)
-    turns, labels = _turns(found.speaking((fewest, most)), found.local, audio)
+    turns, labels = _turns(*found.speaking((fewest, most)), found.local, audio)
+    assert all(turn.confidence is not None and 0.0 <= turn.confidence <= 1.0 for turn in turns)
     assert list(turns) == sorted(turns)
     assert set(labels.values()) == {turn.speaker for turn in turns}
     assert all(audio.span.start <= turn.span.start < turn.span.end <= audio.span.end for turn in turns)

@@ -14,11 +14,12 @@ from conftest import KnownCall
 from jsonschema import Draft202012Validator
 
 from meetsplit.pipeline.formats.meetsplit_json import SCHEMA
+from meetsplit.pipeline.merge import UNCERTAIN
 from meetsplit.pipeline.overlap import verification
 from meetsplit.pipeline.transcribers import ctc_alignment, hallucinations
 
 FOLDER = Path(__file__).parent
-OPTIONAL = {"guards", "checked", "voices"}
+OPTIONAL = {"guards", "checked", "voices", "confidence"}
 """Keys of later versions, which only documents have that need them."""
 
 
@@ -90,4 +91,4 @@ def test_every_key_and_reason_is_described(schema: dict[str, Any]) -> None:
     reasons = {reason["const"] for reason in schema["$defs"]["review"]["anyOf"] if "const" in reason}
     module = vars(verification)
     named = {"UNRESOLVED", "LOW_MARGIN", "POSSIBLE_LEAK", "THREE_VOICES"}
-    assert reasons == {module[name] for name in named} | {*hallucinations.REASONS, ctc_alignment.UNALIGNED}
+    assert reasons == {module[name] for name in named} | {*hallucinations.REASONS, ctc_alignment.UNALIGNED, UNCERTAIN}

@@ -121,7 +121,7 @@ def test_a_given_language_stays_and_a_translation_is_english() -> None:
 
 def test_the_model_s_own_detection_takes_what_was_encoded(whisper_checkpoint: Any, tmp_path: Path) -> None:
     path = whisper_checkpoint(tmp_path / "german.pt", "Guten Morgen zusammen.", language="de")
-    transcriber = WhisperTranscriber.load(Settings(), {"model": path}, "cpu")
+    transcriber = WhisperTranscriber.load(Settings(model=str(path)), {"model": path}, "cpu")
     encoded = 0
     forward = transcriber._model.encoder.forward
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.data import Audio, ClipTranscript, OverlapResult, Segment, Span, Stream, StreamInfo, Turn, Word
-from meetsplit.pipeline.merge import SegmentOptions, merge
+from meetsplit.pipeline.merge import LEAST_CONFIDENCE, UNCERTAIN, SegmentOptions, merge
 from meetsplit.pipeline.overlap.regions import RegionOptions
 from meetsplit.pipeline.overlap.streams import speaker_streams
 
@@ -209,6 +209,19 @@ def test_segments_have_source_margin_and_review_of_their_patches() -> None:
         ("doubtful", "mixture", True, None, ("overlap-unresolved",)),
         ("clean", "mixture", False, None, ()),
     ]
+
+
+def test_a_segment_in_turns_that_nobody_is_sure_of_is_to_be_reviewed() -> None:
+    words = (word("sure.", 0, 1), word("perhaps.", 3, 4), word("unknown", 6, 7))
+    turns = [
+        Turn(Span(0, 1), "A", LEAST_CONFIDENCE),
+        Turn(Span(3, 3.25), "A", 0.9),
+        Turn(Span(3.25, 4), "A", 0.4),
+        Turn(Span(3, 4), "B", 0.9),
+        Turn(Span(6, 7), "A"),
+    ]
+    segments = merge([(info(0, 10), ClipTranscript(words))], turns, WHOLE)
+    assert [segment.review for segment in segments] == [(), (UNCERTAIN,), ()]
 
 
 def test_a_stream_and_its_outline_give_the_same() -> None:

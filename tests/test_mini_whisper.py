@@ -45,7 +45,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def transcriber(checkpoint: Path) -> WhisperTranscriber:
-    return WhisperTranscriber.load(Settings(), {"model": checkpoint}, "cpu")
+    return WhisperTranscriber.load(Settings(model=str(checkpoint)), {"model": checkpoint}, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,8 @@ def test_a_batch_of_one_and_of_many_have_the_same_words(checkpoint: Path, meetin
     clips = sorted((clip for clip, _, _ in utterances_without_overlap(meeting)), key=lambda clip: clip.duration)[:3]
     words = []
     for size in (1, 16):
-        transcriber = WhisperTranscriber.load(Settings(language="en"), {"model": checkpoint}, "cpu")
+        settings = Settings(language="en", model=str(checkpoint))
+        transcriber = WhisperTranscriber.load(settings, {"model": checkpoint}, "cpu")
         transcriber.batch_size = size
         words.append([answer.words for answer in transcriber.transcribe(clips, ignore_events)])
     for alone, together in zip(*words, strict=True):

@@ -57,6 +57,16 @@ def test_mixtures_do_not_depend_on_the_length_of_enrollment(utterances: dict[str
     assert lengths == {1.5}
 
 
+def test_mixtures_of_given_lengths_have_their_own_columns(utterances: dict[str, list[Audio]]) -> None:
+    mixtures = list(pairs.make_mixtures(utterances, {}, seconds=1.0, each=2, seed=1, lengths=(0.5, 2.0)))
+    assert [mixture.mixture.duration for mixture in mixtures[:4]] == [0.5, 0.5, 2.0, 2.0]
+    result = separation.SeparationResult("both", pairs=1, mixtures=2, training_seconds=3.0, separation_seconds=5.0)
+    result.gains, result.same_sex, result.seconds = [1.0, 3.0, 6.0], [True, True, False], [0.5, 0.5, 2.0]
+    head, row = separation.head_by_length((0.5, 2.0)).splitlines()[0], result.row_by_length((0.5, 2.0))
+    assert row == "| both | 2.0 (1.2) | 6.0 (6.0) | 3.3 (1.4) | 2.0 (1.2) | 3 | 2.50 |"
+    assert row.count("|") == head.count("|")
+
+
 def test_si_sdr_ignores_level_and_counts_noise() -> None:
     noise = np.random.default_rng(0)
     truth, error = (noise.standard_normal(RATE).astype(np.float32) for _ in range(2))

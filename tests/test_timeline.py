@@ -100,3 +100,15 @@ def test_support_fills_holes_up_to_the_gap_and_no_longer_ones() -> None:
 
 def test_widened_joins_and_stops_at_zero() -> None:
     assert timeline.widened([Span(0.1, 1), Span(1.5, 2)], 0.25) == (Span(0.0, 2.25),)
+
+
+def test_confidence_follows_turns_that_are_cut_and_named_anew() -> None:
+    turns = [Turn(Span(0, 4), "x", 0.5), Turn(Span(2, 6), "y", 0.9), Turn(Span(6, 8), "x", 0.8)]
+    cut = timeline.relabelled(timeline.inside(turns, Span(1, 7)))
+    assert [(turn.speaker, turn.confidence) for turn in cut] == [
+        ("SPEAKER_00", 0.5),
+        ("SPEAKER_01", 0.9),
+        ("SPEAKER_00", 0.8),
+    ]
+    moved = [Turn(Span(3, 7), "x"), Turn(Span(0, 1), "y"), Turn(Span(5, 6), "z")]
+    assert [turn.confidence for turn in timeline.with_confidence(moved, turns)] == [0.65, None, None]

@@ -20,7 +20,7 @@ FORMATS = ("srt", "json")
 
 
 def loaded(path: Path, **settings: Any) -> WhisperTranscriber:
-    return WhisperTranscriber.load(Settings(**settings), {"model": path}, "cpu")
+    return WhisperTranscriber.load(Settings(model=str(path), **settings), {"model": path}, "cpu")
 
 
 @pytest.mark.parametrize(

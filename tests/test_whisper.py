@@ -27,7 +27,7 @@ Make = Callable[..., Path]
 
 
 def loaded(path: Path, **settings: Any) -> WhisperTranscriber:
-    return WhisperTranscriber.load(Settings(**settings), {"model": path}, "cpu")
+    return WhisperTranscriber.load(Settings(model=str(path), **settings), {"model": path}, "cpu")
 
 
 def transcribe(transcriber: WhisperTranscriber, *clips: Audio) -> list[ClipTranscript]:

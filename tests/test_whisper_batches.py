@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,7 @@ from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers import whisper_decoding as decoding
 from meetsplit.pipeline.transcribers.hallucinations import RawWord
-from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
+from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber, packed_seconds
 from meetsplit.pipeline.transcribers.whisper_alignment import TokenizedText, word_times
 from meetsplit.pipeline.transcribers.whisper_options import decoding_options
 from meetsplit.pipeline.transcribers.whisper_windows import (
@@ -250,8 +251,27 @@ EXPECTED = ["1", "20", "", "70", "90", "", "8", "30", "83"]
 
 def test_settings_say_how_turns_are_packed(model: Any) -> None:
     assert WhisperTranscriber(model, Settings(language="en", pack_seconds=28)).pack_seconds == 28.0
+    assert WhisperTranscriber(model, Settings(pack_seconds=28), pack_seconds=0.0).pack_seconds == 0.0
     with pytest.raises(SettingsError, match="--pack-seconds 31: between 0"):
         Settings(pack_seconds=31)
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [
+        (Settings(), 28.0),
+        (Settings(model="small"), 28.0),
+        (Settings(model="distil-whisper/distil-large-v3"), 28.0),
+        (Settings(model="tuned/model.pt"), 0.0),
+        (Settings(model="~/model.pt"), 0.0),
+        (Settings(model="tuned/model.pt", pack_seconds=20), 20.0),
+        (Settings(model="small", pack_seconds=0), 0.0),
+    ],
+)
+def test_only_models_of_a_name_pack_turns_by_default(settings: Settings, seconds: float) -> None:
+    own = (settings.model or "").endswith(".pt")
+    weights = Path(settings.model or "").expanduser() if own else Path("cache") / "small.pt"
+    assert packed_seconds(settings, weights) == seconds
 
 
 @pytest.mark.parametrize(("pack_seconds", "windows"), [(29.0, [1, 1, 2, 3]), (0.0, [1] * 7)])

@@ -48,7 +48,7 @@ _DAMAGE_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, A
 STAGES = ("diarize", "separate", "transcribe")
 """The stages whose results are kept, in order. Decoding belongs to the first of them that needs the sound."""
 
-CACHE_VERSION = 11
+CACHE_VERSION = 12
 """Part of every key.
 
 Raised with every change after which a stage answers otherwise, so that older results are not used.
@@ -189,7 +189,10 @@ class StageCache:
         """Write the diarization."""
         content = {
             "duration": diarization.duration,
-            "turns": [{**_span_row(turn.span), "speaker": turn.speaker} for turn in diarization.turns],
+            "turns": [
+                {**_span_row(turn.span), "speaker": turn.speaker, "confidence": turn.confidence}
+                for turn in diarization.turns
+            ],
             "names": diarization.names,
             "channels": diarization.channels,
         }
@@ -382,7 +385,9 @@ def _transcript_row(transcript: ClipTranscript) -> dict[str, Any]:
 
 
 def _parse_diarization(row: Any) -> Diarization:
-    turns = tuple(Turn(_span(turn), _text(turn["speaker"])) for turn in _list(row["turns"]))
+    turns = tuple(
+        Turn(_span(turn), _text(turn["speaker"]), _number_or_none(turn["confidence"])) for turn in _list(row["turns"])
+    )
     if list(turns) != sorted(turns):
         raise ValueError("its turns are not in order")
     names = tuple((_text(label), _text(name)) for label, name in map(_list, _list(row["names"])))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from meetsplit.pipeline.data.audio import Audio, HasSpan, Span
@@ -18,10 +18,15 @@ Source: TypeAlias = Literal["mixture", "separated", "silent"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Turn(HasSpan):
-    """Speech of one speaker during ``span``. Turns of different speakers may overlap."""
+    """Speech of one speaker during ``span``. Turns of different speakers may overlap.
+
+    ``confidence`` is the share of it, from 0 to 1, that is likely this speaker's; None where the diarizer does not say.
+    It makes no two turns different.
+    """
 
     span: Span
     speaker: Speaker
+    confidence: float | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from meetsplit.pipeline.data import Overlap, Span, Speaker, Turn
 from meetsplit.pipeline.data.labels import label
@@ -194,8 +195,8 @@ def overlaps(turns: Iterable[Turn]) -> tuple[Overlap, ...]:
 
 def inside(turns: Iterable[Turn], within: Span) -> tuple[Turn, ...]:
     """The parts of the turns inside ``within``, sorted; turns that share no time with it are left out."""
-    parts = ((intersection(turn.span, within), turn.speaker) for turn in turns)
-    return tuple(sorted(Turn(span, speaker) for span, speaker in parts if span is not None))
+    parts = ((intersection(turn.span, within), turn) for turn in turns)
+    return tuple(sorted(replace(turn, span=span) for span, turn in parts if span is not None))
 
 
 def alone(turns: Sequence[Turn], speaker: Speaker) -> tuple[Span, ...]:
@@ -213,4 +214,31 @@ def relabelled(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     labels: dict[Speaker, Speaker] = {}
     for turn in ordered:
         labels.setdefault(turn.speaker, label(len(labels)))
-    return tuple(Turn(turn.span, labels[turn.speaker]) for turn in ordered)
+    return tuple(replace(turn, speaker=labels[turn.speaker]) for turn in ordered)
+
+
+def with_confidence(turns: Iterable[Turn], known: Iterable[Turn]) -> tuple[Turn, ...]:
+    """The turns with the `confidence` of their speaker's ``known`` ones that they share time with."""
+    of_speaker: dict[Speaker, list[Turn]] = {}
+    for turn in sorted(known):
+        of_speaker.setdefault(turn.speaker, []).append(turn)
+    return tuple(replace(turn, confidence=confidence(of_speaker.get(turn.speaker, ()), turn.span)) for turn in turns)
+
+
+def confidence(turns: Sequence[Turn], span: Span) -> float | None:
+    """The confidence of one speaker's ``turns`` (sorted, without overlap) during ``span``, by the time they share.
+
+    None where none says how sure it is.
+
+    >>> confidence([Turn(Span(0, 3), "A", 0.9), Turn(Span(3, 4), "A", 0.5)], Span(0, 5))
+    0.8
+    """
+    first = bisect_right(turns, span.start, key=lambda turn: turn.end)
+    last = bisect_left(turns, span.end, key=lambda turn: turn.start)
+    shares = [
+        (min(turn.end, span.end) - max(turn.start, span.start), turn.confidence)
+        for turn in turns[first:last]
+        if turn.confidence is not None
+    ]
+    seconds = sum(share for share, _ in shares)
+    return round(sum(share * value for share, value in shares) / seconds, 3) if seconds > 0.0 else None

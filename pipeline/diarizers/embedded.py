@@ -21,9 +21,9 @@ from scipy.special import softmax
 
 from meetsplit.pipeline.audio.memmap import release_pages
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn
-from meetsplit.pipeline.data.timeline import relabelled, support
+from meetsplit.pipeline.data.timeline import relabelled, support, with_confidence
 from meetsplit.pipeline.diarizers.clustering import Floats
-from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, with_level
+from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, posteriors, with_level
 from meetsplit.pipeline.diarizers.local_activity import LocalActivity
 from meetsplit.pipeline.diarizers.low_memory import WindowedSegmentation
 from meetsplit.pipeline.diarizers.pyannet import load_segmentation
@@ -179,8 +179,8 @@ class EmbeddedPipeline(WindowedSegmentation):
         counts = with_level(local.counts, windows.decibels[level_frames])
         most = bounds[1] or len(windows.features)
         diarization = JointDiarization(local, windows, counts, self.voices.between)
-        speaking = diarization.speaking((min(bounds[0], most), most))
-        turns, labels = _turns(speaking, local, audio)
+        speaking, certainty = diarization.speaking((min(bounds[0], most), most))
+        turns, labels = _turns(speaking, certainty, local, audio)
         alike = [(labels.get(first), labels.get(second)) for first, second in diarization.alike(speaking)]
         return turns, tuple((first, second) for first, second in alike if first is not None and second is not None)
 
@@ -245,8 +245,8 @@ class JointDiarization:
     counts: Floats
     between: Floats
 
-    def speaking(self, bounds: tuple[int, int]) -> Frames:
-        """Who speaks in each frame, of at least and at most ``bounds`` people."""
+    def speaking(self, bounds: tuple[int, int]) -> tuple[Frames, npt.NDArray[np.float32]]:
+        """Who speaks in each frame, of at least and at most ``bounds`` people, and how probable that is of each."""
         rows = directions(self.windows.features, self.between)
         people = self._first_people(bounds)
         evidence, speaking = self._decoded(people)
@@ -259,7 +259,8 @@ class JointDiarization:
             people = estimate_people(self.windows.features, own, self.between)
             evidence, speaking = self._decoded(people)
         is_kept = self._is_kept(speaking, bounds[0])
-        return _with_claims(speaking[:, is_kept], evidence.voices[:, is_kept], self.counts, self.local.frame)
+        speaking = _with_claims(speaking[:, is_kept], evidence.voices[:, is_kept], self.counts, self.local.frame)
+        return speaking, posteriors(evidence)[:, is_kept]
 
     def alike(self, speaking: Frames) -> tuple[tuple[int, int], ...]:
         """Pairs of people, by column of ``speaking``, whose voices could be one (`alike_pairs`)."""
@@ -334,20 +335,27 @@ def _with_claims(speaking: Frames, voices: npt.NDArray[np.float32], counts: Floa
     return speaking
 
 
-def _turns(speaking: Frames, local: LocalActivity, audio: Audio) -> tuple[Turns, dict[int, Speaker]]:
-    """The frames as turns on the clock of ``audio``, inside it, pauses up to `MIN_DURATION_OFF` filled; each column's
-    label.
+def _turns(
+    speaking: Frames, certainty: npt.NDArray[np.float32], local: LocalActivity, audio: Audio
+) -> tuple[Turns, dict[int, Speaker]]:
+    """The frames as turns on the clock of ``audio``, inside it, pauses up to `MIN_DURATION_OFF` filled, their
+    confidence the mean ``certainty`` of their frames; each column's label.
     """
-    turns = []
+    turns: list[Turn] = []
     for person in range(speaking.shape[1]):
         edges = np.flatnonzero(np.diff(speaking[:, person].astype(np.int8), prepend=0, append=0))
         times = np.clip(edges * local.frame + (edges > 0) * local.offset, 0.0, audio.duration)
-        spans = [
-            Span(audio.clock(float(start)), min(audio.clock(float(end)), audio.span.end))
-            for start, end in zip(times[::2], times[1::2], strict=True)
+        own = [
+            Turn(
+                Span(audio.clock(float(start)), min(audio.clock(float(end)), audio.span.end)),
+                str(person),
+                float(certainty[first:last, person].mean()),
+            )
+            for start, end, first, last in zip(times[::2], times[1::2], edges[::2], edges[1::2], strict=True)
             if start < end
         ]
-        turns += [Turn(span, str(person)) for span in support(spans, gap=MIN_DURATION_OFF)]
+        spans = support((turn.span for turn in own), gap=MIN_DURATION_OFF)
+        turns += with_confidence((Turn(span, str(person)) for span in spans), own)
     labelled = relabelled(turns)
     labels = {int(turn.speaker): named.speaker for turn, named in zip(sorted(turns), labelled, strict=True)}
     return labelled, labels

@@ -61,8 +61,14 @@ _LEVEL_FIT = (1.13, 0.106, -0.8)
 """Of the log-odds of speech: factor of the segmentation's, of the decibels over the floor, constant. A logistic
 regression on the recordings for tuning."""
 
+SHARPNESS = 0.5
+"""Factor of all scores in `posteriors`: with it, turns of the recordings for tuning are as often right as they say."""
+
 _BLOCK = 4096
 """Frames whose emissions are made at once."""
+
+_CONTEXT = 512
+"""Frames before and after a block that its posteriors depend on, about 9 s."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,30 +107,81 @@ def pair_bonus(counts: Floats) -> float:
 
 def decode(evidence: Evidence) -> npt.NDArray[np.bool_]:
     """Who speaks in each frame: ``(frames, people)``, the likeliest sequence of sets of at most two people."""
-    people = evidence.voices.shape[1]
+    members = _members(evidence.voices.shape[1])
+    emissions = _Emissions(evidence, members)
+    blocks = (emissions.of(block) for block in emissions.blocks())
+    return members[_viterbi(blocks, _transition_costs(members), len(evidence.voices))]
+
+
+def posteriors(evidence: Evidence) -> npt.NDArray[np.float32]:
+    """The probability that each person speaks in each frame, ``(frames, people)``, by forward and backward sums.
+
+    A block of frames is decoded with `_CONTEXT` frames around it, which is where such a chain forgets. The scores are
+    taken `SHARPNESS` times: those of neighbouring frames say nearly the same, and are counted as if they did not.
+    """
+    members = _members(evidence.voices.shape[1])
+    emissions = _Emissions(evidence, members)
+    steps = np.exp(-SHARPNESS * _transition_costs(members))
+    frames = len(evidence.voices)
+    result = np.zeros(evidence.voices.shape, np.float32)
+    for block in emissions.blocks():
+        first, last = max(block.start - _CONTEXT, 0), min(block.stop + _CONTEXT, frames)
+        scores = SHARPNESS * emissions.of(slice(first, last))
+        states = _forward_backward(np.exp(scores - scores.max(axis=1, keepdims=True)), steps)
+        result[block] = (states @ members)[block.start - first :][: block.stop - block.start]
+    return result
+
+
+def _members(people: int) -> npt.NDArray[np.bool_]:
+    """Who speaks in each state: ``(states, people)``."""
     states = [(), *((person,) for person in range(people)), *itertools.combinations(range(people), 2)]
     members = np.zeros((len(states), people), np.bool_)
     for number, state in enumerate(states):
         members[number, list(state)] = True
-    return members[_viterbi(_emissions(evidence, members), _transition_costs(members), len(evidence.voices))]
+    return members
 
 
-def _emissions(evidence: Evidence, members: npt.NDArray[np.bool_]) -> Iterator[Floats]:
-    """Emission scores ``(frames, states)``, a block of frames at a time."""
-    sizes = members.sum(axis=1)
-    belongs = members.T.astype(np.float64)
-    bonus = pair_bonus(evidence.counts) * (sizes == 2)
-    for first in range(0, len(evidence.voices), _BLOCK):
-        block = slice(first, first + _BLOCK)
-        counts = evidence.counts[block]
-        scores = COUNT_WEIGHT * np.log(np.clip(counts, 1e-3, 1.0))[:, np.minimum(sizes, 2)]
-        active = np.clip(evidence.activities[block], ACTIVITY_FLOOR, 1.0 - ACTIVITY_FLOOR)
+class _Emissions:
+    """Emission scores of the states with these ``members``."""
+
+    def __init__(self, evidence: Evidence, members: npt.NDArray[np.bool_]) -> None:
+        self._evidence = evidence
+        self._sizes = members.sum(axis=1)
+        self._belongs = members.T.astype(np.float64)
+        self._bonus = pair_bonus(evidence.counts) * (self._sizes == 2)
+
+    def blocks(self) -> Iterator[slice]:
+        """All frames, so many at a time that their scores take little memory."""
+        frames = len(self._evidence.voices)
+        return (slice(first, min(first + _BLOCK, frames)) for first in range(0, frames, _BLOCK))
+
+    def of(self, block: slice) -> Floats:
+        """The scores ``(frames, states)`` of these frames."""
+        counts = self._evidence.counts[block]
+        scores = COUNT_WEIGHT * np.log(np.clip(counts, 1e-3, 1.0))[:, np.minimum(self._sizes, 2)]
+        active = np.clip(self._evidence.activities[block], ACTIVITY_FLOOR, 1.0 - ACTIVITY_FLOOR)
         odds = np.log(active) - np.log(1.0 - active)
-        scores += ACTIVITY_WEIGHT * (np.log(1.0 - active).sum(axis=1, keepdims=True) + odds @ belongs)
-        voices = evidence.voices[block]
+        scores += ACTIVITY_WEIGHT * (np.log(1.0 - active).sum(axis=1, keepdims=True) + odds @ self._belongs)
+        voices = self._evidence.voices[block]
         behind = np.maximum(voices - voices.max(axis=1, keepdims=True), -VOICE_RANGE) * (1.0 - counts[:, 2:])
-        scores += VOICE_WEIGHT * (behind @ belongs) / np.maximum(sizes, 1)
-        yield scores + bonus
+        scores += VOICE_WEIGHT * (behind @ self._belongs) / np.maximum(self._sizes, 1)
+        return np.asarray(scores + self._bonus)
+
+
+def _forward_backward(likelihoods: Floats, steps: Floats) -> Floats:
+    """Probabilities ``(frames, states)`` of states with these ``likelihoods``; ``steps`` from one (row) to another."""
+    forward = np.empty_like(likelihoods)
+    message = np.ones(likelihoods.shape[1])
+    for frame, likelihood in enumerate(likelihoods):
+        message = likelihood * (message @ steps if frame else message)
+        message /= message.sum()
+        forward[frame] = message
+    message = np.ones(likelihoods.shape[1])
+    for frame in range(len(likelihoods) - 2, -1, -1):
+        message = steps @ (likelihoods[frame + 1] * message)
+        message /= message.sum()
+        forward[frame] *= message
+    return np.asarray(forward / forward.sum(axis=1, keepdims=True))
 
 
 def _transition_costs(members: npt.NDArray[np.bool_]) -> Floats:

@@ -93,7 +93,10 @@ def _word_json(word: Word, speaker: str) -> str:
 
 
 def _turn_json(turn: Turn) -> str:
-    return _json({"start": float(turn.span.start), "end": float(turn.span.end), "speaker": turn.speaker})
+    row: dict[str, Any] = {"start": float(turn.span.start), "end": float(turn.span.end), "speaker": turn.speaker}
+    if turn.confidence is not None:
+        row["confidence"] = turn.confidence
+    return _json(row)
 
 
 def _made_by_json(made_by: Provenance) -> Mapping[str, Any]:
@@ -166,7 +169,10 @@ def _voice(node: Node) -> VoiceMatch:
 
 def read_turns(document: Node) -> tuple[Turn, ...]:
     """The document's turns in their order. Raises `NodeError`."""
-    return tuple(Turn(node.span(), node["speaker"].text()) for node in document["turns"].items())
+    return tuple(
+        Turn(node.span(), node["speaker"].text(), node.get("confidence").number_or_none())
+        for node in document["turns"].items()
+    )
 
 
 def _file_name(node: Node) -> str:

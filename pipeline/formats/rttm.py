@@ -77,5 +77,6 @@ def write(transcript: Transcript, outputs: Outputs) -> str:
         start, end = milliseconds(turn.span.start), milliseconds(turn.span.end)
         if start < end:
             times = f"{decimal(start)} {decimal(end - start)}"
-            rows.append(f"SPEAKER {recording} 1 {times} <NA> <NA> {labels[turn.speaker]} <NA> <NA>\n")
+            confidence = "<NA>" if turn.confidence is None else f"{turn.confidence:.3f}"
+            rows.append(f"SPEAKER {recording} 1 {times} <NA> <NA> {labels[turn.speaker]} {confidence} <NA>\n")
     return "".join(rows)

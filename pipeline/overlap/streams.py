@@ -170,7 +170,9 @@ class _Separation:
             speakers = sorted({speaker for group in overlap_seconds for speaker in group})
             enrollment = self._enrollment.of(speakers, separator.rate)
             with blame("separate", "learning the voices of this recording"):
-                self._separator = as_separator(separator.adapt(overlap_seconds, enrollment, self._on_event))
+                seconds = self._recording.duration
+                adapted = separator.adapt(overlap_seconds, enrollment, self._on_event, recording_seconds=seconds)
+                self._separator = as_separator(adapted)
             self._adapted = True
         return self._separator
 

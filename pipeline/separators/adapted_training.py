@@ -64,6 +64,9 @@ class TrainingWork:
     mixtures: int
     steps: int
 
+    def __add__(self, other: TrainingWork) -> TrainingWork:
+        return TrainingWork(self.mixtures + other.mixtures, self.steps + other.steps)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingBudget:
@@ -106,6 +109,11 @@ class TrainingReport:
     planned: TrainingWork
 
     @property
+    def gain(self) -> float:
+        """Decibels that validation says were gained."""
+        return self.snr_after - self.snr_before
+
+    @property
     def complete(self) -> bool:
         """Whether the clock left time for all planned work."""
         return self.done == self.planned
@@ -117,6 +125,16 @@ class AdaptationResult:
 
     refiner: Refiner | None
     report: TrainingReport
+
+    def followed_by(self, later: AdaptationResult | None) -> AdaptationResult:
+        """This adaptation and one that went on from its refiner, with the same validation, as one."""
+        if later is None:
+            return self
+        first, second = self.report, later.report
+        report = TrainingReport(
+            first.snr_before, second.snr_after, first.done + second.done, first.planned + second.planned
+        )
+        return AdaptationResult(later.refiner or self.refiner, report)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +182,10 @@ class _SpeakerSpeech:
 
 
 class Adaptation:
-    """Training of a refiner for one meeting within a budget; ``on_progress`` gets the seconds spent."""
+    """Training of a refiner for one meeting within a budget; ``on_progress`` gets the seconds spent.
+
+    One that ``is_continued`` goes on with a refiner of the same meeting: other mixtures, the same validation.
+    """
 
     def __init__(
         self,
@@ -172,8 +193,11 @@ class Adaptation:
         budget: TrainingBudget,
         seed: int,
         on_progress: Callable[[float], None],
+        *,
+        is_continued: bool = False,
     ) -> None:
         self._separator, self._budget, self._seed, self._on_progress = separator, budget, seed, on_progress
+        self._training_stream = 3 if is_continued else 1
         self._started = budget.clock()
 
     def fit(
@@ -217,7 +241,7 @@ class Adaptation:
         until: float,
     ) -> Iterator[MixtureBatch]:
         """Up to ``count`` mixtures of the speech that trains or validates, begun within ``until`` seconds."""
-        rng = np.random.default_rng((self._seed, int(training)))
+        rng = np.random.default_rng((self._seed, self._training_stream if training else 0))
         for group in weighted_round_robin(overlap_seconds, count):
             if self._elapsed() > until:
                 return

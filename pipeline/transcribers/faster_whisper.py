@@ -25,7 +25,7 @@ from meetsplit.pipeline.errors import SettingsError, StageError
 from meetsplit.pipeline.models.ctranslate2_folder import is_ctranslate2_folder, whisper_shapes
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.hallucinations import RawWord
-from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
+from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber, packed_seconds
 from meetsplit.pipeline.transcribers.whisper_alignment import MAX_BYTES, MEDIAN_FRAMES, TokenizedText, aligned_words
 from meetsplit.pipeline.transcribers.whisper_decoding import Candidate, best_candidate
 from meetsplit.pipeline.transcribers.whisper_windows import DecodedText, WindowDecoder
@@ -240,7 +240,7 @@ class FasterWhisperTranscriber(WhisperTranscriber):
             compute_type=COMPUTE_TYPES[kind][settings.compute_type],
             threads=settings.threads,
         )
-        transcriber = cls(model, settings)
+        transcriber = cls(model, settings, pack_seconds=packed_seconds(settings, weights["model"]))
         transcriber._is_beside_mps = device == "mps"
         return transcriber
 

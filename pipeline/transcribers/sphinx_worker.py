@@ -34,7 +34,12 @@ def main() -> None:
 
 
 def decoded(decoder: Any, sound: bytes) -> list[tuple[str, int, int, float]]:
-    """The segments of one sound; the cepstral mean is that of all of it."""
+    """The segments of one sound, whatever was decoded before it.
+
+    The front end would keep its estimates of level and noise from sound to sound, so that words depended on their order
+    and a run that was taken up again wrote others; it starts anew with each.
+    """
+    decoder.reinit_feat()
     decoder.start_utt()
     decoder.process_raw(sound, no_search=False, full_utt=True)
     decoder.end_utt()

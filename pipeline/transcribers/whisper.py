@@ -39,7 +39,7 @@ from meetsplit.pipeline.transcribers.whisper_decoding import is_out_of_memory
 from meetsplit.pipeline.transcribers.whisper_languages import RATE, LanguageDetector
 from meetsplit.pipeline.transcribers.whisper_model import load_model, no_warnings
 from meetsplit.pipeline.transcribers.whisper_windows import WindowDecoder, WindowJob, WindowText
-from meetsplit.pipeline.transcribers.windows import ClipAnswers, Piece, PieceWords, Window, pack
+from meetsplit.pipeline.transcribers.windows import LONGEST, ClipAnswers, Piece, PieceWords, Window, pack
 
 _Result = TypeVar("_Result")
 
@@ -53,12 +53,26 @@ MIN_REST, MIN_STEP = 0.5, 0.5
 """Seconds of sound after the last word for which a window is decoded again from there, and by which it moves on."""
 
 
+def packed_seconds(settings: Settings, weights: Path) -> float:
+    """Most seconds of a packed window for the model at ``weights``; 0: each clip has a window of its own.
+
+    Where the settings do not say, 28 for a model that was named: the public ones are trained on full windows of 30 s,
+    and the transcribers that pack them lose no words by it (Bain et al., "WhisperX", Interspeech 2023). A file or
+    folder of the user's own may have been tuned on single utterances, as our miniature was, which loses words in
+    packed windows (docs/benchmarks.md): there, 0.
+    """
+    if settings.pack_seconds is not None:
+        return settings.pack_seconds
+    is_own_file = settings.model is not None and Path(settings.model).expanduser() == weights
+    return 0.0 if is_own_file else LONGEST
+
+
 class WhisperTranscriber:
     """A `BatchTranscriber` over a Whisper checkpoint in OpenAI's format.
 
     Decodes windows with Whisper's own fallbacks, not conditioned on earlier ones; where the settings ask for that, or
-    to skip silence around hallucinations, `whisper.transcribe` decodes clip by clip. With ``pack_seconds`` (by default
-    that of the settings) above 0, a window holds consecutive clips of one speaker up to that length; otherwise each
+    to skip silence around hallucinations, `whisper.transcribe` decodes clip by clip. With ``pack_seconds`` (see
+    `packed_seconds`) above 0, a window holds consecutive clips of one speaker up to that length; otherwise each
     clip has its own, and its words depend on that clip, its language and the settings only. A packed window without a
     believable text is decoded again clip by clip, so is a clip in it without a believable number of words. On Apple's
     ``mps`` it runs on the CPU: word alignment needs float64, which that device does not have. On a GPU it converts the
@@ -75,7 +89,7 @@ class WhisperTranscriber:
             raise SettingsError(
                 "--task translate needs a multilingual model, this one knows English only: drop the .en from --model"
             )
-        self.pack_seconds = settings.pack_seconds if pack_seconds is None else pack_seconds
+        self.pack_seconds = (settings.pack_seconds or 0.0) if pack_seconds is None else pack_seconds
         self.decoder = self.decoder_type(model, settings)
         fitting = self.decoder.fitting_batch()
         self.batch_size = fitting if settings.batch_size is None else min(settings.batch_size, fitting)
@@ -83,7 +97,8 @@ class WhisperTranscriber:
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
         """From ``weights["model"]``, a .pt file as OpenAI publishes them, or a folder in Hugging Face's format."""
-        return cls(load_model(weights["model"], "cpu" if device == "mps" else device), settings)
+        model = load_model(weights["model"], "cpu" if device == "mps" else device)
+        return cls(model, settings, pack_seconds=packed_seconds(settings, weights["model"]))
 
     def transcribe(self, clips: Iterable[Audio], on_event: EventListener) -> Iterator[ClipTranscript]:
         """One answer per clip of one person's stream, in order; see `transcribe_streams`."""

@@ -37,16 +37,16 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if request.param == "whisper":
         from meetsplit.pipeline.transcribers.whisper import WhisperTranscriber
 
-        whisper = WhisperTranscriber.load(
-            Settings(language="en"), {"model": request.getfixturevalue("whisper_file")}, "cpu"
-        )
+        path = request.getfixturevalue("whisper_file")
+        whisper = WhisperTranscriber.load(Settings(language="en", model=str(path)), {"model": path}, "cpu")
         return lambda later: whisper
     if request.param == "faster-whisper":
         pytest.importorskip("ctranslate2", reason="the extra [fast] is not installed")
         from meetsplit.pipeline.transcribers.faster_whisper import FasterWhisperTranscriber
 
         folder = request.getfixturevalue("ctranslate2_folder")
-        faster_whisper = FasterWhisperTranscriber.load(Settings(language="en"), {"model": folder}, "cpu")
+        settings = Settings(language="en", model=str(folder))
+        faster_whisper = FasterWhisperTranscriber.load(settings, {"model": folder}, "cpu")
         return lambda later: faster_whisper
     if request.param == "sphinx":
         pytest.importorskip("pocketsphinx", reason="the extra [offline] is not installed")

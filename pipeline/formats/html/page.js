@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 cefe7da18c9e20a1d07b9bc4ede4adb26971981d72d53abba432430ae94a481a
+// Built by `npm run build` of source/*.js, SHA-256 85a34b8819372ca51d793b8f34eb6854b5fa6a01715ad116591427bc4f82fa77
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -2949,6 +2949,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
     "three-voices": "three or more spoke at once",
     "low-speaker-margin": "the voice may be another person’s",
     "possible-leak": "a voice may have been silenced here",
+    "uncertain-speaker": "another person may have said this",
     "dropped-no-speech": "words were left out nearby: likely nobody spoke",
     "dropped-improbable": "words were left out nearby: none was sure",
     "dropped-repetition": "words were left out nearby: a repetition",

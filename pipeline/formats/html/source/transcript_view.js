@@ -15,6 +15,7 @@ const REASONS = {
   "three-voices": "three or more spoke at once",
   "low-speaker-margin": "the voice may be another person’s",
   "possible-leak": "a voice may have been silenced here",
+  "uncertain-speaker": "another person may have said this",
   "dropped-no-speech": "words were left out nearby: likely nobody spoke",
   "dropped-improbable": "words were left out nearby: none was sure",
   "dropped-repetition": "words were left out nearby: a repetition",
