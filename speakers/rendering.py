@@ -183,11 +183,11 @@ def render_cached_tracks(
     rate = format_rate(options.track_format, options.rate or CACHED_RATE)
     tracks: dict[Speaker, _Track] = {}
     for speaker, target in targets.items():
-        track = CachedTrack.open(cached[speaker])
+        samples = CachedTrack.open(cached[speaker])
         own = [clip for clip in clips if clip.speaker == speaker]
         turns = timeline.support(turn for clip in own for turn in clip.turns)
-        gate = None if options.gate == "off" else TrackGate(track.path, turns, options.gate)
-        tracks[speaker] = _Track(track, track_gains(own, CACHED_RATE, track.length), gate, target)
+        gate = None if options.gate == "off" else TrackGate(samples.path, turns, options.gate)
+        tracks[speaker] = _Track(samples, track_gains(own, CACHED_RATE, samples.length), gate, target)
     share = _Share(on_progress, 0, 1)
     if rate == CACHED_RATE:
         _copy(tracks, share)
@@ -199,10 +199,10 @@ def render_cached_tracks(
         with track_file(track.target, rate, 1, expected) as file:
             for block in blocks:
                 count = min(len(block), expected - file.position)
-                samples = block[:count]
+                part = block[:count]
                 if track.gate is not None:
-                    samples = samples * track.gate.gains(file.position, file.position + count, rate)
-                file.write(pcm(samples[None]))
+                    part = part * track.gate.gains(file.position, file.position + count, rate)
+                file.write(pcm(part[None]))
                 share((number + min(file.position / max(expected, 1), 1.0)) / len(tracks))
 
 

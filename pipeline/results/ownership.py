@@ -121,7 +121,7 @@ def _expected_track_names(source: Path | MultiFileRecording, outputs: Outputs) -
 
     Tracks of people whose names are given, the recording of a page that links to it, and the background.
     """
-    others = (PAGE_RECORDING,) if has_linked_recording(outputs) else ()
+    others: tuple[str, ...] = (PAGE_RECORDING,) if has_linked_recording(outputs) else ()
     others += (BACKGROUND,) if outputs.keep_background else ()
     if not outputs.tracks:
         return others
