@@ -2,7 +2,7 @@
 
 Music has chords, a bass, an arpeggio or melody, drums and a room, with other instruments, keys and tempos each time;
 noise is of many colours, steady and not: hum, fans, rumble, wind, crackle, typing. Nothing is recorded, so nothing has
-a licence; what real instruments do beyond it, a network taught by it has not heard.
+a licence; real instruments do more.
 """
 
 from __future__ import annotations
