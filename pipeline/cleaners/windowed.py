@@ -28,8 +28,8 @@ OVERLAP = 1.0
 """Seconds that neighbouring windows share."""
 
 NEXT_TO_NOTHING = 20.0
-"""dB by which what is left must be louder than what was taken out for the recording to stay as it is: a hundredth of the
-energy hides no words."""
+"""dB by which what is left must be louder than what was taken out for the recording to stay as it is: a hundredth of
+the energy hides no words."""
 
 
 class RemovedPower:
