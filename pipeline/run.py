@@ -82,6 +82,7 @@ from meetsplit.pipeline.protocols import (
     Diarizer,
     FileDiarizer,
     FromFile,
+    Resampling,
     Separator,
     Transcriber,
     as_separator,
@@ -261,6 +262,8 @@ class Pipeline:
         """The separator; a blind one with the matcher that gives its voices to speakers."""
         separator = self.backend("separator")
         selected = self.preflight().of("separator")
+        if isinstance(separator, Resampling) and min(separator.network_rates, default=RATE) < RATE:
+            self.on_event(Notice(_describe_low_rate(min(separator.network_rates)), "separate"))
         if selected is not None and selected.backend in registry.BLIND:
             separator = MatchingSeparator(separator, EmbeddingMatcher(self.backend("embedder")))
         return as_separator(separator)
@@ -279,6 +282,12 @@ class Pipeline:
         with blame(stage, doing):
             yield summary.append
         self.on_event(Finished(stage, time.monotonic() - began, ", ".join(summary)))
+
+
+def _describe_low_rate(rate: int) -> str:
+    """A sentence about a separator's model for fewer samples a second than the pipeline has."""
+    cut = f"what lies above {0.46 * rate / 1000:.1f} kHz goes to whoever is louder at that moment"
+    return f"the separator's model is made for {rate / 1000:g} kHz: overlaps are resampled for it, and {cut}"
 
 
 def _source(
