@@ -82,7 +82,7 @@ class Arguments:
         value = self._value(name, default)
         if value is None:
             self.refuse(f"it does not say {name}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
             self.refuse(f"{name} is {value!r:.40}, no whole number")
         if not least <= value <= most:
             self.refuse(f"{name} is {int(value)}, and has to lie between {least} and {most}")
@@ -98,9 +98,9 @@ class Arguments:
     def word(self, name: str, default: str, choices: Collection[str]) -> str:
         """One of ``choices``."""
         value = self._value(name, default)
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             self.refuse(f"{name} is {value!r:.40}: {nearest(str(value)[:40], sorted(choices))}")
-        return str(value)
+        return value
 
     def is_none(self, name: str) -> bool:
         """Whether an argument is there, and None."""
