@@ -268,6 +268,19 @@ class Pipeline:
             separator = MatchingSeparator(separator, EmbeddingMatcher(self.backend("embedder")))
         return as_separator(separator)
 
+    def with_separator(self, name: str, model: str | None = None) -> Pipeline:
+        """A pipeline with another separator; models of other stages that this one has loaded are the same in both.
+
+        ``model`` is what `Settings.separator_model` takes.
+        """
+        settings = replace(self.settings, separator=name, separator_model=model, separator_model_3=None)
+        other = Pipeline(settings, on_event=self.on_event)
+        # The embedder is chosen by the separator: one that matches voices may be another than one that verifies them.
+        shared = ("diarizer", "transcriber", "aligner")
+        other._loaded = {stage: loaded for stage, loaded in self._loaded.items() if stage in shared}
+        other._voice_encoders = self._voice_encoders
+        return other
+
     def voice_encoder(self, backend: str) -> VoiceEncoder:
         """The encoder of voiceprints of that name, loaded when first needed; raises as `VoiceEncoder.load`."""
         if backend not in self._voice_encoders:
