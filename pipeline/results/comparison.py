@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ def measure(
     voices = [voice for clip in clips for voice in clip.patches]
     overlapped = sum(voice.span.duration for voice in voices)
     margins = [(voice.margin, voice.span.duration) for voice in voices if voice.margin is not None]
-    known = [(margin, weight) for margin, weight in margins if np.isfinite(margin) and weight > 0.0]
+    known = [(margin, weight) for margin, weight in margins if math.isfinite(margin)]
+    weights = sum(weight for _, weight in known)
     spans = overlap_spans(diarization)
     inside = None
     if transcripts is not None:
@@ -92,7 +94,7 @@ def measure(
     return SeparationMeasures(
         overlapped=overlapped,
         separated=sum(voice.span.duration for voice in voices if voice.source == "separated"),
-        margin=float(np.average(*zip(*known, strict=True))) if known else None,
+        margin=sum(margin * weight for margin, weight in known) / weights if weights else None,
         review=sum(voice.span.duration for voice in voices if voice.review) / overlapped if overlapped else 0.0,
         residual=residual(mixture, spans, tracks),
         words=None if inside is None else len(inside),
