@@ -252,7 +252,7 @@ def _table(rows: Sequence[SeparatorOutcome], *, words: bool) -> Table:
             f"{measures.separated:.0f} s, {share:.0%}",
             "–" if measures.margin is None else f"{measures.margin:.2f}",
             f"{measures.review:.0%}",
-            "–" if measures.residual is None else f"{measures.residual:.0f} dB",
+            "–" if measures.residual is None else f"{round(measures.residual)} dB",
         ]
         if words:
             cells += [str(measures.words), "–" if measures.confidence is None else f"{measures.confidence:.0%}"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import KnownCall
+from conftest import KnownCall, write_pcm
 
 from meetsplit.cli import main
 from meetsplit.pipeline.audio.reading import write_wav
@@ -110,7 +110,11 @@ def test_separators_side_by_side(
 ) -> None:
     """Turns are found once; a separator without weights has a row that says so; a second time, voices are kept."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
-    call.rttm.write_text("SPEAKER x 1 0 3.5 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 2.5 3 <NA> <NA> B <NA> <NA>\n")
+    at = np.arange(13 * RATE) / RATE
+    low, high = (0.3 * np.sign(np.sin(2 * np.pi * pitch * at)) for pitch in (130, 410))
+    mixed = np.where(at < 7.0, low, 0.0) + np.where(at >= 6.0, high, 0.0)
+    write_pcm(call.path, [(32767 * mixed).astype("<i2")])
+    call.rttm.write_text("SPEAKER x 1 0 7 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 6 7 <NA> <NA> B <NA> <NA>\n")
     options = ("--rttm", call.rttm, "--cache-dir", call.cache, "-o", call.out, "--no-words", "--offline")
     code, out, err = run(
         capsys, call.path, *options, "--separators", "none,dictionary,sepformer", "--json", "--stretches", "1"
@@ -123,7 +127,7 @@ def test_separators_side_by_side(
     assert dictionary["residual_db"] < -20.0
     assert "sepformer-whamr16k" in sepformer["problem"]
     assert sepformer["residual_db"] is None
-    rows = list(csv.DictReader((call.out / "call-compare" / "compare.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader((call.out / "call-compare" / "compare.csv").read_text("utf-8").splitlines()))
     assert [row["separator"] for row in rows] == ["none", "dictionary", "sepformer"]
     assert rows[1]["residual_db"] == str(dictionary["residual_db"])
     assert {file.name for file in call.out.glob("call-compare/*/*.wav")} == {
@@ -137,6 +141,7 @@ def test_separators_side_by_side(
 
 
 def test_without_overlaps_nothing_is_written(call: KnownCall, capsys: pytest.CaptureFixture[str]) -> None:
+    call.rttm.write_text("SPEAKER x 1 0 2 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 3 2 <NA> <NA> B <NA> <NA>\n")
     options = ("--rttm", call.rttm, "--cache-dir", call.cache, "-o", call.out, "--no-words", "--offline")
     code, out, err = run(capsys, call.path, *options, "--separators", "none")
     assert (code, out) == (0, "")

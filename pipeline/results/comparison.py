@@ -203,7 +203,7 @@ COLUMNS: tuple[Column, ...] = (
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
+    return None if value is None else round(value, digits) + 0.0  # no -0.0
 
 
 def data(rows: Sequence[SeparatorOutcome]) -> list[dict[str, object]]:
