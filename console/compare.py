@@ -112,6 +112,7 @@ class _Comparison:
         from meetsplit.pipeline.audio.reading import read
         from meetsplit.pipeline.cache.content import hash_recording
         from meetsplit.pipeline.cache.run_cache import open_cache
+        from meetsplit.pipeline.events import Notice
         from meetsplit.pipeline.results.comparison import SeparatorOutcome, overlap_spans, write_comparison
         from meetsplit.pipeline.results.stems import safe_stem
         from meetsplit.pipeline.run import RATE, Pipeline
@@ -130,6 +131,7 @@ class _Comparison:
                     rows.append(SeparatorOutcome(label, problem=problem))
                     continue
                 run = pipeline.open(self.recording, stage_cache, content)
+                on_event(Notice(f"with the separator {label}"))
                 diarization = run.diarize()
                 if not overlap_spans(diarization):
                     return rows, None

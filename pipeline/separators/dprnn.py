@@ -6,7 +6,7 @@ separation", 2020; in the architecture of asteroid's checkpoints (`tasnet`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from meetsplit.pipeline.settings import Settings
 WINDOW = 10.0
 """Seconds separated at once: filters of two samples make 8000 frames a second."""
 
-_KINDS: Mapping[str, type[nn.RNNBase]] = {"LSTM": nn.LSTM, "GRU": nn.GRU, "RNN": nn.RNN}
+_KINDS: Mapping[str, Callable[..., nn.RNNBase]] = {"LSTM": nn.LSTM, "GRU": nn.GRU, "RNN": nn.RNN}
 
 
 class DprnnSeparator:
@@ -166,7 +166,7 @@ class DualPathRnn(nn.Module):
         output = self.bottleneck(features)
         channels = output.shape[1]
         cut = {"kernel_size": (self._chunk, 1), "padding": (self._chunk, 0), "stride": (self._hop, 1)}
-        chunks = functional.unfold(output[..., None], **cut).unflatten(1, (channels, self._chunk))
+        chunks = functional.unfold(output[..., None], **cut).reshape(batch, channels, self._chunk, -1)
         masks = self.first_out(self.net(chunks)).reshape(batch * self._voices, channels * self._chunk, -1)
         joined = functional.fold(masks, (frames, 1), **cut)[..., 0]
         # As in asteroid, softmax is over the filters here and over the voices in Conv-TasNet.
