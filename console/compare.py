@@ -52,9 +52,18 @@ def compare(
         ),
     ] = None,
     stretches: Annotated[
-        int, typer.Option(min=0, metavar="N", help="The longest stretches that are written to listen to.")
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="The longest stretches that are written to listen to. (default: 20)",
+            show_default=False,
+        ),
     ] = 20,
-    words: Annotated[bool, typer.Option("--words/--no-words", help="Transcribe what each made of it.")] = True,
+    words: Annotated[
+        bool,
+        typer.Option("--words/--no-words", help="Transcribe what each made of it. (default: yes)", show_default=False),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
     options: GivenOptions,
 ) -> None:

@@ -3,7 +3,7 @@
 A file is what ``BaseModel.serialize`` of asteroid (0.3 to 0.7) writes with ``torch.save``, on the hub as
 ``pytorch_model.bin``: a dictionary with ``model_name``, ``model_args`` and ``state_dict``. asteroid itself is not
 needed, and nothing in the file is run (`checkpoints`). What the arguments ask for is checked before it is built: names,
-kinds and sizes by `Arguments`, the shapes of all weights by `fill`.
+kinds and sizes by `Arguments`, the shapes of all weights where they are loaded (`tasnet`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import torch
 
 from meetsplit.pipeline.errors import MissingWeights, StageError, nearest
 from meetsplit.pipeline.models.checkpoints import Tensor, read_checkpoint
@@ -125,25 +124,3 @@ class Arguments:
         self._known.add(name)
         value = self._values.get(name)
         return default if value is None else value
-
-
-def fill(network: torch.nn.Module, checkpoint: AsteroidCheckpoint) -> None:
-    """Give a network that was built on torch's device ``meta`` its weights, every one of the shape that it expects.
-
-    So a file never makes the network larger than the file itself. Raises `StageError` for weights that are missing, too
-    many, or of other shapes.
-    """
-    expected, state = network.state_dict(), checkpoint.state
-    absent, surplus = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
-    other = next((key for key in expected if key in state and tuple(expected[key].shape) != state[key].shape), None)
-    for problem, key in (("lacks", absent[:1]), ("has more than it should:", surplus[:1])):
-        if key:
-            raise StageError(STAGE, f"{checkpoint.path} {problem} {key[0][:60]} of a {checkpoint.model_name}'s weights")
-    if other is not None:
-        shapes = f"{list(state[other].shape)}, and its model_args say {list(expected[other].shape)}"
-        raise StageError(STAGE, f"{checkpoint.path}: the weights of {other} have the shape {shapes}")
-    tensors = {
-        key: torch.from_numpy(np.ascontiguousarray(weight, np.float32 if weight.dtype.kind == "f" else np.int64))
-        for key, weight in state.items()
-    }
-    network.load_state_dict(tensors, assign=True)

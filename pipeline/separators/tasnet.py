@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from meetsplit.pipeline.data import Samples
 from meetsplit.pipeline.errors import StageError, blame
-from meetsplit.pipeline.models.asteroid_checkpoint import Arguments, AsteroidCheckpoint, fill, read_asteroid
+from meetsplit.pipeline.models.asteroid_checkpoint import STAGE, Arguments, AsteroidCheckpoint, read_asteroid
 from meetsplit.pipeline.separators.blind import BlindNetwork
 from meetsplit.pipeline.settings import Settings
 
@@ -203,6 +204,28 @@ def masked(arguments: Arguments, make_masker: Callable[[int, int], nn.Module], *
 def sample_rate(arguments: Arguments) -> int:
     """The sample rate in Hz; asteroid's default for files that do not say it."""
     return arguments.number("sample_rate", 8_000, least=4_000, most=48_000)
+
+
+def fill(network: torch.nn.Module, checkpoint: AsteroidCheckpoint) -> None:
+    """Give a network that was built on torch's device ``meta`` its weights, every one of the shape that it expects.
+
+    So a file never makes the network larger than the file itself. Raises `StageError` for weights that are missing, too
+    many, or of other shapes.
+    """
+    expected, state = network.state_dict(), checkpoint.state
+    absent, surplus = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    other = next((key for key in expected if key in state and tuple(expected[key].shape) != state[key].shape), None)
+    for problem, key in (("lacks", absent[:1]), ("has more than it should:", surplus[:1])):
+        if key:
+            raise StageError(STAGE, f"{checkpoint.path} {problem} {key[0][:60]} of a {checkpoint.model_name}'s weights")
+    if other is not None:
+        shapes = f"{list(state[other].shape)}, and its model_args say {list(expected[other].shape)}"
+        raise StageError(STAGE, f"{checkpoint.path}: the weights of {other} have the shape {shapes}")
+    tensors = {
+        key: torch.from_numpy(np.ascontiguousarray(weight, np.float32 if weight.dtype.kind == "f" else np.int64))
+        for key, weight in state.items()
+    }
+    network.load_state_dict(tensors, assign=True)
 
 
 def load_tasnet(
