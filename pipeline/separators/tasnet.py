@@ -222,7 +222,7 @@ def fill(network: torch.nn.Module, checkpoint: AsteroidCheckpoint) -> None:
         shapes = f"{list(state[other].shape)}, and its model_args say {list(expected[other].shape)}"
         raise StageError(STAGE, f"{checkpoint.path}: the weights of {other} have the shape {shapes}")
     tensors = {
-        key: torch.from_numpy(np.ascontiguousarray(weight, np.float32 if weight.dtype.kind == "f" else np.int64))
+        key: torch.from_numpy(np.ascontiguousarray(weight)).reshape(weight.shape).to(expected[key].dtype)
         for key, weight in state.items()
     }
     network.load_state_dict(tensors, assign=True)
