@@ -17,7 +17,9 @@ from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.audio.wav import read_span
 from meetsplit.pipeline.data import Audio, ClipTranscript, Diarization, OverlapResult, Span, StreamInfo, Turn, Word
 from meetsplit.pipeline.results.comparison import SeparatorOutcome, measure, stretches, write_comparison
+from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, NmfOptions
+from meetsplit.pipeline.settings import Settings
 
 RATE = 16_000
 TURNS = (Turn(Span(0.0, 4.0), "SPEAKER_00"), Turn(Span(3.0, 6.0), "SPEAKER_01"))
@@ -165,3 +167,21 @@ def test_what_cannot_be_compared_is_a_sentence(
     code, _, err = run(capsys, call.path, "--rttm", call.rttm, "--offline", "--cache-dir", call.cache, *arguments)
     assert code == 2
     assert message in err
+
+
+def test_words_are_counted_where_people_overlap(call: KnownCall, capsys: pytest.CaptureFixture[str]) -> None:
+    """Words may be given by a settings file, so that no model is needed."""
+    call.script.write_text("x 1 1.0 0.4 good\nx 1 2.1 0.3 morning\n", "utf-8")
+    config = call.path.with_name("words.toml")
+    config.write_text(f"script = {json.dumps(str(call.script))}\n", "utf-8")
+    options = ("--rttm", call.rttm, "--cache-dir", call.cache, "-o", call.out, "--offline", "--config", config)
+    code, out, _ = run(capsys, call.path, *options, "--separators", "none", "--json")
+    assert code == 0
+    assert json.loads(out)[0]["overlapped_words"] > 0
+
+
+def test_only_models_that_stay_the_same_are_shared() -> None:
+    loaded = {"transcriber": object(), "embedder": object(), "separator": object()}
+    other = Pipeline(Settings(separator="none"), loaded=loaded).with_separator("dictionary")
+    assert other.settings.separator == "dictionary"
+    assert {stage: kept.backend for stage, kept in other._loaded.items()} == {"transcriber": loaded["transcriber"]}
