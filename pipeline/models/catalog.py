@@ -35,7 +35,7 @@ def named_models(on: str = "cpu") -> Mapping[str, tuple[WeightSource, ...]]:
         "embedded": (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER),
         "default": default,
         "community-1": (weights.COMMUNITY,),
-        "sepformer": (registry.SEPFORMER,),
+        **{name: (source,) for name, source in registry.BLIND_MODELS.items()},
         "ecapa": (registry.ECAPA,),
         **{name: (WhisperFile(name),) for name in whisper_models()},
         **{f"faster-{name}": (source,) for name, source in FASTER_WHISPER.items()},
