@@ -471,7 +471,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0, help="of the meeting of noise")
     parser.add_argument("--recordings", type=Path, nargs="+", default=[SAMPLE / "standup.m4a"], help="for mini")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
-    parser.add_argument("--ours-only", action="store_true", help="nothing by whisper.transcribe")
+    parser.add_argument(
+        "--reference",
+        choices=["turns", "streams"],
+        nargs="*",
+        default=["turns", "streams"],
+        help="what whisper.transcribe is given; nothing without a name",
+    )
     parser.add_argument("--unpacked", action="store_true", help="a clip per window only")
     parser.add_argument("--json", type=Path, help="write the measurements here, for --show, and not into the page")
     parser.add_argument("--show", type=Path, nargs="+", help="measurements made elsewhere; a section for each file")
@@ -491,7 +497,7 @@ def main() -> None:
             args.device,
             [recorded_meeting(path) for path in args.recordings] if name == "mini" else [noise_meeting(args.minutes)],
             args.batches,
-            with_reference=not args.ours_only,
+            references=args.reference,
             with_packing=not args.unpacked,
         )
     if args.json:
@@ -507,14 +513,14 @@ def measure(
     meetings: Sequence[Meeting],
     batches: Sequence[int],
     *,
-    with_reference: bool = True,
+    references: Sequence[str] = ("turns", "streams"),
     with_packing: bool = True,
 ) -> list[Row]:
     """All rows of one model, each for all meetings together."""
     model = trained_model(device) if name == "mini" else random_model(name, device)
     measured: list[list[Row]] = []
     for meeting in meetings:
-        rows = list(measure_reference(name, model, meeting, streams=True)) if with_reference else []
+        rows = list(measure_reference(name, model, meeting, streams="streams" in references)) if references else []
         packings = PACKINGS if with_packing else (0.0,)
         rows += measure_ours(name, model, meeting, batches, packings)
         rows += measure_faster_whisper(name, model, meeting, max(batches), packings)

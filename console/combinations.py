@@ -52,7 +52,10 @@ EXCLUSIONS = (
     Exclusion("separator", "none", _SEPARATION[1:4], "--separator none separates no voices"),
     Exclusion("separator", "dictionary", _SEPARATION[1:4], "--separator dictionary has no model and learns at once"),
     Exclusion("separator", "adapted", _SEPARATION[1:3], "--separator adapted has its own model"),
-    Exclusion("separator", "sepformer", ("adapt_budget",), "--separator sepformer learns nothing from a recording"),
+    *(
+        Exclusion("separator", name, ("adapt_budget",), f"--separator {name} learns nothing from a recording")
+        for name in ("sepformer", "convtasnet", "dprnn")
+    ),
     Exclusion(
         "clean",
         "off",

@@ -232,6 +232,17 @@ COMMANDS: tuple[CommandEntry | GroupEntry, ...] = (
         panel=TRANSCRIBE,
     ),
     CommandEntry(
+        "compare",
+        "Take one recording's overlaps apart with several separators, and show what each made of them.",
+        "compare",
+        "compare",
+        (
+            "meetsplit compare meeting.m4a --separators dictionary,adapted,sepformer",
+            "meetsplit compare meeting.m4a --separators adapted,convtasnet=ours.pth --no-words",
+        ),
+        panel=TRANSCRIBE,
+    ),
+    CommandEntry(
         "batch",
         "Work through many recordings, and pick up where it was when interrupted. What is done already is skipped.",
         "batch",

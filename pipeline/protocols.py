@@ -114,6 +114,14 @@ class BlindSeparator(Protocol):
 
 
 @runtime_checkable
+class Resampling(Protocol):
+    """A backend whose models want other sample rates than it takes: it resamples for them, and back."""
+
+    network_rates: frozenset[int]
+    """Sample rates in Hz of its models."""
+
+
+@runtime_checkable
 class Embedder(Protocol):
     """Turns clips of speech into speaker embeddings."""
 

@@ -85,6 +85,7 @@ from meetsplit.pipeline.protocols import (
     Diarizer,
     FileDiarizer,
     FromFile,
+    Resampling,
     Separator,
     Transcriber,
     as_separator,
@@ -272,9 +273,24 @@ class Pipeline:
         """The separator; a blind one with the matcher that gives its voices to speakers."""
         separator = self.backend("separator")
         selected = self.preflight().of("separator")
+        if isinstance(separator, Resampling) and min(separator.network_rates, default=RATE) < RATE:
+            self.on_event(Notice(_describe_low_rate(min(separator.network_rates)), "separate"))
         if selected is not None and selected.backend in registry.BLIND:
             separator = MatchingSeparator(separator, EmbeddingMatcher(self.backend("embedder")))
         return as_separator(separator)
+
+    def with_separator(self, name: str, model: str | None = None) -> Pipeline:
+        """A pipeline with another separator; models of other stages that this one has loaded are the same in both.
+
+        ``model`` is what `Settings.separator_model` takes.
+        """
+        settings = replace(self.settings, separator=name, separator_model=model, separator_model_3=None)
+        other = Pipeline(settings, on_event=self.on_event)
+        # The embedder is chosen by the separator: one that matches voices may be another than one that verifies them.
+        shared = ("diarizer", "transcriber", "aligner")
+        other._loaded = {stage: loaded for stage, loaded in self._loaded.items() if stage in shared}
+        other._voice_encoders = self._voice_encoders
+        return other
 
     def voice_encoder(self, backend: str) -> VoiceEncoder:
         """The encoder of voiceprints of that name, loaded when first needed; raises as `VoiceEncoder.load`."""
@@ -290,6 +306,12 @@ class Pipeline:
         with blame(stage, doing):
             yield summary.append
         self.on_event(Finished(stage, time.monotonic() - began, ", ".join(summary)))
+
+
+def _describe_low_rate(rate: int) -> str:
+    """A sentence about a separator's model for fewer samples a second than the pipeline has."""
+    cut = f"what lies above {0.46 * rate / 1000:.1f} kHz goes to whoever is louder at that moment"
+    return f"the separator's model is made for {rate / 1000:g} kHz: overlaps are resampled for it, and {cut}"
 
 
 def _source(

@@ -70,7 +70,7 @@ BACKEND_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "cleaner": ("embedded", "demucs", "openunmix"),
         "diarizer": ("pyannote", "embedded", "rttm"),
-        "separator": ("sepformer", "adapted", "dictionary", "none"),
+        "separator": ("sepformer", "convtasnet", "dprnn", "adapted", "dictionary", "none"),
         "transcriber": ("whisper", "faster-whisper", "sphinx", "script"),
     }
 )
@@ -178,9 +178,15 @@ class Settings:
     )
     min_speakers: int | None = field(default=None, metadata=_option(WHO, "At least this many."))
     max_speakers: int | None = field(default=None, metadata=_option(WHO, "At most this many."))
-    separator: str = field(default="auto", metadata=_option(OVERLAPS, "auto, sepformer, adapted or dictionary."))
+    separator: str = field(
+        default="auto", metadata=_option(OVERLAPS, "auto, sepformer, convtasnet, dprnn, adapted or dictionary.")
+    )
     separator_model: str | None = field(
-        default=None, metadata=_option(OVERLAPS, "Hub id or folder of a SpeechBrain SepFormer.")
+        default=None,
+        metadata=_option(
+            OVERLAPS,
+            "Hub id, file or folder of a model: SpeechBrain's for sepformer, asteroid's for convtasnet and dprnn.",
+        ),
     )
     separator_model_3: str | None = field(
         default=None, metadata=_option(OVERLAPS, "The same for three voices at once.")

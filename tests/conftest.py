@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 import wave
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +280,54 @@ def sepformer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sepformer_3_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return speechbrain_folder(tmp_path_factory.mktemp("models") / "sepformer-3", SEPFORMER.format(rate=8000, voices=3))
+
+
+CONVTASNET = {"n_src": 2, "n_blocks": 2, "n_repeats": 2, "bn_chan": 4, "hid_chan": 8, "skip_chan": 6, "in_chan": None,
+              "out_chan": None, "conv_kernel_size": 3, "norm_type": "gLN", "mask_act": "relu", "causal": False,
+              "fb_name": "FreeFB", "kernel_size": 32, "n_filters": 12, "stride": 16, "sample_rate": 16000.0,
+              "encoder_activation": None}  # fmt: skip
+DPRNN = {"n_src": 2, "n_repeats": 1, "bn_chan": 4, "hid_size": 3, "chunk_size": 20, "hop_size": 10, "in_chan": 8,
+         "out_chan": 8, "norm_type": "gLN", "mask_act": "sigmoid", "bidirectional": True, "rnn_type": "LSTM",
+         "num_layers": 1, "dropout": 0, "use_mulcat": False, "fb_name": "FreeFB", "kernel_size": 16, "n_filters": 8,
+         "stride": 8, "sample_rate": 8000, "encoder_activation": None}  # fmt: skip
+"""Arguments of small networks as asteroid 0.7 serializes them."""
+
+
+def asteroid_content(model_name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What asteroid 0.7 writes into a checkpoint (``BaseModel.serialize``), with weights that are sines."""
+    import torch
+
+    from meetsplit.pipeline.models.asteroid_checkpoint import Arguments
+    from meetsplit.pipeline.separators import convtasnet, dprnn
+
+    build = {"ConvTasNet": convtasnet.build, "DPRNNTasNet": dprnn.build}[model_name]
+    state = build(Arguments(Path("made"), arguments)).state_dict()
+    for place, (key, weight) in enumerate(sorted(state.items())):
+        waves = torch.sin(0.7 * torch.arange(weight.numel(), dtype=torch.float64) + place)
+        base = 1.0 if key.endswith(("gamma", "running_var")) else 0.0
+        state[key] = (base + 0.4 * waves).float().reshape(weight.shape)
+    infos = {"software_versions": {"torch_version": torch.__version__, "asteroid_version": "0.7.0"}}
+    return {"model_name": model_name, "state_dict": state, "model_args": dict(arguments), "infos": infos}
+
+
+def asteroid_checkpoint(path: Path, model_name: str, arguments: Mapping[str, Any]) -> Path:
+    """A small checkpoint in asteroid's format."""
+    import torch
+
+    torch.save(asteroid_content(model_name, arguments), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def convtasnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return asteroid_checkpoint(tmp_path_factory.mktemp("models") / "ours.pth", "ConvTasNet", CONVTASNET)
+
+
+@pytest.fixture(scope="session")
+def dprnn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    asteroid_checkpoint(folder / "pytorch_model.bin", "DPRNNTasNet", DPRNN)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ import torch
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
 from meetsplit.pipeline.errors import MissingWeights, StageError
+from meetsplit.pipeline.models import registry
 from meetsplit.pipeline.models.model_yaml import MAX_BYTES, read_mapping
 from meetsplit.pipeline.models.speechbrain_folder import open_folder
 from meetsplit.pipeline.separators.sepformer import SepformerSeparator
@@ -534,6 +535,61 @@ def test_the_resource_efficient_sepformer_opens(
 ) -> None:
     folder = make_speechbrain_folder(tmp_path / "hub", RESEPFORMER + PRETRAINER)
     assert len(separator(folder).split(noise(0.5), 2)) == 2
+
+
+FAMILIES = {
+    "convtasnet": """\
+MaskNet: !new:speechbrain.lobes.models.conv_tasnet.MaskNet
+  N: 16
+  B: 8
+  H: 16
+  P: 3
+  X: 2
+  R: 1
+  C: !ref <num_spks>
+  norm_type: gLN
+  causal: false
+  mask_nonlinear: relu
+""",
+    "dprnn": """\
+intra: !new:speechbrain.lobes.models.dual_path.SBRNNBlock
+  num_layers: 1
+  input_size: 16
+  hidden_channels: 16
+  dropout: 0
+  bidirectional: true
+inter: !new:speechbrain.lobes.models.dual_path.SBRNNBlock
+  num_layers: 1
+  input_size: 16
+  hidden_channels: 16
+  dropout: 0
+  bidirectional: true
+MaskNet: !new:speechbrain.lobes.models.dual_path.Dual_Path_Model
+  num_spks: !ref <num_spks>
+  in_channels: 16
+  out_channels: 16
+  num_layers: 1
+  K: 50
+  intra_model: !ref <intra>
+  inter_model: !ref <inter>
+  norm: ln
+  linear_layer_after_inter_intra: true
+  skip_around_intra: true
+""",
+}
+"""Mask networks of SpeechBrain's WSJ0Mix recipes (1.0), beside SepFormer."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_older_networks_of_speechbrains_recipes_open_by_their_own_name(
+    family: str, make_speechbrain_folder: Callable[[Path, str], Path], tmp_path: Path
+) -> None:
+    around = RESEPFORMER.partition("intra_mdl:")
+    decoder = "Decoder:" + around[2].partition("Decoder:")[2]
+    folder = make_speechbrain_folder(tmp_path / "hub", around[0] + FAMILIES[family] + decoder + PRETRAINER)
+    loaded = registry.load("separator", family, Settings(), {"separator": folder}, "cpu")
+    assert loaded.network_rates == {8000}
+    assert len(loaded.split(noise(0.3), 2)) == 2
 
 
 EMBEDDERS = {

@@ -13,7 +13,8 @@ import torch
 from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.separators.sepformer import INPUT_RMS, SepformerSeparator
+from meetsplit.pipeline.separators.blind import INPUT_RMS
+from meetsplit.pipeline.separators.sepformer import SepformerSeparator
 from meetsplit.pipeline.settings import Settings
 from meetsplit.scoring.separation import si_sdr as scoring_si_sdr
 from meetsplit.training import trainer

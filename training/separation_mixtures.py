@@ -18,7 +18,7 @@ import numpy.typing as npt
 from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples, rms
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.separators.sepformer import INPUT_RMS
+from meetsplit.pipeline.separators.blind import INPUT_RMS
 from meetsplit.training import acoustics
 from meetsplit.training.separation_model import RATE
 from meetsplit.training.speech import UtteranceFile, utterances_by_speaker

@@ -37,7 +37,7 @@ def named_models(on: str = "cpu") -> Mapping[str, tuple[WeightSource, ...]]:
         "embedded": (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER),
         "default": default,
         "community-1": (weights.COMMUNITY,),
-        "sepformer": (registry.SEPFORMER,),
+        **{name: (source,) for name, source in registry.BLIND_MODELS.items()},
         "ecapa": (registry.ECAPA,),
         "htdemucs": (registry.DEMUCS,),
         **{name: (OpenUnmixFile(name),) for name in OPENUNMIX_MODELS},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from meetsplit.pipeline.models import device, weights
 from meetsplit.pipeline.models.ctranslate2_folder import is_ctranslate2_folder
 from meetsplit.pipeline.models.hub import whisper_languages, whisper_models
 from meetsplit.pipeline.models.sources import (
+    ASTEROID_CHECKPOINT,
     FASTER_WHISPER,
     OPENUNMIX_MODELS,
     TORCHAUDIO_MODELS,
@@ -73,6 +75,10 @@ BACKENDS: Mapping[str, Mapping[str, Backend]] = MappingProxyType(
             "sepformer": Backend(
                 f"{_HOME}.separators.sepformer:SepformerSeparator", "SpeechBrain SepFormer", ("speechbrain",)
             ),
+            "convtasnet": Backend(
+                f"{_HOME}.separators.convtasnet:ConvTasNetSeparator", "Conv-TasNet, asteroid's checkpoints"
+            ),
+            "dprnn": Backend(f"{_HOME}.separators.dprnn:DprnnSeparator", "DPRNN-TasNet, asteroid's checkpoints, 8 kHz"),
             "adapted": Backend(
                 f"{_HOME}.separators.adapted:AdaptedSeparator", "dictionary and a network, both taught here"
             ),
@@ -123,14 +129,20 @@ AUTO: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """What ``auto`` tries, best first."""
 
-BLIND = frozenset({"sepformer"})
+BLIND = frozenset({"sepformer", "convtasnet", "dprnn"})
 """Separators whose voices are anonymous and need a matcher, hence an embedder."""
 
 _SPEECHBRAIN = ("hyperparams.yaml", "*.ckpt", "*.txt")
 SEPFORMER = Hub("speechbrain/sepformer-whamr16k", patterns=_SPEECHBRAIN)
 DEMUCS = Hub("adefossez/HTDemucs", patterns=("*.yaml", "*.safetensors"))
 """Hybrid Transformer Demucs (Rouard, Massa, Défossez, 2023), trained on MUSDB18-HQ and 800 songs; MIT."""
+CONVTASNET = Hub("JorisCos/ConvTasNet_Libri2Mix_sepclean_16k", patterns=(ASTEROID_CHECKPOINT,))
+DPRNN = Hub("mpariente/DPRNNTasNet-ks2_WHAM_sepclean", patterns=(ASTEROID_CHECKPOINT,), note="8 kHz")
 ECAPA = Hub("speechbrain/spkrec-ecapa-voxceleb", patterns=_SPEECHBRAIN)
+
+
+BLIND_MODELS: Mapping[str, Hub] = MappingProxyType({"sepformer": SEPFORMER, "convtasnet": CONVTASNET, "dprnn": DPRNN})
+"""The public model of each blind separator."""
 
 
 def backend_named(stage: str, name: str) -> Backend:
@@ -150,8 +162,8 @@ def weight_sources(stage: str, name: str, settings: Settings) -> Mapping[str, We
             return {"pipeline": hub_or_local(settings.diarizer_model, weights.COMMUNITY, "--diarizer-model")}
         case "diarizer", "embedded":
             return {"segmentation": _segmentation(settings), "encoder": weights.EMBEDDED_ENCODER}
-        case "separator", "sepformer":
-            return _sepformers(settings)
+        case "separator", ("sepformer" | "convtasnet" | "dprnn"):
+            return _separators(settings, BLIND_MODELS[name])
         case "separator", "adapted":
             return {"refiner": weights.REFINER}
         case "embedder", _:
@@ -166,20 +178,20 @@ def weight_sources(stage: str, name: str, settings: Settings) -> Mapping[str, We
 
 
 def hub_or_local(name: str | None, default: Hub, option: str) -> WeightSource:
-    """A hub id or a local folder as a source, ``default`` for None; `SettingsError` for what is neither."""
+    """A hub id or a local file or folder as a source, ``default`` for None; `SettingsError` for what is neither."""
     if name is None:
         return default
-    if Path(name).exists():
-        return Local(Path(name))
+    if Path(name).expanduser().exists():
+        return Local(Path(name).expanduser())
     if _is_hub_id(name):
         return Hub(name, gated=name.startswith("pyannote/"))
-    raise SettingsError(f"{option} {name}: no such folder here, and not a hub id like {default.repo_id}")
+    raise SettingsError(f"{option} {name}: no such file or folder here, and not a hub id like {default.repo_id}")
 
 
-def _sepformers(settings: Settings) -> Mapping[str, WeightSource]:
-    sources = {"separator": hub_or_local(settings.separator_model, SEPFORMER, "--separator-model")}
+def _separators(settings: Settings, default: Hub) -> Mapping[str, WeightSource]:
+    sources = {"separator": hub_or_local(settings.separator_model, default, "--separator-model")}
     if settings.separator_model_3 is not None:
-        sources["separator_3"] = hub_or_local(settings.separator_model_3, SEPFORMER, "--separator-model-3")
+        sources["separator_3"] = hub_or_local(settings.separator_model_3, default, "--separator-model-3")
     return sources
 
 
@@ -281,7 +293,7 @@ def chosen_backend(stage: str, settings: Settings) -> str:
         case "diarizer" if settings.diarizer == "auto" and settings.diarizer_model is not None:
             return "pyannote"
         case "separator" if settings.separator == "auto" and (settings.separator_model or settings.separator_model_3):
-            return "sepformer"
+            return _separator_of(settings.separator_model or settings.separator_model_3 or "")
         case "transcriber" if settings.transcriber == "auto" and settings.model is not None:
             return _transcriber_of(settings.model, settings)
         case "aligner":
@@ -306,6 +318,14 @@ def auto_order(stage: str, settings: Settings) -> tuple[str, ...]:
         return order
     is_first = settings.compute_type.startswith("int8") or not device.choose(settings.device).startswith("cuda")
     return ("faster-whisper", *order) if is_first else order
+
+
+def _separator_of(model: str) -> str:
+    """The separator that a model's name is about: asteroid's are called after their network, and a file is one."""
+    name = re.sub("[-_ ]", "", Path(model).name.lower())
+    if "dprnn" in name:
+        return "dprnn"
+    return "convtasnet" if "convtasnet" in name or Path(model).expanduser().is_file() else "sepformer"
 
 
 def _transcriber_of(model: str, settings: Settings) -> str:

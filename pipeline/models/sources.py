@@ -32,12 +32,14 @@ class Hub:
 
     ``patterns`` are the files that are needed (``*.yaml``); a copy counts as here only when each pattern finds one.
     None means everything. ``gated`` says that its conditions have to be accepted once, with an account and a token.
+    ``note`` is what tables add to its name.
     """
 
     repo_id: str
     revision: str | None = None
     patterns: tuple[str, ...] | None = None
     gated: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,9 @@ COMMUNITY = Hub(
     gated=True,
 )
 """pyannote's own open pipeline, whose conditions have to be accepted once."""
+
+ASTEROID_CHECKPOINT = "pytorch_model.bin"
+"""Name of a checkpoint of asteroid's in a hub repository."""
 
 _CTRANSLATE2 = ("config.json", "model.bin", "vocabulary.*")
 

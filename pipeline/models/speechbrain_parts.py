@@ -35,6 +35,12 @@ PARTS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
             word="norm",
             part="intra_model inter_model",
         ),
+        "speechbrain.lobes.models.dual_path.SBRNNBlock": _arguments(
+            number="input_size hidden_channels num_layers dropout", flag="bidirectional", word="rnn_type"
+        ),
+        "speechbrain.lobes.models.conv_tasnet.MaskNet": _arguments(
+            number="N B H P X R C", flag="causal", word="norm_type mask_nonlinear"
+        ),
         "speechbrain.lobes.models.resepformer.SBTransformerBlock_wnormandskip": _arguments(**_TRANSFORMER),
         "speechbrain.lobes.models.resepformer.ResourceEfficientSeparator": _arguments(
             number="input_dim num_spk layer unit segment_size dropout",

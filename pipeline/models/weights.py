@@ -273,7 +273,8 @@ def describe(source: WeightSource) -> str:
         case Local(path):
             return str(path)
         case Hub(repo_id, revision):
-            return f"{repo_id}@{revision}" if revision else repo_id
+            note = f" ({source.note})" if source.note else ""
+            return f"{repo_id}@{revision}{note}" if revision else f"{repo_id}{note}"
         case Wheel():
             return f"{source.requirement}/{Path(source.member).name} ({source.megabytes} MB, {source.licence})"
         case WhisperFile(name):

@@ -17,7 +17,8 @@ from meetsplit.pipeline.settings import Settings
 from meetsplit.speakers.match import EmbeddingMatcher
 
 RATE = 16_000
-BACKENDS = ("none", "dictionary", "adapted", "adapted, fitted", "sepformer+spectra", "sepformer+ecapa")
+BACKENDS = ("none", "dictionary", "adapted", "adapted, fitted", "sepformer+spectra", "sepformer+ecapa",
+            "convtasnet", "dprnn")  # fmt: skip
 Enrollment = Mapping[Speaker, Sequence[Audio]]
 
 
@@ -48,11 +49,17 @@ class Spectra:
 
 @pytest.fixture(scope="module")
 def separators(
-    sepformer_folder: Path, ecapa_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    sepformer_folder: Path,
+    ecapa_folder: Path,
+    convtasnet_file: Path,
+    dprnn_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Mapping[str, Separator]:
     from meetsplit.pipeline.embedders.ecapa import EcapaEmbedder
     from meetsplit.pipeline.separators.adapted import AdaptedSeparator
+    from meetsplit.pipeline.separators.convtasnet import ConvTasNetSeparator
     from meetsplit.pipeline.separators.dictionary import DictionarySeparator
+    from meetsplit.pipeline.separators.dprnn import DprnnSeparator
     from meetsplit.pipeline.separators.matching import MatchingSeparator
     from meetsplit.pipeline.separators.passthrough import PassthroughSeparator
     from meetsplit.pipeline.separators.sepformer import SepformerSeparator
@@ -72,6 +79,12 @@ def separators(
         "sepformer+spectra": MatchingSeparator(blind, EmbeddingMatcher(Spectra())),
         "sepformer+ecapa": MatchingSeparator(
             blind, EmbeddingMatcher(EcapaEmbedder.load(settings, {"embedder": ecapa_folder}, "cpu"))
+        ),
+        "convtasnet": MatchingSeparator(
+            ConvTasNetSeparator.load(settings, {"separator": convtasnet_file}, "cpu"), EmbeddingMatcher(Spectra())
+        ),
+        "dprnn": MatchingSeparator(
+            DprnnSeparator.load(settings, {"separator": dprnn_folder}, "cpu"), EmbeddingMatcher(Spectra())
         ),
     }
 
@@ -179,10 +192,12 @@ def test_a_speaker_alone_is_the_mixture(separator: Separator, mixture: Audio, en
 
 
 def test_matcher_and_models_implement_their_protocols(
-    separators: Mapping[str, Separator], sepformer_folder: Path
+    sepformer_folder: Path, convtasnet_file: Path, dprnn_folder: Path
 ) -> None:
-    from meetsplit.pipeline.separators.sepformer import SepformerSeparator
+    from meetsplit.pipeline.models import registry
 
-    assert isinstance(SepformerSeparator.load(Settings(), {"separator": sepformer_folder}, "cpu"), BlindSeparator)
+    for name, path in (("sepformer", sepformer_folder), ("convtasnet", convtasnet_file), ("dprnn", dprnn_folder)):
+        separator = registry.load("separator", name, Settings(), {"separator": path}, "cpu")
+        assert isinstance(separator, BlindSeparator)
     assert isinstance(Spectra(), Embedder)
     assert isinstance(EmbeddingMatcher(Spectra()), Matcher)
