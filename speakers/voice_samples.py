@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,15 @@ LEAST_OTHER = 3.0
 """Seconds of a second voice from which a sample has two people: less is a laugh, or a cough."""
 
 
-def sample_of_file(encoder: VoiceEncoder, path: Path) -> VoiceSample:
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckedSample:
+    """A sample that can be enrolled, and the clean speech that it was made of: views of the recording, longest first."""
+
+    sample: VoiceSample
+    clips: tuple[Audio, ...]
+
+
+def sample_of_file(encoder: VoiceEncoder, path: Path) -> CheckedSample:
     """The sample of a recording in which one person speaks.
 
     Raises `AudioError`, and `VoicesError` for silence, less than `LEAST_SECONDS` of speech, and two people.
@@ -55,7 +64,7 @@ def sample_of_file(encoder: VoiceEncoder, path: Path) -> VoiceSample:
 
 def sample_of_person(
     encoder: VoiceEncoder, recording: Path, turns: Sequence[Turn], speaker: Speaker, name: str
-) -> VoiceSample:
+) -> CheckedSample:
     """The sample of a person in a meeting, of where they speak alone; ``name`` is what messages call them.
 
     Raises as `sample_of_file`.
@@ -83,7 +92,7 @@ def other_voice(encoder: VoiceEncoder, clips: Sequence[Audio]) -> tuple[float, f
     return scorer.score(first, second), min(first.total, second.total)
 
 
-def _checked(encoder: VoiceEncoder, where: str, source: str, clips: Sequence[Audio]) -> VoiceSample:
+def _checked(encoder: VoiceEncoder, where: str, source: str, clips: tuple[Audio, ...]) -> CheckedSample:
     seconds = sum(clip.duration for clip in clips)
     voice: VoiceEmbeddings = embed_voice(encoder, clips)
     if seconds < LEAST_SECONDS or voice.total < LEAST_SECONDS:
@@ -95,7 +104,7 @@ def _checked(encoder: VoiceEncoder, where: str, source: str, clips: Sequence[Aud
             "or --from a meeting with the label of the person"
         )
     added = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return VoiceSample(source, added, voice)
+    return CheckedSample(VoiceSample(source, added, voice), clips)
 
 
 def _too_little(where: str, seconds: float) -> VoicesError:
