@@ -43,7 +43,7 @@ LEAST_OTHER = 3.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckedSample:
-    """A sample that can be enrolled, and the clean speech that it was made of: views of the recording, longest first."""
+    """A sample that can be enrolled, and the clips of clean speech that it was made of, longest first."""
 
     sample: VoiceSample
     clips: tuple[Audio, ...]
