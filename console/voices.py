@@ -119,7 +119,6 @@ def _checked(
     encoder: VoiceEncoder, recordings: Sequence[Path], transcript: Path | None, audio: Path | None
 ) -> list[CheckedSample]:
     """The samples, all of which have passed their checks before the first is enrolled."""
-    from meetsplit.pipeline.errors import SettingsError, nearest
     from meetsplit.pipeline.formats import read_transcript_file
     from meetsplit.pipeline.rediarize import find_pair
     from meetsplit.speakers.voice_samples import sample_of_file, sample_of_person
@@ -128,12 +127,7 @@ def _checked(
         return [sample_of_file(encoder, path) for path in recordings]
     path, recording = find_pair(transcript, audio)
     meeting, who = read_transcript_file(path), str(recordings[0])
-    labels = [label for label in meeting.speakers if who in (label, meeting.name_of(label))]
-    if len(labels) != 1:
-        known = sorted({*meeting.speakers, *(meeting.name_of(label) for label in meeting.speakers)})
-        raise SettingsError(f"{path} has {'no one' if not labels else 'several people'} called {who!r}: "
-                            f"{nearest(who, known)}")  # fmt: skip
-    return [sample_of_person(encoder, recording, meeting.turns, labels[0], who)]
+    return [sample_of_person(encoder, recording, meeting.turns, meeting.label_of(who), who)]
 
 
 def list_voices(*, voices: Store = None) -> None:

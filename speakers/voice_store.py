@@ -34,6 +34,7 @@ from meetsplit.pipeline import files
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import OutputError, SettingsError, VoicesError, nearest
 from meetsplit.pipeline.files import locks
+from meetsplit.pipeline.files.user_folders import user_folder
 from meetsplit.speakers.voiceprints import VoiceEmbeddings
 
 SCHEMA = "meetsplit-voices/1"
@@ -104,8 +105,7 @@ def default_store() -> Path:
     given = os.environ.get(VARIABLE)
     if given:
         return Path(given).expanduser()
-    data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "meetsplit" / "voices.json"
+    return user_folder("data") / "meetsplit" / "voices.json"
 
 
 def check_name(name: str) -> str:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from meetsplit.pipeline.data import Segment, Speaker, Transcript, Turn
 from meetsplit.pipeline.data.timeline import Counter, by_speaker
+from meetsplit.pipeline.errors import SettingsError, nearest
 from meetsplit.pipeline.formats.text import one_line
 from meetsplit.pipeline.settings import Outputs
 
@@ -35,6 +36,21 @@ def person_labels(transcript: Transcript) -> Mapping[Speaker, Speaker]:
         speaker: firsts.setdefault(folded(names[speaker]), speaker) if folded(names.get(speaker, "")) else speaker
         for speaker in transcript.speakers
     }
+
+
+def labels_of(transcript: Transcript, who: str) -> tuple[Speaker, ...]:
+    """The labels of a speaker by label, or of everybody of that name, in any case of letters.
+
+    Raises `SettingsError`, with the nearest, where there is no such speaker.
+    """
+    if who in transcript.speakers:
+        return (who,)
+    wanted = folded(who)
+    labels = tuple(label for label in transcript.speakers if wanted and folded(transcript.name_of(label)) == wanted)
+    if not labels:
+        known = [*transcript.speakers, *(name for label, name in transcript.names if label in transcript.speakers)]
+        raise SettingsError(f"{transcript.recording} has no speaker {who!r}: {nearest(who, set(known))}")
+    return labels
 
 
 def by_person(transcript: Transcript) -> Transcript:

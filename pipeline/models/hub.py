@@ -22,6 +22,7 @@ from typing import Any
 from meetsplit.pipeline.errors import MissingDependency, MissingWeights, nearest
 from meetsplit.pipeline.events import EventListener, Progressed
 from meetsplit.pipeline.files.scratch import scratch_folder
+from meetsplit.pipeline.files.user_folders import user_folder
 from meetsplit.pipeline.models import checksums
 from meetsplit.pipeline.models.sources import TORCHAUDIO_MODELS, Hub
 
@@ -210,13 +211,7 @@ def whisper_path(name: str, folder: Path | None = None) -> Path:
     models = whisper_models()
     if name not in models:
         raise MissingWeights("transcribe", f"--model {name}: {nearest(name, models)}; or a path to a .pt file")
-    return (folder or user_cache_folder() / "whisper") / Path(models[name]).name
-
-
-def user_cache_folder() -> Path:
-    """The user's cache folder: ``$XDG_CACHE_HOME`` where that is an absolute path, otherwise ``~/.cache``."""
-    folder = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(folder) if os.path.isabs(folder) else Path.home() / ".cache"
+    return (folder or user_folder("cache") / "whisper") / Path(models[name]).name
 
 
 def whisper_sha256(name: str) -> str:
@@ -259,7 +254,7 @@ def fetch_whisper(
 def torchaudio_path(name: str) -> Path:
     """The file of torchaudio's model of this name in the cache of torch.hub, which ``TORCH_HOME`` moves."""
     home = os.environ.get("TORCH_HOME")
-    folder = Path(home).expanduser() if home else user_cache_folder() / "torch"
+    folder = Path(home).expanduser() if home else user_folder("cache") / "torch"
     return folder / "hub" / "checkpoints" / Path(TORCHAUDIO_MODELS[name].address).name
 
 
