@@ -380,7 +380,7 @@ def test_kept_speech_takes_overlaps_apart(tmp_path: Path, encoder: VoiceEncoder)
     call.rttm.write_text(
         "SPEAKER x 1 0.5 5 <NA> <NA> SPEAKER_00 <NA> <NA>\nSPEAKER x 1 4.5 13 <NA> <NA> SPEAKER_01 <NA> <NA>\n"
     )
-    call.options = {"rttm": call.rttm, "separator": "dictionary", "overlap_checks": ("none",)}
+    call.options = {"rttm": call.rttm, "separator": "dictionary", "overlap_checks": "none"}
     store = VoiceStore()
 
     def run(**outputs: Any) -> tuple[list[dict[str, tuple[Audio, ...]]], list[str]]:
