@@ -39,14 +39,15 @@ def person_labels(transcript: Transcript) -> Mapping[Speaker, Speaker]:
 
 
 def labels_of(transcript: Transcript, who: str) -> tuple[Speaker, ...]:
-    """The labels of a speaker by label, or of everybody of that name, in any case of letters.
+    """The labels of a speaker by label, or of everybody of that very name, or else of that name in other letters' case.
 
     Raises `SettingsError`, with the nearest, where there is no such speaker.
     """
     if who in transcript.speakers:
         return (who,)
-    wanted = folded(who)
-    labels = tuple(label for label in transcript.speakers if wanted and folded(transcript.name_of(label)) == wanted)
+    names, wanted = {label: transcript.name_of(label) for label in transcript.speakers}, folded(who)
+    labels = tuple(label for label, name in names.items() if name == who)
+    labels = labels or tuple(label for label, name in names.items() if wanted and folded(name) == wanted)
     if not labels:
         known = [*transcript.speakers, *(name for label, name in transcript.names if label in transcript.speakers)]
         raise SettingsError(f"{transcript.recording} has no speaker {who!r}: {nearest(who, set(known))}")
