@@ -8,16 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from scipy.cluster.hierarchy import fcluster
-from scipy.cluster.hierarchy import linkage as hierarchy
-
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.channels.activity import diarize_channels
 from meetsplit.pipeline.data import Audio, Speaker, Turn
 from meetsplit.pipeline.data.timeline import total
-from meetsplit.pipeline.diarizers.voice_model import directions
 from meetsplit.pipeline.errors import VoicesError
+from meetsplit.speakers.voice_split import two_groups
 from meetsplit.speakers.voice_store import VoiceSample
 from meetsplit.speakers.voiceprints import (
     VoiceEmbeddings,
@@ -84,11 +80,8 @@ def other_voice(encoder: VoiceEncoder, clips: Sequence[Audio]) -> tuple[float, f
     scorer = VoiceScorer(encoder.name)
     if voice.total < 2 * LEAST_OTHER:
         return None
-    rows = voice.rows
-    if scorer.model is not None:
-        rows = directions(scorer.model.features(voice.rows), scorer.model.between)
-    labels = fcluster(hierarchy(rows.astype(np.float64), "ward"), 2, "maxclust")
-    first, second = voice.select(labels == 1), voice.select(labels == 2)
+    is_second = two_groups(voice)
+    first, second = voice.select(~is_second), voice.select(is_second)
     return scorer.score(first, second), min(first.total, second.total)
 
 
