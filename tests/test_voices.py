@@ -124,6 +124,27 @@ def test_everybody_is_one_speaker_at_most() -> None:
     assert identify(speakers, {}, VoiceScorer(ENCODER)) == {}
 
 
+def test_a_lower_score_confirms_where_nobody_else_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = VoiceScorer("ge2e-x")
+    assert (scorer.calibration.confirmed, scorer.calibration.confirmed_apart) == (7.5, 6.5)
+
+    def decisions(*rows: tuple[float, ...]) -> list[tuple[str, str | None]]:
+        monkeypatch.setattr(VoiceScorer, "matrix", lambda self, first, second: np.array(rows))
+        speakers = {f"SPEAKER_0{number}": voice(number) for number in range(len(rows))}
+        people = dict(zip(("Alice", "Ben"), (voice(0), voice(1)), strict=False))
+        matches = identify(speakers, {name: people[name] for name in list(people)[: len(rows[0])]}, scorer)
+        return [(match.decision, match.name) for match in matches.values()]
+
+    nobody = ("unknown", None)
+    assert decisions((6.6, 1.0), (0.0, -3.0)) == [("confirmed", "Alice"), nobody]
+    assert decisions((6.4, 1.0), (0.0, -3.0)) == [("suggested", "Alice"), nobody]
+    assert decisions((6.6, 2.0), (0.0, -3.0)) == [("suggested", "Alice"), nobody]  # Ben is near
+    assert decisions((6.6, 1.0), (2.0, -3.0)) == [("suggested", "Alice"), nobody]  # another speaker is
+    assert decisions((6.6,), (0.0,)) == [("suggested", "Alice"), nobody]  # no one else is enrolled: nothing is apart
+    assert decisions((6.6, 1.0)) == [("suggested", "Alice")]
+    assert decisions((7.6, 7.0), (3.6, -3.0)) == [("confirmed", "Alice"), ("suggested", "Alice")]
+
+
 def test_the_score_of_the_voice_model_knows_how_much_was_said() -> None:
     scorer = VoiceScorer("ge2e-x")
     model = scorer.model

@@ -6,6 +6,7 @@ person's own speech in the recording, so that neither outweighs the other where 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -45,11 +46,14 @@ class EnrolledSeparator:
         overlap_seconds: Mapping[tuple[Speaker, ...], float],
         enrollment: Mapping[Speaker, Sequence[Audio]],
         on_event: EventListener,
+        *,
+        recording_seconds: float = math.inf,
     ) -> Separator:
         """The separator adapted with the longer enrollment where it can be; otherwise itself."""
         if not isinstance(self._separator, Adaptable):
             return self
-        adapted = self._separator.adapt(overlap_seconds, self._longer(enrollment), on_event)
+        longer = self._longer(enrollment)
+        adapted = self._separator.adapt(overlap_seconds, longer, on_event, recording_seconds=recording_seconds)
         return EnrolledSeparator(as_separator(adapted), self._kept)
 
     def _longer(self, enrollment: Mapping[Speaker, Sequence[Audio]]) -> dict[Speaker, tuple[Audio, ...]]:
