@@ -101,7 +101,8 @@ def gains(case: Case, separator: Separator, seconds: float, *, kept: bool) -> li
         for speaker in overlap.speakers:
             truth = meeting.stems[speaker].crop(overlap.span).samples
             gain[speaker] = si_sdr(voices[speaker].audio.samples, truth) - si_sdr(mixture.samples, truth)
-        measured.append((gain.pop(person), *gain.values()))
+        (other,) = gain.keys() - {person}
+        measured.append((gain[person], gain[other]))
     return measured
 
 

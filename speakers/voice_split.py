@@ -88,7 +88,7 @@ def two_groups(voice: VoiceEmbeddings) -> npt.NDArray[np.bool_]:
     """Which rows are the second voice's, if two speak: Ward's linkage; at least two rows, and both groups have some."""
     from scipy.cluster.hierarchy import cut_tree, linkage  # slow to load, and few commands need it
 
-    return np.asarray(cut_tree(linkage(comparable(voice), "ward"), 2)[:, 0] == 1)
+    return np.asarray(cut_tree(linkage(comparable(voice), "ward"), [2])[:, 0] == 1)
 
 
 def _by_turn(own: Sequence[Span], clean: Sequence[Span]) -> list[tuple[int, tuple[Span, ...]]]:
