@@ -545,7 +545,7 @@ def test_suggested_name_is_taken_with_one_click_and_given_back(visit: Callable[.
     assert texts(page, "#people .name") == ["Ana", "Ben", "SPEAKER_02"]
     expect(suggestion).to_be_visible()
     page.get_by_role("button", name="People…").click()
-    page.get_by_role("button", name="May be <b>Chris, by voice: use this name").click()
+    page.get_by_role("button", name="May be <b>Chris, by voice: use this name", exact=True).click()
     page.keyboard.press("Escape")
     assert texts(page, "#people .name") == ["Ana", "Ben", "<b>Chris"]
 
