@@ -220,10 +220,16 @@ def meetings(
 def report(chosen: Trials, tested: Trials, parts: tuple[list[float], list[float]], found: Mapping[str, Found]) -> str:
     """The tables."""
     calibration = CALIBRATIONS["ge2e"]
-    thresholds = sorted({-2.0, 0.0, 2.0, 4.0, calibration.suggested, calibration.confirmed})
+    thresholds = sorted(
+        {-2.0, 0.0, 2.0, 4.0, calibration.suggested, calibration.confirmed_apart, calibration.confirmed}
+    )
     rows = ["| threshold | missed, people for choosing % | false % | missed, people for testing % | false % |"]
     rows += ["|---|---|---|---|---|"]
-    marks = {calibration.confirmed: " (confirmed)", calibration.suggested: " (suggested)"}
+    marks = {
+        calibration.confirmed: " (confirmed)",
+        calibration.confirmed_apart: " (confirmed, if nobody else is near)",
+        calibration.suggested: " (suggested)",
+    }
     for threshold in thresholds:
         errors = (*chosen.errors(threshold), *tested.errors(threshold))
         rows.append(

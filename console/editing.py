@@ -82,6 +82,7 @@ def merge(
     No word is transcribed again. The track is the sum of theirs.
     """
     from meetsplit.pipeline.errors import SettingsError
+    from meetsplit.pipeline.formats.people import labels_of
 
     path = transcript_beside(transcript)
     print_files(options)
@@ -185,15 +186,10 @@ def transcript_beside(path: Path) -> Path:
     return beside
 
 
-def labels_of(transcript: Transcript, who: str) -> tuple[Speaker, ...]:
-    """The labels of a person: the label itself, or all that have the name; `SettingsError` where there is none."""
-    labels = tuple(label for label in transcript.speakers if transcript.name_of(label) == who)
-    return labels if labels and who not in transcript.speakers else (transcript.label_of(who),)
-
-
 def _names_by_label(transcript: Transcript, assignments: Sequence[str]) -> dict[Speaker, str]:
     """The new names by label; the label itself stands for no name. Raises `SettingsError`."""
     from meetsplit.pipeline.errors import SettingsError
+    from meetsplit.pipeline.formats.people import labels_of
     from meetsplit.pipeline.formats.text import one_line
 
     new: dict[Speaker, str] = {}

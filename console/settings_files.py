@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from meetsplit.pipeline.errors import SettingsError
+from meetsplit.pipeline.files.user_folders import user_folder
 from meetsplit.pipeline.settings import from_toml
 
 PROJECT_FILE = Path("meetsplit.toml")
@@ -49,9 +50,7 @@ class SettingsFile:
 
 def user_file() -> Path:
     """The user's own settings file: in ``$XDG_CONFIG_HOME`` where that is an absolute path, otherwise ``~/.config``."""
-    folder = os.environ.get("XDG_CONFIG_HOME", "")
-    config = Path(folder) if os.path.isabs(folder) else Path.home() / ".config"
-    return config / "meetsplit" / "config.toml"
+    return user_folder("config") / "meetsplit" / "config.toml"
 
 
 def file_paths(config: Path | None) -> tuple[Path, ...]:

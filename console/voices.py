@@ -15,7 +15,8 @@ from meetsplit.console.quantities import counted, duration
 from meetsplit.console.terminal import Terminal, print_line, wide
 
 if TYPE_CHECKING:
-    from meetsplit.speakers.voice_store import EnrolledVoice, VoiceSample
+    from meetsplit.speakers.voice_samples import CheckedSample
+    from meetsplit.speakers.voice_store import EnrolledVoice
     from meetsplit.speakers.voiceprints import VoiceEncoder
 
 Store = Annotated[
@@ -46,6 +47,14 @@ def add(  # noqa: PLR0913 - a command's own options
         Path | None, typer.Option(help="The recording of --from, where it does not lie beside it.", metavar="RECORDING")
     ] = None,
     encoder: Annotated[str, typer.Option(help="What makes voiceprints: ge2e (default) or ecapa.")] = "ge2e",
+    keep_audio: Annotated[
+        bool,
+        typer.Option(
+            "--keep-audio",
+            help="Keep up to a minute of the speech itself, too: where the person hardly speaks alone, "
+            "overlaps are taken apart better with it. (default: only voiceprints are kept)",
+        ),
+    ] = False,
     voices: Store = None,
     options: GivenOptions,
 ) -> None:
@@ -54,7 +63,7 @@ def add(  # noqa: PLR0913 - a command's own options
     With --from, RECORDING is the person's label or name in the transcript.
     """
     from meetsplit.pipeline.formats import names as format_names
-    from meetsplit.speakers.voice_store import CONSENT, VoiceStore
+    from meetsplit.speakers.voice_store import CONSENT, CONSENT_TO_SOUND, VoiceStore
     from meetsplit.speakers.voiceprints import VoiceEncoder
 
     people = _sources(name, samples or [], transcript, folder, audio)
@@ -62,12 +71,15 @@ def add(  # noqa: PLR0913 - a command's own options
     is_first = not store.read()
     if is_first:
         Terminal(stderr=True).say(CONSENT.format(path=store.path))
+    if keep_audio:
+        Terminal(stderr=True).say(CONSENT_TO_SOUND.format(folder=store.sounds))
     settings, _ = resolve_settings(options, format_names())
     loaded = VoiceEncoder.load(settings, encoder)
     for person, recordings in people.items():
         checked = _checked(loaded, recordings, transcript, audio)
-        added = store.add(person, checked)
-        new = sum(one.embeddings.total for one in checked)
+        speech = [one.clips for one in checked] if keep_audio else []
+        added = store.add(person, [one.sample for one in checked], speech)
+        new = sum(one.sample.embeddings.total for one in checked)
         where = counted(len(checked), "recording")
         print_line(f"{added.name}: {duration(new)} of speech from {where} in {store.path}")
 
@@ -105,9 +117,8 @@ def _sources(
 
 def _checked(
     encoder: VoiceEncoder, recordings: Sequence[Path], transcript: Path | None, audio: Path | None
-) -> list[VoiceSample]:
+) -> list[CheckedSample]:
     """The samples, all of which have passed their checks before the first is enrolled."""
-    from meetsplit.pipeline.errors import SettingsError, nearest
     from meetsplit.pipeline.formats import read_transcript_file
     from meetsplit.pipeline.results.rediarize import find_pair
     from meetsplit.speakers.voice_samples import sample_of_file, sample_of_person
@@ -116,12 +127,7 @@ def _checked(
         return [sample_of_file(encoder, path) for path in recordings]
     path, recording = find_pair(transcript, audio)
     meeting, who = read_transcript_file(path), str(recordings[0])
-    labels = [label for label in meeting.speakers if who in (label, meeting.name_of(label))]
-    if len(labels) != 1:
-        known = sorted({*meeting.speakers, *(meeting.name_of(label) for label in meeting.speakers)})
-        raise SettingsError(f"{path} has {'no one' if not labels else 'several people'} called {who!r}: "
-                            f"{nearest(who, known)}")  # fmt: skip
-    return [sample_of_person(encoder, recording, meeting.turns, labels[0], who)]
+    return [sample_of_person(encoder, recording, meeting.turns, meeting.label_of(who), who)]
 
 
 def list_voices(*, voices: Store = None) -> None:
@@ -149,11 +155,12 @@ def show(name: Annotated[str, typer.Argument(help="The person's name.")], *, voi
     store = VoiceStore(voices)
     person: EnrolledVoice = store.find(name)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("recording", "added", "speech", "voiceprints", "encoder"):
+    for heading in ("recording", "added", "speech", "voiceprints", "encoder", "kept speech"):
         table.add_column(heading, overflow="fold")
     for sample in person.samples:
         own = sample.embeddings
-        table.add_row(sample.source, sample.added[:10], duration(own.total), str(len(own.rows)), own.encoder)
+        kept = duration(store.seconds_kept(sample)) if sample.sound is not None else "no"
+        table.add_row(sample.source, sample.added[:10], duration(own.total), str(len(own.rows)), own.encoder, kept)
     print_line(person.name)
     wide().print(table)
 

@@ -16,7 +16,6 @@ log.txt                  DBOS's log
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -28,6 +27,7 @@ from meetsplit.pipeline import files
 from meetsplit.pipeline.errors import JobError, OutputError
 from meetsplit.pipeline.files import write
 from meetsplit.pipeline.files.locks import remove_locked
+from meetsplit.pipeline.files.user_folders import user_folder
 
 _RECORD_FILES = frozenset({"job.json", "done.json", "failed.txt", "lock"})
 """The files that stay in a job's folder once it is done."""
@@ -35,8 +35,7 @@ _RECORD_FILES = frozenset({"job.json", "done.json", "failed.txt", "lock"})
 
 def default_state() -> Path:
     """The state folder by default: ``$XDG_STATE_HOME/meetsplit`` or ``~/.local/state/meetsplit``."""
-    xdg = os.environ.get("XDG_STATE_HOME")
-    return (Path(xdg) if xdg else Path.home() / ".local" / "state") / "meetsplit"
+    return user_folder("state") / "meetsplit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from meetsplit.pipeline import versions
 from meetsplit.pipeline.audio.arrays import ArrayRecording, is_array, name_of, write_array
@@ -32,7 +32,7 @@ from meetsplit.pipeline.audio.reading import read, resample
 from meetsplit.pipeline.audio.wav import read_span
 from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
 from meetsplit.pipeline.cache.run_cache import open_cache
-from meetsplit.pipeline.cache.stage_cache import STAGES, StageCache, cache_keys
+from meetsplit.pipeline.cache.stage_cache import STAGES, CacheKeys, StageCache, cache_keys
 from meetsplit.pipeline.channels import activity, reading
 from meetsplit.pipeline.channels.activity import timebase
 from meetsplit.pipeline.channels.crosstalk import crosstalk_spans
@@ -100,8 +100,10 @@ from meetsplit.pipeline.results.rediarize import rediarized
 from meetsplit.pipeline.results.run_result import RunResult
 from meetsplit.pipeline.results.stems import safe_stem
 from meetsplit.pipeline.results.writing import write_results
+from meetsplit.pipeline.separators.enrolled import EnrolledSeparator
 from meetsplit.pipeline.separators.matching import MatchingSeparator
 from meetsplit.pipeline.settings import Outputs, Settings
+from meetsplit.speakers.kept_speech import KeptSpeech, kept_speech, people_with_speech
 from meetsplit.speakers.match import EmbeddingMatcher
 from meetsplit.speakers.rendering import (
     CACHED_RATE,
@@ -114,7 +116,8 @@ from meetsplit.speakers.rendering import (
 )
 from meetsplit.speakers.tracks import TrackWriter
 from meetsplit.speakers.verify import EmbeddingVerifier
-from meetsplit.speakers.voiceprints import VoiceEncoder
+from meetsplit.speakers.voice_store import EnrolledVoice, VoiceStore
+from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceEncoder, embed_people
 
 RATE = CACHED_RATE
 """Sample rate in Hz at which a recording is decoded, mono; a stage that needs another gets it resampled."""
@@ -122,6 +125,10 @@ RATE = CACHED_RATE
 BOUNDARY_EXTENSION = 0.15
 """Seconds by which a separated voice is extended past a predicted turn boundary that lies inside another speaker's
 turn. Not applied to boundaries given with ``--rttm``."""
+
+
+KeptClips: TypeAlias = Mapping[Speaker, Sequence[Audio]]
+"""Clean speech of enrolled people from elsewhere, by the speaker of this recording who they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +221,8 @@ class Pipeline:
                 stages = stack.enter_context(
                     open_cache(source, self.settings, keep=cache, sha256=content.sha256, on_event=self.on_event)
                 )
-                recording_run = self.open(source, stages, content)
+                voices = outputs.voices if outputs is not None else "off"
+                recording_run = self.open(source, stages, content, voices=voices)
                 if outputs is None:
                     return RunResult.of(recording_run.transcript(), owner=request.owner)
                 check_disks(
@@ -234,14 +242,16 @@ class Pipeline:
         content: RecordingContent | None = None,
         *,
         words: Transcript | None = None,
+        voices: str = "off",
     ) -> RecordingRun:
         """One recording with its stage cache; no stage runs yet. ``content`` is its `hash_recording`, where that was
         computed before; the run ends with an error where it reads anything else. With ``words``, an earlier transcript
         of the recording, nothing is transcribed: its words get the speakers of the new turns, see `rediarize`.
+        ``voices`` is `Outputs.voices`: whose kept speech helps to take overlaps apart.
 
         Raises `AudioError`, `SettingsError` for several files without a channel per speaker, and as `preflight` does.
         """
-        return RecordingRun(self, recording, cache, content, words)
+        return RecordingRun(self, recording, cache, content or hash_recording(recording), _Given(words, voices))
 
     def backend(self, stage: str, sha256: str | None = None) -> Any:
         """The stage's backend, loaded when first needed.
@@ -338,6 +348,14 @@ def _source(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a run gets besides its recording: an earlier transcript with its words, and `Outputs.voices`."""
+
+    words: Transcript | None = None
+    voices: str = "off"
+
+
 class RecordingRun:
     """One recording through the stages of a `Pipeline`; a stage whose result is kept in the cache is not repeated.
 
@@ -349,16 +367,18 @@ class RecordingRun:
         pipeline: Pipeline,
         recording: Path | MultiFileRecording,
         cache: StageCache,
-        content: RecordingContent | None = None,
-        words: Transcript | None = None,
+        content: RecordingContent,
+        given: _Given = _Given(),
     ) -> None:
-        self._pipeline, self._recording, self._cache, self._words = pipeline, recording, cache, words
+        self._pipeline, self._recording, self._cache = pipeline, recording, cache
+        self._words, self._voices = given.words, given.voices
         self._reported: set[str] = set()
         pipeline.on_event(Opened(str(recording)))
         is_split = pipeline.settings.channels == "split"
         self._route: Route = ChannelPerSpeaker(pipeline, recording) if is_split else MixedRecording(pipeline, recording)
-        self._content = hash_recording(recording) if content is None else content
-        self._keys = cache_keys(self._content.sha256, pipeline.settings, pipeline.preflight())
+        self._content = content
+        self._first_keys = cache_keys(content.sha256, pipeline.settings, pipeline.preflight())
+        self._voiceprints: dict[str, Mapping[Speaker, VoiceEmbeddings]] = {}
 
     @property
     def sound(self) -> tuple[Path, Content | None] | None:
@@ -392,7 +412,7 @@ class RecordingRun:
     @functools.cached_property
     def _cleaned(self) -> cleaning.CleanedRecording:
         """The same without music or noise, where the settings ask for that."""
-        key, audio, pipeline = self._keys.clean, self._stretch, self._pipeline
+        key, audio, pipeline = self._first_keys.clean, self._stretch, self._pipeline
         if key is None:
             return cleaning.CleanedRecording(audio, ())
         outcomes = self._cache.load_cleaned(key)
@@ -416,11 +436,35 @@ class RecordingRun:
             pipeline.on_event(Notice(told, "clean"))
         return cleaned
 
+    @functools.cached_property
+    def _people_with_speech(self) -> tuple[EnrolledVoice, ...]:
+        """The enrolled people, if speech is kept of any, and this recording's voices are taken apart."""
+        settings, separator = self._pipeline.settings, self._pipeline.preflight().of("separator")
+        if self._voices == "off" or settings.separate == "off" or settings.channels == "split" or separator is None:
+            return ()
+        return people_with_speech(VoiceStore.named(self._voices))
+
+    @functools.cached_property
+    def _kept_speech(self) -> KeptSpeech:
+        """The kept speech of enrolled people who hardly speak alone in this recording."""
+        people = self._people_with_speech
+        if not people:
+            return KeptSpeech()
+        return kept_speech(self, self.diarize().turns, people, VoiceStore.named(self._voices))
+
+    @functools.cached_property
+    def _keys(self) -> CacheKeys:
+        """The keys of all stages; those after the diarization may depend on who speaks."""
+        return self._first_keys.with_kept_speech(self._kept_speech.sha256)
+
     def remaining_stages(self) -> tuple[str, ...]:
         """The stages of `STAGES` whose results are not in the cache, in order."""
+        has_turns = self._cache.load_diarization(self._first_keys.diarize) is not None
+        if self._people_with_speech and not has_turns:
+            return STAGES  # who speaks decides with which kept speech the other stages are done
         clips = self._cache.load_streams(self._keys.separate)
         is_kept = {
-            "diarize": self._cache.load_diarization(self._keys.diarize) is not None,
+            "diarize": has_turns,
             "separate": clips is not None,
             "transcribe": clips is not None
             and self._cache.load_transcripts(self._keys.transcribe, len(clips)) is not None,
@@ -429,16 +473,16 @@ class RecordingRun:
 
     def diarize(self) -> Diarization:
         """The turns of every speaker."""
-        diarization = self._cache.load_diarization(self._keys.diarize)
-        self._report("diarize", self._keys.diarize, kept=diarization is not None)
+        diarization = self._cache.load_diarization(self._first_keys.diarize)
+        self._report("diarize", self._first_keys.diarize, kept=diarization is not None)
         if diarization is None:
             audio = self._cleaned.channels
             doing = f"finding who speaks when in {self._recording}"
             with self._pipeline.stage("diarize", doing) as add_to_summary:
-                diarization = self._route.diarize(audio, self._keys.rttm)
+                diarization = self._route.diarize(audio, self._first_keys.rttm)
                 diarization = replace(diarization, duration=timebase(self._audio).span.end)
                 add_to_summary(activity.describe_channels(diarization) if len(audio) > 1 else _summarize(diarization))
-            self._cache.save_diarization(self._keys.diarize, diarization)
+            self._cache.save_diarization(self._first_keys.diarize, diarization)
         return diarization
 
     def separate(self) -> tuple[StreamInfo, ...]:
@@ -447,6 +491,8 @@ class RecordingRun:
         self._report("separate", self._keys.separate, kept=clips is not None)
         if clips is None:
             diarization = self.diarize()
+            for text in self._kept_speech.notices:
+                self._pipeline.on_event(Notice(text, "separate"))
             track_folder = self._cache.start_track_folder(self._keys.separate)
             clips = self._write_tracks(self._cleaned.channels, diarization, track_folder)
             self._cache.save_streams(self._keys.separate, clips)
@@ -503,6 +549,24 @@ class RecordingRun:
         """The pipeline's encoder of voiceprints of that name."""
         return self._pipeline.voice_encoder(backend)
 
+    def voiceprints(self, encoder: VoiceEncoder) -> Mapping[Speaker, VoiceEmbeddings]:
+        """The voiceprints of every speaker, computed once for each encoder.
+
+        Of the tracks, which are the recording where somebody speaks alone; of the recording itself where kept speech
+        may take voices apart, because then who is who has to be known before there are tracks.
+        """
+        if encoder.name not in self._voiceprints:
+            turns = self.diarize().turns
+            if self._people_with_speech:
+                (recording,) = self._stretch
+                people = embed_people(encoder, turns, lambda speaker, span: recording.crop(span))
+            else:
+                tracks = self.tracks
+                turns = tuple(turn for turn in turns if turn.speaker in tracks)
+                people = embed_people(encoder, turns, lambda speaker, span: read_span(tracks[speaker], span))
+            self._voiceprints[encoder.name] = people
+        return self._voiceprints[encoder.name]
+
     def render_tracks(
         self, targets: Mapping[Speaker, Path], options: TrackOptions, on_progress: Progress = lambda share: None
     ) -> None:
@@ -512,7 +576,7 @@ class RecordingRun:
         clips, diarization = self.separate(), self.diarize()
         sources = self._route.track_sources(diarization, self._content)
         with blame("write", f"writing the tracks of {self._recording}"):
-            if self._keys.clean is None or not self._cleaned.is_changed:
+            if self._first_keys.clean is None or not self._cleaned.is_changed:
                 if options.sound == "cleaned":
                     told = f"--track-sound cleaned: nothing was taken out of {self._recording} (see --clean)"
                     self._pipeline.on_event(Notice(told, "write"))
@@ -525,7 +589,7 @@ class RecordingRun:
 
     def write_background(self, target: Path) -> bool:
         """Write what was taken out of the recording, 16 kHz and mono; False where that is nothing."""
-        if self._keys.clean is None or not self._cleaned.is_changed:
+        if self._first_keys.clean is None or not self._cleaned.is_changed:
             return False
         whole = timebase(self._audio)
         blocks = cleaning.background(self._stretch, self._cleaned.channels, len(whole.samples))
@@ -549,7 +613,7 @@ class RecordingRun:
             self._pipeline.stage("separate", f"taking voices apart in {self._recording}") as add_to_summary,
             TrackWriter(folder, timebase(self._audio)) as tracks,
         ):
-            for stream in self._route.streams(audio, diarization, folder.parent):
+            for stream in self._route.streams(audio, diarization, folder.parent, self._kept_speech.clips):
                 tracks.write(stream)
                 clips.append(stream.info)
                 for channel in audio:
@@ -631,8 +695,8 @@ class Route(Protocol):
     def diarize(self, audio: Channels, sha256: str | None) -> Diarization:
         """The turns of every speaker. ``sha256`` is the checksum that a file of given turns must have."""
 
-    def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
-        """Every speaker's stream, clip by clip, sorted by start for each speaker."""
+    def streams(self, audio: Channels, diarization: Diarization, folder: Path, kept: KeptClips) -> Iterator[Stream]:
+        """Every speaker's stream, clip by clip, sorted by start for each speaker; ``kept`` is speech from elsewhere."""
 
     def track_sources(self, diarization: Diarization, content: RecordingContent) -> tuple[TrackSource, ...]:
         """The files and channels that the speakers' tracks are made of."""
@@ -671,11 +735,13 @@ class MixedRecording:
             turns = timeline.relabelled(found)
         return Diarization(recording.duration, turns, diarizer.names if isinstance(diarizer, FileDiarizer) else ())
 
-    def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
+    def streams(self, audio: Channels, diarization: Diarization, folder: Path, kept: KeptClips) -> Iterator[Stream]:
         """The recording where one person speaks alone, the separated voice in overlaps."""
         pipeline, (recording,) = self._pipeline, audio
         separate = pipeline.settings.separate
         separator = pipeline.load_separator() if separate != "off" else None
+        if separator is not None and kept:
+            separator = EnrolledSeparator(separator, kept)
         diarizer = pipeline.preflight().of("diarizer")
         predicted = diarizer is None or diarizer.backend != "rttm"
         options = RegionOptions(separate, boundary_extension=BOUNDARY_EXTENSION if predicted else 0.0)
@@ -728,7 +794,7 @@ class ChannelPerSpeaker:
         within = Span(self._pipeline.settings.stretch[0], timebase(audio).span.end)
         return activity.diarize_channels(audio, names, within)
 
-    def streams(self, audio: Channels, diarization: Diarization, folder: Path) -> Iterator[Stream]:
+    def streams(self, audio: Channels, diarization: Diarization, folder: Path, kept: KeptClips) -> Iterator[Stream]:
         """Each person's channel where that person speaks."""
         yield from activity.streams(audio, diarization, folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,14 +17,21 @@ LEAST_CONFIRMED = 3.0
 """Seconds of a speaker's clean speech below which a voice is suggested at most."""
 
 
+APART = 5.0
+"""How far the scores of the next enrolled person and of the next speaker are behind, at least, for a voice that is
+confirmed from the lower of both thresholds on."""
+
+
 def identify(
     speakers: Mapping[Speaker, VoiceEmbeddings], people: Mapping[str, VoiceEmbeddings], scorer: VoiceScorer
 ) -> dict[Speaker, VoiceMatch]:
     """Each speaker's match among the enrolled people (by name): all embeddings are of the scorer's encoder.
 
     Everybody is at most one speaker: the joint assignment with the highest sum of scores. A speaker is *confirmed*
-    from the upper threshold on, if no other enrolled person is nearer; *suggested* from the lower one on, also where
-    that person is another speaker already: the diarizer may have made two of one.
+    from the upper threshold on, if no other enrolled person is nearer, and from a somewhat lower one on where nobody
+    else comes near: no other enrolled person to the speaker, and no other speaker to the person, by `APART`.
+    *Suggested* from the lowest one on, also where that person is another speaker already: the diarizer may have made
+    two of one.
     """
     labels, names = list(speakers), list(people)
     if not names:
@@ -36,6 +44,8 @@ def identify(
         best = int(scores[row].argmax())
         column = assigned.get(row, best)
         matches[label] = _match(scores[row], column, names, scorer, is_assigned=row in assigned)
+        if row in assigned and _score_apart(scores, row, column) >= scorer.calibration.confirmed_apart:
+            matches[label] = dataclasses.replace(matches[label], decision="confirmed")
         if matches[label].decision == "confirmed" and speakers[label].total < LEAST_CONFIRMED:
             matches[label] = VoiceMatch("suggested", names[column], matches[label].score, matches[label].margin)
     return matches
@@ -49,6 +59,14 @@ def _assigned(scores: npt.NDArray[np.float64], least: float) -> dict[int, int]:
     rows, columns = linear_sum_assignment(gains, maximize=True)
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
     return {row: column for row, column in pairs if scores[row, column] >= least}
+
+
+def _score_apart(scores: npt.NDArray[np.float64], row: int, column: int) -> float:
+    """The score where it is `APART` from the others of its row and its column, of which there are some, else -inf."""
+    own = float(scores[row, column])
+    rivals = (np.delete(scores[row], column), np.delete(scores[:, column], row))
+    is_apart = all(np.isfinite(others).any() and own - others.max() >= APART for others in rivals)
+    return own if is_apart else -np.inf
 
 
 def _match(

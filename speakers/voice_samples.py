@@ -5,18 +5,15 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from scipy.cluster.hierarchy import fcluster
-from scipy.cluster.hierarchy import linkage as hierarchy
 
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.channels.activity import diarize_channels
 from meetsplit.pipeline.data import Audio, Speaker, Turn
 from meetsplit.pipeline.data.timeline import total
-from meetsplit.pipeline.diarizers.voice_model import directions
 from meetsplit.pipeline.errors import VoicesError
+from meetsplit.speakers.voice_split import two_groups
 from meetsplit.speakers.voice_store import VoiceSample
 from meetsplit.speakers.voiceprints import (
     VoiceEmbeddings,
@@ -40,7 +37,15 @@ LEAST_OTHER = 3.0
 """Seconds of a second voice from which a sample has two people: less is a laugh, or a cough."""
 
 
-def sample_of_file(encoder: VoiceEncoder, path: Path) -> VoiceSample:
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckedSample:
+    """A sample that can be enrolled, and the clips of clean speech that it was made of, longest first."""
+
+    sample: VoiceSample
+    clips: tuple[Audio, ...]
+
+
+def sample_of_file(encoder: VoiceEncoder, path: Path) -> CheckedSample:
     """The sample of a recording in which one person speaks.
 
     Raises `AudioError`, and `VoicesError` for silence, less than `LEAST_SECONDS` of speech, and two people.
@@ -55,7 +60,7 @@ def sample_of_file(encoder: VoiceEncoder, path: Path) -> VoiceSample:
 
 def sample_of_person(
     encoder: VoiceEncoder, recording: Path, turns: Sequence[Turn], speaker: Speaker, name: str
-) -> VoiceSample:
+) -> CheckedSample:
     """The sample of a person in a meeting, of where they speak alone; ``name`` is what messages call them.
 
     Raises as `sample_of_file`.
@@ -75,15 +80,12 @@ def other_voice(encoder: VoiceEncoder, clips: Sequence[Audio]) -> tuple[float, f
     scorer = VoiceScorer(encoder.name)
     if voice.total < 2 * LEAST_OTHER:
         return None
-    rows = voice.rows
-    if scorer.model is not None:
-        rows = directions(scorer.model.features(voice.rows), scorer.model.between)
-    labels = fcluster(hierarchy(rows.astype(np.float64), "ward"), 2, "maxclust")
-    first, second = voice.select(labels == 1), voice.select(labels == 2)
+    is_second = two_groups(voice)
+    first, second = voice.select(~is_second), voice.select(is_second)
     return scorer.score(first, second), min(first.total, second.total)
 
 
-def _checked(encoder: VoiceEncoder, where: str, source: str, clips: Sequence[Audio]) -> VoiceSample:
+def _checked(encoder: VoiceEncoder, where: str, source: str, clips: tuple[Audio, ...]) -> CheckedSample:
     seconds = sum(clip.duration for clip in clips)
     voice: VoiceEmbeddings = embed_voice(encoder, clips)
     if seconds < LEAST_SECONDS or voice.total < LEAST_SECONDS:
@@ -95,7 +97,7 @@ def _checked(encoder: VoiceEncoder, where: str, source: str, clips: Sequence[Aud
             "or --from a meeting with the label of the person"
         )
     added = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return VoiceSample(source, added, voice)
+    return CheckedSample(VoiceSample(source, added, voice), clips)
 
 
 def _too_little(where: str, seconds: float) -> VoicesError:

@@ -1,9 +1,10 @@
 """Two people who were taken for one, told apart by their voices: the turns of one label in two groups.
 
-The clean speech of each turn is embedded, piece by piece. Spherical 2-means groups the pieces, started from the two
-halves of the direction in which they differ most. A turn goes as a whole to the group that most of it is in, without
-clean speech with the nearest one that has some. The cosine of the two groups' means, in the directions in which people
-differ (`voice_model.directions`), says how alike they are: one person's speech is above `SAME_PERSON`.
+The clean speech of each turn is embedded, piece by piece, and Ward's linkage (Ward, "Hierarchical grouping to optimize
+an objective function", 1963) puts the pieces into two groups, as it does for samples of a voice (`voice_samples`). A
+turn goes as a whole to the group that most of it is in, without clean speech with the nearest one that has some. The
+cosine of the two groups' means, in the directions in which people differ (`voice_model.directions`), says how alike
+they are: one person's speech is above `SAME_PERSON`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ from meetsplit.pipeline.diarizers.clustering import normalize_rows
 from meetsplit.pipeline.diarizers.voice_model import SAME_PERSON, directions
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceEncoder, VoiceScorer, clean_spans, embed_voice
-
-_ITERATIONS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +55,20 @@ def split_by_voice(
             "give the time with --at"
         )
     everything = VoiceEmbeddings.joined(list(voices.values()))
-    rows = _comparable(everything)
+    rows = comparable(everything)
     owners = np.repeat(list(voices), [len(voice.rows) for voice in voices.values()])
-    group = two_groups(rows, everything.seconds)
+    group = two_groups(everything)
     share = {at: np.average(group[owners == at], weights=everything.seconds[owners == at]) for at in voices}
     second = _both_present({at: part >= 0.5 for at, part in share.items()}, share)
     is_second = np.array([second[at] for at in owners])
     seconds = [float(everything.seconds[is_second == one].sum()) for one in (False, True)]
     less = seconds[1] <= seconds[0]
-    means = normalize_rows(np.stack([everything.seconds[group == one] @ rows[group == one] for one in (0, 1)]))
+    means = normalize_rows(np.stack([everything.seconds[part] @ rows[part] for part in (~group, group)]))
     spans = tuple(span for at, span in enumerate(own) if second[_nearest(at, own, second)] == less)
     return VoiceSplit(spans, (max(seconds), min(seconds)), float(means[0] @ means[1]))
 
 
-def _comparable(voice: VoiceEmbeddings) -> npt.NDArray[np.float64]:
+def comparable(voice: VoiceEmbeddings) -> npt.NDArray[np.float64]:
     """The embeddings as unit rows whose cosines compare people, by the encoder's voice model where there is one."""
     model = VoiceScorer(voice.encoder).model
     rows = voice.rows if model is None else directions(model.features(voice.rows), model.between)
@@ -85,21 +84,11 @@ def _both_present(second: Mapping[int, bool], share: Mapping[int, float]) -> dic
     return {at: everyone != (at == other) for at in second}
 
 
-def two_groups(rows: npt.NDArray[np.float64], weights: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
-    """The number, 0 or 1, of each unit row's group (spherical 2-means); at least two rows, and no group is empty."""
-    mean = np.average(rows, axis=0, weights=weights)
-    _, _, axes = np.linalg.svd((rows - mean) * np.sqrt(weights)[:, None], full_matrices=False)
-    along = (rows - mean) @ axes[0]
-    group = (along > 0).astype(np.intp)
-    if group.min() == group.max():
-        group[:] = np.arange(len(rows)) == np.argmax(along)
-    for _ in range(_ITERATIONS):
-        means = normalize_rows(np.stack([weights[group == one] @ rows[group == one] for one in (0, 1)]))
-        nearer = np.argmax(rows @ means.T, axis=1)
-        if nearer.min() == nearer.max() or np.array_equal(nearer, group):
-            break
-        group = nearer
-    return np.asarray(group, np.intp)
+def two_groups(voice: VoiceEmbeddings) -> npt.NDArray[np.bool_]:
+    """Which rows are the second voice's, if two speak: Ward's linkage; at least two rows, and both groups have some."""
+    from scipy.cluster.hierarchy import cut_tree, linkage  # slow to load, and few commands need it
+
+    return np.asarray(cut_tree(linkage(comparable(voice), "ward"), [2])[:, 0] == 1)
 
 
 def _by_turn(own: Sequence[Span], clean: Sequence[Span]) -> list[tuple[int, tuple[Span, ...]]]:

@@ -173,14 +173,16 @@ class Calibration:
     """How scores become evidence, and from where it counts.
 
     ``scale`` and ``offset`` make a raw score the logarithm of a likelihood ratio; two voices are *confirmed* as one
-    person from ``confirmed`` on and *suggested* from ``suggested`` on. Two parts of one
-    sample are two people below ``two_people``. ``session`` is the variance (in units of that
-    within a person) that more speech of one recording does not take away.
+    person from ``confirmed`` on, and from ``confirmed_apart`` on where the next enrolled person and the next speaker of
+    the recording are far behind; they are *suggested* from ``suggested`` on. Two parts of one sample are two people
+    below ``two_people``. ``session`` is the variance (in units of that within a person) that more speech of one
+    recording does not take away.
     """
 
     scale: float
     offset: float
     confirmed: float
+    confirmed_apart: float
     suggested: float
     two_people: float
     session: float = 0.0
@@ -188,8 +190,12 @@ class Calibration:
 
 CALIBRATIONS = MappingProxyType(
     {
-        "ge2e": Calibration(scale=0.7, offset=-3.6, confirmed=7.5, suggested=3.5, two_people=5.0, session=1.0),
-        "ecapa": Calibration(scale=20.0, offset=-7.0, confirmed=4.0, suggested=0.0, two_people=-3.0),
+        "ge2e": Calibration(
+            scale=0.7, offset=-3.6, confirmed=7.5, confirmed_apart=6.5, suggested=3.5, two_people=5.0, session=1.0
+        ),
+        "ecapa": Calibration(
+            scale=20.0, offset=-7.0, confirmed=4.0, confirmed_apart=4.0, suggested=0.0, two_people=-3.0
+        ),
     }
 )
 """By encoder. ``ge2e``: chosen on people that the voice model was not made of, and who are in no test

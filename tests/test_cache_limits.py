@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 
 from meetsplit import cli
+from meetsplit.console.settings_files import user_file
+from meetsplit.jobs.job_store import default_state
 from meetsplit.pipeline.cache import run_cache
 from meetsplit.pipeline.data.units import DAY, size
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.files.locks import try_lock
-from meetsplit.pipeline.models.hub import user_cache_folder, whisper_path
+from meetsplit.pipeline.files.user_folders import user_folder
+from meetsplit.pipeline.models.hub import whisper_path
 from meetsplit.pipeline.models.weights import default_cache
 from meetsplit.pipeline.settings import Settings
+from meetsplit.speakers.voice_store import default_store
 
 MB = 1_000_000
 
@@ -193,7 +197,7 @@ def test_limits_are_no_part_of_a_transcript() -> None:
     assert size("1.5GB") == 1_500_000_000
 
 
-def test_the_users_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_folders_are_absolute_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
     for value, expected in [
         (str(tmp_path / "elsewhere"), tmp_path / "elsewhere"),
@@ -201,9 +205,16 @@ def test_the_users_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("", tmp_path / "home" / ".cache"),
     ]:
         monkeypatch.setenv("XDG_CACHE_HOME", value)
-        assert user_cache_folder() == expected
+        assert user_folder("cache") == expected
         assert default_cache() == expected / "meetsplit"
         assert run_cache.cached_runs_folder(Settings()) == expected / "meetsplit" / "runs"
         assert whisper_path("tiny") == expected / "whisper" / "tiny.pt"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert user_cache_folder() == tmp_path / "home" / ".cache"
+    assert user_folder("cache") == tmp_path / "home" / ".cache"
+    for variable in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(variable, "relative")
+    monkeypatch.delenv("MEETSPLIT_VOICES", raising=False)
+    home = tmp_path / "home"
+    assert default_store() == home / ".local" / "share" / "meetsplit" / "voices.json"
+    assert default_state() == home / ".local" / "state" / "meetsplit"
+    assert user_file() == home / ".config" / "meetsplit" / "config.toml"

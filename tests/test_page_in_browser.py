@@ -5,6 +5,7 @@ One browser serves the whole file; tests are few and long for that reason.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -27,7 +28,7 @@ from browsers import (
 
 from meetsplit.cli import main
 from meetsplit.pipeline import formats
-from meetsplit.pipeline.data import Transcript
+from meetsplit.pipeline.data import Transcript, VoiceMatch
 from meetsplit.pipeline.formats import html
 from meetsplit.pipeline.settings import Outputs
 
@@ -531,6 +532,22 @@ def test_words_people_and_drafts_are_corrected_with_keys_and_menus(visit: Callab
     expect(page.locator(".segment")).to_have_count(5)
     page.reload()
     expect(page.locator("#correct-note")).to_be_hidden()
+
+
+def test_suggested_name_is_taken_with_one_click_and_given_back(visit: Callable[..., Any], tmp_path: Path) -> None:
+    meeting = dataclasses.replace(standup(), voices=(("SPEAKER_02", VoiceMatch("suggested", "<b>Chris", 5.0, 2.0)),))
+    page = visit(write_page(tmp_path / "suggested.html", meeting, tone_sound(meeting)))
+    suggestion = page.get_by_role("button", name="SPEAKER_02 may be <b>Chris, by voice: use this name")
+    suggestion.click()
+    assert texts(page, "#people .name") == ["Ana", "Ben", "<b>Chris"]
+    expect(suggestion).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    assert texts(page, "#people .name") == ["Ana", "Ben", "SPEAKER_02"]
+    expect(suggestion).to_be_visible()
+    page.get_by_role("button", name="People…").click()
+    page.get_by_role("button", name="May be <b>Chris, by voice: use this name", exact=True).click()
+    page.keyboard.press("Escape")
+    assert texts(page, "#people .name") == ["Ana", "Ben", "<b>Chris"]
 
 
 def who_says(page: Any) -> list[str]:

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 from meetsplit import cli
-from meetsplit.pipeline.data import Audio, Span, Turn, VoiceMatch
+from meetsplit.pipeline.data import Audio, Span, Turn, Voice, VoiceMatch, timeline
 from meetsplit.pipeline.errors import SettingsError, VoicesError
 from meetsplit.pipeline.formats import export, read_transcript
 from meetsplit.pipeline.results.voices import suggestions
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers.identification import chosen_encoder, identify
+from meetsplit.speakers.kept_speech import seconds_wanted
 from meetsplit.speakers.voice_samples import sample_of_file
 from meetsplit.speakers.voice_store import VoiceSample, VoiceStore, check_name
 from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceEncoder, VoiceScorer, clean_spans
@@ -121,6 +122,27 @@ def test_everybody_is_one_speaker_at_most() -> None:
     assert matches["SPEAKER_01"].margin == pytest.approx(20.0)
     assert matches["SPEAKER_04"].score is None
     assert identify(speakers, {}, VoiceScorer(ENCODER)) == {}
+
+
+def test_a_lower_score_confirms_where_nobody_else_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = VoiceScorer("ge2e-x")
+    assert (scorer.calibration.confirmed, scorer.calibration.confirmed_apart) == (7.5, 6.5)
+
+    def decisions(*rows: tuple[float, ...]) -> list[tuple[str, str | None]]:
+        monkeypatch.setattr(VoiceScorer, "matrix", lambda self, first, second: np.array(rows))
+        speakers = {f"SPEAKER_0{number}": voice(number) for number in range(len(rows))}
+        people = dict(zip(("Alice", "Ben"), (voice(0), voice(1)), strict=False))
+        matches = identify(speakers, {name: people[name] for name in list(people)[: len(rows[0])]}, scorer)
+        return [(match.decision, match.name) for match in matches.values()]
+
+    nobody = ("unknown", None)
+    assert decisions((6.6, 1.0), (0.0, -3.0)) == [("confirmed", "Alice"), nobody]
+    assert decisions((6.4, 1.0), (0.0, -3.0)) == [("suggested", "Alice"), nobody]
+    assert decisions((6.6, 2.0), (0.0, -3.0)) == [("suggested", "Alice"), nobody]  # Ben is near
+    assert decisions((6.6, 1.0), (2.0, -3.0)) == [("suggested", "Alice"), nobody]  # another speaker is
+    assert decisions((6.6,), (0.0,)) == [("suggested", "Alice"), nobody]  # no one else is enrolled: nothing is apart
+    assert decisions((6.6, 1.0)) == [("suggested", "Alice")]
+    assert decisions((7.6, 7.0), (3.6, -3.0)) == [("confirmed", "Alice"), ("suggested", "Alice")]
 
 
 def test_the_score_of_the_voice_model_knows_how_much_was_said() -> None:
@@ -239,7 +261,7 @@ def test_voices_are_added_from_the_command_line(
     assert run_command([*from_meeting, "SPEAKER_01"]) == 1
     assert "5 s are needed" in " ".join(capsys.readouterr().err.split())
     assert run_command([*from_meeting, "SPEAKER_07"]) == 2
-    assert "no one called 'SPEAKER_07'" in " ".join(capsys.readouterr().err.split())
+    assert "has no speaker 'SPEAKER_07'" in " ".join(capsys.readouterr().err.split())
     assert run_command(["voices", "list"]) == 0
     assert [person.name for person in VoiceStore().read()] == ["Alice", "Ben"]
 
@@ -309,6 +331,108 @@ def test_voices_of_another_encoder_are_kept_and_not_compared(tmp_path: Path, mee
     (alice,) = store.read()
     assert alice.encoders == ("ecapa-other", ENCODER)
     assert chosen_encoder([alice]) == "ecapa-planted"
+
+
+def test_speech_is_kept_on_request_in_private_and_deleted_with_the_person(
+    tmp_path: Path, encoder: VoiceEncoder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from conftest import write_pcm
+
+    for name, pitch in (("alice", 150), ("ben", 450)):
+        write_pcm(tmp_path / f"{name}.wav", [speech(*[(0.7, 0), (1.6, pitch)] * 5)])
+    assert run_command(["voices", "add", "Alice", str(tmp_path / "alice.wav"), "--keep-audio"]) == 0
+    assert "speech itself is kept" in " ".join(capsys.readouterr().err.split())
+    assert run_command(["voices", "add", "Ben", str(tmp_path / "ben.wav")]) == 0
+    assert "--keep-audio" not in capsys.readouterr().err
+    store = VoiceStore()
+    alice, ben = store.read()
+    (kept,) = store.speech_files(alice)
+    assert store.speech_files(ben) == ()
+    assert 7.0 < store.seconds_kept(alice.samples[0]) < 8.0
+    assert run_command(["voices", "show", "Alice"]) == 0
+    assert "7.0 s" in capsys.readouterr().out.split("kept speech")[1] or store.seconds_kept(alice.samples[0]) > 7.0
+    if os.name != "nt":
+        for path in (store.sounds, kept):
+            assert not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO), path
+    own = store.sounds / "notes.txt"  # no file of meetsplit's
+    own.write_text("mine")
+    (store.sounds / ".meetsplit-0.part").write_bytes(b"half")  # of a command that was killed
+    assert run_command(["voices", "remove", "Alice"]) == 0
+    assert list(store.sounds.iterdir()) == [own]
+    store.add("Alice", [sample(voice(0))], [[Audio(np.full(70 * RATE, 0.5, np.float32), RATE)]])
+    assert store.seconds_kept(store.find("Alice").samples[0]) == 60.0
+    store.add("Alice", [sample(voice(0))])  # the same recording again, of which nothing is to be kept
+    assert list(store.sounds.iterdir()) == [own]
+    store.path.write_text(store.path.read_text().replace('"encoder"', '"sound": "../../x.wav", "encoder"'))
+    with pytest.raises(VoicesError, match="damaged"):
+        store.read()
+
+
+def test_kept_speech_fills_up_to_what_is_known_of_the_others() -> None:
+    overlaps = timeline.overlaps(
+        [Turn(Span(0, 4), "A"), Turn(Span(1, 4), "B"), Turn(Span(10, 11), "C"), Turn(Span(10, 11), "A")]
+    )
+    alone = {"A": 3.0, "B": 20.0, "C": 8.0}
+    assert seconds_wanted(overlaps, alone, {"A": 30.0}) == {"A": 14.0}  # three seconds with 20, one with 8
+    assert seconds_wanted(overlaps, alone, {"A": 5.0}) == {"A": 5.0}
+    assert seconds_wanted(overlaps, alone, {"A": 30.0, "C": 9.0}) == {"A": 16.25, "C": 9.0}
+    assert seconds_wanted(overlaps, {"A": 3.0, "B": 3.5, "C": 3.5}, {"A": 30.0}) == {}
+
+
+class EnrollmentSeparator:
+    """A separator that notes what it is given; its voices are halves of the mixture, the first one's turned over."""
+
+    rate = RATE
+
+    def __init__(self) -> None:
+        self.enrollments: list[dict[str, tuple[Audio, ...]]] = []
+
+    def separate(self, mixture: Audio, enrollment: Any) -> Any:
+        self.enrollments.append(dict(enrollment))
+        first = min(enrollment)
+        return {who: Voice(mixture.replaced(mixture.samples * (-0.5 if who == first else 0.5))) for who in enrollment}
+
+
+def test_kept_speech_takes_overlaps_apart(tmp_path: Path, encoder: VoiceEncoder) -> None:
+    from conftest import KnownCall, write_pcm
+
+    call = KnownCall(tmp_path)
+    write_pcm(call.path, [speech((0.5, 0), (4, 150), (1, 150), (12, 300), (1, 0))])
+    call.rttm.write_text(
+        "SPEAKER x 1 0.5 5 <NA> <NA> SPEAKER_00 <NA> <NA>\nSPEAKER x 1 4.5 13 <NA> <NA> SPEAKER_01 <NA> <NA>\n"
+    )
+    call.options = {"rttm": call.rttm, "separator": "dictionary", "overlap_checks": "none"}
+    store = VoiceStore()
+
+    def run(**outputs: Any) -> tuple[list[dict[str, tuple[Audio, ...]]], list[str]]:
+        heard: list[Any] = []
+        separator = EnrollmentSeparator()
+        pipeline = Pipeline(call.settings, on_event=heard.append, loaded={"separator": separator})
+        pipeline.run(call.path, folder=tmp_path / "out", outputs=Outputs(**outputs), cache=True)
+        return separator.enrollments, [event.text for event in heard if type(event).__name__ == "Notice"]
+
+    (plain,), _ = run()
+    assert sum(clip.duration for clip in plain["SPEAKER_00"]) == pytest.approx(4.0, abs=0.3)
+    elsewhere = Audio(np.float32(0.01) * np.sin(np.arange(30 * RATE, dtype=np.float32)), RATE)
+    store.add("Alice", [sample(voice(3))])  # without her speech, all stays as it was
+    assert run()[0] == []
+    store.add("Alice", [sample(voice(3))], [[elsewhere]])
+    (longer,), notices = run()
+    assert longer["SPEAKER_01"][0].duration == plain["SPEAKER_01"][0].duration
+    own, kept = longer["SPEAKER_00"]
+    assert np.array_equal(own.samples, plain["SPEAKER_00"][0].samples)
+    assert 5.0 < kept.duration < 9.0  # as much as is known of the other one
+    assert float(np.std(kept.samples)) == pytest.approx(float(np.std(own.samples)), rel=0.1)
+    assert any("of kept speech of Alice" in notice.replace("the kept", "kept") for notice in notices)
+    again, told = run()
+    assert again == []  # kept under a key of its own
+    assert not any("kept speech" in notice for notice in told)
+    assert run(voices="off")[0] == []  # and so is what was separated without it
+    (sound,) = store.speech_files(store.find("Alice"))
+    sound.write_bytes(b"RIFF")
+    assert not any("kept speech of Alice is not used" in notice for notice in run()[1])  # that result is kept, too
+    store.remove("Alice")
+    assert run()[0] == []
 
 
 def test_a_match_is_in_the_json_and_back(tmp_path: Path, meeting: Any) -> None:

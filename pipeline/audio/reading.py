@@ -83,9 +83,9 @@ def first_frame(path: Path, frames: Iterator[Any]) -> Any:
     return first
 
 
-def write_wav(path: Path, audio: Audio) -> None:
+def write_wav(path: Path, audio: Audio, *, private: bool = False) -> None:
     """Write ``audio`` as 16-bit PCM, atomically, see `files.replacing`. Raises `OutputError`."""
-    with files.replacing(path) as file, wave.open(file, "wb") as out:
+    with files.replacing(path, private=private) as file, wave.open(file, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(audio.rate)

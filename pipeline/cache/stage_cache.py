@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args
@@ -81,6 +81,16 @@ class CleanedChannel:
 
     decibels: float | None
     changed: bool
+
+    def with_kept_speech(self, sha256: str | None) -> CacheKeys:
+        """The keys where enrolled people's kept speech with that checksum takes voices apart; the same for None."""
+        if sha256 is None:
+            return self
+        separate, transcribe = (
+            hashlib.sha256(json.dumps([key, sha256]).encode()).hexdigest()[:16]
+            for key in (self.separate, self.transcribe)
+        )
+        return replace(self, separate=separate, transcribe=transcribe)
 
 
 def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> CacheKeys:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from meetsplit.pipeline.data import Segment, Speaker, Transcript, Turn
 from meetsplit.pipeline.data.timeline import Counter, by_speaker
+from meetsplit.pipeline.errors import SettingsError, nearest
 from meetsplit.pipeline.formats.text import one_line
 from meetsplit.pipeline.settings import Outputs
 
@@ -35,6 +36,22 @@ def person_labels(transcript: Transcript) -> Mapping[Speaker, Speaker]:
         speaker: firsts.setdefault(folded(names[speaker]), speaker) if folded(names.get(speaker, "")) else speaker
         for speaker in transcript.speakers
     }
+
+
+def labels_of(transcript: Transcript, who: str) -> tuple[Speaker, ...]:
+    """The labels of a speaker by label, or of everybody of that very name, or else of that name in other letters' case.
+
+    Raises `SettingsError`, with the nearest, where there is no such speaker.
+    """
+    if who in transcript.speakers:
+        return (who,)
+    names, wanted = {label: transcript.name_of(label) for label in transcript.speakers}, folded(who)
+    labels = tuple(label for label, name in names.items() if name == who)
+    labels = labels or tuple(label for label, name in names.items() if wanted and folded(name) == wanted)
+    if not labels:
+        known = [*transcript.speakers, *(name for label, name in transcript.names if label in transcript.speakers)]
+        raise SettingsError(f"{transcript.recording} has no speaker {who!r}: {nearest(who, set(known))}")
+    return labels
 
 
 def by_person(transcript: Transcript) -> Transcript:

@@ -23,6 +23,7 @@ from typing import Any
 from meetsplit.pipeline.errors import MissingDependency, MissingWeights, nearest
 from meetsplit.pipeline.events import EventListener, Progressed
 from meetsplit.pipeline.files.scratch import scratch_folder
+from meetsplit.pipeline.files.user_folders import user_folder
 from meetsplit.pipeline.models import checksums
 from meetsplit.pipeline.models.checkpoints import read_checkpoint
 from meetsplit.pipeline.models.sources import OPENUNMIX_MODELS, TORCHAUDIO_MODELS, Hub
@@ -212,13 +213,7 @@ def whisper_path(name: str, folder: Path | None = None) -> Path:
     models = whisper_models()
     if name not in models:
         raise MissingWeights("transcribe", f"--model {name}: {nearest(name, models)}; or a path to a .pt file")
-    return (folder or user_cache_folder() / "whisper") / Path(models[name]).name
-
-
-def user_cache_folder() -> Path:
-    """The user's cache folder: ``$XDG_CACHE_HOME`` where that is an absolute path, otherwise ``~/.cache``."""
-    folder = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(folder) if os.path.isabs(folder) else Path.home() / ".cache"
+    return (folder or user_folder("cache") / "whisper") / Path(models[name]).name
 
 
 def whisper_sha256(name: str) -> str:
@@ -270,7 +265,7 @@ def openunmix_path(name: str) -> Path:
 
 def _torch_hub_path(address: str) -> Path:
     home = os.environ.get("TORCH_HOME")
-    folder = Path(home).expanduser() if home else user_cache_folder() / "torch"
+    folder = Path(home).expanduser() if home else user_folder("cache") / "torch"
     return folder / "hub" / "checkpoints" / Path(address).name
 
 

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from meetsplit.pipeline.errors import MissingWeights
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Started
+from meetsplit.pipeline.files.user_folders import user_folder
 from meetsplit.pipeline.models import checksums
 from meetsplit.pipeline.models.hub import (
     damaged_hub_files,
@@ -28,7 +29,6 @@ from meetsplit.pipeline.models.hub import (
     openunmix_reachable,
     torchaudio_path,
     torchaudio_reachable,
-    user_cache_folder,
     whisper_path,
     whisper_reachable,
     whisper_sha256,
@@ -95,7 +95,7 @@ _Fetched: TypeAlias = Hub | Wheel | WhisperFile | TorchaudioFile | OpenUnmixFile
 
 def default_cache() -> Path:
     """The default folder of models and finished stages: ``$XDG_CACHE_HOME/meetsplit``, or ``~/.cache/meetsplit``."""
-    return user_cache_folder() / "meetsplit"
+    return user_folder("cache") / "meetsplit"
 
 
 def locate(source: WeightSource, *, cache: Path) -> Path | None:

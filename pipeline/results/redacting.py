@@ -12,22 +12,22 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from meetsplit.pipeline import formats
 from meetsplit.pipeline.audio.reading import probe
 from meetsplit.pipeline.data import Provenance, Segment, Span, Speaker, Transcript, Turn, Word, timeline
-from meetsplit.pipeline.errors import AudioError, SettingsError, nearest
+from meetsplit.pipeline.errors import AudioError, SettingsError
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
 from meetsplit.pipeline.formats import read_transcript_file
-from meetsplit.pipeline.formats.text import one_line
+from meetsplit.pipeline.formats.people import labels_of, person_labels
 from meetsplit.pipeline.results.folder import PublishedResults, Reservation, ResultsFolder
 from meetsplit.pipeline.results.originals import kept_originals
 from meetsplit.pipeline.results.ownership import EditHistory, Owner, ResultRequest, owner_by_turns
 from meetsplit.pipeline.results.page_sound import SoundSources, sound_beside
-from meetsplit.pipeline.results.stems import PAGE_RECORDING, absolute_path, fold_name, name_max, safe_stem
+from meetsplit.pipeline.results.stems import PAGE_RECORDING, absolute_path, name_max, safe_stem
 from meetsplit.pipeline.results.track_names import track_stems
 from meetsplit.pipeline.results.writing import permissions, placed, render_formats, stage_page, with_names
 from meetsplit.pipeline.settings import Outputs
@@ -76,20 +76,13 @@ def people_to_redact(transcript: Transcript, people: Sequence[str], keep: Sequen
     """
     if bool(people) == bool(keep):
         raise SettingsError("redact needs either the people who are redacted, or --keep with those who are not")
-    chosen = {label for who in (people or keep) for label in _labels_of(transcript, who)}
+    persons = person_labels(transcript)
+    named = {persons[label] for who in (people or keep) for label in labels_of(transcript, who)}
+    chosen = {label for label in transcript.speakers if persons[label] in named}
     redacted = tuple(label for label in transcript.speakers if (label in chosen) is bool(people))
     if not redacted:
         raise SettingsError(f"--keep: nobody else speaks in {transcript.recording}, so there is nobody to redact")
     return redacted
-
-
-def _labels_of(transcript: Transcript, who: str) -> Iterator[Speaker]:
-    names = {label: fold_name(one_line(transcript.name_of(label))) for label in transcript.speakers}
-    if who not in names and fold_name(one_line(who)) not in names.values():
-        known = [*names, *(transcript.name_of(label) for label in names)]
-        raise SettingsError(f"{transcript.recording} has no speaker {who!r}: {nearest(who, set(known))}")
-    wanted = names.get(who, fold_name(one_line(who)))
-    return (label for label, name in names.items() if name == wanted)
 
 
 def redacted_transcript(transcript: Transcript, redacted: Collection[Speaker]) -> tuple[Transcript, int]:

@@ -1,35 +1,21 @@
 """Voices at the end of a run: its speakers are compared with the enrolled ones, and the confirmed get their names.
 
-Nothing of it is kept in a stage cache: a voice that is removed, or a name that changes, counts from the next run on.
+Nothing of that is kept in a stage cache: a voice that is removed, or a name that changes, counts from the next run on.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from meetsplit.pipeline.audio.wav import read_span
-from meetsplit.pipeline.data import Speaker, Transcript, VoiceMatch
+from meetsplit.pipeline.data import Speaker, Transcript
 from meetsplit.pipeline.errors import MeetsplitError, VoicesError
 from meetsplit.pipeline.events import EventListener, Notice
 from meetsplit.pipeline.settings import Outputs
 
 if TYPE_CHECKING:
-    from meetsplit.speakers.voice_store import EnrolledVoice, VoiceStore
-    from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceEncoder
-
-
-class HeardRun(Protocol):
-    """A run whose speakers can be heard: `run.RecordingRun`."""
-
-    @property
-    def tracks(self) -> Mapping[Speaker, Path]:
-        """The WAV track of every speaker: the recording where they speak alone."""
-
-    def voice_encoder(self, backend: str) -> VoiceEncoder:
-        """The encoder of voiceprints of that name."""
+    from meetsplit.speakers.recognition import HeardRun
 
 
 def with_voices(
@@ -47,14 +33,15 @@ def with_voices(
     """
     if outputs.voices == "off":
         return transcript
-    from meetsplit.speakers.voice_store import VoiceStore  # its parts are slow to load, and `export` needs none
+    from meetsplit.speakers.recognition import matches as find_matches  # slow to load, and `export` needs none of it
+    from meetsplit.speakers.voice_store import VoiceStore
 
-    store = VoiceStore() if outputs.voices == "on" else VoiceStore(Path(outputs.voices))
+    store = VoiceStore.named(outputs.voices)
     try:
         people = store.read()
         if not people and outputs.voices != "on":
             raise VoicesError(f"{store.path}: no voice is enrolled there; name another file with --voices")
-        matches = _matches(run, transcript, people, store, on_event) if people else {}
+        matches = find_matches(run, people, store, on_event) if people else {}
     except MeetsplitError as error:
         on_event(Notice(f"no one is recognised by voice: {error}", "write"))
         return transcript
@@ -68,7 +55,7 @@ def with_voices(
     return dataclasses.replace(transcript, names=names, voices=tuple(sorted(matches.items())))
 
 
-def embeddings_file(run: HeardRun, transcript: Transcript, on_event: EventListener) -> dict[str, bytes]:
+def embeddings_file(run: HeardRun, on_event: EventListener) -> dict[str, bytes]:
     """The file ``.embeddings.npz`` of a run, by that suffix: voiceprints of everybody, for programs of one's own.
 
     For each label, ``SPEAKER_00`` are unit vectors, float32 ``(n, d)``, one for about every three seconds of clean
@@ -83,7 +70,7 @@ def embeddings_file(run: HeardRun, transcript: Transcript, on_event: EventListen
 
     try:
         encoder = run.voice_encoder(ENCODERS[0])
-        heard = _embed(run, encoder, transcript)
+        heard = run.voiceprints(encoder)
     except MeetsplitError as error:
         on_event(Notice(f"embeddings.npz is not written: {error}", "write"))
         return {}
@@ -93,33 +80,6 @@ def embeddings_file(run: HeardRun, transcript: Transcript, on_event: EventListen
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)
     return {".embeddings.npz": file.getvalue()}
-
-
-def _embed(run: HeardRun, encoder: VoiceEncoder, transcript: Transcript) -> dict[Speaker, VoiceEmbeddings]:
-    """The embeddings of every speaker with a track."""
-    from meetsplit.speakers.voiceprints import embed_people
-
-    tracks = run.tracks
-    turns = tuple(turn for turn in transcript.turns if turn.speaker in tracks)
-    return embed_people(encoder, turns, lambda speaker, span: read_span(tracks[speaker], span))
-
-
-def _matches(
-    run: HeardRun, transcript: Transcript, people: Sequence[EnrolledVoice], store: VoiceStore, on_event: EventListener
-) -> dict[Speaker, VoiceMatch]:
-    """The match of every speaker with a track. Raises `MeetsplitError` where voices cannot be compared."""
-    from meetsplit.speakers.identification import chosen_encoder, identify, other_encoders
-    from meetsplit.speakers.voiceprints import VoiceScorer
-
-    wanted = chosen_encoder(people) or ""
-    encoder = run.voice_encoder(wanted.partition("-")[0])
-    known = {person.name: voice for person in people if (voice := person.of_encoder(encoder.name)) is not None}
-    sentence = other_encoders(people, encoder.name, store.path)
-    if sentence is not None:
-        on_event(Notice(sentence, "write"))
-    if not known:
-        return {}
-    return identify(_embed(run, encoder, transcript), known, VoiceScorer(encoder.name))
 
 
 def suggestions(transcript: Transcript) -> list[str]:

@@ -38,7 +38,7 @@ from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers.rendering import TrackOptions
 
 if TYPE_CHECKING:
-    from meetsplit.speakers.voiceprints import VoiceEncoder
+    from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceEncoder
 
 
 class FinishedRun(Protocol):
@@ -61,6 +61,9 @@ class FinishedRun(Protocol):
     def voice_encoder(self, backend: str) -> VoiceEncoder:
         """The encoder of voiceprints of that name."""
 
+    def voiceprints(self, encoder: VoiceEncoder) -> Mapping[Speaker, VoiceEmbeddings]:
+        """The voiceprints of every speaker, by that encoder."""
+
     def render_tracks(
         self, targets: Mapping[Speaker, Path], options: TrackOptions, on_progress: Callable[[float], None] = ...
     ) -> None:
@@ -73,8 +76,10 @@ class FinishedRun(Protocol):
 class Opener(Protocol):
     """What opens a recording: `run.Pipeline`."""
 
-    def open(self, recording: Path, cache: StageCache, content: RecordingContent | None = None) -> FinishedRun:
-        """The run of a recording."""
+    def open(
+        self, recording: Path, cache: StageCache, content: RecordingContent | None = None, *, voices: str = "off"
+    ) -> FinishedRun:
+        """The run of a recording; ``voices`` is `Outputs.voices`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ def write_results(
     given = with_names(unnamed, outputs, channels=channels).names
     heard = with_voices(run, unnamed, given, outputs, on_event)
     transcript = with_names(heard, outputs, on_event, channels=channels)
-    of_sound = embeddings_file(run, transcript, on_event) if "embeddings.npz" in outputs.formats else {}
+    of_sound = embeddings_file(run, on_event) if "embeddings.npz" in outputs.formats else {}
     count = len(run.tracks) if outputs.tracks else 0
     voices = count + 1 if has_page_sound(outputs) else 0
     total = count + voices + len(outputs.formats)
@@ -234,7 +239,9 @@ def run_and_write(
     content = hash_recording(recording)
     request = result_request(recording, outputs, sha256=content.sha256)
     with ResultsFolder(outputs.folder).reservation(request) as reservation:
-        return write_results(pipeline.open(recording, cache, content), outputs, reservation, on_event)
+        return write_results(
+            pipeline.open(recording, cache, content, voices=outputs.voices), outputs, reservation, on_event
+        )
 
 
 def owner_of_set(path: Path, transcript: Transcript) -> tuple[Owner, str]:

@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 85a34b8819372ca51d793b8f34eb6854b5fa6a01715ad116591427bc4f82fa77
+// Built by `npm run build` of source/*.js, SHA-256 4afd3e2785ce20522e7d8962781e707693792274b4f2298ab75727585174b0a5
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -268,6 +268,11 @@
     if (doc.speakers[speaker] === person2) return doc;
     return { ...doc, speakers: { ...doc.speakers, [speaker]: person2 } };
   }
+  function suggestedName(doc, speaker) {
+    const match = Object.hasOwn(doc.voices ?? {}, speaker) ? doc.voices[speaker] : null;
+    if (match?.decision !== "suggested" || doc.speakers[speaker] !== null) return null;
+    return typeof match.name === "string" && match.name.trim() !== "" ? match.name : null;
+  }
   function addPerson(doc, taken = []) {
     const numbers2 = [...Object.keys(doc.speakers), ...taken].map((label) => Number(/^SPEAKER_(\d+)$/.exec(label)?.[1] ?? -1));
     const speaker = `SPEAKER_${String(Math.max(-1, ...numbers2) + 1).padStart(2, "0")}`;
@@ -387,7 +392,13 @@
       (segment) => segment.speaker === from ? segmentOf(segment, segment.words, into) : segment
     );
     const changed = new Set(segments.filter((segment, number) => segment !== doc.segments[number]));
-    return withOverlaps({ ...doc, speakers: speakers2, turns, segments: segments.sort(byTime) }, doc.turns, changed);
+    const merged = { ...doc, speakers: speakers2, turns, segments: segments.sort(byTime) };
+    if (doc.voices) {
+      const others = Object.entries(doc.voices).filter(([label]) => label !== from && label !== into);
+      if (others.length > 0) merged.voices = Object.fromEntries(others);
+      else delete merged.voices;
+    }
+    return withOverlaps(merged, doc.turns, changed);
   }
   function isChecked(segment) {
     return Array.isArray(segment.checked);
@@ -775,7 +786,11 @@
         element("option", { value: "" }, "Same as…"),
         ...labels.filter((other) => other !== label).map((other) => element("option", { value: other }, this.people.name(other)))
       );
-      return element("li", { "data-speaker": label }, this.people.swatch(label), field, same);
+      const suggested = suggestedName(this.people.doc, label);
+      const suggestion = suggested === null ? [] : [
+        element("button", { type: "button", class: "suggestion", click: () => this.actions.onRename(label, suggested) }, `May be ${suggested}, by voice: use this name`)
+      ];
+      return element("li", { "data-speaker": label }, this.people.swatch(label), field, same, ...suggestion);
     }
     #field(label) {
       return [...this.rows.children].find((row2) => row2.dataset.speaker === label)?.querySelector("input");
@@ -1326,8 +1341,32 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
         name.setAttribute("aria-keyshortcuts", "F2");
         name.title = `${name.textContent} (double click or F2: rename)`;
       }
+      for (const row2 of this.legend.querySelectorAll("li[data-speaker]")) this.#showSuggestion(row2);
       if (this.dialog.dialog.open) this.dialog.render();
       this.#showSelection();
+    }
+    /** Shows beside a person without a name who it may be, as a button that makes it the name. */
+    #showSuggestion(row2) {
+      const label = row2.dataset.speaker;
+      const name = suggestedName(this.history.document, label);
+      const shown = row2.querySelector(".suggestion");
+      if (shown?.dataset.name === (name ?? void 0)) return;
+      const hadFocus = shown !== null && shown === document.activeElement;
+      shown?.remove();
+      row2.classList.toggle("suggests", name !== null);
+      if (name !== null) {
+        const title2 = `${this.people.name(label)} may be ${name}, by voice: use this name`;
+        row2.querySelector(".name").after(element("button", {
+          type: "button",
+          class: "suggestion",
+          dir: "auto",
+          title: title2,
+          "aria-label": title2,
+          "data-name": name,
+          click: () => this.#rename(label, name)
+        }, `${name}?`));
+      }
+      if (hadFocus) row2.querySelector(".name").focus();
     }
     #showSelection() {
       const { segment, first } = this.#selection();

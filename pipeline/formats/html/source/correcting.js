@@ -1,7 +1,7 @@
 // Correcting: the bar, the keys and the fields by which a reader corrects the transcript in the page.
 
 import {
-  CorrectionError, addPerson, changeWords, isChecked, joinSegments, markChecked, mergePeople, moveWords, nextOfSamePerson, renamePerson, splitSegment,
+  CorrectionError, addPerson, changeWords, isChecked, joinSegments, markChecked, mergePeople, moveWords, nextOfSamePerson, renamePerson, splitSegment, suggestedName,
 } from "./corrections.js";
 import { element } from "./dom.js";
 import { Drafts, draftKey } from "./drafts.js";
@@ -91,8 +91,27 @@ class Correcting {
       name.setAttribute("aria-keyshortcuts", "F2");
       name.title = `${name.textContent} (double click or F2: rename)`;
     }
+    for (const row of this.legend.querySelectorAll("li[data-speaker]")) this.#showSuggestion(row);
     if (this.dialog.dialog.open) this.dialog.render();
     this.#showSelection();
+  }
+
+  /** Shows beside a person without a name who it may be, as a button that makes it the name. */
+  #showSuggestion(row) {
+    const label = row.dataset.speaker;
+    const name = suggestedName(this.history.document, label);
+    const shown = row.querySelector(".suggestion");
+    if (shown?.dataset.name === (name ?? undefined)) return;
+    const hadFocus = shown !== null && shown === document.activeElement;
+    shown?.remove();
+    row.classList.toggle("suggests", name !== null);
+    if (name !== null) {
+      const title = `${this.people.name(label)} may be ${name}, by voice: use this name`;
+      row.querySelector(".name").after(element("button", {
+        type: "button", class: "suggestion", dir: "auto", title, "aria-label": title, "data-name": name, click: () => this.#rename(label, name),
+      }, `${name}?`));
+    }
+    if (hadFocus) row.querySelector(".name").focus();
   }
 
   #showSelection() {

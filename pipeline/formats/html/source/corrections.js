@@ -12,7 +12,7 @@ import { firstIndex } from "./timeline.js";
  * @typedef {{start: number, end: number, text: string, speaker: string, source: string, overlap: boolean,
  *   language: string | null, review: string[], margin: number | null, checked?: string[], words: Word[]}} Segment
  * @typedef {{recording: string, duration: number, speakers: Record<string, string | null>, segments: Segment[],
- *   turns: Turn[]}} TranscriptDocument
+ *   turns: Turn[], voices?: Record<string, {decision: string, name: string | null}>}} TranscriptDocument
  */
 
 /** What stands between words: blanks, and control characters, which a transcript is not to hold. */
@@ -33,6 +33,13 @@ export function renamePerson(doc, speaker, name) {
   }
   if (doc.speakers[speaker] === person) return doc;
   return { ...doc, speakers: { ...doc.speakers, [speaker]: person } };
+}
+
+/** The enrolled person whose voice somebody without a name may have, as a name; null where none is suggested. */
+export function suggestedName(doc, speaker) {
+  const match = Object.hasOwn(doc.voices ?? {}, speaker) ? doc.voices[speaker] : null;
+  if (match?.decision !== "suggested" || doc.speakers[speaker] !== null) return null;
+  return typeof match.name === "string" && match.name.trim() !== "" ? match.name : null;
 }
 
 /** A new person without words or a name: {document, speaker}. Labels among `taken` are not used. */
@@ -181,7 +188,14 @@ export function mergePeople(doc, from, into) {
     segment.speaker === from ? segmentOf(segment, segment.words, into) : segment,
   );
   const changed = new Set(segments.filter((segment, number) => segment !== doc.segments[number]));
-  return withOverlaps({ ...doc, speakers, turns, segments: segments.sort(byTime) }, doc.turns, changed);
+  const merged = { ...doc, speakers, turns, segments: segments.sort(byTime) };
+  if (doc.voices) {
+    // What the voices of two people said is not said of both together.
+    const others = Object.entries(doc.voices).filter(([label]) => label !== from && label !== into);
+    if (others.length > 0) merged.voices = Object.fromEntries(others);
+    else delete merged.voices;
+  }
+  return withOverlaps(merged, doc.turns, changed);
 }
 
 /** Whether a person has checked a segment. */

@@ -1,5 +1,6 @@
 // The dialog about people: their names, who is one person, and new ones.
 
+import { suggestedName } from "./corrections.js";
 import { element } from "./dom.js";
 
 /** Lists everyone with a field for the name; corrections go through `onRename`, `onMerge` and `onAdd`. */
@@ -53,7 +54,11 @@ export class PeopleDialog {
       element("option", { value: "" }, "Same as…"),
       ...labels.filter((other) => other !== label).map((other) => element("option", { value: other }, this.people.name(other))),
     );
-    return element("li", { "data-speaker": label }, this.people.swatch(label), field, same);
+    const suggested = suggestedName(this.people.doc, label);
+    const suggestion = suggested === null ? [] : [
+      element("button", { type: "button", class: "suggestion", click: () => this.actions.onRename(label, suggested) }, `May be ${suggested}, by voice: use this name`),
+    ];
+    return element("li", { "data-speaker": label }, this.people.swatch(label), field, same, ...suggestion);
   }
 
   #field(label) {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import {
   CorrectionError, addPerson, changeWord, changeWords, isChecked, joinSegments, joinWords, markChecked, mergePeople, moveSegment, moveWords,
-  nextOfSamePerson, renamePerson, splitSegment,
+  nextOfSamePerson, renamePerson, splitSegment, suggestedName,
 } from "../source/corrections.js";
 import { History } from "../source/history.js";
 import { frozen, joined, random, randomCorrection, randomDocument, support } from "./documents.js";
@@ -184,6 +184,29 @@ test("two people become one, who has a name if either had one", () => {
   assert.deepEqual(spoken(merged).map(([who]) => who), ["1", "1", "1"]);
   assert.throws(() => mergePeople(meeting, "SPEAKER_00", "SPEAKER_00"), CorrectionError);
   assert.throws(() => mergePeople(meeting, "SPEAKER_00", "SPEAKER_07"), CorrectionError);
+});
+
+test("a suggested name is one click away until the person has a name or is another person", () => {
+  const voices = {
+    SPEAKER_00: { decision: "confirmed", name: "Ann", score: 12, margin: 9 },
+    SPEAKER_01: { decision: "suggested", name: "Ben", score: 5, margin: null },
+    SPEAKER_02: { decision: "unknown", name: null, score: null, margin: null },
+  };
+  const doc = frozen({
+    ...randomDocument(random(1)), speakers: { SPEAKER_00: "Ann", SPEAKER_01: null, SPEAKER_02: null }, segments: [], turns: [], voices,
+  });
+  const suggested = (of) => ["SPEAKER_00", "SPEAKER_01", "SPEAKER_02", "toString"].map((label) => suggestedName(of, label));
+  assert.deepEqual(suggested(doc), [null, "Ben", null, null]);
+  const history = new History(doc);
+  history.apply("naming", renamePerson(doc, "SPEAKER_01", suggestedName(doc, "SPEAKER_01")));
+  assert.equal(history.document.speakers.SPEAKER_01, "Ben");
+  assert.deepEqual(suggested(history.document), [null, null, null, null]);
+  history.undo();
+  assert.deepEqual(suggested(history.document), [null, "Ben", null, null]);
+  const merged = mergePeople(doc, "SPEAKER_02", "SPEAKER_01");
+  assert.deepEqual(merged.voices, { SPEAKER_00: voices.SPEAKER_00 });
+  assert.equal("voices" in mergePeople(merged, "SPEAKER_01", "SPEAKER_00"), false);
+  assert.equal(suggestedName({ ...doc, voices: undefined }, "SPEAKER_01"), null);
 });
 
 test("names are one line, no label of others, and can be taken away", () => {
