@@ -13,6 +13,7 @@ speaker.
 
 from __future__ import annotations
 
+import copy
 import functools
 import time
 from collections import Counter
@@ -21,10 +22,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from meetsplit.pipeline import versions
 from meetsplit.pipeline.audio.arrays import ArrayRecording, is_array, name_of, write_array
+from meetsplit.pipeline.audio.clip_cache import clip_digest
 from meetsplit.pipeline.audio.content import Content
 from meetsplit.pipeline.audio.memmap import release_pages
 from meetsplit.pipeline.audio.reading import read, resample
@@ -97,6 +100,7 @@ from meetsplit.pipeline.results.ownership import result_request
 from meetsplit.pipeline.results.run_result import RunResult
 from meetsplit.pipeline.results.stems import safe_stem
 from meetsplit.pipeline.results.writing import write_results
+from meetsplit.pipeline.separators.known_voices import with_known_voices
 from meetsplit.pipeline.separators.matching import MatchingSeparator
 from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.speakers.match import EmbeddingMatcher
@@ -135,7 +139,7 @@ class Pipeline:
 
     ``on_event`` is called with every event (`events`); notices go to the log ``meetsplit`` where it is left out.
     ``loaded`` are backends that the caller has loaded already, by stage ("diarizer", "separator", "embedder",
-    "transcriber", "aligner").
+    "transcriber", "aligner"). Without ``transcribes``, no transcriber is needed and runs end with `separate`.
 
     >>> Pipeline(Settings(diarizer="embedded", transcriber="sphinx")).settings.diarizer
     'embedded'
@@ -147,9 +151,11 @@ class Pipeline:
         *,
         on_event: EventListener = log_events,
         loaded: Mapping[str, Any] | None = None,
+        transcribes: bool = True,
     ) -> None:
         self.settings = settings or Settings()
         self.on_event = on_event
+        self._transcribes = transcribes
         self._selection: BackendSelection | None = None
         self._loaded = {stage: _LoadedBackend(backend, None) for stage, backend in (loaded or {}).items()}
         self._voice_encoders: dict[str, VoiceEncoder] = {}
@@ -164,7 +170,7 @@ class Pipeline:
     def preflight(self) -> BackendSelection:
         """Select a backend for each stage; fetches what is missing. Raises as `selection.preflight` does."""
         if self._selection is None:
-            self._selection = preflight(self.settings, self.on_event)
+            self._selection = preflight(self.settings, self.on_event, transcribes=self._transcribes)
         return self._selection
 
     def run(
@@ -348,6 +354,27 @@ class RecordingRun:
         self._route: Route = ChannelPerSpeaker(pipeline, recording) if is_split else MixedRecording(pipeline, recording)
         self._content = hash_recording(recording) if content is None else content
         self._keys = cache_keys(self._content.sha256, pipeline.settings, pipeline.preflight())
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether everybody is in one channel."""
+        return isinstance(self._route, MixedRecording)
+
+    def heard(self, speaker: Speaker) -> Audio:
+        """The sound in which a speaker of `diarize` is to be heard: the recording, or the speaker's own channel."""
+        numbers = dict(self.diarize().channels)
+        return self._stretch[0 if self.is_mixed else numbers[speaker]]
+
+    def with_known_voices(self, known: Mapping[Speaker, Sequence[Audio]]) -> RecordingRun:
+        """The same run, in which the separator has clips of some speakers from elsewhere beside the recording's own.
+
+        What it separates is kept beside what is separated without them.
+        """
+        digests = [(speaker, clip_digest(clips).hex()) for speaker, clips in sorted(known.items())]
+        other = copy.copy(self)
+        other._route = MixedRecording(self._pipeline, self._recording, known)
+        other._keys = self._keys.after_separation(digests)
+        return other
 
     @property
     def sound(self) -> tuple[Path, Content | None] | None:
@@ -579,10 +606,15 @@ class Route(Protocol):
 class MixedRecording:
     """All speakers in one channel: a diarizer finds the turns, a separator takes overlaps apart."""
 
-    def __init__(self, pipeline: Pipeline, recording: Path | MultiFileRecording) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        recording: Path | MultiFileRecording,
+        known: Mapping[Speaker, Sequence[Audio]] = MappingProxyType({}),
+    ) -> None:
         if isinstance(recording, MultiFileRecording):
             raise SettingsError(f"{recording}: a file per person is a channel per person: choose --channels split")
-        self._pipeline, self._path = pipeline, recording
+        self._pipeline, self._path, self._known = pipeline, recording, known
 
     def read(self, folder: Path, content: RecordingContent) -> Channels:
         """The recording, mixed down to mono; suggests ``--channels split`` where its channels hold different people."""
@@ -614,6 +646,8 @@ class MixedRecording:
         pipeline, (recording,) = self._pipeline, audio
         separate = pipeline.settings.separate
         separator = pipeline.load_separator() if separate != "off" else None
+        if separator is not None and self._known:
+            separator = with_known_voices(separator, self._known)
         diarizer = pipeline.preflight().of("diarizer")
         predicted = diarizer is None or diarizer.backend != "rttm"
         options = RegionOptions(separate, boundary_extension=BOUNDARY_EXTENSION if predicted else 0.0)

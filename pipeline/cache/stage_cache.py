@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args
@@ -68,6 +68,14 @@ class CacheKeys:
     transcribe: str
     rttm: str | None = None
     script: str | None = None
+
+    def after_separation(self, inputs: object) -> CacheKeys:
+        """The keys where separation and what follows depend on further ``inputs``, of what JSON has."""
+
+        def key(earlier: str) -> str:
+            return hashlib.sha256(json.dumps([earlier, inputs]).encode()).hexdigest()[:16]
+
+        return replace(self, separate=key(self.separate), transcribe=key(self.transcribe))
 
 
 def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> CacheKeys:
