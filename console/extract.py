@@ -127,8 +127,10 @@ def _sentence(recording: Path, wanted: WantedVoice, done: Extracted, *, without:
         return f"{text}. {done.path} {'is the whole recording' if without else 'is silent'}"
     first = search.speakers[0]
     labels = " and ".join(search.speakers)
-    score = f" (score {search.scores[first]:.1f}{'' if search.is_sure else ', not sure: listen'})"
-    parts = f"{who} is {labels}{score if first in search.scores else ''}, speaks {duration(done.seconds)}"
+    parts = who if first == who else f"{who} is {labels}"
+    if first in search.scores:
+        parts += f" (score {search.scores[first]:.1f}{'' if search.is_sure else ', not sure: listen'})"
+    parts += f"{'' if first == who else ','} speaks {duration(done.seconds)}"
     if done.overlapped >= 0.05:
         parts += f", {duration(done.overlapped)} of it while others speak"
     if done.knew_clip:

@@ -48,9 +48,7 @@ class VoiceSearch:
         return max(self.scores, key=lambda speaker: self.scores[speaker], default=None)
 
 
-def find_voice(
-    people: Mapping[Speaker, VoiceEmbeddings], wanted: VoiceEmbeddings, scorer: VoiceScorer
-) -> VoiceSearch:
+def find_voice(people: Mapping[Speaker, VoiceEmbeddings], wanted: VoiceEmbeddings, scorer: VoiceScorer) -> VoiceSearch:
     """Who of the people has the ``wanted`` voice: whoever is likeliest from the score of a suggestion on, because it is
     said to be there; and all who pass as confirmed, because a diarizer may make two of one.
     """

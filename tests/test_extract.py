@@ -56,7 +56,9 @@ def test_a_clip_finds_its_voice_and_overlaps_are_taken_apart(meeting: Path, capf
     assert run_command(["extract", "talk.wav", "--voice", "anna.wav", *OPTIONS]) == 0
     out, err = capfd.readouterr()
     assert out.strip() == "talk-anna.wav"
-    assert "anna is SPEAKER_01 (score 13.0), speaks 6.0 s, 2.0 s of it while others speak; hardly alone" in one_line(err)
+    assert "anna is SPEAKER_01 (score 13.0), speaks 6.0 s, 2.0 s of it while others speak; hardly alone" in one_line(
+        err
+    )
     assert pitches("talk-anna.wav", 2.0, 5.0) == {150: 0.0, 300: 0.0}
     assert pitches("talk-anna.wav", 7.5, 8.5) == {150: 0.0, 300: 1.0}
     assert pitches("talk-anna.wav", 10.0, 12.0) == {150: 0.0, 300: 1.0}
