@@ -199,7 +199,7 @@ def ask_all(
 
 def table(rows: Mapping[str, Sequence[Asked]]) -> Iterator[str]:
     """A line for each set of meetings and kind of turns; energies are pooled, medians are of people who were found."""
-    yield "| meetings, turns | people | found | a wrong one | kept % (median) | not theirs % (median) | absent | named |"
+    yield "| meetings, turns | people | found | wrong | kept % (median) | not theirs % (median) | absent | found |"
     yield "|---|--:|--:|--:|--:|--:|--:|--:|"
     for name, asked in rows.items():
         there, absent = [one for one in asked if one.there], [one for one in asked if not one.there]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from conftest import write_pcm
+from test_voices import ENCODER, RATE, encoder, run_command, sample, speech, voice
+
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.data import Audio, Samples, Voice
@@ -21,7 +22,6 @@ from meetsplit.pipeline.settings import Settings
 from meetsplit.speakers.extraction import find_voice
 from meetsplit.speakers.voice_store import VoiceStore
 from meetsplit.speakers.voiceprints import VoiceScorer
-from test_voices import ENCODER, RATE, encoder, run_command, sample, speech, voice
 
 __all__ = ["encoder"]  # a fixture
 
