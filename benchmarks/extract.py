@@ -198,22 +198,17 @@ def ask_all(
 
 
 def table(rows: Mapping[str, Sequence[Asked]]) -> Iterator[str]:
-    """A line for each set of meetings and kind of turns; energies are pooled, medians are of people who were found."""
+    """A line for each set of meetings and kind of turns; means and medians are over the people who were found."""
     yield "| meetings, turns | people | found | wrong | kept % (median) | not theirs % (median) | absent | found |"
     yield "|---|--:|--:|--:|--:|--:|--:|--:|"
     for name, asked in rows.items():
         there, absent = [one for one in asked if one.there], [one for one in asked if not one.there]
-        found = [one for one in there if one.right]
-        total = sum((one.kept for one in found), Kept(0.0, 0.0, 0.0, 0.0))
-        medians = [
-            100 * float(np.median([getattr(one.kept, part) / getattr(one.kept, whole) for one in found]))
-            for part, whole in (("kept", "spoken"), ("other", "track"))
-        ]
-        kept, other = _shares(total)
+        found = [_shares(one.kept) for one in there if one.right]
+        kept, other = (f"{np.mean(part):.1f} ({np.median(part):.1f})" for part in zip(*found, strict=True))
         wrong = sum(one.found and not one.right for one in there)
         yield (
-            f"| {name} | {len(there)} | {len(found)} | {wrong} | {kept:.1f} ({medians[0]:.1f}) | "
-            f"{other:.1f} ({medians[1]:.1f}) | {len(absent)} | {sum(one.found for one in absent)} |"
+            f"| {name} | {len(there)} | {len(found)} | {wrong} | {kept} | {other} | {len(absent)} | "
+            f"{sum(one.found for one in absent)} |"
         )
 
 
