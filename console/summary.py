@@ -27,7 +27,7 @@ SHORT_SPEECH = 3.0
 """Seconds of speech below which a remark asks whether it is a person at all."""
 
 POOR_BLEED = -5.0
-"""dB of bleed from which on others are heard in a track: half of such voices had an SI-SDR below 1 dB."""
+"""dB of bleed from which on others are heard in a track: half of such voices had an SI-SDR below 0.7 dB."""
 
 _GIVEN = ("rttm", "channels")
 """Diarizers that do not decide how many people there are."""
