@@ -243,6 +243,17 @@ COMMANDS: tuple[CommandEntry | GroupEntry, ...] = (
         panel=TRANSCRIBE,
     ),
     CommandEntry(
+        "extract",
+        "Take one person's voice out of a recording, by a clip of it: a track of that person, or everybody else.",
+        "extract",
+        "extract",
+        (
+            "meetsplit extract meeting.m4a --voice alice.wav -o alice_only.wav",
+            "meetsplit extract meeting.m4a --voice Alice --without",
+        ),
+        panel=TRANSCRIBE,
+    ),
+    CommandEntry(
         "batch",
         "Work through many recordings, and pick up where it was when interrupted. What is done already is skipped.",
         "batch",

@@ -156,6 +156,7 @@ def _data(path: Path, transcript: Transcript) -> dict[str, Any]:
         "recording": transcript.recording,
         "duration": transcript.duration,
         "people": [asdict(rounded(person)) for person in talk_times(transcript)],
+        **({"tracks": {speaker: asdict(one) for speaker, one in transcript.quality}} if transcript.quality else {}),
         "minutes": [
             {
                 "start": part.start,

@@ -14,7 +14,10 @@ speaker.
 
 from __future__ import annotations
 
+import copy
 import functools
+import hashlib
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +29,7 @@ from typing import Any, Protocol, TypeAlias
 
 from meetsplit.pipeline import versions
 from meetsplit.pipeline.audio.arrays import ArrayRecording, is_array, name_of, write_array
+from meetsplit.pipeline.audio.clip_cache import clip_digest
 from meetsplit.pipeline.audio.content import Content
 from meetsplit.pipeline.audio.memmap import release_pages
 from meetsplit.pipeline.audio.reading import read, resample
@@ -153,7 +157,7 @@ class Pipeline:
 
     ``on_event`` is called with every event (`events`); notices go to the log ``meetsplit`` where it is left out.
     ``loaded`` are backends that the caller has loaded already, by stage ("diarizer", "separator", "embedder",
-    "transcriber", "aligner").
+    "transcriber", "aligner"). Without ``transcribes``, no transcriber is needed and runs end with `separate`.
 
     >>> Pipeline(Settings(diarizer="embedded", transcriber="sphinx")).settings.diarizer
     'embedded'
@@ -165,9 +169,11 @@ class Pipeline:
         *,
         on_event: EventListener = log_events,
         loaded: Mapping[str, Any] | None = None,
+        transcribes: bool = True,
     ) -> None:
         self.settings = settings or Settings()
         self.on_event = on_event
+        self._transcribes = transcribes
         self._selection: BackendSelection | None = None
         self._loaded = {stage: _LoadedBackend(backend, None) for stage, backend in (loaded or {}).items()}
         self._voice_encoders: dict[str, VoiceEncoder] = {}
@@ -182,7 +188,7 @@ class Pipeline:
     def preflight(self) -> BackendSelection:
         """Select a backend for each stage; fetches what is missing. Raises as `selection.preflight` does."""
         if self._selection is None:
-            self._selection = preflight(self.settings, self.on_event)
+            self._selection = preflight(self.settings, self.on_event, transcribes=self._transcribes)
         return self._selection
 
     def run(
@@ -379,6 +385,29 @@ class RecordingRun:
         self._content = content
         self._first_keys = cache_keys(content.sha256, pipeline.settings, pipeline.preflight())
         self._voiceprints: dict[str, Mapping[Speaker, VoiceEmbeddings]] = {}
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether everybody is in one channel."""
+        return isinstance(self._route, MixedRecording)
+
+    def heard(self, speaker: Speaker) -> Audio:
+        """The sound in which a speaker of `diarize` is to be heard: the recording, or the speaker's own channel."""
+        numbers = dict(self.diarize().channels)
+        return self._stretch[0 if self.is_mixed else numbers[speaker]]
+
+    def with_known_voices(self, known: Mapping[Speaker, Sequence[Audio]]) -> RecordingRun:
+        """The same run, in which the separator has clips of some speakers from elsewhere beside the recording's own.
+
+        What it separates is kept beside what is separated without them.
+        """
+        clips = {**self._kept_speech.clips, **{speaker: tuple(clips) for speaker, clips in known.items()}}
+        digests = [(speaker, clip_digest(one).hex()) for speaker, one in sorted(clips.items())]
+        sha256 = hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+        other = copy.copy(self)
+        other._kept_speech = KeptSpeech(clips, sha256, self._kept_speech.notices)
+        other._keys = self._first_keys.with_kept_speech(sha256)
+        return other
 
     @property
     def sound(self) -> tuple[Path, Content | None] | None:
@@ -705,7 +734,11 @@ class Route(Protocol):
 class MixedRecording:
     """All speakers in one channel: a diarizer finds the turns, a separator takes overlaps apart."""
 
-    def __init__(self, pipeline: Pipeline, recording: Path | MultiFileRecording) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        recording: Path | MultiFileRecording,
+    ) -> None:
         if isinstance(recording, MultiFileRecording):
             raise SettingsError(f"{recording}: a file per person is a channel per person: choose --channels split")
         self._pipeline, self._path = pipeline, recording

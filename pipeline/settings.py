@@ -613,6 +613,14 @@ class Outputs:
             "everything 20 dB quieter (soft) or silence (hard).",
         ),
     )
+    track_quality: bool = field(
+        default=False,
+        metadata=_option(
+            FILES,
+            "Judge how well voices were taken apart, by the sound of the tracks. (default: no)",
+            flags=("--track-quality/--no-track-quality",),
+        ),
+    )
     max_line_width: int = field(default=42, metadata=_option(FILES, "Characters per subtitle line."))
     max_line_count: int = field(default=2, metadata=_option(FILES, "Lines per subtitle."))
     max_words_per_line: int | None = field(

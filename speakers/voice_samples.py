@@ -50,12 +50,19 @@ def sample_of_file(encoder: VoiceEncoder, path: Path) -> CheckedSample:
 
     Raises `AudioError`, and `VoicesError` for silence, less than `LEAST_SECONDS` of speech, and two people.
     """
+    return _checked(encoder, str(path), path.name, clips_of_file(path))
+
+
+def clips_of_file(path: Path) -> tuple[Audio, ...]:
+    """The clean speech of a recording in which one person speaks.
+
+    Raises `AudioError`, and `VoicesError` for silence.
+    """
     audio = read(path, RATE)
     turns = diarize_channels((audio,)).turns
     if not turns:
         raise VoicesError(f"{path}: no speech in it; give a recording of the person speaking alone")
-    speaker = turns[0].speaker
-    return _checked(encoder, str(path), path.name, clean_clips(audio, turns, speaker))
+    return clean_clips(audio, turns, turns[0].speaker)
 
 
 def sample_of_person(

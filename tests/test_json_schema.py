@@ -19,7 +19,7 @@ from meetsplit.pipeline.overlap import verification
 from meetsplit.pipeline.transcribers import ctc_alignment, hallucinations
 
 FOLDER = Path(__file__).parent
-OPTIONAL = {"guards", "checked", "voices", "confidence"}
+OPTIONAL = {"guards", "checked", "voices", "confidence", "tracks"}
 """Keys of later versions, which only documents have that need them."""
 
 

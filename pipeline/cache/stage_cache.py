@@ -72,16 +72,6 @@ class CacheKeys:
     script: str | None = None
     clean: str | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class CleanedChannel:
-    """A channel after cleaning: how many dB louder what is left is than what was taken out, None where that is nothing
-    at all; ``changed`` is False where it stays as it was, because that was next to nothing.
-    """
-
-    decibels: float | None
-    changed: bool
-
     def with_kept_speech(self, sha256: str | None) -> CacheKeys:
         """The keys where enrolled people's kept speech with that checksum takes voices apart; the same for None."""
         if sha256 is None:
@@ -91,6 +81,16 @@ class CleanedChannel:
             for key in (self.separate, self.transcribe)
         )
         return replace(self, separate=separate, transcribe=transcribe)
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedChannel:
+    """A channel after cleaning: how many dB louder what is left is than what was taken out, None where that is nothing
+    at all; ``changed`` is False where it stays as it was, because that was next to nothing.
+    """
+
+    decibels: float | None
+    changed: bool
 
 
 def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> CacheKeys:

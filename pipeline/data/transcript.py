@@ -136,13 +136,27 @@ class VoiceMatch:
     margin: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TrackQuality:
+    """How well a person's track was taken apart in overlaps, judged by the sound alone; see `speakers.track_quality`.
+
+    ``seconds`` were judged; ``bleed`` is how much of the voice is in the others' tracks as well, in dB: the lower, the
+    better; ``margin`` how much more it sounds like the speaker than like the next one, None where nobody has measured.
+    """
+
+    seconds: float
+    bleed: float | None = None
+    margin: float | None = None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Transcript:
     """Who said what in one recording.
 
     ``recording`` is the file's name without folder or extension; ``duration`` is in seconds; ``segments`` are sorted by
     start and may overlap in time; ``turns`` are the diarizer's; ``names`` maps labels to people's names,
-    ``voices`` says who was compared with enrolled voices and how that ended. In a notebook it is a table.
+    ``voices`` says who was compared with enrolled voices and how that ended, ``quality`` how well tracks were taken
+    apart, where that was asked for. In a notebook it is a table.
     """
 
     recording: str
@@ -152,6 +166,7 @@ class Transcript:
     made_by: Provenance
     names: tuple[tuple[Speaker, str], ...] = field(default=())
     voices: tuple[tuple[Speaker, VoiceMatch], ...] = field(default=())
+    quality: tuple[tuple[Speaker, TrackQuality], ...] = field(default=())
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Transcript:
@@ -250,7 +265,8 @@ class Transcript:
         new = {speaker: other for speaker, other in old.items() if speaker == label or speaker not in merged}
         names = tuple((new if name is None else {**new, label: name}).items())
         voices = tuple((speaker, match) for speaker, match in self.voices if speaker not in merged)
-        return replace(self, segments=tuple(segments), turns=turns, names=names, voices=voices)
+        quality = tuple((speaker, one) for speaker, one in self.quality if speaker not in merged)
+        return replace(self, segments=tuple(segments), turns=turns, names=names, voices=voices, quality=quality)
 
     def split(self, who: Speaker, *, at: float | None = None, spans: Sequence[Span] = ()) -> Self:
         """The same transcript with two people where a diarizer took two for one; by label or name.
@@ -283,7 +299,8 @@ class Transcript:
         regrouped = regroup({speaker: said for speaker, said in given.items() if said}, turns)
         segments = sorted((*unchanged, *regrouped), key=lambda segment: (segment.span, segment.speaker))
         voices = tuple((speaker, match) for speaker, match in self.voices if speaker != label)
-        return replace(self, segments=tuple(segments), turns=turns, voices=voices)
+        quality = tuple((speaker, one) for speaker, one in self.quality if speaker != label)
+        return replace(self, segments=tuple(segments), turns=turns, voices=voices, quality=quality)
 
     def next_label(self) -> Speaker:
         """The label after the last one that is in use."""

@@ -3,8 +3,9 @@
 Readers of WhisperX JSON find ``segments[start, end, text, speaker, words[word, start, end, score, speaker]]``,
 ``word_segments`` and ``language`` where they expect them. Beyond that, each segment has ``source``, ``overlap``,
 ``language``, ``review`` and ``margin``, and the top level ``schema``, ``recording``, ``duration``, ``speakers``
-(label to name, null where there is none), ``turns``, ``made_by``, and ``voices`` where voices are enrolled. Segments
-are sorted by start and may overlap in time. Times are seconds, unrounded; null stands for what is not known.
+(label to name, null where there is none), ``turns``, ``made_by``, ``voices`` where voices are enrolled, and ``tracks``
+where their quality was asked for. Segments are sorted by start and may overlap in time. Times are seconds, unrounded;
+null stands for what is not known.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from meetsplit.pipeline.data import (
     Segment,
     Source,
     StageRecord,
+    TrackQuality,
     Transcript,
     Turn,
     VoiceDecision,
@@ -51,6 +53,7 @@ def write(transcript: Transcript, outputs: Outputs) -> str:
         ("turns", _rows(_turn_json(turn) for turn in transcript.turns)),
         ("word_segments", _rows(word for rows in words for word in rows)),
         *([("voices", _json(_voices_json(transcript)))] if transcript.voices else []),
+        *([("tracks", _json(_tracks_json(transcript)))] if transcript.quality else []),
         ("made_by", _json(_made_by_json(transcript.made_by))),
     ]
     return json_escaped("{\n" + ",\n".join(f"  {_json(key)}: {value}" for key, value in parts) + "\n}\n")
@@ -65,6 +68,13 @@ def _voices_json(transcript: Transcript) -> Mapping[str, Any]:
             "margin": _number(match.margin),
         }
         for speaker, match in transcript.voices
+    }
+
+
+def _tracks_json(transcript: Transcript) -> Mapping[str, Any]:
+    return {
+        speaker: {"seconds": float(one.seconds), "bleed": _number(one.bleed), "margin": _number(one.margin)}
+        for speaker, one in transcript.quality
     }
 
 
@@ -148,6 +158,7 @@ def read(document: Node) -> Transcript:
         made_by=_made_by(document["made_by"]),
         names=tuple((label, name) for label, name in names if name is not None),
         voices=_voices(document.get("voices")),
+        quality=_quality(document.get("tracks")),
     )
 
 
@@ -156,6 +167,23 @@ def _voices(node: Node) -> tuple[tuple[str, VoiceMatch], ...]:
     if node.value is None:
         return ()
     return tuple((label, _voice(node[label])) for label in node.fields())
+
+
+def _quality(node: Node) -> tuple[tuple[str, TrackQuality], ...]:
+    """How well tracks were taken apart; a document has the key only where that was asked for."""
+    if node.value is None:
+        return ()
+    return tuple(
+        (
+            label,
+            TrackQuality(
+                node[label]["seconds"].number(),
+                node[label].get("bleed").number_or_none(),
+                node[label].get("margin").number_or_none(),
+            ),
+        )
+        for label in node.fields()
+    )
 
 
 def _voice(node: Node) -> VoiceMatch:

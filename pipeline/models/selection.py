@@ -94,8 +94,11 @@ class BackendSelection:
         return tuple(selected.record() for selected in self.backends)
 
 
-def preflight(settings: Settings, on_event: EventListener = ignore_events) -> BackendSelection:
-    """Select a backend for every stage and bring its weights to this machine.
+def preflight(
+    settings: Settings, on_event: EventListener = ignore_events, *, transcribes: bool = True
+) -> BackendSelection:
+    """Select a backend for every stage and bring its weights to this machine; without ``transcribes``, of those before
+    the words.
 
     A backend named by the settings never falls back, nor does one whose model they name. ``auto`` takes the first of
     `registry.auto_order` that can do what they request and whose weights are here or can be fetched now. Raises
@@ -105,6 +108,8 @@ def preflight(settings: Settings, on_event: EventListener = ignore_events) -> Ba
     selected: list[SelectedBackend] = []
     for stage in STAGE_VERBS:
         if stage == "cleaner" and settings.clean == "off":
+            continue
+        if stage in ("transcriber", "aligner") and not transcribes:
             continue
         if stage == "separator" and (settings.separate == "off" or settings.channels == "split"):
             continue

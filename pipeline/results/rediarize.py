@@ -123,6 +123,7 @@ def rediarized(
         turns=diarization.turns,
         names=assignment.names(diarization.names),
         voices=(),
+        quality=(),
         made_by=_provenance(transcript.made_by, made_by),
     )
 

@@ -14,7 +14,7 @@ from meetsplit.pipeline import formats
 from meetsplit.pipeline.audio.content import Content
 from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
 from meetsplit.pipeline.cache.stage_cache import StageCache
-from meetsplit.pipeline.data import Diarization, Speaker, Transcript
+from meetsplit.pipeline.data import Diarization, Speaker, StreamInfo, TrackQuality, Transcript
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
 from meetsplit.pipeline.formats import html
@@ -46,6 +46,9 @@ class FinishedRun(Protocol):
 
     def diarize(self) -> Diarization:
         """Its turns, and the channels of its speakers where each has one."""
+
+    def separate(self) -> tuple[StreamInfo, ...]:
+        """The clips of every speaker's stream."""
 
     def transcript(self) -> Transcript:
         """Its transcript; stages that are not done yet are done now."""
@@ -109,6 +112,8 @@ def write_results(
     given = with_names(unnamed, outputs, channels=channels).names
     heard = with_voices(run, unnamed, given, outputs, on_event)
     transcript = with_names(heard, outputs, on_event, channels=channels)
+    if outputs.track_quality:
+        transcript = dataclasses.replace(transcript, quality=_quality(run))
     of_sound = embeddings_file(run, on_event) if "embeddings.npz" in outputs.formats else {}
     count = len(run.tracks) if outputs.tracks else 0
     voices = count + 1 if has_page_sound(outputs) else 0
@@ -156,6 +161,13 @@ def write_results(
     track_folder = reservation.folder / published.placement.stem
     paths = {speaker: track_folder / file.name for speaker, file in tracks.items()}
     return WrittenResults(labelled, published.files, published.placement, paths)
+
+
+def _quality(run: FinishedRun) -> tuple[tuple[Speaker, TrackQuality], ...]:
+    """How well the voices of each track were taken apart."""
+    from meetsplit.speakers.track_quality import track_quality
+
+    return tuple(track_quality(run.separate(), run.tracks).items())
 
 
 def _stage_tracks(

@@ -29,8 +29,8 @@ ELSEWHERE = 100_000.0
 class EnrolledSeparator:
     """A `Separator`, and an `Adaptable`, that adds kept clips to the enrollment of those who have some.
 
-    ``kept`` are clean clips by speaker, of any rate and level. Speakers without any are enrolled as they are; so are
-    those of whom the recording itself has no speech, because nothing says how loud they would be.
+    ``kept`` are clean clips by speaker, of any rate and level. Speakers without any are enrolled as they are; clips of
+    those of whom the recording itself has no speech are as loud as the others.
     """
 
     def __init__(self, separator: Separator, kept: Mapping[Speaker, Sequence[Audio]]) -> None:
@@ -57,8 +57,9 @@ class EnrolledSeparator:
         return EnrolledSeparator(as_separator(adapted), self._kept)
 
     def _longer(self, enrollment: Mapping[Speaker, Sequence[Audio]]) -> dict[Speaker, tuple[Audio, ...]]:
+        everybody = [clip for clips in enrollment.values() for clip in clips]
         return {
-            speaker: (*clips, *_at_level_of(clips, self._kept.get(speaker, ())))
+            speaker: (*clips, *_at_level_of(clips or everybody, self._kept.get(speaker, ())))
             for speaker, clips in enrollment.items()
         }
 
