@@ -144,7 +144,8 @@ def _chords(length: int, beat: float, rate: int, rng: np.random.Generator) -> _W
 def _filtered(wave: _Wave, gain: Callable[[_Wave], _Wave], rate: int) -> _Wave:
     """The wave under a gain by frequency in Hz."""
     size = len(wave)
-    return np.asarray(np.fft.irfft(np.fft.rfft(wave) * gain(np.asarray(np.fft.rfftfreq(size, 1 / rate), np.float64)), size), np.float64)
+    frequencies = np.asarray(np.fft.rfftfreq(size, 1 / rate), np.float64)
+    return np.asarray(np.fft.irfft(np.fft.rfft(wave) * gain(frequencies), size), np.float64)
 
 
 def _equalized(wave: _Wave, rate: int, rng: np.random.Generator, decibels: float) -> _Wave:
