@@ -734,11 +734,7 @@ class Route(Protocol):
 class MixedRecording:
     """All speakers in one channel: a diarizer finds the turns, a separator takes overlaps apart."""
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        recording: Path | MultiFileRecording,
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, recording: Path | MultiFileRecording) -> None:
         if isinstance(recording, MultiFileRecording):
             raise SettingsError(f"{recording}: a file per person is a channel per person: choose --channels split")
         self._pipeline, self._path = pipeline, recording

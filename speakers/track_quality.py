@@ -92,12 +92,17 @@ def track_quality(clips: Sequence[StreamInfo], tracks: Mapping[Speaker, Path]) -
             continue
         energies = [voice_energy(tracks, speaker, voice) for voice in voices]
         total = Shared(sum(one.own for one in energies), sum(one.shared for one in energies))
-        margins = [(voice.margin, voice.span.duration) for voice in voices if voice.margin is not None]
-        finite = [(margin, seconds) for margin, seconds in margins if math.isfinite(margin)]
-        weight = sum(seconds for _, seconds in finite)
-        margin = sum(margin * seconds for margin, seconds in finite) / weight if weight else None
-        quality[speaker] = TrackQuality(sum(voice.span.duration for voice in voices), total.bleed, margin)
+        seconds = sum(voice.span.duration for voice in voices)
+        quality[speaker] = TrackQuality(seconds, total.bleed, mean_margin(voices))
     return quality
+
+
+def mean_margin(voices: Sequence[OverlapResult]) -> float | None:
+    """The mean of the voices' margins, weighted by time; None where none has a finite one."""
+    margins = [(voice.margin, voice.span.duration) for voice in voices if voice.margin is not None]
+    finite = [(margin, seconds) for margin, seconds in margins if math.isfinite(margin)]
+    weight = sum(seconds for _, seconds in finite)
+    return sum(margin * seconds for margin, seconds in finite) / weight if weight else None
 
 
 def _magnitudes(samples: Samples) -> Samples:

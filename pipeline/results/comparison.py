@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from meetsplit.pipeline.audio.wav import read_span
 from meetsplit.pipeline.data import Audio, ClipTranscript, Diarization, Span, Speaker, StreamInfo, timeline
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.files.scratch import scratch_folder
+from meetsplit.speakers.track_quality import mean_margin
 
 CONTEXT = 0.5
 """Seconds that a stretch to listen to has before and after its overlaps."""
@@ -82,9 +82,6 @@ def measure(
     """
     voices = [voice for clip in clips for voice in clip.patches]
     overlapped = sum(voice.span.duration for voice in voices)
-    margins = [(voice.margin, voice.span.duration) for voice in voices if voice.margin is not None]
-    known = [(margin, weight) for margin, weight in margins if math.isfinite(margin)]
-    weights = sum(weight for _, weight in known)
     spans = overlap_spans(diarization)
     inside = None
     if transcripts is not None:
@@ -94,7 +91,7 @@ def measure(
     return SeparationMeasures(
         overlapped=overlapped,
         separated=sum(voice.span.duration for voice in voices if voice.source == "separated"),
-        margin=sum(margin * weight for margin, weight in known) / weights if weights else None,
+        margin=mean_margin(voices),
         review=sum(voice.span.duration for voice in voices if voice.review) / overlapped if overlapped else 0.0,
         residual=residual(mixture, spans, tracks),
         words=None if inside is None else len(inside),
