@@ -1,6 +1,7 @@
 """Benchmark of --clean: meetings under music and noise, and clean ones, with and without it.
 
-    python -m meetsplit.benchmarks.cleaning MEETING.wav… [--seconds 60] [--levels 0 5 10] [--diarizer NAME] [--write]
+    python -m meetsplit.benchmarks.cleaning MEETING.wav… [--seconds 60] [--levels 0 5 10] [--diarizer NAME]
+        [--section cleaning] [--write]
 
 A meeting has its .rttm beside it, and its .stm where its words are known; the first ``--seconds`` of it count. Music
 and noise are made by `benchmarks.interference`, another piece for each meeting; the level is how many dB the meeting is
@@ -199,6 +200,7 @@ def main() -> None:
     parser.add_argument("--diarizer", help="whose turns; true ones if left out")
     parser.add_argument("--transcriber", help="instead of the miniature Whisper")
     parser.add_argument("--model", help="of that transcriber")
+    parser.add_argument("--section", default="cleaning", help="of the page")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -208,7 +210,7 @@ def main() -> None:
         settings = _settings(args, folder) if args.diarizer != "rttm" else _with_true_turns(args, folder, meetings[0])
         lines = list(table(meetings, args.levels, settings, folder))
     protocol = "Protocol: " + "; ".join(Protocol().lines()) + "."
-    publish("cleaning", "\n".join([*lines, "", protocol]), command_line("cleaning"), into_page=args.write)
+    publish(args.section, "\n".join([*lines, "", protocol]), command_line("cleaning"), into_page=args.write)
 
 
 def _with_true_turns(args: argparse.Namespace, folder: Path, meeting: Meeting) -> Settings:

@@ -51,8 +51,10 @@ CONTEXT = 0.3
 FRAME = 0.1
 """Seconds of one frame of the decoder."""
 
-DIARIZER_WEIGHT = 2.7
-"""Factor on the activity of speakers whom the diarizer has: another one's must be that many times greater."""
+DIARIZER_WEIGHT, DIARIZER_WEIGHT_ALONE = 2.7, 5.0
+"""Factor on the activity of speakers whom the diarizer has: another one's must be that many times greater. The second
+one is for more than `BOUNDARY_CONTEXT` away from overlaps, where the diarizer hears the change between two voices well.
+"""
 
 ACTIVITY_FLOOR = 0.01
 """Activity below is as good as none: how far below tells nothing."""
@@ -104,9 +106,11 @@ def resegment(recording: Audio, turns: Sequence[Turn], estimator: SpeakerActivit
     speech = _Speech(own_turns, enrollment)
     pieces = [Piece(span, speakers) for span, speakers in timeline.activity(inside)]
     windows = _windows(pieces)
+    overlaps = [piece.span for piece in pieces if len(piece.speakers) > 1]
+    near_overlaps = timeline.widened(overlaps, BOUNDARY_CONTEXT)
     frames = _fixed_frames(pieces, windows)
     for window in windows:
-        frames += _frames_of_window(recording, _pieces_inside(pieces, window), speech, estimator)
+        frames += _frames_of_window(recording, _pieces_inside(pieces, window), speech, near_overlaps, estimator)
     frames.sort(key=lambda frame: frame.span)
     decoded = [
         Turn(frame.span, speaker)
@@ -154,7 +158,11 @@ def _fixed_frames(pieces: Sequence[Piece], windows: Sequence[Span]) -> list[_Fra
 
 
 def _frames_of_window(
-    recording: Audio, pieces: Sequence[Piece], speech: _Speech, estimator: SpeakerActivity
+    recording: Audio,
+    pieces: Sequence[Piece],
+    speech: _Speech,
+    near_overlaps: Sequence[Span],
+    estimator: SpeakerActivity,
 ) -> list[_Frame]:
     """The frames of one window, with the speakers' activity in it; fixed where that tells nothing."""
     fixed = [_Frame.fixed(piece.span, piece.speakers) for piece in pieces]
@@ -178,21 +186,24 @@ def _frames_of_window(
         for span in _split(piece.span, FRAME):
             if enrolled.issuperset(piece.speakers):
                 at = int((span.start + span.end - 2 * mixture.start) / 2 / FRAME)
-                frames.append(_Frame(span, _emission(span.duration / FRAME, piece.speakers, activity, at)))
+                trust = DIARIZER_WEIGHT if timeline.during(near_overlaps, span) else DIARIZER_WEIGHT_ALONE
+                frames.append(_Frame(span, _emission(span.duration / FRAME, piece.speakers, activity, at, trust)))
             else:
                 frames.append(_Frame.fixed(span, piece.speakers))
     return frames
 
 
-def _emission(weight: float, active: Speakers, activity: Mapping[Speaker, Samples], at: int) -> dict[Speakers, float]:
+def _emission(
+    weight: float, active: Speakers, activity: Mapping[Speaker, Samples], at: int, trust: float
+) -> dict[Speakers, float]:
     """The score of every set of as many speakers as the diarizer has ``active``, from their activity in frame ``at``.
 
-    ``weight`` is the length of the stretch in frames.
+    ``weight`` is the length of the stretch in frames, ``trust`` the factor on the activity of ``active``.
     """
     scores: dict[Speaker, float] = {}
     for speaker, row in activity.items():
         score = math.log(max(float(row[min(at, len(row) - 1)]), ACTIVITY_FLOOR))
-        scores[speaker] = score + (math.log(DIARIZER_WEIGHT) if speaker in active else 0.0)
+        scores[speaker] = score + (math.log(trust) if speaker in active else 0.0)
     states = itertools.combinations(sorted(scores), len(active))
     return {state: weight * sum(scores[speaker] for speaker in state) for state in states}
 
