@@ -23,7 +23,8 @@ from pathlib import Path
 
 from meetsplit.pipeline.audio.content import Content
 from meetsplit.pipeline.cache.content import RecordingContent
-from meetsplit.pipeline.cache.stage_cache import STAGES, CacheKeys, StageCache, cache_keys
+from meetsplit.pipeline.cache.keys import CacheKeys, cache_keys
+from meetsplit.pipeline.cache.stage_cache import STAGES, StageCache
 from meetsplit.pipeline.channels import activity
 from meetsplit.pipeline.channels.activity import timebase
 from meetsplit.pipeline.channels.recording import MultiFileRecording
