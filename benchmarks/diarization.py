@@ -27,6 +27,7 @@ from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.interop import to_annotation
 from meetsplit.pipeline.models import device, registry, weights
+from meetsplit.pipeline.models.weight_sources import weight_sources
 from meetsplit.pipeline.settings import Settings
 from meetsplit.scoring.diarization import TurnErrors, turn_errors
 from meetsplit.training.segmentation_data import sample_call_folder
@@ -142,7 +143,7 @@ def load_diarizer(settings: Settings) -> Any:
             token=settings.hf_token,
             on_event=ignore_events,
         )
-        for role, source in registry.weight_sources("diarizer", settings.diarizer, settings).items()
+        for role, source in weight_sources("diarizer", settings.diarizer, settings).items()
     }
     return registry.load("diarizer", settings.diarizer, settings, paths, on)
 

@@ -18,8 +18,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from meetsplit.console.quantities import about, duration, kept_sentence, timer
+from meetsplit.console.quantities import about, duration, kept_sentence
 from meetsplit.console.recording_progress import RecordingProgress, StageProgress, WorkProgress
+from meetsplit.pipeline.data.units import clock_time
 from meetsplit.pipeline.formats.control_characters import shown
 
 _LABEL = 11
@@ -75,7 +76,9 @@ def _bar(share: float | None, now: float, width: int, has_ended: bool = False) -
 
 def _overall(work: WorkProgress, now: float) -> Text:
     left = work.left(now)
-    return Text(f"elapsed {timer(work.elapsed(now))}" + (f"  about {about(left)} left" if left is not None else ""))
+    return Text(
+        f"elapsed {clock_time(work.elapsed(now))}" + (f"  about {about(left)} left" if left is not None else "")
+    )
 
 
 def _tail(stage: StageProgress, now: float) -> Text:
@@ -86,4 +89,6 @@ def _tail(stage: StageProgress, now: float) -> Text:
     if stage.seconds is not None:
         return Text(f"{duration(stage.seconds)}{note}")
     left = stage.left(now)
-    return Text(f"elapsed {timer(stage.elapsed(now))}" + (f"  left {timer(left)}" if left is not None else "") + note)
+    return Text(
+        f"elapsed {clock_time(stage.elapsed(now))}" + (f"  left {clock_time(left)}" if left is not None else "") + note
+    )

@@ -202,6 +202,7 @@ def _chosen(separators: str | None, settings: Settings) -> list[tuple[str, str, 
     Raises `SettingsError` for one that does not exist.
     """
     from meetsplit.pipeline.models import registry, weights
+    from meetsplit.pipeline.models.weight_sources import weight_sources
 
     if separators is None:
         cache = settings.cache_dir or weights.default_cache()
@@ -212,7 +213,7 @@ def _chosen(separators: str | None, settings: Settings) -> list[tuple[str, str, 
             and registry.missing_package(backend) is None
             and all(
                 weights.locate(source, cache=cache) is not None
-                for source in registry.weight_sources("separator", name, settings).values()
+                for source in weight_sources("separator", name, settings).values()
             )
         ]
         return [(name, name, None) for name in here]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from meetsplit.console.options import FORMAT_OPTIONS, GivenOptions, print_files, resolve_settings, run_options
+from meetsplit.console.options import (
+    FORMAT_OPTIONS,
+    GivenOptions,
+    Transcripts,
+    print_files,
+    resolve_settings,
+    run_options,
+)
 from meetsplit.console.terminal import Terminal, note_placement, print_line
 
 
@@ -26,14 +29,7 @@ from meetsplit.console.terminal import Terminal, note_placement, print_line
     },
 )
 def export(
-    transcript: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Transcripts: JSON files, meetsplit's, WhisperX's or whisper's.",
-            show_default=False,
-            metavar="TRANSCRIPT",
-        ),
-    ],
+    transcript: Transcripts,
     *,
     options: GivenOptions,
 ) -> None:

@@ -39,6 +39,20 @@ them.
 
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the results and errors.")]
 
+Transcripts: TypeAlias = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Transcripts: JSON files, meetsplit's, WhisperX's or whisper's.",
+        show_default=False,
+        metavar="TRANSCRIPT",
+    ),
+]
+
+RecordingElsewhere: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(help="The recording, where it does not lie beside the transcript.", metavar="RECORDING"),
+]
+
 Command: TypeAlias = Callable[..., None]
 Value = TypeVar("Value")
 

@@ -62,17 +62,6 @@ def about(seconds: float) -> str:
     return duration(round(seconds / 3600) * 3600)
 
 
-def timer(seconds: float) -> str:
-    """A running time, as a clock shows it.
-
-    >>> timer(83.9), timer(7384.0)
-    ('1:23', '2:03:04')
-    """
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
 def day_and_time(moment: float) -> str:
     """A Unix time as day and local time.
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from meetsplit.console.editing import TranscriptPath, transcript_beside
-from meetsplit.console.options import FORMAT_OPTIONS, GivenOptions, Quiet, print_files, resolve_settings, run_options
+from meetsplit.console.options import (
+    FORMAT_OPTIONS,
+    GivenOptions,
+    Quiet,
+    RecordingElsewhere,
+    print_files,
+    resolve_settings,
+    run_options,
+)
 from meetsplit.console.terminal import Terminal, note_placement, print_line
 
 
@@ -42,10 +49,7 @@ def redact(
             metavar="SPEAKER",
         ),
     ] = None,
-    audio: Annotated[
-        Path | None,
-        typer.Option(help="The recording, where it does not lie beside the transcript.", metavar="RECORDING"),
-    ] = None,
+    audio: RecordingElsewhere = None,
     quiet: Quiet = False,
     options: GivenOptions,
 ) -> None:

@@ -11,6 +11,7 @@ import typer
 from meetsplit.console.options import (
     GivenOptions,
     Quiet,
+    RecordingElsewhere,
     given_files,
     keeps_cache,
     print_files,
@@ -40,10 +41,7 @@ def rediarize(
         ),
     ],
     *,
-    audio: Annotated[
-        Path | None,
-        typer.Option(help="The recording, where it does not lie beside the transcript.", metavar="RECORDING"),
-    ] = None,
+    audio: RecordingElsewhere = None,
     quiet: Quiet = False,
     options: GivenOptions,
 ) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from meetsplit.console.options import Transcripts
 from meetsplit.console.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -28,14 +29,7 @@ _PARTS = " ▏▎▍▌▋▊▉█"
 
 
 def stats(
-    transcript: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Transcripts: JSON files, meetsplit's, WhisperX's or whisper's.",
-            show_default=False,
-            metavar="TRANSCRIPT",
-        ),
-    ],
+    transcript: Transcripts,
     *,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write the table into this CSV file, too.", metavar="FILE")
@@ -94,6 +88,7 @@ def _table(people: Sequence[Any]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from meetsplit.pipeline.data.units import clock_time
     from meetsplit.pipeline.formats.text import shortened
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
@@ -106,14 +101,14 @@ def _table(people: Sequence[Any]) -> Table:
     for person in people:
         table.add_row(
             Text(shortened(person.name, _NAME_WIDTH)),
-            _clock(person.seconds),
+            clock_time(round(person.seconds)),
             f"{person.share:4.0%} {_bar(person.share / most)}",
             str(person.turns),
             str(person.words),
             "–" if person.words_per_minute is None else f"{person.words_per_minute:.0f}",
-            _clock(person.overlapped_seconds),
+            clock_time(round(person.overlapped_seconds)),
             str(person.interruptions),
-            _clock(person.longest_monologue),
+            clock_time(round(person.longest_monologue)),
         )
     return table
 
@@ -140,12 +135,6 @@ def _bar(share: float) -> str:
     """A bar of up to `_BAR_WIDTH` signs, to an eighth of a sign."""
     eighths = round(share * _BAR_WIDTH * 8)
     return "█" * (eighths // 8) + _PARTS[eighths % 8].strip()
-
-
-def _clock(seconds: float) -> str:
-    """Seconds as ``m:ss`` or ``h:mm:ss``."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
 def _data(path: Path, transcript: Transcript) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from meetsplit.pipeline.diarizers.voice_model import VOICE_MODEL, VoiceModel
 from meetsplit.pipeline.errors import SettingsError, nearest
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.models import checksums, device, registry, weights
+from meetsplit.pipeline.models.weight_sources import weight_sources
 from meetsplit.pipeline.protocols import Embedder
 from meetsplit.pipeline.settings import Settings
 
@@ -102,7 +103,7 @@ class VoiceEncoder:
             raise SettingsError(f"the encoder {backend!r}: {nearest(backend, ENCODERS)}")
         cache = settings.cache_dir or weights.default_cache()
         paths = {}
-        for role, source in registry.weight_sources("embedder", backend, settings).items():
+        for role, source in weight_sources("embedder", backend, settings).items():
             paths[role] = weights.fetch(
                 source, stage="match", cache=cache, offline=settings.offline, token=settings.hf_token,
                 on_event=ignore_events,

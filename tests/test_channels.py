@@ -15,7 +15,8 @@ from meetsplit.cli import main
 from meetsplit.pipeline.audio.memmap import release_pages, to_memmap
 from meetsplit.pipeline.audio.reading import read, write_wav
 from meetsplit.pipeline.cache.content import recording_sha256
-from meetsplit.pipeline.cache.stage_cache import StageCache, cache_keys
+from meetsplit.pipeline.cache.keys import cache_keys
+from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.channels import reading
 from meetsplit.pipeline.channels.activity import diarize_channels, streams, timebase
 from meetsplit.pipeline.channels.crosstalk import apply_fir, cancel_crosstalk, fit_fir

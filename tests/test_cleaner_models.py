@@ -24,8 +24,9 @@ from meetsplit.pipeline.cleaners.openunmix import OpenUnmix, OpenUnmixCleaner
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import MissingWeights, StageError
 from meetsplit.pipeline.events import ignore_events
-from meetsplit.pipeline.models import hub, registry, weights
+from meetsplit.pipeline.models import hub, weights
 from meetsplit.pipeline.models.sources import OPENUNMIX_MODELS, Local, OpenUnmixFile
+from meetsplit.pipeline.models.weight_sources import weight_sources
 from meetsplit.pipeline.settings import Settings
 
 
@@ -111,9 +112,9 @@ def test_open_unmix_is_fetched_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
         weights.fetch(
             OpenUnmixFile("umxse"), stage="clean", cache=tmp_path, offline=True, token=None, on_event=ignore_events
         )
-    assert registry.weight_sources("cleaner", "openunmix", Settings(clean="noise"))["model"] == OpenUnmixFile("umxse")
+    assert weight_sources("cleaner", "openunmix", Settings(clean="noise"))["model"] == OpenUnmixFile("umxse")
     own = Settings(clean="music", cleaner_model=str(served))
-    assert registry.weight_sources("cleaner", "openunmix", own)["model"] == Local(served)
+    assert weight_sources("cleaner", "openunmix", own)["model"] == Local(served)
 
 
 DEMUCS = {

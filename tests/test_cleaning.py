@@ -18,7 +18,7 @@ from meetsplit.pipeline.cleaners.windowed import OVERLAP, WINDOW, cleaned_blocks
 from meetsplit.pipeline.data import Audio, Samples
 from meetsplit.pipeline.errors import BrokenPromise, SettingsError
 from meetsplit.pipeline.events import Event, Notice, Started
-from meetsplit.pipeline.models import registry
+from meetsplit.pipeline.models.backend_choice import chosen_backend
 from meetsplit.pipeline.models.selection import preflight
 from meetsplit.pipeline.results.editing import publish_edit
 from meetsplit.pipeline.results.writing import with_names
@@ -188,8 +188,8 @@ def test_settings_that_ask_for_what_a_cleaner_cannot_do_are_refused_before_any_w
 
 
 def test_naming_a_model_is_naming_its_cleaner() -> None:
-    assert registry.chosen_backend("cleaner", Settings(clean="music", cleaner_model="umxl")) == "openunmix"
-    assert registry.chosen_backend("cleaner", Settings(clean="music", cleaner_model="a/b")) == "demucs"
+    assert chosen_backend("cleaner", Settings(clean="music", cleaner_model="umxl")) == "openunmix"
+    assert chosen_backend("cleaner", Settings(clean="music", cleaner_model="a/b")) == "demucs"
 
 
 def si_sdr(wanted: Samples, sound: Samples) -> float:

@@ -184,4 +184,5 @@ def test_only_models_that_stay_the_same_are_shared() -> None:
     loaded = {"transcriber": object(), "embedder": object(), "separator": object()}
     other = Pipeline(Settings(separator="none"), loaded=loaded).with_separator("dictionary")
     assert other.settings.separator == "dictionary"
-    assert {stage: kept.backend for stage, kept in other._loaded.items()} == {"transcriber": loaded["transcriber"]}
+    shared = {stage: kept.backend for stage, kept in other._backends._loaded.items()}
+    assert shared == {"transcriber": loaded["transcriber"]}

@@ -69,8 +69,8 @@ def test_its_commands_and_variables_exist() -> None:
 
 def variables() -> set[str]:
     """The environment variables that the program reads."""
-    found = "\n".join(path.read_text("utf-8") for path in (ROOT / "console").glob("*.py"))
-    found += (ROOT / "pipeline" / "settings.py").read_text("utf-8")
+    files = [*(ROOT / "console").glob("*.py"), *(ROOT / "pipeline" / "settings").glob("*.py")]
+    found = "\n".join(path.read_text("utf-8") for path in files)
     return set(re.findall(r'(?:envvar|variable)="(\w+)"', found)) | {SECRET}
 
 

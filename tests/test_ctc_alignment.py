@@ -20,9 +20,10 @@ from meetsplit.jobs.job import with_absolute_paths
 from meetsplit.pipeline.data import Audio, ClipTranscript, Span, Transcript, Word
 from meetsplit.pipeline.errors import MissingWeights, SettingsError, StageError
 from meetsplit.pipeline.events import Notice
-from meetsplit.pipeline.models import registry, weights
+from meetsplit.pipeline.models import weights
 from meetsplit.pipeline.models.selection import check_backends, preflight
 from meetsplit.pipeline.models.sources import TORCHAUDIO_MODELS
+from meetsplit.pipeline.models.weight_sources import weight_sources
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.ctc_alignment import UNALIGNED, CtcAligner, align_labels
 from meetsplit.pipeline.transcribers.ctc_models import CtcModel, load_ctc_model
@@ -269,7 +270,7 @@ def torch_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_torchaudios_models_come_from_its_own_cache(
     torch_home: Path, name: str, file: str, outputs: int, language: str | None
 ) -> None:
-    (source,) = registry.weight_sources("aligner", "ctc", Settings(align_model=name)).values()
+    (source,) = weight_sources("aligner", "ctc", Settings(align_model=name)).values()
     assert weights.locate(source, cache=torch_home) is None
     torch.save(network(outputs).state_dict(), torch_home / file)  # with the rows of fairseq that torchaudio removes
     path = weights.locate(source, cache=torch_home)

@@ -20,8 +20,10 @@ from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, ClipTranscript, Span
 from meetsplit.pipeline.errors import MissingDependency, SettingsError, StageError
 from meetsplit.pipeline.events import Notice, ignore_events
-from meetsplit.pipeline.models import registry, selection
+from meetsplit.pipeline.models import device, registry, selection
+from meetsplit.pipeline.models.backend_choice import auto_order, chosen_backend
 from meetsplit.pipeline.models.sources import FASTER_WHISPER, Hub, Local, WhisperFile
+from meetsplit.pipeline.models.weight_sources import weight_sources
 from meetsplit.pipeline.settings import Settings
 
 pytest.importorskip("ctranslate2", reason="the extra [fast] is not installed")
@@ -253,8 +255,8 @@ def test_what_it_cannot_do_is_refused_before_any_work(settings: dict[str, Any], 
 
 def source(**settings: Any) -> tuple[str, Any]:
     chosen = Settings(device="cpu", **settings)
-    name = registry.chosen_backend("transcriber", chosen)
-    return name, None if name == "auto" else registry.weight_sources("transcriber", name, chosen)["model"]
+    name = chosen_backend("transcriber", chosen)
+    return name, None if name == "auto" else weight_sources("transcriber", name, chosen)["model"]
 
 
 def test_a_model_names_its_transcriber(mini: tuple[Any, Path], tmp_path: Path) -> None:
@@ -277,14 +279,14 @@ def test_the_order_of_auto(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(device="cpu", model="small")
     on_gpu = replace(settings, device="cuda")
     integers_on_gpu = replace(on_gpu, compute_type="int8")
-    monkeypatch.setattr(registry.device, "choose", lambda name: name)
+    monkeypatch.setattr(device, "choose", lambda name: name)
     for each in (settings, integers_on_gpu):
-        assert registry.auto_order("transcriber", each) == ("faster-whisper", "whisper", "sphinx")
-        assert registry.chosen_backend("transcriber", each) == "auto"
-    assert registry.auto_order("transcriber", on_gpu) == ("whisper", "sphinx")
-    assert registry.chosen_backend("transcriber", on_gpu) == "whisper"
+        assert auto_order("transcriber", each) == ("faster-whisper", "whisper", "sphinx")
+        assert chosen_backend("transcriber", each) == "auto"
+    assert auto_order("transcriber", on_gpu) == ("whisper", "sphinx")
+    assert chosen_backend("transcriber", on_gpu) == "whisper"
     monkeypatch.setattr(registry, "missing_package", lambda backend: next(iter(backend.packages), None))
-    assert registry.auto_order("transcriber", settings) == ("whisper", "sphinx")
-    assert registry.chosen_backend("transcriber", settings) == "whisper"
+    assert auto_order("transcriber", settings) == ("whisper", "sphinx")
+    assert chosen_backend("transcriber", settings) == "whisper"
     with pytest.raises(MissingDependency, match=r"pip install 'meetsplit\[fast\]'"):
         registry.require_packages("transcriber", "faster-whisper")

@@ -17,6 +17,7 @@ from meetsplit.pipeline.diarizers.pyannote_compat import quiet_pyannote
 from meetsplit.pipeline.errors import SettingsError, StageError
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.models import registry, weights
+from meetsplit.pipeline.models.weight_sources import weight_sources
 from meetsplit.pipeline.settings import Settings
 from meetsplit.training import segmentation, trainer
 from meetsplit.training.meeting import rttm
@@ -252,7 +253,7 @@ def test_the_embedded_diarizer_takes_what_was_written(
     save(made, network.state_dict(), task, checkpoint)
     settings = Settings(diarizer_model=str(made))
     assert settings.diarizer == "embedded"
-    sources = registry.weight_sources("diarizer", "embedded", settings)
+    sources = weight_sources("diarizer", "embedded", settings)
     assert sources["segmentation"] == weights.Local(made)
     diarizer = registry.load(
         "diarizer", "embedded", settings, {"segmentation": made, "encoder": embedded_weights["encoder"]}, "cpu"
@@ -268,10 +269,10 @@ def test_the_embedded_diarizer_takes_what_was_written(
 
 def test_another_segmentation_is_asked_for_by_its_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file; with --diarizer embedded it is a segmentation"):
-        registry.weight_sources(
+        weight_sources(
             "diarizer", "embedded", Settings(diarizer="embedded", diarizer_model="pyannote/segmentation-3.0")
         )
-    plain = registry.weight_sources("diarizer", "embedded", Settings(diarizer_model="pyannote/some-pipeline"))
+    plain = weight_sources("diarizer", "embedded", Settings(diarizer_model="pyannote/some-pipeline"))
     assert plain["segmentation"] == weights.EMBEDDED_SEGMENTATION, (
         "auto came here because that pipeline is not to be had"
     )

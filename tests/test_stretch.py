@@ -10,7 +10,8 @@ import pytest
 
 from meetsplit.jobs.job import JobSpec
 from meetsplit.pipeline.audio.reading import read
-from meetsplit.pipeline.cache.stage_cache import StageCache, cache_keys
+from meetsplit.pipeline.cache.keys import cache_keys
+from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.channels.recording import together
 from meetsplit.pipeline.data import Transcript
 from meetsplit.pipeline.errors import SettingsError

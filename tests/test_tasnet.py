@@ -15,8 +15,9 @@ from conftest import CONVTASNET, DPRNN, asteroid_checkpoint, asteroid_content
 
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.errors import MissingWeights, StageError
-from meetsplit.pipeline.models import registry
+from meetsplit.pipeline.models.backend_choice import chosen_backend
 from meetsplit.pipeline.models.sources import Hub, Local
+from meetsplit.pipeline.models.weight_sources import weight_sources
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.separators.convtasnet import ConvTasNetSeparator
 from meetsplit.pipeline.separators.dprnn import DprnnSeparator
@@ -198,8 +199,8 @@ def test_nothing_in_a_file_is_run(tmp_path: Path) -> None:
 def test_naming_a_model_is_naming_its_separator(model: str, separator: str, convtasnet_file: Path) -> None:
     named = str(convtasnet_file) if model == "FILE" else model
     settings = Settings(separator_model=named)
-    assert registry.chosen_backend("separator", settings) == separator
-    source = registry.weight_sources("separator", separator, settings)["separator"]
+    assert chosen_backend("separator", settings) == separator
+    source = weight_sources("separator", separator, settings)["separator"]
     assert source == (Local(convtasnet_file) if model == "FILE" else Hub(model))
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meetsplit.pipeline.audio.crossfade import FADE
-from meetsplit.pipeline.cache.stage_cache import cache_keys
+from meetsplit.pipeline.cache.keys import cache_keys
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn, Voice
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.events import Event, Notice

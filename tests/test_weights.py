@@ -516,7 +516,7 @@ def test_a_card_says_the_checksum_of_its_model(at_hand: Wheel, tmp_path: Path) -
 def test_a_model_that_is_damaged_after_the_preflight_is_not_loaded(at_hand: Wheel, tmp_path: Path) -> None:
     pipeline = Pipeline(Settings(cache_dir=tmp_path, device="cpu"))
     path = fetch(at_hand, tmp_path)
-    pipeline._selection = BackendSelection(
+    pipeline._backends._selection = BackendSelection(
         (SelectedBackend("embedder", "ge2e", {"embedder": at_hand}, {"embedder": path}, "cpu", "weights are here"),)
     )
     rotten(path)

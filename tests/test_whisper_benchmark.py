@@ -12,16 +12,10 @@ import pytest
 import whisper
 from whisper.model import ModelDimensions
 
-from meetsplit.benchmarks.whisper import (
-    DIMENSIONS,
-    Row,
-    measure_ours,
-    measure_reference,
-    noise_meeting,
-    random_model,
-    table,
-    token_count,
-)
+from meetsplit.benchmarks.whisper.measuring import Row, measure_ours, measure_reference
+from meetsplit.benchmarks.whisper.meetings import noise_meeting
+from meetsplit.benchmarks.whisper.models import DIMENSIONS, random_model, token_count
+from meetsplit.benchmarks.whisper.report import table
 from meetsplit.benchmarks.words import Spoken, time_errors
 from meetsplit.pipeline.data import Audio, ClipTranscript, Span, Word
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meetsplit.pipeline.data.units import clock_time
+
 if TYPE_CHECKING:
     from meetsplit.pipeline.data.audio import Audio
     from meetsplit.pipeline.data.transcript import Transcript
@@ -40,7 +42,7 @@ def transcript_html(transcript: Transcript) -> str:
     people = " &nbsp; ".join(_person(transcript.name_of(speaker), colours[speaker]) for speaker in speakers)
     rows = "".join(
         f'<tr><td style="text-align:right;vertical-align:top;opacity:.7;font-variant-numeric:tabular-nums">'
-        f"{clock(segment.span.start)}</td>"
+        f"{clock_time(segment.span.start)}</td>"
         f'<td style="text-align:left;vertical-align:top;white-space:nowrap">'
         f"{_person(transcript.name_of(segment.speaker), colours[segment.speaker])}</td>"
         f'<td style="text-align:left">{_text(segment.text)}{_remarks(segment.overlap, segment.review)}</td></tr>'
@@ -60,8 +62,10 @@ def audio_html(audio: Audio, title: str = "", place: str = "") -> str:
     last = min(first + round(PLAYER_SECONDS * audio.rate), len(audio.samples))
     part = audio.slice(first, last)
     kind, data = _encoded(part)
-    covered = "" if last - first == len(audio.samples) else f"plays {clock(part.start)}–{clock(part.span.end)}"
-    about = ", ".join(filter(None, (f"{clock(audio.duration)} at {audio.rate} Hz", covered, place)))
+    covered = (
+        "" if last - first == len(audio.samples) else f"plays {clock_time(part.start)}–{clock_time(part.span.end)}"
+    )
+    about = ", ".join(filter(None, (f"{clock_time(audio.duration)} at {audio.rate} Hz", covered, place)))
     source = f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
     return (
         f'<div><b>{_text(title)}</b> <small style="opacity:.7">{_text(about)}</small><br>'
@@ -73,18 +77,9 @@ def counts(transcript: Transcript) -> str:
     """Length, people, segments and words in a few words."""
     words = sum(len(segment.words) for segment in transcript.segments)
     numbers = ((len(transcript.speakers), "speaker"), (len(transcript.segments), "segment"), (words, "word"))
-    return ", ".join([clock(transcript.duration), *(f"{count} {what}{'s' * (count != 1)}" for count, what in numbers)])
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, and hours where there are any.
-
-    >>> clock(127.4), clock(3600)
-    ('2:07', '1:00:00')
-    """
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+    return ", ".join(
+        [clock_time(transcript.duration), *(f"{count} {what}{'s' * (count != 1)}" for count, what in numbers)]
+    )
 
 
 def _person(name: str, colour: str) -> str:

@@ -1,4 +1,4 @@
-"""Parsing of sizes, ages and times as written in options."""
+"""Sizes, ages and times as people write them: parsed as options, and times written."""
 
 from __future__ import annotations
 
@@ -70,3 +70,14 @@ def seconds(value: str | float, option: str) -> float:
     if not (math.isfinite(number) and number >= 0):
         raise SettingsError(f"{option} {value}: write a time as seconds, m:ss or h:mm:ss, such as 90 or 0:01:30")
     return number
+
+
+def clock_time(seconds: float) -> str:
+    """A time as ``m:ss``, or ``h:mm:ss`` from an hour on; parts of seconds are left out.
+
+    >>> clock_time(127.4), clock_time(3600)
+    ('2:07', '1:00:00')
+    """
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from meetsplit.pipeline.errors import MeetsplitError, MissingWeights, SettingsError, nearest
 from meetsplit.pipeline.events import EventListener, Notice
 from meetsplit.pipeline.models import device, registry, weights
+from meetsplit.pipeline.models.backend_choice import auto_order
 from meetsplit.pipeline.models.hub import whisper_models
 from meetsplit.pipeline.models.sources import (
     FASTER_WHISPER,
@@ -25,7 +26,7 @@ from meetsplit.pipeline.settings import Settings
 def named_models(on: str = "cpu") -> Mapping[str, tuple[WeightSource, ...]]:
     """Every named model and set of models. ``default`` is what ``auto`` prefers on the device ``on``."""
     settings = Settings(device="cpu" if on == "mps" else on)
-    is_faster = registry.auto_order("transcriber", settings)[0] == "faster-whisper"
+    is_faster = auto_order("transcriber", settings)[0] == "faster-whisper"
     size = "turbo" if on == "cuda" else "small"
     default: tuple[WeightSource, ...] = (
         weights.COMMUNITY,

@@ -16,7 +16,9 @@ from meetsplit.pipeline.data import StageRecord
 from meetsplit.pipeline.errors import MissingDependency, MissingWeights, SettingsError, StageError
 from meetsplit.pipeline.events import EventListener, Notice, ignore_events
 from meetsplit.pipeline.models import device, registry, weights
+from meetsplit.pipeline.models.backend_choice import auto_order, chosen_backend, unmet_request
 from meetsplit.pipeline.models.sources import Local, WeightSource
+from meetsplit.pipeline.models.weight_sources import weight_sources
 from meetsplit.pipeline.settings import Settings
 
 STAGE_VERBS = MappingProxyType(
@@ -101,7 +103,7 @@ def preflight(
     the words.
 
     A backend named by the settings never falls back, nor does one whose model they name. ``auto`` takes the first of
-    `registry.auto_order` that can do what they request and whose weights are here or can be fetched now. Raises
+    `auto_order` that can do what they request and whose weights are here or can be fetched now. Raises
     `SettingsError`, `MissingWeights` or `MissingDependency`.
     """
     check_settings(settings)
@@ -140,7 +142,7 @@ def check_backends(settings: Settings) -> tuple[SelectedBackend | UnavailableBac
         try:
             rows.append(_select(stage, settings, ignore_events, fetch=False))
         except StageError as error:
-            rows.append(UnavailableBackend(stage, registry.chosen_backend(stage, settings), error))
+            rows.append(UnavailableBackend(stage, chosen_backend(stage, settings), error))
     return tuple(rows)
 
 
@@ -186,11 +188,11 @@ def check_settings(settings: Settings) -> None:
     """
     device.check(settings.device)
     for stage in STAGE_VERBS:
-        name = registry.chosen_backend(stage, settings)
+        name = chosen_backend(stage, settings)
         if name != "auto":
             registry.backend_named(stage, name)
-            registry.weight_sources(stage, name, settings)
-        unmet = registry.unmet_request(stage, name, settings)
+            weight_sources(stage, name, settings)
+        unmet = unmet_request(stage, name, settings)
         if unmet is not None:
             raise SettingsError(": ".join(unmet))
     for path in (settings.rttm, settings.script):
@@ -202,18 +204,18 @@ def check_settings(settings: Settings) -> None:
 
 
 def _select(stage: str, settings: Settings, on_event: EventListener, *, fetch: bool = True) -> SelectedBackend:
-    """The stage's backend: the one that the settings name, or the first of `registry.auto_order` that can run here."""
+    """The stage's backend: the one that the settings name, or the first of `auto_order` that can run here."""
     if stage == "diarizer" and settings.channels == "split":
         nothing: Mapping[str, Any] = MappingProxyType({})
         reason = "one channel per person: nobody has to be found"
         return SelectedBackend(stage, CHANNELS, sources=nothing, weights=nothing, device="cpu", reason=reason)
-    name = registry.chosen_backend(stage, settings)
+    name = chosen_backend(stage, settings)
     if name != "auto":
         registry.backend_named(stage, name)
         return _locate_weights(stage, name, settings, on_event, fetch=fetch)
     unavailable: list[UnavailableBackend] = []
-    for name in registry.auto_order(stage, settings):
-        unmet = registry.unmet_request(stage, name, settings)
+    for name in auto_order(stage, settings):
+        unmet = unmet_request(stage, name, settings)
         if unmet is not None:
             unavailable.append(UnavailableBackend(stage, name, StageError(STAGE_VERBS[stage], unmet[0])))
             continue
@@ -255,7 +257,7 @@ def _locate_weights(
     try:
         return _located_weights(stage, name, settings, on_event, fetch=fetch)
     except MissingWeights as error:
-        if stage == "transcriber" and registry.unmet_request(stage, "sphinx", settings) is not None:
+        if stage == "transcriber" and unmet_request(stage, "sphinx", settings) is not None:
             raise MissingWeights(error.stage, error.reason) from error
         raise
 
@@ -267,7 +269,7 @@ def _located_weights(
     cache = settings.cache_dir or weights.default_cache()
     verb, offline, token = STAGE_VERBS[stage], settings.offline, settings.hf_token
     paths: dict[str, Path] = {}
-    sources = registry.weight_sources(stage, name, settings)
+    sources = weight_sources(stage, name, settings)
     reason = "weights are here" if sources else "needs no weights"
     for role, source in sources.items():
         path = weights.locate(source, cache=cache)
