@@ -412,7 +412,11 @@ def embedded_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
         tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.getbasetemp()
     )
     cache = session / "weights"
-    sources = {"segmentation": weights.EMBEDDED_SEGMENTATION, "encoder": weights.EMBEDDED_ENCODER}
+    sources = {
+        "segmentation": weights.EMBEDDED_SEGMENTATION,
+        "encoder": weights.EMBEDDED_ENCODER,
+        "vad": weights.EMBEDDED_VAD,
+    }
     try:
         with hold_lock(session / "weights.lock"):
             return {

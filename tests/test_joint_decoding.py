@@ -16,7 +16,7 @@ from meetsplit.pipeline.data.timeline import by_speaker
 from meetsplit.pipeline.diarizers import joint_decoding
 from meetsplit.pipeline.diarizers.clustering import UNASSIGNED
 from meetsplit.pipeline.diarizers.embedded import STRIDE, VOICE_WINDOW, JointDiarization, VoiceWindows, _turns
-from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, posteriors, with_level
+from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, posteriors, with_speech
 from meetsplit.pipeline.diarizers.local_activity import JOINED, LocalActivity
 
 FINE, STEP, LENGTH = 0.016875, 0.5, 293
@@ -51,7 +51,7 @@ def voice_windows(truth: Any, local: LocalActivity, seed: int = 0) -> VoiceWindo
     points = rng.standard_normal((truth.shape[1], len(BETWEEN))) * np.sqrt(BETWEEN)
     count = 1 + int(local.seconds / 0.01) // STRIDE
     first = np.arange(count) * STRIDE * 0.01 - VOICE_WINDOW / 2
-    speech, alone = local.shares(first, VOICE_WINDOW)
+    speech, alone = local.shares(1.0 - local.counts[:, 0], first, VOICE_WINDOW)
     lower = np.clip((first / FINE).astype(int), 0, len(truth))
     upper = np.clip(((first + VOICE_WINDOW) / FINE).astype(int), 0, len(truth))
     total = np.concatenate([np.zeros((1, truth.shape[1])), np.cumsum(truth, axis=0)])
@@ -81,7 +81,7 @@ def test_windows_are_laid_over_each_other() -> None:
     assert local.frames == -(-700 // JOINED)
     assert local.counts.sum(axis=1) == pytest.approx(1.0, abs=1e-4)
     assert (local.counts.argmax(axis=1) == truth.sum(axis=1).reshape(-1, JOINED).max(axis=1)).mean() > 0.99
-    speech, alone = local.shares(np.array([100 * FINE, 250 * FINE]), 50 * FINE)
+    speech, alone = local.shares(1.0 - local.counts[:, 0], np.array([100 * FINE, 250 * FINE]), 50 * FINE)
     assert speech == pytest.approx([1.0, 1.0], abs=0.05)
     assert alone == pytest.approx([1.0, 0.0], abs=0.05)
     # Alone for all 100 frames; for 50 of 150, in which 200 are somebody's.
@@ -190,12 +190,19 @@ def test_level_tells_speech_from_pauses_and_silence_is_no_floor() -> None:
     counts = np.tile([0.5, 0.45, 0.05], (100, 1))
     decibels = np.where(np.arange(100) < 20, -60.0, -20.0)
     decibels[90:] = -np.inf
-    corrected = with_level(counts, decibels)
+    corrected = with_speech(counts, decibels, np.full(100, 0.5))
     assert corrected.sum(axis=1) == pytest.approx(1.0)
     assert corrected[:20, 0] == pytest.approx(corrected[0, 0])
     assert corrected[0, 0] > 0.5 > corrected[50, 0]
     assert corrected[95, 0] == pytest.approx(corrected[0, 0])
     assert corrected[50, 1] / corrected[50, 2] == pytest.approx(9.0)
+
+
+def test_speech_that_the_segmentation_does_not_hear_is_heard_by_its_voice_activity() -> None:
+    counts = np.tile([0.9, 0.09, 0.01], (100, 1))
+    activity = np.where(np.arange(100) < 50, 0.01, 0.99)
+    corrected = with_speech(counts, np.tile([-60.0, -40.0], 50), activity)
+    assert corrected[1, 0] > 0.5 > corrected[51, 0]
 
 
 @pytest.mark.parametrize("people", [1, 2, 3])

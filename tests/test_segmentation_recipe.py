@@ -191,7 +191,11 @@ def test_simulated_meetings_are_made_once(tmp_path: Path) -> None:
 
 @pytest.fixture
 def no_fetching(embedded_weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    roles = {weights.EMBEDDED_SEGMENTATION: "segmentation", weights.EMBEDDED_ENCODER: "encoder"}
+    roles = {
+        weights.EMBEDDED_SEGMENTATION: "segmentation",
+        weights.EMBEDDED_ENCODER: "encoder",
+        weights.EMBEDDED_VAD: "vad",
+    }
     monkeypatch.setattr(segmentation, "_fetch", lambda source: embedded_weights[roles[source]])
 
 
@@ -255,9 +259,7 @@ def test_the_embedded_diarizer_takes_what_was_written(
     assert settings.diarizer == "embedded"
     sources = weight_sources("diarizer", "embedded", settings)
     assert sources["segmentation"] == weights.Local(made)
-    diarizer = registry.load(
-        "diarizer", "embedded", settings, {"segmentation": made, "encoder": embedded_weights["encoder"]}, "cpu"
-    )
+    diarizer = registry.load("diarizer", "embedded", settings, {**embedded_weights, "segmentation": made}, "cpu")
     case = next(read_annotated(meetings / "dev"))
     turns = diarizer.diarize(case.audio, ignore_events)
     assert turns

@@ -525,7 +525,7 @@ def test_a_model_that_is_damaged_after_the_preflight_is_not_loaded(at_hand: Whee
 
 
 def test_doctor_sees_truncated_weights(tmp_path: Path) -> None:
-    for source in (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER):
+    for source in (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER, weights.EMBEDDED_VAD):
         path = wheels.converted_path(source, tmp_path)
         path.parent.mkdir(parents=True)
         path.write_bytes(b"half")

@@ -49,11 +49,12 @@ class DiarizationEvaluator:
     """Diarization errors of the whole `embedded` diarizer with some segmentation."""
 
     encoder: Path
+    vad: Path
     device: str
 
     def errors(self, segmentation: Path, recordings: Sequence[AnnotatedRecording]) -> TurnErrors:
         """Errors pooled over the recordings; no collar, overlap scored, all annotated stretches."""
-        models = {"segmentation": segmentation, "encoder": self.encoder}
+        models = {"segmentation": segmentation, "encoder": self.encoder, "vad": self.vad}
         diarizer = EmbeddedDiarizer.load(Settings(), models, self.device)
         total = TurnErrors()
         for recording in recordings:
@@ -250,7 +251,7 @@ def _run(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     checkpoint = args.checkpoint or _fetch(weights.EMBEDDED_SEGMENTATION)
     evaluation_sets = _evaluation_sets(args)
-    evaluator = DiarizationEvaluator(_fetch(weights.EMBEDDED_ENCODER), device)
+    evaluator = DiarizationEvaluator(_fetch(weights.EMBEDDED_ENCODER), _fetch(weights.EMBEDDED_VAD), device)
     torch.manual_seed(args.seed)
     recordings = _training_recordings(args, checkpoint, evaluation_sets)
     model, task = prepare_task(checkpoint, recordings, args.cache, args.batch)

@@ -1,7 +1,8 @@
-"""The diarizer `embedded`: two models from wheels that listen together; needs no token.
+"""The diarizer `embedded`: three models from wheels that listen together; needs no token.
 
-PyanNet segments windows of 5 s into up to three local speakers, overlap included (Bredin and Laurent, 2021). The GE2E
-encoder embeds windows of 1.6 s every 0.2 s. `voice_model` makes people of the voices (how many, and how each sounds),
+PyanNet segments windows of 5 s into up to three local speakers, overlap included (Bredin and Laurent, 2021). Silero's
+voice activity detector hears speech where PyanNet does not, away from the microphone. The GE2E encoder embeds windows
+of 1.6 s every 0.2 s. `voice_model` makes people of the voices (how many, and how each sounds),
 and `joint_decoding` says who speaks when from both. What was decoded tells more surely how each person sounds, so
 voices and turns are estimated in turn.
 """
@@ -23,12 +24,13 @@ from meetsplit.pipeline.audio.memmap import release_pages
 from meetsplit.pipeline.data import Audio, Samples, Span, Speaker, Turn
 from meetsplit.pipeline.data.timeline import relabelled, support, with_confidence
 from meetsplit.pipeline.diarizers.clustering import Floats
-from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, posteriors, with_level
+from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, posteriors, with_speech
 from meetsplit.pipeline.diarizers.local_activity import LocalActivity
 from meetsplit.pipeline.diarizers.low_memory import WindowedSegmentation
 from meetsplit.pipeline.diarizers.pyannet import load_segmentation
 from meetsplit.pipeline.diarizers.pyannote_compat import no_telemetry, progress_hook, quiet_pyannote
 from meetsplit.pipeline.diarizers.pyannote_turns import has_sound, loudness, notice_alike, notice_missing_speakers
+from meetsplit.pipeline.diarizers.silero_vad import CHUNK, SileroVad, load_silero_vad, speech_probabilities
 from meetsplit.pipeline.diarizers.voice_model import (
     VOICE_MODEL,
     People,
@@ -51,6 +53,8 @@ with quiet_pyannote():
 
 SEGMENTATION_LEVEL = 10.0 ** (-38.0 / 20.0)
 """`loudness` for the segmentation, which depends on the level of quiet noise: about that of the tuning recordings."""
+VAD_LEVEL = 10.0 ** (-26.0 / 20.0)
+"""`loudness` for the voice activity detector, which depends on level a little."""
 ENCODER_LEVEL = 10.0 ** (-30.0 / 20.0)
 """`loudness` for the voice encoder, which depends on level, too."""
 VOICE_WINDOW = PARTIAL_FRAMES * HOP / RATE
@@ -66,7 +70,8 @@ AUDIBLE_SPEECH = 0.05
 MIN_PURITY = 0.3
 """How much of a voice window's speech must be one local speaker's alone (`LocalActivity.purity`) to count at all."""
 MIN_WEIGHT = 0.1
-"""What a voice window with speech counts at least; one that is a single voice counts 1."""
+"""What a voice window with speech counts at least. A single voice counts 1, and so does speech that only the voice
+activity detector hears: far from the microphone the segmentation hears nobody."""
 IDENTITY_SHARPNESS = 0.3
 """Factor of log-likelihood ratios of voices when local speakers are identified."""
 OWN_SHARE = 0.6
@@ -106,12 +111,15 @@ class EmbeddedDiarizer:
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
-        """From ``weights["segmentation"]``, see `load_segmentation`, and ``weights["encoder"]`` of `weights.fetch`."""
+        """From ``weights["segmentation"]``, see `load_segmentation`, ``weights["encoder"]`` and ``weights["vad"]`` of
+        `weights.fetch`.
+        """
         no_telemetry()
         network = load_segmentation(weights["segmentation"])
+        vad = load_silero_vad(weights["vad"])
         encoder = GE2EEmbedder(load_encoder(weights["encoder"], "diarize"), device)
         with quiet_pyannote(), blame("diarize", "preparing the diarizer"):
-            pipeline = EmbeddedPipeline(network, encoder, VoiceModel.load(VOICE_MODEL), device)
+            pipeline = EmbeddedPipeline(network, vad, encoder, VoiceModel.load(VOICE_MODEL), device)
         min_speakers = settings.num_speakers or settings.min_speakers
         max_speakers = settings.num_speakers or settings.max_speakers
         return cls(pipeline, (min_speakers, max_speakers))
@@ -162,9 +170,12 @@ class VoiceWindows:
 class EmbeddedPipeline(WindowedSegmentation):
     """Segmentation, voices and decoding of one recording."""
 
-    def __init__(self, network: PyanNet, encoder: GE2EEmbedder, voices: VoiceModel, device: str) -> None:
+    def __init__(
+        self, network: PyanNet, vad: SileroVad, encoder: GE2EEmbedder, voices: VoiceModel, device: str
+    ) -> None:
         super().__init__(network, device)
         self.network = network
+        self.vad = vad
         self.encoder = encoder
         self.voices = voices
 
@@ -172,11 +183,15 @@ class EmbeddedPipeline(WindowedSegmentation):
         """Turns on ``audio``'s clock, of at least and at most ``bounds`` people, and those who sound alike."""
         samples = audio.samples
         local = self._local_activity({"samples": samples, "gain": _gain(samples, SEGMENTATION_LEVEL)}, audio, hook)
-        if (local.counts[:, 0] > 0.5).all():
+        activity = self._voice_activity(samples, local)
+        speech = np.maximum(1.0 - local.counts[:, 0], activity)
+        if (speech < 0.5).all():
             return (), ()
-        windows = self._voice_windows(samples, local, hook)
+        windows = self._voice_windows(samples, local, speech, hook)
         level_frames = np.clip((local.times * RATE / HOP).astype(np.int64), 0, len(windows.decibels) - 1)
-        counts = with_level(local.counts, windows.decibels[level_frames])
+        counts = with_speech(local.counts, windows.decibels[level_frames], activity)
+        if (counts[:, 0] > 0.5).all():
+            return (), ()
         most = bounds[1] or len(windows.features)
         diarization = JointDiarization(local, windows, counts, self.voices.between)
         speaking, certainty = diarization.speaking((min(bounds[0], most), most))
@@ -192,13 +207,21 @@ class EmbeddedPipeline(WindowedSegmentation):
             segmentations.data, segmentations.sliding_window.step, receptive.step, offset, audio.duration
         )
 
-    def _voice_windows(self, samples: Samples, local: LocalActivity, hook: Callable[..., None]) -> VoiceWindows:
-        """All voice windows; those without speech are not embedded."""
+    def _voice_activity(self, samples: Samples, local: LocalActivity) -> Floats:
+        """How likely there is speech in each frame of ``local``, by the voice activity detector."""
+        chunks = speech_probabilities(self.vad, samples, float(_gain(samples, VAD_LEVEL)))
+        middles = (np.arange(len(chunks)) + 0.5) * CHUNK / RATE
+        return np.interp(local.times, middles, chunks).astype(np.float64)
+
+    def _voice_windows(
+        self, samples: Samples, local: LocalActivity, speech: Floats, hook: Callable[..., None]
+    ) -> VoiceWindows:
+        """All voice windows; those without speech are not embedded. ``speech`` is the probability of it in a frame."""
         gain = _gain(samples, ENCODER_LEVEL)
         count = 1 + len(samples) // HOP // STRIDE
         first = np.arange(count) * STRIDE * HOP / RATE - VOICE_WINDOW / 2
-        speech, alone = local.shares(first, VOICE_WINDOW)
-        is_embedded = speech >= min(AUDIBLE_SPEECH, speech.max())
+        share, alone = local.shares(speech, first, VOICE_WINDOW)
+        is_embedded = share >= min(AUDIBLE_SPEECH, share.max())
         features = np.zeros((count, len(self.voices.between)), np.float32)
         power = np.zeros(1 + len(samples) // HOP, np.float32)
         for begin in range(0, count, WINDOWS_PER_BLOCK):
@@ -211,10 +234,11 @@ class EmbeddedPipeline(WindowedSegmentation):
                 partials = torch.stack([frames[n * STRIDE : n * STRIDE + PARTIAL_FRAMES] for n in chosen])
                 features[begin + chosen] = self.voices.features(self.encoder.encode(partials, batch=64))
             hook("embeddings", None, completed=end, total=count)
-        enough = min(MIN_SPEECH, float(np.sort(speech)[-3:][0]))
+        enough = min(MIN_SPEECH, float(np.sort(share)[-3:][0]))
         purity = np.clip((local.purity(first, VOICE_WINDOW) - MIN_PURITY) / (1.0 - MIN_PURITY), 0.0, 1.0)
-        weights = np.clip(alone * purity, MIN_WEIGHT, 1.0)
-        return VoiceWindows(features, is_embedded, is_embedded & (speech >= enough), weights, _decibels(power))
+        heard, _ = local.shares(1.0 - local.counts[:, 0], first, VOICE_WINDOW)
+        weights = np.clip(alone * purity + (share - heard), MIN_WEIGHT, 1.0)
+        return VoiceWindows(features, is_embedded, is_embedded & (share >= enough), weights, _decibels(power))
 
     def _mel_around(self, samples: Samples, begin: int, end: int, gain: np.float32) -> tuple[torch.Tensor, int]:
         """Mel frames from the start of voice window ``begin`` to the end of ``end - 1``, zeros outside the recording,

@@ -113,8 +113,11 @@ class LocalActivity:
     def _any_alone(self, block: slice) -> npt.NDArray[np.float32]:
         return np.asarray(self.alone[block].any(axis=2, keepdims=True), np.float32)
 
-    def shares(self, first: Floats, seconds: float) -> tuple[Floats, Floats]:
-        """Of stretches of ``seconds`` that begin at ``first`` ``(n,)``: speech, and one person alone; 0 to 1 each."""
+    def shares(self, speech: Floats, first: Floats, seconds: float) -> tuple[Floats, Floats]:
+        """Of stretches of ``seconds`` that begin at ``first`` ``(n,)``: speech, and one person alone; 0 to 1 each.
+
+        ``speech`` is how likely there is any in each frame.
+        """
         alone = self._sum_over_windows(self._any_alone, 1)
         begin = np.clip(np.rint(first / self.frame).astype(np.int64), 0, self.frames)
         end = np.clip(np.rint((first + seconds) / self.frame).astype(np.int64), 0, self.frames)
@@ -124,7 +127,7 @@ class LocalActivity:
             total = np.concatenate([[0.0], np.cumsum(values)])
             return np.asarray((total[end] - total[begin]) / length, np.float64)
 
-        return share(1.0 - self.counts[:, 0]), share(alone[:, 0].astype(np.float64))
+        return share(speech), share(alone[:, 0].astype(np.float64))
 
     def purity(self, first: Floats, seconds: float) -> Floats:
         """How much of the speech in stretches is one local speaker's alone, the mean over windows around them.

