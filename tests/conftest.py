@@ -245,8 +245,8 @@ def quiet_lazy_modules() -> None:
         lazy.LazyModule.__file__ = None
 
 
-LONGEST = ("test_pinned_outputs.py", "test_long_transcripts.py", "test_fuzz.py")
-"""Files with tests that compute for half a minute and more. They begin first: at the end, the others would wait."""
+LONGEST = ("test_pinned_outputs.py", "test_fuzz.py")
+"""Files with tests that compute for half a minute. They begin first: at the end, the other processes would wait."""
 
 
 @pytest.hookimpl(tryfirst=True)
