@@ -62,6 +62,8 @@ class Database:
             "enable_otlp": False,
             "log_level": "WARNING",
             "scheduler_polling_interval_sec": 2.0,
+            # We send no messages, but a worker that ends waits for the thread that listens for them.
+            "notification_listener_polling_interval_sec": 0.1,
             "max_executor_threads": 16,
         }
 

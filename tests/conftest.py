@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import sys
 import warnings
 import wave
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forkserver import ForkServer
+from forkserver import ForkServer, run_command
 
 # The suite has a process for each processor: a second thread in each of them would only take turns with the others.
 # Before torch is imported; processes that tests start inherit it.
@@ -105,6 +106,16 @@ def forks() -> Iterator[ForkServer | None]:
         return
     with ForkServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def meetsplit(forks: ForkServer | None) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line, given its arguments and a folder: a process of its own, run to its end."""
+
+    def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        return run_command(forks, arguments, cwd=cwd)
+
+    return run
 
 
 @pytest.fixture
@@ -234,11 +245,22 @@ def quiet_lazy_modules() -> None:
         lazy.LazyModule.__file__ = None
 
 
+LONGEST = ("test_pinned_outputs.py", "test_fuzz.py")
+"""Files with tests that compute for half a minute. They begin first: at the end, the other processes would wait."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mix the files, the same way every time: tests that wait for other processes run beside tests that compute."""
+    """The `LONGEST` files first, then the tests of jobs: xdist gives them to its first process, which mostly waits for
+    others while the rest compute. Then the other files, mixed the same way every time.
+    """
     quiet_lazy_modules()
-    items.sort(key=lambda item: hashlib.sha256(item.path.name.encode()).digest())
+
+    def place(item: pytest.Item) -> tuple[bool, bool, bytes]:
+        name = item.path.name
+        return name not in LONGEST, item.path.parent.name != "jobs", hashlib.sha256(name.encode()).digest()
+
+    items.sort(key=place)
 
 
 def pytest_runtest_setup() -> None:

@@ -1,9 +1,9 @@
-"""A server that forks processes of the command line with everything imported already, for the tests of jobs.
+"""A server that forks processes of the command line with everything imported already.
 
 Starting Python and importing meetsplit, DBOS and SQLAlchemy takes two seconds of processor time, hundreds of times in
 these tests. Each command still is a process of its own, with its own environment, folder and standard streams, and can
 be stopped and killed. Needs `os.fork`; without it, and where a command needs another interpreter or another C library,
-`Workspace.start` starts Python.
+`run_command` and `Workspace.start` start Python.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from typing import IO, Any, Self
 
 INTERPRETER = ("PYTHON", "LC_", "LANG", "LD_")
 """Beginnings of the names of variables that count when an interpreter starts."""
+
+PATIENCE = 600.0
+"""Seconds that a command may take, on a machine that does much else."""
 
 
 class ForkedProcess:
@@ -122,10 +125,12 @@ class ForkServer:
         self._process.stdout.close()
         self._folder.cleanup()
 
-    def start(self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> ForkedProcess:
-        """Start the command line with these arguments, in this environment and folder."""
+    def start(self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, *, first: str = "") -> ForkedProcess:
+        """Start the command line with these arguments, in this environment and folder; it executes the code ``first``
+        before anything else.
+        """
         (out, out_child), (err, err_child) = os.pipe(), os.pipe()
-        connection = self._request(arguments, env, cwd, (out_child, err_child))
+        connection = self._request(arguments, env, cwd, (out_child, err_child), first)
         return ForkedProcess(connection, out, err)
 
     def start_on_terminal(
@@ -143,17 +148,37 @@ class ForkServer:
         return ForkedProcess(connection, screen, os.open(os.devnull, os.O_RDONLY))
 
     def _request(
-        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, streams: tuple[int, int]
+        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, streams: tuple[int, int], first: str = ""
     ) -> socket.socket:
         """Ask the server for a command with these ``streams``, which are closed here."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.connect(self._address)
-        row = json.dumps({"arguments": list(arguments), "env": dict(env), "cwd": str(cwd)}).encode()
+        request = {"arguments": list(arguments), "env": dict(env), "cwd": str(cwd), "first": first}
+        row = json.dumps(request).encode()
         socket.send_fds(connection, [b"%10d" % len(row)], list(streams))
         connection.sendall(row)
         for stream in streams:
             os.close(stream)
         return connection
+
+
+def run_command(
+    forks: ForkServer | None,
+    arguments: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] = os.environ,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own, run to its end; what it says is kept."""
+    plain = [*map(str, arguments)]
+    if forks is None:
+        command = [sys.executable, "-m", "meetsplit.cli", *plain]
+        return subprocess.run(
+            command, env=env, cwd=cwd, capture_output=True, encoding="utf-8", timeout=PATIENCE, check=False
+        )
+    process = forks.start(plain, env, cwd or Path.cwd())
+    out, err = process.communicate(PATIENCE)
+    return subprocess.CompletedProcess(plain, process.wait(), out, err)
 
 
 def _serve(address: str) -> list[str]:
@@ -237,6 +262,7 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> list[str]:
     time.tzset()
     os.chdir(request["cwd"])
     tempfile.tempdir = None
+    exec(request["first"], {"__name__": "first"})
     arguments: list[str] = request["arguments"]
     return arguments
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from meetsplit.pipeline.formats import read_transcript, suffixes_of
 from meetsplit.pipeline.models.selection import check_backends
 from meetsplit.pipeline.settings import DEFAULT_FORMATS, Settings
 
+Meetsplit = Callable[..., subprocess.CompletedProcess[str]]
+
 RATE = 16000
 TURNS = ((0.5, 2.0, "ann"), (1.5, 2.0, "bob"), (4.0, 1.5, "ann"))
 WORDS = (
@@ -28,11 +31,6 @@ WORDS = (
     (1.6, 3.4, "bob", "we start with the report"),
     (4.0, 5.4, "ann", "yes please"),
 )
-
-
-def meetsplit(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "meetsplit.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, check=False)
 
 
 def error_of(done: subprocess.CompletedProcess[str], code: int) -> str:
@@ -82,7 +80,9 @@ def model_free_options(call: Path) -> tuple[str | Path, ...]:
 
 
 @pytest.fixture(scope="module")
-def result(call: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def result(
+    meetsplit: Meetsplit, call: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
     out = tmp_path_factory.mktemp("out")
     return out, meetsplit("run", call, "-o", out, *model_free_options(call))
 
@@ -114,13 +114,13 @@ def test_results_go_to_stdout_and_progress_to_stderr(result: tuple[Path, subproc
     assert "transcribe done" in done.stderr
 
 
-def test_quiet_says_nothing_but_the_results(call: Path, tmp_path: Path) -> None:
+def test_quiet_says_nothing_but_the_results(meetsplit: Meetsplit, call: Path, tmp_path: Path) -> None:
     done = meetsplit("run", call, "-o", tmp_path, "-f", "txt", "--no-tracks", "--quiet", *model_free_options(call))
     assert done.stderr == ""
     assert [path.name for path in tmp_path.iterdir() if path.name != ".meetsplit"] == ["call.txt"]
 
 
-def test_a_failing_recording_is_reported_and_the_rest_go_on(call: Path, tmp_path: Path) -> None:
+def test_a_failing_recording_is_reported_and_the_rest_go_on(meetsplit: Meetsplit, call: Path, tmp_path: Path) -> None:
     done = meetsplit(
         "run",
         tmp_path / "gone.wav",
@@ -138,7 +138,9 @@ def test_a_failing_recording_is_reported_and_the_rest_go_on(call: Path, tmp_path
     assert (tmp_path / "out" / "call.txt").is_file()
 
 
-def test_two_recordings_of_one_name_never_overwrite_each_other(call: Path, tmp_path: Path) -> None:
+def test_two_recordings_of_one_name_never_overwrite_each_other(
+    meetsplit: Meetsplit, call: Path, tmp_path: Path
+) -> None:
     twin = recording(tmp_path / "b" / "call.wav", tone(6.0))
     done = meetsplit("run", call, twin, "-o", tmp_path / "out", "-f", "txt", "--no-tracks", *model_free_options(call))
     assert done.returncode == 0, done.stderr
@@ -146,7 +148,7 @@ def test_two_recordings_of_one_name_never_overwrite_each_other(call: Path, tmp_p
     assert "because another recording has the same name" in done.stderr
 
 
-def test_silence_gives_empty_but_valid_outputs(tmp_path: Path) -> None:
+def test_silence_gives_empty_but_valid_outputs(meetsplit: Meetsplit, tmp_path: Path) -> None:
     silence = recording(tmp_path / "silence.wav", np.zeros(2 * RATE, "<i2"))
     (tmp_path / "none.rttm").write_text("")
     (tmp_path / "none.stm").write_text("")
@@ -182,20 +184,20 @@ def test_silence_gives_empty_but_valid_outputs(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_is_answered_with_the_nearest_name(
-    call: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+    meetsplit: Meetsplit, call: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     done = meetsplit("run", call, "-o", tmp_path / "out", "--offline", *arguments)
     assert message in error_of(done, 2)
     assert not (tmp_path / "out").exists()
 
 
-def test_an_output_folder_that_cannot_be_written(call: Path, tmp_path: Path) -> None:
+def test_an_output_folder_that_cannot_be_written(meetsplit: Meetsplit, call: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = meetsplit("run", call, "-o", tmp_path / "file" / "out", *model_free_options(call))
     assert "choose another folder" in error_of(done, 1)
 
 
-def test_weights_that_cannot_be_had_are_explained(call: Path, tmp_path: Path) -> None:
+def test_weights_that_cannot_be_had_are_explained(meetsplit: Meetsplit, call: Path, tmp_path: Path) -> None:
     done = meetsplit(
         "run", call, "-o", tmp_path / "out", "--diarizer", "pyannote", "--offline", "--cache-dir", tmp_path
     )
@@ -204,7 +206,7 @@ def test_weights_that_cannot_be_had_are_explained(call: Path, tmp_path: Path) ->
 
 
 def test_export_writes_a_transcript_again_with_names(
-    result: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+    meetsplit: Meetsplit, result: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     out, _ = result
     done = meetsplit("export", out / "call.json", "-o", tmp_path, "-f", "srt,json", "--name", "SPEAKER_01=Robert Lee")
@@ -224,12 +226,12 @@ def test_whispers_spelling_of_options_is_understood() -> None:
     ]  # fmt: skip
 
 
-def test_version_and_help() -> None:
+def test_version_and_help(meetsplit: Meetsplit) -> None:
     assert meetsplit("--version").stdout.startswith("meetsplit 0.")
     assert "one audio file per person" in " ".join(meetsplit("run", "--help").stdout.split())
 
 
-def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+def test_debug_shows_the_traceback(meetsplit: Meetsplit, tmp_path: Path) -> None:
     done = meetsplit("--debug", "export", tmp_path / "gone.json")
     assert "Traceback" in done.stderr
 
@@ -291,7 +293,7 @@ def test_the_demo_runs_its_recording_beside_the_results(
 
 
 @pytest.mark.exhaustive
-def test_the_demo(embedded_weights: dict[str, Path], tmp_path: Path) -> None:
+def test_the_demo(meetsplit: Meetsplit, embedded_weights: dict[str, Path], tmp_path: Path) -> None:
     cache = embedded_weights["encoder"].parents[2]
     done = meetsplit("demo", "-o", tmp_path, "--cache-dir", cache)
     assert done.returncode == 0, done.stderr

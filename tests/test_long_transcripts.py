@@ -316,7 +316,9 @@ SHAPES: dict[str, Callable[[int], Transcript]] = {
 )
 def test_the_work_of_writing_grows_with_the_transcript(name: str, shape: str) -> None:
     write = format_named(name).write
-    assert grows(lambda long: write(long, Outputs()), SHAPES[shape], 60 if name in ("srt", "vtt") else 500) < 6
+    count = {"srt": 60, "vtt": 60, "docx": 100}.get(name, 500)
+    most = 4.4 if name == "docx" else 6  # a paragraph is thousands of calls, beside which others' work counts little
+    assert grows(lambda long: write(long, Outputs()), SHAPES[shape], count) < most
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -13,8 +13,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
@@ -147,22 +145,16 @@ def turns_of(lines: Iterable[Line]) -> tuple[Turn, ...]:
 
 
 def meeteval_wer(metric: str, reference: Path, hypothesis: Path, folder: Path) -> dict[str, dict[str, int]]:
+    """What the command ``meeteval-wer`` writes; its functions are called without starting Python for each metric."""
     out = folder / f"{metric}.json"
-    collar = ["--collar", "5"] if metric.startswith("tc") else []
-    command = [
-        str(Path(sys.executable).parent / "meeteval-wer"),
-        metric,
-        "-r",
-        str(reference),
-        "-h",
-        str(hypothesis),
-        *collar,
-    ]
-    subprocess.run(
-        [*command, "--per-reco-out", str(out), "--average-out", str(folder / "average.json")],
-        check=True,
-        capture_output=True,
-    )
+    collar = {"collar": 5} if metric.startswith("tc") else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from meeteval.wer import __main__ as commands
+
+        write = getattr(commands, metric)
+        places = {"per_reco_out": str(out), "average_out": str(folder / "average.json")}
+        write([str(reference)], [str(hypothesis)], **places, **collar)
     rates: dict[str, dict[str, int]] = json.loads(out.read_text())
     return rates
 

@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import logging
-import subprocess
-import sys
 import wave
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from forkserver import ForkServer, run_command
 from meetsplit.cli import main
 from meetsplit.console import progress
 from meetsplit.console.terminal import Terminal
@@ -124,7 +123,7 @@ def test_every_command_prints_through_the_terminal(
     assert set(printed_by) == {Terminal}
 
 
-def test_file_names_in_errors_and_notes_are_written_out(tmp_path: Path) -> None:
+def test_file_names_in_errors_and_notes_are_written_out(tmp_path: Path, forks: ForkServer | None) -> None:
     """End to end: what `run` and `export` say about a hostile name."""
     name = "x\x1b]0;owned\x07\u202ev.wav"
     for made in (tmp_path / name, tmp_path / "b" / name):
@@ -144,8 +143,7 @@ def test_file_names_in_errors_and_notes_are_written_out(tmp_path: Path) -> None:
         ("export", bad.name),
         ("cache", "show", "--cache-dir", f"{name}.d"),
     ):
-        command = [sys.executable, "-m", "meetsplit.cli", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path, check=False)
+        done = run_command(forks, arguments, cwd=tmp_path)
         out = done.stdout + done.stderr
         assert "\\x1b]0;owned\\x07\\u202ev.wav" in out, out
         assert not set(out) & CONTROLS

@@ -316,7 +316,7 @@ def run(
 ) -> Tally:
     """Try every scenario named; ``points`` operations of each (0 for all), stopping when the clock says ``until``."""
     tally, began = Tally(), time.monotonic()
-    _load(queue=any(name.startswith("batch") for name in names))
+    _load(queue=any(name.startswith("batch") for name in names), torch="run-dictionary" in names)
     for name in names:
         trial = Trial(SCENARIOS[name], place / name)
         tally.operations[name] = len(trial.operations)
@@ -335,12 +335,11 @@ def run(
     return tally
 
 
-def _load(*, queue: bool) -> None:
-    """Import what every command needs, once, before processes are forked."""
+def _load(*, queue: bool, torch: bool) -> None:
+    """Import what the commands need, once, before processes are forked; ``torch`` for those with a real separator."""
     os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})
-    import torch
-
-    torch.set_num_threads(1)
+    if torch:
+        import meetsplit.pipeline.separators.dictionary
     import pandas  # noqa: F401
 
     import meetsplit.cli

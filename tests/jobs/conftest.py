@@ -118,13 +118,16 @@ class Workspace:
         return ["--rttm", str(rttm), "--script", str(script), "--separator", "none", "--device", "cpu"]
 
     def start(self, *arguments: str | Path, **more: Any) -> Running:
-        """The command line in a process of its own."""
-        changes = more.pop("env", {})
+        """The command line in a process of its own, which executes the code ``first`` before anything else."""
+        changes, first = more.pop("env", {}), more.pop("first", "")
         env = {**self.env, **changes}
         if self.forks is not None and not more and not any(name.startswith(INTERPRETER) for name in changes):
-            process: subprocess.Popen[str] | ForkedProcess = self.forks.start([*map(str, arguments)], env, self.root)
+            process: subprocess.Popen[str] | ForkedProcess = self.forks.start(
+                [*map(str, arguments)], env, self.root, first=first
+            )
         else:
-            command = [*more.pop("before", []), sys.executable, "-m", "meetsplit.cli", *map(str, arguments)]
+            code = f"{first}\nfrom meetsplit.cli import main\nmain()"
+            command = [*more.pop("before", []), sys.executable, "-c", code, *map(str, arguments)]
             process = subprocess.Popen(
                 command, env=env, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
             )

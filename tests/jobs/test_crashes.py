@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -89,8 +87,7 @@ def test_asked_to_stop(workspace: Any, undisturbed: Any, number: int, expected: 
 
 
 SLOWLY_RECORDED = """
-import sys, time
-from meetsplit.cli import main
+import time
 from meetsplit.jobs.workflows import Workflows
 
 recording = Workflows.recording
@@ -101,7 +98,6 @@ def slowly_recorded(*arguments):
     return result
 
 Workflows.recording = slowly_recorded
-sys.exit(main(["worker"]))
 """
 
 
@@ -110,15 +106,9 @@ def test_asked_to_stop_between_the_last_stage_and_its_record(workspace: Any) -> 
     for number in range(2):
         workspace.recording(f"call{number}.wav", seed=number)
     workspace.batch("--queue-only", "-f", "json")
-    worker = subprocess.Popen(
-        [sys.executable, "-c", SLOWLY_RECORDED], env=workspace.env, stderr=subprocess.PIPE, text=True
-    )
-    with worker:
-        assert worker.stderr is not None
-        while "done: " not in (line := worker.stderr.readline()):
-            assert line, "the worker ended"
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(60) == 0
+    worker = workspace.start("worker", first=SLOWLY_RECORDED)
+    worker.until("done: ")
+    assert worker.signal(signal.SIGTERM) == 0
     assert sorted(job["state"] for job in workspace.jobs()) in (["done", "interrupted"], ["done", "waiting"])
 
 

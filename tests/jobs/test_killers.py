@@ -31,7 +31,7 @@ def deadly(self, name, spec, job):
 
 StepRunner.run = deadly
 """
-"""A `sitecustomize` with which separating one recording kills its worker, as the system does when memory runs out."""
+"""What a worker executes first so that separating one recording kills it, as the system does when memory runs out."""
 
 
 class Killed(BaseException):
@@ -125,9 +125,6 @@ def test_a_recording_that_kills_its_worker_is_set_aside_with_every_notice(worksp
     """The others get done before it comes a third time; then its reason lies beside the results, and the hook is
     told.
     """
-    (workspace.root / "deadly").mkdir()
-    (workspace.root / "deadly" / "sitecustomize.py").write_text(DEADLY)
-    deadly = {"PYTHONPATH": str(workspace.root / "deadly")}
     workspace.recording("killer.wav", seed=1)
     workspace.recording("good.wav", seed=2)
     asked = (*workspace.model_free_options(), "-o", workspace.out, "-f", "json", "--no-tracks", "--queue-only")
@@ -136,13 +133,13 @@ def test_a_recording_that_kills_its_worker_is_set_aside_with_every_notice(worksp
     for number in range(MAX_CRASHES):
         if number == 2:
             workspace.run("batch", workspace.calls / "good.wav", *asked)
-        assert workspace.start("worker", env=deadly).end() == -signal.SIGKILL
+        assert workspace.start("worker", first=DEADLY).end() == -signal.SIGKILL
         assert (workspace.out / "good.json").exists() == (number >= 2)
         assert (
             json.loads((workspace.state / "jobs" / killer(workspace) / "stage.json").read_text())["crashes"]
             == number + 1
         )
-    last = workspace.start("worker", env=deadly)
+    last = workspace.start("worker", first=DEADLY)
     sentence = f"the stage separate ended its worker {MAX_CRASHES} times in a row"
     assert sentence in last.until("failed: ")
     deadline = 600
