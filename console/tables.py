@@ -50,12 +50,12 @@ def _short_name(source: weights.WeightSource) -> str:
 
 
 def _dnsmos_place() -> str:
-    """Where the network of `dnsmos` is, or how to get it."""
+    """Where the network of `dnsmos` is, "no", or what is wrong with it."""
     try:
         file = dnsmos.model_file()
     except StageError as error:
         return str(error)
-    return f"no; {dnsmos.INSTALL}" if file is None else str(file)
+    return "no" if file is None else str(file)
 
 
 def models_table(settings: Settings) -> Table:
@@ -73,6 +73,6 @@ def models_table(settings: Settings) -> Table:
             if isinstance(source, weights.TorchaudioFile) and place is None and name not in USUAL_ALIGNERS:
                 continue
             table.add_row(name, weights.describe(source), str(place) if place else "no")
-    table.add_row("dnsmos", "DNSMOS P.835, in the package speechmos, for --track-quality", _dnsmos_place())
+    table.add_row("dnsmos", f"DNSMOS P.835, MIT ({dnsmos.INSTALL})", _dnsmos_place())
     table.add_row("default", "community-1, sepformer, ecapa and Whisper (small; turbo with a GPU)", "")
     return table

@@ -338,7 +338,7 @@ def test_the_marks_are_those_of_the_package_itself() -> None:
 
     network = dnsmos.DnsmosNetwork.load()
     assert network is not None
-    voice = 0.5 * babble(9.5, dnsmos.RATE)
+    voice = 0.5 * babble(9.5)
     expected = published.run(voice, dnsmos.RATE)
     found = network.marks(voice)
     assert (found.sig, found.bak, found.ovr) == pytest.approx(
