@@ -154,7 +154,7 @@ def test_without_overlaps_nothing_is_written(call: KnownCall, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--separators", "sepfomer"), "did you mean 'sepformer'"),
+        (("--separators", "sepfomer"), "--separators sepfomer: did you mean 'sepformer'"),
         (("--separators", "dictionary,,none"), "a name is missing between two commas"),
         (("--separators", "dictionary=x.pth"), "dictionary has no models to choose from"),
         (("--separator", "dictionary"), "compare takes --separators instead of --separator"),

@@ -93,10 +93,10 @@ def _quality_of_people(
     tracks: dict[Speaker, list[TrackQuality]] = {}
     for speaker, one in quality:
         tracks.setdefault(persons.get(speaker, speaker), []).append(one)
-    return tuple((person, own[0] if len(own) == 1 else _mean_quality(own)) for person, own in tracks.items())
+    return tuple((person, own[0] if len(own) == 1 else mean_quality(own)) for person, own in tracks.items())
 
 
-def _mean_quality(tracks: Sequence[TrackQuality]) -> TrackQuality:
+def mean_quality(tracks: Sequence[TrackQuality]) -> TrackQuality:
     """The mean over tracks, each by its judged seconds; of each number, over those that have it."""
     marks = [(one.dnsmos, one.seconds) for one in tracks if one.dnsmos is not None]
     sig = _mean((one.sig, seconds) for one, seconds in marks)
