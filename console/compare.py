@@ -180,7 +180,7 @@ class _Comparison:
         stages = [stage for stage in run.remaining_stages() if self.words or stage != "transcribe"]
         times = StageTimes(self.settings.cache_dir or default_cache()) if self.keep else None
         expected = estimate(pipeline.preflight(), stages, sound, times)
-        if expected is not None:
+        if expected is not None and expected.total > 0.0:
             self.reporter.expect_stages(expected.seconds)
         elif is_one_of_many:  # then only the proportions of these seconds are shown
             self.reporter.expect_stages({stage: USUAL_SECONDS[stage] * sound for stage in stages})
