@@ -3,8 +3,9 @@
     python -m meetsplit.benchmarks.track_quality SETS… [--separator dictionary] [--work DIR] [--costs] [--write]
 
 A set is a folder of meetings that `meetsplit.training.simulate` filled, with their ``.stems``. Turns are those of the
-diarizer `embedded`; a voice is one speaker's in one overlap. DNSMOS is judged where it is installed (`speakers.dnsmos`).
-With ``--costs``, the time that `--track-quality` takes is measured as well, by turns with and without it. With
+diarizer `embedded`; a voice is one speaker's in one overlap. DNSMOS is judged where it is installed.
+With ``--costs``, the processor time that `--track-quality` takes is measured as well, by turns with and
+without it. With
 ``--write``, the plot goes to docs/images, too.
 """
 
@@ -96,29 +97,30 @@ def table(voices: Sequence[JudgedVoice]) -> Iterator[str]:
         f"{len(voices)} voices, margin {correlation(known, lambda one: one.margin):.2f} of {len(known)} that have one, "
         f"both together {both:.2f}."
     )
-    marked = [(one.dnsmos, one.si_sdr) for one in voices if one.dnsmos is not None]
+    marked = [one for one in voices if one.dnsmos is not None]
     if marked:
-        yield (
-            "Of DNSMOS: "
-            + ", ".join(
-                f"{name} {float(spearmanr([getattr(marks, key) for marks, _ in marked], [db for _, db in marked])[0]):.2f}"
-                for key, name in (("sig", "speech"), ("bak", "background"), ("ovr", "overall"))
-            )
-            + f" of {len(marked)} voices."
-        )
+        speech = correlation(marked, lambda one: _mark(one, "sig"))
+        background = correlation(marked, lambda one: _mark(one, "bak"))
+        overall = correlation(marked, lambda one: _mark(one, "ovr"))
+        marks = f"speech {speech:.2f}, background {background:.2f}, overall {overall:.2f}"
+        yield f"DNSMOS of {len(marked)} voices: {marks}."
+
+
+def _mark(voice: JudgedVoice, key: str) -> float:
+    return float(getattr(voice.dnsmos, key))
 
 
 def costs(path: Path, pipeline: Pipeline, stages: StageCache) -> str:
-    """What judging a meeting's tracks takes, its stages done before: without, with, without, with."""
+    """The processor time that judging a meeting's tracks takes, its stages done before: without, with, and again."""
     outputs = Outputs(formats=("json",), tracks=False, voices="off")
     seconds: dict[bool, list[float]] = {False: [], True: []}
     minutes = pipeline.open(path, stages).diarize().duration / 60.0
     for judges in (False, True, False, True):
         with tempfile.TemporaryDirectory() as folder:
             now = replace(outputs, folder=Path(folder), track_quality=judges)
-            began = time.monotonic()
+            began = time.process_time()
             run_and_write(pipeline, path, now, cache=stages, on_event=ignore_events)
-            seconds[judges].append(time.monotonic() - began)
+            seconds[judges].append(time.process_time() - began)
     without, with_quality = (", ".join(f"{one:.2f}" for one in seconds[judges]) for judges in (False, True))
     more = (sum(seconds[True]) - sum(seconds[False])) / 2 / minutes
     return f"| {path.stem} | {minutes:.1f} | {without} | {with_quality} | {more:.2f} |"
@@ -126,7 +128,7 @@ def costs(path: Path, pipeline: Pipeline, stages: StageCache) -> str:
 
 def cost_table(rows: Sequence[str]) -> str:
     """The rows of `costs` with their heading."""
-    head = "| meeting | minutes | without, s | with, s | more, s per minute |\n|---|--:|--:|--:|--:|"
+    head = "| meeting | minutes | without, CPU s | with, CPU s | more, CPU s per minute |\n|---|--:|--:|--:|--:|"
     return "\n".join([head, *rows])
 
 
