@@ -3,10 +3,9 @@
     python -m meetsplit.benchmarks.track_quality SETS… [--separator dictionary] [--work DIR] [--costs] [--write]
 
 A set is a folder of meetings that `meetsplit.training.simulate` filled, with their ``.stems``. Turns are those of the
-diarizer `embedded`; a voice is one speaker's in one overlap. DNSMOS is judged where it is installed.
-With ``--costs``, the processor time that `--track-quality` takes is measured as well, by turns with and
-without it. With
-``--write``, the plot goes to docs/images, too.
+diarizer `embedded`; a voice is one speaker's in one overlap. DNSMOS is judged where it is installed. With ``--costs``,
+the processor time that `--track-quality` takes is measured as well, by turns with and without it. With ``--write``, the
+plot goes to docs/images, too.
 """
 
 from __future__ import annotations

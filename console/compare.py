@@ -149,7 +149,7 @@ class _Comparison:
                     rows.append(SeparatorOutcome(label, problem=problem))
                     self.reporter.finish(self._titled(label))
                     continue
-                run = pipeline.open(self.recording, stage_cache, content, voices=self.outputs.voices)
+                run = pipeline.open(self.recording, stage_cache, content, outputs=self.outputs)
                 self._expect_stages(pipeline, run, mixture.duration, is_one_of_many=len(chosen) > 1)
                 diarization = run.diarize()
                 if not overlap_spans(diarization):

@@ -103,11 +103,11 @@ from meetsplit.pipeline.results.ownership import result_request
 from meetsplit.pipeline.results.rediarize import rediarized
 from meetsplit.pipeline.results.run_result import RunResult
 from meetsplit.pipeline.results.stems import safe_stem
-from meetsplit.pipeline.results.writing import write_results
+from meetsplit.pipeline.results.writing import given_names, write_results
 from meetsplit.pipeline.separators.enrolled import EnrolledSeparator
 from meetsplit.pipeline.separators.matching import MatchingSeparator
 from meetsplit.pipeline.settings import Outputs, Settings
-from meetsplit.speakers.kept_speech import KeptSpeech, kept_speech, people_with_speech
+from meetsplit.speakers.kept_speech import KeptSpeech, KnownPeople, kept_speech, people_with_speech
 from meetsplit.speakers.match import EmbeddingMatcher
 from meetsplit.speakers.rendering import (
     CACHED_RATE,
@@ -227,8 +227,7 @@ class Pipeline:
                 stages = stack.enter_context(
                     open_cache(source, self.settings, keep=cache, sha256=content.sha256, on_event=self.on_event)
                 )
-                voices = outputs.voices if outputs is not None else "off"
-                recording_run = self.open(source, stages, content, voices=voices)
+                recording_run = self.open(source, stages, content, outputs=outputs)
                 if outputs is None:
                     return RunResult.of(recording_run.transcript(), owner=request.owner)
                 check_disks(
@@ -248,16 +247,17 @@ class Pipeline:
         content: RecordingContent | None = None,
         *,
         words: Transcript | None = None,
-        voices: str = "off",
+        outputs: Outputs | None = None,
     ) -> RecordingRun:
         """One recording with its stage cache; no stage runs yet. ``content`` is its `hash_recording`, where that was
         computed before; the run ends with an error where it reads anything else. With ``words``, an earlier transcript
         of the recording, nothing is transcribed: its words get the speakers of the new turns, see `rediarize`.
-        ``voices`` is `Outputs.voices`: whose kept speech helps to take overlaps apart.
+        ``outputs`` say whose kept speech helps to take overlaps apart (``voices``), and who is called how; without any,
+        nobody's helps.
 
         Raises `AudioError`, `SettingsError` for several files without a channel per speaker, and as `preflight` does.
         """
-        return RecordingRun(self, recording, cache, content or hash_recording(recording), _Given(words, voices))
+        return RecordingRun(self, recording, cache, content or hash_recording(recording), _Given(words, outputs))
 
     def backend(self, stage: str, sha256: str | None = None) -> Any:
         """The stage's backend, loaded when first needed.
@@ -356,10 +356,10 @@ def _source(
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """What a run gets besides its recording: an earlier transcript with its words, and `Outputs.voices`."""
+    """What a run gets besides its recording: an earlier transcript with its words, and its outputs."""
 
     words: Transcript | None = None
-    voices: str = "off"
+    outputs: Outputs | None = None
 
 
 class RecordingRun:
@@ -377,7 +377,7 @@ class RecordingRun:
         given: _Given = _Given(),
     ) -> None:
         self._pipeline, self._recording, self._cache = pipeline, recording, cache
-        self._words, self._voices = given.words, given.voices
+        self._words, self._outputs = given.words, given.outputs or Outputs(voices="off")
         self._reported: set[str] = set()
         pipeline.on_event(Opened(str(recording)))
         is_split = pipeline.settings.channels == "split"
@@ -469,9 +469,10 @@ class RecordingRun:
     def _people_with_speech(self) -> tuple[EnrolledVoice, ...]:
         """The enrolled people, if speech is kept of any, and this recording's voices are taken apart."""
         settings, separator = self._pipeline.settings, self._pipeline.preflight().of("separator")
-        if self._voices == "off" or settings.separate == "off" or settings.channels == "split" or separator is None:
+        voices = self._outputs.voices
+        if voices == "off" or settings.separate == "off" or settings.channels == "split" or separator is None:
             return ()
-        return people_with_speech(VoiceStore.named(self._voices))
+        return people_with_speech(VoiceStore.named(voices))
 
     @functools.cached_property
     def _kept_speech(self) -> KeptSpeech:
@@ -479,7 +480,9 @@ class RecordingRun:
         people = self._people_with_speech
         if not people:
             return KeptSpeech()
-        return kept_speech(self, self.diarize().turns, people, VoiceStore.named(self._voices))
+        diarization = self.diarize()
+        known = KnownPeople(people, VoiceStore.named(self._outputs.voices), given_names(diarization, self._outputs))
+        return kept_speech(self, diarization.turns, known)
 
     @functools.cached_property
     def _keys(self) -> CacheKeys:

@@ -160,7 +160,7 @@ def test_kept_speech_of_known_voices_helps_as_in_a_run(
     opened = Pipeline.open
 
     def open_run(*arguments: Any, **named: Any) -> Any:
-        asked.append(named["voices"])
+        asked.append(named["outputs"].voices)
         return opened(*arguments, **named)
 
     monkeypatch.setattr(Pipeline, "open", open_run)

@@ -14,7 +14,7 @@ from meetsplit.pipeline import formats
 from meetsplit.pipeline.audio.content import Content
 from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
 from meetsplit.pipeline.cache.stage_cache import StageCache
-from meetsplit.pipeline.data import Diarization, Dnsmos, Speaker, StreamInfo, TrackQuality, Transcript
+from meetsplit.pipeline.data import Diarization, Dnsmos, Provenance, Speaker, StreamInfo, TrackQuality, Transcript
 from meetsplit.pipeline.errors import OutputError, StageError
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
 from meetsplit.pipeline.formats import html
@@ -80,9 +80,9 @@ class Opener(Protocol):
     """What opens a recording: `run.Pipeline`."""
 
     def open(
-        self, recording: Path, cache: StageCache, content: RecordingContent | None = None, *, voices: str = "off"
+        self, recording: Path, cache: StageCache, content: RecordingContent | None = None, *, outputs: Outputs
     ) -> FinishedRun:
-        """The run of a recording; ``voices`` is `Outputs.voices`."""
+        """The run of a recording; ``outputs`` say whose kept speech is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +260,7 @@ def run_and_write(
     content = hash_recording(recording)
     request = result_request(recording, outputs, sha256=content.sha256)
     with ResultsFolder(outputs.folder).reservation(request) as reservation:
-        return write_results(
-            pipeline.open(recording, cache, content, voices=outputs.voices), outputs, reservation, on_event
-        )
+        return write_results(pipeline.open(recording, cache, content, outputs=outputs), outputs, reservation, on_event)
 
 
 def owner_of_set(path: Path, transcript: Transcript) -> tuple[Owner, str]:
@@ -372,6 +370,14 @@ def with_names(
         if not labels:
             on_event(Notice(f"--name {who}={name} is not used: {transcript.recording} has no {who}; {has}", "write"))
     return dataclasses.replace(transcript, names=tuple(names.items()))
+
+
+def given_names(diarization: Diarization, outputs: Outputs) -> dict[Speaker, str]:
+    """The names that ``outputs`` give to speakers, by label; without those that come with the turns."""
+    came = dict(diarization.names)
+    unnamed = Transcript("", diarization.duration, (), diarization.turns, Provenance(""), names=diarization.names)
+    names = with_names(unnamed, outputs, channels=diarization.channels).names
+    return {label: name for label, name in names if came.get(label) != name}
 
 
 def first_speech(transcript: Transcript) -> tuple[Speaker, ...]:
