@@ -1,17 +1,20 @@
-"""Benchmark of the quality of tracks that needs no truth: how bleed and margin go with the SI-SDR of separated voices.
+"""Benchmark of the quality of tracks that needs no truth: how bleed, margin and DNSMOS go with the SI-SDR of voices.
 
-    python -m meetsplit.benchmarks.track_quality SETS… [--separator dictionary] [--work DIR] [--write]
+    python -m meetsplit.benchmarks.track_quality SETS… [--separator dictionary] [--work DIR] [--costs] [--write]
 
 A set is a folder of meetings that `meetsplit.training.simulate` filled, with their ``.stems``. Turns are those of the
-diarizer `embedded`; a voice is one speaker's in one overlap. With ``--write``, the plot goes to docs/images, too.
+diarizer `embedded`; a voice is one speaker's in one overlap. DNSMOS is judged where it is installed. With ``--costs``,
+the processor time that `--track-quality` takes is measured as well, by turns with and without it. With ``--write``, the
+plot goes to docs/images, too.
 """
 
 from __future__ import annotations
 
 import io
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +25,15 @@ from meetsplit.benchmarks.voices import whose
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.audio.wav import read_span
 from meetsplit.pipeline.cache.stage_cache import StageCache
-from meetsplit.pipeline.data import Span, Turn
+from meetsplit.pipeline.data import Dnsmos, Span, Turn
 from meetsplit.pipeline.diarizers.rttm import read_rttm
 from meetsplit.pipeline.events import ignore_events
 from meetsplit.pipeline.files import write
+from meetsplit.pipeline.results.writing import run_and_write
 from meetsplit.pipeline.run import Pipeline
-from meetsplit.pipeline.settings import Settings
+from meetsplit.pipeline.settings import Outputs, Settings
 from meetsplit.scoring.separation import si_sdr
+from meetsplit.speakers.dnsmos import DnsmosNetwork
 from meetsplit.speakers.track_quality import judged, voice_energy
 
 RATE = 16000
@@ -41,14 +46,15 @@ IMAGE = "track-quality.svg"
 
 @dataclass(frozen=True, slots=True)
 class JudgedVoice:
-    """A separated voice: its ``bleed`` in dB and ``margin`` (NaN where none was measured), and its true SI-SDR."""
+    """A separated voice: its ``bleed`` in dB, ``margin`` (NaN where none was measured), true SI-SDR and DNSMOS."""
 
     bleed: float
     margin: float
     si_sdr: float
+    dnsmos: Dnsmos | None = None
 
 
-def judge(path: Path, pipeline: Pipeline, stages: StageCache) -> Iterator[JudgedVoice]:
+def judge(path: Path, pipeline: Pipeline, stages: StageCache, network: DnsmosNetwork | None) -> Iterator[JudgedVoice]:
     """The separated voices of a meeting."""
     run = pipeline.open(path, stages)
     turns, clips, tracks = run.diarize().turns, run.separate(), run.tracks
@@ -63,7 +69,8 @@ def judge(path: Path, pipeline: Pipeline, stages: StageCache) -> Iterator[Judged
             count = min(len(true), len(own))
             if bleed is not None and np.square(true).sum() > 0.0:
                 margin = float("nan") if voice.margin is None else voice.margin
-                yield JudgedVoice(bleed, margin, si_sdr(own[:count], true[:count]))
+                marks = network.marks(own) if network is not None else None
+                yield JudgedVoice(bleed, margin, si_sdr(own[:count], true[:count]), marks)
 
 
 def table(voices: Sequence[JudgedVoice]) -> Iterator[str]:
@@ -89,6 +96,39 @@ def table(voices: Sequence[JudgedVoice]) -> Iterator[str]:
         f"{len(voices)} voices, margin {correlation(known, lambda one: one.margin):.2f} of {len(known)} that have one, "
         f"both together {both:.2f}."
     )
+    marked = [one for one in voices if one.dnsmos is not None]
+    if marked:
+        speech = correlation(marked, lambda one: _mark(one, "sig"))
+        background = correlation(marked, lambda one: _mark(one, "bak"))
+        overall = correlation(marked, lambda one: _mark(one, "ovr"))
+        marks = f"speech {speech:.2f}, background {background:.2f}, overall {overall:.2f}"
+        yield f"DNSMOS of {len(marked)} voices: {marks}."
+
+
+def _mark(voice: JudgedVoice, key: str) -> float:
+    return float(getattr(voice.dnsmos, key))
+
+
+def costs(path: Path, pipeline: Pipeline, stages: StageCache) -> str:
+    """The processor time that judging a meeting's tracks takes, its stages done before: without, with, and again."""
+    outputs = Outputs(formats=("json",), tracks=False, voices="off")
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    minutes = pipeline.open(path, stages).diarize().duration / 60.0
+    for judges in (False, True, False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            now = replace(outputs, folder=Path(folder), track_quality=judges)
+            began = time.process_time()
+            run_and_write(pipeline, path, now, cache=stages, on_event=ignore_events)
+            seconds[judges].append(time.process_time() - began)
+    without, with_quality = (", ".join(f"{one:.2f}" for one in seconds[judges]) for judges in (False, True))
+    more = (sum(seconds[True]) - sum(seconds[False])) / 2 / minutes
+    return f"| {path.stem} | {minutes:.1f} | {without} | {with_quality} | {more:.2f} |"
+
+
+def cost_table(rows: Sequence[str]) -> str:
+    """The rows of `costs` with their heading."""
+    head = "| meeting | minutes | without, CPU s | with, CPU s | more, CPU s per minute |\n|---|--:|--:|--:|--:|"
+    return "\n".join([head, *rows])
 
 
 def plot(voices: Sequence[JudgedVoice]) -> str:
@@ -120,20 +160,26 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("sets", nargs="+", type=Path, help="folders of simulated meetings")
     parser.add_argument("--separator", default="dictionary")
+    parser.add_argument("--costs", action="store_true", help="measure what --track-quality takes")
     parser.add_argument("--work", type=Path, help="folder in which the results of stages are kept")
     args = parser.parse_args()
     settings = Settings(diarizer="embedded", separator=args.separator, offline=True, device="cpu")
     pipeline = Pipeline(settings, on_event=ignore_events, transcribes=False)
-    voices: list[JudgedVoice] = []
+    script = Path(__file__).parents[1] / "sample_data" / "standup.ctm"  # words of any kind: none has to be found
+    with_words = Pipeline(replace(settings, transcriber="script", script=script), on_event=ignore_events)
+    network = DnsmosNetwork.load()
+    voices, rows = list[JudgedVoice](), list[str]()
     with tempfile.TemporaryDirectory() as scratch:
         for folder in args.sets:
             for path in sorted(folder.glob("*.wav")):
                 stages = StageCache((args.work or Path(scratch)) / folder.name / path.stem)
-                voices += judge(path, pipeline, stages)
+                voices += judge(path, pipeline, stages, network)
+                rows += [costs(path, with_words, stages)] if args.costs else []
     picture = plot(voices)
     if args.write:
         write(PAGE.parent / "images" / IMAGE, picture)
-    publish("track quality", "\n".join(table(voices)), command_line("track_quality"), into_page=args.write)
+    measured = "\n".join(table(voices)) + (f"\n\n{cost_table(rows)}" if rows else "")
+    publish("track quality", measured, command_line("track_quality"), into_page=args.write)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,16 +18,18 @@ from meetsplit.console.options import (
     run_options,
 )
 from meetsplit.console.terminal import Terminal, print_line
-from meetsplit.pipeline.errors import MeetsplitError, SettingsError, StageError
+from meetsplit.pipeline.errors import MeetsplitError, SettingsError, StageError, nearest
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from meetsplit.pipeline.data import Audio
-    from meetsplit.pipeline.events import EventListener
+    from meetsplit.console.progress import Reporter
+    from meetsplit.pipeline.data import Audio, Dnsmos, Speaker, StreamInfo
+    from meetsplit.pipeline.events import Event
     from meetsplit.pipeline.results.comparison import SeparatorOutcome
     from meetsplit.pipeline.run import Pipeline, RecordingRun
-    from meetsplit.pipeline.settings import Settings
+    from meetsplit.pipeline.settings import Outputs, Settings
+    from meetsplit.speakers.dnsmos import DnsmosNetwork
 
 _SEPARATION = ("separator", "separator_model", "separator_model_3")
 """Options of a run that --separators takes the place of here."""
@@ -36,10 +38,13 @@ _SEPARATION = ("separator", "separator_model", "separator_model_3")
 @run_options(
     "start", "end", "diarizer", "diarizer_model", "rttm", "num_speakers", "min_speakers", "max_speakers",
     *_SEPARATION, "adapt_budget", "match_threshold", "overlap_checks", "transcriber", "model", "language",
-    "compute_type", "output_dir", "device", "threads", "offline", "hf_token", "cache_dir", "model_dir",
+    "compute_type", "output_dir", "voices", "device", "threads", "offline", "hf_token", "cache_dir", "model_dir",
     "trust_model_code", "seed", "cache", "config",
     hidden=_SEPARATION,
-    helps={"output_dir": "Folder in which NAME-compare is made. (default: this folder)"},
+    helps={
+        "output_dir": "Folder in which NAME-compare is made. (default: this folder)",
+        "voices": "Enrolled voices, whose kept speech helps as in a run: on (default), off, or a file of voices.",
+    },
 )  # fmt: skip
 def compare(
     audio: Annotated[Path, typer.Argument(help="A recording.", show_default=False, metavar="RECORDING")],
@@ -85,9 +90,8 @@ def compare(
     print_files(options)
     with Reporter(Terminal(stderr=True)) as on_event, scratch_folder() as scratch:
         settings = settings if words else _without_words(settings, scratch)
-        comparison = _Comparison(audio, settings, outputs.folder, stretches, words, keeps_cache(options))
-        rows, folder = comparison.run(_chosen(separators, settings), on_event, scratch)
-        on_event.finish(str(audio))
+        comparison = _Comparison(audio, settings, outputs, stretches, words, keeps_cache(options), on_event)
+        rows, folder = comparison.run(_chosen(separators, settings), scratch)
     if folder is None:
         Terminal(stderr=True).say(f"{audio}: nobody speaks while another does: there is nothing to take apart")
     elif as_json:
@@ -99,20 +103,23 @@ def compare(
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """A recording with the settings of its runs, the ``folder`` of the comparison's own and what goes into it.
+    """A recording with the settings of its runs, ``outputs`` with the folder of the comparison's own, and what goes
+    into it.
 
-    ``keep`` says whether finished stages are kept.
+    ``keep`` says whether finished stages are kept. To the ``reporter``, the recording with each separator is one of
+    several: each has its own stages.
     """
 
     recording: Path
     settings: Settings
-    folder: Path
+    outputs: Outputs
     stretches: int
     words: bool
     keep: bool
+    reporter: Reporter
 
     def run(
-        self, chosen: Sequence[tuple[str, str, str | None]], on_event: EventListener, scratch: Path
+        self, chosen: Sequence[tuple[str, str, str | None]], scratch: Path
     ) -> tuple[list[SeparatorOutcome], Path | None]:
         """A row per separator, and the folder that was written; None where nobody speaks while another does.
 
@@ -121,38 +128,94 @@ class _Comparison:
         from meetsplit.pipeline.audio.reading import read
         from meetsplit.pipeline.cache.content import hash_recording
         from meetsplit.pipeline.cache.run_cache import open_cache
-        from meetsplit.pipeline.events import Notice
+        from meetsplit.pipeline.events import Opened
         from meetsplit.pipeline.results.comparison import SeparatorOutcome, overlap_spans, write_comparison
         from meetsplit.pipeline.results.stems import safe_stem
         from meetsplit.pipeline.run import RATE, Pipeline
 
         content = hash_recording(self.recording)
         mixture = read(self.recording, RATE, folder=scratch, content=content.files.get(self.recording))
-        pipeline, diarization = Pipeline(self.settings, on_event=on_event), None
-        rows: list[SeparatorOutcome] = []
+        pipeline, diarization = Pipeline(self.settings, on_event=self._tell), None
+        network, rows = self._network(), list[SeparatorOutcome]()
+        self.reporter.expect({self._titled(label): 1.0 for label, _, _ in chosen})
         with open_cache(
-            self.recording, self.settings, keep=self.keep, sha256=content.sha256, on_event=on_event
+            self.recording, self.settings, keep=self.keep, sha256=content.sha256, on_event=self._tell
         ) as stage_cache:
             for label, name, model in chosen:
+                self.reporter(Opened(self._titled(label)))
                 pipeline = pipeline.with_separator(name, model)
                 problem = _problem(pipeline)
                 if problem is not None:
                     rows.append(SeparatorOutcome(label, problem=problem))
+                    self.reporter.finish(self._titled(label))
                     continue
-                run = pipeline.open(self.recording, stage_cache, content)
-                on_event(Notice(f"with the separator {label}"))
+                run = pipeline.open(self.recording, stage_cache, content, outputs=self.outputs)
+                self._expect_stages(pipeline, run, mixture.duration, is_one_of_many=len(chosen) > 1)
                 diarization = run.diarize()
                 if not overlap_spans(diarization):
                     return rows, None
-                rows.append(self._outcome(label, run, mixture))
+                rows.append(self._outcome(label, run, mixture, network))
+                self.reporter.finish(self._titled(label))
             if diarization is None:
                 raise _nothing_ran(rows)
-            name = f"{safe_stem(self.recording.stem)}-compare"
-            return rows, write_comparison(self.folder, name, rows, mixture, diarization, count=self.stretches)
+            name, folder = f"{safe_stem(self.recording.stem)}-compare", self.outputs.folder
+            return rows, write_comparison(folder, name, rows, mixture, diarization, count=self.stretches)
 
-    def _outcome(self, label: str, run: RecordingRun, mixture: Audio) -> SeparatorOutcome:
+    def _titled(self, label: str) -> str:
+        return f"{self.recording} with {label}"
+
+    def _tell(self, event: Event) -> None:
+        """Pass an event on, but for the opening of the recording, which is told with the separator's name."""
+        from meetsplit.pipeline.events import Opened
+
+        if not isinstance(event, Opened):
+            self.reporter(event)
+
+    def _expect_stages(self, pipeline: Pipeline, run: RecordingRun, sound: float, *, is_one_of_many: bool) -> None:
+        """Tell the reporter how long each stage of a run will take, or at least in which proportion."""
+        from meetsplit.console.estimates import StageTimes, estimate
+        from meetsplit.console.recording_progress import USUAL_SECONDS
+        from meetsplit.pipeline.models.weights import default_cache
+
+        stages = [stage for stage in run.remaining_stages() if self.words or stage != "transcribe"]
+        times = StageTimes(self.settings.cache_dir or default_cache()) if self.keep else None
+        expected = estimate(pipeline.preflight(), stages, sound, times)
+        if expected is not None and expected.total > 0.0:
+            self.reporter.expect_stages(expected.seconds)
+        elif is_one_of_many:  # then only the proportions of these seconds are shown
+            self.reporter.expect_stages({stage: USUAL_SECONDS[stage] * sound for stage in stages})
+
+    def _network(self) -> DnsmosNetwork | None:
+        """The network of DNSMOS, where it is installed; a notice where it is not whole."""
+        from meetsplit.speakers.dnsmos import DnsmosNetwork
+
+        try:
+            return DnsmosNetwork.load()
+        except StageError as error:
+            self._tell_of_marks(error)
+            return None
+
+    def _marks(
+        self, network: DnsmosNetwork | None, clips: Sequence[StreamInfo], tracks: Mapping[Speaker, Path]
+    ) -> Mapping[Speaker, Dnsmos]:
+        from meetsplit.speakers.dnsmos import voices_marks
+
+        try:
+            return {} if network is None else voices_marks(network, clips, tracks)
+        except StageError as error:
+            self._tell_of_marks(error)
+            return {}
+
+    def _tell_of_marks(self, error: StageError) -> None:
+        from meetsplit.pipeline.events import Notice
+
+        self.reporter(Notice(f"separators are compared without DNSMOS: {error}"))
+
+    def _outcome(
+        self, label: str, run: RecordingRun, mixture: Audio, network: DnsmosNetwork | None
+    ) -> SeparatorOutcome:
         """What a separator makes of the recording; a stage that fails is told in its row."""
-        from meetsplit.pipeline.results.comparison import SeparatorOutcome, measure
+        from meetsplit.pipeline.results.comparison import SeparatorOutcome, measure, with_quality
 
         is_kept = "separate" not in run.remaining_stages()
         began = time.monotonic()
@@ -163,6 +226,7 @@ class _Comparison:
         except StageError as error:
             return SeparatorOutcome(label, problem=str(error))
         measures = measure(mixture, run.diarize(), clips, run.tracks, transcripts)
+        measures = with_quality(measures, clips, run.tracks, self._marks(network, clips, run.tracks))
         return SeparatorOutcome(label, measures, seconds, tracks=run.tracks)
 
 
@@ -222,7 +286,8 @@ def _chosen(separators: str | None, settings: Settings) -> list[tuple[str, str, 
         name, _, model = (piece.strip() for piece in part.partition("="))
         if not name:
             raise SettingsError(f"--separators {separators}: a name is missing between two commas")
-        registry.backend_named("separator", name)
+        if name not in registry.BACKENDS["separator"]:
+            raise SettingsError(f"--separators {name}: {nearest(name, registry.BACKENDS['separator'])}")
         if model and name not in registry.BLIND_MODELS:
             raise SettingsError(f"--separators {part.strip()}: {name} has no models to choose from")
         same = sum(other == name for _, other, _ in chosen)
@@ -253,7 +318,9 @@ def _table(rows: Sequence[SeparatorOutcome], *, words: bool) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("separator", overflow="fold")
-    for heading in ("taken apart", "margin", "review", "residual", *(("words", "sure") if words else ()), "took"):
+    has_marks = any(row.measures is not None and row.measures.dnsmos is not None for row in rows)
+    headings = ("taken apart", "margin", "bleed", *(("sound",) if has_marks else ()), "review", "residual")
+    for heading in (*headings, *(("words", "sure") if words else ()), "took"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         measures = row.measures
@@ -263,6 +330,8 @@ def _table(rows: Sequence[SeparatorOutcome], *, words: bool) -> Table:
         cells = [
             f"{measures.separated:.0f} s, {share:.0%}",
             "–" if measures.margin is None else f"{measures.margin:.2f}",
+            "–" if measures.bleed is None else f"{measures.bleed:.0f} dB",
+            *((("–" if measures.dnsmos is None else f"{measures.dnsmos.ovr:.1f}"),) if has_marks else ()),
             f"{measures.review:.0%}",
             "–" if measures.residual is None else f"{round(measures.residual)} dB",
         ]

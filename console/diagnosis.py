@@ -9,8 +9,10 @@ from rich.table import Table
 from meetsplit.console.quantities import megabytes
 from meetsplit.pipeline import versions
 from meetsplit.pipeline.cache.run_cache import cached_runs_folder, size_on_disk
+from meetsplit.pipeline.errors import StageError
 from meetsplit.pipeline.models import device, hub, weights
 from meetsplit.pipeline.settings import Settings
+from meetsplit.speakers import dnsmos
 
 
 def machine_table(settings: Settings) -> Table:
@@ -23,6 +25,17 @@ def machine_table(settings: Settings) -> Table:
     return table
 
 
+def _judges() -> str:
+    """What `--track-quality` judges tracks by on this machine."""
+    try:
+        file = dnsmos.model_file()
+    except StageError as error:
+        return f"bleed and margin; {error}"
+    if file is None:
+        return f"bleed and margin; DNSMOS, how voices sound, needs {dnsmos.INSTALL}"
+    return f"bleed, margin and DNSMOS ({dnsmos.PACKAGE} {versions.version(dnsmos.PACKAGE) or 'of no known version'})"
+
+
 def _facts(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "meetsplit", versions.meetsplit()
     yield "versions", ", ".join(f"{name} {version or 'missing'}" for name, version in versions.installed())
@@ -31,6 +44,7 @@ def _facts(settings: Settings) -> Iterator[tuple[str, str]]:
     runs = size_on_disk(cached_runs_folder(settings))
     models = max(size_on_disk(cache) - runs, 0)
     yield "cache", f"{cache}: models {megabytes(models)}, finished stages {megabytes(runs)}"
+    yield "track quality", _judges()
     origin = hub.token_origin(settings.hf_token)
     advice = "none; gated models need one: https://huggingface.co/settings/tokens, then --hf-token or HF_TOKEN"
     yield "Hugging Face token", advice if origin is None else f"known, from {origin}"

@@ -93,7 +93,7 @@ def rediarize(
                 open_cache(recording, settings, keep=keep, sha256=content.sha256, on_event=on_event) as stage_cache,
             ):
                 pipeline = Pipeline(settings, on_event=on_event)
-                recording_run = pipeline.open(recording, stage_cache, content, words=transcript, voices=outputs.voices)
+                recording_run = pipeline.open(recording, stage_cache, content, words=transcript, outputs=outputs)
                 mode = permissions(transcript_path)
                 written = write_results(recording_run, outputs, reservation, on_event, mode=mode)
             progress = on_event.finish(str(recording))

@@ -189,7 +189,7 @@ def _run_recording(
         open_cache(path, settings, keep=keep, sha256=content.sha256, on_event=on_event) as stage_cache,
     ):
         note_placement(path, reservation.placement)
-        recording_run = pipeline.open(path, stage_cache, content, voices=outputs.voices)
+        recording_run = pipeline.open(path, stage_cache, content, outputs=outputs)
         stages = recording_run.remaining_stages()
         elsewhere = "--output-dir or " + ("--cache-dir" if keep else "TMPDIR")
         check_disks(path, settings, outputs, stage_cache.folder, elsewhere=elsewhere, stages=stages)

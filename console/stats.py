@@ -77,6 +77,8 @@ def _show(console: Terminal, path: Path, transcript: Transcript) -> None:
         return
     console.print()
     console.print(_table(people))
+    if transcript.quality:
+        console.print(_quality_table(transcript))
     parts = stretches(transcript)
     if len(parts) > 1:
         _plot(console, {person.name: person.speaker for person in people}, parts)
@@ -113,6 +115,36 @@ def _table(people: Sequence[Any]) -> Table:
     return table
 
 
+def _quality_table(transcript: Transcript) -> Table:
+    """A row per person whose track was judged; 80 columns suffice."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from meetsplit.pipeline.data.units import clock_time
+    from meetsplit.pipeline.formats.people import by_person
+    from meetsplit.pipeline.formats.talk_time import quality_columns
+    from meetsplit.pipeline.formats.text import shortened, speaker_names
+
+    has_marks = "dnsmos_ovr" in quality_columns([transcript])
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("track", no_wrap=True)
+    for heading in ("judged", "bleed", "margin", *(("speech", "background", "overall") if has_marks else ())):
+        table.add_column(heading, justify="right", no_wrap=True)
+    people = by_person(transcript)
+    names = speaker_names(people)
+    for speaker, one in people.quality:
+        marks = ("–", "–", "–") if one.dnsmos is None else tuple(f"{mark:.1f}" for mark in astuple(one.dnsmos))
+        table.add_row(
+            Text(shortened(names.get(speaker, speaker), _NAME_WIDTH)),
+            clock_time(round(one.seconds)),
+            "–" if one.bleed is None else f"{one.bleed:.0f} dB",
+            "–" if one.margin is None else f"{one.margin:.2f}",
+            *(marks if has_marks else ()),
+        )
+    return table
+
+
 def _plot(console: Terminal, speakers: Mapping[str, str], parts: Sequence[Any]) -> None:
     """A line per person: how much of each minute, or of several, that person speaks."""
     from rich.text import Text
@@ -138,6 +170,7 @@ def _bar(share: float) -> str:
 
 
 def _data(path: Path, transcript: Transcript) -> dict[str, Any]:
+    from meetsplit.pipeline.formats.meetsplit_json import tracks_json
     from meetsplit.pipeline.formats.talk_time import rounded, stretches, talk_times
 
     return {
@@ -145,7 +178,7 @@ def _data(path: Path, transcript: Transcript) -> dict[str, Any]:
         "recording": transcript.recording,
         "duration": transcript.duration,
         "people": [asdict(rounded(person)) for person in talk_times(transcript)],
-        **({"tracks": {speaker: asdict(one) for speaker, one in transcript.quality}} if transcript.quality else {}),
+        **({"tracks": tracks_json(transcript)} if transcript.quality else {}),
         "minutes": [
             {
                 "start": part.start,
@@ -158,17 +191,20 @@ def _data(path: Path, transcript: Transcript) -> dict[str, Any]:
 
 
 def _csv(transcripts: Sequence[Transcript]) -> str:
-    """A row per person and recording, without formulas (see `text.cell`)."""
-    from meetsplit.pipeline.formats.talk_time import COLUMNS, rounded, talk_times
+    """A row per person and recording, without formulas (see `text.cell`); of judged tracks, their numbers follow."""
+    from meetsplit.pipeline.formats.talk_time import COLUMNS, quality_columns, quality_numbers, rounded, talk_times
     from meetsplit.pipeline.formats.text import cell, one_line
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["recording", *COLUMNS])
+    columns = quality_columns(transcripts)
+    writer.writerow(["recording", *COLUMNS, *columns])
     for transcript in transcripts:
+        numbers = quality_numbers(transcript)
         for person in talk_times(transcript):
             values = [cell(value) if isinstance(value, str) else value for value in astuple(rounded(person))]
-            writer.writerow([cell(one_line(transcript.recording)), *values])
+            judged = numbers.get(person.speaker, {})
+            writer.writerow([cell(one_line(transcript.recording)), *values, *(judged.get(name) for name in columns)])
     return text.getvalue()
 
 

@@ -43,7 +43,7 @@ def summary(console: Console, source: Path | MultiFileRecording, written: Writte
     console.print(f"{source}: {length}, {count} {people}, {counted(words, 'word')}", soft_wrap=True)
     lines = _about_people(transcript, talk_times)
     lines += _recognised(transcript)
-    lines += _poor_tracks(transcript)
+    lines += _judged_tracks(transcript)
     check = to_check(transcript)
     lines += [check] if check else []
     if written.placement.reason is not None:
@@ -64,14 +64,20 @@ def _recognised(transcript: Transcript) -> list[str]:
     return [*lines, *(f"by voice, {sentence}: not applied" for sentence in suggestions(transcript))]
 
 
-def _poor_tracks(transcript: Transcript) -> list[str]:
-    """The tracks in which others are heard in overlaps, in a sentence."""
+def _judged_tracks(transcript: Transcript) -> list[str]:
+    """The tracks in which others are heard in overlaps, and how separated voices sound, in a sentence each."""
     poor = [
         f"{transcript.name_of(label)} (bleed {one.bleed:.0f} dB in {duration(one.seconds)} of overlaps)"
         for label, one in transcript.quality
         if one.bleed is not None and one.bleed >= POOR_BLEED
     ]
-    return [f"tracks in which others are heard: {', '.join(poor)}"] if poor else []
+    marks = [
+        f"{transcript.name_of(label)} {mark.ovr:.1f} (speech {mark.sig:.1f}, background {mark.bak:.1f})"
+        for label, one in transcript.quality
+        if (mark := one.dnsmos) is not None
+    ]
+    lines = [f"tracks in which others are heard: {', '.join(poor)}"] if poor else []
+    return [*lines, f"separated voices sound, of 1 to 5 (DNSMOS): {', '.join(marks)}"] if marks else lines
 
 
 def to_check(transcript: Transcript) -> str | None:

@@ -9,9 +9,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from meetsplit.pipeline.errors import StageError
 from meetsplit.pipeline.models import catalog, weights
 from meetsplit.pipeline.models.selection import SelectedBackend, UnavailableBackend
 from meetsplit.pipeline.settings import Settings
+from meetsplit.speakers import dnsmos
 
 USUAL_ALIGNERS = frozenset({"MMS_FA", "WAV2VEC2_ASR_BASE_960H"})
 """torchaudio's models that are shown on a machine without them: many languages, and English."""
@@ -47,6 +49,15 @@ def _short_name(source: weights.WeightSource) -> str:
     return weights.describe(source).removesuffix(" (comes with meetsplit)")
 
 
+def _dnsmos_place() -> str:
+    """Where the network of `dnsmos` is, "no", or what is wrong with it."""
+    try:
+        file = dnsmos.model_file()
+    except StageError as error:
+        return str(error)
+    return "no" if file is None else str(file)
+
+
 def models_table(settings: Settings) -> Table:
     """The models of the catalog, and where each is on this machine.
 
@@ -62,5 +73,6 @@ def models_table(settings: Settings) -> Table:
             if isinstance(source, weights.TorchaudioFile) and place is None and name not in USUAL_ALIGNERS:
                 continue
             table.add_row(name, weights.describe(source), str(place) if place else "no")
+    table.add_row("dnsmos", f"DNSMOS P.835, MIT ({dnsmos.INSTALL})", _dnsmos_place())
     table.add_row("default", "community-1, sepformer, ecapa and Whisper (small; turbo with a GPU)", "")
     return table

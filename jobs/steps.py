@@ -136,7 +136,7 @@ class StepRunner:
     def _open(self, spec: JobSpec, stage_cache: StageCache) -> RecordingRun:
         """A run of the job's recording, which has to be the one that was queued."""
         content = _check_unchanged(spec)
-        return self._pipeline_for(spec.settings).open(spec.recording, stage_cache, content, voices=spec.outputs.voices)
+        return self._pipeline_for(spec.settings).open(spec.recording, stage_cache, content, outputs=spec.outputs)
 
     def _pipeline_for(self, settings: Settings) -> Pipeline:
         """The pipeline with these settings; the one before is released when they differ."""

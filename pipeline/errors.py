@@ -108,7 +108,14 @@ def blame(stage: str, doing: str) -> Iterator[None]:
         raise StageError(stage, f"{doing} failed: {reason}") from error
 
 
-_EXTRAS = {"docx": "docx", "meeteval": "score", "simplejson": "score", "pocketsphinx": "offline"}
+_EXTRAS = {
+    "docx": "docx",
+    "meeteval": "score",
+    "onnxruntime": "quality",
+    "pocketsphinx": "offline",
+    "simplejson": "score",
+    "speechmos": "quality",
+}
 """The extra of meetsplit that brings a package which is not required."""
 
 

@@ -19,6 +19,7 @@ from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.data import Audio, Overlap, Span, Speaker, Turn, timeline
 from meetsplit.pipeline.errors import MeetsplitError, VoicesError
 from meetsplit.pipeline.events import ignore_events
+from meetsplit.pipeline.formats.people import folded
 from meetsplit.speakers.recognition import HeardRun, matches
 from meetsplit.speakers.voice_store import MAX_KEPT, EnrolledVoice, VoiceStore
 from meetsplit.speakers.voiceprints import clean_spans
@@ -42,6 +43,26 @@ class KeptSpeech:
     notices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class KnownPeople:
+    """The enrolled ``people`` of a ``store``, and the names that the user gave to speakers, by label."""
+
+    people: tuple[EnrolledVoice, ...]
+    store: VoiceStore
+    given: Mapping[Speaker, str] = field(default_factory=dict)
+
+    def refuses(self, speaker: Speaker, name: str) -> str | None:
+        """Why a speaker is not the enrolled person of that name, whatever the voices say; None where that may be.
+
+        The user gave the speaker another name, or the name to another speaker.
+        """
+        own = self.given.get(speaker, name)
+        if folded(own) != folded(name):
+            return f"{speaker} is called {own}"
+        others = [other for other, one in self.given.items() if other != speaker and folded(one) == folded(name)]
+        return f"{others[0]} is called so" if others and speaker not in self.given else None
+
+
 def people_with_speech(store: VoiceStore) -> tuple[EnrolledVoice, ...]:
     """The store's people, if speech of any is kept; nobody where it cannot be read, which `with_voices` tells."""
     try:
@@ -51,13 +72,14 @@ def people_with_speech(store: VoiceStore) -> tuple[EnrolledVoice, ...]:
     return people if any(store.speech_files(person) for person in people) else ()
 
 
-def kept_speech(run: HeardRun, turns: Sequence[Turn], people: Sequence[EnrolledVoice], store: VoiceStore) -> KeptSpeech:
-    """The kept speech of those in need of it who are confirmed as one of ``people``, who are the store's.
+def kept_speech(run: HeardRun, turns: Sequence[Turn], known: KnownPeople) -> KeptSpeech:
+    """The kept speech of those in need of it who are confirmed as one of the ``known`` people, unless a name that the
+    user gave says otherwise, which is a notice.
 
     Nobody is compared where nobody is in need. Where voices cannot be compared there is none, which `with_voices`
     tells. Speech that cannot be read is a notice.
     """
-    overlaps = timeline.overlaps(turns)
+    people, store, overlaps = known.people, known.store, timeline.overlaps(turns)
     speakers = sorted({speaker for overlap in overlaps for speaker in overlap.speakers})
     alone = {speaker: timeline.total(clean_spans(turns, speaker)) for speaker in speakers}
     if not people or all(seconds >= LITTLE_ALONE for seconds in alone.values()):
@@ -70,6 +92,10 @@ def kept_speech(run: HeardRun, turns: Sequence[Turn], people: Sequence[EnrolledV
     sounds: dict[Speaker, tuple[Audio, list[str]]] = {}
     notices: list[str] = []
     for speaker in [one for one in speakers if alone[one] < LITTLE_ALONE and one in names]:
+        conflict = known.refuses(speaker, names[speaker])
+        if conflict is not None:
+            notices.append(f"{speaker} sounds like {names[speaker]}, whose kept speech is not used: {conflict}")
+            continue
         try:
             sound = _read_newest(store.speech_files(store.find(names[speaker], people)))
         except (MeetsplitError, OSError) as error:

@@ -110,19 +110,21 @@ def score(place: Place) -> Any:
 
 
 def doctor(place: Place) -> Any:
-    """A machine without weights: what would run, what would not, and what to do about it; its GPU left out."""
+    """A machine without weights: what would run, what would not, and what to do about it; GPU and DNSMOS left out."""
     options = ("--diarizer", "embedded", "--separator", "dictionary", "--transcriber", "sphinx", "--device", "cpu")
     lines = place.run("doctor", *options, "--offline", "--cache-dir", place.folder / "cache", code=1)
     assert any(line.startswith("GPU ") for line in lines)
-    return [line for line in lines if not line.startswith("GPU ")]
+    return [line for line in lines if not line.startswith(("GPU ", "track quality "))]
 
 
 def models_list(place: Place) -> Any:
-    """A machine without weights; Whisper's models, which its version decides, and those of faster-whisper left out."""
+    """A machine without weights; Whisper's models, which its version decides, faster-whisper's and DNSMOS left out."""
     lines = place.run("models", "list", "--cache-dir", place.folder / "cache")
     assert any("openai-whisper tiny.en" in line for line in lines)
     assert any(line.split()[:2] == ["faster-small", "Systran/faster-whisper-small"] for line in lines)
-    return [line for line in lines if "openai-whisper " not in line and not line.startswith(" faster-")]
+    assert any("DNSMOS P.835" in line for line in lines)
+    kept = [line for line in lines if "openai-whisper " not in line and not line.startswith((" faster-", " dnsmos "))]
+    return [re.sub("─+", "─", line) for line in kept]  # as long as the longest path
 
 
 OUTPUTS: dict[str, Callable[[Place], Any]] = {

@@ -13,9 +13,11 @@ import pytest
 from conftest import KnownCall, write_pcm
 
 from meetsplit.cli import main
+from meetsplit.console.recording_progress import WorkProgress
 from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.audio.wav import read_span
 from meetsplit.pipeline.data import Audio, ClipTranscript, Diarization, OverlapResult, Span, StreamInfo, Turn, Word
+from meetsplit.pipeline.events import Finished, Kept, Opened, Progressed, Started
 from meetsplit.pipeline.results.comparison import SeparatorOutcome, measure, stretches, write_comparison
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, NmfOptions
@@ -123,10 +125,14 @@ def test_separators_side_by_side(
     )
     assert code == 0
     assert err.count("diarize done") == 1
+    assert "call.wav with none: separate done" in err
+    assert "call.wav with dictionary: separate done" in err
     none, dictionary, sepformer = json.loads(out)
     assert none["residual_db"] == pytest.approx(0.0, abs=0.1)
     assert dictionary["separated_seconds"] == pytest.approx(2.0, abs=0.1)
     assert dictionary["residual_db"] < -20.0
+    assert dictionary["bleed_db"] < -5.0
+    assert none["bleed_db"] is None
     assert "sepformer-whamr16k" in sepformer["problem"]
     assert sepformer["residual_db"] is None
     rows = list(csv.DictReader((call.out / "call-compare" / "compare.csv").read_text("utf-8").splitlines()))
@@ -142,6 +148,46 @@ def test_separators_side_by_side(
     assert "call-compare-2" in out
 
 
+@pytest.mark.parametrize(("options", "voices"), [((), "on"), (("--voices", "off"), "off")])
+def test_kept_speech_of_known_voices_helps_as_in_a_run(
+    options: tuple[str, ...],
+    voices: str,
+    call: KnownCall,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    opened = Pipeline.open
+
+    def open_run(*arguments: Any, **named: Any) -> Any:
+        asked.append(named["outputs"].voices)
+        return opened(*arguments, **named)
+
+    monkeypatch.setattr(Pipeline, "open", open_run)
+    given = ("--rttm", call.rttm, "--cache-dir", call.cache, "-o", call.out, "--no-words", "--offline")
+    code, _, _ = run(capsys, call.path, *given, *options, "--separators", "none,dictionary")
+    assert code == 0
+    assert asked == [voices, voices]
+
+
+def test_how_far_the_work_is_counts_every_separator() -> None:
+    """Two separators, the second one with kept turns: the whole never goes back."""
+    work = WorkProgress()
+    work.lengths = {"call.wav with none": 1.0, "call.wav with dictionary": 1.0}
+    shares = []
+    for name, first in (("none", Started("diarize")), ("dictionary", Kept("diarize"))):
+        work.take(Opened(f"call.wav with {name}"), 0.0)
+        assert work.current is not None
+        work.current.expected = {"diarize": 10.0, "separate": 30.0} if name == "none" else {"separate": 30.0}
+        steps = [first, Finished("diarize", 1.0)] if name == "none" else [first]
+        for event in (*steps, Started("separate", 4.0), Progressed("separate", 2.0, 4.0), Finished("separate", 1.0)):
+            work.take(event, 0.0)
+            shares.append(work.share(0.0))
+        work.finish(f"call.wav with {name}")
+        shares.append(work.share(0.0))
+    assert shares == [0.0, 0.125, 0.125, 0.3125, 0.5, 0.5, 0.5, 0.5, 0.75, 1.0, 1.0]
+
+
 def test_without_overlaps_nothing_is_written(call: KnownCall, capsys: pytest.CaptureFixture[str]) -> None:
     call.rttm.write_text("SPEAKER x 1 0 2 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 3 2 <NA> <NA> B <NA> <NA>\n")
     options = ("--rttm", call.rttm, "--cache-dir", call.cache, "-o", call.out, "--no-words", "--offline")
@@ -154,7 +200,7 @@ def test_without_overlaps_nothing_is_written(call: KnownCall, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--separators", "sepfomer"), "did you mean 'sepformer'"),
+        (("--separators", "sepfomer"), "--separators sepfomer: did you mean 'sepformer'"),
         (("--separators", "dictionary,,none"), "a name is missing between two commas"),
         (("--separators", "dictionary=x.pth"), "dictionary has no models to choose from"),
         (("--separator", "dictionary"), "compare takes --separators instead of --separator"),

@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 from conftest import KnownCall
 from jsonschema import Draft202012Validator
+from test_dnsmos import judged
 
+from meetsplit.pipeline.formats import export
 from meetsplit.pipeline.formats.meetsplit_json import SCHEMA
 from meetsplit.pipeline.merge import UNCERTAIN
 from meetsplit.pipeline.overlap import verification
+from meetsplit.pipeline.settings import Outputs
 from meetsplit.pipeline.transcribers import ctc_alignment, hallucinations
 
 FOLDER = Path(__file__).parent
-OPTIONAL = {"guards", "checked", "voices", "confidence", "tracks"}
+OPTIONAL = {"guards", "checked", "voices", "confidence", "tracks", "dnsmos"}
 """Keys of later versions, which only documents have that need them."""
 
 
@@ -51,6 +54,10 @@ def nodes(node: Any) -> Iterator[dict[str, Any]]:
 
 def test_the_pinned_transcript_is_valid(closed: Draft202012Validator) -> None:
     closed.validate(json.loads((FOLDER / "golden" / "meeting.json").read_text("utf-8")))
+
+
+def test_a_transcript_with_judged_tracks_is_valid(closed: Draft202012Validator) -> None:
+    closed.validate(json.loads(export(judged(), "json", Outputs())))
 
 
 def test_a_run_s_transcript_is_valid(closed: Draft202012Validator, call: KnownCall) -> None:

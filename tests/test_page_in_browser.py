@@ -550,6 +550,25 @@ def test_suggested_name_is_taken_with_one_click_and_given_back(visit: Callable[.
     assert texts(page, "#people .name") == ["Ana", "Ben", "<b>Chris"]
 
 
+def test_long_suggested_name_is_shortened_before_its_question_mark(visit: Callable[..., Any], tmp_path: Path) -> None:
+    voices = (("SPEAKER_02", VoiceMatch("suggested", "Wilhelmina " * 6, 5.0, 2.0)),)
+    page = visit(write_page(tmp_path / "long.html", dataclasses.replace(standup(), voices=voices)))
+    button = page.locator("#people .suggestion")
+    expect(button).to_be_visible()
+    shown, mark, edge = button.evaluate(
+        """(button) => {
+            const range = document.createRange();
+            range.selectNode(button.lastChild);
+            const name = button.firstChild;
+            const [mark, edge] = [range, button].map((one) => one.getBoundingClientRect().right);
+            return [[name.clientWidth, name.scrollWidth], mark, edge];
+        }"""
+    )
+    assert button.text_content().endswith("?")
+    assert 20 < shown[0] < shown[1]
+    assert mark <= edge
+
+
 def who_says(page: Any) -> list[str]:
     return texts(page, ".segment .who")
 

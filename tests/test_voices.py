@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 
 from meetsplit import cli
-from meetsplit.pipeline.data import Audio, Span, Turn, Voice, VoiceMatch, timeline
+from meetsplit.pipeline.data import Audio, Diarization, Span, Turn, Voice, VoiceMatch, timeline
 from meetsplit.pipeline.errors import SettingsError, VoicesError
 from meetsplit.pipeline.formats import export, read_transcript
 from meetsplit.pipeline.results.voices import suggestions
+from meetsplit.pipeline.results.writing import given_names
 from meetsplit.pipeline.run import Pipeline
 from meetsplit.pipeline.settings import Outputs
 from meetsplit.speakers.identification import chosen_encoder, identify
-from meetsplit.speakers.kept_speech import seconds_wanted
+from meetsplit.speakers.kept_speech import KnownPeople, seconds_wanted
 from meetsplit.speakers.voice_samples import sample_of_file
 from meetsplit.speakers.voice_store import VoiceSample, VoiceStore, check_name
 from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceEncoder, VoiceScorer, clean_spans
@@ -428,11 +429,33 @@ def test_kept_speech_takes_overlaps_apart(tmp_path: Path, encoder: VoiceEncoder)
     assert again == []  # kept under a key of its own
     assert not any("kept speech" in notice for notice in told)
     assert run(voices="off")[0] == []  # and so is what was separated without it
+    assert run(names=(("SPEAKER_00", "alice"),)) == ([], [])  # called so: the same as without a name
+    for named in (("SPEAKER_00", "Bob"), ("SPEAKER_01", "Alice")):  # then nothing of hers, as without her speech
+        assert run(names=(named,))[0] == []
     (sound,) = store.speech_files(store.find("Alice"))
     sound.write_bytes(b"RIFF")
     assert not any("kept speech of Alice is not used" in notice for notice in run()[1])  # that result is kept, too
     store.remove("Alice")
     assert run()[0] == []
+
+
+def test_names_that_were_given_win_over_voices() -> None:
+    store = VoiceStore()
+    assert KnownPeople((), store).refuses("SPEAKER_00", "Alice") is None
+    named = KnownPeople((), store, {"SPEAKER_00": "Bob", "SPEAKER_01": "ALICE", "SPEAKER_02": "Alice"})
+    assert named.refuses("SPEAKER_00", "Alice") == "SPEAKER_00 is called Bob"
+    assert named.refuses("SPEAKER_01", "Alice") is None
+    assert named.refuses("SPEAKER_02", "Alice") is None
+    assert named.refuses("SPEAKER_03", "Alice") == "SPEAKER_01 is called so"
+    assert named.refuses("SPEAKER_03", "Cem") is None
+
+
+def test_given_names_are_those_of_the_outputs_alone() -> None:
+    turns = (Turn(Span(0, 2), "SPEAKER_00"), Turn(Span(1, 3), "SPEAKER_01"))
+    diarization = Diarization(3.0, turns, (("SPEAKER_00", "spk1"), ("SPEAKER_01", "spk2")))
+    assert given_names(diarization, Outputs()) == {}
+    assert given_names(diarization, Outputs(names=(("spk2", "Alice"),))) == {"SPEAKER_01": "Alice"}
+    assert given_names(diarization, Outputs(names_in_order=("Zoe",))) == {"SPEAKER_00": "Zoe"}
 
 
 def test_a_match_is_in_the_json_and_back(tmp_path: Path, meeting: Any) -> None:

@@ -18,6 +18,7 @@ from meetsplit.pipeline.data.diarization import (
 )
 from meetsplit.pipeline.data.transcript import (
     ClipTranscript,
+    Dnsmos,
     DroppedText,
     Provenance,
     Segment,
@@ -37,6 +38,7 @@ __all__ = [
     "Channels",
     "ClipTranscript",
     "Diarization",
+    "Dnsmos",
     "DroppedText",
     "Overlap",
     "OverlapResult",

@@ -137,16 +137,30 @@ class VoiceMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Dnsmos:
+    """Marks from 1 (bad) to 5 (excellent) that listeners would give, by DNSMOS P.835; see `speakers.dnsmos`.
+
+    ``sig`` is for the speech, ``bak`` for how little is heard beside it, ``ovr`` overall.
+    """
+
+    sig: float
+    bak: float
+    ovr: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrackQuality:
     """How well a person's track was taken apart in overlaps, judged by the sound alone; see `speakers.track_quality`.
 
     ``seconds`` were judged; ``bleed`` is how much of the voice is in the others' tracks as well, in dB: the lower, the
-    better; ``margin`` how much more it sounds like the speaker than like the next one, None where nobody has measured.
+    better; ``margin`` how much more it sounds like the speaker than like the next one, None where nobody has measured;
+    ``dnsmos`` how the voices sound, None where the package for it is not installed.
     """
 
     seconds: float
     bleed: float | None = None
     margin: float | None = None
+    dnsmos: Dnsmos | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -13,9 +13,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any, get_args
 
 from meetsplit.pipeline.data import (
+    Dnsmos,
     Provenance,
     Segment,
     Source,
@@ -53,7 +55,7 @@ def write(transcript: Transcript, outputs: Outputs) -> str:
         ("turns", _rows(_turn_json(turn) for turn in transcript.turns)),
         ("word_segments", _rows(word for rows in words for word in rows)),
         *([("voices", _json(_voices_json(transcript)))] if transcript.voices else []),
-        *([("tracks", _json(_tracks_json(transcript)))] if transcript.quality else []),
+        *([("tracks", _json(tracks_json(transcript)))] if transcript.quality else []),
         ("made_by", _json(_made_by_json(transcript.made_by))),
     ]
     return json_escaped("{\n" + ",\n".join(f"  {_json(key)}: {value}" for key, value in parts) + "\n}\n")
@@ -71,9 +73,15 @@ def _voices_json(transcript: Transcript) -> Mapping[str, Any]:
     }
 
 
-def _tracks_json(transcript: Transcript) -> Mapping[str, Any]:
+def tracks_json(transcript: Transcript) -> Mapping[str, Any]:
+    """The quality of tracks by label, as the document has it under ``tracks``."""
     return {
-        speaker: {"seconds": float(one.seconds), "bleed": _number(one.bleed), "margin": _number(one.margin)}
+        speaker: {
+            "seconds": float(one.seconds),
+            "bleed": _number(one.bleed),
+            "margin": _number(one.margin),
+            **({} if one.dnsmos is None else {"dnsmos": asdict(one.dnsmos)}),
+        }
         for speaker, one in transcript.quality
     }
 
@@ -180,10 +188,18 @@ def _quality(node: Node) -> tuple[tuple[str, TrackQuality], ...]:
                 node[label]["seconds"].number(),
                 node[label].get("bleed").number_or_none(),
                 node[label].get("margin").number_or_none(),
+                _dnsmos(node[label].get("dnsmos")),
             ),
         )
         for label in node.fields()
     )
+
+
+def _dnsmos(node: Node) -> Dnsmos | None:
+    """Marks of a track; a document has the key only where they were given."""
+    if node.value is None:
+        return None
+    return Dnsmos(node["sig"].number(), node["bak"].number(), node["ovr"].number())
 
 
 def _voice(node: Node) -> VoiceMatch:

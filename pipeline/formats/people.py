@@ -7,11 +7,11 @@ its JSON: other names make two people of them again. `by_person` is the view of 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from meetsplit.pipeline.data import Segment, Speaker, Transcript, Turn
+from meetsplit.pipeline.data import Dnsmos, Segment, Speaker, TrackQuality, Transcript, Turn
 from meetsplit.pipeline.data.timeline import Counter, by_speaker
 from meetsplit.pipeline.errors import SettingsError, nearest
 from meetsplit.pipeline.formats.text import one_line
@@ -58,7 +58,7 @@ def by_person(transcript: Transcript) -> Transcript:
     """The transcript with one label for each person, see `person_labels`; itself where that changes nothing.
 
     Turns and segments of the others become the first one's; turns that overlap or touch are one, and a person overlaps
-    with other people only.
+    with other people only. The quality of several tracks is the mean of theirs, by how much of each was judged.
     """
     persons = person_labels(transcript)
     several = {person for speaker, person in persons.items() if speaker != person}
@@ -83,7 +83,38 @@ def by_person(transcript: Transcript) -> Transcript:
         segments=tuple(segments),
         turns=tuple(sorted([*united, *(turn for turn in turns if turn.speaker not in several)])),
         names=tuple((speaker, name) for speaker, name in transcript.names if persons.get(speaker, speaker) == speaker),
+        quality=_quality_of_people(transcript.quality, persons),
     )
+
+
+def _quality_of_people(
+    quality: Sequence[tuple[Speaker, TrackQuality]], persons: Mapping[Speaker, Speaker]
+) -> tuple[tuple[Speaker, TrackQuality], ...]:
+    tracks: dict[Speaker, list[TrackQuality]] = {}
+    for speaker, one in quality:
+        tracks.setdefault(persons.get(speaker, speaker), []).append(one)
+    return tuple((person, own[0] if len(own) == 1 else mean_quality(own)) for person, own in tracks.items())
+
+
+def mean_quality(tracks: Sequence[TrackQuality]) -> TrackQuality:
+    """The mean over tracks, each by its judged seconds; of each number, over those that have it."""
+    marks = [(one.dnsmos, one.seconds) for one in tracks if one.dnsmos is not None]
+    sig = _mean((one.sig, seconds) for one, seconds in marks)
+    bak = _mean((one.bak, seconds) for one, seconds in marks)
+    ovr = _mean((one.ovr, seconds) for one, seconds in marks)
+    return TrackQuality(
+        sum(one.seconds for one in tracks),
+        _mean((one.bleed, one.seconds) for one in tracks),
+        _mean((one.margin, one.seconds) for one in tracks),
+        None if sig is None or bak is None or ovr is None else Dnsmos(sig, bak, ovr),
+    )
+
+
+def _mean(weighted: Iterable[tuple[float | None, float]]) -> float | None:
+    """The mean of values by their weights; None where nothing is known."""
+    known = [(value, weight) for value, weight in weighted if value is not None]
+    weights = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known) / weights if weights else None
 
 
 def of_people(write: Callable[[Transcript, Outputs], Written]) -> Callable[[Transcript, Outputs], Written]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -77,6 +77,9 @@ class Stretch:
 
 
 COLUMNS = tuple(field.name for field in fields(TalkTime))
+
+QUALITY_COLUMNS = ("judged_seconds", "bleed", "margin", "dnsmos_sig", "dnsmos_bak", "dnsmos_ovr")
+"""More columns, of people whose tracks were judged (`TrackQuality`)."""
 
 
 def talk_times(transcript: Transcript) -> tuple[TalkTime, ...]:
@@ -158,10 +161,47 @@ def talk_time_csv(transcript: Transcript, outputs: Outputs) -> str:
 
 
 def talk_time(transcript: Transcript) -> pd.DataFrame:
-    """A row per speaker with the numbers of `TalkTime`, times rounded to milliseconds; the columns are `COLUMNS`."""
+    """A row per speaker with the numbers of `TalkTime`, times rounded to milliseconds; the columns are `COLUMNS`.
+
+    Where tracks were judged, those of `quality_columns` follow.
+    """
     import pandas as pd
 
-    return pd.DataFrame([astuple(rounded(person)) for person in talk_times(transcript)], columns=list(COLUMNS))
+    columns, numbers = quality_columns([transcript]), quality_numbers(transcript)
+    rows = [
+        (*astuple(rounded(person)), *(numbers.get(person.speaker, {}).get(column) for column in columns))
+        for person in talk_times(transcript)
+    ]
+    return pd.DataFrame(rows, columns=[*COLUMNS, *columns])
+
+
+def quality_columns(transcripts: Iterable[Transcript]) -> tuple[str, ...]:
+    """Those of `QUALITY_COLUMNS` that a table of these transcripts has: none where no track was judged."""
+    judged = [one for transcript in transcripts for _, one in transcript.quality]
+    if not judged:
+        return ()
+    has_marks = any(one.dnsmos is not None for one in judged)
+    return tuple(name for name in QUALITY_COLUMNS if has_marks or not name.startswith("dnsmos"))
+
+
+def quality_numbers(transcript: Transcript) -> Mapping[Speaker, Mapping[str, float | None]]:
+    """Of each person whose track was judged, `QUALITY_COLUMNS` as they are written, by the person's label."""
+    return {
+        speaker: {
+            "judged_seconds": round(one.seconds, 3),
+            "bleed": _rounded(one.bleed, 1),
+            "margin": _rounded(one.margin, 3),
+            **{
+                f"dnsmos_{key}": None if one.dnsmos is None else round(getattr(one.dnsmos, key), 2)
+                for key in ("sig", "bak", "ovr")
+            },
+        }
+        for speaker, one in by_person(transcript).quality
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits) + 0.0  # no -0.0
 
 
 def rounded(person: TalkTime) -> TalkTime:

@@ -59,6 +59,8 @@ def fetch_named(name: str, settings: Settings, on_event: EventListener) -> Itera
             WhisperFile(source.name, settings.model_dir) if isinstance(source, WhisperFile) else source
             for source in models[name]
         )
+    elif name == "dnsmos":
+        raise SettingsError("models fetch dnsmos: it comes with a Python package: pip install 'meetsplit[quality]'")
     elif name.count("/") == 1:
         sources = (Hub(name, gated=name.startswith("pyannote/")),)
     else:

@@ -27,6 +27,13 @@ def limit_threads(count: int) -> None:
         torch.set_num_threads(count)
 
 
+def threads() -> int:
+    """Threads that torch computes with on the CPU, for libraries that would take every core. Loads torch."""
+    import torch
+
+    return torch.get_num_threads()
+
+
 @lru_cache(maxsize=8)
 def choose(name: str) -> str:
     """The device for a setting.

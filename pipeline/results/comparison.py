@@ -14,7 +14,7 @@ import csv
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,11 @@ import numpy as np
 from meetsplit.pipeline import files
 from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.audio.wav import read_span
-from meetsplit.pipeline.data import Audio, ClipTranscript, Diarization, Span, Speaker, StreamInfo, timeline
+from meetsplit.pipeline.data import Audio, ClipTranscript, Diarization, Dnsmos, Span, Speaker, StreamInfo, timeline
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.files.scratch import scratch_folder
-from meetsplit.speakers.track_quality import mean_margin
+from meetsplit.pipeline.formats.people import mean_quality
+from meetsplit.speakers.track_quality import mean_margin, track_quality
 
 CONTEXT = 0.5
 """Seconds that a stretch to listen to has before and after its overlaps."""
@@ -42,7 +43,7 @@ class SeparationMeasures:
     ``review`` (a share of them) is marked for review. ``margin`` is the mean of the voices' margins, weighted by time;
     ``residual`` the energy of the mixture less the sum of the tracks, in dB relative to the mixture, in overlaps.
     ``words`` are those that are said in overlaps, with their mean ``confidence``; None where nothing was transcribed or
-    is known.
+    is known. ``bleed`` and ``dnsmos`` are those of the separated voices (`TrackQuality`), the means over their seconds.
     """
 
     overlapped: float
@@ -52,6 +53,8 @@ class SeparationMeasures:
     residual: float | None
     words: int | None = None
     confidence: float | None = None
+    bleed: float | None = None
+    dnsmos: Dnsmos | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,18 @@ def measure(
         words=None if inside is None else len(inside),
         confidence=float(np.mean(confidences)) if confidences else None,
     )
+
+
+def with_quality(
+    measures: SeparationMeasures,
+    clips: Sequence[StreamInfo],
+    tracks: Mapping[Speaker, Path],
+    marks: Mapping[Speaker, Dnsmos],
+) -> SeparationMeasures:
+    """The measures with the quality of the separated voices; ``marks`` are theirs by DNSMOS, where it is installed."""
+    judged = [replace(one, dnsmos=marks.get(speaker)) for speaker, one in track_quality(clips, tracks).items()]
+    quality = mean_quality(judged)
+    return replace(measures, bleed=quality.bleed, dnsmos=quality.dnsmos)
 
 
 def overlap_spans(diarization: Diarization) -> tuple[Span, ...]:
@@ -184,11 +199,19 @@ def _measured(value: Callable[[SeparationMeasures], object]) -> Callable[[Separa
     return lambda row: None if row.measures is None else value(row.measures)
 
 
+def _marked(mark: Callable[[Dnsmos], float]) -> Callable[[SeparatorOutcome], object]:
+    return _measured(lambda measures: None if measures.dnsmos is None else round(mark(measures.dnsmos), 2))
+
+
 COLUMNS: tuple[Column, ...] = (
     ("separator", lambda row: row.separator),
     ("overlapped_seconds", _measured(lambda measures: round(measures.overlapped, 2))),
     ("separated_seconds", _measured(lambda measures: round(measures.separated, 2))),
     ("mean_margin", _measured(lambda measures: _rounded(measures.margin, 3))),
+    ("bleed_db", _measured(lambda measures: _rounded(measures.bleed, 1))),
+    ("dnsmos_sig", _marked(lambda marks: marks.sig)),
+    ("dnsmos_bak", _marked(lambda marks: marks.bak)),
+    ("dnsmos_ovr", _marked(lambda marks: marks.ovr)),
     ("review_share", _measured(lambda measures: round(measures.review, 3))),
     ("residual_db", _measured(lambda measures: _rounded(measures.residual, 1))),
     ("overlapped_words", _measured(lambda measures: measures.words)),

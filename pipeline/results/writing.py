@@ -14,8 +14,8 @@ from meetsplit.pipeline import formats
 from meetsplit.pipeline.audio.content import Content
 from meetsplit.pipeline.cache.content import RecordingContent, hash_recording
 from meetsplit.pipeline.cache.stage_cache import StageCache
-from meetsplit.pipeline.data import Diarization, Speaker, StreamInfo, TrackQuality, Transcript
-from meetsplit.pipeline.errors import OutputError
+from meetsplit.pipeline.data import Diarization, Dnsmos, Provenance, Speaker, StreamInfo, TrackQuality, Transcript
+from meetsplit.pipeline.errors import OutputError, StageError
 from meetsplit.pipeline.events import EventListener, Finished, Notice, Progressed, Started, ignore_events
 from meetsplit.pipeline.formats import html
 from meetsplit.pipeline.formats.html import NO_SOUND, PageSound
@@ -80,9 +80,9 @@ class Opener(Protocol):
     """What opens a recording: `run.Pipeline`."""
 
     def open(
-        self, recording: Path, cache: StageCache, content: RecordingContent | None = None, *, voices: str = "off"
+        self, recording: Path, cache: StageCache, content: RecordingContent | None = None, *, outputs: Outputs
     ) -> FinishedRun:
-        """The run of a recording; ``voices`` is `Outputs.voices`."""
+        """The run of a recording; ``outputs`` say whose kept speech is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def write_results(
     heard = with_voices(run, unnamed, given, outputs, on_event)
     transcript = with_names(heard, outputs, on_event, channels=channels)
     if outputs.track_quality:
-        transcript = dataclasses.replace(transcript, quality=_quality(run))
+        transcript = dataclasses.replace(transcript, quality=_quality(run, on_event))
     of_sound = embeddings_file(run, on_event) if "embeddings.npz" in outputs.formats else {}
     count = len(run.tracks) if outputs.tracks else 0
     voices = count + 1 if has_page_sound(outputs) else 0
@@ -163,11 +163,20 @@ def write_results(
     return WrittenResults(labelled, published.files, published.placement, paths)
 
 
-def _quality(run: FinishedRun) -> tuple[tuple[Speaker, TrackQuality], ...]:
-    """How well the voices of each track were taken apart."""
+def _quality(run: FinishedRun, on_event: EventListener) -> tuple[tuple[Speaker, TrackQuality], ...]:
+    """How well the voices of each track were taken apart; without DNSMOS where it is not installed, or not whole."""
+    from meetsplit.speakers import dnsmos
     from meetsplit.speakers.track_quality import track_quality
 
-    return tuple(track_quality(run.separate(), run.tracks).items())
+    clips, tracks = run.separate(), run.tracks
+    quality = track_quality(clips, tracks)
+    marks: Mapping[Speaker, Dnsmos] = {}
+    try:
+        network = dnsmos.DnsmosNetwork.load() if quality else None
+        marks = {} if network is None else dnsmos.voices_marks(network, clips, tracks)
+    except StageError as error:
+        on_event(Notice(f"tracks are judged without DNSMOS: {error}", "write"))
+    return tuple((speaker, dataclasses.replace(one, dnsmos=marks.get(speaker))) for speaker, one in quality.items())
 
 
 def _stage_tracks(
@@ -251,9 +260,7 @@ def run_and_write(
     content = hash_recording(recording)
     request = result_request(recording, outputs, sha256=content.sha256)
     with ResultsFolder(outputs.folder).reservation(request) as reservation:
-        return write_results(
-            pipeline.open(recording, cache, content, voices=outputs.voices), outputs, reservation, on_event
-        )
+        return write_results(pipeline.open(recording, cache, content, outputs=outputs), outputs, reservation, on_event)
 
 
 def owner_of_set(path: Path, transcript: Transcript) -> tuple[Owner, str]:
@@ -363,6 +370,14 @@ def with_names(
         if not labels:
             on_event(Notice(f"--name {who}={name} is not used: {transcript.recording} has no {who}; {has}", "write"))
     return dataclasses.replace(transcript, names=tuple(names.items()))
+
+
+def given_names(diarization: Diarization, outputs: Outputs) -> dict[Speaker, str]:
+    """The names that ``outputs`` give to speakers, by label; without those that come with the turns."""
+    came = dict(diarization.names)
+    unnamed = Transcript("", diarization.duration, (), diarization.turns, Provenance(""), names=diarization.names)
+    names = with_names(unnamed, outputs, channels=diarization.channels).names
+    return {label: name for label, name in names if came.get(label) != name}
 
 
 def first_speech(transcript: Transcript) -> tuple[Speaker, ...]:

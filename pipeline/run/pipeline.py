@@ -111,8 +111,7 @@ class Pipeline:
                 stages = stack.enter_context(
                     open_cache(source, self.settings, keep=cache, sha256=content.sha256, on_event=self.on_event)
                 )
-                voices = outputs.voices if outputs is not None else "off"
-                recording_run = self.open(source, stages, content, voices=voices)
+                recording_run = self.open(source, stages, content, outputs=outputs)
                 if outputs is None:
                     return RunResult.of(recording_run.transcript(), owner=request.owner)
                 check_disks(
@@ -132,17 +131,18 @@ class Pipeline:
         content: RecordingContent | None = None,
         *,
         words: Transcript | None = None,
-        voices: str = "off",
+        outputs: Outputs | None = None,
     ) -> RecordingRun:
         """One recording with its stage cache; no stage runs yet. ``content`` is its `hash_recording`, where that was
         computed before; the run ends with an error where it reads anything else. With ``words``, an earlier transcript
         of the recording, nothing is transcribed: its words get the speakers of the new turns, see `rediarize`.
-        ``voices`` is `Outputs.voices`: whose kept speech helps to take overlaps apart.
+        ``outputs`` say whose kept speech helps to take overlaps apart (``voices``), and who is called how; without any,
+        nobody's helps.
 
         Raises `AudioError`, `SettingsError` for several files without a channel per speaker, and as `preflight` does.
         """
         content = content or hash_recording(recording)
-        return RecordingRun(self._backends, recording, cache, content, words=words, voices=voices)
+        return RecordingRun(self._backends, recording, cache, content, words=words, outputs=outputs)
 
     def backend(self, stage: str, sha256: str | None = None) -> Any:
         """The stage's backend, loaded when first needed.

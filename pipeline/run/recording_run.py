@@ -32,6 +32,7 @@ from meetsplit.pipeline.data import Audio, Channels, ClipTranscript, Diarization
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.events import Notice, Opened
 from meetsplit.pipeline.results.rediarize import rediarized
+from meetsplit.pipeline.results.writing import given_names
 from meetsplit.pipeline.run import known_voices
 from meetsplit.pipeline.run.backends import Backends
 from meetsplit.pipeline.run.channel_per_speaker import ChannelPerSpeaker
@@ -42,7 +43,8 @@ from meetsplit.pipeline.run.sound import RecordingSound
 from meetsplit.pipeline.run.stage_events import KeptStages, stage_events
 from meetsplit.pipeline.run.transcript import merged_transcript, provenance
 from meetsplit.pipeline.run.transcription import transcribe_clips
-from meetsplit.speakers.kept_speech import KeptSpeech, kept_speech
+from meetsplit.pipeline.settings import Outputs
+from meetsplit.speakers.kept_speech import KeptSpeech, KnownPeople, kept_speech
 from meetsplit.speakers.rendering import Progress, TrackOptions, render_cached_tracks, render_tracks
 from meetsplit.speakers.voice_store import EnrolledVoice, VoiceStore
 from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceEncoder
@@ -52,8 +54,8 @@ class RecordingRun:
     """One recording through the stages of a `Pipeline`; a stage whose result is kept in the cache is not repeated.
 
     ``content`` is what the recording holds; the run ends with an error where it reads anything else. With ``words``, an
-    earlier transcript, nothing is transcribed. ``voices`` is `Outputs.voices`. Every method raises what its stage
-    raises, and `OutputError` where a result cannot be kept.
+    earlier transcript, nothing is transcribed. ``outputs`` are those of `Pipeline.open`. Every method raises what its
+    stage raises, and `OutputError` where a result cannot be kept.
     """
 
     def __init__(
@@ -64,10 +66,10 @@ class RecordingRun:
         content: RecordingContent,
         *,
         words: Transcript | None = None,
-        voices: str = "off",
+        outputs: Outputs | None = None,
     ) -> None:
         self._backends, self._recording, self._cache = backends, recording, cache
-        self._words, self._voices = words, voices
+        self._words, self._outputs = words, outputs or Outputs(voices="off")
         self._kept_stages = KeptStages(cache, backends.on_event)
         backends.on_event(Opened(str(recording)))
         is_split = backends.settings.channels == "split"
@@ -215,7 +217,7 @@ class RecordingRun:
 
     @functools.cached_property
     def _people_with_speech(self) -> tuple[EnrolledVoice, ...]:
-        return known_voices.enrolled_people(self._backends, self._voices)
+        return known_voices.enrolled_people(self._backends, self._outputs.voices)
 
     @functools.cached_property
     def _kept_speech(self) -> KeptSpeech:
@@ -223,7 +225,9 @@ class RecordingRun:
         people = self._people_with_speech
         if not people:
             return KeptSpeech()
-        return kept_speech(self, self.diarize().turns, people, VoiceStore.named(self._voices))
+        diarization = self.diarize()
+        known = KnownPeople(people, VoiceStore.named(self._outputs.voices), given_names(diarization, self._outputs))
+        return kept_speech(self, diarization.turns, known)
 
     def with_known_voices(self, known: Mapping[Speaker, Sequence[Audio]]) -> RecordingRun:
         """The same run, in which the separator has clips of some speakers from elsewhere beside the recording's own.

@@ -1,4 +1,4 @@
-// Built by `npm run build` of source/*.js, SHA-256 4afd3e2785ce20522e7d8962781e707693792274b4f2298ab75727585174b0a5
+// Built by `npm run build` of source/*.js, SHA-256 b111f5074cba91d5a1666ca1b2d0b3ce7a8003d9f700224399a2ae26f74980ed
 (() => {
   // source/dom.js
   function element(tag, attributes = {}, ...children) {
@@ -1364,7 +1364,7 @@ ${parts.map(([key, value]) => `  ${JSON.stringify(key)}: ${value}`).join(",\n")}
           "aria-label": title2,
           "data-name": name,
           click: () => this.#rename(label, name)
-        }, `${name}?`));
+        }, element("span", {}, name), "?"));
       }
       if (hadFocus) row2.querySelector(".name").focus();
     }

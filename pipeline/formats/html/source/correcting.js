@@ -109,7 +109,7 @@ class Correcting {
       const title = `${this.people.name(label)} may be ${name}, by voice: use this name`;
       row.querySelector(".name").after(element("button", {
         type: "button", class: "suggestion", dir: "auto", title, "aria-label": title, "data-name": name, click: () => this.#rename(label, name),
-      }, `${name}?`));
+      }, element("span", {}, name), "?"));
     }
     if (hadFocus) row.querySelector(".name").focus();
   }
