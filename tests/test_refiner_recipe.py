@@ -13,6 +13,8 @@ from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.separators import mask_refiner
 from meetsplit.training import refiner, refiner_mixtures
+from meetsplit.training.refiner_mixtures import LessonKind
+from meetsplit.training.vocal_tract import warp_formants
 
 RATE = 16_000
 
@@ -68,15 +70,48 @@ def test_it_resumes_and_writes_a_card(
 def test_a_mixture_shares_nothing_with_its_dictionaries() -> None:
     """Not even at another speed: the refiner would rely on it, and miss it in real meetings."""
     rng = np.random.default_rng(4)
+    kind = LessonKind()
     clips = [
         np.full(round(seconds * RATE), index + 1, np.float32) for index, seconds in enumerate((2.0, 9.0, 8.0, 30.0))
     ]
     for _ in range(5):
-        first, *others = refiner_mixtures._pick_utterances(clips, rng)
+        change = refiner_mixtures._random_change(kind, rng)
+        first, *others = map(change, refiner_mixtures._pick_utterances(clips, 30 * RATE, rng))
         assert len(first) >= refiner_mixtures.SECONDS * RATE
         assert len({float(np.median(clip)) for clip in (first, *others)}) == 1 + len(others)
     ramp = np.linspace(0.0, 1.0, 10 * RATE, dtype=np.float32)
-    voice = refiner_mixtures._split_excerpt([ramp, ramp + 2.0], rng)
+    voice = refiner_mixtures._split_excerpt([ramp, ramp + 2.0], kind, 60 * RATE, rng)
     assert len(voice.excerpt) == refiner_mixtures.SECONDS * RATE
     assert not np.intersect1d(voice.excerpt, np.concatenate(voice.enrollment)).size
     assert sum(map(len, voice.enrollment)) == 2 * len(ramp) - len(voice.excerpt)
+
+
+def test_a_short_mixture_is_the_loudest_of_its_places_and_told_no_more_than_its_limit() -> None:
+    rng = np.random.default_rng(5)
+    kind = LessonKind(seconds=0.5, enrollment=(8.0, 20.0))
+    ramp = np.linspace(0.0, 1.0, 10 * RATE, dtype=np.float32)
+    voice = refiner_mixtures._split_excerpt([ramp, ramp + 2.0], kind, 8 * RATE, rng)
+    assert len(voice.excerpt) == RATE // 2
+    assert sum(map(len, voice.enrollment)) == 8 * RATE
+    quiet = np.concatenate([np.full(RATE, 0.01), np.full(RATE, 0.5)]).astype(np.float32)
+    loud = [float(refiner_mixtures._loudest_part(quiet, RATE // 2, rng).mean()) for _ in range(20)]
+    assert np.mean(np.array(loud) > 0.2) > 0.8  # one place alone: half of them
+
+
+def test_people_get_another_vocal_tract_but_keep_their_pitch() -> None:
+    voice = hum(120.0, 3.0, 1).samples
+
+    def spectrum(samples: np.ndarray) -> np.ndarray:
+        return np.abs(np.fft.rfft(samples[: 2 * RATE]))
+
+    same = warp_formants(voice, RATE, 1.0)
+    assert len(same) == len(voice)
+    assert np.allclose(same, voice, atol=1e-6)
+    higher, lower = (spectrum(warp_formants(voice, RATE, factor)) for factor in (1.2, 1.0 / 1.2))
+    pitch = int(np.argmax(spectrum(voice)))
+    assert abs(int(np.argmax(higher)) - pitch) < 2
+    bins = np.arange(len(higher))
+    centre_of_higher, centre_of_lower = (
+        float((bins * power).sum() / power.sum()) for power in (np.square(higher), np.square(lower))
+    )
+    assert centre_of_higher > 1.05 * centre_of_lower
