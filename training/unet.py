@@ -93,7 +93,9 @@ class UNet(nn.Module):
     def _correction(self, features: Tensor) -> Tensor:
         """``(targets, 3, bins, frames)`` to ``(targets, bins, frames)``."""
         band, used = self.config.band, self.bands * self.config.band
-        inside = features[:, :, :used].unflatten(2, (self.bands, band)).transpose(2, 3).flatten(1, 2)
+        targets, channels, bins, frames = features.shape
+        in_bands = features[:, :, :used].reshape(targets, channels, self.bands, band, frames)
+        inside = in_bands.transpose(2, 3).flatten(1, 2)
         hidden = self.same[0](self.enter(inside) + self.place)
         levels = [hidden]
         for down, same in zip(self.down, list(self.same)[1:], strict=True):
@@ -106,7 +108,7 @@ class UNet(nn.Module):
             hidden = self.join[level](torch.cat([fine, wide], dim=1))
             hidden = hidden + self.up[level](hidden)
         out = self.leave(hidden).transpose(1, 2).flatten(1, 2)
-        return functional.pad(out, (0, 0, 0, features.shape[2] - used))
+        return functional.pad(out, (0, 0, 0, bins - used))
 
 
 def save(path: Path, network: UNet) -> None:
