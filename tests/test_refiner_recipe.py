@@ -1,4 +1,4 @@
-"""The recipe of the refiner: resuming, the model card, and mixtures that share nothing with their dictionaries."""
+"""The recipe of the refiner: resuming, the card, mixtures that share nothing with their dictionaries, the U-Net."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ import torch
 from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.separators import mask_refiner
-from meetsplit.training import refiner, refiner_mixtures
+from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch
+from meetsplit.pipeline.separators.dictionary import HOP
+from meetsplit.training import refiner, refiner_exam, refiner_mixtures, unet
+from meetsplit.training.refiner_mixtures import LessonKind
+from meetsplit.training.unet import UNet, UNetConfig
+from meetsplit.training.vocal_tract import warp_formants
 
 RATE = 16_000
 
@@ -65,18 +70,120 @@ def test_it_resumes_and_writes_a_card(
     assert " steps of 2 mixtures, dictionaries alone " in card
 
 
+def test_a_unet_learns_by_the_same_command_and_is_examined_beside_the_refiner(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(refiner_mixtures, "SHARD_SIZE", 2)
+    monkeypatch.setattr(refiner_mixtures, "ROOM_COUNT", 1)
+    monkeypatch.setattr(refiner, "BATCH_SIZE", 2)
+    out, cache = tmp_path / "unet.safetensors", tmp_path / "cache"
+    lessons = ["--lessons", "2", "--exam", "2", "--exam-kinds", "half-second", "--kind", "meeting"]
+    learning = ["--network", "unet", "--steps", "3", "--minutes", "1", "--short", "1.0"]
+    arguments = ["--data", str(data), "--cache", str(cache), "-o", str(out), *lessons, *learning]
+    monkeypatch.setattr(sys, "argv", ["refiner", *arguments])
+    refiner.main()
+    assert out.with_suffix(".md").read_text("utf-8").startswith("# The U-Net")
+    assert (cache / "lessons-meeting").is_dir()
+    shipped = refiner_exam.load_network(mask_refiner_file(tmp_path))
+    assert isinstance(shipped, mask_refiner.Refiner)
+    capsys.readouterr()
+    weights = [str(tmp_path / "refiner.safetensors"), str(out)]
+    exam = ["--kinds", "half-second", "--mixtures", "2", "--rules", "--weights", *weights]
+    refiner_exam.main(["--data", str(data), "--cache", str(cache), *exam])
+    rows = capsys.readouterr().out.split("\n| half-second | ")[1:]
+    assert [row.partition(" |")[0] for row in rows] == ["dictionary", *weights, *refiner_exam.RULES]
+
+
+def mask_refiner_file(folder: Path) -> Path:
+    """Weights of a small untrained refiner."""
+    path = folder / "refiner.safetensors"
+    mask_refiner.save(path, mask_refiner.Refiner(mask_refiner.Config(width=8, blocks=1)))
+    return path
+
+
+def test_an_untrained_unet_repeats_the_dictionaries_for_any_number_of_voices() -> None:
+    torch.manual_seed(1)
+    network = UNet(UNetConfig(widths=(4, 6, 8))).eval()
+    magnitudes, estimates = torch.rand(1, 513, 21), torch.rand(1, 3, 513, 21)
+    masks = network(magnitudes, estimates, torch.zeros(1, 3, 513))
+    weights = (estimates + mask_refiner.PRIOR_OFFSET).pow(1.3)
+    assert torch.allclose(masks, weights / weights.sum(dim=1, keepdim=True), atol=1e-5)
+
+
+def test_a_unet_is_kept_in_a_file_and_does_not_mind_the_order_of_voices(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    network = UNet(UNetConfig(widths=(4, 6))).eval()
+    torch.nn.init.normal_(network.leave.weight)
+    unet.save(tmp_path / "unet.safetensors", network)
+    assert unet.is_unet(tmp_path / "unet.safetensors")
+    loaded = unet.load(tmp_path / "unet.safetensors")
+    magnitudes, estimates, profiles = torch.rand(1, 513, 16), torch.rand(1, 2, 513, 16), torch.zeros(1, 2, 513)
+    masks = network(magnitudes, estimates, profiles)
+    assert torch.allclose(loaded(magnitudes, estimates, profiles), masks, atol=1e-2)
+    assert torch.allclose(masks.sum(dim=1), torch.ones(1, 513, 16), atol=1e-5)
+    assert torch.allclose(network(magnitudes, estimates.flip(1), profiles), masks.flip(1), atol=1e-5)
+    assert not torch.allclose(masks[:, :, :512], network(magnitudes * 2, estimates, profiles)[:, :, :512], atol=1e-2)
+
+
+def test_a_part_of_a_mixture_has_its_estimates_and_level() -> None:
+    waveforms = torch.randn(2, 3, RATE)
+    waveforms[:, :, : RATE // 2] *= 0.1
+    frames = RATE // HOP + 1
+    estimates = torch.rand(2, 2, 513, frames)
+    part = MixtureBatch(waveforms.half(), estimates.half(), torch.zeros(2, 2, 513).half()).cut(5, 21)
+    assert part.waveforms.shape == (2, 3, 20 * HOP)
+    assert part.estimates.shape == (2, 2, 513, 21)
+    assert torch.allclose(part.waveforms[:, 0].float().square().mean(dim=1), torch.ones(2), atol=0.01)
+    louder = part.estimates[0, 0, :, 0].float() / estimates[0, 0, :, 5]
+    assert torch.allclose(louder, louder.mean().expand_as(louder), rtol=0.01)
+    assert float(louder.mean()) > 5.0
+
+
 def test_a_mixture_shares_nothing_with_its_dictionaries() -> None:
     """Not even at another speed: the refiner would rely on it, and miss it in real meetings."""
     rng = np.random.default_rng(4)
+    kind = LessonKind()
     clips = [
         np.full(round(seconds * RATE), index + 1, np.float32) for index, seconds in enumerate((2.0, 9.0, 8.0, 30.0))
     ]
     for _ in range(5):
-        first, *others = refiner_mixtures._pick_utterances(clips, rng)
+        change = refiner_mixtures._random_change(kind, rng)
+        first, *others = map(change, refiner_mixtures._pick_utterances(clips, 30 * RATE, rng))
         assert len(first) >= refiner_mixtures.SECONDS * RATE
         assert len({float(np.median(clip)) for clip in (first, *others)}) == 1 + len(others)
     ramp = np.linspace(0.0, 1.0, 10 * RATE, dtype=np.float32)
-    voice = refiner_mixtures._split_excerpt([ramp, ramp + 2.0], rng)
+    voice = refiner_mixtures._split_excerpt([ramp, ramp + 2.0], kind, 60 * RATE, rng)
     assert len(voice.excerpt) == refiner_mixtures.SECONDS * RATE
     assert not np.intersect1d(voice.excerpt, np.concatenate(voice.enrollment)).size
     assert sum(map(len, voice.enrollment)) == 2 * len(ramp) - len(voice.excerpt)
+
+
+def test_a_short_mixture_is_the_loudest_of_its_places_and_told_no_more_than_its_limit() -> None:
+    rng = np.random.default_rng(5)
+    kind = LessonKind(seconds=0.5, enrollment=(8.0, 20.0))
+    ramp = np.linspace(0.0, 1.0, 10 * RATE, dtype=np.float32)
+    voice = refiner_mixtures._split_excerpt([ramp, ramp + 2.0], kind, 8 * RATE, rng)
+    assert len(voice.excerpt) == RATE // 2
+    assert sum(map(len, voice.enrollment)) == 8 * RATE
+    quiet = np.concatenate([np.full(RATE, 0.01), np.full(RATE, 0.5)]).astype(np.float32)
+    loud = [float(refiner_mixtures._loudest_part(quiet, RATE // 2, rng).mean()) for _ in range(20)]
+    assert np.mean(np.array(loud) > 0.2) > 0.8  # one place alone: half of them
+
+
+def test_people_get_another_vocal_tract_but_keep_their_pitch() -> None:
+    voice = hum(120.0, 3.0, 1).samples
+
+    def spectrum(samples: np.ndarray) -> np.ndarray:
+        return np.abs(np.fft.rfft(samples[: 2 * RATE]))
+
+    same = warp_formants(voice, RATE, 1.0)
+    assert len(same) == len(voice)
+    assert np.allclose(same, voice, atol=1e-6)
+    higher, lower = (spectrum(warp_formants(voice, RATE, factor)) for factor in (1.2, 1.0 / 1.2))
+    pitch = int(np.argmax(spectrum(voice)))
+    assert abs(int(np.argmax(higher)) - pitch) < 2
+    bins = np.arange(len(higher))
+    centre_of_higher, centre_of_lower = (
+        float((bins * power).sum() / power.sum()) for power in (np.square(higher), np.square(lower))
+    )
+    assert centre_of_higher > 1.05 * centre_of_lower

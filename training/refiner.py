@@ -1,11 +1,16 @@
 """Trains the network that `adapted` starts from: a refiner of dictionary masks, for voices it was not trained on.
 
     python -m meetsplit.training.refiner --data DIR --minutes 30 [--lessons 2000] [--steps 6000] [--cache DIR] [-o FILE]
+    python -m meetsplit.training.refiner --data DIR --kind meeting --short 0.7 --start FILE …
+    python -m meetsplit.training.refiner --data DIR --network unet …
 
 ``DIR`` is any folder of single-speaker audio (see `meetsplit.training.speech.find_utterances` for layouts;
 LibriSpeech's own is one). One speaker in sixteen is held out for validation. First the training mixtures are made
 (with their dictionaries, about a quarter of a second each), then the network is trained for ``--minutes``, at most
 ``--steps`` in all. Both are kept in ``--cache`` and resumed. The weights with the best validation score are written.
+``--kind`` says how mixtures are drawn (`refiner_mixtures.LESSON_KINDS`), ``--short`` the share of steps that learn
+from short parts of them. ``--network unet`` trains a U-Net in the refiner's place (`meetsplit.training.unet`), to be
+compared with it by `meetsplit.training.refiner_exam`; `adapted` cannot run it.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -23,10 +29,16 @@ from torch import Tensor
 from meetsplit.pipeline.data import Samples, Speaker
 from meetsplit.pipeline.separators import mask_refiner
 from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, refiner_loss
+from meetsplit.pipeline.separators.dictionary import HOP
 from meetsplit.pipeline.separators.mask_refiner import Config, Refiner
+from meetsplit.training import unet
 from meetsplit.training.model_card import ModelCard, command_line
-from meetsplit.training.refiner_mixtures import SECONDS, load, make_shards, read_speakers
+from meetsplit.training.refiner_mixtures import LESSON_KINDS, RATE, SECONDS, load, make_shards, read_speakers
 from meetsplit.training.trainer import TrainerOptions, TrainState, fit, warmup_cosine
+from meetsplit.training.unet import UNet
+
+Network: TypeAlias = Refiner | UNet
+"""What can be trained here."""
 
 BATCH_SIZE = 8
 
@@ -43,6 +55,9 @@ EQUALIZATION_SPREAD = 3.0
 """Standard deviation of these points in dB."""
 
 EQUALIZATION_PROBABILITY = 0.7
+
+SHORT_SECONDS = (0.4, 1.6)
+"""Range of the length of short parts of mixtures."""
 
 LIMITATIONS = (
     "Learned from mixtures of two people in one language, most of them clean, with dictionaries of up to a minute of "
@@ -72,10 +87,13 @@ class Batch:
     equalization: Tensor
 
 
-def make_batch(mixtures: MixtureBatch, step: int) -> Batch:
-    """The batch of a step: it depends on the step's number alone."""
+def make_batch(mixtures: MixtureBatch, step: int, short_share: float = 0.0) -> Batch:
+    """The batch of a step: it depends on the step's number alone. A share of the steps get short parts of mixtures."""
     rng = np.random.default_rng((7, step))
     chosen = mixtures.select(rng.choice(len(mixtures), BATCH_SIZE, replace=False).tolist())
+    if rng.random() < short_share:
+        frames = round(rng.uniform(*SHORT_SECONDS) * RATE / HOP) + 1
+        chosen = chosen.cut(int(rng.integers(chosen.estimates.shape[3] - frames + 1)), frames)
     return Batch(chosen, _random_equalization(chosen, step))
 
 
@@ -93,7 +111,7 @@ def _random_equalization(mixtures: MixtureBatch, step: int) -> Tensor:
     return gains * level.unsqueeze(1)
 
 
-def new_state(refiner: Refiner) -> TrainState[Batch]:
+def new_state(refiner: Network) -> TrainState[Batch]:
     """The state of a new training; the printed loss is the mean SNR in dB."""
 
     def loss_fn(batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
@@ -104,26 +122,29 @@ def new_state(refiner: Refiner) -> TrainState[Batch]:
 
 
 @torch.inference_mode()
-def evaluate(refiner: Refiner, mixtures: MixtureBatch) -> float:
-    """Mean SNR of the separated voices in dB."""
+def evaluate(refiner: Network, exams: Sequence[MixtureBatch]) -> float:
+    """SNR of the separated voices in dB: the mean of each exam's mean."""
     scores = []
-    for first in range(0, len(mixtures), BATCH_SIZE):
-        batch = mixtures.select(range(first, min(first + BATCH_SIZE, len(mixtures))))
-        scores.append(refiner_loss(refiner, batch))
-    return -float(torch.cat(scores).mean())
+    for mixtures in exams:
+        of_exam = []
+        for first in range(0, len(mixtures), BATCH_SIZE):
+            batch = mixtures.select(range(first, min(first + BATCH_SIZE, len(mixtures))))
+            of_exam.append(refiner_loss(refiner, batch))
+        scores.append(-float(torch.cat(of_exam).mean()))
+    return float(np.mean(scores))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Training:
-    """A refiner in training: the model, its state, training and validation mixtures."""
+    """A network in training: the model, its state, training mixtures and exams of held-out people."""
 
-    refiner: Refiner
+    refiner: Network
     state: TrainState[Batch]
     mixtures: MixtureBatch
-    held_out: MixtureBatch
+    held_out: Sequence[MixtureBatch]
 
 
-def train(training: Training, options: TrainerOptions, *, peak_rate: float) -> None:
+def train(training: Training, options: TrainerOptions, *, peak_rate: float, short_share: float = 0.0) -> None:
     """Train until the steps or the minutes are used up, with a validation after the last step."""
     state = training.state
 
@@ -134,7 +155,7 @@ def train(training: Training, options: TrainerOptions, *, peak_rate: float) -> N
 
     fit(
         state,
-        lambda step: make_batch(training.mixtures, step),
+        lambda step: make_batch(training.mixtures, step, short_share),
         options,
         learning_rate=lambda step: peak_rate * warmup_cosine(step, options.steps),
         validate=validate,
@@ -147,10 +168,12 @@ def train(training: Training, options: TrainerOptions, *, peak_rate: float) -> N
 def write_card(weights: Path, *, data: str, licence: str, metrics: str) -> None:
     """Write the model card beside the weights."""
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    is_unet = unet.is_unet(weights)
+    use = "a U-Net, to be compared with the refiner" if is_unet else "the `adapted` separator starts from it"
+    file = f"`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{digest}`."
     ModelCard(
-        title="The refiner",
-        description="A network that corrects the masks of the `dictionary` separator; the `adapted` separator starts "
-        f"from it.\n\n`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{digest}`.",
+        title="The U-Net" if is_unet else "The refiner",
+        description=f"A network that corrects the masks of the `dictionary` separator; {use}.\n\n{file}",
         data=data,
         licence=licence,
         command=command_line("meetsplit.training.refiner"),
@@ -171,6 +194,17 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--exam", dest="validation_mixtures", metavar="EXAM", type=int, default=100, help="held-out lessons"
     )
+    parser.add_argument(
+        "--kind", choices=tuple(LESSON_KINDS), default="long", help="how the mixtures to learn from are drawn"
+    )
+    parser.add_argument(
+        "--exam-kinds", nargs="+", choices=tuple(LESSON_KINDS), default=["long"], help="those of the held-out lessons"
+    )
+    parser.add_argument(
+        "--short", type=float, default=0.0, metavar="SHARE", help="share of the steps that see 0.4 to 1.6 s alone"
+    )
+    parser.add_argument("--validate-every", type=int, default=VALIDATE_EVERY, metavar="STEPS")
+    parser.add_argument("--network", choices=("refiner", "unet"), default="refiner")
     parser.add_argument("--peak", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--width", type=int, default=Config().width)
     parser.add_argument("--blocks", type=int, default=Config().blocks)
@@ -185,22 +219,35 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     return args
 
 
-def _prepare_mixtures(
-    speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int
+def prepare_mixtures(
+    speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int, kind: str
 ) -> MixtureBatch:
-    """The mixtures in the folder, made first where they are missing; prints each file."""
+    """The mixtures of a kind in the folder, made first where they are missing; prints each file."""
     paths = []
-    for path in make_shards(speakers, folder, count, seed):
+    place = folder if kind == "long" else folder.with_name(f"{folder.name}-{kind}")
+    for path in make_shards(speakers, place, count, seed, LESSON_KINDS[kind]):
         print(f"{path}", flush=True)
         paths.append(path)
     return load(paths)
 
 
-def _new_refiner(args: argparse.Namespace) -> Refiner:
+def load_network(path: Path) -> Network:
+    """The refiner or the U-Net in a file."""
+    return unet.load(path) if unet.is_unet(path) else mask_refiner.load(path)
+
+
+def _new_network(args: argparse.Namespace) -> Network:
     torch.manual_seed(args.seed)
     if args.start is not None:
-        return mask_refiner.load(args.start)
-    return Refiner(Config(width=args.width, blocks=args.blocks))
+        return load_network(args.start)
+    return UNet() if args.network == "unet" else Refiner(Config(width=args.width, blocks=args.blocks))
+
+
+def _save_network(path: Path, network: Network) -> None:
+    if isinstance(network, UNet):
+        unet.save(path, network)
+    else:
+        mask_refiner.save(path, network)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -208,18 +255,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_arguments(arguments)
     training_speakers, held_out_speakers = split_speakers(read_speakers(args.data))
     print(f"{len(training_speakers)} people to learn from, {len(held_out_speakers)} held out", flush=True)
-    held_out = _prepare_mixtures(held_out_speakers, args.cache / "exam", args.validation_mixtures, args.seed)
-    mixtures = _prepare_mixtures(training_speakers, args.cache / "lessons", args.mixtures, args.seed)
-    refiner = _new_refiner(args)
-    score_before = evaluate(refiner, held_out)
+    exams = [
+        prepare_mixtures(held_out_speakers, args.cache / "exam", args.validation_mixtures, args.seed, kind)
+        for kind in args.exam_kinds
+    ]
+    mixtures = prepare_mixtures(training_speakers, args.cache / "lessons", args.mixtures, args.seed, args.kind)
+    refiner = _new_network(args)
+    score_before = evaluate(refiner, exams)
     state = new_state(refiner)
-    state_path = args.cache / "state.pt"
-    state.resume(state_path, mask_refiner.current_name)
-    options = TrainerOptions(args.minutes, args.steps, state_path, validate_every=VALIDATE_EVERY, losses="dB")
-    train(Training(refiner, state, mixtures, held_out), options, peak_rate=args.peak)
+    state_path = args.cache / ("state.pt" if isinstance(refiner, Refiner) else "state-unet.pt")
+    state.resume(state_path, mask_refiner.current_name if isinstance(refiner, Refiner) else str)
+    if args.start is not None and state.step == 0:
+        state.add_evaluation(score_before)
+    options = TrainerOptions(args.minutes, args.steps, state_path, validate_every=args.validate_every, losses="dB")
+    train(Training(refiner, state, mixtures, exams), options, peak_rate=args.peak, short_share=args.short)
     refiner.load_state_dict(state.best_weights())
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    mask_refiner.save(args.output, refiner)
+    _save_network(args.output, refiner)
     best = max(state.evaluations, key=lambda evaluation: evaluation.score)
     origin = "dictionaries alone" if args.start is None else "what it began with"
     score = f"{best.score:.2f} dB after {best.step} steps of {BATCH_SIZE} mixtures, {origin} {score_before:.2f} dB"
@@ -230,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         args.output,
         data=f"{args.about or 'Not told'}; {speakers}, {args.mixtures} mixtures of {SECONDS:g} s.",
         licence=args.about,
-        metrics=f"SNR on {len(held_out)} mixtures of held-out people: {score}.",
+        metrics=f"SNR on {sum(map(len, exams))} mixtures of held-out people: {score}.",
     )
 
 

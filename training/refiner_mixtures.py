@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from safetensors.torch import load_file, save_file
@@ -17,16 +18,14 @@ from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, concate
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.training.acoustics import impulse_responses, pink_noise, random_room, reverberate, telephone_band
 from meetsplit.training.speech import detect_speech, find_utterances
+from meetsplit.training.vocal_tract import warp_formants
 
 RATE = 16_000
 SECONDS = 3.0
-"""Length of a mixture."""
+"""Length of a mixture, and of the excerpts that shorter ones are cut from."""
 
 MIN_ENROLLMENT = 3.0
 """Seconds of a speaker's speech outside the mixture that a dictionary needs at least."""
-
-MAX_ENROLLMENT = (10.0, 60.0)
-"""Range of the seconds of speech in a dictionary at most, drawn anew for each voice."""
 
 MAX_PAUSE = 0.3
 """Seconds of silence that are kept as part of the speech; longer pauses are removed: nothing overlaps in them."""
@@ -36,6 +35,9 @@ MAX_SPEED_UP = 1.15
 
 SHARD_SIZE = 50
 """Mixtures in a file."""
+
+PLACES = 4
+"""Random places of which the loudest is taken for a mixture shorter than `SECONDS`."""
 
 ROOM_COUNT = 40
 """Rooms that are simulated, with two speakers each."""
@@ -54,6 +56,33 @@ class AugmentationProbabilities:
 
 
 PROBABILITIES = AugmentationProbabilities()
+
+
+@dataclass(frozen=True, slots=True)
+class LessonKind:
+    """How mixtures are drawn.
+
+    They are ``seconds`` long, at most `SECONDS`; a dictionary is made of at most so many seconds as are drawn from
+    ``enrollment`` for each voice; one voice is up to ``level`` dB louder than the other. ``warp`` is by how much the
+    vocal tract of half of the voices is made longer or shorter, at most: other people with the same pitch.
+    """
+
+    seconds: float = SECONDS
+    enrollment: tuple[float, float] = (10.0, 60.0)
+    level: float = 5.0
+    warp: float = 0.0
+
+
+LESSON_KINDS: Mapping[str, LessonKind] = MappingProxyType(
+    {
+        "long": LessonKind(),
+        "meeting": LessonKind(enrollment=(6.0, 40.0), level=8.0, warp=0.12),
+        "second": LessonKind(seconds=1.0, enrollment=(8.0, 20.0)),
+        "half-second": LessonKind(seconds=0.5, enrollment=(8.0, 20.0)),
+    }
+)
+"""``long`` is what the shipped weights were made of; ``meeting`` is as uneven, and people as little known, as overlaps
+of meetings are; the others are exams of short overlaps."""
 
 
 def read_speakers(folder: Path) -> dict[Speaker, list[Samples]]:
@@ -75,7 +104,9 @@ def _has_enough(clips: Sequence[Samples]) -> bool:
     return longest >= SECONDS * RATE * MAX_SPEED_UP and total >= min_total
 
 
-def make_shards(speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int) -> Iterator[Path]:
+def make_shards(
+    speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, count: int, seed: int, kind: LessonKind = LessonKind()
+) -> Iterator[Path]:
     """Files of `SHARD_SIZE` mixtures each, ``count`` in all; files that exist are not made again."""
     folder.mkdir(parents=True, exist_ok=True)
     rooms: list[RoomResponses] = []
@@ -84,7 +115,7 @@ def make_shards(speakers: Mapping[Speaker, Sequence[Samples]], folder: Path, cou
         if not path.exists():
             rooms = rooms or _random_rooms(np.random.default_rng(seed))
             rng = np.random.default_rng((seed, number))
-            mixtures = concatenate([_random_mixture(speakers, rooms, rng) for _ in range(SHARD_SIZE)])
+            mixtures = concatenate([_random_mixture(speakers, rooms, kind, rng) for _ in range(SHARD_SIZE)])
             part = path.with_suffix(f".{os.getpid()}.part")
             save_file(_to_tensors(mixtures), part)
             os.replace(part, path)
@@ -124,6 +155,7 @@ class _Voice:
 def _random_mixture(
     speakers: Mapping[Speaker, Sequence[Samples]],
     rooms: Sequence[RoomResponses],
+    kind: LessonKind,
     rng: np.random.Generator,
 ) -> MixtureBatch:
     """One mixture of two speakers with their dictionaries; speakers with more utterances are drawn more often."""
@@ -135,10 +167,13 @@ def _random_mixture(
     voices = []
     for index, name in enumerate(pair):
         response = room[index] if room else None
-        clips = [_apply_channel(clip, response, telephone) for clip in _pick_utterances(speakers[name], rng)]
-        voices.append(_split_excerpt(clips, rng))
+        change = _random_change(kind, rng)
+        limit = round(rng.uniform(*kind.enrollment) * RATE)
+        picked = _pick_utterances(speakers[name], limit, rng)
+        clips = [_apply_channel(change(clip), response, telephone) for clip in picked]
+        voices.append(_split_excerpt(clips, kind, limit, rng))
     first, second = (voice.excerpt for voice in voices)
-    level = 10 ** (rng.uniform(-5, 5) / 20)
+    level = 10 ** (rng.uniform(-kind.level, kind.level) / 20)
     second = second * np.float32(level * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-6))
     stems = np.stack([first, second])
     mixture = stems.sum(axis=0)
@@ -153,17 +188,29 @@ def _random_mixture(
     return make_mixture(separator, mixture.astype(np.float32), stems, dictionaries)
 
 
-def _pick_utterances(clips: Sequence[Samples], rng: np.random.Generator) -> list[Samples]:
-    """A speaker's utterances at one random speed: first one long enough for a mixture, then others for a dictionary."""
-    speed = float(rng.uniform(0.88, 1.12))
-    max_length = rng.uniform(*MAX_ENROLLMENT) * RATE + SECONDS * RATE
+def _pick_utterances(clips: Sequence[Samples], limit: int, rng: np.random.Generator) -> list[Samples]:
+    """Utterances of a speaker: one long enough for a mixture, then others for about ``limit`` samples of dictionary."""
     long_enough = [number for number, clip in enumerate(clips) if len(clip) >= SECONDS * RATE * MAX_SPEED_UP]
     first = int(rng.choice(long_enough))
-    picked = [_change_speed(clips[first], speed)]
+    picked = [clips[first]]
     for number in rng.permutation(len(clips)).tolist():
-        if number != first and sum(map(len, picked)) < max_length:
-            picked.append(_change_speed(clips[number], speed))
+        if number != first and sum(map(len, picked)) < limit + SECONDS * RATE:
+            picked.append(clips[number])
     return picked
+
+
+def _random_change(kind: LessonKind, rng: np.random.Generator) -> Callable[[Samples], Samples]:
+    """A random speed, and for half of the voices of a kind with ``warp`` another length of the vocal tract."""
+    speed = float(rng.uniform(0.88, 1.12))
+    warp = 1.0
+    if kind.warp > 0.0 and rng.random() < 0.5:
+        warp = float(rng.uniform(1.0 - kind.warp, 1.0 + kind.warp))
+
+    def change(samples: Samples) -> Samples:
+        changed = _change_speed(samples, speed)
+        return changed if warp == 1.0 else warp_formants(changed, RATE, warp)
+
+    return change
 
 
 def _apply_channel(samples: Samples, response: Samples | None, telephone: bool) -> Samples:
@@ -172,13 +219,35 @@ def _apply_channel(samples: Samples, response: Samples | None, telephone: bool) 
     return telephone_band(reverberant, RATE) if telephone else reverberant
 
 
-def _split_excerpt(clips: Sequence[Samples], rng: np.random.Generator) -> _Voice:
-    """A random excerpt of the first clip for the mixture; the rest is for the dictionary."""
+def _split_excerpt(clips: Sequence[Samples], kind: LessonKind, limit: int, rng: np.random.Generator) -> _Voice:
+    """A random excerpt of the first clip for the mixture; the rest, ``limit`` samples at most, is for the dictionary.
+
+    Of a shorter excerpt, the loudest of a few places in those seconds is taken: in an overlap both speak.
+    """
     first = clips[0]
     length = round(SECONDS * RATE)
     start = int(rng.integers(len(first) - length + 1))
     rest = [first[:start], first[start + length :], *clips[1:]]
-    return _Voice(first[start : start + length], [clip for clip in rest if len(clip) > RATE // 10])
+    excerpt = _loudest_part(first[start : start + length], round(kind.seconds * RATE), rng)
+    return _Voice(excerpt, _first_samples([clip for clip in rest if len(clip) > RATE // 10], limit))
+
+
+def _loudest_part(samples: Samples, length: int, rng: np.random.Generator) -> Samples:
+    """The loudest of `PLACES` random parts of so many samples; all of them where there are no more."""
+    if length >= len(samples):
+        return samples
+    starts = rng.integers(len(samples) - length + 1, size=PLACES)
+    return max((samples[start : start + length] for start in starts), key=np.linalg.norm)
+
+
+def _first_samples(clips: Sequence[Samples], limit: int) -> list[Samples]:
+    """The clips up to ``limit`` samples in all, the last one cut."""
+    taken: list[Samples] = []
+    for clip in clips:
+        if limit >= RATE // 10:
+            taken.append(clip[:limit])
+            limit -= len(taken[-1])
+    return taken
 
 
 def _change_speed(samples: Samples, speed: float) -> Samples:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from meetsplit.pipeline.data import Samples, Speaker, rms
 from meetsplit.pipeline.separators.dictionary import FRAME, HOP, DictionarySeparator
-from meetsplit.pipeline.separators.mask_refiner import Refiner, speaker_profile
+from meetsplit.pipeline.separators.mask_refiner import speaker_profile
 
 MAX_LEVEL_DIFFERENCE = 5.0
 """Decibels by which one voice of a mixture is louder than another, at most."""
@@ -53,6 +53,13 @@ class MixtureBatch:
         rows = torch.tensor(indices)
         return MixtureBatch(self.waveforms[rows], self.estimates[rows], self.profiles[rows])
 
+    def cut(self, first: int, frames: int) -> MixtureBatch:
+        """A part of each mixture, at RMS 1 again: ``frames`` of the estimates from the ``first`` on."""
+        waveforms = self.waveforms[:, :, first * HOP : (first + frames - 1) * HOP].float()
+        levels = waveforms[:, 0].square().mean(dim=1).sqrt().clamp_min(1e-3)[:, None, None]
+        estimates = self.estimates[..., first : first + frames].float() / levels.unsqueeze(-1)
+        return MixtureBatch((waveforms / levels).half(), estimates.half(), self.profiles)
+
 
 def concatenate(batches: Sequence[MixtureBatch]) -> MixtureBatch:
     """All mixtures of the batches as one batch."""
@@ -77,14 +84,14 @@ def make_mixture(
 
 
 def refiner_loss(
-    refiner: Refiner, batch: MixtureBatch, *, bfloat16: bool = False, equalizer: Tensor | None = None
+    refiner: nn.Module, batch: MixtureBatch, *, bfloat16: bool = False, equalizer: Tensor | None = None
 ) -> Tensor:
-    """`masked_snr_loss` of the refiner's masks: negative SNR in dB, ``(mixtures,)``.
+    """`masked_snr_loss` of the masks of a `Refiner`, or a network asked as it is: negative SNR in dB, ``(mixtures,)``.
 
     With ``bfloat16``, the network runs in that precision. ``equalizer`` is a gain for the bins of each mixture,
     ``(mixtures, bins)``: another microphone.
     """
-    device = refiner.prior_weight.device
+    device = next(refiner.parameters()).device
     waveforms = batch.waveforms.to(device).float()
     hann = torch.hann_window(FRAME, device=device)
     flat = torch.stft(waveforms.flatten(0, 1), FRAME, HOP, window=hann, pad_mode="constant", return_complex=True)
