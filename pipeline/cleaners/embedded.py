@@ -32,6 +32,10 @@ QUIET_ENOUGH = 14.0
 """dB by which a window must be louder than its quiet moments for it to stay as it is. Clean meetings
 had 15 to 31 dB in windows of 30 s, in rooms as well; music or noise 10 dB below the speech leaves 10 to 13."""
 
+FULL_STRENGTH = 10.5
+"""dB of the same down to which all is taken out that the masks say; above it the less, the quieter the pauses are, since
+of music far below the speech the masks take out more of the speech than of the music."""
+
 _MOMENT = 0.064
 """Seconds of a moment."""
 
@@ -57,19 +61,21 @@ class EmbeddedCleaner:
         """The audio without these kinds of sound."""
         if audio.rate != self.rate:
             raise ValueError(f"the embedded cleaner hears at {self.rate} Hz, not {audio.rate} Hz")
-        if quietness(audio) >= QUIET_ENOUGH:
+        quiet = quietness(audio)
+        if quiet >= QUIET_ENOUGH:
             return audio
         samples = audio.samples
         if "music" in kinds:
-            samples = self._without_music(samples)
+            strength = min((QUIET_ENOUGH - quiet) / (QUIET_ENOUGH - FULL_STRENGTH), 1.0)
+            samples = self._without_music(samples, strength)
         if "noise" in kinds:
             samples = _without_noise(samples)
         return audio.replaced(samples)
 
-    def _without_music(self, samples: Samples) -> Samples:
+    def _without_music(self, samples: Samples, strength: float) -> Samples:
         spectra, window = _stft(samples, music.FRAME, music.HOP)
         gains = music.music_gains(spectra.abs(), self._speech, self._seed)
-        return _istft(spectra * gains, window, music.HOP, len(samples))
+        return _istft(spectra * (1.0 - strength * (1.0 - gains)), window, music.HOP, len(samples))
 
 
 def quietness(audio: Audio) -> float:
