@@ -53,14 +53,12 @@ Signal = npt.NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Kept:
     """Energies of one extraction: the voice that is ``spoken`` in the meeting, what is ``kept`` of it, the ``track``,
-    what is ``leaked`` into it of other people and of noise, and all that is ``other`` than the voice: this and what
-    separation does to the voice.
+    and what in it is ``other`` than the voice: other people, noise, and what separation does to it.
     """
 
     spoken: float
     kept: float
     track: float
-    leaked: float
     other: float
 
     def __add__(self, added: Kept) -> Kept:
@@ -68,7 +66,6 @@ class Kept:
             self.spoken + added.spoken,
             self.kept + added.kept,
             self.track + added.track,
-            self.leaked + added.leaked,
             self.other + added.other,
         )
 
@@ -84,21 +81,15 @@ class Asked:
 
 
 def measure(track: Signal, voice: Signal, rest: Signal) -> Kept:
-    """What is in the track: per block, the shares of the voice and of the rest by least squares, 0 to 1.
-
-    A separator leaks some frequencies of the rest and not others. The energy of such a part is its inner product with
-    the rest, the share times the rest's energy; for a part at half its level this is twice the energy: ``leaked`` is an
-    upper bound.
-    """
-    total = Kept(0.0, 0.0, 0.0, 0.0, 0.0)
+    """What is in the track: per block, the share of the voice by least squares beside the rest, 0 to 1."""
+    total = Kept(0.0, 0.0, 0.0, 0.0)
     count = min(len(track), len(voice), len(rest))
     for first in range(0, count, BLOCK):
         here, own, others = (signal[first : min(first + BLOCK, count)] for signal in (track, voice, rest))
-        shares, *_ = np.linalg.lstsq(np.stack([own, others], axis=1), here, rcond=None)
-        share, leaked = (float(part) for part in np.clip(shares, 0.0, 1.0))
-        spoken, rest_energy = float(own @ own), float(others @ others)
-        other = float(np.square(here - share * own).sum())
-        total += Kept(spoken, share * spoken, float(here @ here), leaked * rest_energy, other)
+        (share, _), *_ = np.linalg.lstsq(np.stack([own, others], axis=1), here, rcond=None)
+        share = float(np.clip(share, 0.0, 1.0))
+        spoken = float(own @ own)
+        total += Kept(spoken, share * spoken, float(here @ here), float(np.square(here - share * own).sum()))
     return total
 
 
@@ -177,7 +168,7 @@ class Meeting:
         there, found = person in self.people, bool(done.search.speakers)
         turns = run.diarize().turns
         right = found and whose(done.search.speakers[0], turns, self.truth) == person
-        kept = Kept(0.0, 0.0, 0.0, 0.0, 0.0)
+        kept = Kept(0.0, 0.0, 0.0, 0.0)
         if there:
             track = read(target, RATE).samples.astype(np.float64)
             voice = self.stems[person]
@@ -208,29 +199,25 @@ def ask_all(
 
 def table(rows: Mapping[str, Sequence[Asked]]) -> Iterator[str]:
     """A line for each set of meetings and kind of turns; means and medians are over the people who were found."""
-    yield (
-        "| meetings, turns | people | found | wrong | kept % (median) | from others % (median) "
-        "| not theirs % (median) | absent | found |"
-    )
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    yield "| meetings, turns | people | found | wrong | kept % (median) | not theirs % (median) | absent | found |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
     for name, asked in rows.items():
         there, absent = [one for one in asked if one.there], [one for one in asked if not one.there]
         found = [_shares(one.kept) for one in there if one.right]
-        kept, leaked, other = (f"{np.mean(part):.1f} ({np.median(part):.1f})" for part in zip(*found, strict=True))
+        kept, other = (f"{np.mean(part):.1f} ({np.median(part):.1f})" for part in zip(*found, strict=True))
         wrong = sum(one.found and not one.right for one in there)
         yield (
-            f"| {name} | {len(there)} | {len(found)} | {wrong} | {kept} | {leaked} | {other} | {len(absent)} | "
+            f"| {name} | {len(there)} | {len(found)} | {wrong} | {kept} | {other} | {len(absent)} | "
             f"{sum(one.found for one in absent)} |"
         )
 
 
-def _shares(kept: Kept) -> tuple[float, float, float]:
-    track = max(kept.track, 1e-12)
-    return 100 * kept.kept / max(kept.spoken, 1e-12), 100 * kept.leaked / track, 100 * kept.other / track
+def _shares(kept: Kept) -> tuple[float, float]:
+    return 100 * kept.kept / max(kept.spoken, 1e-12), 100 * kept.other / max(kept.track, 1e-12)
 
 
 def _percents(kept: Kept) -> str:
-    return "kept {:.1f} %, from others {:.1f} %, not theirs {:.1f} %".format(*_shares(kept))
+    return "kept {:.1f} %, not theirs {:.1f} %".format(*_shares(kept))
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ import pytest
 from conftest import write_pcm
 from test_voices import ENCODER, RATE, encoder, run_command, sample, speech, voice
 
-from meetsplit.benchmarks.extract import BLOCK, measure
 from meetsplit.pipeline.audio.reading import read
 from meetsplit.pipeline.cache.stage_cache import StageCache
 from meetsplit.pipeline.data import Audio, Samples, Voice
@@ -190,15 +189,3 @@ def test_known_clips_are_as_loud_as_the_meeting() -> None:
 def one_line(text: str) -> str:
     """What a terminal shows, without line breaks."""
     return re.sub(r"\s+", " ", text)
-
-
-def test_the_benchmark_tells_what_comes_from_others_and_what_separation_does() -> None:
-    times = np.arange(4 * BLOCK) / RATE
-    own, low, high = (np.sin(2 * np.pi * pitch * times) for pitch in (200, 300, 500))
-    found = measure(0.5 * own + low, own, low + high)
-    assert found.spoken == pytest.approx(2 * BLOCK, rel=1e-3)
-    assert found.kept == pytest.approx(found.spoken / 2, rel=1e-3)
-    assert found.leaked == pytest.approx(2 * BLOCK, rel=1e-3)
-    assert found.other == pytest.approx(found.leaked, rel=1e-3)
-    flipped = measure(own - low, own, low)
-    assert (flipped.kept, flipped.leaked) == (pytest.approx(flipped.spoken), pytest.approx(0.0))
