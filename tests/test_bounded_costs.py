@@ -182,7 +182,7 @@ def test_silence_is_not_transformed_for_its_loudness(monkeypatch: pytest.MonkeyP
     )
     level = loudness(early, Span(0.0, HOUR))
     assert sum(transformed) < 3000, "of 180 000 frames"
-    assert (level[100:] == SILENCE).all()
+    assert np.abs(level[100:] - SILENCE).max() < 1e-3
     assert (level[:40] > SILENCE).all()
 
 
