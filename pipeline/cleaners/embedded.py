@@ -33,8 +33,8 @@ QUIET_ENOUGH = 14.0
 had 15 to 31 dB in windows of 30 s, in rooms as well; music or noise 10 dB below the speech leaves 10 to 13."""
 
 FULL_STRENGTH = 10.5
-"""dB of the same down to which all is taken out that the masks say; above it the less, the quieter the pauses are, since
-of music far below the speech the masks take out more of the speech than of the music."""
+"""dB of the same down to which all is taken out that the masks say. Above it the less, the quieter the pauses: where
+music is far below the speech, the masks take out more of the speech than of the music."""
 
 _MOMENT = 0.064
 """Seconds of a moment."""
