@@ -271,3 +271,20 @@ def test_spectra_of_speech_are_drawn_from_everybody_and_the_shipped_ones_have_th
     shipped = weights.locate(weights.SPEECH_SPECTRA, cache=tmp_path)
     assert shipped is not None
     assert str(weights.SPEECH_SPECTRA.sha256) in shipped.with_suffix(".md").read_text("utf-8")
+
+
+def test_less_music_is_taken_out_the_quieter_the_pauses_are() -> None:
+    cleaner = embedded()
+    times = np.arange(6 * RATE) / RATE
+    bursts = noise(6.0) * (np.sin(2 * np.pi * times) > 0)
+    chord = np.sum([np.sin(2 * np.pi * pitch * times) for pitch in (220, 277, 330)], axis=0).astype(np.float32)
+
+    def taken(level: float) -> float:
+        """The share of the chord's energy that is taken out of the pauses."""
+        sound = (bursts + level * chord).astype(np.float32)
+        pauses = bursts == 0
+        left = cleaner.clean(Audio(sound, RATE), {"music"}).samples
+        return 1.0 - float(np.square(left[pauses]).sum() / np.square(sound[pauses]).sum())
+
+    near, far, next_to_nothing = (taken(level) for level in (0.02, 0.013, 0.005))
+    assert near > far > next_to_nothing == 0.0
