@@ -23,8 +23,8 @@ GENERATED = ("python.md", "reference/cli.md", "reference/python.md")
 """Pages that the site makes of the program, the package and the notebook."""
 
 OTHERS = {
-    *("--checkpoint", "--gpus", "--lessons", "--minutes", "--rooms", "--size", "--start", "--steps", "--unpacked"),
-    "--voices",
+    *("--budgets", "--check", "--checkpoint", "--data", "--exam-kinds", "--gpus", "--kind", "--lessons", "--minutes"),
+    *("--network", "--peak", "--rooms", "--short", "--size", "--start", "--steps", "--unpacked", "--voices"),
 }
 """Options of other programs and of our own scripts that the pages name."""
 
