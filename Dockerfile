@@ -14,7 +14,7 @@ RUN case "$VARIANT" in \
       cuda) index=https://pypi.org/simple ;; \
       *) echo "VARIANT is cpu or cuda, not $VARIANT" >&2; exit 1 ;; \
     esac \
- && pip install --no-cache-dir --index-url "$index" 'torch>=2.8,<2.12' 'torchaudio>=2.8,<2.12'
+ && pip install --no-cache-dir --index-url "$index" 'torch>=2.8,<2.12' 'torchaudio>=2.8,<2.11.1'
 
 # `.[offline]` leaves torch as it is: it is within the bounds.
 COPY . /src
