@@ -195,7 +195,8 @@ def test_twelve_recordings_on_24_lines_stay_readable(terminal_session: TerminalS
         assert not any(line == "..." for line in screen), "nothing is cut off"
         titles = [line for line in screen if " of 12  interview-with-a-long-name-" in line]
         assert len(titles) <= 1
-        assert not titles or rows or screen[-1] == titles[0]
+        drawn = [line for line in screen if line]
+        assert not titles or rows or drawn[-1] == titles[0], "a look may come between a title and its bars"
     assert all(f"out/{name.removesuffix('.wav')}.txt" in display.text for name in names)
     assert "12 of 12 recordings done in" in display.text
 
