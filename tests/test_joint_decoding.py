@@ -51,7 +51,8 @@ def voice_windows(truth: Any, local: LocalActivity, seed: int = 0) -> VoiceWindo
     points = rng.standard_normal((truth.shape[1], len(BETWEEN))) * np.sqrt(BETWEEN)
     count = 1 + int(local.seconds / 0.01) // STRIDE
     first = np.arange(count) * STRIDE * 0.01 - VOICE_WINDOW / 2
-    speech, alone = local.shares(1.0 - local.counts[:, 0], first, VOICE_WINDOW)
+    speech = local.share(1.0 - local.counts[:, 0], first, VOICE_WINDOW)
+    alone = local.share(local.any_alone, first, VOICE_WINDOW)
     lower = np.clip((first / FINE).astype(int), 0, len(truth))
     upper = np.clip(((first + VOICE_WINDOW) / FINE).astype(int), 0, len(truth))
     total = np.concatenate([np.zeros((1, truth.shape[1])), np.cumsum(truth, axis=0)])
@@ -81,7 +82,9 @@ def test_windows_are_laid_over_each_other() -> None:
     assert local.frames == -(-700 // JOINED)
     assert local.counts.sum(axis=1) == pytest.approx(1.0, abs=1e-4)
     assert (local.counts.argmax(axis=1) == truth.sum(axis=1).reshape(-1, JOINED).max(axis=1)).mean() > 0.99
-    speech, alone = local.shares(1.0 - local.counts[:, 0], np.array([100 * FINE, 250 * FINE]), 50 * FINE)
+    first = np.array([100 * FINE, 250 * FINE])
+    speech = local.share(1.0 - local.counts[:, 0], first, 50 * FINE)
+    alone = local.share(local.any_alone, first, 50 * FINE)
     assert speech == pytest.approx([1.0, 1.0], abs=0.05)
     assert alone == pytest.approx([1.0, 0.0], abs=0.05)
     # Alone for all 100 frames; for 50 of 150, in which 200 are somebody's.

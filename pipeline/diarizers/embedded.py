@@ -220,7 +220,7 @@ class EmbeddedPipeline(WindowedSegmentation):
         gain = _gain(samples, ENCODER_LEVEL)
         count = 1 + len(samples) // HOP // STRIDE
         first = np.arange(count) * STRIDE * HOP / RATE - VOICE_WINDOW / 2
-        share, alone = local.shares(speech, first, VOICE_WINDOW)
+        share = local.share(speech, first, VOICE_WINDOW)
         is_embedded = share >= min(AUDIBLE_SPEECH, share.max())
         features = np.zeros((count, len(self.voices.between)), np.float32)
         power = np.zeros(1 + len(samples) // HOP, np.float32)
@@ -236,7 +236,8 @@ class EmbeddedPipeline(WindowedSegmentation):
             hook("embeddings", None, completed=end, total=count)
         enough = min(MIN_SPEECH, float(np.sort(share)[-3:][0]))
         purity = np.clip((local.purity(first, VOICE_WINDOW) - MIN_PURITY) / (1.0 - MIN_PURITY), 0.0, 1.0)
-        heard, _ = local.shares(1.0 - local.counts[:, 0], first, VOICE_WINDOW)
+        alone = local.share(local.any_alone, first, VOICE_WINDOW)
+        heard = local.share(1.0 - local.counts[:, 0], first, VOICE_WINDOW)
         weights = np.clip(alone * purity + (share - heard), MIN_WEIGHT, 1.0)
         return VoiceWindows(features, is_embedded, is_embedded & (share >= enough), weights, _decibels(power))
 

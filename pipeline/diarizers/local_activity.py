@@ -113,26 +113,22 @@ class LocalActivity:
     def _any_alone(self, block: slice) -> npt.NDArray[np.float32]:
         return np.asarray(self.alone[block].any(axis=2, keepdims=True), np.float32)
 
-    def shares(self, speech: Floats, first: Floats, seconds: float) -> tuple[Floats, Floats]:
-        """Of stretches of ``seconds`` that begin at ``first`` ``(n,)``: speech, and one person alone; 0 to 1 each.
+    @cached_property
+    def any_alone(self) -> Floats:
+        """How many of the windows over each frame hear one person alone: ``(frames,)``, 0 to 1."""
+        return self._sum_over_windows(self._any_alone, 1)[:, 0].astype(np.float64)
 
-        ``speech`` is how likely there is any in each frame.
-        """
-        alone = self._sum_over_windows(self._any_alone, 1)
+    def share(self, values: Floats, first: Floats, seconds: float) -> Floats:
+        """The mean of ``values`` of frames over stretches of ``seconds`` that begin at ``first``: ``(n,)`` each."""
         begin = np.clip(np.rint(first / self.frame).astype(np.int64), 0, self.frames)
         end = np.clip(np.rint((first + seconds) / self.frame).astype(np.int64), 0, self.frames)
-        length = seconds / self.frame
-
-        def share(values: Floats) -> Floats:
-            total = np.concatenate([[0.0], np.cumsum(values)])
-            return np.asarray((total[end] - total[begin]) / length, np.float64)
-
-        return share(speech), share(alone[:, 0].astype(np.float64))
+        total = np.concatenate([[0.0], np.cumsum(values)])
+        return np.asarray((total[end] - total[begin]) / (seconds / self.frame), np.float64)
 
     def purity(self, first: Floats, seconds: float) -> Floats:
         """How much of the speech in stretches is one local speaker's alone, the mean over windows around them.
 
-        Stretches and values are those of `shares`; a stretch that no window holds is half pure.
+        Stretches are those of `share`; a stretch that no window holds is half pure.
         """
         fine = self.fine_frame
         count, length, _ = self.activities.shape
