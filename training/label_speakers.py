@@ -33,7 +33,7 @@ from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.files import write
 from meetsplit.pipeline.settings import Settings
 from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceEncoder, VoiceScorer, embed_voice
-from meetsplit.training.speech import UtteranceFile, detect_speech, find_utterances
+from meetsplit.training.speech import UtteranceFile, find_utterances, without_pauses
 
 RATE = 16_000
 
@@ -73,9 +73,7 @@ def embed_recordings(files: Sequence[UtteranceFile], encoder: VoiceEncoder) -> I
     for number, file in enumerate(files):
         if number % 100 == 0:
             print(f"{number} of {len(files)} recordings", flush=True)
-        audio = file.read(RATE).audio
-        spans = detect_speech(audio, MAX_PAUSE)
-        speech = np.concatenate([np.zeros(0, np.float32), *(audio.crop(span).samples for span in spans)])
+        speech = without_pauses(file.read(RATE).audio, MAX_PAUSE)
         yield embed_voice(encoder, [Audio(speech, RATE)])
 
 

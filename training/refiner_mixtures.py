@@ -17,7 +17,7 @@ from meetsplit.pipeline.data import Audio, Samples, Speaker
 from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, concatenate, make_mixture
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.training.acoustics import impulse_responses, pink_noise, random_room, reverberate, telephone_band
-from meetsplit.training.speech import detect_speech, find_utterances
+from meetsplit.training.speech import find_utterances, without_pauses
 from meetsplit.training.vocal_tract import warp_formants
 
 RATE = 16_000
@@ -89,10 +89,8 @@ def read_speakers(folder: Path) -> dict[Speaker, list[Samples]]:
     """Utterances by speaker without long pauses; only speakers with enough for a mixture and a dictionary."""
     speakers: dict[Speaker, list[Samples]] = {}
     for file in find_utterances(folder):
-        audio = file.read(RATE).audio
-        spans = detect_speech(audio, MAX_PAUSE)
-        if spans:
-            speech = np.concatenate([audio.crop(span).samples for span in spans])
+        speech = without_pauses(file.read(RATE).audio, MAX_PAUSE)
+        if len(speech):
             speakers.setdefault(file.speaker, []).append(speech)
     return {name: clips for name, clips in speakers.items() if _has_enough(clips)}
 

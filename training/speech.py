@@ -69,6 +69,12 @@ def detect_speech(audio: Audio, pause: float = 0.5) -> tuple[Span, ...]:
     return support((Span(audio.clock(first * FRAME), audio.clock(last * FRAME)) for first, last in runs), gap=pause)
 
 
+def without_pauses(audio: Audio, pause: float) -> Samples:
+    """The speech of a single-speaker recording (`detect_speech`) in one piece; without any, no samples."""
+    spans = detect_speech(audio, pause)
+    return np.concatenate([np.zeros(0, np.float32), *(audio.crop(span).samples for span in spans)])
+
+
 def trim_silence(utterance: Utterance) -> Utterance | None:
     """The utterance from its first to its last speech frame with `MARGIN` around it, at clock 0; None if silent."""
     spans = detect_speech(utterance.audio)
