@@ -220,7 +220,7 @@ def dictionary_variants() -> Mapping[str, Callable[[], Separator]]:
         "power 1": NmfOptions(mask_power=1.0),
         "half the updates": NmfOptions(updates=default.updates // 2),
         "twice the updates": NmfOptions(updates=2 * default.updates),
-        "plain updates": NmfOptions(relaxation=1.0),
+        "plain updates": NmfOptions(over_relaxed=False),
         "no exemplars dropped": NmfOptions(prune_to=1.0),
         "all frames": NmfOptions(min_loudness=0.0),
         "loudest quarter": NmfOptions(min_loudness=0.75),

@@ -61,7 +61,9 @@ def numerics() -> str:
     """What floating-point results depend on, beside `THREADS`."""
     import torch
 
-    capability = torch.backends.cpu.get_cpu_capability()
+    from meetsplit.pipeline.models.device import has_fast_bfloat16
+
+    capability = torch.backends.cpu.get_cpu_capability() + (" bfloat16" if has_fast_bfloat16("cpu") else "")
     return f"{platform.machine()} {capability} torch {torch.__version__} numpy {np.__version__}"
 
 

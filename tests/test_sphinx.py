@@ -91,16 +91,37 @@ def test_other_threads_go_on_while_it_decodes(sphinx: SphinxTranscriber, sentenc
 
 @needs_sphinx
 def test_a_decoder_that_is_killed_is_a_sentence(sentence: Audio) -> None:
-    sphinx = SphinxTranscriber.load(Settings(), {}, "cpu")
+    sphinx = SphinxTranscriber.load(Settings(threads=1), {}, "cpu")
     transcribe(sphinx, sentence.crop(Span(0.85, 1.5)))
-    assert sphinx._decoder is not None
-    process = sphinx._decoder._process
+    process = sphinx._idle[0]._process
     process.kill()
     process.wait()
     greeting = sentence.crop(Span(0.85, 2.25))
     with pytest.raises(StageError, match="pocketsphinx ended with code -9"):
         transcribe(sphinx, greeting)
     assert transcribe(sphinx, greeting).words, "the next clip begins with another process"
+
+
+@needs_sphinx
+def test_several_decoders_answer_in_the_order_of_the_clips(sentence: Audio) -> None:
+    long, short, silent = sentence, sentence.crop(Span(0.85, 2.25)), sentence.crop(Span(0.0, 0.5))
+    streams = [[long, silent, short], [], [short, long]]
+    alone, together = (SphinxTranscriber(decoders) for decoders in (1, 3))
+    expected = [transcribe(alone, clip) for clips in streams for clip in clips]
+    assert list(together.transcribe_streams(streams, ignore_events)) == expected
+    assert expected[0].words != expected[2].words
+    assert len(together._idle) > 1
+
+
+@needs_sphinx
+def test_a_transcription_that_is_given_up_does_not_wait_for_the_clips_that_are_left(sentence: Audio) -> None:
+    sphinx = SphinxTranscriber(2)
+    minutes = Audio(np.tile(sentence.samples, 40), sentence.rate)
+    answers = sphinx.transcribe([sentence.crop(Span(0.85, 2.25)), minutes, minutes], ignore_events)
+    assert next(answers).words
+    answers.close()
+    assert len(sphinx._idle) == 1, "the other decoder was killed while it had its clip"
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("sphinx")]
 
 
 @pytest.mark.parametrize("language", ["de", "German", "zh"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 
 from meetsplit.pipeline.errors import SettingsError, nearest
@@ -25,6 +26,11 @@ def limit_threads(count: int) -> None:
         import torch
 
         torch.set_num_threads(count)
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads() -> int:
@@ -53,6 +59,22 @@ def choose(name: str) -> str:
     if not available[kind]:
         raise SettingsError(f"--device {name}: torch sees no such device here; use --device cpu")
     return name
+
+
+@lru_cache(maxsize=8)
+def has_fast_bfloat16(name: str) -> bool:
+    """Whether products of bfloat16 matrices are several times as fast as in single precision on this device.
+
+    So they are on processors that have instructions for them (AMX, AVX-512 BF16); other processors are slower with
+    them than without. Only processors are asked: GPUs are quick enough in single precision. Loads torch.
+    """
+    import torch
+
+    if name.partition(":")[0] != "cpu":
+        return False
+    # Before torch 2.10 it does not tell.
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
 def describe_accelerator() -> str:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from meetsplit.pipeline.data import Audio, Samples, Speaker
+from meetsplit.pipeline.models.device import has_fast_bfloat16
 from meetsplit.pipeline.separators.adapted_mixtures import (
     MixtureBatch,
     SpeakerGroup,
@@ -327,7 +328,8 @@ class _BatchSampler:
 class _TrainState:
     """The state of a training: the model, the average of its weights, and the best average so far.
 
-    ``best_weights`` are None as long as no average did better than the model before its first step.
+    ``best_weights`` are None as long as no average did better than the model before its first step. Steps are computed
+    ``in_bfloat16`` where that is faster, validations never.
     """
 
     model: Refiner
@@ -335,6 +337,7 @@ class _TrainState:
     optimizer: torch.optim.Optimizer
     snr_before: float
     best_snr: float
+    in_bfloat16: bool
     step: int = 0
     best_weights: Mapping[str, Tensor] | None = None
 
@@ -343,7 +346,8 @@ class _TrainState:
         """The state before the first step, of a copy of ``refiner`` with this validation SNR in dB."""
         model = copy.deepcopy(refiner)
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
-        return cls(model, copy.deepcopy(model).eval(), optimizer, snr_before=snr, best_snr=snr)
+        in_bfloat16 = has_fast_bfloat16(next(model.parameters()).device.type)
+        return cls(model, copy.deepcopy(model).eval(), optimizer, snr, snr, in_bfloat16)
 
     def train_step(self, batch: MixtureBatch, learning_rate: float) -> None:
         """One optimizer step and an update of the average; gradients that are not finite leave the model as it is."""
@@ -351,7 +355,8 @@ class _TrainState:
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = learning_rate
         self.optimizer.zero_grad()
-        refiner_loss(self.model.train(), batch).mean().backward()  # type: ignore[no-untyped-call]
+        loss = refiner_loss(self.model.train(), batch, bfloat16=self.in_bfloat16).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
         if torch.isfinite(norm):
             self.optimizer.step()

@@ -12,8 +12,12 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple, Self, cast
 
@@ -23,6 +27,7 @@ from meetsplit.pipeline.audio.reading import pcm16
 from meetsplit.pipeline.data import Audio, ClipTranscript, DroppedText, Word
 from meetsplit.pipeline.errors import MissingDependency, SettingsError, StageError
 from meetsplit.pipeline.events import EventListener
+from meetsplit.pipeline.models.device import processors
 from meetsplit.pipeline.settings import Settings
 from meetsplit.pipeline.transcribers.hallucinations import (
     MIN_CLIP_SECONDS,
@@ -57,22 +62,30 @@ PRONUNCIATION_VARIANT = re.compile(r"\(\d+\)$")
 """The dictionary's mark for a second pronunciation of the same word."""
 
 
+MOST_DECODERS = 4
+"""Decoders at once, at most: each takes about 0.1 GiB."""
+
+
 class SphinxTranscriber:
-    """A `Transcriber` of US English, with times and posterior probabilities; each clip is decoded on its own.
+    """A `BatchTranscriber` of US English, with times and posterior probabilities; each clip is decoded on its own.
 
     The cepstral mean is taken over the whole clip, not carried from clip to clip: the words of a clip depend on it
-    only. The decoder is a process of its own, see `sphinx_worker`; it starts with the first clip and ends with this
-    object.
+    only. Decoders are processes of their own, see `sphinx_worker`, up to ``decoders`` at once: each takes the next
+    clip. They start with the first clips and end with this object.
     """
 
     rate = RATE
 
-    def __init__(self) -> None:
-        self._decoder: _DecoderProcess | None = None
+    def __init__(self, decoders: int = 1) -> None:
+        self._count = decoders
+        self._idle: deque[_DecoderProcess] = deque()
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> Self:
-        """From the model inside the installed wheel; ``weights`` and ``device`` are not used."""
+        """From the model inside the installed wheel; ``weights`` and ``device`` are not used.
+
+        As many decoders as ``settings.threads``, or as there are processors, but at most `MOST_DECODERS`.
+        """
         if settings.language is not None and settings.language.strip().lower() not in {"en", "english"}:
             raise SettingsError(f"--language {settings.language}: sphinx knows English only: use --transcriber whisper")
         if settings.task == "translate":
@@ -82,30 +95,49 @@ class SphinxTranscriber:
         except ModuleNotFoundError as error:
             missing = "the transcriber sphinx needs the Python package 'pocketsphinx': pip install 'meetsplit[offline]'"
             raise MissingDependency("transcribe", missing) from error
-        return cls()
+        return cls(min(settings.threads or processors(), MOST_DECODERS))
 
     def transcribe(self, clips: Iterable[Audio], on_event: EventListener) -> Iterator[ClipTranscript]:
-        """One answer per clip, in order, as each is asked for."""
-        for clip in clips:
-            sound = trim_silence(clip)
-            if sound.duration < MIN_CLIP_SECONDS:
-                yield ClipTranscript((), "en")
-            elif (evidence := VoiceEvidence(sound)).anywhere:
-                words, dropped = self._words(sound, evidence)
-                yield ClipTranscript(words, "en", dropped)
-            else:
-                yield ClipTranscript((), "en", without_voice(sound))
+        """One answer per clip, in order; as many clips are read ahead as there are decoders."""
+        answers: deque[Future[ClipTranscript]] = deque()
+        busy = _BusyDecoders()
+        with ThreadPoolExecutor(self._count, "sphinx") as pool:
+            try:
+                for clip in clips:
+                    answers.append(pool.submit(self._answer, clip, busy))
+                    if len(answers) == self._count:
+                        yield answers.popleft().result()
+                while answers:
+                    yield answers.popleft().result()
+            finally:
+                # Where this ends early, nobody waits for the clips that are left.
+                for answer in answers:
+                    answer.cancel()
+                busy.kill()
 
-    def _words(self, clip: Audio, evidence: VoiceEvidence) -> tuple[tuple[Word, ...], tuple[DroppedText, ...]]:
-        if self._decoder is None:
-            self._decoder = _DecoderProcess()
+    def transcribe_streams(
+        self, streams: Sequence[Iterable[Audio]], on_event: EventListener
+    ) -> Iterator[ClipTranscript]:
+        """One answer per clip of all streams, see `transcribe`."""
+        return self.transcribe(chain.from_iterable(streams), on_event)
+
+    def _answer(self, clip: Audio, busy: _BusyDecoders) -> ClipTranscript:
+        sound = trim_silence(clip)
+        if sound.duration < MIN_CLIP_SECONDS:
+            return ClipTranscript((), "en")
+        evidence = VoiceEvidence(sound)
+        if not evidence.anywhere:
+            return ClipTranscript((), "en", without_voice(sound))
         try:
-            segments = self._decoder.decode(_decoder_input(clip))
-        except BaseException:
-            self._decoder = None  # an answer may still be on its way: the next clip begins with another process
-            raise
+            decoder = self._idle.pop()
+        except IndexError:
+            decoder = _DecoderProcess()
+        segments = busy.decode(decoder, _decoder_input(sound))
+        # One that failed is left out: an answer of its may still be on the way.
+        self._idle.append(decoder)
         raw_words = [_raw_word(segment) for segment in segments if not NON_WORD.match(segment.word)]
-        return guard_words(raw_words, clip, evidence)
+        words, dropped = guard_words(raw_words, sound, evidence)
+        return ClipTranscript(words, "en", dropped)
 
 
 class _Segment(NamedTuple):
@@ -141,10 +173,42 @@ class _DecoderProcess:
             raise StageError("transcribe", self._why_it_ended())
         return [_Segment(*segment) for segment in json.loads(answer)]
 
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+
     def _why_it_ended(self) -> str:
         said = self._process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
         why = f": {said[-1]}" if said else ", perhaps for want of memory"
         return f"pocketsphinx ended with code {self._process.returncode}{why}; run the same command again"
+
+
+class _BusyDecoders:
+    """The decoders that have a clip; after `kill`, no other gets one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._decoders: set[_DecoderProcess] = set()
+        self._is_over = False
+
+    def decode(self, decoder: _DecoderProcess, sound: bytes) -> list[_Segment]:
+        """`_DecoderProcess.decode`; a `StageError`, too, where the decoder was killed."""
+        with self._lock:
+            if self._is_over:
+                raise StageError("transcribe", "transcribing was stopped")
+            self._decoders.add(decoder)
+        try:
+            return decoder.decode(sound)
+        finally:
+            with self._lock:
+                self._decoders.discard(decoder)
+
+    def kill(self) -> None:
+        """End the decoders that have a clip, and with them the threads that wait for their answers."""
+        with self._lock:
+            self._is_over = True
+            for decoder in self._decoders:
+                decoder.kill()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

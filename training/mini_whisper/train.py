@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from meetsplit.pipeline.models.device import has_fast_bfloat16
 from meetsplit.training.mini_whisper.clips import Clip, ClipGenerator, make_noises
 from meetsplit.training.mini_whisper.corpus import Corpus, CorpusEntry, is_held_out, load_corpus, synthesize
 from meetsplit.training.mini_whisper.evaluation import EvaluationResult, evaluate
@@ -140,8 +141,7 @@ def new_state(model: TrainableWhisper, *, with_frame_labels: bool = True) -> Tra
 
     Without frame labels, phones and words of the frames count nothing: a finished model has no heads for them.
     """
-    # Where a processor has no instructions for it, half precision takes six times as long.
-    computes_in_half = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    computes_in_half = has_fast_bfloat16("cpu")
 
     def loss_fn(batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
         with torch.autocast("cpu", torch.bfloat16, enabled=computes_in_half):
