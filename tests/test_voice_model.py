@@ -10,8 +10,8 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from meetsplit.pipeline.diarizers.voice_model import (
+    GROUPING,
     VOICE_MODEL,
-    WEIGHTS,
     People,
     VoiceModel,
     Weights,
@@ -21,7 +21,6 @@ from meetsplit.pipeline.diarizers.voice_model import (
     first_groups,
     merge_alike,
     vbx,
-    weights_for,
 )
 from meetsplit.pipeline.errors import StageError
 
@@ -118,15 +117,12 @@ def test_bounds_on_the_number_of_people(bounds: tuple[int, int]) -> None:
     assert bounds[0] <= groups.shape[1] <= bounds[1]
 
 
-def test_a_few_windows_are_a_person_in_a_short_recording_and_not_in_a_long_one() -> None:
-    assert weights_for(5.0) == weights_for(30.0) == Weights(complexity=2.0)
-    assert weights_for(40.0) == Weights(complexity=2.5)
-    assert weights_for(50.0) == weights_for(5000.0) == WEIGHTS
+def test_the_greater_the_complexity_the_more_windows_a_person_needs() -> None:
     features, owners, between = voices(2, 40, seed=3)
     # The second person speaks for less than a second and is heard badly: four windows that count a tenth.
     few, weights = features[:44], np.where(owners[:44] == 0, 1.0, 0.1)
     start = np.eye(2)[owners[:44]] * 0.98 + 0.01
-    kept = [vbx(few, weights, start, between, prior).shape[1] for prior in (weights_for(9.0), WEIGHTS)]
+    kept = [vbx(few, weights, start, between, prior).shape[1] for prior in (GROUPING, Weights(complexity=3.0))]
     assert kept == [2, 1]
 
 

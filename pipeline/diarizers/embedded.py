@@ -41,7 +41,6 @@ from meetsplit.pipeline.diarizers.voice_model import (
     first_groups,
     merge_alike,
     vbx,
-    weights_for,
 )
 from meetsplit.pipeline.embedders.ge2e import HOP, PARTIAL_FRAMES, RATE, GE2EEmbedder, load_encoder, mel_frames
 from meetsplit.pipeline.errors import blame
@@ -78,7 +77,7 @@ OWN_SHARE = 0.6
 """Share of a window's decoded speech from which it is taken for a person's own."""
 MIN_OWN_SHARE = 0.4
 """Share of a window that decoded speech must fill for it to be somebody's own."""
-MIN_SHARE, MIN_SECONDS = 0.02, 1.5
+MIN_SHARE, MIN_SECONDS = 0.015, 1.2
 """Share of all speech, and seconds, below which a person is none; of a few seconds of speech, see `_is_kept`."""
 ROUNDS = 2
 """Times that people are estimated anew from what was decoded, and decoded again."""
@@ -296,8 +295,7 @@ class JointDiarization:
         features = self.windows.features[chosen]
         weights, rows = self.windows.weights[chosen], directions(features, self.between)
         groups = first_groups(rows, weights, bounds[0])
-        prior = weights_for(len(features) * STRIDE * HOP / RATE)
-        groups = vbx(features, weights, groups, self.between, prior, bounds[0])
+        groups = vbx(features, weights, groups, self.between, fewest=bounds[0])
         groups = merge_alike(groups, rows, weights, bounds)
         return estimate_people(features, groups * weights[:, None], self.between)
 

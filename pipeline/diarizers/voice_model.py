@@ -152,22 +152,11 @@ class Weights:
 
 
 WEIGHTS = Weights()
-"""Chosen on simulated meetings of the people that the model is made of (those left out of it) and AMI's `trn`."""
+"""For people's points. Chosen, as `GROUPING` is, on simulated meetings of the people that the model is made of (those
+left out of it) and AMI's `trn`."""
 
-_SHORT, _LONG = 30.0, 50.0
-"""Seconds of speech up to which `weights_for` asks least of another person, and from which `WEIGHTS` hold."""
-
-_SHORT_COMPLEXITY = 2.0
-"""What another person costs in a short recording."""
-
-
-def weights_for(seconds: float) -> Weights:
-    """The weights for grouping ``seconds`` of speech: in a short recording, people have little to be known by.
-
-    Chosen like `WEIGHTS`. In longer recordings the lesser cost splits as many people as it finds.
-    """
-    share = min(max((seconds - _SHORT) / (_LONG - _SHORT), 0.0), 1.0)
-    return Weights(complexity=_SHORT_COMPLEXITY + share * (WEIGHTS.complexity - _SHORT_COMPLEXITY))
+GROUPING = Weights(complexity=2.0)
+"""For `vbx`, which finds fewer people than there are with `WEIGHTS`."""
 
 
 def estimate_people(
@@ -184,7 +173,7 @@ def vbx(
     row_weights: Floats,
     start: Floats,
     between: Floats,
-    prior: Weights = WEIGHTS,
+    prior: Weights = GROUPING,
     fewest: int = 1,
 ) -> Floats:
     """Responsibilities ``(n, people)`` of people for rows, from the responsibilities ``start``.

@@ -24,7 +24,7 @@ from typing import IO, NamedTuple, Self, cast
 import numpy as np
 
 from meetsplit.pipeline.audio.reading import pcm16
-from meetsplit.pipeline.data import Audio, ClipTranscript, DroppedText, Word
+from meetsplit.pipeline.data import Audio, ClipTranscript
 from meetsplit.pipeline.errors import MissingDependency, SettingsError, StageError
 from meetsplit.pipeline.events import EventListener
 from meetsplit.pipeline.models.device import processors
