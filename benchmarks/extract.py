@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.signal import fftconvolve, resample_poly
 
 from meetsplit.benchmarks.report_page import argument_parser, command_line, publish
@@ -47,19 +48,24 @@ _DECIMATION = 8
 BLOCK = 8000
 """Samples over which a track is explained by the voice and the rest."""
 
+TAPS = 64
+"""Length of the filters through which the voice and the rest may have come into a track, 4 ms."""
+
 Signal = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
     """Energies of one extraction: the voice that is ``spoken`` in the meeting, what is ``kept`` of it, the ``track``,
-    and what in it is ``other`` than the voice: other people, noise, and what separation does to it.
+    what in it is ``other`` than the voice: other people, noise, and what separation does to it; and what of the track
+    is ``others`` than this person (the interference of BSS Eval; Vincent, Gribonval and Févotte, 2006).
     """
 
     spoken: float
     kept: float
     track: float
     other: float
+    others: float
 
     def __add__(self, added: Kept) -> Kept:
         return Kept(
@@ -67,6 +73,7 @@ class Kept:
             self.kept + added.kept,
             self.track + added.track,
             self.other + added.other,
+            self.others + added.others,
         )
 
 
@@ -80,17 +87,38 @@ class Asked:
     kept: Kept
 
 
+NOTHING = Kept(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
 def measure(track: Signal, voice: Signal, rest: Signal) -> Kept:
     """What is in the track: per block, the share of the voice by least squares beside the rest, 0 to 1."""
-    total = Kept(0.0, 0.0, 0.0, 0.0)
+    total = NOTHING
     count = min(len(track), len(voice), len(rest))
+    filtered = [_delays(voice), _delays(rest)]
     for first in range(0, count, BLOCK):
         here, own, others = (signal[first : min(first + BLOCK, count)] for signal in (track, voice, rest))
         (share, _), *_ = np.linalg.lstsq(np.stack([own, others], axis=1), here, rcond=None)
         share = float(np.clip(share, 0.0, 1.0))
         spoken = float(own @ own)
-        total += Kept(spoken, share * spoken, float(here @ here), float(np.square(here - share * own).sum()))
+        other = float(np.square(here - share * own).sum())
+        by_voice, by_rest = (delays[first : min(first + BLOCK, count)] for delays in filtered)
+        others = _explained(here, np.hstack([by_voice, by_rest])) - _explained(here, by_voice)
+        total += Kept(spoken, share * spoken, float(here @ here), other, others)
     return total
+
+
+def _delays(signal: Signal) -> Signal:
+    """A view ``(samples, TAPS)`` of a signal with every delay of a filter around each sample."""
+    return sliding_window_view(np.pad(signal, (TAPS // 2, TAPS - 1 - TAPS // 2)), TAPS)
+
+
+def _explained(signal: Signal, columns: Signal) -> float:
+    """The energy of a signal's projection on columns."""
+    inner = columns.T @ columns
+    # Where somebody is silent, columns are zeros or nearly so.
+    inner[np.diag_indices_from(inner)] += 1e-6 * max(float(np.trace(inner)) / len(inner), 1e-12)
+    products = columns.T @ signal
+    return float(products @ np.linalg.solve(inner, products))
 
 
 def unheard(utterances: Sequence[Audio], stem: Signal | None) -> Audio:
@@ -168,7 +196,7 @@ class Meeting:
         there, found = person in self.people, bool(done.search.speakers)
         turns = run.diarize().turns
         right = found and whose(done.search.speakers[0], turns, self.truth) == person
-        kept = Kept(0.0, 0.0, 0.0, 0.0)
+        kept = NOTHING
         if there:
             track = read(target, RATE).samples.astype(np.float64)
             voice = self.stems[person]
@@ -199,25 +227,29 @@ def ask_all(
 
 def table(rows: Mapping[str, Sequence[Asked]]) -> Iterator[str]:
     """A line for each set of meetings and kind of turns; means and medians are over the people who were found."""
-    yield "| meetings, turns | people | found | wrong | kept % (median) | not theirs % (median) | absent | found |"
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
+    yield (
+        "| meetings, turns | people | found | wrong | kept % (median) | not theirs % (median) | from others % (median) "
+        "| absent | found |"
+    )
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     for name, asked in rows.items():
         there, absent = [one for one in asked if one.there], [one for one in asked if not one.there]
         found = [_shares(one.kept) for one in there if one.right]
-        kept, other = (f"{np.mean(part):.1f} ({np.median(part):.1f})" for part in zip(*found, strict=True))
+        shares = " | ".join(f"{np.mean(part):.1f} ({np.median(part):.1f})" for part in zip(*found, strict=True))
         wrong = sum(one.found and not one.right for one in there)
         yield (
-            f"| {name} | {len(there)} | {len(found)} | {wrong} | {kept} | {other} | {len(absent)} | "
+            f"| {name} | {len(there)} | {len(found)} | {wrong} | {shares} | {len(absent)} | "
             f"{sum(one.found for one in absent)} |"
         )
 
 
-def _shares(kept: Kept) -> tuple[float, float]:
-    return 100 * kept.kept / max(kept.spoken, 1e-12), 100 * kept.other / max(kept.track, 1e-12)
+def _shares(kept: Kept) -> tuple[float, float, float]:
+    track = max(kept.track, 1e-12)
+    return 100 * kept.kept / max(kept.spoken, 1e-12), 100 * kept.other / track, 100 * kept.others / track
 
 
 def _percents(kept: Kept) -> str:
-    return "kept {:.1f} %, not theirs {:.1f} %".format(*_shares(kept))
+    return "kept {:.1f} %, not theirs {:.1f} %, from others {:.1f} %".format(*_shares(kept))
 
 
 def main() -> None:
