@@ -190,7 +190,7 @@ class _Comparison:
         from meetsplit.speakers.dnsmos import DnsmosNetwork
 
         try:
-            return DnsmosNetwork.load()
+            return DnsmosNetwork.load(self.settings.threads)
         except StageError as error:
             self._tell_of_marks(error)
             return None

@@ -53,10 +53,13 @@ class DnsmosNetwork:
     session: Any
 
     @classmethod
-    def load(cls) -> DnsmosNetwork | None:
-        """The network of the installed package; None without the package. Raises `StageError` where it is not whole."""
+    def load(cls, threads: int = 0) -> DnsmosNetwork | None:
+        """The network of the installed package; None without the package. Raises `StageError` where it is not whole.
+
+        It computes with so many ``threads``; 0: with as many as torch, which is then loaded.
+        """
         file = model_file()
-        return None if file is None else cls(_session(file, device.threads()))
+        return None if file is None else cls(_session(file, threads or device.threads()))
 
     def marks(self, samples: Samples) -> Dnsmos:
         """The marks of a sound at `RATE`. Raises `StageError` for a network that answers something else."""

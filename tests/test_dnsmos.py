@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from test_formats_golden import rich
 from voices import babble
@@ -40,6 +41,7 @@ import pathlib
 import numpy as np
 
 heard = []
+threads = []
 
 class SessionOptions:
     intra_op_num_threads = 0
@@ -55,6 +57,7 @@ class InferenceSession:
             raise RuntimeError("INVALID_PROTOBUF: Load model failed:\\nProtobuf parsing failed.")
         self.answer = [float(number) for number in text.split()]
         assert options.intra_op_num_threads >= 1
+        threads.append(options.intra_op_num_threads)
 
     def get_inputs(self):
         return [Input()]
@@ -198,6 +201,17 @@ def test_a_run_has_the_marks_where_the_package_is_installed(call: Any, installed
         assert written[label]["dnsmos"] == dataclasses.asdict(quality.dnsmos)
         assert quality.dnsmos.sig == pytest.approx(fitted((1.0, 2.0, 3.0))[0], abs=1e-5)
     assert "dnsmos_sig,dnsmos_bak,dnsmos_ovr" in (call.out / "call.csv").read_text("utf-8").splitlines()[0]
+
+
+def test_threads_hold_where_every_stage_is_kept(call: Any, installed: Any) -> None:
+    """Then no model is loaded, and torch is not told of them."""
+    installed()
+    Pipeline(overlapped(call)).run(call.path, folder=call.out, outputs=OUTPUTS, cache=True)
+    usual = torch.get_num_threads()
+    limited = dataclasses.replace(overlapped(call), threads=usual + 2)
+    Pipeline(limited).run(call.path, folder=call.out, outputs=OUTPUTS, cache=True)
+    assert sys.modules["onnxruntime"].threads == [usual, usual + 2]
+    assert torch.get_num_threads() == usual
 
 
 @pytest.mark.usefixtures("absent")

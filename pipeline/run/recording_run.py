@@ -206,6 +206,11 @@ class RecordingRun:
         return self._recording, self._content.files.get(self._recording)
 
     @property
+    def threads(self) -> int:
+        """Threads on the CPU that the settings allow; 0: torch's own choice."""
+        return self._backends.settings.threads
+
+    @property
     def is_mixed(self) -> bool:
         """Whether everybody is in one channel."""
         return isinstance(self._route, MixedRecording)
