@@ -25,6 +25,7 @@ from meetsplit.pipeline.data import Audio, Dnsmos, OverlapResult, Span, StreamIn
 from meetsplit.pipeline.errors import StageError
 from meetsplit.pipeline.formats import export, read_transcript
 from meetsplit.pipeline.formats.people import by_person
+from meetsplit.pipeline.models import device
 from meetsplit.pipeline.results.folder import Placement
 from meetsplit.pipeline.results.writing import WrittenResults
 from meetsplit.pipeline.run import Pipeline
@@ -212,6 +213,27 @@ def test_threads_hold_where_every_stage_is_kept(call: Any, installed: Any) -> No
     Pipeline(limited).run(call.path, folder=call.out, outputs=OUTPUTS, cache=True)
     assert sys.modules["onnxruntime"].threads == [usual, usual + 2]
     assert torch.get_num_threads() == usual
+
+
+def test_compare_says_how_far_the_judging_is_and_keeps_to_its_threads(
+    call: Any, installed: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a stage of its own for each separator, of which the share of the people is told."""
+    monkeypatch.setattr(device, "limit_threads", lambda count: None)  # of the process of the tests
+    monkeypatch.setenv("COLUMNS", "400")
+    installed()
+    overlapped(call)
+    given = ("--rttm", call.rttm, "--cache-dir", call.cache, "-o", call.out, "--no-words", "--offline")
+    with pytest.raises(SystemExit):
+        main(["compare", *map(str, (call.path, *given, "--separators", "none,dictionary", "--threads", "3"))])
+    printed = capsys.readouterr()
+    for name in ("none", "dictionary"):
+        begins = f"call.wav with {name}: judge "
+        told = [line.removeprefix(begins) for line in printed.err.splitlines() if line.startswith(begins)]
+        assert told[:2] == ["…", "50 %"]
+        assert told[2].startswith("done in ")
+    assert " sound " in printed.out
+    assert sys.modules["onnxruntime"].threads == [3]
 
 
 @pytest.mark.usefixtures("absent")
