@@ -190,7 +190,7 @@ class _Comparison:
         from meetsplit.speakers.dnsmos import DnsmosNetwork
 
         try:
-            return DnsmosNetwork.load()
+            return DnsmosNetwork.load(self.settings.threads)
         except StageError as error:
             self._tell_of_marks(error)
             return None
@@ -198,10 +198,14 @@ class _Comparison:
     def _marks(
         self, network: DnsmosNetwork | None, clips: Sequence[StreamInfo], tracks: Mapping[Speaker, Path]
     ) -> Mapping[Speaker, Dnsmos]:
+        from meetsplit.pipeline.events import Progressed
         from meetsplit.speakers.dnsmos import voices_marks
 
+        def tell(share: float) -> None:
+            self.reporter(Progressed("judge", share, 1.0))
+
         try:
-            return {} if network is None else voices_marks(network, clips, tracks)
+            return {} if network is None else voices_marks(network, clips, tracks, tell)
         except StageError as error:
             self._tell_of_marks(error)
             return {}
@@ -215,6 +219,7 @@ class _Comparison:
         self, label: str, run: RecordingRun, mixture: Audio, network: DnsmosNetwork | None
     ) -> SeparatorOutcome:
         """What a separator makes of the recording; a stage that fails is told in its row."""
+        from meetsplit.pipeline.events import Finished, Started
         from meetsplit.pipeline.results.comparison import SeparatorOutcome, measure, with_quality
 
         is_kept = "separate" not in run.remaining_stages()
@@ -225,8 +230,11 @@ class _Comparison:
             transcripts = run.transcribe() if self.words else None
         except StageError as error:
             return SeparatorOutcome(label, problem=str(error))
+        began = time.monotonic()
+        self.reporter(Started("judge"))
         measures = measure(mixture, run.diarize(), clips, run.tracks, transcripts)
         measures = with_quality(measures, clips, run.tracks, self._marks(network, clips, run.tracks))
+        self.reporter(Finished("judge", time.monotonic() - began))
         return SeparatorOutcome(label, measures, seconds, tracks=run.tracks)
 
 

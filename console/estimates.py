@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from meetsplit.pipeline import files
-from meetsplit.pipeline.cache.stage_cache import STAGES
+from meetsplit.pipeline.cache.stage_cache import KEPT_STAGES
 from meetsplit.pipeline.errors import OutputError
 from meetsplit.pipeline.models import weights
 from meetsplit.pipeline.models.selection import BackendSelection, SelectedBackend
@@ -46,7 +46,7 @@ LEAST_TOLD = 10.0
 _RUNS = 10
 """Earlier runs that count, for each stage and backend."""
 
-_BACKENDS = {"diarize": "diarizer", "separate": "separator", "transcribe": "transcriber"}
+_BACKENDS = {"clean": "cleaner", "diarize": "diarizer", "separate": "separator", "transcribe": "transcriber"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def estimate(
     """The time that these ``stages`` will take on so many seconds of ``sound``; None where there is no basis."""
     seconds: dict[str, float] = {}
     is_measured_elsewhere = False
-    for stage in STAGES:
+    for stage in KEPT_STAGES:
         if stage not in stages:
             continue
         selected = plan.of(_BACKENDS[stage])
@@ -122,7 +122,7 @@ def estimate(
 
 def keys(plan: BackendSelection) -> Mapping[str, str]:
     """The `stage_key` of every stage."""
-    return {stage: stage_key(stage, plan.of(_BACKENDS[stage])) for stage in STAGES}
+    return {stage: stage_key(stage, plan.of(_BACKENDS[stage])) for stage in KEPT_STAGES}
 
 
 def _read(path: Path) -> dict[str, list[list[float]]]:

@@ -72,12 +72,12 @@ class Reporter:
         return self._work.finish(name)
 
     def _say_what_is_kept(self) -> None:
-        from meetsplit.pipeline.cache.stage_cache import STAGES
+        from meetsplit.pipeline.cache.stage_cache import KEPT_STAGES
 
         recording = self._work.current
         if recording is None or not recording.name:
             return
-        stages = [row.stage for row in recording.stages.values() if row.has_ended and row.stage in STAGES]
+        stages = [row.stage for row in recording.stages.values() if row.has_ended and row.stage in KEPT_STAGES]
         name = os.path.basename(recording.name)
         if not self._keeps:
             self._console.print(f"stopped: nothing of {name} is kept (--no-cache)", soft_wrap=True)

@@ -12,11 +12,11 @@ from types import MappingProxyType
 from meetsplit.pipeline.events import Event, Finished, Kept, Notice, Opened, Progressed, Started
 
 USUAL_SECONDS: Mapping[str, float] = MappingProxyType(
-    {"decode": 0.001, "diarize": 0.107, "separate": 0.187, "transcribe": 0.75, "write": 0.02}
+    {"decode": 0.001, "clean": 0.1, "diarize": 0.107, "separate": 0.187, "transcribe": 0.75, "write": 0.02}
 )
 """Seconds of work per second of sound, by stage: docs/benchmarks.md, speed, 60 min; of writing, the sound
-of a page. Only their proportions count, for each stage's part of the overall bar where this machine has no times of its
-own.
+of a page; of cleaning, music and noise by `embedded`. Only their proportions count, for each stage's part of the
+overall bar where this machine has no times of its own.
 """
 
 MIN_SHARE = 0.02
@@ -104,6 +104,8 @@ class RecordingProgress:
     def share(self, now: float) -> float:
         """The part of the work that is done, 0 to 1; what is kept is no work."""
         weights = dict(self.expected or USUAL_SECONDS)
+        if not self.expected and "clean" not in self.stages:
+            del weights["clean"]  # few recordings are cleaned
         done = 0.0
         for stage, weight in tuple(weights.items()):
             row = self.stages.get(stage)

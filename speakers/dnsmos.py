@@ -10,7 +10,7 @@ window to window is a whole one here, not a second: a ninth of the work.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -53,10 +53,13 @@ class DnsmosNetwork:
     session: Any
 
     @classmethod
-    def load(cls) -> DnsmosNetwork | None:
-        """The network of the installed package; None without the package. Raises `StageError` where it is not whole."""
+    def load(cls, threads: int = 0) -> DnsmosNetwork | None:
+        """The network of the installed package; None without the package. Raises `StageError` where it is not whole.
+
+        It computes with so many ``threads``; 0: with as many as torch, which is then loaded.
+        """
         file = model_file()
-        return None if file is None else cls(_session(file, device.threads()))
+        return None if file is None else cls(_session(file, threads or device.threads()))
 
     def marks(self, samples: Samples) -> Dnsmos:
         """The marks of a sound at `RATE`. Raises `StageError` for a network that answers something else."""
@@ -110,18 +113,23 @@ def windows(samples: Samples) -> Sequence[Samples]:
 
 
 def voices_marks(
-    network: DnsmosNetwork, clips: Sequence[StreamInfo], tracks: Mapping[Speaker, Path]
+    network: DnsmosNetwork,
+    clips: Sequence[StreamInfo],
+    tracks: Mapping[Speaker, Path],
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> dict[Speaker, Dnsmos]:
     """The marks of every speaker with separated voices that `track_quality.judged` takes, by label.
 
     Of a speaker's voices, the longest are put one after the other until they fill `MOST_WINDOWS`. ``clips`` are those
-    of all streams and ``tracks`` the cached ones.
+    of all streams and ``tracks`` the cached ones. ``on_progress`` is told the share of the speakers that are through.
     """
     found: dict[Speaker, Dnsmos] = {}
-    for speaker in sorted({clip.speaker for clip in clips} & tracks.keys()):
+    speakers = sorted({clip.speaker for clip in clips} & tracks.keys())
+    for number, speaker in enumerate(speakers, 1):
         sound = _joined(tracks[speaker], judged(clips, speaker))
         if np.any(sound):
             found[speaker] = network.marks(sound)
+        on_progress(number / len(speakers))
     return found
 
 

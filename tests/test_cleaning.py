@@ -22,7 +22,7 @@ from meetsplit.pipeline.models.backend_choice import chosen_backend
 from meetsplit.pipeline.models.selection import preflight
 from meetsplit.pipeline.results.editing import publish_edit
 from meetsplit.pipeline.results.writing import with_names
-from meetsplit.pipeline.run import Pipeline
+from meetsplit.pipeline.run import Pipeline, RecordingRun
 from meetsplit.pipeline.settings import Outputs, Settings
 
 RATE = 16000
@@ -146,6 +146,22 @@ def test_the_cleaned_sound_is_kept_and_done_again_where_it_is_damaged(call: Any)
     _, events = written(call, third)
     assert len(third.windows) == 1
     assert any("damaged" in event.text for event in events if isinstance(event, Notice))
+
+
+def test_cleaning_is_left_to_do_until_it_is_kept_or_nobody_hears_it(call: Any, tmp_path: Path) -> None:
+    def opened() -> RecordingRun:
+        pipeline = Pipeline(replace(call.settings, clean="all"), loaded={"cleaner": Halving()})
+        return pipeline.open(call.path, StageCache(tmp_path / "cache"))
+
+    run = opened()
+    assert run.remaining_stages() == ("clean", "diarize", "separate", "transcribe")
+    run.diarize()
+    assert opened().remaining_stages() == ("separate", "transcribe")
+    (cleaned,) = (tmp_path / "cache").glob("clean-*.json")
+    cleaned.unlink()
+    assert opened().remaining_stages() == ("clean", "separate", "transcribe")
+    run.separate()
+    assert opened().remaining_stages() == ("transcribe",), "which hears the tracks"
 
 
 def test_each_channel_of_a_person_is_cleaned(call: Any, tmp_path: Path) -> None:

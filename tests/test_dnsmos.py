@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from test_formats_golden import rich
 from voices import babble
@@ -24,6 +25,7 @@ from meetsplit.pipeline.data import Audio, Dnsmos, OverlapResult, Span, StreamIn
 from meetsplit.pipeline.errors import StageError
 from meetsplit.pipeline.formats import export, read_transcript
 from meetsplit.pipeline.formats.people import by_person
+from meetsplit.pipeline.models import device
 from meetsplit.pipeline.results.folder import Placement
 from meetsplit.pipeline.results.writing import WrittenResults
 from meetsplit.pipeline.run import Pipeline
@@ -40,6 +42,7 @@ import pathlib
 import numpy as np
 
 heard = []
+threads = []
 
 class SessionOptions:
     intra_op_num_threads = 0
@@ -55,6 +58,7 @@ class InferenceSession:
             raise RuntimeError("INVALID_PROTOBUF: Load model failed:\\nProtobuf parsing failed.")
         self.answer = [float(number) for number in text.split()]
         assert options.intra_op_num_threads >= 1
+        threads.append(options.intra_op_num_threads)
 
     def get_inputs(self):
         return [Input()]
@@ -198,6 +202,38 @@ def test_a_run_has_the_marks_where_the_package_is_installed(call: Any, installed
         assert written[label]["dnsmos"] == dataclasses.asdict(quality.dnsmos)
         assert quality.dnsmos.sig == pytest.approx(fitted((1.0, 2.0, 3.0))[0], abs=1e-5)
     assert "dnsmos_sig,dnsmos_bak,dnsmos_ovr" in (call.out / "call.csv").read_text("utf-8").splitlines()[0]
+
+
+def test_threads_hold_where_every_stage_is_kept(call: Any, installed: Any) -> None:
+    """Then no model is loaded, and torch is not told of them."""
+    installed()
+    Pipeline(overlapped(call)).run(call.path, folder=call.out, outputs=OUTPUTS, cache=True)
+    usual = torch.get_num_threads()
+    limited = dataclasses.replace(overlapped(call), threads=usual + 2)
+    Pipeline(limited).run(call.path, folder=call.out, outputs=OUTPUTS, cache=True)
+    assert sys.modules["onnxruntime"].threads == [usual, usual + 2]
+    assert torch.get_num_threads() == usual
+
+
+def test_compare_says_how_far_the_judging_is_and_keeps_to_its_threads(
+    call: Any, installed: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a stage of its own for each separator, of which the share of the people is told."""
+    monkeypatch.setattr(device, "limit_threads", lambda count: None)  # of the process of the tests
+    monkeypatch.setenv("COLUMNS", "400")
+    installed()
+    overlapped(call)
+    given = ("--rttm", call.rttm, "--cache-dir", call.cache, "-o", call.out, "--no-words", "--offline")
+    with pytest.raises(SystemExit):
+        main(["compare", *map(str, (call.path, *given, "--separators", "none,dictionary", "--threads", "3"))])
+    printed = capsys.readouterr()
+    for name in ("none", "dictionary"):
+        begins = f"call.wav with {name}: judge "
+        told = [line.removeprefix(begins) for line in printed.err.splitlines() if line.startswith(begins)]
+        assert told[:2] == ["…", "50 %"]
+        assert told[2].startswith("done in ")
+    assert " sound " in printed.out
+    assert sys.modules["onnxruntime"].threads == [3]
 
 
 @pytest.mark.usefixtures("absent")

@@ -299,7 +299,8 @@ def test_every_file_is_as_long_at_its_own_rate_as_it_was_analysed(tmp_path: Path
         case "damaged":
             whole[len(whole) // 2 : len(whole) // 2 + 400] = np.random.default_rng(1).bytes(400)
         case "rates":
-            whole += write(tmp_path / "b.mp3", channels_of(22050, 2), 22050, codec).read_bytes()
+            short = channels_of(22050, 2)[:, : 3 * 22050]  # each of its frames is resampled, which takes its time
+            whole += write(tmp_path / "b.mp3", short, 22050, codec).read_bytes()
         case "channels":
             whole += write(tmp_path / "b.aac", channels_of(44100, 1), 44100, codec).read_bytes()
         case _:

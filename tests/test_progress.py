@@ -63,6 +63,11 @@ def test_threads_that_print_at_once_leave_no_bars_behind(monkeypatch: pytest.Mon
             [Kept("diarize", 0.0), Finished("separate", 1.0), Started("transcribe")],
             "stopped: of call.wav, diarize and separate are kept; the same command goes on from there\n",
         ),
+        (
+            True,
+            [Finished("clean", 9.0), Started("diarize")],
+            "stopped: of call.wav, clean is kept; the same command goes on from there\n",
+        ),
         (False, [Finished("diarize", 1.0)], "stopped: nothing of call.wav is kept (--no-cache)\n"),
     ],
 )
@@ -93,6 +98,16 @@ def work_at(*events: Event) -> WorkProgress:
     for second, event in enumerate(events, 101 - len(events)):
         work.take(event, float(second))
     return work
+
+
+def test_cleaning_has_its_part_of_the_whole_where_it_is_done() -> None:
+    opened, *others = Opened("call.wav"), Finished("decode", 1.0), Started("diarize", 60.0)
+    halfway = Started("clean", 60.0), Progressed("clean", 30.0)
+    share = work_at(opened, Finished("decode", 1.0), *halfway).share(100.0)
+    assert 0.03 < share < 0.1
+    assert work_at(opened, *others).share(100.0) < 0.01
+    ended = [Finished(stage, 1.0) for stage in ("decode", "diarize", "separate", "transcribe", "write")]
+    assert work_at(opened, *ended).share(100.0) == 1.0
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

@@ -14,7 +14,7 @@ from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.separators import mask_refiner
 from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch
 from meetsplit.pipeline.separators.dictionary import HOP
-from meetsplit.training import refiner, refiner_exam, refiner_mixtures, unet
+from meetsplit.training import refiner, refiner_exam, refiner_mixtures, refiner_networks, unet
 from meetsplit.training.refiner_mixtures import LessonKind
 from meetsplit.training.unet import UNet, UNetConfig
 from meetsplit.training.vocal_tract import warp_formants
@@ -84,7 +84,7 @@ def test_a_unet_learns_by_the_same_command_and_is_examined_beside_the_refiner(
     refiner.main()
     assert out.with_suffix(".md").read_text("utf-8").startswith("# The U-Net")
     assert (cache / "lessons-meeting").is_dir()
-    shipped = refiner_exam.load_network(mask_refiner_file(tmp_path))
+    shipped = refiner_networks.load_network(mask_refiner_file(tmp_path))
     assert isinstance(shipped, mask_refiner.Refiner)
     capsys.readouterr()
     weights = [str(tmp_path / "refiner.safetensors"), str(out)]

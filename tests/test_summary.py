@@ -121,6 +121,19 @@ def test_earlier_runs_on_this_machine_are_the_better_basis(tmp_path: Path) -> No
     assert estimate(selection, STAGES, 400.0, StageTimes(tmp_path)) is None
 
 
+def test_an_estimate_counts_cleaning_where_it_is_left(tmp_path: Path) -> None:
+    cleaner = SelectedBackend("cleaner", "embedded", {}, {}, "cpu", "")
+    selection = BackendSelection((cleaner, *plan("embedded", "sphinx").backends))
+    times = StageTimes(tmp_path)
+    assert estimate(selection, ("clean", *STAGES), 100.0, times) is None
+    times.add(600.0, {keys(selection)["clean"]: 120.0})
+    cleaning, without = (estimate(selection, stages, 100.0, times) for stages in (("clean", *STAGES), STAGES))
+    assert cleaning is not None
+    assert without is not None
+    assert cleaning.seconds["clean"] == pytest.approx(20.0)
+    assert cleaning.total == pytest.approx(without.total + 20.0)
+
+
 def test_measured_times_are_about_those_of_the_benchmarks_page() -> None:
     page = (Path(__file__).parents[1] / "docs" / "benchmarks.md").read_text("utf-8")
     table = page.partition("<!-- speed -->")[2].partition("<!-- /speed -->")[0]

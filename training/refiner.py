@@ -20,25 +20,20 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from meetsplit.pipeline.data import Samples, Speaker
-from meetsplit.pipeline.separators import mask_refiner
 from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, refiner_loss
 from meetsplit.pipeline.separators.dictionary import HOP
-from meetsplit.pipeline.separators.mask_refiner import Config, Refiner
-from meetsplit.training import unet
+from meetsplit.pipeline.separators.mask_refiner import Config
 from meetsplit.training.model_card import ModelCard, command_line
 from meetsplit.training.refiner_mixtures import LESSON_KINDS, RATE, SECONDS, load, make_shards, read_speakers
+from meetsplit.training.refiner_networks import NETWORK_KINDS, Network, NetworkKind, kind_of_file
 from meetsplit.training.trainer import TrainerOptions, TrainState, fit, warmup_cosine
-from meetsplit.training.unet import UNet
-
-Network: TypeAlias = Refiner | UNet
-"""What can be trained here."""
 
 BATCH_SIZE = 8
 
@@ -168,12 +163,11 @@ def train(training: Training, options: TrainerOptions, *, peak_rate: float, shor
 def write_card(weights: Path, *, data: str, licence: str, metrics: str) -> None:
     """Write the model card beside the weights."""
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    is_unet = unet.is_unet(weights)
-    use = "a U-Net, to be compared with the refiner" if is_unet else "the `adapted` separator starts from it"
+    kind = kind_of_file(weights)
     file = f"`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{digest}`."
     ModelCard(
-        title="The U-Net" if is_unet else "The refiner",
-        description=f"A network that corrects the masks of the `dictionary` separator; {use}.\n\n{file}",
+        title=kind.title,
+        description=f"A network that corrects the masks of the `dictionary` separator; {kind.use}.\n\n{file}",
         data=data,
         licence=licence,
         command=command_line("meetsplit.training.refiner"),
@@ -204,7 +198,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--short", type=float, default=0.0, metavar="SHARE", help="share of the steps that see 0.4 to 1.6 s alone"
     )
     parser.add_argument("--validate-every", type=int, default=VALIDATE_EVERY, metavar="STEPS")
-    parser.add_argument("--network", choices=("refiner", "unet"), default="refiner")
+    parser.add_argument("--network", choices=tuple(NETWORK_KINDS), default="refiner")
     parser.add_argument("--peak", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--width", type=int, default=Config().width)
     parser.add_argument("--blocks", type=int, default=Config().blocks)
@@ -231,23 +225,14 @@ def prepare_mixtures(
     return load(paths)
 
 
-def load_network(path: Path) -> Network:
-    """The refiner or the U-Net in a file."""
-    return unet.load(path) if unet.is_unet(path) else mask_refiner.load(path)
-
-
-def _new_network(args: argparse.Namespace) -> Network:
+def _first_network(args: argparse.Namespace) -> tuple[NetworkKind[Any], Network]:
+    """What the training begins with, and its kind: a file's goes before the one asked for."""
     torch.manual_seed(args.seed)
     if args.start is not None:
-        return load_network(args.start)
-    return UNet() if args.network == "unet" else Refiner(Config(width=args.width, blocks=args.blocks))
-
-
-def _save_network(path: Path, network: Network) -> None:
-    if isinstance(network, UNet):
-        unet.save(path, network)
-    else:
-        mask_refiner.save(path, network)
+        kind = kind_of_file(args.start)
+        return kind, kind.load(args.start)
+    kind = NETWORK_KINDS[args.network]
+    return kind, kind.new(args.width, args.blocks)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -260,18 +245,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for kind in args.exam_kinds
     ]
     mixtures = prepare_mixtures(training_speakers, args.cache / "lessons", args.mixtures, args.seed, args.kind)
-    refiner = _new_network(args)
+    kind, refiner = _first_network(args)
     score_before = evaluate(refiner, exams)
     state = new_state(refiner)
-    state_path = args.cache / ("state.pt" if isinstance(refiner, Refiner) else "state-unet.pt")
-    state.resume(state_path, mask_refiner.current_name if isinstance(refiner, Refiner) else str)
+    state_path = args.cache / kind.state_file
+    state.resume(state_path, kind.current_name)
     if args.start is not None and state.step == 0:
         state.add_evaluation(score_before)
     options = TrainerOptions(args.minutes, args.steps, state_path, validate_every=args.validate_every, losses="dB")
     train(Training(refiner, state, mixtures, exams), options, peak_rate=args.peak, short_share=args.short)
     refiner.load_state_dict(state.best_weights())
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    _save_network(args.output, refiner)
+    kind.save(args.output, refiner)
     best = max(state.evaluations, key=lambda evaluation: evaluation.score)
     origin = "dictionaries alone" if args.start is None else "what it began with"
     score = f"{best.score:.2f} dB after {best.step} steps of {BATCH_SIZE} mixtures, {origin} {score_before:.2f} dB"

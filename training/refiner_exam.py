@@ -27,8 +27,9 @@ from meetsplit.pipeline.data import Samples
 from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch
 from meetsplit.pipeline.separators.dictionary import FRAME, HOP, NmfOptions
 from meetsplit.scoring.separation import si_sdr
-from meetsplit.training.refiner import Network, load_network, prepare_mixtures, split_speakers
+from meetsplit.training.refiner import prepare_mixtures, split_speakers
 from meetsplit.training.refiner_mixtures import LESSON_KINDS, RATE, read_speakers
+from meetsplit.training.refiner_networks import Network, load_network
 
 Masks: TypeAlias = Tensor
 """Shares of the voices, ``(voices, bins, frames)``, which add up to one."""

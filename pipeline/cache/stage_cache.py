@@ -43,7 +43,10 @@ _DAMAGE_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, A
 """What reading a result raises where the disk has damaged it, or where something else lies under its name."""
 
 STAGES = ("diarize", "separate", "transcribe")
-"""The stages whose results are kept, in order. Decoding belongs to the first of them that needs the sound."""
+"""The stages of every run whose results are kept, in order. Decoding belongs to the first that needs the sound."""
+
+KEPT_STAGES = ("clean", *STAGES)
+"""The same with cleaning, which is done on request before the first of them that hears the sound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,10 @@ class FinishedRun(Protocol):
     def tracks(self) -> Mapping[Speaker, Path]:
         """The WAV track of every speaker."""
 
+    @property
+    def threads(self) -> int:
+        """Threads on the CPU that its settings allow; 0: torch's own choice."""
+
     def voice_encoder(self, backend: str) -> VoiceEncoder:
         """The encoder of voiceprints of that name."""
 
@@ -172,7 +176,7 @@ def _quality(run: FinishedRun, on_event: EventListener) -> tuple[tuple[Speaker, 
     quality = track_quality(clips, tracks)
     marks: Mapping[Speaker, Dnsmos] = {}
     try:
-        network = dnsmos.DnsmosNetwork.load() if quality else None
+        network = dnsmos.DnsmosNetwork.load(run.threads) if quality else None
         marks = {} if network is None else dnsmos.voices_marks(network, clips, tracks)
     except StageError as error:
         on_event(Notice(f"tracks are judged without DNSMOS: {error}", "write"))

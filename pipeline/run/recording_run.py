@@ -86,7 +86,14 @@ class RecordingRun:
         return self._first_keys.with_kept_speech(self._kept_speech.sha256)
 
     def remaining_stages(self) -> tuple[str, ...]:
-        """The stages of `STAGES` whose results are not in the cache, in order."""
+        """The stages of `KEPT_STAGES` that are still to be done, in order: their results are not in the cache."""
+        stages, key = self._remaining_of_every_run(), self._first_keys.clean
+        is_heard = not {"diarize", "separate"}.isdisjoint(stages)
+        if key is None or not is_heard or self._cache.load_cleaned(key) is not None:
+            return stages
+        return ("clean", *stages)
+
+    def _remaining_of_every_run(self) -> tuple[str, ...]:
         has_turns = self._cache.load_diarization(self._first_keys.diarize) is not None
         if self._people_with_speech and not has_turns:
             return STAGES  # who speaks decides with which kept speech the other stages are done
@@ -204,6 +211,11 @@ class RecordingRun:
         if isinstance(self._recording, MultiFileRecording):
             return None
         return self._recording, self._content.files.get(self._recording)
+
+    @property
+    def threads(self) -> int:
+        """Threads on the CPU that the settings allow; 0: torch's own choice."""
+        return self._backends.settings.threads
 
     @property
     def is_mixed(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -44,6 +45,25 @@ class BlindNetwork:
     rate: int
     window: float
     separate: Callable[[Samples], Samples]
+
+
+class NetworkSeparator:
+    """A `BlindSeparator` over one network per number of voices, see `split`: what its backends share."""
+
+    def __init__(self, networks: Sequence[BlindNetwork]) -> None:
+        self.rate: int = RATE
+        self._networks = by_voices(networks)
+        self.counts: frozenset[int] = frozenset(self._networks)
+        self.network_rates: frozenset[int] = frozenset(network.rate for network in networks)
+
+    @classmethod
+    def over(cls, weights: Mapping[str, Path], load: Callable[[Path], BlindNetwork]) -> Self:
+        """A separator over ``weights["separator"]`` and, where it is given, ``weights["separator_3"]`` for three."""
+        return cls([load(weights[role]) for role in ("separator", "separator_3") if role in weights])
+
+    def split(self, mixture: Audio, count: int) -> Sequence[Audio]:
+        """``count`` voices; raises as `split` of this module."""
+        return split(mixture, count, self._networks)
 
 
 def by_voices(networks: Sequence[BlindNetwork]) -> Mapping[int, BlindNetwork]:

@@ -6,16 +6,14 @@ architecture of asteroid's checkpoints (`tasnet`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.models.asteroid_checkpoint import Arguments
-from meetsplit.pipeline.separators import blind
-from meetsplit.pipeline.separators.blind import BlindNetwork
+from meetsplit.pipeline.separators.blind import NetworkSeparator
 from meetsplit.pipeline.separators.tasnet import (
     ACTIVATIONS,
     MAX_WIDTH,
@@ -35,31 +33,16 @@ _MAX_REACH = 65_536
 """Frames that the widest convolution may span."""
 
 
-class ConvTasNetSeparator:
-    """A `BlindSeparator` over one Conv-TasNet per number of voices, read from asteroid's files; see `blind.split`."""
-
-    def __init__(self, networks: Sequence[BlindNetwork]) -> None:
-        self.rate: int = blind.RATE
-        self._networks = blind.by_voices(networks)
-        self.counts: frozenset[int] = frozenset(self._networks)
-        self.network_rates: frozenset[int] = frozenset(network.rate for network in networks)
+class ConvTasNetSeparator(NetworkSeparator):
+    """One Conv-TasNet per number of voices, read from asteroid's files."""
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> ConvTasNetSeparator:
-        """The checkpoint ``weights["separator"]`` and, for three voices, ``weights["separator_3"]`` if it is there.
-
-        Each is a file of asteroid's, or a folder of a hub repository. Raises as `load_tasnet`.
-        """
-        networks = [
-            load_tasnet(weights[role], settings, device, model_name="ConvTasNet", build=build, window=WINDOW)
-            for role in ("separator", "separator_3")
-            if role in weights
-        ]
-        return cls(networks)
-
-    def split(self, mixture: Audio, count: int) -> Sequence[Audio]:
-        """``count`` voices; raises as `blind.split`."""
-        return blind.split(mixture, count, self._networks)
+        """Each of the weights is a file of asteroid's, or a folder of a hub repository. Raises as `load_tasnet`."""
+        return cls.over(
+            weights,
+            lambda path: load_tasnet(path, settings, device, model_name="ConvTasNet", build=build, window=WINDOW),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ separation", 2020; in the architecture of asteroid's checkpoints (`tasnet`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.models.asteroid_checkpoint import Arguments
-from meetsplit.pipeline.separators import blind
-from meetsplit.pipeline.separators.blind import BlindNetwork
+from meetsplit.pipeline.separators.blind import NetworkSeparator
 from meetsplit.pipeline.separators.tasnet import (
     ACTIVATIONS,
     MAX_WIDTH,
@@ -35,31 +33,16 @@ WINDOW = 10.0
 _KINDS: Mapping[str, Callable[..., nn.RNNBase]] = {"LSTM": nn.LSTM, "GRU": nn.GRU, "RNN": nn.RNN}
 
 
-class DprnnSeparator:
-    """A `BlindSeparator` over one DPRNN per number of voices, read from asteroid's files; see `blind.split`."""
-
-    def __init__(self, networks: Sequence[BlindNetwork]) -> None:
-        self.rate: int = blind.RATE
-        self._networks = blind.by_voices(networks)
-        self.counts: frozenset[int] = frozenset(self._networks)
-        self.network_rates: frozenset[int] = frozenset(network.rate for network in networks)
+class DprnnSeparator(NetworkSeparator):
+    """One DPRNN per number of voices, read from asteroid's files."""
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> DprnnSeparator:
-        """The checkpoint ``weights["separator"]`` and, for three voices, ``weights["separator_3"]`` if it is there.
-
-        Each is a file of asteroid's, or a folder of a hub repository. Raises as `load_tasnet`.
-        """
-        networks = [
-            load_tasnet(weights[role], settings, device, model_name="DPRNNTasNet", build=build, window=WINDOW)
-            for role in ("separator", "separator_3")
-            if role in weights
-        ]
-        return cls(networks)
-
-    def split(self, mixture: Audio, count: int) -> Sequence[Audio]:
-        """``count`` voices; raises as `blind.split`."""
-        return blind.split(mixture, count, self._networks)
+        """Each of the weights is a file of asteroid's, or a folder of a hub repository. Raises as `load_tasnet`."""
+        return cls.over(
+            weights,
+            lambda path: load_tasnet(path, settings, device, model_name="DPRNNTasNet", build=build, window=WINDOW),
+        )
 
 
 @dataclass(frozen=True, slots=True)

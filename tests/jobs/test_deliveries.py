@@ -4,6 +4,7 @@ the log.
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import sqlite3
@@ -15,6 +16,9 @@ from meetsplit.jobs.database import client, database
 from meetsplit.jobs.job_store import JobStore
 
 OPTIONS = ("-f", "json", "--no-tracks")
+SHORT_PAUSES = "from meetsplit.jobs import deliveries\ndeliveries.FIRST_PAUSE = 0.1"
+"""Code for a process that shall not wait 40 s for its five attempts at a webhook, but 4 s."""
+
 FAILING = "sh -c 'echo no such channel; exit 3'"
 
 
@@ -37,7 +41,7 @@ def test_a_failed_delivery_is_seen_everywhere_and_fails_no_job(workspace: Any) -
 
 def test_every_attempt_at_a_webhook_is_shown(workspace: Any) -> None:
     workspace.recording("call.wav")
-    workspace.batch(*OPTIONS, "--webhook", "http://127.0.0.1:9/", "--on-done", "true")
+    workspace.batch(*OPTIONS, "--webhook", "http://127.0.0.1:9/", "--on-done", "true", first=SHORT_PAUSES)
     (job,) = workspace.jobs()
     assert job["delivery"] == "failed"
     attempts = json.loads("\n".join(workspace.run("jobs", "show", "--json", job["job"]).lines))["attempts"]
@@ -45,6 +49,8 @@ def test_every_attempt_at_a_webhook_is_shown(workspace: Any) -> None:
         ("webhook", False)
     ] * 5
     assert all(attempt["at"] > 1e9 for attempt in attempts)
+    pauses = [later["at"] - earlier["at"] for earlier, later in itertools.pairwise(attempts[1:])]
+    assert all(pause > shortest for pause, shortest in zip(pauses, (0.09, 0.29, 0.89, 2.69), strict=True))
     assert "127.0.0.1" in attempts[-1]["answer"]
 
 
