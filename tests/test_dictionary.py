@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from meetsplit.pipeline.data import Audio, Samples, Speaker
+from meetsplit.pipeline.models.device import has_fast_bfloat16
 from meetsplit.pipeline.protocols import Unseparated
+from meetsplit.pipeline.separators import dictionary
 from meetsplit.pipeline.separators.dictionary import WINDOW, DictionarySeparator, NmfOptions
 from meetsplit.pipeline.settings import Settings
 from meetsplit.scoring.separation import si_sdr
@@ -118,3 +120,27 @@ def test_windows_leave_no_seams(enrollment: Enrollment) -> None:
     whole = separator.separate(mixture, names)["SPEAKER_00"].audio
     middle = separator.separate(Audio(mixture.samples[: 12 * RATE], RATE), names)["SPEAKER_00"].audio
     assert si_sdr(whole.samples[: 11 * RATE], middle.samples[: 11 * RATE]) > 25.0
+
+
+@pytest.mark.parametrize("over_relaxed", [True, False])
+def test_voices_are_the_same_in_bfloat16(
+    over_relaxed: bool,
+    enrollment: Enrollment,
+    truth: Mapping[Speaker, Samples],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mixture = Audio(np.sum(list(truth.values()), axis=0).astype(np.float32), RATE)
+    options = NmfOptions(over_relaxed=over_relaxed)
+    answers = []
+    for is_fast in (False, True):
+        monkeypatch.setattr(dictionary, "has_fast_bfloat16", lambda _, is_fast=is_fast: is_fast)
+        answers.append(DictionarySeparator(options=options).separate(mixture, enrollment))
+    exact, rounded = answers
+    for speaker in truth:
+        assert si_sdr(exact[speaker].audio.samples, rounded[speaker].audio.samples) > 25.0
+        assert not np.array_equal(exact[speaker].audio.samples, rounded[speaker].audio.samples)
+
+
+def test_only_processors_are_asked_for_bfloat16() -> None:
+    assert has_fast_bfloat16("cpu") in (True, False)
+    assert not has_fast_bfloat16("cuda:1")
