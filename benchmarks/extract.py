@@ -102,8 +102,8 @@ def measure(track: Signal, voice: Signal, rest: Signal) -> Kept:
         spoken = float(own @ own)
         other = float(np.square(here - share * own).sum())
         by_voice, by_rest = (delays[first : min(first + BLOCK, count)] for delays in filtered)
-        others = _explained(here, np.hstack([by_voice, by_rest])) - _explained(here, by_voice)
-        total += Kept(spoken, share * spoken, float(here @ here), other, others)
+        from_others = _explained(here, np.hstack([by_voice, by_rest])) - _explained(here, by_voice)
+        total += Kept(spoken, share * spoken, float(here @ here), other, from_others)
     return total
 
 
