@@ -134,7 +134,7 @@ EMBEDDED_VAD = Wheel(
 
 REFINER = Bundled(
     "pipeline/separators/weights/refiner.safetensors",
-    "a5be850c516ee71b8b7f7abb7745c52ab52efdef0581bec1fdf64acd5c8fd134",
+    "c635de15b347b32afc75534024a68c677f0b4a13a6eb238cb3b44ba438775a09",
 )
 """Pretrained weights of the separator `adapted`; the model card beside them has the same checksum."""
 
