@@ -117,7 +117,7 @@ def test_several_decoders_answer_in_the_order_of_the_clips(sentence: Audio) -> N
 def test_a_transcription_that_is_given_up_does_not_wait_for_the_clips_that_are_left(sentence: Audio) -> None:
     sphinx = SphinxTranscriber(2)
     minutes = Audio(np.tile(sentence.samples, 40), sentence.rate)
-    answers = sphinx.transcribe([sentence.crop(Span(0.85, 2.25)), minutes, minutes], ignore_events)
+    answers = sphinx.transcribe([sentence.crop(Span(0.85, 2.25)), minutes], ignore_events)
     assert next(answers).words
     answers.close()
     assert len(sphinx._idle) == 1, "the other decoder was killed while it had its clip"

@@ -65,6 +65,9 @@ PRONUNCIATION_VARIANT = re.compile(r"\(\d+\)$")
 MOST_DECODERS = 4
 """Decoders at once, at most: each takes about 0.1 GiB."""
 
+CLIPS_AHEAD = 2
+"""Clips for each decoder that are read before the first of them is answered: none waits while another has a long one."""
+
 
 class SphinxTranscriber:
     """A `BatchTranscriber` of US English, with times and posterior probabilities; each clip is decoded on its own.
@@ -98,14 +101,14 @@ class SphinxTranscriber:
         return cls(min(settings.threads or processors(), MOST_DECODERS))
 
     def transcribe(self, clips: Iterable[Audio], on_event: EventListener) -> Iterator[ClipTranscript]:
-        """One answer per clip, in order; as many clips are read ahead as there are decoders."""
+        """One answer per clip, in order; up to `CLIPS_AHEAD` clips are read ahead for each decoder."""
         answers: deque[Future[ClipTranscript]] = deque()
         busy = _BusyDecoders()
         with ThreadPoolExecutor(self._count, "sphinx") as pool:
             try:
                 for clip in clips:
                     answers.append(pool.submit(self._answer, clip, busy))
-                    if len(answers) == self._count:
+                    if len(answers) == CLIPS_AHEAD * self._count:
                         yield answers.popleft().result()
                 while answers:
                     yield answers.popleft().result()
