@@ -66,7 +66,7 @@ MOST_DECODERS = 4
 """Decoders at once, at most: each takes about 0.1 GiB."""
 
 CLIPS_AHEAD = 2
-"""Clips for each decoder that are read before the first of them is answered: none waits while another has a long one."""
+"""Clips for each decoder that are read ahead: none waits while another has a long clip."""
 
 
 class SphinxTranscriber:
