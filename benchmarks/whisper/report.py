@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from meetsplit.benchmarks.whisper.measuring import Row
+from meetsplit.pipeline.models.device import processors
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
@@ -41,9 +41,9 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
 
 def machine() -> str:
     """Processor cores that this process may use, threads, GPU, and torch's version."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    return f"{cores} cores ({platform.machine()}), {torch.get_num_threads()} threads, {gpu}, torch {torch.__version__}"
+    cores = f"{processors()} cores ({platform.machine()})"
+    return f"{cores}, {torch.get_num_threads()} threads, {gpu}, torch {torch.__version__}"
 
 
 def document(rows: Sequence[Row], command: Sequence[str]) -> Mapping[str, Any]:

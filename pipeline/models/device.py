@@ -72,7 +72,7 @@ def has_fast_bfloat16(name: str) -> bool:
 
     if name.partition(":")[0] != "cpu":
         return False
-    # Before torch 2.10 it does not tell.
+    # Older versions of torch do not tell.
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
