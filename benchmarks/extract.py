@@ -58,14 +58,14 @@ Signal = npt.NDArray[np.float64]
 class Kept:
     """Energies of one extraction: the voice that is ``spoken`` in the meeting, what is ``kept`` of it, the ``track``,
     what in it is ``other`` than the voice: other people, noise, and what separation does to it; and what of the track
-    is ``others`` than this person (the interference of BSS Eval; Vincent, Gribonval and Févotte, 2006).
+    comes ``from_others`` (the interference of BSS Eval; Vincent, Gribonval and Févotte, 2006).
     """
 
     spoken: float
     kept: float
     track: float
     other: float
-    others: float
+    from_others: float
 
     def __add__(self, added: Kept) -> Kept:
         return Kept(
@@ -73,7 +73,7 @@ class Kept:
             self.kept + added.kept,
             self.track + added.track,
             self.other + added.other,
-            self.others + added.others,
+            self.from_others + added.from_others,
         )
 
 
@@ -245,7 +245,7 @@ def table(rows: Mapping[str, Sequence[Asked]]) -> Iterator[str]:
 
 def _shares(kept: Kept) -> tuple[float, float, float]:
     track = max(kept.track, 1e-12)
-    return 100 * kept.kept / max(kept.spoken, 1e-12), 100 * kept.other / track, 100 * kept.others / track
+    return 100 * kept.kept / max(kept.spoken, 1e-12), 100 * kept.other / track, 100 * kept.from_others / track
 
 
 def _percents(kept: Kept) -> str:
