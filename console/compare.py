@@ -219,8 +219,8 @@ class _Comparison:
         self, label: str, run: RecordingRun, mixture: Audio, network: DnsmosNetwork | None
     ) -> SeparatorOutcome:
         """What a separator makes of the recording; a stage that fails is told in its row."""
-        from meetsplit.pipeline.events import Finished, Started
         from meetsplit.pipeline.results.comparison import SeparatorOutcome, measure, with_quality
+        from meetsplit.pipeline.run.stage_events import stage_events
 
         is_kept = "separate" not in run.remaining_stages()
         began = time.monotonic()
@@ -230,11 +230,9 @@ class _Comparison:
             transcripts = run.transcribe() if self.words else None
         except StageError as error:
             return SeparatorOutcome(label, problem=str(error))
-        began = time.monotonic()
-        self.reporter(Started("judge"))
-        measures = measure(mixture, run.diarize(), clips, run.tracks, transcripts)
-        measures = with_quality(measures, clips, run.tracks, self._marks(network, clips, run.tracks))
-        self.reporter(Finished("judge", time.monotonic() - began))
+        with stage_events(self.reporter, "judge", f"judging the voices of {label}"):
+            measures = measure(mixture, run.diarize(), clips, run.tracks, transcripts)
+            measures = with_quality(measures, clips, run.tracks, self._marks(network, clips, run.tracks))
         return SeparatorOutcome(label, measures, seconds, tracks=run.tracks)
 
 
