@@ -16,9 +16,6 @@ from meetsplit.jobs.database import client, database
 from meetsplit.jobs.job_store import JobStore
 
 OPTIONS = ("-f", "json", "--no-tracks")
-SHORT_PAUSES = "from meetsplit.jobs import deliveries\ndeliveries.FIRST_PAUSE = 0.1"
-"""Code for a process that shall not wait 40 s for its five attempts at a webhook, but 4 s."""
-
 FAILING = "sh -c 'echo no such channel; exit 3'"
 
 
@@ -41,7 +38,7 @@ def test_a_failed_delivery_is_seen_everywhere_and_fails_no_job(workspace: Any) -
 
 def test_every_attempt_at_a_webhook_is_shown(workspace: Any) -> None:
     workspace.recording("call.wav")
-    workspace.batch(*OPTIONS, "--webhook", "http://127.0.0.1:9/", "--on-done", "true", first=SHORT_PAUSES)
+    workspace.batch(*OPTIONS, "--webhook", "http://127.0.0.1:9/", "--on-done", "true", first=workspace.short_pauses)
     (job,) = workspace.jobs()
     assert job["delivery"] == "failed"
     attempts = json.loads("\n".join(workspace.run("jobs", "show", "--json", job["job"]).lines))["attempts"]

@@ -64,8 +64,7 @@ def test_webhook_is_signed_and_tried_again(workspace: Any, hook: Hook) -> None:
     workspace.recording("call.wav")
     began = int(time.time())
     secret = {"MEETSPLIT_WEBHOOK_SECRET": "hush"}
-    pauses = "from meetsplit.jobs import deliveries\ndeliveries.FIRST_PAUSE = 0.1"
-    workspace.batch(*OPTIONS, "--webhook", hook.url, env=secret, first=pauses)
+    workspace.batch(*OPTIONS, "--webhook", hook.url, env=secret, first=workspace.short_pauses)
     assert len(hook.requests) == 3
     headers, body = hook.requests[-1]
     moment, mark = (part.partition("=")[2] for part in headers["X-Meetsplit-Signature"].split(","))
