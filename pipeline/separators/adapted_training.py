@@ -329,7 +329,7 @@ class _TrainState:
     """The state of a training: the model, the average of its weights, and the best average so far.
 
     ``best_weights`` are None as long as no average did better than the model before its first step. Steps are computed
-    ``in_bfloat16`` where that is faster, validations never.
+    in bfloat16 where that is faster, validations never.
     """
 
     model: Refiner
@@ -337,7 +337,6 @@ class _TrainState:
     optimizer: torch.optim.Optimizer
     snr_before: float
     best_snr: float
-    in_bfloat16: bool
     step: int = 0
     best_weights: Mapping[str, Tensor] | None = None
 
@@ -346,8 +345,7 @@ class _TrainState:
         """The state before the first step, of a copy of ``refiner`` with this validation SNR in dB."""
         model = copy.deepcopy(refiner)
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
-        in_bfloat16 = has_fast_bfloat16(next(model.parameters()).device.type)
-        return cls(model, copy.deepcopy(model).eval(), optimizer, snr, snr, in_bfloat16)
+        return cls(model, copy.deepcopy(model).eval(), optimizer, snr_before=snr, best_snr=snr)
 
     def train_step(self, batch: MixtureBatch, learning_rate: float) -> None:
         """One optimizer step and an update of the average; gradients that are not finite leave the model as it is."""
@@ -355,7 +353,8 @@ class _TrainState:
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = learning_rate
         self.optimizer.zero_grad()
-        loss = refiner_loss(self.model.train(), batch, bfloat16=self.in_bfloat16).mean()
+        in_bfloat16 = has_fast_bfloat16(next(self.model.parameters()).device.type)
+        loss = refiner_loss(self.model.train(), batch, bfloat16=in_bfloat16).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
         if torch.isfinite(norm):

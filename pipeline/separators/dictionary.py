@@ -39,9 +39,6 @@ WINDOW = 20.0
 WINDOW_OVERLAP = 0.5
 """Seconds that neighbouring windows share."""
 
-RELAXATION = 1.75
-"""Exponent of an update of the activations (over-relaxation: the same fixed point in fewer steps)."""
-
 CACHE_SIZE = 16
 """Dictionaries held in memory at once, about 8 MB each."""
 
@@ -58,8 +55,8 @@ class NmfOptions:
     of all frames, of the clean speech played at each of ``speeds`` (speed perturbation: the next word has another
     pitch). ``min_seconds`` and ``max_seconds`` of clean speech: fewer are refused, more are left out.
 
-    Factorisation: ``updates`` of the activations, ``over_relaxed`` (`RELAXATION`); after ``prune_after`` of them the
-    share ``prune_to`` of the exemplars goes on.
+    Factorisation: ``updates`` of the activations, ``over_relaxed`` (the same fixed point in fewer steps); after
+    ``prune_after`` of them the share ``prune_to`` of the exemplars goes on.
 
     Masks: from amplitudes to the power of ``mask_power``. Between 1 and 1.5 voices come equally near to the truth, and
     the higher, the less is heard of the others.
@@ -233,7 +230,7 @@ def _factorise(
     magnitudes: torch.Tensor,
     dictionaries: Sequence[torch.Tensor],
     options: NmfOptions,
-    factor_type: torch.dtype = torch.float32,
+    factor_type: torch.dtype,
 ) -> list[torch.Tensor]:
     """Magnitudes ``(bins, frames)`` as one non-negative estimate per dictionary, near in Kullback–Leibler divergence.
 
@@ -266,6 +263,6 @@ def _factorise(
 
 
 def _relaxed(growth: torch.Tensor) -> torch.Tensor:
-    """Growth to the power of `RELAXATION` by roots, which are much faster than `torch.pow`."""
+    """Growth to the power of 1.75, by roots, which are much faster than `torch.pow`."""
     root = growth.sqrt()
     return growth * root * root.sqrt()
