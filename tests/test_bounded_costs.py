@@ -8,6 +8,7 @@ import struct
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,23 @@ def test_a_change_to_an_odd_rate_is_refused(tmp_path: Path) -> None:
         assert [len(part) for part in doubled] == [480, 960]
         with pytest.raises(AudioError, match="its sound has 47999 Hz, after 48000 Hz"):
             list(StreamDecoder(container, stream, None).samples([frame(48000), frame(47999)]))
+
+
+def test_sound_after_a_change_of_rate_has_no_edges(tmp_path: Path) -> None:
+    def tone(rate: int, first: int) -> av.AudioFrame:
+        times = (first + np.arange(rate // 50)) / rate
+        samples = np.sin(2 * np.pi * 3000 * times).astype(np.float32)[None]
+        new = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        new.sample_rate, new.pts, new.time_base = rate, first, Fraction(1, rate)
+        return new
+
+    frames = [tone(16000, n * 320) for n in range(50)] + [tone(22050, n * 441) for n in range(50, 150)]
+    with open_container(wav(tmp_path / "a.wav", 16000)) as (container, stream):
+        samples = np.concatenate(list(StreamDecoder(container, stream, None).samples(frames)))
+    assert len(samples) == 3 * 16000
+    expected = np.sin(2 * np.pi * 3000 * np.arange(len(samples)) / 16000)
+    inside = slice(16000 + 1600, -1600)
+    assert np.abs(samples - expected)[inside].max() < 1e-3
 
 
 # meetings of several files

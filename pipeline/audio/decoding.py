@@ -6,8 +6,9 @@ padded with silence, so that every time in a transcript is the time at which a p
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ NOTICED_PAUSES = 600.0
 
 MAX_RATIO = 10_000
 """The largest number in the ratio of two sample rates within one recording: 44 100 to 48 000 Hz is 147 to 160."""
+
+RESAMPLED_AT_ONCE = 10.0
+"""Seconds that are resampled together where a recording changes its rate."""
 
 FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31}
 """The value of 1.0 in FFmpeg's integer sample formats; 24-bit audio is decoded as s32."""
@@ -104,16 +108,31 @@ class StreamDecoder:
 
         A frame with another number of channels has the same in each, the mean of all.
         """
-        for frame in frames:
-            self.rate = self.rate or frame.sample_rate
-            self._check_rate(frame.sample_rate)
-            samples, offset = self._frame_samples(frame, count), self._offset(frame)
-            pause, samples = max(offset, 0), samples[:, max(-offset, 0) :]
-            self._padded += pause
-            for at in range(0, pause, self.rate):
-                yield np.zeros((count, min(self.rate, pause - at)), np.float32)
-            yield samples
-            self._position += pause + samples.shape[1]
+        for rate, of_one_rate in itertools.groupby(frames, key=lambda frame: frame.sample_rate):
+            self.rate = self.rate or rate
+            self._check_rate(rate)
+            # Frames of the first rate need no more than themselves; others would have edges where each begins and ends.
+            longest = 0.0 if rate == self.rate else RESAMPLED_AT_ONCE
+            for run in _consecutive(of_one_rate, longest):
+                yield from self._run_samples(run, rate, count)
+
+    def _run_samples(self, run: Sequence[Any], rate: int, count: int) -> Iterator[ChannelSamples]:
+        """Frames that follow each other directly, at `rate`, after the pause before them."""
+        seconds = self._position / self.rate
+        parts = []
+        for frame in run:
+            parts.append(self._frame_samples(frame, count, seconds))
+            seconds += frame.samples / rate
+        samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        if rate != self.rate:
+            samples = np.stack([resample(Audio(row, rate), self.rate).samples for row in samples])
+        offset = self._offset(run[0])
+        pause, samples = max(offset, 0), samples[:, max(-offset, 0) :]
+        self._padded += pause
+        for at in range(0, pause, self.rate):
+            yield np.zeros((count, min(self.rate, pause - at)), np.float32)
+        yield samples
+        self._position += pause + samples.shape[1]
 
     def length(self, rate: int) -> int:
         """Samples of the whole recording at ``rate``: as declared, where a lossy codec has filled its last packet."""
@@ -150,28 +169,28 @@ class StreamDecoder:
         """Whether the samples end, at ``end`` seconds, before a length that the container declares exactly."""
         return self._exact_length and self.declared is not None and self.declared - end > _LENGTH_TOLERANCE
 
-    def _frame_samples(self, frame: Any, count: int) -> ChannelSamples:
-        """The frame's samples at `rate`, ``count`` channels of them; those that are not finite become 0."""
+    def _frame_samples(self, frame: Any, count: int, start: float) -> ChannelSamples:
+        """The samples of a frame that begins at ``start`` seconds, ``count`` channels of them; those that are not
+        finite become 0.
+        """
         channels = float_samples(frame)
         if self._channel is not None:
             channels = channels[min(self._channel, len(channels) - 1)][None]
         self._decoded += channels.shape[1]
         if frame.format.name.removesuffix("p") not in FULL_SCALE:
-            channels = self._finite(channels)
+            channels = self._finite(channels, start, frame.sample_rate)
         if len(channels) != count:
             channels = np.repeat(mixed_down(channels)[None], count, axis=0)
-        if frame.sample_rate == self.rate:
-            return channels
-        return np.stack([resample(Audio(row, frame.sample_rate), self.rate).samples for row in channels])
+        return channels
 
-    def _finite(self, channels: ChannelSamples) -> ChannelSamples:
+    def _finite(self, channels: ChannelSamples, start: float, rate: int) -> ChannelSamples:
         """The samples with 0 in place of those that are not finite, which are counted."""
         finite = np.isfinite(channels)
         if finite.all():
             return channels
         damaged = ~finite.all(axis=0)
         if not self._not_finite:
-            self._first_not_finite = (self._position + int(damaged.argmax())) / self.rate
+            self._first_not_finite = start + int(damaged.argmax()) / rate
         self._not_finite += int(damaged.sum())
         return np.where(finite, channels, np.float32(0.0))
 
@@ -212,6 +231,30 @@ class StreamDecoder:
         if self.declared is not None and now < self.declared + _LENGTH_TOLERANCE:
             end = self.declared + _LENGTH_TOLERANCE
         return min(end, max(LONGEST_RECORDING, now))
+
+
+def _consecutive(frames: Iterable[Any], longest: float) -> Iterator[list[Any]]:
+    """The frames of one rate in runs that follow each other directly, as far as their timestamps are exact; a run ends
+    when it is ``longest`` seconds long, or more.
+    """
+    run: list[Any] = []
+    length = 0.0
+    for frame in frames:
+        if run and (length >= longest or not _follows(run[0], length, frame)):
+            yield run
+            run, length = [], 0.0
+        run.append(frame)
+        length += frame.samples / frame.sample_rate
+    if run:
+        yield run
+
+
+def _follows(first: Any, seconds: float, frame: Any) -> bool:
+    """Whether a frame begins where the ``seconds`` from ``first`` on end."""
+    if first.pts is None or frame.pts is None:
+        return True
+    time: float = (frame.pts - first.pts) * frame.time_base.numerator / frame.time_base.denominator
+    return abs(time - seconds) <= JITTER
 
 
 def mixed_down(channels: ChannelSamples) -> Samples:
