@@ -27,6 +27,7 @@ from meetsplit.pipeline.diarizers.clustering import Floats
 from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, posteriors, with_speech
 from meetsplit.pipeline.diarizers.local_activity import LocalActivity
 from meetsplit.pipeline.diarizers.low_memory import WindowedSegmentation
+from meetsplit.pipeline.diarizers.merging import OnePersonTest, alike_pairs, merge_alike, same_group
 from meetsplit.pipeline.diarizers.pyannet import load_segmentation
 from meetsplit.pipeline.diarizers.pyannote_compat import no_telemetry, progress_hook, quiet_pyannote
 from meetsplit.pipeline.diarizers.pyannote_turns import has_sound, loudness, notice_alike, notice_missing_speakers
@@ -35,11 +36,10 @@ from meetsplit.pipeline.diarizers.voice_model import (
     VOICE_MODEL,
     People,
     VoiceModel,
-    alike_pairs,
     directions,
     estimate_people,
     first_groups,
-    merge_alike,
+    grouping_weights,
     vbx,
 )
 from meetsplit.pipeline.embedders.ge2e import HOP, PARTIAL_FRAMES, RATE, GE2EEmbedder, load_encoder, mel_frames
@@ -279,7 +279,8 @@ class JointDiarization:
             if is_kept.all() and round_number >= ROUNDS:
                 break
             own = self._own_weights(speaking)[:, is_kept]
-            own = merge_alike(own, rows, np.ones(len(own)), bounds)
+            is_one = OnePersonTest(own, self.windows.features, self.between, self.local, STRIDE * HOP / RATE)
+            own = merge_alike(own, rows, np.ones(len(own)), bounds, is_one=is_one)
             people = estimate_people(self.windows.features, own, self.between)
             evidence, speaking = self._decoded(people)
         is_kept = self._is_kept(speaking, bounds[0])
@@ -295,8 +296,9 @@ class JointDiarization:
         features = self.windows.features[chosen]
         weights, rows = self.windows.weights[chosen], directions(features, self.between)
         groups = first_groups(rows, weights, bounds[0])
-        groups = vbx(features, weights, groups, self.between, fewest=bounds[0])
-        groups = merge_alike(groups, rows, weights, bounds)
+        speech = float((1.0 - self.counts[:, 0]).sum()) * self.local.frame
+        groups = vbx(features, weights, groups, self.between, grouping_weights(speech), fewest=bounds[0])
+        groups = merge_alike(groups, rows, weights, bounds, same_person=same_group(speech))
         return estimate_people(features, groups * weights[:, None], self.between)
 
     def _decoded(self, people: People) -> tuple[Evidence, Frames]:
