@@ -1,4 +1,6 @@
-"""People who are one person: by how alike their voices are, and where that leaves it open, by two more witnesses."""
+"""Merging of people who are one person: by the similarity of their voices, and where that does not decide it, by the
+likelihood of their voices and by what the segmentation hears.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,8 @@ PERHAPS_SAME = 0.64
 """Cosine of two people's means from which they are one where `OnePersonTest` says so, too."""
 
 MIN_LOG_RATIO = -15.0
-"""`same_person_log_ratio` from which the voices of two people could be one: of two people with as much speech as most
-have it is far less."""
+"""`same_person_log_ratio` from which the voices of two people could be one: in half minutes for tuning, most people who
+were really two had less than -50."""
 
 MIN_TOGETHER = 0.6
 """Seconds which the segmentation takes for one local speaker's, at least, for two people to be one."""
@@ -39,7 +41,7 @@ ALIKE = 0.6
 who was split in two: on simulated meetings for tuning those are at 0.39 to 0.5, where different people are as well.
 """
 
-People = Sequence[int]
+Group = Sequence[int]
 """Numbers of people who have been found to be one."""
 
 
@@ -65,20 +67,20 @@ class OnePersonTest:
     @cached_property
     def _seconds(self) -> SpeakerSeconds:
         nearest = np.clip(np.rint(self.local.times / self.step).astype(np.int64), 0, len(self.own) - 1)
-        shares = self.own / np.maximum(self.own.sum(axis=1, keepdims=True), 1e-9)
+        shares = (self.own / np.maximum(self.own.sum(axis=1, keepdims=True), 1e-9)).astype(np.float32)
         return self.local.speaker_seconds(shares[nearest])
 
-    def __call__(self, first: People, second: People) -> bool:
-        """Whether the people of ``first`` and of ``second`` are one."""
+    def __call__(self, first: Group, second: Group) -> bool:
+        """Whether these two groups are one person."""
         together, apart = self._seconds.together_and_apart(first, second)
         if together < MIN_TOGETHER or apart > MAX_APART * (together + apart):
             return False
         (mean_1, rows_1), (mean_2, rows_2) = self._mean(first), self._mean(second)
         return same_person_log_ratio(mean_1, mean_2, (rows_1, rows_2), self.between) >= MIN_LOG_RATIO
 
-    def _mean(self, people: People) -> tuple[Floats, float]:
-        """The people's mean features, and how many rows they have."""
-        weights = self.own[:, people].sum(axis=1)
+    def _mean(self, group: Group) -> tuple[Floats, float]:
+        """A group's mean features, and how many rows it has."""
+        weights = self.own[:, group].sum(axis=1)
         total = float(weights.sum())
         return np.asarray(weights @ self.features / max(total, 1e-9), np.float64), total
 
@@ -90,12 +92,12 @@ def merge_alike(
     bounds: tuple[int, int],
     *,
     same_person: float = SAME_PERSON,
-    is_one: Callable[[People, People], bool] | None = None,
+    is_one: Callable[[Group, Group], bool] | None = None,
 ) -> Floats:
     """Responsibilities ``(n, people)`` after the people most alike are made one, again and again.
 
     Alike are those whose mean unit rows (`directions`) have a cosine of ``same_person``, or of `PERHAPS_SAME` where
-    ``is_one`` says so of their numbers. Never below the least number of ``bounds``, and further to the greatest.
+    ``is_one`` says so. Never below the least number of ``bounds``, and further to the greatest.
     """
     fewest, most = bounds
     sums = np.asarray((responsibilities * row_weights[:, None]).T.astype(np.float32) @ rows, np.float64)
