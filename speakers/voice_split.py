@@ -17,8 +17,7 @@ import numpy.typing as npt
 
 from meetsplit.pipeline.data import Audio, Span, Speaker, Turn, timeline
 from meetsplit.pipeline.diarizers.clustering import normalize_rows
-from meetsplit.pipeline.diarizers.merging import SAME_PERSON
-from meetsplit.pipeline.diarizers.voice_model import directions
+from meetsplit.pipeline.diarizers.voice_model import SAME_PERSON, directions
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceEncoder, VoiceScorer, clean_spans, embed_voice
 

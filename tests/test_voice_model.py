@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from meetsplit.pipeline.diarizers.local_activity import LocalActivity
-from meetsplit.pipeline.diarizers.merging import OnePersonTest, alike_pairs, merge_alike, same_group
 from meetsplit.pipeline.diarizers.voice_model import (
-    SPEECH,
+    GROUPING,
     VOICE_MODEL,
     People,
     VoiceModel,
@@ -21,8 +19,7 @@ from meetsplit.pipeline.diarizers.voice_model import (
     estimate_people,
     estimate_voice_model,
     first_groups,
-    grouping_weights,
-    same_person_log_ratio,
+    merge_alike,
     vbx,
 )
 from meetsplit.pipeline.errors import StageError
@@ -37,13 +34,10 @@ def voices(people: int, each: int, seed: int = 0) -> tuple[Any, Any, Any]:
     return (points[owners] + rng.standard_normal((people * each, 24))).astype(np.float32), owners, between
 
 
-MUCH = grouping_weights(SPEECH[1])
-
-
 def diarized(features: Any, between: Any, bounds: tuple[int, int] = (1, 99)) -> Any:
     """The person of each row, as the diarizer finds them."""
     rows, weights = directions(features, between), np.ones(len(features))
-    groups = vbx(features, weights, first_groups(rows, weights, bounds[0]), between, MUCH, fewest=bounds[0])
+    groups = vbx(features, weights, first_groups(rows, weights, bounds[0]), between, fewest=bounds[0])
     return merge_alike(groups, rows, weights, bounds).argmax(axis=1)
 
 
@@ -118,7 +112,7 @@ def test_people_are_counted_and_told_apart(people: int) -> None:
 def test_bounds_on_the_number_of_people(bounds: tuple[int, int]) -> None:
     features, _, between = voices(4, 40)
     groups = first_groups(directions(features, between), np.ones(160), bounds[0])
-    groups = vbx(features, np.ones(160), groups, between, MUCH, fewest=bounds[0])
+    groups = vbx(features, np.ones(160), groups, between, fewest=bounds[0])
     groups = merge_alike(groups, directions(features, between), np.ones(160), bounds)
     assert bounds[0] <= groups.shape[1] <= bounds[1]
 
@@ -128,63 +122,8 @@ def test_the_greater_the_complexity_the_more_windows_a_person_needs() -> None:
     # The second person speaks for less than a second and is heard badly: four windows that count a tenth.
     few, weights = features[:44], np.where(owners[:44] == 0, 1.0, 0.1)
     start = np.eye(2)[owners[:44]] * 0.98 + 0.01
-    kept = [vbx(few, weights, start, between, prior).shape[1] for prior in (MUCH, Weights(complexity=3.0))]
+    kept = [vbx(few, weights, start, between, prior).shape[1] for prior in (GROUPING, Weights(complexity=3.0))]
     assert kept == [2, 1]
-
-
-def test_of_little_speech_a_person_needs_less_and_groups_are_merged_later() -> None:
-    speech = np.array([0.0, 20.0, SPEECH[0], 60.0, SPEECH[1], 10_000.0])
-    costs = [grouping_weights(seconds).complexity for seconds in speech]
-    cosines = [same_group(seconds) for seconds in speech]
-    assert costs == sorted(costs)
-    assert cosines == sorted(cosines, reverse=True)
-    for values in (costs, cosines):
-        assert values[0] == values[2] != values[3] != values[4] == values[5]
-
-
-def test_the_ratio_of_one_person_to_two_is_that_of_gaussians() -> None:
-    rng = np.random.default_rng(4)
-    between, prior = np.array([3.0, 1.0, 0.2]), Weights(evidence=0.25)
-    first, second, rows = rng.standard_normal(3), rng.standard_normal(3), (8.0, 40.0)
-    expected = 0.0
-    for direction in range(3):
-        noise = [1.0 / (0.25 * count + 1e-3) for count in rows]
-        covariance = np.full((2, 2), between[direction]) + np.diag(noise)
-        pair = (first[direction], second[direction])
-        expected += multivariate_normal(np.zeros(2), covariance).logpdf(pair)
-        expected -= multivariate_normal(np.zeros(2), np.diag(np.diag(covariance))).logpdf(pair)
-    assert same_person_log_ratio(first, second, rows, between, prior) == pytest.approx(expected)
-    assert same_person_log_ratio(first, first, rows, between) > same_person_log_ratio(first, -first, rows, between)
-
-
-def alike_people(*, local_speakers: int) -> tuple[Any, Any, Any, OnePersonTest]:
-    """Two people of eight seconds each whose means have a cosine of 0.66, who take turns every second, and of whom the
-    segmentation makes one or two ``local_speakers``.
-    """
-    angle = np.arccos(0.66) / 2
-    rng = np.random.default_rng(5)
-    between = np.linspace(4.0, 0.5, 24)
-    axis = np.zeros((2, 24))
-    axis[:, 0], axis[:, 1] = np.cos(angle), (np.sin(angle), -np.sin(angle))
-    whose = np.arange(80) // 5 % 2
-    points = 2.0 * axis * np.sqrt((1.0 + between) / between)
-    features = (points[whose] + 0.1 * rng.standard_normal((80, 24))).astype(np.float32)
-    own = np.eye(2)[whose]
-    frames = 160
-    activities = np.zeros((1, frames, 2), np.float32)
-    activities[0, np.arange(frames), np.arange(frames) // 10 % local_speakers] = 1.0
-    local = LocalActivity(activities, 16.0, 0.1, 0.0, 16.0)
-    return own, directions(features, between), np.ones(80), OnePersonTest(own, features, between, local, 0.2)
-
-
-@pytest.mark.parametrize("people", [1, 2])
-def test_where_voices_leave_it_open_the_segmentation_decides(people: int) -> None:
-    own, rows, weights, is_one = alike_people(local_speakers=people)
-    ((first, second),) = alike_pairs(own, rows)
-    assert (first, second) == (0, 1)
-    assert merge_alike(own, rows, weights, (1, 9)).shape[1] == 2
-    assert merge_alike(own, rows, weights, (1, 9), is_one=is_one).shape[1] == people
-    assert merge_alike(own, rows, weights, (2, 9), is_one=is_one).shape[1] == 2
 
 
 def test_the_shipped_model_is_read_and_a_damaged_one_is_a_sentence(tmp_path: Path) -> None:

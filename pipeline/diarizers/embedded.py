@@ -27,7 +27,6 @@ from meetsplit.pipeline.diarizers.clustering import Floats
 from meetsplit.pipeline.diarizers.joint_decoding import Evidence, decode, posteriors, with_speech
 from meetsplit.pipeline.diarizers.local_activity import LocalActivity
 from meetsplit.pipeline.diarizers.low_memory import WindowedSegmentation
-from meetsplit.pipeline.diarizers.merging import OnePersonTest, alike_pairs, merge_alike, same_group
 from meetsplit.pipeline.diarizers.pyannet import load_segmentation
 from meetsplit.pipeline.diarizers.pyannote_compat import no_telemetry, progress_hook, quiet_pyannote
 from meetsplit.pipeline.diarizers.pyannote_turns import has_sound, loudness, notice_alike, notice_missing_speakers
@@ -36,10 +35,11 @@ from meetsplit.pipeline.diarizers.voice_model import (
     VOICE_MODEL,
     People,
     VoiceModel,
+    alike_pairs,
     directions,
     estimate_people,
     first_groups,
-    grouping_weights,
+    merge_alike,
     vbx,
 )
 from meetsplit.pipeline.embedders.ge2e import HOP, PARTIAL_FRAMES, RATE, GE2EEmbedder, load_encoder, mel_frames
@@ -279,8 +279,7 @@ class JointDiarization:
             if is_kept.all() and round_number >= ROUNDS:
                 break
             own = self._own_weights(speaking)[:, is_kept]
-            is_one = OnePersonTest(own, self.windows.features, self.between, self.local, STRIDE * HOP / RATE)
-            own = merge_alike(own, rows, np.ones(len(own)), bounds, is_one=is_one)
+            own = merge_alike(own, rows, np.ones(len(own)), bounds)
             people = estimate_people(self.windows.features, own, self.between)
             evidence, speaking = self._decoded(people)
         is_kept = self._is_kept(speaking, bounds[0])
@@ -296,9 +295,8 @@ class JointDiarization:
         features = self.windows.features[chosen]
         weights, rows = self.windows.weights[chosen], directions(features, self.between)
         groups = first_groups(rows, weights, bounds[0])
-        speech = float((1.0 - self.counts[:, 0]).sum()) * self.local.frame
-        groups = vbx(features, weights, groups, self.between, grouping_weights(speech), fewest=bounds[0])
-        groups = merge_alike(groups, rows, weights, bounds, same_person=same_group(speech))
+        groups = vbx(features, weights, groups, self.between, fewest=bounds[0])
+        groups = merge_alike(groups, rows, weights, bounds)
         return estimate_people(features, groups * weights[:, None], self.between)
 
     def _decoded(self, people: People) -> tuple[Evidence, Frames]:

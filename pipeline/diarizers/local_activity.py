@@ -11,7 +11,7 @@ frames     ....................     a of window 1 is who b of window 0 is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -152,30 +152,18 @@ class LocalActivity:
 
         ``shares`` is ``(frames, people)``. Within a window the best joint assignment: no two are the same person.
         """
-        count, _, speakers = self.activities.shape
+        count, length, speakers = self.activities.shape
         people = np.full((count, speakers), UNASSIGNED, np.int64)
         for window in range(count):
             local = np.flatnonzero(self.active[window].any(axis=0))
             if not len(local):
                 continue
+            frames = np.minimum((self._starts[window] + np.arange(length)) // JOINED, self.frames - 1)
             where = np.where(self.alone[window].sum(axis=0) > _FEW_FRAMES, self.alone[window], self.active[window])
-            scores = where[:, local].T.astype(np.float32) @ shares[self._frames_of(window)]
+            scores = where[:, local].T.astype(np.float32) @ shares[frames]
             rows, columns = linear_sum_assignment(scores, maximize=True)
             people[window, local[rows]] = columns
         return people
-
-    def speaker_seconds(self, shares: npt.NDArray[np.floating]) -> SpeakerSeconds:
-        """How long each local speaker speaks alone as each person, from each person's share ``(frames, people)``."""
-        count, length, speakers = self.activities.shape
-        seconds = np.zeros((count, speakers, shares.shape[1]), np.float32)
-        for window in range(count):
-            seconds[window] = self.alone[window].T.astype(np.float32) @ shares[self._frames_of(window)]
-        return SpeakerSeconds(self.fine_frame * seconds, length * self.fine_frame / self.step)
-
-    def _frames_of(self, window: int) -> Ints:
-        """The frame of each of a window's fine frames."""
-        fine = self._starts[window] + np.arange(self.activities.shape[1])
-        return np.asarray(np.minimum(fine // JOINED, self.frames - 1), np.int64)
 
     def activities_of(self, people: Ints, count: int) -> npt.NDArray[np.float32]:
         """How active each of ``count`` people is in each frame, ``(frames, count)``, with `identify`'s answer."""
@@ -187,28 +175,6 @@ class LocalActivity:
             return rows
 
         return self._sum_over_windows(rows_of, count)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SpeakerSeconds:
-    """Seconds that each local speaker of each window speaks alone and that are each person's: ``seconds`` ``(windows,
-    local speakers, people)``. Each frame is in ``coverage`` windows.
-    """
-
-    seconds: npt.NDArray[np.float32]
-    coverage: float
-
-    def together_and_apart(self, first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:
-        """Seconds of the people of ``first`` and of ``second`` that are one local speaker's within a window, and those
-        that are two local speakers'.
-        """
-        ones, others = (self.seconds[:, :, people].sum(axis=2) for people in (first, second))
-        together = np.minimum(ones, others).sum()
-        by_pair = np.minimum(ones[:, :, None], others[:, None, :])
-        speakers = np.arange(by_pair.shape[1])
-        by_pair[:, speakers, speakers] = 0.0
-        apart = by_pair.max(axis=(1, 2)).sum()
-        return float(together) / self.coverage, float(apart) / self.coverage
 
 
 def _counts(activities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

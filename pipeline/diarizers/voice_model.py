@@ -43,6 +43,15 @@ MIN_GROUP = 3.0
 MOST_GROUPS = 15
 """Groups to start from, at most."""
 
+SAME_PERSON = 0.68
+"""Cosine of two people's means down to which they are one: on recordings for tuning the halves of one person's speech
+are at 0.73 or more, two people at 0.61 or less."""
+
+ALIKE = 0.6
+"""Cosine of two people's means from which their voices could be one: a little less than `SAME_PERSON`. It is no test of
+who was split in two: on simulated meetings for tuning those are at 0.39 to 0.5, where different people are as well.
+"""
+
 _CONVERGED = 1e-4
 """The greatest change of a person's share after which `vbx` ends."""
 
@@ -143,21 +152,11 @@ class Weights:
 
 
 WEIGHTS = Weights()
-"""For people's points. Chosen, as `COMPLEXITY` is, on simulated meetings of the people that the model is made of (those
+"""For people's points. Chosen, as `GROUPING` is, on simulated meetings of the people that the model is made of (those
 left out of it) and AMI's `trn`."""
 
-COMPLEXITY = (0.5, 2.0)
-"""`Weights.complexity` in `vbx`, which finds fewer people than there are with `WEIGHTS`: of little speech, and of much
-(`SPEECH`). How one person sounds changes over time, more than the model knows: with one cost for all, the more speech
-there is, the more often one person is two."""
-
-SPEECH = (45.0, 75.0)
-"""Seconds of speech that are little, and from which on more makes no difference; in between, in proportion."""
-
-
-def grouping_weights(speech: float) -> Weights:
-    """The weights for `vbx` of so many seconds of speech."""
-    return Weights(complexity=float(np.interp(speech, SPEECH, COMPLEXITY)))
+GROUPING = Weights(complexity=2.0)
+"""For `vbx`, which finds fewer people than there are with `WEIGHTS`."""
 
 
 def estimate_people(
@@ -174,7 +173,7 @@ def vbx(
     row_weights: Floats,
     start: Floats,
     between: Floats,
-    prior: Weights,
+    prior: Weights = GROUPING,
     fewest: int = 1,
 ) -> Floats:
     """Responsibilities ``(n, people)`` of people for rows, from the responsibilities ``start``.
@@ -222,14 +221,36 @@ def first_groups(rows: npt.NDArray[np.float32], row_weights: Floats, fewest: int
     return np.asarray(softmax(_SHARPNESS * rows @ normalize_rows(np.stack(sums)).T, axis=1), np.float64)
 
 
-def same_person_log_ratio(
-    first: Floats, second: Floats, rows: tuple[float, float], between: Floats, prior: Weights = WEIGHTS
-) -> float:
-    """Log-likelihood ratio of two people being one against being two, from the mean features of each and their number
-    of rows (PLDA scoring; Ioffe, 2006).
+def alike_pairs(own_weights: Floats, rows: npt.NDArray[np.float32]) -> tuple[tuple[int, int], ...]:
+    """Pairs of people whose mean unit rows (`directions`) are as near as `ALIKE`, the nearest first.
+
+    ``own_weights`` ``(n, people)`` says how much each row counts for each; who has none is like no one.
     """
-    noise_1, noise_2 = (between + 1.0 / (prior.evidence * count + 1e-3) for count in rows)
-    determinant = noise_1 * noise_2 - np.square(between)
-    one = noise_2 * np.square(first) - 2.0 * between * first * second + noise_1 * np.square(second)
-    two = np.square(first) / noise_1 + np.square(second) / noise_2
-    return float(0.5 * (np.log(noise_1 * noise_2 / determinant) + two - one / determinant).sum())
+    means = normalize_rows(np.asarray(own_weights.T.astype(np.float32) @ rows, np.float64))
+    similarities = means @ means.T
+    first, second = np.nonzero(np.triu(similarities >= ALIKE, 1))
+    order = np.argsort(-similarities[first, second], kind="stable")
+    return tuple((int(first[pair]), int(second[pair])) for pair in order)
+
+
+def merge_alike(
+    responsibilities: Floats, rows: npt.NDArray[np.float32], row_weights: Floats, bounds: tuple[int, int]
+) -> Floats:
+    """Responsibilities after the people most alike are made one, again and again.
+
+    Down to `SAME_PERSON`, the cosine of two people's mean unit rows (`directions`), but never below the least number
+    of ``bounds``, and further to the greatest.
+    """
+    fewest, most = bounds
+    sums = np.asarray((responsibilities * row_weights[:, None]).T.astype(np.float32) @ rows, np.float64)
+    groups = [[person] for person in range(len(sums))]
+    while len(groups) > fewest:
+        means = normalize_rows(sums)
+        similarities = means @ means.T - 2.0 * np.eye(len(means))
+        kept, absorbed = sorted(int(n) for n in np.unravel_index(similarities.argmax(), similarities.shape))
+        if similarities[kept, absorbed] < SAME_PERSON and len(groups) <= most:
+            break
+        groups[kept] += groups.pop(absorbed)
+        sums[kept] += sums[absorbed]
+        sums = np.delete(sums, absorbed, axis=0)
+    return np.stack([responsibilities[:, group].sum(axis=1) for group in groups], axis=1)
