@@ -10,8 +10,12 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from meetsplit.pipeline.diarizers.voice_model import (
-    GROUPING,
+    LITTLE,
+    MUCH,
+    SPEECH,
     VOICE_MODEL,
+    Grouping,
+    LikelyOne,
     People,
     VoiceModel,
     Weights,
@@ -20,6 +24,7 @@ from meetsplit.pipeline.diarizers.voice_model import (
     estimate_voice_model,
     first_groups,
     merge_alike,
+    same_person_log_ratio,
     vbx,
 )
 from meetsplit.pipeline.errors import StageError
@@ -34,10 +39,13 @@ def voices(people: int, each: int, seed: int = 0) -> tuple[Any, Any, Any]:
     return (points[owners] + rng.standard_normal((people * each, 24))).astype(np.float32), owners, between
 
 
+PRIOR = Weights(complexity=MUCH.complexity)
+
+
 def diarized(features: Any, between: Any, bounds: tuple[int, int] = (1, 99)) -> Any:
     """The person of each row, as the diarizer finds them."""
     rows, weights = directions(features, between), np.ones(len(features))
-    groups = vbx(features, weights, first_groups(rows, weights, bounds[0]), between, fewest=bounds[0])
+    groups = vbx(features, weights, first_groups(rows, weights, bounds[0]), between, PRIOR, fewest=bounds[0])
     return merge_alike(groups, rows, weights, bounds).argmax(axis=1)
 
 
@@ -112,7 +120,7 @@ def test_people_are_counted_and_told_apart(people: int) -> None:
 def test_bounds_on_the_number_of_people(bounds: tuple[int, int]) -> None:
     features, _, between = voices(4, 40)
     groups = first_groups(directions(features, between), np.ones(160), bounds[0])
-    groups = vbx(features, np.ones(160), groups, between, fewest=bounds[0])
+    groups = vbx(features, np.ones(160), groups, between, PRIOR, fewest=bounds[0])
     groups = merge_alike(groups, directions(features, between), np.ones(160), bounds)
     assert bounds[0] <= groups.shape[1] <= bounds[1]
 
@@ -122,8 +130,48 @@ def test_the_greater_the_complexity_the_more_windows_a_person_needs() -> None:
     # The second person speaks for less than a second and is heard badly: four windows that count a tenth.
     few, weights = features[:44], np.where(owners[:44] == 0, 1.0, 0.1)
     start = np.eye(2)[owners[:44]] * 0.98 + 0.01
-    kept = [vbx(few, weights, start, between, prior).shape[1] for prior in (GROUPING, Weights(complexity=3.0))]
+    kept = [vbx(few, weights, start, between, prior).shape[1] for prior in (PRIOR, Weights(complexity=3.0))]
     assert kept == [2, 1]
+
+
+def test_between_little_and_much_speech_grouping_is_in_proportion() -> None:
+    assert [Grouping.of_speech(seconds) for seconds in (0.0, SPEECH[0])] == [LITTLE, LITTLE]
+    assert [Grouping.of_speech(seconds) for seconds in (SPEECH[1], 10_000.0)] == [MUCH, MUCH]
+    middle = Grouping.of_speech(sum(SPEECH) / 2)
+    assert middle.complexity == pytest.approx((LITTLE.complexity + MUCH.complexity) / 2)
+    assert LITTLE.same_group > middle.same_group > MUCH.same_group
+    assert LITTLE.perhaps_same < middle.perhaps_same < MUCH.perhaps_same
+
+
+def test_the_ratio_of_one_person_to_two_is_that_of_gaussians() -> None:
+    rng = np.random.default_rng(4)
+    between, prior = np.array([3.0, 1.0, 0.2]), Weights(evidence=0.25)
+    first, second, rows = rng.standard_normal(3), rng.standard_normal(3), (8.0, 40.0)
+    expected = 0.0
+    for direction in range(3):
+        noise = [1.0 / (0.25 * count + 1e-3) for count in rows]
+        covariance = np.full((2, 2), between[direction]) + np.diag(noise)
+        pair = (first[direction], second[direction])
+        expected += multivariate_normal(np.zeros(2), covariance).logpdf(pair)
+        expected -= multivariate_normal(np.zeros(2), np.diag(np.diag(covariance))).logpdf(pair)
+    assert same_person_log_ratio(first, second, rows, between, prior) == pytest.approx(expected)
+    assert same_person_log_ratio(first, first, rows, between) > same_person_log_ratio(first, -first, rows, between)
+
+
+@pytest.mark.parametrize(("rows", "people"), [(6, 1), (200, 2)])
+def test_alike_people_are_one_unless_there_is_enough_speech_to_tell_them_apart(rows: int, people: int) -> None:
+    rng, angle = np.random.default_rng(5), np.arccos(0.6) / 2
+    between = np.full(24, 4.0)
+    axes = np.zeros((2, 24))
+    axes[:, 0], axes[:, 1] = np.cos(angle), (np.sin(angle), -np.sin(angle))
+    owners = np.arange(2 * rows) % 2
+    features = (8.0 * axes[owners] + 0.1 * rng.standard_normal((2 * rows, 24))).astype(np.float32)
+    own, unit, weights = np.eye(2)[owners], directions(features, between), np.ones(2 * rows)
+    is_one = LikelyOne(own, features, between, 0.5)
+    assert merge_alike(own, unit, weights, (1, 9)).shape[1] == 2
+    assert merge_alike(own, unit, weights, (1, 9), is_one=is_one).shape[1] == people
+    assert merge_alike(own, unit, weights, (2, 9), is_one=is_one).shape[1] == 2
+    assert merge_alike(own, unit, weights, (1, 9), is_one=LikelyOne(own, features, between, 0.65)).shape[1] == 2
 
 
 def test_the_shipped_model_is_read_and_a_damaged_one_is_a_sentence(tmp_path: Path) -> None:

@@ -33,8 +33,11 @@ from meetsplit.pipeline.diarizers.pyannote_turns import has_sound, loudness, not
 from meetsplit.pipeline.diarizers.silero_vad import CHUNK, SileroVad, load_silero_vad, speech_probabilities
 from meetsplit.pipeline.diarizers.voice_model import (
     VOICE_MODEL,
+    Grouping,
+    LikelyOne,
     People,
     VoiceModel,
+    Weights,
     alike_pairs,
     directions,
     estimate_people,
@@ -279,7 +282,8 @@ class JointDiarization:
             if is_kept.all() and round_number >= ROUNDS:
                 break
             own = self._own_weights(speaking)[:, is_kept]
-            own = merge_alike(own, rows, np.ones(len(own)), bounds)
+            is_one = LikelyOne(own, self.windows.features, self.between, self._grouping.perhaps_same)
+            own = merge_alike(own, rows, np.ones(len(own)), bounds, is_one=is_one)
             people = estimate_people(self.windows.features, own, self.between)
             evidence, speaking = self._decoded(people)
         is_kept = self._is_kept(speaking, bounds[0])
@@ -290,13 +294,18 @@ class JointDiarization:
         """Pairs of people, by column of ``speaking``, whose voices could be one (`alike_pairs`)."""
         return alike_pairs(self._own_weights(speaking), directions(self.windows.features, self.between))
 
+    @property
+    def _grouping(self) -> Grouping:
+        return Grouping.of_speech(float((1.0 - self.counts[:, 0]).sum()) * self.local.frame)
+
     def _first_people(self, bounds: tuple[int, int]) -> People:
         chosen = self.windows.has_speech
         features = self.windows.features[chosen]
         weights, rows = self.windows.weights[chosen], directions(features, self.between)
         groups = first_groups(rows, weights, bounds[0])
-        groups = vbx(features, weights, groups, self.between, fewest=bounds[0])
-        groups = merge_alike(groups, rows, weights, bounds)
+        prior = Weights(complexity=self._grouping.complexity)
+        groups = vbx(features, weights, groups, self.between, prior, fewest=bounds[0])
+        groups = merge_alike(groups, rows, weights, bounds, same_person=self._grouping.same_group)
         return estimate_people(features, groups * weights[:, None], self.between)
 
     def _decoded(self, people: People) -> tuple[Evidence, Frames]:

@@ -11,7 +11,8 @@ Shapes: embeddings ``(n, dimension)``, features ``(n, directions)``, responsibil
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Self
 
@@ -152,11 +153,39 @@ class Weights:
 
 
 WEIGHTS = Weights()
-"""For people's points. Chosen, as `GROUPING` is, on simulated meetings of the people that the model is made of (those
-left out of it) and AMI's `trn`."""
+"""For people's points. Chosen, as `LITTLE` and `MUCH` are, on AMI's `trn` and on simulated meetings of the people who
+were left out of the model."""
 
-GROUPING = Weights(complexity=2.0)
-"""For `vbx`, which finds fewer people than there are with `WEIGHTS`."""
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How voices are grouped into people: ``complexity`` is that of `vbx`, ``same_group`` the cosine down to which
+    groups are one before anything is decoded, ``perhaps_same`` that down to which people are one afterwards, if their
+    `same_person_log_ratio` is at least `MIN_LOG_RATIO`, too.
+    """
+
+    complexity: float
+    same_group: float
+    perhaps_same: float
+
+    @classmethod
+    def of_speech(cls, seconds: float) -> Grouping:
+        """The grouping of so many seconds of speech: `LITTLE`, `MUCH`, or in proportion between them."""
+        rows = zip(astuple(LITTLE), astuple(MUCH), strict=True)
+        return cls(*(float(np.interp(seconds, SPEECH, row)) for row in rows))
+
+
+LITTLE = Grouping(complexity=1.5, same_group=0.72, perhaps_same=0.5)
+MUCH = Grouping(complexity=2.0, same_group=SAME_PERSON, perhaps_same=SAME_PERSON)
+"""For little speech and for much. `vbx` finds fewer people than there are with the complexity of `WEIGHTS`. Of little
+speech, people are found more surely where their groups are merged only after it is decoded who speaks when."""
+
+SPEECH = (45.0, 75.0)
+"""Seconds of speech up to which it is little, and from which on it is much."""
+
+MIN_LOG_RATIO = -15.0
+"""`same_person_log_ratio` from which two people could be one. In half minutes for tuning, most people who were really
+two had less than -50."""
 
 
 def estimate_people(
@@ -173,7 +202,7 @@ def vbx(
     row_weights: Floats,
     start: Floats,
     between: Floats,
-    prior: Weights = GROUPING,
+    prior: Weights,
     fewest: int = 1,
 ) -> Floats:
     """Responsibilities ``(n, people)`` of people for rows, from the responsibilities ``start``.
@@ -226,31 +255,89 @@ def alike_pairs(own_weights: Floats, rows: npt.NDArray[np.float32]) -> tuple[tup
 
     ``own_weights`` ``(n, people)`` says how much each row counts for each; who has none is like no one.
     """
-    means = normalize_rows(np.asarray(own_weights.T.astype(np.float32) @ rows, np.float64))
-    similarities = means @ means.T
-    first, second = np.nonzero(np.triu(similarities >= ALIKE, 1))
-    order = np.argsort(-similarities[first, second], kind="stable")
-    return tuple((int(first[pair]), int(second[pair])) for pair in order)
+    sums = np.asarray(own_weights.T.astype(np.float32) @ rows, np.float64)
+    return tuple((first, second) for first, second, similarity in _by_similarity(sums) if similarity >= ALIKE)
+
+
+def same_person_log_ratio(
+    first: Floats, second: Floats, rows: tuple[float, float], between: Floats, prior: Weights = WEIGHTS
+) -> float:
+    """Log-likelihood ratio of two people being one against being two, from the mean features of each and their number
+    of rows (PLDA scoring; Ioffe, 2006).
+    """
+    noise_1, noise_2 = (between + 1.0 / (prior.evidence * count + 1e-3) for count in rows)
+    determinant = noise_1 * noise_2 - np.square(between)
+    one = noise_2 * np.square(first) - 2.0 * between * first * second + noise_1 * np.square(second)
+    two = np.square(first) / noise_1 + np.square(second) / noise_2
+    return float(0.5 * (np.log(noise_1 * noise_2 / determinant) + two - one / determinant).sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LikelyOne:
+    """Whether groups of people are likely to be one person, by `same_person_log_ratio`; never below a cosine.
+
+    ``own_weights`` ``(n, people)`` says how much each row of ``features`` counts for each.
+    """
+
+    own_weights: Floats
+    features: npt.NDArray[np.floating]
+    between: Floats
+    least_cosine: float
+
+    def __call__(self, first: Sequence[int], second: Sequence[int], cosine: float) -> bool:
+        """Whether the people with the numbers ``first`` and those with ``second`` are likely to be one."""
+        if cosine < self.least_cosine:
+            return False
+        (mean_1, rows_1), (mean_2, rows_2) = self._mean(first), self._mean(second)
+        return same_person_log_ratio(mean_1, mean_2, (rows_1, rows_2), self.between) >= MIN_LOG_RATIO
+
+    def _mean(self, people: Sequence[int]) -> tuple[Floats, float]:
+        """Their mean features, and how many rows they have."""
+        weights = self.own_weights[:, people].sum(axis=1)
+        total = float(weights.sum())
+        return np.asarray(weights @ self.features / max(total, 1e-9), np.float64), total
 
 
 def merge_alike(
-    responsibilities: Floats, rows: npt.NDArray[np.float32], row_weights: Floats, bounds: tuple[int, int]
+    responsibilities: Floats,
+    rows: npt.NDArray[np.float32],
+    row_weights: Floats,
+    bounds: tuple[int, int],
+    *,
+    same_person: float = SAME_PERSON,
+    is_one: Callable[[Sequence[int], Sequence[int], float], bool] | None = None,
 ) -> Floats:
     """Responsibilities after the people most alike are made one, again and again.
 
-    Down to `SAME_PERSON`, the cosine of two people's mean unit rows (`directions`), but never below the least number
-    of ``bounds``, and further to the greatest.
+    Alike are those whose mean unit rows (`directions`) have a cosine of ``same_person`` or more, and those of whose
+    numbers and cosine ``is_one`` says so. Never below the least number of ``bounds``, and further to the greatest.
     """
     fewest, most = bounds
     sums = np.asarray((responsibilities * row_weights[:, None]).T.astype(np.float32) @ rows, np.float64)
     groups = [[person] for person in range(len(sums))]
     while len(groups) > fewest:
-        means = normalize_rows(sums)
-        similarities = means @ means.T - 2.0 * np.eye(len(means))
-        kept, absorbed = sorted(int(n) for n in np.unravel_index(similarities.argmax(), similarities.shape))
-        if similarities[kept, absorbed] < SAME_PERSON and len(groups) <= most:
-            break
+        pairs = _by_similarity(sums)
+        alike = (
+            (kept, absorbed)
+            for kept, absorbed, similarity in pairs
+            if similarity >= same_person or (is_one is not None and is_one(groups[kept], groups[absorbed], similarity))
+        )
+        pair = next(alike, None)
+        if pair is None:
+            if len(groups) <= most:
+                break
+            pair = pairs[0][:2]
+        kept, absorbed = pair
         groups[kept] += groups.pop(absorbed)
         sums[kept] += sums[absorbed]
         sums = np.delete(sums, absorbed, axis=0)
     return np.stack([responsibilities[:, group].sum(axis=1) for group in groups], axis=1)
+
+
+def _by_similarity(sums: Floats) -> list[tuple[int, int, float]]:
+    """All pairs of rows and the cosine of each, the most similar first."""
+    means = normalize_rows(sums)
+    similarities = means @ means.T
+    first, second = np.triu_indices(len(means), 1)
+    order = np.argsort(-similarities[first, second], kind="stable")
+    return [(int(first[n]), int(second[n]), float(similarities[first[n], second[n]])) for n in order]
