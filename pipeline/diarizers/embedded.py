@@ -275,14 +275,15 @@ class JointDiarization:
     def speaking(self, bounds: tuple[int, int]) -> tuple[Frames, npt.NDArray[np.float32]]:
         """Who speaks in each frame, of at least and at most ``bounds`` people, and how probable that is of each."""
         rows = directions(self.windows.features, self.between)
-        people = self._first_people(bounds)
+        grouping = Grouping.of_speech(float((1.0 - self.counts[:, 0]).sum()) * self.local.frame)
+        people = self._first_people(grouping, bounds)
         evidence, speaking = self._decoded(people)
         for round_number in range(MAX_ROUNDS):
             is_kept = self._is_kept(speaking, bounds[0])
             if is_kept.all() and round_number >= ROUNDS:
                 break
             own = self._own_weights(speaking)[:, is_kept]
-            is_one = LikelyOne(own, self.windows.features, self.between, self._grouping.perhaps_same)
+            is_one = LikelyOne(own, self.windows.features, self.between, grouping.perhaps_same)
             own = merge_alike(own, rows, np.ones(len(own)), bounds, is_one=is_one)
             people = estimate_people(self.windows.features, own, self.between)
             evidence, speaking = self._decoded(people)
@@ -294,18 +295,14 @@ class JointDiarization:
         """Pairs of people, by column of ``speaking``, whose voices could be one (`alike_pairs`)."""
         return alike_pairs(self._own_weights(speaking), directions(self.windows.features, self.between))
 
-    @property
-    def _grouping(self) -> Grouping:
-        return Grouping.of_speech(float((1.0 - self.counts[:, 0]).sum()) * self.local.frame)
-
-    def _first_people(self, bounds: tuple[int, int]) -> People:
+    def _first_people(self, grouping: Grouping, bounds: tuple[int, int]) -> People:
         chosen = self.windows.has_speech
         features = self.windows.features[chosen]
         weights, rows = self.windows.weights[chosen], directions(features, self.between)
         groups = first_groups(rows, weights, bounds[0])
-        prior = Weights(complexity=self._grouping.complexity)
+        prior = Weights(complexity=grouping.complexity)
         groups = vbx(features, weights, groups, self.between, prior, fewest=bounds[0])
-        groups = merge_alike(groups, rows, weights, bounds, same_person=self._grouping.same_group)
+        groups = merge_alike(groups, rows, weights, bounds, same_person=grouping.same_group)
         return estimate_people(features, groups * weights[:, None], self.between)
 
     def _decoded(self, people: People) -> tuple[Evidence, Frames]:
