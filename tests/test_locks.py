@@ -110,6 +110,31 @@ def test_a_folder_that_another_process_took_again_stays(tmp_path: Path, monkeypa
     assert (path.parent / "recording.txt").read_text() == "new"
 
 
+def test_a_folder_that_another_process_removes_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "call" / "lock"
+    path.parent.mkdir()
+    real = os.mkdir
+    removals: list[bool] = []
+
+    def remove_right_after(folder: Path, *args: Any) -> None:
+        """First the folder is there and goes, then it is made and goes; at last nobody removes it."""
+        try:
+            real(folder, *args)
+        finally:
+            if len(removals) < 3:
+                removals.append(True)
+                path.parent.rmdir()
+
+    monkeypatch.setattr(os, "mkdir", remove_right_after)
+    held = try_lock(path)
+    assert held is not None
+    held.close()
+    assert path.exists()
+    assert len(removals) == 3
+
+
 def test_a_lock_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="cannot be written"), hold_lock(tmp_path / "file" / "lock"):

@@ -115,7 +115,7 @@ def _open_lock_file(path: Path) -> BinaryIO:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, files.PRIVATE_FILE), "r+b")
-        except FileNotFoundError as error:  # the folder was removed in between
+        except (FileNotFoundError, FileExistsError) as error:  # the folder was removed after, or while, mkdir saw it
             if attempt == _ATTEMPTS - 1:
                 raise OutputError(f"{path}: cannot be written: {error.strerror}; choose another folder") from error
         except OSError as error:
