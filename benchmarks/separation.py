@@ -221,7 +221,8 @@ def dictionary_variants() -> Mapping[str, Callable[[], Separator]]:
         "half the updates": NmfOptions(updates=default.updates // 2),
         "twice the updates": NmfOptions(updates=2 * default.updates),
         "plain updates": NmfOptions(over_relaxed=False),
-        "no exemplars dropped": NmfOptions(prune_to=1.0),
+        "no exemplars dropped": NmfOptions(pruning=()),
+        "single frames": NmfOptions(context=(0,)),
         "all frames": NmfOptions(min_loudness=0.0),
         "loudest quarter": NmfOptions(min_loudness=0.75),
     }

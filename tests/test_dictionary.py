@@ -111,11 +111,11 @@ def test_the_seed_draws_the_exemplars(enrollment: Enrollment, truth: Mapping[Spe
 
 
 def test_windows_leave_no_seams(enrollment: Enrollment) -> None:
-    # Every frame is factorised on its own: away from the cuts, windows change nothing but the grid of the frames.
+    # Frames are factorised with their neighbours alone: away from the cuts, only the grid of the frames changes.
     seconds = WINDOW * 1.5
     mixture = Audio(hum(100, seconds, 21) + hum(170, seconds, 22), RATE)
     names = {name: enrollment[name] for name in ("SPEAKER_00", "SPEAKER_01")}
-    options = NmfOptions(exemplars=100, updates=10, prune_to=1.0)
+    options = NmfOptions(exemplars=100, updates=10, pruning=())
     separator = DictionarySeparator(options=options)
     whole = separator.separate(mixture, names)["SPEAKER_00"].audio
     middle = separator.separate(Audio(mixture.samples[: 12 * RATE], RATE), names)["SPEAKER_00"].audio

@@ -82,7 +82,7 @@ class TrainingBudget:
     seconds: float
     clock: Callable[[], float] = time.monotonic
     dictionary_cost: float = 0.5
-    mixture_cost: float = 0.2
+    mixture_cost: float = 0.25
     validation_cost: float = 0.4
     step_cost: float = 0.2
     validation_mixtures: int = 12
@@ -158,12 +158,12 @@ class _SpeakerSpeech:
     @classmethod
     def from_clips(cls, clips: Sequence[Audio], separator: DictionarySeparator) -> _SpeakerSpeech:
         samples = np.concatenate([clip.samples for clip in clips])
-        return cls(samples, separator.rate, separator.exemplars([Audio(samples, separator.rate)]))
+        return cls(samples, separator.rate, separator.exemplars([Audio(samples, separator.rate)]).normalized())
 
     @property
     def is_silent(self) -> bool:
         """Whether there is nothing to make a dictionary of."""
-        return self.exemplars.magnitudes.shape[1] == 0
+        return self.exemplars.magnitudes.shape[-1] == 0
 
     def excerpt(self, rng: np.random.Generator, *, training: bool) -> _Excerpt:
         """A random excerpt of the part that trains, or of the part that validates."""
@@ -175,11 +175,13 @@ class _SpeakerSpeech:
         return _Excerpt(samples, first / self.rate, (first + min(length, len(part))) / self.rate)
 
     def dictionary_without(self, start: float, end: float) -> Tensor:
-        """A dictionary ``(bins, exemplars)`` of the speech away from this time; of all speech where nothing is left."""
+        """A dictionary ``(context, bins, exemplars)`` of the speech away from this time; of all speech where nothing is
+        left.
+        """
         exemplars = self.exemplars.outside(start, end, EXCLUSION_MARGIN)
-        if exemplars.shape[1] == 0:
+        if exemplars.shape[-1] == 0:
             exemplars = self.exemplars.magnitudes
-        return exemplars / exemplars.sum(dim=0)
+        return exemplars
 
 
 class Adaptation:

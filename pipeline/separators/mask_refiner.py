@@ -116,8 +116,10 @@ class Refiner(nn.Module):
 
 
 def speaker_profile(dictionary: Tensor) -> Tensor:
-    """A dictionary's mean log spectrum, ``(bins,)``, from columns ``(bins, exemplars)`` that sum to one."""
-    return (dictionary * dictionary.shape[0] + LOG_OFFSET).log().mean(dim=1)
+    """The mean log spectrum ``(bins,)`` of a dictionary ``(context, bins, exemplars)``, in the exemplars' own frames."""
+    middle = dictionary[len(dictionary) // 2].float()
+    share = middle / middle.sum(dim=0).clamp_min(1e-9)
+    return (share * share.shape[0] + LOG_OFFSET).log().mean(dim=1)
 
 
 def save(path: Path, refiner: Refiner) -> None:

@@ -16,11 +16,11 @@ from meetsplit.pipeline.protocols import Unseparated
 from meetsplit.pipeline.separators.dictionary import CACHE_SIZE, HOP, DictionarySeparator, Exemplars, NmfOptions
 from meetsplit.pipeline.settings import Settings
 
-ACTIVITY_OPTIONS = NmfOptions(exemplars=500, updates=10)
-"""Coarser than for separation: activity comes out nearly the same, in a tenth of the time."""
-
 BINS = 320
 """Of a spectrum's 513: up to 5 kHz, where voices differ most."""
+
+ACTIVITY_OPTIONS = NmfOptions(exemplars=500, context=(0,), updates=10, pruning=((4, 0.5),), single_bins=BINS)
+"""Coarser than for separation: activity comes out nearly the same, in a tenth of the time."""
 
 EXCLUSION_MARGIN = 0.2
 """Seconds around a mixture whose exemplars are excluded, too."""
@@ -74,10 +74,10 @@ class DictionaryActivity:
         }
 
     def _dictionary(self, speaker: Speaker, clips: Sequence[Audio], mixture: Span) -> torch.Tensor:
-        """Exemplars of the speaker from outside the mixture, as columns that sum to one: ``(BINS, exemplars)``."""
+        """Exemplars of the speaker from outside the mixture, each of which sums to one: ``(1, BINS, exemplars)``."""
         exemplars = self._exemplars(clips, self._make_exemplars)
         dictionary = exemplars.outside(mixture.start, mixture.end, EXCLUSION_MARGIN)
-        if dictionary.shape[1] < MIN_EXEMPLARS:
+        if dictionary.shape[-1] < MIN_EXEMPLARS:
             raise Unseparated(
                 "overlap-unresolved", f"too little of {speaker}'s speech is known away from {mixture.start:.1f} s"
             )
@@ -85,10 +85,10 @@ class DictionaryActivity:
 
     def _make_exemplars(self, clips: Sequence[Audio]) -> Exemplars:
         if not clips:
-            return Exemplars(torch.zeros(BINS, 0), torch.zeros(0))
+            return Exemplars(torch.zeros(1, BINS, 0), torch.zeros(0))
         exemplars = self._separator.exemplars(clips)
-        lower = exemplars.magnitudes[:BINS]
-        return Exemplars(lower / lower.sum(dim=0).clamp_min(1e-9), exemplars.times)
+        lower = exemplars.magnitudes[:, :BINS]
+        return Exemplars(lower / lower.sum(dim=(0, 1)).clamp_min(1e-9), exemplars.times)
 
 
 def _energy_per_block(
