@@ -142,7 +142,7 @@ def test_a_refiner_is_adapted_to_the_voices_of_the_meeting(
     pair = dict(list(enrollment.items())[:2])
     progress: list[float] = []
     base = DictionarySeparator(options=QUICK)
-    budget = TrainingBudget(9.0, clock=stopped_clock)
+    budget = TrainingBudget(10.0, clock=stopped_clock)
     refiner = load(shipped_weights(tmp_path))
     before = {name: tensor.clone() for name, tensor in refiner.state_dict().items()}
     result = Adaptation(base, budget, 0, progress.append).fit(refiner, {tuple(pair): 20.0}, pair)

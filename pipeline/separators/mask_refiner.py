@@ -116,7 +116,7 @@ class Refiner(nn.Module):
 
 
 def speaker_profile(dictionary: Tensor) -> Tensor:
-    """The mean log spectrum ``(bins,)`` of a dictionary ``(context, bins, exemplars)``, in the exemplars' own frames."""
+    """The mean log spectrum ``(bins,)`` of a dictionary ``(context, bins, exemplars)`` in its exemplars' own frames."""
     middle = dictionary[len(dictionary) // 2].float()
     share = middle / middle.sum(dim=0).clamp_min(1e-9)
     return (share * share.shape[0] + LOG_OFFSET).log().mean(dim=1)
