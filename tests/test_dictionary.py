@@ -144,3 +144,51 @@ def test_voices_are_the_same_in_bfloat16(
 def test_only_processors_are_asked_for_bfloat16() -> None:
     assert has_fast_bfloat16("cpu") in (True, False)
     assert not has_fast_bfloat16("cuda:1")
+
+
+def stairs(pitches: Sequence[float], seconds: float) -> Samples:
+    """Tones of 40 ms, in this order again and again."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    pitch = np.array(pitches)[(t / 0.04).astype(int) % len(pitches)]
+    return (0.1 * np.sin(2 * np.pi * np.cumsum(pitch) / RATE)).astype(np.float32)
+
+
+def test_voices_with_the_same_sounds_are_told_apart_by_their_order() -> None:
+    up, down = (300.0, 500.0, 800.0, 1200.0), (1200.0, 800.0, 500.0, 300.0)
+    names = {"up": [Audio(stairs(up, 6.0), RATE)], "down": [Audio(stairs(down, 6.0), RATE)]}
+    mixture = Audio(stairs(up, 2.0), RATE)
+
+    def share_of_the_right_one(options: NmfOptions) -> float:
+        voices = DictionarySeparator(options=options).separate(mixture, names)
+        powers = {name: float(np.square(voice.audio.samples).sum()) for name, voice in voices.items()}
+        return powers["up"] / sum(powers.values())
+
+    # At other speeds, tones of one pitch would be other pitches of the other.
+    assert share_of_the_right_one(NmfOptions(speeds=(1.0,), context=(0,))) < 0.7
+    assert share_of_the_right_one(NmfOptions(speeds=(1.0,))) > 0.9
+
+
+def test_what_is_beyond_a_clip_is_silence_in_its_exemplars() -> None:
+    quiet, loud = Audio(stairs((500.0,), 1.0), RATE), Audio(10 * stairs((900.0,), 1.0), RATE, 1.0)
+    separator = DictionarySeparator(options=NmfOptions(speeds=(1.0,), min_loudness=0.0))
+    exemplars = separator.exemplars([quiet, loud])
+    first = exemplars.magnitudes[..., exemplars.times == 0.0]
+    before, own, after = first[:, :, 0].sum(dim=1)
+    assert before == 0.0
+    assert own > 0.0
+    assert after > 0.0
+
+
+@pytest.mark.parametrize("bins", [1, 100, 320, 513])
+def test_bands_hold_every_bin_once(bins: int) -> None:
+    bands = dictionary._bands(bins, 128, torch.device("cpu"))
+    assert torch.equal(bands.sum(dim=0), torch.ones(bins))
+    widths = bands.sum(dim=1)
+    assert torch.equal(widths[:128], torch.ones(min(bins, 128)))
+    assert widths.min() >= 1.0
+
+
+def test_spectra_are_shifted_by_frames() -> None:
+    spectra = torch.tensor([[1.0, 2.0, 3.0]])
+    later, same, earlier = (dictionary._shifted(spectra, offset).tolist() for offset in (1, 0, -2))
+    assert (later, same, earlier) == ([[2.0, 3.0, 0.0]], [[1.0, 2.0, 3.0]], [[0.0, 0.0, 1.0]])
