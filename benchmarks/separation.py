@@ -37,7 +37,7 @@ from meetsplit.pipeline.protocols import Adaptable, BlindSeparator, Separator, U
 from meetsplit.pipeline.separators import mask_refiner
 from meetsplit.pipeline.separators.adapted import AdaptedSeparator
 from meetsplit.pipeline.separators.adapted_training import TrainingBudget
-from meetsplit.pipeline.separators.dictionary import DictionarySeparator, NmfOptions
+from meetsplit.pipeline.separators.dictionary import FRAME, DictionarySeparator, NmfOptions
 from meetsplit.pipeline.separators.mask_refiner import Refiner
 from meetsplit.pipeline.settings import Settings
 from meetsplit.scoring.separation import si_sdr
@@ -213,7 +213,7 @@ def dictionary_variants() -> Mapping[str, Callable[[], Separator]]:
     variants = {
         "dictionary": default,
         "no warped copies": NmfOptions(speeds=(1.0,)),
-        "more warped copies": NmfOptions(speeds=(0.9, 0.95, 1.0, 1.05, 1.1), exemplars=2 * default.exemplars),
+        "fewer warped copies": NmfOptions(speeds=(0.95, 1.0, 1.05)),
         "half the exemplars": NmfOptions(exemplars=default.exemplars // 2),
         "twice the exemplars": NmfOptions(exemplars=2 * default.exemplars),
         "power 2": NmfOptions(mask_power=2.0),
@@ -223,6 +223,11 @@ def dictionary_variants() -> Mapping[str, Callable[[], Separator]]:
         "plain updates": NmfOptions(over_relaxed=False),
         "no exemplars dropped": NmfOptions(pruning=()),
         "single frames": NmfOptions(context=(0,)),
+        "five frames": NmfOptions(context=(-4, -2, 0, 2, 4)),
+        "every bin": NmfOptions(single_bins=FRAME // 2 + 1),
+        "all of it as in the first release": NmfOptions(
+            speeds=(0.95, 1.0, 1.05), context=(0,), updates=25, pruning=((4, 0.5),), single_bins=FRAME // 2 + 1
+        ),
         "all frames": NmfOptions(min_loudness=0.0),
         "loudest quarter": NmfOptions(min_loudness=0.75),
     }
