@@ -213,7 +213,7 @@ def dictionary_variants() -> Mapping[str, Callable[[], Separator]]:
     variants = {
         "dictionary": default,
         "no warped copies": NmfOptions(speeds=(1.0,)),
-        "more warped copies": NmfOptions(speeds=(0.92, 0.96, 1.0, 1.04, 1.08)),
+        "fewer warped copies": NmfOptions(speeds=(0.95, 1.0, 1.05)),
         "half the exemplars": NmfOptions(exemplars=default.exemplars // 2),
         "twice the exemplars": NmfOptions(exemplars=2 * default.exemplars),
         "power 2": NmfOptions(mask_power=2.0),
@@ -225,8 +225,8 @@ def dictionary_variants() -> Mapping[str, Callable[[], Separator]]:
         "single frames": NmfOptions(context=(0,)),
         "five frames": NmfOptions(context=(-4, -2, 0, 2, 4)),
         "every bin": NmfOptions(single_bins=FRAME // 2 + 1),
-        "single frames, half of them dropped after 4 of 25 updates": NmfOptions(
-            context=(0,), updates=25, pruning=((4, 0.5),), single_bins=FRAME // 2 + 1
+        "single frames, fewer warped copies, 25 updates, half dropped after 4": NmfOptions(
+            speeds=(0.95, 1.0, 1.05), context=(0,), updates=25, pruning=((4, 0.5),), single_bins=FRAME // 2 + 1
         ),
         "all frames": NmfOptions(min_loudness=0.0),
         "loudest quarter": NmfOptions(min_loudness=0.75),

@@ -71,7 +71,7 @@ class NmfOptions:
 
     exemplars: int = 4000
     min_loudness: float = 0.5
-    speeds: tuple[float, ...] = (0.95, 1.0, 1.05)
+    speeds: tuple[float, ...] = (0.92, 0.96, 1.0, 1.04, 1.08)
     context: tuple[int, ...] = (-2, 0, 2)
     updates: int = 40
     over_relaxed: bool = True
