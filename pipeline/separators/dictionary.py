@@ -260,8 +260,9 @@ def _factorise(
     """Magnitudes ``(bins, frames)`` as one non-negative estimate per dictionary, near in Kullback–Leibler divergence.
 
     Exemplars sum to one, so the multiplicative update needs no denominator. Those with the least activation after a few
-    updates are dropped. A frame's estimate is the sum over all exemplars that reach into it. Matrices are multiplied in
-    ``factor_type``; activations, and the last product, are in single precision.
+    updates are dropped. The last update is not over-relaxed: over-relaxed ones overshoot in turn. A frame's estimate is
+    the sum over all exemplars that reach into it. Matrices are multiplied in ``factor_type``; activations, and the last
+    product, are in single precision.
     """
     bands = _bands(magnitudes.shape[0], options.single_bins, magnitudes.device)
     target = torch.cat([_shifted(bands @ magnitudes, offset) for offset in options.context])
@@ -281,7 +282,8 @@ def _factorise(
             transposed = factor.T.contiguous()
         explained = (factor @ activations.to(factor_type)).float()
         growth = (transposed @ (target / explained.clamp_min(1e-10)).to(factor_type)).float()
-        activations *= _relaxed(growth) if options.over_relaxed else growth
+        is_last = update == options.updates - 1
+        activations *= _relaxed(growth) if options.over_relaxed and not is_last else growth
     estimates: list[torch.Tensor] = []
     first = 0
     for dictionary in dictionaries:
