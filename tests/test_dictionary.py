@@ -172,8 +172,8 @@ def test_what_is_beyond_a_clip_is_silence_in_its_exemplars() -> None:
     quiet, loud = Audio(stairs((500.0,), 1.0), RATE), Audio(10 * stairs((900.0,), 1.0), RATE, 1.0)
     separator = DictionarySeparator(options=NmfOptions(speeds=(1.0,), min_loudness=0.0))
     exemplars = separator.exemplars([quiet, loud])
-    first = exemplars.magnitudes[..., exemplars.times == 0.0]
-    before, own, after = first[:, :, 0].sum(dim=1)
+    first = exemplars.magnitudes[exemplars.times == 0.0][0]
+    before, own, after = first.sum(dim=1)
     assert before == 0.0
     assert own > 0.0
     assert after > 0.0

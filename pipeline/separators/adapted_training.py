@@ -163,7 +163,7 @@ class _SpeakerSpeech:
     @property
     def is_silent(self) -> bool:
         """Whether there is nothing to make a dictionary of."""
-        return self.exemplars.magnitudes.shape[-1] == 0
+        return len(self.exemplars.magnitudes) == 0
 
     def excerpt(self, rng: np.random.Generator, *, training: bool) -> _Excerpt:
         """A random excerpt of the part that trains, or of the part that validates."""
@@ -175,13 +175,11 @@ class _SpeakerSpeech:
         return _Excerpt(samples, first / self.rate, (first + min(length, len(part))) / self.rate)
 
     def dictionary_without(self, start: float, end: float) -> Tensor:
-        """A dictionary ``(context, bins, exemplars)`` of the speech away from this time; of all speech where nothing is
+        """A dictionary ``(exemplars, context, bins)`` of the speech away from this time; of all speech where nothing is
         left.
         """
         exemplars = self.exemplars.outside(start, end, EXCLUSION_MARGIN)
-        if exemplars.shape[-1] == 0:
-            exemplars = self.exemplars.magnitudes
-        return exemplars
+        return exemplars if len(exemplars) else self.exemplars.magnitudes
 
 
 class Adaptation:

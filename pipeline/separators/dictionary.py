@@ -84,7 +84,7 @@ class NmfOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exemplars:
-    """Magnitude spectra of one speaker, ``(context, bins, exemplars)``, and their times on the recording's clock in
+    """Magnitude spectra of one speaker, ``(exemplars, context, bins)``, and their times on the recording's clock in
     seconds.
     """
 
@@ -93,11 +93,11 @@ class Exemplars:
 
     def outside(self, start: float, end: float, margin: float) -> torch.Tensor:
         """The spectra from more than ``margin`` seconds before ``start`` or after ``end``."""
-        return self.magnitudes[..., (self.times < start - margin) | (self.times > end + margin)]
+        return self.magnitudes[(self.times < start - margin) | (self.times > end + margin)]
 
     def normalized(self) -> Exemplars:
         """The same, each of which sums to one, in bfloat16: half the memory, and no voice comes out worse."""
-        magnitudes = self.magnitudes / self.magnitudes.sum(dim=(0, 1))
+        magnitudes = self.magnitudes / self.magnitudes.sum(dim=(1, 2), keepdim=True)
         return Exemplars(magnitudes.to(torch.bfloat16), self.times)
 
 
@@ -153,7 +153,7 @@ class DictionarySeparator:
         return dict(zip(enrollment, voices, strict=True))
 
     def dictionary(self, speaker: Speaker, clips: Sequence[Audio]) -> torch.Tensor:
-        """The exemplars of one speaker, each of which sums to one: ``(context, bins, exemplars)``, in bfloat16.
+        """The exemplars of one speaker, each of which sums to one: ``(exemplars, context, bins)``, in bfloat16.
 
         Raises `Unseparated` for too little speech, or silence.
         """
@@ -164,7 +164,7 @@ class DictionarySeparator:
                 "overlap-unresolved", f"{speaker} speaks alone for only {seconds:.1f} s in this recording; {need}"
             )
         dictionary = self._dictionaries(clips, self._make_dictionary)
-        if dictionary.shape[-1] == 0:
+        if len(dictionary) == 0:
             raise Unseparated(
                 "overlap-unresolved", f"{speaker}'s clean speech is silent: there is nothing to learn the voice from"
             )
@@ -198,7 +198,8 @@ class DictionarySeparator:
         if len(frames) > self._options.exemplars:
             order = torch.randperm(len(frames), generator=torch.Generator().manual_seed(self._seed))
             frames = frames[order[: self._options.exemplars].to(frames.device)]
-        magnitudes = torch.stack([spectra[:, positions[frames] + offset] for offset in self._options.context])
+        by_frame = spectra.T.contiguous()
+        magnitudes = torch.stack([by_frame[positions[frames] + offset] for offset in self._options.context], dim=1)
         return Exemplars(magnitudes, times.to(frames.device)[frames])
 
     def stft(self, samples: Samples) -> torch.Tensor:
@@ -261,25 +262,23 @@ def _factorise(
 
     Exemplars sum to one, so the multiplicative update needs no denominator. Those with the least activation after a few
     updates are dropped. The last update is not over-relaxed: over-relaxed ones overshoot in turn. A frame's estimate is
-    the sum over all exemplars that reach into it. Matrices are multiplied in ``factor_type``; activations, and the last
-    product, are in single precision.
+    the sum over all exemplars that reach into it. Matrices are multiplied in ``factor_type``; activations are in single
+    precision.
     """
     bands = _bands(magnitudes.shape[0], options.single_bins, magnitudes.device)
     target = torch.cat([_shifted(bands @ magnitudes, offset) for offset in options.context])
-    in_bands = bands.to(factor_type)
-    factor = torch.cat(
-        [torch.cat([in_bands @ part.to(factor_type) for part in dictionary]) for dictionary in dictionaries], dim=1
-    )
-    transposed = factor.T.contiguous()
-    kept = torch.arange(factor.shape[1], device=factor.device)
+    to_bands = bands.T.to(factor_type)
+    transposed = torch.cat([(dictionary.to(factor_type) @ to_bands).flatten(1) for dictionary in dictionaries])
+    factor = transposed.T.contiguous()
+    kept = torch.arange(len(transposed), device=transposed.device)
     activations = (target.sum(dim=0, keepdim=True) / len(kept)).expand(len(kept), -1).clone()
     pruning = dict(options.pruning)
     for update in range(options.updates):
         if update in pruning:
             count = math.ceil(pruning[update] * len(kept))
             strongest = activations.sum(dim=1).topk(count).indices.sort().values
-            kept, activations, factor = kept[strongest], activations[strongest], factor[:, strongest]
-            transposed = factor.T.contiguous()
+            kept, activations, transposed = kept[strongest], activations[strongest], transposed[strongest]
+            factor = transposed.T.contiguous()
         explained = (factor @ activations.to(factor_type)).float()
         growth = (transposed @ (target / explained.clamp_min(1e-10)).to(factor_type)).float()
         is_last = update == options.updates - 1
@@ -287,9 +286,10 @@ def _factorise(
     estimates: list[torch.Tensor] = []
     first = 0
     for dictionary in dictionaries:
-        end = first + dictionary.shape[-1]
+        end = first + len(dictionary)
         own = (kept >= first) & (kept < end)
-        estimates.append(_estimate(dictionary[..., kept[own] - first], activations[own], options.context))
+        active = dictionary[kept[own] - first].to(factor_type)
+        estimates.append(_estimate(active, activations[own].to(factor_type), options.context))
         first = end
     shares = torch.stack(estimates)
     return shares * (magnitudes / shares.sum(dim=0).clamp_min(1e-10))
@@ -314,12 +314,12 @@ def _shifted(spectra: torch.Tensor, offset: int) -> torch.Tensor:
 
 
 def _estimate(exemplars: torch.Tensor, activations: torch.Tensor, context: Sequence[int]) -> torch.Tensor:
-    """The sum of active exemplars ``(context, bins, exemplars)``, each at the frames that it reaches."""
-    parts = [_shifted(part.float() @ activations, -offset) for part, offset in zip(exemplars, context, strict=True)]
-    return torch.stack(parts).sum(dim=0)
+    """The sum of active exemplars ``(exemplars, context, bins)``, each at the frames that it reaches."""
+    parts = (exemplars.flatten(1).T @ activations).float().unflatten(0, exemplars.shape[1:])
+    return torch.stack([_shifted(part, -offset) for part, offset in zip(parts, context, strict=True)]).sum(dim=0)
 
 
 def _relaxed(growth: torch.Tensor) -> torch.Tensor:
-    """Growth to the power of 1.75, by roots, which are much faster than `torch.pow`."""
+    """Growth to the power of 1.75, in place, by roots, which are much faster than `torch.pow`."""
     root = growth.sqrt()
-    return growth * root * root.sqrt()
+    return growth.mul_(root).mul_(root.sqrt_())

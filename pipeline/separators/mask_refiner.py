@@ -116,10 +116,10 @@ class Refiner(nn.Module):
 
 
 def speaker_profile(dictionary: Tensor) -> Tensor:
-    """The mean log spectrum ``(bins,)`` of a dictionary ``(context, bins, exemplars)`` in its exemplars' own frames."""
-    middle = dictionary[len(dictionary) // 2].float()
-    share = middle / middle.sum(dim=0).clamp_min(1e-9)
-    return (share * share.shape[0] + LOG_OFFSET).log().mean(dim=1)
+    """The mean log spectrum ``(bins,)`` of a dictionary ``(exemplars, context, bins)`` in its exemplars' own frames."""
+    middle = dictionary[:, dictionary.shape[1] // 2].float()
+    share = middle / middle.sum(dim=1, keepdim=True).clamp_min(1e-9)
+    return (share * share.shape[1] + LOG_OFFSET).log().mean(dim=0)
 
 
 def save(path: Path, refiner: Refiner) -> None:

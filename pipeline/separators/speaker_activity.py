@@ -76,10 +76,10 @@ class DictionaryActivity:
         }
 
     def _dictionary(self, speaker: Speaker, clips: Sequence[Audio], mixture: Span) -> torch.Tensor:
-        """Exemplars of the speaker from outside the mixture, each of which sums to one: ``(1, BINS, exemplars)``."""
+        """Exemplars of the speaker from outside the mixture, each of which sums to one: ``(exemplars, 1, BINS)``."""
         exemplars = self._exemplars(clips, self._make_exemplars)
         dictionary = exemplars.outside(mixture.start, mixture.end, EXCLUSION_MARGIN)
-        if dictionary.shape[-1] < MIN_EXEMPLARS:
+        if len(dictionary) < MIN_EXEMPLARS:
             raise Unseparated(
                 "overlap-unresolved", f"too little of {speaker}'s speech is known away from {mixture.start:.1f} s"
             )
@@ -87,10 +87,10 @@ class DictionaryActivity:
 
     def _make_exemplars(self, clips: Sequence[Audio]) -> Exemplars:
         if not clips:
-            return Exemplars(torch.zeros(1, BINS, 0), torch.zeros(0))
+            return Exemplars(torch.zeros(0, 1, BINS), torch.zeros(0))
         exemplars = self._separator.exemplars(clips)
-        lower = exemplars.magnitudes[:, :BINS]
-        return Exemplars(lower / lower.sum(dim=(0, 1)).clamp_min(1e-9), exemplars.times)
+        lower = exemplars.magnitudes[..., :BINS]
+        return Exemplars(lower / lower.sum(dim=(1, 2), keepdim=True).clamp_min(1e-9), exemplars.times)
 
 
 def _energy_per_block(
