@@ -315,7 +315,7 @@ def _shifted(spectra: torch.Tensor, offset: int) -> torch.Tensor:
 
 def _estimate(exemplars: torch.Tensor, activations: torch.Tensor, context: Sequence[int]) -> torch.Tensor:
     """The sum of active exemplars ``(exemplars, context, bins)``, each at the frames that it reaches."""
-    parts = (exemplars.flatten(1).T @ activations).float().unflatten(0, exemplars.shape[1:])
+    parts = (exemplars.flatten(1).T @ activations).float().view(*exemplars.shape[1:], activations.shape[1])
     return torch.stack([_shifted(part, -offset) for part, offset in zip(parts, context, strict=True)]).sum(dim=0)
 
 
