@@ -214,6 +214,7 @@ def dictionary_variants() -> Mapping[str, Callable[[], Separator]]:
         "dictionary": default,
         "no warped copies": NmfOptions(speeds=(1.0,)),
         "fewer warped copies": NmfOptions(speeds=(0.95, 1.0, 1.05)),
+        "all speeds alike": NmfOptions(nearest_first=False),
         "half the exemplars": NmfOptions(exemplars=default.exemplars // 2),
         "twice the exemplars": NmfOptions(exemplars=2 * default.exemplars),
         "power 2": NmfOptions(mask_power=2.0),
@@ -226,7 +227,12 @@ def dictionary_variants() -> Mapping[str, Callable[[], Separator]]:
         "five frames": NmfOptions(context=(-4, -2, 0, 2, 4)),
         "every bin": NmfOptions(single_bins=FRAME // 2 + 1),
         "single frames, fewer warped copies, 25 updates, half dropped after 4": NmfOptions(
-            speeds=(0.95, 1.0, 1.05), context=(0,), updates=25, pruning=((4, 0.5),), single_bins=FRAME // 2 + 1
+            speeds=(0.95, 1.0, 1.05),
+            nearest_first=False,
+            context=(0,),
+            updates=25,
+            pruning=((4, 0.5),),
+            single_bins=FRAME // 2 + 1,
         ),
         "all frames": NmfOptions(min_loudness=0.0),
         "loudest quarter": NmfOptions(min_loudness=0.75),

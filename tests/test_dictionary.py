@@ -192,3 +192,14 @@ def test_spectra_are_shifted_by_frames() -> None:
     spectra = torch.tensor([[1.0, 2.0, 3.0]])
     later, same, earlier = (dictionary._shifted(spectra, offset).tolist() for offset in (1, 0, -2))
     assert (later, same, earlier) == ([[2.0, 3.0, 0.0]], [[1.0, 2.0, 3.0]], [[0.0, 0.0, 1.0]])
+
+
+@pytest.mark.parametrize("nearest_first", [True, False])
+def test_other_speeds_fill_what_room_there_is(nearest_first: bool) -> None:
+    """A tone of 500 Hz has its energy in bin 32; at four fifths of the speed, in a lower one."""
+    clip = Audio(stairs((500.0,), 2.0), RATE)
+    options = NmfOptions(speeds=(0.8, 1.0), min_loudness=0.0, exemplars=100, nearest_first=nearest_first)
+    exemplars = DictionarySeparator(options=options).exemplars([clip])
+    bins = exemplars.magnitudes[:, 1].argmax(dim=1)
+    assert len(bins) == 100
+    assert bool((bins == 32).all()) == nearest_first

@@ -57,9 +57,10 @@ class NmfOptions:
     """How dictionaries are made and used. The defaults were chosen on voices of `benchmarks/separation.py` and others.
 
     Dictionaries: at most ``exemplars`` per speaker, around frames not quieter than the quantile ``min_loudness`` of all
-    frames, of the clean speech played at each of ``speeds`` (speed perturbation: the next word has another pitch). An
-    exemplar holds the spectra at the offsets ``context`` from its frame: what sounds alike for a moment does not go on
-    alike. ``min_seconds`` and ``max_seconds`` of clean speech: fewer are refused, more are left out.
+    frames, of the clean speech played at each of ``speeds`` (speed perturbation: the next word has another pitch); with
+    ``nearest_first``, other speeds only where there is room. An exemplar holds the spectra at the offsets ``context``
+    from its frame: what sounds alike for a moment does not go on alike. ``min_seconds`` and ``max_seconds`` of clean
+    speech: fewer are refused, more are left out.
 
     Factorisation: ``updates`` of the activations, ``over_relaxed`` (the same fixed point in fewer steps); after so many
     of them as ``pruning`` says, that share of the exemplars goes on. Spectra are compared in the lowest ``single_bins``
@@ -72,6 +73,7 @@ class NmfOptions:
     exemplars: int = 4000
     min_loudness: float = 0.5
     speeds: tuple[float, ...] = (0.92, 0.96, 1.0, 1.04, 1.08)
+    nearest_first: bool = True
     context: tuple[int, ...] = (-2, 0, 2)
     updates: int = 40
     over_relaxed: bool = True
@@ -176,16 +178,15 @@ class DictionarySeparator:
     def exemplars(self, clips: Sequence[Audio]) -> Exemplars:
         """Exemplars drawn at random from the louder frames of the clips."""
         longest = _longest_clips(clips, self._options.max_seconds)
-        spectrograms = [
-            (clip, self.stft(_at_speed(clip, speed).samples).abs())
+        played = [
+            (clip, speed, self.stft(_at_speed(clip, speed).samples).abs())
             for speed in self._options.speeds
             for clip in longest
         ]
-        times = torch.cat(
-            [torch.linspace(clip.span.start, clip.span.end, spectrogram.shape[1]) for clip, spectrogram in spectrograms]
-        )
+        times = torch.cat([torch.linspace(clip.span.start, clip.span.end, one.shape[1]) for clip, _, one in played])
+        changes = torch.cat([torch.full((one.shape[1],), round(abs(speed - 1.0), 6)) for _, speed, one in played])
         reach = max(map(abs, self._options.context))
-        padded = [torch.nn.functional.pad(spectrogram, (reach, reach)) for _, spectrogram in spectrograms]
+        padded = [torch.nn.functional.pad(spectrogram, (reach, reach)) for _, _, spectrogram in played]
         spectra = torch.cat(padded, dim=1)
         ends = itertools.accumulate(part.shape[1] for part in padded)
         frames_of_clips = [
@@ -197,6 +198,8 @@ class DictionarySeparator:
         frames = torch.nonzero(is_loud)[:, 0]
         if len(frames) > self._options.exemplars:
             order = torch.randperm(len(frames), generator=torch.Generator().manual_seed(self._seed))
+            if self._options.nearest_first:
+                order = order[changes[frames.cpu()][order].argsort(stable=True)]
             frames = frames[order[: self._options.exemplars].to(frames.device)]
         by_frame = spectra.T.contiguous()
         magnitudes = torch.stack([by_frame[positions[frames] + offset] for offset in self._options.context], dim=1)

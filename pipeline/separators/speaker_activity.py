@@ -20,7 +20,13 @@ BINS = 320
 """Of a spectrum's 513: up to 5 kHz, where voices differ most."""
 
 ACTIVITY_OPTIONS = NmfOptions(
-    exemplars=500, speeds=(0.95, 1.0, 1.05), context=(0,), updates=10, pruning=((4, 0.5),), single_bins=BINS
+    exemplars=500,
+    speeds=(0.95, 1.0, 1.05),
+    nearest_first=False,
+    context=(0,),
+    updates=10,
+    pruning=((4, 0.5),),
+    single_bins=BINS,
 )
 """Coarser than for separation: activity comes out nearly the same, in a tenth of the time."""
 
