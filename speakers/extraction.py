@@ -29,7 +29,8 @@ from meetsplit.speakers.voiceprints import VoiceEmbeddings, VoiceScorer
 ENOUGH_ALONE = 20.0
 """Seconds of clean speech in the meeting from which on a clip from elsewhere says nothing more about a voice.
 
-With 20 instead of 10, one to two points more of a voice were kept in meetings of two, with any number nothing more."""
+In meetings of two, 20 instead of 10 kept one to two points more of a voice; more than 20 kept no more.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ def test_a_refiner_is_adapted_to_the_voices_of_the_meeting(
     pair = dict(list(enrollment.items())[:2])
     progress: list[float] = []
     base = DictionarySeparator(options=QUICK)
-    budget = TrainingBudget(10.0, clock=stopped_clock)
+    budget = TrainingBudget(16.0, clock=stopped_clock)
     refiner = load(shipped_weights(tmp_path))
     before = {name: tensor.clone() for name, tensor in refiner.state_dict().items()}
     result = Adaptation(base, budget, 0, progress.append).fit(refiner, {tuple(pair): 20.0}, pair)
@@ -158,7 +158,7 @@ def test_a_refiner_is_adapted_to_the_voices_of_the_meeting(
         gain(AdaptedSeparator(one, budget=TrainingBudget(0.0), base=base), truth[:2], pair)
         for one in (refiner, result.refiner)
     )
-    assert adapted > shipped + 0.5
+    assert adapted > shipped + 0.8
 
 
 def test_exemplars_from_the_mixture_are_excluded(enrollment: dict[Speaker, list[Audio]]) -> None:

@@ -11,6 +11,7 @@ divergence.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -298,6 +299,7 @@ def _factorise(
     return shares * (magnitudes / shares.sum(dim=0).clamp_min(1e-10))
 
 
+@functools.cache
 def _bands(bins: int, single: int, device: torch.device) -> torch.Tensor:
     """What sums bins into bands, ``(bands, bins)``: the lowest ``single`` bins alone, wider and wider ones above."""
     edges, width = list(range(min(single, bins))), 1.0
