@@ -65,6 +65,24 @@ def test_a_clip_finds_its_voice_and_overlaps_are_taken_apart(meeting: Path, capf
     assert meeting.read_bytes() == before
 
 
+def test_two_labels_of_one_person_are_not_taken_apart(meeting: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    low, high = speech((1, 0), (14, 150), (5, 0)), speech((13, 0), (6, 300), (1, 0))
+    write_pcm(meeting, [low // 2 + high // 2])
+    turns = ("1 7 <NA> <NA> SPEAKER_00", "6 9 <NA> <NA> SPEAKER_02", "13 6 <NA> <NA> SPEAKER_01")
+    Path("talk.rttm").write_text("".join(f"SPEAKER x 1 {turn} <NA> <NA>\n" for turn in turns))
+    write_pcm(Path("bert.wav"), [speech((0.5, 0), (6, 150), (0.5, 0))])
+    assert run_command(["extract", "talk.wav", "--voice", "bert.wav", *OPTIONS]) == 0
+    shown = one_line(capfd.readouterr().err)
+    assert re.search(r"bert is SPEAKER_0[02] and SPEAKER_0[02] .* speaks 14 s, 2.0 s of it while others", shown)
+    bert, everybody = (read(Path(name), RATE).samples for name in ("talk-bert.wav", "talk.wav"))
+    alone = slice(2 * RATE, 12 * RATE)
+    assert np.array_equal(bert[alone], everybody[alone])
+    assert pitches("talk-bert.wav", 13.5, 14.5) == {150: 1.0, 300: 0.0}
+    # The labels apart are kept as well: the next voice, or a run, has them.
+    assert run_command(["extract", "talk.wav", "--voice", "SPEAKER_02", "-o", "two.wav", *OPTIONS]) == 0
+    assert not read(Path("two.wav"), RATE).samples[: 5 * RATE].any()
+
+
 def test_without_the_voice_the_rest_adds_up_to_the_recording(meeting: Path) -> None:
     assert run_command(["extract", "talk.wav", "--voice", "anna.wav", "-o", "anna_only.wav", *OPTIONS]) == 0
     assert run_command(["extract", "talk.wav", "--voice", "anna.wav", "--without", *OPTIONS]) == 0

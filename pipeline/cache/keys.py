@@ -14,7 +14,7 @@ from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.models.selection import BackendSelection
 from meetsplit.pipeline.settings import OVERLAP_CHECKS, WHISPER_OPTIONS, Settings
 
-CACHE_VERSION = 16
+CACHE_VERSION = 17
 """Part of every key.
 
 Raised with every change after which a stage answers otherwise, so that older results are not used.
@@ -42,11 +42,15 @@ class CacheKeys:
         """The keys where enrolled people's kept speech with that checksum takes voices apart; the same for None."""
         if sha256 is None:
             return self
-        separate, transcribe = (
-            hashlib.sha256(json.dumps([key, sha256]).encode()).hexdigest()[:16]
-            for key in (self.separate, self.transcribe)
-        )
+        separate, transcribe = (_hash([key, sha256]) for key in (self.separate, self.transcribe))
         return replace(self, separate=separate, transcribe=transcribe)
+
+    def with_one_person(self, labels: Sequence[str]) -> CacheKeys:
+        """The keys where these labels of the diarization are one person, the first."""
+        diarize, separate, transcribe = (
+            _hash([key, "one person", *labels]) for key in (self.diarize, self.separate, self.transcribe)
+        )
+        return replace(self, diarize=diarize, separate=separate, transcribe=transcribe)
 
 
 def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> CacheKeys:
@@ -68,7 +72,7 @@ def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> 
         later = {name: values[name] for name in _LATER_OPTIONS[stages[0]] if name in values}
         parts: list[object] = [previous, software, backends, [values[option] for option in options], list(inputs)]
         parts += [later] if later else []
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        return _hash(parts)
 
     clean = None
     if settings.clean != "off":  # the options of the stretch count here already
@@ -85,6 +89,10 @@ def cache_keys(sha256: str, settings: Settings, selection: BackendSelection) -> 
     )
     transcribe = key(separate, ("transcriber", "aligner"), ("language", "task", "initial_prompt", "seed"), script)
     return CacheKeys(diarize, separate, transcribe, rttm, script, clean)
+
+
+def _hash(parts: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _input_sha256(path: Path | None) -> str | None:

@@ -57,6 +57,9 @@ class SeparatedRun(Protocol):
     def with_known_voices(self, known: Mapping[Speaker, Sequence[Audio]]) -> Self:
         """The same run with clips of some speakers from elsewhere."""
 
+    def with_one_person(self, labels: Sequence[Speaker]) -> Self:
+        """The same run, in which these labels are one person, the first."""
+
     def voice_encoder(self, backend: str) -> VoiceEncoder:
         """The encoder of voiceprints of that name."""
 
@@ -161,19 +164,23 @@ def extract_voice(
 ) -> Extracted:
     """Write the wanted person's track to ``target``, or with ``without`` everybody but them, as long as the recording.
 
-    Of somebody who is not there the track is silent, and everybody but them is the recording. Where the person hardly
-    speaks alone (`ENOUGH_ALONE`), the clips help to take overlaps apart. Raises as `search_voice`, `AudioError` and
-    `OutputError`; then nothing is written.
+    Labels of which the search says that they are one person are made one before anything is taken apart: else the
+    person would be parted from themselves. Of somebody who is not there the track is silent, and everybody but them is
+    the recording. Where the person hardly speaks alone (`ENOUGH_ALONE`), the clips help to take overlaps apart. Raises
+    as `search_voice`, `AudioError` and `OutputError`; then nothing is written.
     """
     search = search_voice(run, wanted)
+    speakers = search.speakers
+    if len(speakers) > 1 and run.is_mixed:
+        run, speakers = run.with_one_person(speakers), speakers[:1]
     turns = run.diarize().turns
-    own = timeline.support(turn.span for turn in turns if turn.speaker in search.speakers)
-    others = timeline.support(turn.span for turn in turns if turn.speaker not in search.speakers)
+    own = timeline.support(turn.span for turn in turns if turn.speaker in speakers)
+    others = timeline.support(turn.span for turn in turns if turn.speaker not in speakers)
     overlapped = timeline.total(part for span in own for part in timeline.crop(timeline.during(others, span), span))
-    known = _known_clips(run, wanted, search.speakers, overlapped)
+    known = _known_clips(run, wanted, speakers, overlapped)
     if known:
         run = run.with_known_voices(known)
-    if search.speakers:
+    if speakers:
         run.separate()
     on_event(Started("write", 1, "files"))
     began = time.monotonic()
@@ -183,7 +190,7 @@ def extract_voice(
 
     people = tuple(timeline.by_speaker(turns))
     with scratch_folder() as scratch:
-        _Extraction(run, people, search.speakers, outputs, scratch).write(target, tell, without=without)
+        _Extraction(run, people, speakers, outputs, scratch).write(target, tell, without=without)
     on_event(Finished("write", time.monotonic() - began, target.name))
     return Extracted(target, search, timeline.total(own), overlapped, bool(known))
 

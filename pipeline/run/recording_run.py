@@ -28,7 +28,16 @@ from meetsplit.pipeline.cache.stage_cache import STAGES, StageCache
 from meetsplit.pipeline.channels import activity
 from meetsplit.pipeline.channels.activity import timebase
 from meetsplit.pipeline.channels.recording import MultiFileRecording
-from meetsplit.pipeline.data import Audio, Channels, ClipTranscript, Diarization, Speaker, StreamInfo, Transcript
+from meetsplit.pipeline.data import (
+    Audio,
+    Channels,
+    ClipTranscript,
+    Diarization,
+    Speaker,
+    StreamInfo,
+    Transcript,
+    timeline,
+)
 from meetsplit.pipeline.errors import blame
 from meetsplit.pipeline.events import Notice, Opened
 from meetsplit.pipeline.results.rediarize import rediarized
@@ -249,6 +258,22 @@ class RecordingRun:
         other = copy.copy(self)
         other._kept_speech = known_voices.with_clips(self._kept_speech, known)
         other._keys = self._first_keys.with_kept_speech(other._kept_speech.sha256)
+        return other
+
+    def with_one_person(self, labels: Sequence[Speaker]) -> RecordingRun:
+        """The same run, in which these labels of a mixed recording are one person, the first: a diarizer may make two
+        of one.
+
+        Its turns, and what is separated by them, are kept beside those of the labels apart.
+        """
+        diarization = self.diarize()
+        other = copy.copy(self)
+        for computed in ("_keys", "_kept_speech"):
+            other.__dict__.pop(computed, None)
+        other._voiceprints = {}
+        other._first_keys = self._first_keys.with_one_person(labels)
+        joined = timeline.with_one_speaker(diarization.turns, frozenset(labels), labels[0])
+        self._cache.save_diarization(other._first_keys.diarize, replace(diarization, turns=joined))
         return other
 
     def voice_encoder(self, backend: str) -> VoiceEncoder:
