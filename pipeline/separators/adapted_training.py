@@ -344,7 +344,7 @@ class _TrainState:
     def start(cls, refiner: Refiner, snr: float) -> _TrainState:
         """The state before the first step, of a copy of ``refiner`` with this validation SNR in dB."""
         model = copy.deepcopy(refiner)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, fused=True)
         return cls(model, copy.deepcopy(model).eval(), optimizer, snr_before=snr, best_snr=snr)
 
     def train_step(self, batch: MixtureBatch, learning_rate: float) -> None:

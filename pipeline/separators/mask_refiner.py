@@ -69,10 +69,17 @@ class Block(nn.Module):
         self.pointwise = nn.Conv1d(width, width, 1)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """``(batch, width, frames)`` to the same shape."""
-        convolved = self.dilated(self.norm(hidden.transpose(1, 2)).transpose(1, 2))
-        out: Tensor = hidden + self.pointwise(self.act(convolved))
+        """``(batch, frames, width)`` to the same shape."""
+        out: Tensor = hidden + _pointwise(self.pointwise, self.act(self._convolved(self.norm(hidden))))
         return out
+
+    def _convolved(self, hidden: Tensor) -> Tensor:
+        """The dilated convolution as one product of matrices, which a processor computes much faster."""
+        dilation, frames = self.dilated.dilation[0], hidden.shape[1]
+        padded = nn.functional.pad(hidden, (0, 0, dilation, dilation))
+        taps = torch.cat([padded[:, tap * dilation :][:, :frames] for tap in range(3)], dim=2)
+        weight = self.dilated.weight.transpose(1, 2).flatten(1)
+        return nn.functional.linear(taps, weight, self.dilated.bias)
 
 
 class Refiner(nn.Module):
@@ -105,14 +112,19 @@ class Refiner(nn.Module):
         other_profiles = (profiles.sum(dim=1, keepdim=True) - profiles) / max(voices - 1, 1)
         mixture = magnitudes.unsqueeze(1).expand_as(estimates)
         spectra = torch.cat([mixture, estimates, other_estimates], dim=2)
-        features = spectra.clamp_min(0.0).add(LOG_OFFSET).log().flatten(0, 1)
+        features = spectra.clamp_min(0.0).add_(LOG_OFFSET).log_().flatten(0, 1).transpose(1, 2)
         speaker = torch.tanh(self.speaker_encoder(torch.cat([profiles, other_profiles], dim=2).flatten(0, 1)))
-        hidden = self.in_proj(features) + self.speaker_proj(speaker).unsqueeze(-1)
+        hidden = _pointwise(self.in_proj, features) + self.speaker_proj(speaker).unsqueeze(1)
         for block in self.blocks:
             hidden = block(hidden)
-        correction = self.out_proj(hidden).view(batch, voices, bins, frames)
+        correction = _pointwise(self.out_proj, hidden).transpose(1, 2).reshape(batch, voices, bins, frames)
         prior = self.prior_weight * (estimates + PRIOR_OFFSET).log()
         return torch.softmax(correction + prior, dim=1)
+
+
+def _pointwise(convolution: nn.Conv1d, hidden: Tensor) -> Tensor:
+    """A convolution over single frames of ``(batch, frames, channels)``."""
+    return nn.functional.linear(hidden, convolution.weight.squeeze(2), convolution.bias)
 
 
 def speaker_profile(dictionary: Tensor) -> Tensor:
