@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meetsplit.benchmarks import pairs, separation
+from meetsplit.benchmarks import mask_power, pairs, separation
 from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.scoring.separation import si_sdr
@@ -116,6 +116,29 @@ def test_the_table(
     assert float(separated.split("|")[2]) > 0.0
     assert separated.endswith("| 0 |")
     assert environment.startswith("`python -m meetsplit.benchmarks.separation --data ")
+
+
+def test_the_higher_the_power_of_masks_the_more_they_decide(
+    utterances: dict[str, list[Audio]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for speaker in ("s0", "s2"):
+        (tmp_path / speaker).mkdir()
+        for number, audio in enumerate(utterances[speaker]):
+            write_wav(tmp_path / speaker / f"{number}.wav", audio)
+    options = ["--enrol", "6", "--each", "1", "--budgets", "0", "--powers", "0.01", "1.3"]
+    monkeypatch.setattr(sys, "argv", ["mask_power", "--data", str(tmp_path), *options])
+    mask_power.main()
+    head, _, flat, sharp, *_ = capsys.readouterr().out.splitlines()
+    assert head.count("|") == flat.count("|") == sharp.count("|") == 7
+    assert flat.startswith("| 0 s, 0.01 |")
+    (flat_gain, flat_others), (sharp_gain, sharp_others) = (
+        (float(row.split("|")[2]), float(row.split("|")[6])) for row in (flat, sharp)
+    )
+    assert sharp_gain > flat_gain + 1.0
+    assert sharp_others < 0.8 * flat_others
 
 
 class Swapped:

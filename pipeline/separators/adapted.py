@@ -8,6 +8,7 @@ those groups most whose voices overlap most.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -77,8 +78,9 @@ class AdaptedSeparator:
     and ``seed`` give the same voices; where the clock runs ahead of the plan they may differ, and a notice says so
     where that cuts the training short.
 
-    A mixture with a speaker who has less than `MIN_REFINE_SECONDS` of clean speech is separated by the dictionaries
-    alone. `separate` raises `Unseparated` where they refuse.
+    ``mask_power`` is that of the refiner's masks, see `MASK_POWER`. A mixture with a speaker who has less than
+    `MIN_REFINE_SECONDS` of clean speech is separated by the dictionaries alone. `separate` raises `Unseparated` where
+    they refuse.
     """
 
     def __init__(
@@ -88,13 +90,14 @@ class AdaptedSeparator:
         budget: TrainingBudget,
         seed: int = 0,
         base: DictionarySeparator | None = None,
-        adapted: _AdaptedRefiner | None = None,
+        mask_power: float = MASK_POWER,
     ) -> None:
         self.rate: int = 16_000
+        self.mask_power = mask_power
         self._refiner = refiner.eval()
         self._budget, self._seed = budget, seed
         self._base = base or DictionarySeparator(seed=seed)
-        self._adapted = adapted
+        self._adapted: _AdaptedRefiner | None = None
 
     @classmethod
     def load(cls, settings: Settings, weights: Mapping[str, Path], device: str) -> AdaptedSeparator:
@@ -143,7 +146,9 @@ class AdaptedSeparator:
                 speakers = frozenset(speaker for group in trainable for speaker in group)
                 adapted = _AdaptedRefiner(result.refiner, speakers)
         on_event(Finished(STAGE, self._budget.clock() - began, gain))
-        return AdaptedSeparator(self._refiner, budget=self._budget, seed=self._seed, base=self._base, adapted=adapted)
+        other = copy.copy(self)
+        other._adapted = adapted
+        return other
 
     def _trained(
         self,
@@ -174,7 +179,7 @@ class AdaptedSeparator:
         if self._adapted is not None and group <= self._adapted.speakers:
             refiner = self._adapted.refiner
         profiles = torch.stack([speaker_profile(dictionary) for dictionary in dictionaries])
-        masks: Tensor = refiner(magnitudes[None], estimates[None], profiles[None])[0].pow(MASK_POWER)
+        masks: Tensor = refiner(magnitudes[None], estimates[None], profiles[None])[0].pow(self.mask_power)
         return masks / masks.sum(dim=0)
 
 
