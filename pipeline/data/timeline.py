@@ -164,10 +164,9 @@ def with_one_speaker(turns: Iterable[Turn], labels: Collection[Speaker], speaker
     >>> with_one_speaker([Turn(Span(0, 2), "A"), Turn(Span(1, 3), "B"), Turn(Span(2, 4), "C")], {"A", "B"}, "A")
     (Turn(span=Span(start=0, end=3), speaker='A'), Turn(span=Span(start=2, end=4), speaker='C'))
     """
-    theirs, others = [], []
-    for turn in turns:
-        (theirs if turn.speaker in labels else others).append(turn)
-    merged = (Turn(span, speaker) for span in support(turn.span for turn in theirs))
+    given = tuple(turns)
+    others = [turn for turn in given if turn.speaker not in labels]
+    merged = (Turn(span, speaker) for span in support(turn.span for turn in given if turn.speaker in labels))
     return tuple(sorted([*others, *merged]))
 
 
