@@ -74,7 +74,7 @@ class Block(nn.Module):
         return out
 
     def _convolved(self, hidden: Tensor) -> Tensor:
-        """The dilated convolution as one product of matrices, which a processor computes much faster."""
+        """The dilated convolution as one product of matrices, which a processor computes faster."""
         dilation, frames = self.dilated.dilation[0], hidden.shape[1]
         padded = nn.functional.pad(hidden, (0, 0, dilation, dilation))
         taps = torch.cat([padded[:, tap * dilation :][:, :frames] for tap in range(3)], dim=2)
