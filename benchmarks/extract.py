@@ -76,6 +76,12 @@ class Kept:
             self.from_others + added.from_others,
         )
 
+    @property
+    def percents(self) -> tuple[float, float, float]:
+        """What is kept of the voice, and what of the track is not theirs and from others, in percent."""
+        track = max(self.track, 1e-12)
+        return 100 * self.kept / max(self.spoken, 1e-12), 100 * self.other / track, 100 * self.from_others / track
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -234,7 +240,7 @@ def table(rows: Mapping[str, Sequence[Asked]]) -> Iterator[str]:
     yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     for name, asked in rows.items():
         there, absent = [one for one in asked if one.there], [one for one in asked if not one.there]
-        found = [_shares(one.kept) for one in there if one.right]
+        found = [one.kept.percents for one in there if one.right]
         shares = " | ".join(f"{np.mean(part):.1f} ({np.median(part):.1f})" for part in zip(*found, strict=True))
         wrong = sum(one.found and not one.right for one in there)
         yield (
@@ -243,13 +249,8 @@ def table(rows: Mapping[str, Sequence[Asked]]) -> Iterator[str]:
         )
 
 
-def _shares(kept: Kept) -> tuple[float, float, float]:
-    track = max(kept.track, 1e-12)
-    return 100 * kept.kept / max(kept.spoken, 1e-12), 100 * kept.other / track, 100 * kept.from_others / track
-
-
 def _percents(kept: Kept) -> str:
-    return "kept {:.1f} %, not theirs {:.1f} %, from others {:.1f} %".format(*_shares(kept))
+    return "kept {:.1f} %, not theirs {:.1f} %, from others {:.1f} %".format(*kept.percents)
 
 
 def main() -> None:

@@ -52,18 +52,9 @@ def measure_mixture(separator: AdaptedSeparator, mixture: TwoSpeakerMixture) -> 
 def row(title: str, voices: Sequence[MeasuredVoice]) -> str:
     """A row of the table in markdown: means over voices."""
     gains = [voice.gain for voice in voices]
-    shares = np.array(
-        [
-            (voice.kept.kept / voice.kept.spoken, *(part / voice.kept.track for part in _wrong(voice.kept)))
-            for voice in voices
-        ]
-    )
-    columns = " | ".join(f"{100 * share:.1f}" for share in shares.mean(axis=0))
+    percents = np.mean([voice.kept.percents for voice in voices], axis=0)
+    columns = " | ".join(f"{percent:.1f}" for percent in percents)
     return f"| {title} | {np.mean(gains):.2f} | {np.percentile(gains, 10):.2f} | {columns} |"
-
-
-def _wrong(kept: Kept) -> tuple[float, float]:
-    return kept.other, kept.from_others
 
 
 def main() -> None:

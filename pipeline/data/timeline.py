@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from meetsplit.pipeline.data import Overlap, Span, Speaker, Turn
@@ -158,15 +158,15 @@ def merge_turns(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     return tuple(sorted(Turn(span, speaker) for speaker, spans in by_speaker(turns).items() for span in spans))
 
 
-def with_one_speaker(turns: Iterable[Turn], labels: Collection[Speaker], speaker: Speaker) -> tuple[Turn, ...]:
-    """The turns with those of all ``labels`` as the one ``speaker``'s, merged, without their confidence; sorted.
+def with_one_speaker(turns: Iterable[Turn], labels: Sequence[Speaker]) -> tuple[Turn, ...]:
+    """The turns with those of all ``labels`` as the first label's, merged, without their confidence; sorted.
 
-    >>> with_one_speaker([Turn(Span(0, 2), "A"), Turn(Span(1, 3), "B"), Turn(Span(2, 4), "C")], {"A", "B"}, "A")
+    >>> with_one_speaker([Turn(Span(0, 2), "A"), Turn(Span(1, 3), "B"), Turn(Span(2, 4), "C")], ["A", "B"])
     (Turn(span=Span(start=0, end=3), speaker='A'), Turn(span=Span(start=2, end=4), speaker='C'))
     """
     given = tuple(turns)
     others = [turn for turn in given if turn.speaker not in labels]
-    merged = (Turn(span, speaker) for span in support(turn.span for turn in given if turn.speaker in labels))
+    merged = (Turn(span, labels[0]) for span in support(turn.span for turn in given if turn.speaker in labels))
     return tuple(sorted([*others, *merged]))
 
 

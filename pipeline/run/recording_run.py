@@ -272,7 +272,7 @@ class RecordingRun:
             other.__dict__.pop(computed, None)
         other._voiceprints = {}
         other._first_keys = self._first_keys.with_one_person(labels)
-        joined = timeline.with_one_speaker(diarization.turns, frozenset(labels), labels[0])
+        joined = timeline.with_one_speaker(diarization.turns, labels)
         self._cache.save_diarization(other._first_keys.diarize, replace(diarization, turns=joined))
         return other
 

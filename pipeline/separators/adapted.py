@@ -90,10 +90,9 @@ class AdaptedSeparator:
         budget: TrainingBudget,
         seed: int = 0,
         base: DictionarySeparator | None = None,
-        mask_power: float = MASK_POWER,
     ) -> None:
         self.rate: int = 16_000
-        self.mask_power = mask_power
+        self.mask_power = MASK_POWER
         self._refiner = refiner.eval()
         self._budget, self._seed = budget, seed
         self._base = base or DictionarySeparator(seed=seed)
