@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,26 +23,30 @@ from meetsplit.pipeline.events import Event, Finished, Notice, Progressed, Start
 from meetsplit.pipeline.models.weights import REFINER, locate
 from meetsplit.pipeline.overlap.streams import clean_speech
 from meetsplit.pipeline.protocols import Adaptable
+from meetsplit.pipeline.separators import adapted_training
 from meetsplit.pipeline.separators.adapted import (
     ADAPT_SECONDS_PER_OVERLAP,
+    ADAPT_SHARE,
     MIN_ADAPT_SECONDS,
     MIN_REFINE_SECONDS,
-    PAYING_GAIN,
     AdaptedSeparator,
 )
 from meetsplit.pipeline.separators.adapted_mixtures import (
     MAX_LEVEL_DIFFERENCE,
+    SpectralBatch,
     at_random_levels,
+    concatenate,
+    make_mixture,
     random_excerpt,
+    refiner_loss,
     weighted_round_robin,
 )
 from meetsplit.pipeline.separators.adapted_training import (
     EXCLUSION_MARGIN,
+    PAYING_GAIN,
     Adaptation,
-    AdaptationResult,
     TrainingBudget,
     TrainingReport,
-    TrainingWork,
     _SpeakerSpeech,
 )
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, NmfOptions
@@ -140,18 +145,21 @@ def test_a_refiner_is_adapted_to_the_voices_of_the_meeting(
 ) -> None:
     """Dictionaries poorer than those it was trained with; the mixtures that test it are not in the enrollment."""
     pair = dict(list(enrollment.items())[:2])
-    progress: list[float] = []
+    progress: list[tuple[float, float]] = []
     base = DictionarySeparator(options=QUICK)
     budget = TrainingBudget(16.0, clock=stopped_clock)
     refiner = load(shipped_weights(tmp_path))
     before = {name: tensor.clone() for name, tensor in refiner.state_dict().items()}
-    result = Adaptation(base, budget, 0, progress.append).fit(refiner, {tuple(pair): 20.0}, pair)
+    result = Adaptation(base, budget, 0, lambda *seconds: progress.append(seconds)).fit(
+        refiner, {tuple(pair): 20.0}, pair
+    )
     assert result is not None
     assert result.refiner is not None
     report = result.report
     assert report.complete
     assert report.done == report.planned == budget.plan(2)
     assert len(progress) == budget.validation_mixtures + report.done.mixtures + report.done.steps
+    assert report.validated_steps == report.planned.validated.steps < report.done.steps
     assert report.snr_after > report.snr_before + 0.1
     assert all(torch.equal(before[name], tensor) for name, tensor in refiner.state_dict().items())
     shipped, adapted = (
@@ -180,7 +188,7 @@ def test_silent_enrollment_is_left_out_of_the_training(enrollment: dict[Speaker,
     first, second = list(enrollment)[:2]
     with_silent = {**enrollment, "silent": [Audio(np.zeros(20 * RATE, np.float32), RATE)]}
     budget = TrainingBudget(SMALL_BUDGET, clock=stopped_clock, validation_mixtures=4)
-    adaptation = Adaptation(DictionarySeparator(options=QUICK), budget, 0, lambda _: None)
+    adaptation = Adaptation(DictionarySeparator(options=QUICK), budget, 0, lambda *_: None)
     torch.manual_seed(1)
     result = adaptation.fit(Refiner(SMALL), {(first, second): 9.0, (first, "silent"): 30.0}, with_silent)
     assert result is not None
@@ -280,12 +288,13 @@ def test_eight_people_and_two_hours_cost_no_more_than_two_people(voices: dict[Sp
     whole = np.concatenate([audio.samples for audio in voices.values()])
     enrollment = {f"S{k}": [Audio(np.roll(whole, int(rng.integers(len(whole)))), RATE)] for k in range(8)}
     overlap_seconds = {(f"S{a}", f"S{b}"): 60.0 + a + b for b in range(8) for a in range(b)}
-    base, progress = DictionarySeparator(options=QUICK), list[float]()
+    base, progress = DictionarySeparator(options=QUICK), list[tuple[float, float]]()
     budget = TrainingBudget(SMALL_BUDGET + 4.0, clock=stopped_clock)
-    result = Adaptation(base, budget, 0, progress.append).fit(Refiner(SMALL), overlap_seconds, enrollment)
+    adaptation = Adaptation(base, budget, 0, lambda *seconds: progress.append(seconds))
+    result = adaptation.fit(Refiner(SMALL), overlap_seconds, enrollment)
     assert result is not None
     assert result.report.complete
-    planned = budget.plan(8)
+    planned = budget.plan(8) if result.refiner is not None else budget.plan(8).validated
     assert 0 < result.report.done.steps == planned.steps < budget.plan(2).steps
     assert len(progress) == budget.validation_mixtures + planned.mixtures + planned.steps
 
@@ -308,10 +317,11 @@ def test_planned_work_costs_at_most_the_budget(budget: float, speakers: int) -> 
     seconds = (
         speakers * costs.dictionary_cost
         + (costs.validation_mixtures + work.mixtures) * costs.mixture_cost
-        + (costs.validations + 1) * costs.validation_cost
+        + 3 * costs.validation_cost
         + work.steps * costs.step_cost
     )
     assert (work.mixtures, work.steps) == (0, 0) or seconds <= budget + 1e-6
+    assert costs.cost(speakers, work) == pytest.approx(seconds)
 
 
 def test_weights_survive_the_file(tmp_path: Path) -> None:
@@ -337,44 +347,69 @@ def test_a_short_overlap_is_given_a_short_adaptation(voices: dict[Speaker, Audio
     assert [event.total for event in events if isinstance(event, Started)] == [0.5 * ADAPT_SECONDS_PER_OVERLAP]
 
 
-def gains(*snr: tuple[float, float]) -> Iterator[AdaptationResult]:
-    """Adaptations whose validation went from one SNR to another."""
-    work = TrainingWork(8, 10)
-    for before, after in snr:
-        yield AdaptationResult(Refiner(SMALL), TrainingReport(before, after, work, work))
-
-
 @pytest.mark.parametrize(
-    ("gain", "recording_seconds", "parts"),
-    [
-        (PAYING_GAIN, 80.0, [(0.0, 20.0), (20.0, 60.0)]),
-        (PAYING_GAIN - 0.1, 80.0, [(0.0, 20.0)]),
-        (9.0, 240.0, [(0.0, 60.0)]),
-    ],
+    ("gain", "recording_seconds", "totals"),
+    [(PAYING_GAIN, 32.0, [8.0, 14.0]), (PAYING_GAIN - 0.1, 32.0, [8.0]), (9.0, 240.0, [14.0])],
 )
 def test_more_than_a_quarter_of_the_recording_is_learned_only_where_it_pays(
     voices: dict[Speaker, Audio],
     monkeypatch: pytest.MonkeyPatch,
     gain: float,
     recording_seconds: float,
-    parts: list[tuple[float, float]],
+    totals: list[float],
 ) -> None:
+    """Validation says what it is to say: 4 dB at first, and so much more from then on."""
     enrollment = {speaker: [audio] for speaker, audio in voices.items()}
-    results = gains((4.0, 4.0 + gain), (4.0 + gain, 6.0 + gain))
-    asked: list[tuple[float, float]] = []
-
-    def trained(self: AdaptedSeparator, refiner: Refiner, *, after: float, until: float, **_: object) -> object:
-        asked.append((after, until))
-        return next(results)
-
-    monkeypatch.setattr(AdaptedSeparator, "_trained", trained)
+    snr = itertools.chain([4.0], itertools.repeat(4.0 + gain))
+    monkeypatch.setattr(adapted_training, "validate", lambda *_: next(snr))
     events: list[Event] = []
     group = tuple(sorted(enrollment))[:2]
-    small_separator(60.0).adapt({group: 100.0}, enrollment, events.append, recording_seconds=recording_seconds)
-    assert asked == parts
+    separator = small_separator(14.0)
+    adapted = separator.adapt({group: 100.0}, enrollment, events.append, recording_seconds=recording_seconds)
+    assert adapted is not separator
+    assert [event.total for event in events if isinstance(event, Started)] == totals
+    assert totals[0] == min(ADAPT_SHARE * recording_seconds, 14.0)
+    planned = TrainingBudget(totals[-1], validation_mixtures=4).plan(2)
     (finished,) = [event for event in events if isinstance(event, Finished)]
-    assert f"4.0 → {4.0 + gain + 2.0 * (len(parts) - 1):.1f} dB" in str(finished)
-    assert f"in {10 * len(parts)} steps" in str(finished)
+    assert f"4.0 → {4.0 + gain:.1f} dB" in str(finished)
+    assert f"after {planned.validated.steps} of {planned.steps} steps" in str(finished)
+    assert not [event for event in events if isinstance(event, Notice)]
+
+
+def test_weights_that_gained_nothing_are_not_used_nor_learned_on(
+    enrollment: dict[Speaker, list[Audio]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snr = iter([4.0, 3.9])
+    monkeypatch.setattr(adapted_training, "validate", lambda *_: next(snr))
+    pair = dict(list(enrollment.items())[:2])
+    budget = TrainingBudget(SMALL_BUDGET, clock=stopped_clock, validation_mixtures=4)
+    adaptation = Adaptation(DictionarySeparator(options=QUICK), budget, 0, lambda *_: None)
+    result = adaptation.fit(Refiner(SMALL), {tuple(pair): 9.0}, pair)
+    assert result is not None
+    assert result.refiner is None
+    assert result.report.complete
+    work = budget.plan(2).validated
+    assert result.report == TrainingReport(4.0, 3.9, work.steps, work, work)
+
+
+def test_a_spectral_batch_has_the_loss_of_its_mixtures(enrollment: dict[Speaker, list[Audio]]) -> None:
+    base = DictionarySeparator(options=QUICK)
+    first, second = (_SpeakerSpeech.from_clips(clips, base) for clips in list(enrollment.values())[:2])
+    rng = np.random.default_rng(0)
+    mixtures = []
+    for _ in range(3):
+        excerpts = [speech.excerpt(rng, training=True) for speech in (first, second)]
+        voices = at_random_levels(np.stack([excerpt.samples for excerpt in excerpts]), rng)
+        dictionaries = [speech.dictionary_without(0.0, 4.0) for speech in (first, second)]
+        mixtures.append(make_mixture(base, voices.sum(axis=0), voices, dictionaries))
+    torch.manual_seed(3)
+    refiner = Refiner(SMALL).eval()
+    torch.nn.init.normal_(refiner.out_proj.weight, std=0.1)
+    spectral = SpectralBatch.concatenated([SpectralBatch.from_mixtures(mixture) for mixture in mixtures])
+    assert (len(spectral), spectral.voices) == (3, 2)
+    with torch.inference_mode():
+        expected = refiner_loss(refiner, concatenate(mixtures))
+        torch.testing.assert_close(spectral.loss(refiner), expected, atol=0.02, rtol=0.0)
 
 
 def test_weights_load_under_the_names_in_the_file_and_our_own(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from meetsplit.pipeline.separators import mask_refiner
 from meetsplit.pipeline.separators.adapted_mixtures import SpeakerGroup
 from meetsplit.pipeline.separators.adapted_training import (
     Adaptation,
-    AdaptationResult,
     TrainingBudget,
     TrainingReport,
 )
@@ -43,11 +42,6 @@ ADAPT_SECONDS_PER_OVERLAP = 4.0
 
 ADAPT_SHARE = 0.25
 """Share of the recording's length that the adaptation takes, unless its validation says that more of it pays."""
-
-PAYING_GAIN = 1.0
-"""Gain in dB, by the validation of the first part, from which the rest of the budget is spent as well.
-
-On recordings where the first part gained 0.6 to 0.7 dB, the whole budget gained 0.4 to 0.8 (docs/benchmarks.md)."""
 
 MASK_POWER = 1.3
 """Power of the refiner's masks, as of the dictionaries' (`NmfOptions`).
@@ -129,45 +123,25 @@ class AdaptedSeparator:
         }
         if not trainable or self._budget.seconds <= 0.0:
             return self
-        most = min(self._budget.seconds, ADAPT_SECONDS_PER_OVERLAP * sum(trainable.values()))
-        first = min(most, ADAPT_SHARE * recording_seconds)
-        began = self._budget.clock()
-        part = partial(self._trained, groups=trainable, enrollment=enrollment, on_event=on_event)
-        result, seconds = part(self._refiner, after=0.0, until=first), first
-        if first < most and result is not None and result.refiner is not None and result.report.gain >= PAYING_GAIN:
-            result, seconds = result.followed_by(part(result.refiner, after=first, until=most)), most
+        seconds = min(self._budget.seconds, ADAPT_SECONDS_PER_OVERLAP * sum(trainable.values()))
+        budget = replace(self._budget, seconds=seconds, first_seconds=ADAPT_SHARE * recording_seconds)
+        progress = _ProgressEvents(on_event, budget.first_part.seconds)
+        began = budget.clock()
+        result = Adaptation(self._base.quicker(), budget, self._seed, progress).fit(
+            self._refiner, trainable, enrollment
+        )
         gain = ""
         adapted = None
         if result is not None:
-            _notice_cut_short(result.report, seconds, on_event)
+            _notice_cut_short(result.report, progress.total, on_event)
             gain = _gain(result.report)
             if result.refiner is not None:
                 speakers = frozenset(speaker for group in trainable for speaker in group)
                 adapted = _AdaptedRefiner(result.refiner, speakers)
-        on_event(Finished(STAGE, self._budget.clock() - began, gain))
+        on_event(Finished(STAGE, budget.clock() - began, gain))
         other = copy.copy(self)
         other._adapted = adapted
         return other
-
-    def _trained(
-        self,
-        refiner: Refiner,
-        *,
-        after: float,
-        until: float,
-        groups: Mapping[SpeakerGroup, float],
-        enrollment: Mapping[Speaker, Sequence[Audio]],
-        on_event: EventListener,
-    ) -> AdaptationResult | None:
-        """The refiner after the part of the adaptation from ``after`` to ``until`` seconds."""
-        on_event(Started(STAGE, until))
-
-        def on_progress(elapsed: float) -> None:
-            on_event(Progressed(STAGE, min(after + elapsed, until), until))
-
-        budget = replace(self._budget, seconds=until - after)
-        adaptation = Adaptation(self._base, budget, self._seed, on_progress, is_continued=after > 0.0)
-        return adaptation.fit(refiner, groups, enrollment)
 
     @torch.inference_mode()
     def _refined_masks(
@@ -180,6 +154,20 @@ class AdaptedSeparator:
         profiles = torch.stack([speaker_profile(dictionary) for dictionary in dictionaries])
         masks: Tensor = refiner(magnitudes[None], estimates[None], profiles[None])[0].pow(self.mask_power)
         return masks / masks.sum(dim=0)
+
+
+class _ProgressEvents:
+    """Events of the adaptation from its progress; it starts again where more seconds than the first ones are spent."""
+
+    def __init__(self, on_event: EventListener, total: float) -> None:
+        self._on_event, self.total = on_event, total
+        on_event(Started(STAGE, total))
+
+    def __call__(self, elapsed: float, total: float) -> None:
+        if total != self.total:
+            self.total = total
+            self._on_event(Started(STAGE, total))
+        self._on_event(Progressed(STAGE, min(elapsed, total), total))
 
 
 def _seconds(clips: Sequence[Audio]) -> float:
@@ -210,4 +198,6 @@ def _notice_cut_short(report: TrainingReport, seconds: float, on_event: EventLis
 def _gain(report: TrainingReport) -> str:
     """What was gained, for the event that ends the stage."""
     change = f"{report.snr_before:.1f} → {report.snr_after:.1f} dB"
-    return f"{change} on held-out speech in {report.done.steps} steps"
+    unused = "" if report.gain > 0.0 else ": not used"
+    steps = f"after {report.validated_steps} of {report.done.steps} steps"
+    return f"{change} on held-out speech {steps}{unused}"

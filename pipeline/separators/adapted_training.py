@@ -1,18 +1,24 @@
 """Adaptation of the mask refiner to the voices of one meeting, trained on mixtures of its own clean speech.
 
-Four fifths of each speaker's clean speech train; the last fifth validates. A mixture is estimated by dictionaries of
-all that its speakers say elsewhere, never of itself, as for a real overlap. The result is an exponential moving
-average of the weights (after Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992),
-which few mixtures mislead less than the last step's weights; of its validated states, the best.
+Four fifths of each speaker's clean speech train first, and the last fifth validates. Where validation says that this
+gained, the rest of the steps learns from all of the speech. A mixture is estimated by dictionaries of all that its
+speakers say elsewhere, never of itself, as for a real overlap.
+
+Few mixtures mislead an exponential moving average of the weights (after Polyak and Juditsky, "Acceleration of
+stochastic approximation by averaging", 1992) less than the last step's weights. The result lies between it and the
+weights that training began with (after Wortsman et al., "Robust fine-tuning of zero-shot models", 2022): what is
+learned from a minute of a person's speech is less true of what that person says at other times, which validation on
+the same minute does not see.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,11 +29,10 @@ from meetsplit.pipeline.models.device import has_fast_bfloat16
 from meetsplit.pipeline.separators.adapted_mixtures import (
     MixtureBatch,
     SpeakerGroup,
+    SpectralBatch,
     at_random_levels,
-    concatenate,
     make_mixture,
     random_excerpt,
-    refiner_loss,
     weighted_round_robin,
 )
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Exemplars
@@ -40,16 +45,28 @@ EXCLUSION_MARGIN = 0.25
 """Seconds around a training excerpt whose exemplars are excluded from its speaker's dictionary."""
 
 TRAIN_SHARE = 0.8
-"""The share of each speaker's clean speech that trains; the rest validates."""
+"""The share of each speaker's clean speech, and of the training mixtures, that trains while the rest validates."""
+
+VALIDATED_SHARE = 0.5
+"""The share of the steps that is validated; the others learn from what has validated, too."""
 
 MIXING_SHARE = 0.5
 """The share of a budget, less its fixed costs, in which mixtures are made; training steps take the rest."""
 
+PAYING_GAIN = 1.0
+"""Gain in dB, by the validation of the first part of a budget, from which the rest is spent as well.
+
+On recordings where the first part gained 0.6 to 0.7 dB, the whole budget gained 0.4 to 0.8 (docs/benchmarks.md)."""
+
 EMA_DECAY = 0.98
 """Decay of the exponential moving average of the weights."""
 
+ADAPTED_SHARE, TRUSTED_SECONDS = 0.5, 40.0
+"""The share of the way from the weights before the training to their average that the result goes where so many seconds
+of each speaker are known; less in proportion where fewer are."""
+
 SCHEDULE_SLACK = 0.1
-"""The share of the budget by which the clock may run ahead of the planned steps before the schedule follows it."""
+"""The share of the budget by which the clock may run ahead of the planned work before it is cut short."""
 
 WARMUP_STEPS = 10
 """Steps over which the learning rate rises."""
@@ -65,47 +82,61 @@ class TrainingWork:
     mixtures: int
     steps: int
 
-    def __add__(self, other: TrainingWork) -> TrainingWork:
-        return TrainingWork(self.mixtures + other.mixtures, self.steps + other.steps)
+    @property
+    def validated(self) -> TrainingWork:
+        """The work of which validation is the judge: with the part of the speech that trains."""
+        return TrainingWork(round(TRAIN_SHARE * self.mixtures), max(round(VALIDATED_SHARE * self.steps), 1))
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingBudget:
     """What fits into ``seconds``, computed from costs and not measured, so that the same budget always trains the same.
 
-    Costs are seconds of a nominal machine, two cores of a 2024 server: ``dictionary_cost`` for the dictionary of one
-    speaker, ``mixture_cost`` for one mixture, ``validation_cost`` for validating once on ``validation_mixtures``,
-    which is done ``validations`` times and before the first step, and ``step_cost`` for a step with ``batch_size``
-    mixtures. ``clock`` tells when the budget is over where the machine is slower than that.
+    ``first_seconds`` of them are spent in any case, the rest where that gained `PAYING_GAIN`. Costs are seconds of a
+    nominal machine, two cores of a 2024 server: ``dictionary_cost`` for the dictionary of one speaker,
+    ``mixture_cost`` for one mixture, ``validation_cost`` for validating once on ``validation_mixtures``, which is done
+    up to three times, and ``step_cost`` for a step with ``batch_size`` mixtures. ``clock`` tells when the budget is
+    over where the machine is slower than that.
     """
 
     seconds: float
     clock: Callable[[], float] = time.monotonic
+    first_seconds: float = math.inf
     dictionary_cost: float = 0.5
-    mixture_cost: float = 0.25
-    validation_cost: float = 0.4
-    step_cost: float = 0.2
+    mixture_cost: float = 0.1
+    validation_cost: float = 0.25
+    step_cost: float = 0.18
     validation_mixtures: int = 12
-    validations: int = 4
     batch_size: int = 8
     learning_rate: float = 6e-4
 
+    @property
+    def first_part(self) -> TrainingBudget:
+        """The budget of the first seconds alone."""
+        return replace(self, seconds=min(self.first_seconds, self.seconds))
+
     def plan(self, speakers: int) -> TrainingWork:
         """The work for so many speakers: at least one batch of mixtures and one step, or none of either."""
-        remaining = self.seconds - speakers * self.dictionary_cost - self.validation_mixtures * self.mixture_cost
-        remaining = max(remaining - (self.validations + 1) * self.validation_cost, 0.0)
+        remaining = max(self.seconds - self.cost(speakers, TrainingWork(0, 0)), 0.0)
         mixtures = int(remaining * MIXING_SHARE / self.mixture_cost)
         steps = int(remaining * (1.0 - MIXING_SHARE) / self.step_cost)
-        enough = mixtures >= self.batch_size and steps > 0
-        return TrainingWork(mixtures, steps) if enough else TrainingWork(0, 0)
+        work = TrainingWork(mixtures, steps)
+        return work if work.validated.mixtures >= self.batch_size and steps > 0 else TrainingWork(0, 0)
+
+    def cost(self, speakers: int, work: TrainingWork) -> float:
+        """Seconds that the work takes on the nominal machine, with the dictionaries and all validations."""
+        fixed = speakers * self.dictionary_cost + self.validation_mixtures * self.mixture_cost
+        fixed += 3 * self.validation_cost
+        return fixed + work.mixtures * self.mixture_cost + work.steps * self.step_cost
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """Validation SNR in dB before and after the adaptation; the work done, and the work planned."""
+    """Validation SNR in dB before and after the validated steps; the work done in all, and the work planned."""
 
     snr_before: float
     snr_after: float
+    validated_steps: int
     done: TrainingWork
     planned: TrainingWork
 
@@ -126,16 +157,6 @@ class AdaptationResult:
 
     refiner: Refiner | None
     report: TrainingReport
-
-    def followed_by(self, later: AdaptationResult | None) -> AdaptationResult:
-        """This adaptation and one that went on from its refiner, with the same validation, as one."""
-        if later is None:
-            return self
-        first, second = self.report, later.report
-        report = TrainingReport(
-            first.snr_before, second.snr_after, first.done + second.done, first.planned + second.planned
-        )
-        return AdaptationResult(later.refiner or self.refiner, report)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,10 +203,40 @@ class _SpeakerSpeech:
         return exemplars if len(exemplars) else self.exemplars.magnitudes
 
 
-class Adaptation:
-    """Training of a refiner for one meeting within a budget; ``on_progress`` gets the seconds spent.
+@dataclass(frozen=True, slots=True, eq=False)
+class _MeetingMixtures:
+    """Mixtures of a meeting's speakers, the most-overlapped groups most, drawn at random from their clean speech."""
 
-    One that ``is_continued`` goes on with a refiner of the same meeting: other mixtures, the same validation.
+    separator: DictionarySeparator
+    overlap_seconds: Mapping[SpeakerGroup, float]
+    speech: Mapping[Speaker, _SpeakerSpeech]
+
+    @property
+    def speakers(self) -> int:
+        """How many speakers have a dictionary."""
+        return len(self.speech)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of clean speech of the speaker of whom the least is known."""
+        audible = {speaker for group in self.overlap_seconds for speaker in group}
+        return min(len(self.speech[speaker].samples) / self.separator.rate for speaker in audible)
+
+    def drawn(self, count: int, rng: np.random.Generator, *, training: bool) -> Iterator[MixtureBatch]:
+        """``count`` mixtures of the speech that trains, or of the speech that validates."""
+        for group in weighted_round_robin(self.overlap_seconds, count):
+            excerpts = [self.speech[speaker].excerpt(rng, training=training) for speaker in group]
+            dictionaries = [
+                self.speech[speaker].dictionary_without(excerpt.start, excerpt.end)
+                for speaker, excerpt in zip(group, excerpts, strict=True)
+            ]
+            voices = at_random_levels(np.stack([excerpt.samples for excerpt in excerpts]), rng)
+            yield make_mixture(self.separator, voices.sum(axis=0), voices, dictionaries)
+
+
+class Adaptation:
+    """Training of a refiner for one meeting within a budget; ``on_progress`` gets the seconds spent, and the seconds
+    that it may take.
     """
 
     def __init__(
@@ -193,13 +244,9 @@ class Adaptation:
         separator: DictionarySeparator,
         budget: TrainingBudget,
         seed: int,
-        on_progress: Callable[[float], None],
-        *,
-        is_continued: bool = False,
+        on_progress: Callable[[float, float], None],
     ) -> None:
         self._separator, self._budget, self._seed, self._on_progress = separator, budget, seed, on_progress
-        self._training_stream = 3 if is_continued else 1
-        self._started = budget.clock()
 
     def fit(
         self,
@@ -211,9 +258,9 @@ class Adaptation:
 
         None where the budget is too small, or a member of every group is silent.
         """
+        started = self._budget.clock()
         speakers = sorted({speaker for group in overlap_seconds for speaker in group})
-        planned = self._budget.plan(len(speakers))
-        if planned.steps == 0:
+        if self._budget.first_part.plan(len(speakers)).steps == 0:
             return None
         speech = {speaker: _SpeakerSpeech.from_clips(enrollment[speaker], self._separator) for speaker in speakers}
         audible = {
@@ -223,164 +270,163 @@ class Adaptation:
         }
         if not audible:
             return None
-        count = self._budget.validation_mixtures
-        validation = list(self._mixtures(audible, speech, count, training=False, until=self._budget.seconds))
-        elapsed = self._elapsed()
-        until = elapsed + (MIXING_SHARE + SCHEDULE_SLACK) * (self._budget.seconds - elapsed)
-        training = list(self._mixtures(audible, speech, planned.mixtures, training=True, until=until))
-        state = self._train(refiner, group_by_voices(training), group_by_voices(validation), planned.steps)
-        done = TrainingWork(len(training), state.step)
-        return AdaptationResult(state.best(), TrainingReport(state.snr_before, state.best_snr, done, planned))
+        mixtures = _MeetingMixtures(self._separator, audible, speech)
+        run = _TrainingRun(mixtures, self._budget, self._seed, self._on_progress, started)
+        return run.adapted(refiner)
 
-    def _mixtures(
+
+class _TrainingRun:
+    """The training of one `Adaptation`: its mixtures so far, and its clock."""
+
+    def __init__(
         self,
-        overlap_seconds: Mapping[SpeakerGroup, float],
-        speech: Mapping[Speaker, _SpeakerSpeech],
-        count: int,
-        *,
-        training: bool,
-        until: float,
-    ) -> Iterator[MixtureBatch]:
+        source: _MeetingMixtures,
+        budget: TrainingBudget,
+        seed: int,
+        on_progress: Callable[[float, float], None],
+        started: float,
+    ) -> None:
+        self._source, self._budget, self._on_progress, self._started = source, budget, on_progress, started
+        streams = [np.random.default_rng((seed, stream)) for stream in range(4)]
+        self._validation_rng, self._training_rng, self._batch_rng, self._last_rng = streams
+        self._mixtures: list[SpectralBatch] = []
+
+    def adapted(self, refiner: Refiner) -> AdaptationResult:
+        """A copy of ``refiner`` after the training, and its report."""
+        budget = self._budget.first_part
+        count = budget.validation_mixtures
+        validation = list(self._made(count, self._validation_rng, budget, until=budget.seconds, training=False))
+        snr_before = validate(refiner, validation)
+        state = _TrainState.start(refiner)
+
+        self._train_validated(state, budget)
+        snr_after = validate(state.result(self._source.seconds), validation)
+        if budget.seconds < self._budget.seconds and snr_after - snr_before >= PAYING_GAIN:
+            budget = self._budget
+            self._train_validated(state, budget)
+            snr_after = validate(state.result(self._source.seconds), validation)
+        planned, validated_steps = budget.plan(self._source.speakers), state.step
+        if snr_after > snr_before:
+            self._train_on_everything(state, budget)
+        else:
+            planned = planned.validated
+        done = TrainingWork(len(self._mixtures), state.step)
+        report = TrainingReport(snr_before, snr_after, validated_steps, done, planned)
+        return AdaptationResult(state.result(self._source.seconds) if report.gain > 0.0 else None, report)
+
+    def _train_validated(self, state: _TrainState, budget: TrainingBudget) -> None:
+        """The steps that validation judges, with the part of the speech that trains."""
+        work = budget.plan(self._source.speakers).validated
+        until = self._deadline(TrainingWork(work.mixtures, state.step), budget)
+        count = work.mixtures - len(self._mixtures)
+        self._mixtures += self._made(count, self._training_rng, budget, until=until, training=True)
+        self._train(state, work.steps, budget, until=self._deadline(work, budget))
+
+    def _train_on_everything(self, state: _TrainState, budget: TrainingBudget) -> None:
+        """The last steps: with mixtures of what has validated as well."""
+        work = budget.plan(self._source.speakers)
+        until = self._deadline(TrainingWork(work.mixtures, state.step), budget)
+        count = work.mixtures - len(self._mixtures)
+        self._mixtures += self._made(count, self._last_rng, budget, until=until, training=False)
+        self._train(state, work.steps, budget, until=budget.seconds)
+
+    def _made(
+        self, count: int, rng: np.random.Generator, budget: TrainingBudget, *, until: float, training: bool
+    ) -> Iterator[SpectralBatch]:
         """Up to ``count`` mixtures of the speech that trains or validates, begun within ``until`` seconds."""
-        rng = np.random.default_rng((self._seed, self._training_stream if training else 0))
-        for group in weighted_round_robin(overlap_seconds, count):
+        for mixture in self._source.drawn(count, rng, training=training):
+            yield SpectralBatch.from_mixtures(mixture)
+            self._on_progress(self._elapsed(), budget.seconds)
             if self._elapsed() > until:
                 return
-            excerpts = [speech[speaker].excerpt(rng, training=training) for speaker in group]
-            dictionaries = [
-                speech[speaker].dictionary_without(excerpt.start, excerpt.end)
-                for speaker, excerpt in zip(group, excerpts, strict=True)
-            ]
-            voices = at_random_levels(np.stack([excerpt.samples for excerpt in excerpts]), rng)
-            yield make_mixture(self._separator, voices.sum(axis=0), voices, dictionaries)
-            self._on_progress(self._elapsed())
 
-    def _train(
-        self,
-        refiner: Refiner,
-        training: Sequence[MixtureBatch],
-        validation: Sequence[MixtureBatch],
-        planned_steps: int,
-    ) -> _TrainState:
-        """Train up to ``planned_steps``, fewer where the clock says so, and keep the best validated weights."""
-        validation_began = self._elapsed()
-        snr_before = validate(refiner, validation)
-        training_began = self._elapsed()
-        # The time of one validation is held back, so that the last one ends within the budget.
-        held_back = training_began - validation_began
-
-        state = _TrainState.start(refiner, snr_before)
-        schedule = _Schedule(self._budget, planned_steps, training_began)
-        sampler = _BatchSampler(training, self._budget.batch_size, np.random.default_rng((self._seed, 2)))
-        can_train = bool(training) and bool(validation)
-        while can_train and state.step < planned_steps and not self._is_over(held_back):
-            learning_rate = schedule.learning_rate(state.step + 1, self._elapsed())
-            state.train_step(sampler.draw(), learning_rate)
-            self._on_progress(self._elapsed())
-            if state.step in schedule.validation_steps or self._is_over(held_back):
-                state.keep_if_best(validate(state.average, validation))
-        return state
+    def _train(self, state: _TrainState, steps: int, budget: TrainingBudget, *, until: float) -> None:
+        """Train until so many steps are done in all, fewer where the clock says so."""
+        planned = budget.plan(self._source.speakers).steps
+        sampler = _BatchSampler(self._mixtures, budget.batch_size, self._batch_rng)
+        while self._mixtures and state.step < steps and self._elapsed() <= until:
+            progress = (state.step + 1) / planned
+            if self._elapsed() > self._deadline(TrainingWork(len(self._mixtures), state.step), budget):
+                # Too slow a machine does not come to the last step: the rate decays by the clock instead.
+                progress = max(progress, min(self._elapsed() / budget.seconds, 1.0))
+            state.train_step(sampler.draw(), budget.learning_rate * (1.0 - 0.5 * progress))
+            self._on_progress(self._elapsed(), budget.seconds)
 
     def _elapsed(self) -> float:
         return self._budget.clock() - self._started
 
-    def _is_over(self, held_back: float) -> bool:
-        """Whether at most ``held_back`` seconds of the budget are left."""
-        return self._elapsed() + held_back > self._budget.seconds
-
-
-class _Schedule:
-    """Learning rates and validation steps: planned by steps alone, unless the clock runs ahead of them."""
-
-    def __init__(self, budget: TrainingBudget, planned_steps: int, training_began: float) -> None:
-        self._budget, self._planned_steps, self._began = budget, planned_steps, training_began
-        parts = range(1, budget.validations + 1)
-        self.validation_steps = frozenset(round(planned_steps * part / budget.validations) for part in parts)
-
-    def learning_rate(self, step: int, elapsed: float) -> float:
-        """The learning rate of a step: linear warm-up, then linear decay to a half. ``elapsed`` are seconds spent."""
-        by_steps = step / self._planned_steps
-        by_clock = (elapsed - self._began) / max(self._budget.seconds - self._began, 1e-9)
-        progress = by_steps
-        if by_clock >= by_steps + SCHEDULE_SLACK:
-            # Too slow a machine does not come to the last step: the rate decays by the clock instead.
-            progress = min(by_clock, 1.0)
-        warmup = min(1.0, step / WARMUP_STEPS)
-        return self._budget.learning_rate * warmup * (1.0 - 0.5 * progress)
+    def _deadline(self, work: TrainingWork, budget: TrainingBudget) -> float:
+        """When this work is to be done, with the slack that a slower machine has; the budget's end at the latest."""
+        return min(budget.cost(self._source.speakers, work) + SCHEDULE_SLACK * budget.seconds, budget.seconds)
 
 
 class _BatchSampler:
     """Random batches of mixtures with equally many voices, each mixture as likely as any other."""
 
-    def __init__(self, groups: Sequence[MixtureBatch], batch_size: int, rng: np.random.Generator) -> None:
-        self._groups, self._batch_size, self._rng = groups, batch_size, rng
-        sizes = np.array([len(group) for group in groups], np.float64)
-        self._probabilities = sizes / max(sizes.sum(), 1)
+    def __init__(self, mixtures: Sequence[SpectralBatch], batch_size: int, rng: np.random.Generator) -> None:
+        by_voices: dict[int, list[SpectralBatch]] = defaultdict(list)
+        for mixture in mixtures:
+            by_voices[mixture.voices].append(mixture)
+        self._groups = [by_voices[voices] for voices in sorted(by_voices)]
+        self._batch_size, self._rng = batch_size, rng
+        self._probabilities = np.array([len(group) for group in self._groups]) / max(len(mixtures), 1)
 
-    def draw(self) -> MixtureBatch:
+    def draw(self) -> SpectralBatch:
         """Up to ``batch_size`` different mixtures of one group."""
         group = self._groups[int(self._rng.choice(len(self._groups), p=self._probabilities))]
-        size = min(self._batch_size, len(group))
-        return group.select(self._rng.choice(len(group), size, replace=False).tolist())
+        chosen = self._rng.choice(len(group), min(self._batch_size, len(group)), replace=False)
+        return SpectralBatch.concatenated([group[index] for index in chosen])
 
 
 @dataclass(slots=True, eq=False)
 class _TrainState:
-    """The state of a training: the model, the average of its weights, and the best average so far.
+    """The state of a training: the model, the average of its weights, and the weights before the first step.
 
-    ``best_weights`` are None as long as no average did better than the model before its first step. Steps are computed
-    in bfloat16 where that is faster, validations never.
+    Steps are computed in bfloat16 where that is faster, validations never.
     """
 
     model: Refiner
     average: Refiner
+    initial: Refiner
     optimizer: torch.optim.Optimizer
-    snr_before: float
-    best_snr: float
     step: int = 0
-    best_weights: Mapping[str, Tensor] | None = None
 
     @classmethod
-    def start(cls, refiner: Refiner, snr: float) -> _TrainState:
-        """The state before the first step, of a copy of ``refiner`` with this validation SNR in dB."""
+    def start(cls, refiner: Refiner) -> _TrainState:
+        """The state before the first step, of a copy of ``refiner``; the slopes of its activations stay as they are."""
         model = copy.deepcopy(refiner)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, fused=True)
-        return cls(model, copy.deepcopy(model).eval(), optimizer, snr_before=snr, best_snr=snr)
+        for block in model.blocks:
+            block.act.requires_grad_(False)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=0.0, fused=True)
+        return cls(model, copy.deepcopy(model).eval(), copy.deepcopy(model).eval(), optimizer)
 
-    def train_step(self, batch: MixtureBatch, learning_rate: float) -> None:
-        """One optimizer step and an update of the average; gradients that are not finite leave the model as it is."""
+    @torch.no_grad()
+    def result(self, seconds: float) -> Refiner:
+        """A refiner with weights between the first ones and their average, where ``seconds`` are known of a speaker."""
+        share = ADAPTED_SHARE * min(seconds / TRUSTED_SECONDS, 1.0)
+        result = copy.deepcopy(self.initial)
+        for weights, average in zip(result.parameters(), self.average.parameters(), strict=True):
+            weights.lerp_(average, share)
+        return result
+
+    def train_step(self, batch: SpectralBatch, learning_rate: float) -> None:
+        """One optimizer step and an update of the average; gradients that are not finite leave the model as it is.
+
+        The learning rate is less in the first `WARMUP_STEPS`.
+        """
         self.step += 1
         for parameters in self.optimizer.param_groups:
-            parameters["lr"] = learning_rate
+            parameters["lr"] = learning_rate * min(1.0, self.step / WARMUP_STEPS)
         self.optimizer.zero_grad()
         in_bfloat16 = has_fast_bfloat16(next(self.model.parameters()).device.type)
-        loss = refiner_loss(self.model.train(), batch, bfloat16=in_bfloat16).mean()
+        loss = batch.loss(self.model.train(), bfloat16=in_bfloat16).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
         if torch.isfinite(norm):
             self.optimizer.step()
         # The first steps' weights leave the average sooner than its decay says.
         ema_update(self.average, self.model, min(EMA_DECAY, self.step / (self.step + 4)))
-
-    def keep_if_best(self, snr: float) -> None:
-        """Keep the average's weights if this validation SNR is the highest so far."""
-        if snr > self.best_snr:
-            self.best_snr, self.best_weights = snr, copy.deepcopy(self.average.state_dict())
-
-    def best(self) -> Refiner | None:
-        """The refiner with the best weights; None where no step gained anything."""
-        if self.best_weights is None:
-            return None
-        self.average.load_state_dict(self.best_weights)
-        return self.average
-
-
-def group_by_voices(batches: Sequence[MixtureBatch]) -> list[MixtureBatch]:
-    """The mixtures as one batch per number of voices, fewest first."""
-    groups: dict[int, list[MixtureBatch]] = defaultdict(list)
-    for batch in batches:
-        groups[batch.voices].append(batch)
-    return [concatenate(groups[voices]) for voices in sorted(groups)]
 
 
 @torch.no_grad()
@@ -391,7 +437,7 @@ def ema_update(average: Refiner, model: Refiner, decay: float) -> None:
 
 
 @torch.inference_mode()
-def validate(refiner: Refiner, batches: Sequence[MixtureBatch]) -> float:
+def validate(refiner: Refiner, mixtures: Sequence[SpectralBatch]) -> float:
     """Mean SNR in dB over all mixtures; 0 without mixtures."""
-    losses = [refiner_loss(refiner, batch) for batch in batches]
+    losses = [mixture.loss(refiner) for mixture in mixtures]
     return -float(torch.cat(losses).mean()) if losses else 0.0
