@@ -48,6 +48,7 @@ from meetsplit.pipeline.separators.adapted_training import (
     TrainingBudget,
     TrainingReport,
     _SpeakerSpeech,
+    _TrainState,
 )
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, NmfOptions
 from meetsplit.pipeline.separators.mask_refiner import Config, Refiner, load, save
@@ -390,6 +391,16 @@ def test_weights_that_gained_nothing_are_not_used_nor_learned_on(
     assert result.report.complete
     work = budget.plan(2).validated
     assert result.report == TrainingReport(4.0, 3.9, work.steps, work, work)
+
+
+@pytest.mark.parametrize(("seconds", "share"), [(20.0, 0.25), (40.0, 0.5), (90.0, 0.5)])
+def test_the_less_is_known_the_less_is_changed(seconds: float, share: float) -> None:
+    state = _TrainState.start(Refiner(SMALL))
+    with torch.no_grad():
+        for weights in state.average.parameters():
+            weights.add_(1.0)
+    for weights, before in zip(state.result(seconds).parameters(), state.initial.parameters(), strict=True):
+        torch.testing.assert_close(weights, before + share)
 
 
 def test_a_spectral_batch_has_the_loss_of_its_mixtures(enrollment: dict[Speaker, list[Audio]]) -> None:
