@@ -41,13 +41,12 @@ from meetsplit.pipeline.separators.adapted_mixtures import (
     refiner_loss,
     weighted_round_robin,
 )
+from meetsplit.pipeline.separators.adapted_speech import EXCLUSION_MARGIN, SpeakerSpeech
 from meetsplit.pipeline.separators.adapted_training import (
-    EXCLUSION_MARGIN,
     PAYING_GAIN,
     Adaptation,
     TrainingBudget,
     TrainingReport,
-    _SpeakerSpeech,
     _TrainState,
 )
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator, NmfOptions
@@ -174,7 +173,7 @@ def test_exemplars_from_the_mixture_are_excluded(enrollment: dict[Speaker, list[
     """Or training would lean on what no overlap has: clean exemplars of its own sound."""
     base = DictionarySeparator(options=QUICK)
     (clip,) = next(iter(enrollment.values()))
-    speech = _SpeakerSpeech.from_clips([clip], base)
+    speech = SpeakerSpeech.from_clips([clip], base)
     times, magnitudes = speech.exemplars.times, speech.exemplars.magnitudes
     dictionary = speech.dictionary_without(3.0, 5.0)
     outside = (times < 3.0 - EXCLUSION_MARGIN) | (times > 5.0 + EXCLUSION_MARGIN)
@@ -295,7 +294,8 @@ def test_eight_people_and_two_hours_cost_no_more_than_two_people(voices: dict[Sp
     result = adaptation.fit(Refiner(SMALL), overlap_seconds, enrollment)
     assert result is not None
     assert result.report.complete
-    planned = budget.plan(8) if result.refiner is not None else budget.plan(8).validated
+    assert result.refiner is not None
+    planned = budget.plan(8)
     assert 0 < result.report.done.steps == planned.steps < budget.plan(2).steps
     assert len(progress) == budget.validation_mixtures + planned.mixtures + planned.steps
 
@@ -405,7 +405,7 @@ def test_the_less_is_known_the_less_is_changed(seconds: float, share: float) -> 
 
 def test_a_spectral_batch_has_the_loss_of_its_mixtures(enrollment: dict[Speaker, list[Audio]]) -> None:
     base = DictionarySeparator(options=QUICK)
-    first, second = (_SpeakerSpeech.from_clips(clips, base) for clips in list(enrollment.values())[:2])
+    first, second = (SpeakerSpeech.from_clips(clips, base) for clips in list(enrollment.values())[:2])
     rng = np.random.default_rng(0)
     mixtures = []
     for _ in range(3):
@@ -416,7 +416,7 @@ def test_a_spectral_batch_has_the_loss_of_its_mixtures(enrollment: dict[Speaker,
     torch.manual_seed(3)
     refiner = Refiner(SMALL).eval()
     torch.nn.init.normal_(refiner.out_proj.weight, std=0.1)
-    spectral = SpectralBatch.concatenated([SpectralBatch.from_mixtures(mixture) for mixture in mixtures])
+    spectral = concatenate([SpectralBatch.from_mixtures(mixture) for mixture in mixtures])
     assert (len(spectral), spectral.voices) == (3, 2)
     with torch.inference_mode():
         expected = refiner_loss(refiner, concatenate(mixtures))

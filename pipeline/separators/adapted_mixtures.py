@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -45,11 +46,6 @@ class MixtureBatch:
 
     def __len__(self) -> int:
         return len(self.waveforms)
-
-    @property
-    def voices(self) -> int:
-        """Voices in each mixture."""
-        return self.estimates.shape[1]
 
     def select(self, indices: Sequence[int]) -> MixtureBatch:
         """Some of the mixtures."""
@@ -105,11 +101,6 @@ class SpectralBatch:
         """Voices in each mixture."""
         return self.estimates.shape[1]
 
-    @classmethod
-    def concatenated(cls, batches: Sequence[SpectralBatch]) -> SpectralBatch:
-        """All mixtures of the batches as one batch."""
-        return cls(*(torch.cat([getattr(batch, field.name) for batch in batches]) for field in fields(cls)))
-
     def loss(self, refiner: Refiner, *, bfloat16: bool = False) -> Tensor:
         """The same as `refiner_loss` but for rounding, in three quarters of its time: negative SNR, ``(mixtures,)``."""
         device = next(refiner.parameters()).device
@@ -122,13 +113,13 @@ class SpectralBatch:
         return snr_loss(error_power, self.voice_power.to(device), power.sum(dim=(2, 3)))
 
 
-def concatenate(batches: Sequence[MixtureBatch]) -> MixtureBatch:
+Batch = TypeVar("Batch", MixtureBatch, SpectralBatch)
+
+
+def concatenate(batches: Sequence[Batch]) -> Batch:
     """All mixtures of the batches as one batch."""
-    return MixtureBatch(
-        torch.cat([batch.waveforms for batch in batches]),
-        torch.cat([batch.estimates for batch in batches]),
-        torch.cat([batch.profiles for batch in batches]),
-    )
+    kind = type(batches[0])
+    return kind(*(torch.cat([getattr(batch, field.name) for batch in batches]) for field in fields(kind)))
 
 
 @torch.inference_mode()

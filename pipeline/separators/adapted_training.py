@@ -22,30 +22,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from meetsplit.pipeline.data import Audio, Samples, Speaker
+from meetsplit.pipeline.data import Audio, Speaker
 from meetsplit.pipeline.models.device import has_fast_bfloat16
-from meetsplit.pipeline.separators.adapted_mixtures import (
-    MixtureBatch,
-    SpeakerGroup,
-    SpectralBatch,
-    at_random_levels,
-    make_mixture,
-    random_excerpt,
-    weighted_round_robin,
-)
-from meetsplit.pipeline.separators.dictionary import DictionarySeparator, Exemplars
+from meetsplit.pipeline.separators.adapted_mixtures import SpeakerGroup, SpectralBatch, concatenate
+from meetsplit.pipeline.separators.adapted_speech import TRAIN_SHARE, MeetingMixtures, SpeakerSpeech
+from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.separators.mask_refiner import Refiner
-
-MIXTURE_SECONDS = 2.0
-"""Length of a training mixture."""
-
-EXCLUSION_MARGIN = 0.25
-"""Seconds around a training excerpt whose exemplars are excluded from its speaker's dictionary."""
-
-TRAIN_SHARE = 0.8
-"""The share of each speaker's clean speech, and of the training mixtures, that trains while the rest validates."""
 
 VALIDATED_SHARE = 0.5
 """The share of the steps that is validated; the others learn from what has validated, too."""
@@ -159,81 +142,6 @@ class AdaptationResult:
     report: TrainingReport
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Excerpt:
-    """Samples of one speaker for a mixture, and where they lie in that speaker's speech, in seconds."""
-
-    samples: Samples
-    start: float
-    end: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _SpeakerSpeech:
-    """The clean speech of one speaker end to end, at ``rate`` Hz, and its exemplars."""
-
-    samples: Samples
-    rate: int
-    exemplars: Exemplars
-
-    @classmethod
-    def from_clips(cls, clips: Sequence[Audio], separator: DictionarySeparator) -> _SpeakerSpeech:
-        samples = np.concatenate([clip.samples for clip in clips])
-        return cls(samples, separator.rate, separator.exemplars([Audio(samples, separator.rate)]).normalized())
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether there is nothing to make a dictionary of."""
-        return len(self.exemplars.magnitudes) == 0
-
-    def excerpt(self, rng: np.random.Generator, *, training: bool) -> _Excerpt:
-        """A random excerpt of the part that trains, or of the part that validates."""
-        boundary = round(TRAIN_SHARE * len(self.samples))
-        offset, part = (0, self.samples[:boundary]) if training else (boundary, self.samples[boundary:])
-        length = round(MIXTURE_SECONDS * self.rate)
-        start, samples = random_excerpt(part, length, rng)
-        first = offset + start
-        return _Excerpt(samples, first / self.rate, (first + min(length, len(part))) / self.rate)
-
-    def dictionary_without(self, start: float, end: float) -> Tensor:
-        """A dictionary ``(exemplars, context, bins)`` of the speech away from this time; of all speech where nothing is
-        left.
-        """
-        exemplars = self.exemplars.outside(start, end, EXCLUSION_MARGIN)
-        return exemplars if len(exemplars) else self.exemplars.magnitudes
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _MeetingMixtures:
-    """Mixtures of a meeting's speakers, the most-overlapped groups most, drawn at random from their clean speech."""
-
-    separator: DictionarySeparator
-    overlap_seconds: Mapping[SpeakerGroup, float]
-    speech: Mapping[Speaker, _SpeakerSpeech]
-
-    @property
-    def speakers(self) -> int:
-        """How many speakers have a dictionary."""
-        return len(self.speech)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of clean speech of the speaker of whom the least is known."""
-        audible = {speaker for group in self.overlap_seconds for speaker in group}
-        return min(len(self.speech[speaker].samples) / self.separator.rate for speaker in audible)
-
-    def drawn(self, count: int, rng: np.random.Generator, *, training: bool) -> Iterator[MixtureBatch]:
-        """``count`` mixtures of the speech that trains, or of the speech that validates."""
-        for group in weighted_round_robin(self.overlap_seconds, count):
-            excerpts = [self.speech[speaker].excerpt(rng, training=training) for speaker in group]
-            dictionaries = [
-                self.speech[speaker].dictionary_without(excerpt.start, excerpt.end)
-                for speaker, excerpt in zip(group, excerpts, strict=True)
-            ]
-            voices = at_random_levels(np.stack([excerpt.samples for excerpt in excerpts]), rng)
-            yield make_mixture(self.separator, voices.sum(axis=0), voices, dictionaries)
-
-
 class Adaptation:
     """Training of a refiner for one meeting within a budget; ``on_progress`` gets the seconds spent, and the seconds
     that it may take.
@@ -262,7 +170,7 @@ class Adaptation:
         speakers = sorted({speaker for group in overlap_seconds for speaker in group})
         if self._budget.first_part.plan(len(speakers)).steps == 0:
             return None
-        speech = {speaker: _SpeakerSpeech.from_clips(enrollment[speaker], self._separator) for speaker in speakers}
+        speech = {speaker: SpeakerSpeech.from_clips(enrollment[speaker], self._separator) for speaker in speakers}
         audible = {
             group: seconds
             for group, seconds in overlap_seconds.items()
@@ -270,7 +178,7 @@ class Adaptation:
         }
         if not audible:
             return None
-        mixtures = _MeetingMixtures(self._separator, audible, speech)
+        mixtures = MeetingMixtures(self._separator, audible, speech)
         run = _TrainingRun(mixtures, self._budget, self._seed, self._on_progress, started)
         return run.adapted(refiner)
 
@@ -280,7 +188,7 @@ class _TrainingRun:
 
     def __init__(
         self,
-        source: _MeetingMixtures,
+        source: MeetingMixtures,
         budget: TrainingBudget,
         seed: int,
         on_progress: Callable[[float, float], None],
@@ -299,36 +207,37 @@ class _TrainingRun:
         snr_before = validate(refiner, validation)
         state = _TrainState.start(refiner)
 
-        self._train_validated(state, budget)
+        planned = budget.plan(self._source.speakers)
+        self._train_until(planned.validated, state, budget, self._training_rng, training=True)
         snr_after = validate(state.result(self._source.seconds), validation)
         if budget.seconds < self._budget.seconds and snr_after - snr_before >= PAYING_GAIN:
             budget = self._budget
-            self._train_validated(state, budget)
+            planned = budget.plan(self._source.speakers)
+            self._train_until(planned.validated, state, budget, self._training_rng, training=True)
             snr_after = validate(state.result(self._source.seconds), validation)
-        planned, validated_steps = budget.plan(self._source.speakers), state.step
+        validated_steps = state.step
         if snr_after > snr_before:
-            self._train_on_everything(state, budget)
+            self._train_until(planned, state, budget, self._last_rng, training=False)
         else:
             planned = planned.validated
         done = TrainingWork(len(self._mixtures), state.step)
         report = TrainingReport(snr_before, snr_after, validated_steps, done, planned)
         return AdaptationResult(state.result(self._source.seconds) if report.gain > 0.0 else None, report)
 
-    def _train_validated(self, state: _TrainState, budget: TrainingBudget) -> None:
-        """The steps that validation judges, with the part of the speech that trains."""
-        work = budget.plan(self._source.speakers).validated
+    def _train_until(
+        self,
+        work: TrainingWork,
+        state: _TrainState,
+        budget: TrainingBudget,
+        rng: np.random.Generator,
+        *,
+        training: bool,
+    ) -> None:
+        """Train until this work is done in all, with new mixtures of the speech that trains or of what validates."""
         until = self._deadline(TrainingWork(work.mixtures, state.step), budget)
         count = work.mixtures - len(self._mixtures)
-        self._mixtures += self._made(count, self._training_rng, budget, until=until, training=True)
+        self._mixtures += self._made(count, rng, budget, until=until, training=training)
         self._train(state, work.steps, budget, until=self._deadline(work, budget))
-
-    def _train_on_everything(self, state: _TrainState, budget: TrainingBudget) -> None:
-        """The last steps: with mixtures of what has validated as well."""
-        work = budget.plan(self._source.speakers)
-        until = self._deadline(TrainingWork(work.mixtures, state.step), budget)
-        count = work.mixtures - len(self._mixtures)
-        self._mixtures += self._made(count, self._last_rng, budget, until=until, training=False)
-        self._train(state, work.steps, budget, until=budget.seconds)
 
     def _made(
         self, count: int, rng: np.random.Generator, budget: TrainingBudget, *, until: float, training: bool
@@ -375,7 +284,7 @@ class _BatchSampler:
         """Up to ``batch_size`` different mixtures of one group."""
         group = self._groups[int(self._rng.choice(len(self._groups), p=self._probabilities))]
         chosen = self._rng.choice(len(group), min(self._batch_size, len(group)), replace=False)
-        return SpectralBatch.concatenated([group[index] for index in chosen])
+        return concatenate([group[int(index)] for index in chosen])
 
 
 @dataclass(slots=True, eq=False)
@@ -399,7 +308,7 @@ class _TrainState:
             block.act.requires_grad_(False)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=0.0, fused=True)
-        return cls(model, copy.deepcopy(model).eval(), copy.deepcopy(model).eval(), optimizer)
+        return cls(model, copy.deepcopy(model).eval(), refiner, optimizer)
 
     @torch.no_grad()
     def result(self, seconds: float) -> Refiner:
