@@ -13,9 +13,10 @@ from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.separators import mask_refiner
 from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch
+from meetsplit.pipeline.separators.adapted_speech import SpeakerSpeech
 from meetsplit.pipeline.separators.dictionary import HOP
 from meetsplit.training import refiner, refiner_exam, refiner_mixtures, refiner_networks, unet
-from meetsplit.training.refiner_mixtures import LessonKind
+from meetsplit.training.refiner_mixtures import AugmentationProbabilities, LessonKind
 from meetsplit.training.unet import UNet, UNetConfig
 from meetsplit.training.vocal_tract import warp_formants
 
@@ -77,13 +78,13 @@ def test_a_unet_learns_by_the_same_command_and_is_examined_beside_the_refiner(
     monkeypatch.setattr(refiner_mixtures, "ROOM_COUNT", 1)
     monkeypatch.setattr(refiner, "BATCH_SIZE", 2)
     out, cache = tmp_path / "unet.safetensors", tmp_path / "cache"
-    lessons = ["--lessons", "2", "--exam", "2", "--exam-kinds", "half-second", "--kind", "meeting"]
+    lessons = ["--lessons", "2", "--exam", "2", "--exam-kinds", "half-second", "--kind", "pairs"]
     learning = ["--network", "unet", "--steps", "3", "--minutes", "1", "--short", "1.0"]
     arguments = ["--data", str(data), "--cache", str(cache), "-o", str(out), *lessons, *learning]
     monkeypatch.setattr(sys, "argv", ["refiner", *arguments])
     refiner.main()
     assert out.with_suffix(".md").read_text("utf-8").startswith("# The U-Net")
-    assert (cache / "lessons-meeting").is_dir()
+    assert (cache / "lessons-pairs").is_dir()
     shipped = refiner_networks.load_network(mask_refiner_file(tmp_path))
     assert isinstance(shipped, mask_refiner.Refiner)
     capsys.readouterr()
@@ -168,6 +169,32 @@ def test_a_short_mixture_is_the_loudest_of_its_places_and_told_no_more_than_its_
     quiet = np.concatenate([np.full(RATE, 0.01), np.full(RATE, 0.5)]).astype(np.float32)
     loud = [float(refiner_mixtures._loudest_part(quiet, RATE // 2, rng).mean()) for _ in range(20)]
     assert np.mean(np.array(loud) > 0.2) > 0.8  # one place alone: half of them
+
+
+def test_mixtures_of_one_pair_share_nothing_with_their_dictionaries_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    excluded: list[tuple[SpeakerSpeech, float, float]] = []
+    original = SpeakerSpeech.dictionary_without
+
+    def recording(speech: SpeakerSpeech, start: float, end: float) -> torch.Tensor:
+        excluded.append((speech, start, end))
+        return original(speech, start, end)
+
+    monkeypatch.setattr(SpeakerSpeech, "dictionary_without", recording)
+    monkeypatch.setattr(refiner_mixtures, "PROBABILITIES", AugmentationProbabilities(noise=0.0))
+    kind = LessonKind(seconds=0.5, per_pair=3)
+    clips = [
+        [hum(pitch, 3.0, index).samples, hum(pitch, 2.0, index + 5).samples] for index, pitch in ((0, 90), (1, 170))
+    ]
+    mixtures = list(refiner_mixtures._mixtures_of_pair(clips, kind, np.random.default_rng(6)))
+    assert [mixture.waveforms.shape for mixture in mixtures] == [(1, 3, RATE // 2)] * 3
+    assert len({start for _, start, _ in excluded}) == len(excluded) == 6
+    stems = [stem.double() for mixture in mixtures for stem in mixture.waveforms[0, 1:]]
+    for stem, (speech, start, end) in zip(stems, excluded, strict=True):
+        said = torch.from_numpy(speech.samples[round(start * RATE) : round(end * RATE)]).double()
+        assert torch.nn.functional.cosine_similarity(stem, said, dim=0) > 0.9999
+    for mixture in mixtures:
+        waveforms = mixture.waveforms[0].double()
+        assert torch.allclose(waveforms[0], waveforms[1:].sum(dim=0), atol=0.01)
 
 
 def test_people_get_another_vocal_tract_but_keep_their_pitch() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples, Speaker
-from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, concatenate, make_mixture
+from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, concatenate, make_mixture, random_excerpt
+from meetsplit.pipeline.separators.adapted_speech import SpeakerSpeech
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.training.acoustics import impulse_responses, pink_noise, random_room, reverberate, telephone_band
 from meetsplit.training.speech import find_utterances, without_pauses
@@ -65,12 +67,17 @@ class LessonKind:
     They are ``seconds`` long, at most `SECONDS`; a dictionary is made of at most so many seconds as are drawn from
     ``enrollment`` for each voice; one voice is up to ``level`` dB louder than the other. ``warp`` is by how much the
     vocal tract of half of the voices is made longer or shorter, at most: other people with the same pitch.
+
+    Of each pair of speakers ``per_pair`` mixtures are drawn. Where they are several, all are estimated by smaller
+    dictionaries (`DictionarySeparator.quicker`) of what the two say outside the mixture, as an adaptation does it: many
+    more mixtures are made in the same time.
     """
 
     seconds: float = SECONDS
     enrollment: tuple[float, float] = (10.0, 60.0)
     level: float = 5.0
     warp: float = 0.0
+    per_pair: int = 1
 
 
 LESSON_KINDS: Mapping[str, LessonKind] = MappingProxyType(
@@ -79,10 +86,11 @@ LESSON_KINDS: Mapping[str, LessonKind] = MappingProxyType(
         "meeting": LessonKind(enrollment=(6.0, 40.0), level=8.0, warp=0.12),
         "second": LessonKind(seconds=1.0, enrollment=(8.0, 20.0)),
         "half-second": LessonKind(seconds=0.5, enrollment=(8.0, 20.0)),
+        "pairs": LessonKind(seconds=2.5, enrollment=(6.0, 40.0), level=8.0, warp=0.12, per_pair=10),
     }
 )
-"""``long`` is what the shipped weights were made of; ``meeting`` is as uneven, and people as little known, as overlaps
-of meetings are; the others are exams of short overlaps."""
+"""``long`` is what the first shipped weights were made of; ``meeting`` is as uneven, and people as little known, as
+overlaps of meetings are; ``pairs`` is the same, and cheap; the others are exams of short overlaps."""
 
 
 def read_speakers(folder: Path) -> dict[Speaker, list[Samples]]:
@@ -113,7 +121,7 @@ def make_shards(
         if not path.exists():
             rooms = rooms or _random_rooms(np.random.default_rng(seed))
             rng = np.random.default_rng((seed, number))
-            mixtures = concatenate([_random_mixture(speakers, rooms, kind, rng) for _ in range(SHARD_SIZE)])
+            mixtures = concatenate(list(islice(_random_mixtures(speakers, rooms, kind, rng), SHARD_SIZE)))
             part = path.with_suffix(f".{os.getpid()}.part")
             save_file(_to_tensors(mixtures), part)
             os.replace(part, path)
@@ -150,27 +158,75 @@ class _Voice:
     enrollment: Sequence[Samples]
 
 
-def _random_mixture(
+def _random_mixtures(
     speakers: Mapping[Speaker, Sequence[Samples]],
     rooms: Sequence[RoomResponses],
     kind: LessonKind,
     rng: np.random.Generator,
-) -> MixtureBatch:
-    """One mixture of two speakers with their dictionaries; speakers with more utterances are drawn more often."""
+) -> Iterator[MixtureBatch]:
+    """Mixtures of random pairs of speakers, without end."""
+    while True:
+        pair = _random_pair(speakers, rooms, kind, rng)
+        if kind.per_pair == 1:
+            voices = {name: _split_excerpt(clips, kind, limit, rng) for name, clips, limit in pair}
+            yield _separate_mixture(voices, kind, rng)
+        else:
+            length = round(kind.seconds * RATE)
+            yield from _mixtures_of_pair([_first_samples(clips, limit + length) for _, clips, limit in pair], kind, rng)
+
+
+def _random_pair(
+    speakers: Mapping[Speaker, Sequence[Samples]],
+    rooms: Sequence[RoomResponses],
+    kind: LessonKind,
+    rng: np.random.Generator,
+) -> Iterator[tuple[Speaker, list[Samples], int]]:
+    """Two speakers, clips of each, and how many samples a dictionary may have of each. Who has more utterances is drawn
+    more often. The second one's clips are drawn when they are asked for.
+    """
     names = sorted(speakers)
     weights = np.sqrt([len(speakers[name]) for name in names])
     pair = rng.choice(names, 2, replace=False, p=weights / weights.sum())
     room = rooms[int(rng.integers(len(rooms)))] if rng.random() < PROBABILITIES.room else None
     telephone = rng.random() < PROBABILITIES.telephone
-    voices = []
     for index, name in enumerate(pair):
         response = room[index] if room else None
         change = _random_change(kind, rng)
         limit = round(rng.uniform(*kind.enrollment) * RATE)
         picked = _pick_utterances(speakers[name], limit, rng)
-        clips = [_apply_channel(change(clip), response, telephone) for clip in picked]
-        voices.append(_split_excerpt(clips, kind, limit, rng))
-    first, second = (voice.excerpt for voice in voices)
+        yield name, [_apply_channel(change(clip), response, telephone) for clip in picked], limit
+
+
+def _separate_mixture(voices: Mapping[Speaker, _Voice], kind: LessonKind, rng: np.random.Generator) -> MixtureBatch:
+    """A mixture of two excerpts, estimated by dictionaries of their own."""
+    first, second = (voice.excerpt for voice in voices.values())
+    stems, mixture = _mixed(first, second, kind, rng)
+    separator = DictionarySeparator(seed=int(rng.integers(2**31)))
+    dictionaries = [
+        separator.dictionary(name, [Audio(clip, RATE) for clip in voice.enrollment]) for name, voice in voices.items()
+    ]
+    return make_mixture(separator, mixture, stems, dictionaries)
+
+
+def _mixtures_of_pair(
+    clips: Sequence[Sequence[Samples]], kind: LessonKind, rng: np.random.Generator
+) -> Iterator[MixtureBatch]:
+    """Mixtures of two speakers' clips, each estimated by smaller dictionaries of what the two say elsewhere."""
+    separator = DictionarySeparator(seed=int(rng.integers(2**31))).quicker()
+    speech = [SpeakerSpeech.from_clips([Audio(clip, RATE) for clip in own], separator) for own in clips]
+    length = round(kind.seconds * RATE)
+    for _ in range(kind.per_pair):
+        starts, excerpts = zip(*(random_excerpt(voice.samples, length, rng) for voice in speech), strict=True)
+        stems, mixture = _mixed(*excerpts, kind, rng)
+        dictionaries = [
+            voice.dictionary_without(start / RATE, (start + length) / RATE)
+            for voice, start in zip(speech, starts, strict=True)
+        ]
+        yield make_mixture(separator, mixture, stems, dictionaries)
+
+
+def _mixed(first: Samples, second: Samples, kind: LessonKind, rng: np.random.Generator) -> tuple[Samples, Samples]:
+    """Both excerpts at a random difference of level, ``(2, samples)``, and their sum, some with noise."""
     level = 10 ** (rng.uniform(-kind.level, kind.level) / 20)
     second = second * np.float32(level * np.linalg.norm(first) / max(float(np.linalg.norm(second)), 1e-6))
     stems = np.stack([first, second])
@@ -178,12 +234,7 @@ def _random_mixture(
     if rng.random() < PROBABILITIES.noise:
         noise = pink_noise(len(mixture), RATE, rng)
         mixture = mixture + noise * np.float32(mixture.std() * 10 ** (-rng.uniform(12, 35) / 20))
-    separator = DictionarySeparator(seed=int(rng.integers(2**31)))
-    dictionaries = [
-        separator.dictionary(name, [Audio(clip, RATE) for clip in voice.enrollment])
-        for name, voice in zip(pair, voices, strict=True)
-    ]
-    return make_mixture(separator, mixture.astype(np.float32), stems, dictionaries)
+    return stems, mixture.astype(np.float32)
 
 
 def _pick_utterances(clips: Sequence[Samples], limit: int, rng: np.random.Generator) -> list[Samples]:
