@@ -216,11 +216,12 @@ def _mixtures_of_pair(
     speech = [SpeakerSpeech.from_clips([Audio(clip, RATE) for clip in own], separator) for own in clips]
     length = round(kind.seconds * RATE)
     for _ in range(kind.per_pair):
-        starts, excerpts = zip(*(random_excerpt(voice.samples, length, rng) for voice in speech), strict=True)
-        stems, mixture = _mixed(*excerpts, kind, rng)
+        drawn = [random_excerpt(voice.samples, length, rng) for voice in speech]
+        first, second = (excerpt for _, excerpt in drawn)
+        stems, mixture = _mixed(first, second, kind, rng)
         dictionaries = [
             voice.dictionary_without(start / RATE, (start + length) / RATE)
-            for voice, start in zip(speech, starts, strict=True)
+            for voice, (start, _) in zip(speech, drawn, strict=True)
         ]
         yield make_mixture(separator, mixture, stems, dictionaries)
 
