@@ -32,7 +32,7 @@ from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, refiner
 from meetsplit.pipeline.separators.dictionary import HOP
 from meetsplit.pipeline.separators.mask_refiner import Config
 from meetsplit.training.model_card import ModelCard, command_line
-from meetsplit.training.refiner_mixtures import LESSON_KINDS, RATE, SECONDS, load, make_shards, read_speakers
+from meetsplit.training.refiner_mixtures import LESSON_KINDS, RATE, load, make_shards, read_speakers
 from meetsplit.training.refiner_networks import NETWORK_KINDS, Network, NetworkKind, kind_of_file
 from meetsplit.training.trainer import TrainerOptions, TrainState, fit, warmup_cosine
 
@@ -267,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     speakers = f"{len(training_speakers)} people, {len(held_out_speakers)} more held out"
     write_card(
         args.output,
-        data=f"{args.about or 'Not told'}; {speakers}, {args.mixtures} mixtures of {SECONDS:g} s.",
+        data=f"{args.about or 'Not told'}; {speakers}, {args.mixtures} mixtures of {LESSON_KINDS[args.kind].seconds:g} s.",
         licence=args.about,
         metrics=f"SNR on {sum(map(len, exams))} mixtures of held-out people: {score}.",
     )

@@ -134,7 +134,7 @@ EMBEDDED_VAD = Wheel(
 
 REFINER = Bundled(
     "pipeline/separators/weights/refiner.safetensors",
-    "c635de15b347b32afc75534024a68c677f0b4a13a6eb238cb3b44ba438775a09",
+    "bf668565c508213fad2db33ca379788cf0d9125901b44523501b3c2bc2592402",
 )
 """Pretrained weights of the separator `adapted`; the model card beside them has the same checksum."""
 
