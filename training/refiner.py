@@ -265,9 +265,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     megabytes = args.output.stat().st_size / 1e6
     print(f"{args.output}: {megabytes:.1f} MB; held-out voices: {score}; {state.seconds / 60:.0f} minutes")
     speakers = f"{len(training_speakers)} people, {len(held_out_speakers)} more held out"
+    drawn = f"{args.mixtures} mixtures of {LESSON_KINDS[args.kind].seconds:g} s"
     write_card(
         args.output,
-        data=f"{args.about or 'Not told'}; {speakers}, {args.mixtures} mixtures of {LESSON_KINDS[args.kind].seconds:g} s.",
+        data=f"{args.about or 'Not told'}; {speakers}, {drawn}.",
         licence=args.about,
         metrics=f"SNR on {sum(map(len, exams))} mixtures of held-out people: {score}.",
     )
