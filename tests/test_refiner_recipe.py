@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch
 from meetsplit.pipeline.separators.adapted_speech import SpeakerSpeech
 from meetsplit.pipeline.separators.dictionary import HOP
 from meetsplit.training import refiner, refiner_exam, refiner_mixtures, refiner_networks, unet
-from meetsplit.training.refiner_mixtures import AugmentationProbabilities, LessonKind
+from meetsplit.training.refiner_mixtures import LESSON_KINDS, AugmentationProbabilities, LessonKind
 from meetsplit.training.unet import UNet, UNetConfig
 from meetsplit.training.vocal_tract import warp_formants
 
@@ -78,13 +79,13 @@ def test_a_unet_learns_by_the_same_command_and_is_examined_beside_the_refiner(
     monkeypatch.setattr(refiner_mixtures, "ROOM_COUNT", 1)
     monkeypatch.setattr(refiner, "BATCH_SIZE", 2)
     out, cache = tmp_path / "unet.safetensors", tmp_path / "cache"
-    lessons = ["--lessons", "2", "--exam", "2", "--exam-kinds", "half-second", "--kind", "pairs"]
+    lessons = ["--lessons", "2", "--exam", "2", "--exam-kinds", "half-second", "--kind", "meeting"]
     learning = ["--network", "unet", "--steps", "3", "--minutes", "1", "--short", "1.0"]
     arguments = ["--data", str(data), "--cache", str(cache), "-o", str(out), *lessons, *learning]
     monkeypatch.setattr(sys, "argv", ["refiner", *arguments])
     refiner.main()
     assert out.with_suffix(".md").read_text("utf-8").startswith("# The U-Net")
-    assert (cache / "lessons-pairs").is_dir()
+    assert (cache / "lessons-meeting").is_dir()
     shipped = refiner_networks.load_network(mask_refiner_file(tmp_path))
     assert isinstance(shipped, mask_refiner.Refiner)
     capsys.readouterr()
@@ -169,6 +170,20 @@ def test_a_short_mixture_is_the_loudest_of_its_places_and_told_no_more_than_its_
     quiet = np.concatenate([np.full(RATE, 0.01), np.full(RATE, 0.5)]).astype(np.float32)
     loud = [float(refiner_mixtures._loudest_part(quiet, RATE // 2, rng).mean()) for _ in range(20)]
     assert np.mean(np.array(loud) > 0.2) > 0.8  # one place alone: half of them
+
+
+def test_lessons_of_pairs_go_on_with_another_pair_and_are_kept_in_shards(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refiner_mixtures, "SHARD_SIZE", 3)
+    monkeypatch.setattr(refiner_mixtures, "ROOM_COUNT", 1)
+    kind = replace(LESSON_KINDS["pairs"], per_pair=2)
+    paths = list(refiner_mixtures.make_shards(refiner_mixtures.read_speakers(data), tmp_path / "pairs", 3, 1, kind))
+    lessons = refiner_mixtures.load(paths)
+    assert len(paths) == 1
+    assert lessons.waveforms.shape == (3, 3, round(kind.seconds * RATE))
+    profiles = lessons.profiles
+    assert (profiles[0] - profiles[1]).abs().mean() < (profiles[1] - profiles[2]).abs().mean()
 
 
 def test_mixtures_of_one_pair_share_nothing_with_their_dictionaries_either(monkeypatch: pytest.MonkeyPatch) -> None:
