@@ -423,6 +423,27 @@ def test_a_spectral_batch_has_the_loss_of_its_mixtures(enrollment: dict[Speaker,
         torch.testing.assert_close(spectral.loss(refiner), expected, atol=0.02, rtol=0.0)
 
 
+def test_an_equalized_batch_is_one_of_another_microphone(enrollment: dict[Speaker, list[Audio]]) -> None:
+    base = DictionarySeparator(options=QUICK)
+    first, second = (clips[0].samples[: 2 * 16_000] for clips in list(enrollment.values())[:2])
+    voices = at_random_levels(np.stack([first, second]), np.random.default_rng(0))
+    dictionaries = [base.dictionary(name, clips) for name, clips in list(enrollment.items())[:2]]
+    mixture = make_mixture(base, voices.sum(axis=0), voices, dictionaries)
+    gains = torch.linspace(0.5, 2.0, 513).unsqueeze(0)
+    plain, equalized = SpectralBatch.from_mixtures(mixture), SpectralBatch.from_mixtures(mixture, gains)
+    torch.testing.assert_close(equalized.magnitudes, plain.magnitudes * gains.unsqueeze(1).half(), atol=0.01, rtol=0.01)
+    torch.testing.assert_close(equalized.best_masks, plain.best_masks, atol=0.1, rtol=0.01)
+    louder = (equalized.profiles.float() - plain.profiles.float()).exp()
+    torch.testing.assert_close(louder, gains.expand(1, 2, 513), atol=0.02, rtol=0.0)
+    torch.testing.assert_close(
+        equalized.estimates.float(), plain.estimates.float() * gains[:, None, None], atol=0.02, rtol=0.01
+    )
+    colored = torch.fft.irfft(torch.fft.rfft(mixture.waveforms[0, 1].double()) * torch.linspace(0.5, 2.0, 16_001))
+    power = equalized.voice_power[0, 0] / plain.voice_power[0, 0]
+    expected = colored.square().sum() / mixture.waveforms[0, 1].double().square().sum()
+    assert float(power) == pytest.approx(float(expected), rel=0.05)
+
+
 def test_weights_load_under_the_names_in_the_file_and_our_own(tmp_path: Path) -> None:
     """Files have the names of the first release; tensors under the attributes' own names are understood, too."""
     refiner = Refiner(SMALL)

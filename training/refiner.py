@@ -24,17 +24,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from meetsplit.pipeline.data import Samples, Speaker
 from meetsplit.pipeline.models.device import has_fast_bfloat16
-from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, refiner_loss
+from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, SpectralBatch, refiner_loss
 from meetsplit.pipeline.separators.dictionary import HOP
-from meetsplit.pipeline.separators.mask_refiner import Config
+from meetsplit.pipeline.separators.mask_refiner import Config, Refiner
 from meetsplit.training.model_card import ModelCard, command_line
 from meetsplit.training.refiner_mixtures import LESSON_KINDS, RATE, load, make_shards, read_speakers
 from meetsplit.training.refiner_networks import NETWORK_KINDS, Network, NetworkKind, kind_of_file
-from meetsplit.training.trainer import TrainerOptions, TrainState, fit, warmup_cosine
+from meetsplit.training.trainer import TrainerOptions, TrainState, fit, moving_average, warmup_cosine
 
 BATCH_SIZE = 8
 
@@ -75,22 +75,14 @@ def split_speakers(
     return training, held_out
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """The mixtures of one step, and the gains of a random equalization for each, ``(mixtures, bins)``."""
-
-    mixtures: MixtureBatch
-    equalization: Tensor
-
-
-def make_batch(mixtures: MixtureBatch, step: int, short_share: float = 0.0) -> Batch:
+def make_batch(mixtures: MixtureBatch, step: int, short_share: float = 0.0) -> SpectralBatch:
     """The batch of a step: it depends on the step's number alone. A share of the steps get short parts of mixtures."""
     rng = np.random.default_rng((7, step))
     chosen = mixtures.select(rng.choice(len(mixtures), BATCH_SIZE, replace=False).tolist())
     if rng.random() < short_share:
         frames = round(rng.uniform(*SHORT_SECONDS) * RATE / HOP) + 1
         chosen = chosen.cut(int(rng.integers(chosen.estimates.shape[3] - frames + 1)), frames)
-    return Batch(chosen, _random_equalization(chosen, step))
+    return SpectralBatch.from_mixtures(chosen, _random_equalization(chosen, step))
 
 
 def _random_equalization(mixtures: MixtureBatch, step: int) -> Tensor:
@@ -107,19 +99,24 @@ def _random_equalization(mixtures: MixtureBatch, step: int) -> Tensor:
     return gains * level.unsqueeze(1)
 
 
-def new_state(refiner: Network) -> TrainState[Batch]:
-    """The state of a new training, in bfloat16 where that is faster; the printed loss is the mean SNR in dB."""
+def new_state(refiner: Network, *, average: float = 0.0) -> TrainState[SpectralBatch]:
+    """The state of a new training, in bfloat16 where that is faster; the printed loss is the mean SNR in dB.
+
+    ``average`` is the decay of the moving average of the weights; 0 keeps none.
+    """
     in_bfloat16 = has_fast_bfloat16(next(refiner.parameters()).device.type)
 
-    def loss_fn(batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
-        loss = refiner_loss(refiner, batch.mixtures, bfloat16=in_bfloat16, equalizer=batch.equalization).mean()
+    def loss_fn(batch: SpectralBatch) -> tuple[Tensor, Sequence[Tensor]]:
+        loss = batch.loss(refiner, bfloat16=in_bfloat16).mean()
         return loss, (-loss.detach(),)
 
-    return TrainState(refiner, torch.optim.AdamW(refiner.parameters(), lr=0.0, weight_decay=0.01), loss_fn)
+    trained = [parameter for parameter in refiner.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=0.01, fused=True)
+    return TrainState(refiner, optimizer, loss_fn, moving_average(refiner, average) if average else None)
 
 
 @torch.inference_mode()
-def evaluate(refiner: Network, exams: Sequence[MixtureBatch]) -> float:
+def evaluate(refiner: nn.Module, exams: Sequence[MixtureBatch]) -> float:
     """SNR of the separated voices in dB: the mean of each exam's mean."""
     scores = []
     for mixtures in exams:
@@ -136,7 +133,7 @@ class Training:
     """A network in training: the model, its state, training mixtures and exams of held-out people."""
 
     refiner: Network
-    state: TrainState[Batch]
+    state: TrainState[SpectralBatch]
     mixtures: MixtureBatch
     held_out: Sequence[MixtureBatch]
 
@@ -146,7 +143,7 @@ def train(training: Training, options: TrainerOptions, *, peak_rate: float, shor
     state = training.state
 
     def validate() -> str:
-        score = evaluate(training.refiner, training.held_out)
+        score = evaluate(state.result, training.held_out)
         state.add_evaluation(score)
         return f"held-out voices: {score:.2f} dB"
 
@@ -202,6 +199,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--validate-every", type=int, default=VALIDATE_EVERY, metavar="STEPS")
     parser.add_argument("--network", choices=tuple(NETWORK_KINDS), default="refiner")
     parser.add_argument("--peak", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument(
+        "--average", type=float, default=0.998, metavar="DECAY", help="of the moving average of weights; 0: the last"
+    )
     parser.add_argument("--width", type=int, default=Config().width)
     parser.add_argument("--blocks", type=int, default=Config().blocks)
     parser.add_argument("--start", type=Path, metavar="FILE", help="weights to go on from instead of from nothing")
@@ -232,7 +232,10 @@ def _first_network(args: argparse.Namespace) -> tuple[NetworkKind[Any], Network]
     torch.manual_seed(args.seed)
     if args.start is not None:
         kind = kind_of_file(args.start)
-        return kind, kind.load(args.start)
+        network = kind.load(args.start)
+        if isinstance(network, Refiner):
+            network.freeze_slopes()
+        return kind, network
     kind = NETWORK_KINDS[args.network]
     return kind, kind.new(args.width, args.blocks)
 
@@ -249,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     mixtures = prepare_mixtures(training_speakers, args.cache / "lessons", args.mixtures, args.seed, args.kind)
     kind, refiner = _first_network(args)
     score_before = evaluate(refiner, exams)
-    state = new_state(refiner)
+    state = new_state(refiner, average=args.average)
     state_path = args.cache / kind.state_file
     state.resume(state_path, kind.current_name)
     if args.start is not None and state.step == 0:

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.files import replacing
@@ -53,6 +54,22 @@ def warmup_cosine(step: int, steps: int, warmup: int = 120) -> float:
     return min(linear, cosine)
 
 
+def moving_average(model: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of the model's weights that keeps the share ``decay`` of itself at each step.
+
+    After Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992. The first steps' weights
+    leave it sooner than ``decay`` says.
+    """
+
+    @torch.no_grad()
+    def update(average: Sequence[Tensor], latest: Sequence[Tensor], steps: Tensor | int) -> None:
+        kept = min(decay, (float(steps) + 1.0) / (float(steps) + 10.0))
+        for mean, weights in zip(average, latest, strict=True):
+            mean.lerp_(weights, 1.0 - kept)
+
+    return AveragedModel(model, multi_avg_fn=update)
+
+
 def prefetch(make_batch: Callable[[int], Batch], first: int, last: int) -> Iterator[Batch]:
     """The batches of the steps from ``first`` up to ``last``, made in a thread beside the training."""
     with ThreadPoolExecutor(1) as executor:
@@ -80,13 +97,15 @@ class Evaluation:
 class TrainState(Generic[Batch]):
     """Model, optimizer, loss, progress and validation results of a training.
 
-    ``loss_fn`` maps a batch to the loss to minimize and the parts of it to print. ``best`` holds the weights with the
-    highest validation score so far. A step whose gradients are not finite leaves the weights as they are.
+    ``loss_fn`` maps a batch to the loss to minimize and the parts of it to print. ``average`` is a moving average of
+    the weights (see `moving_average`), where one is kept: it is what is validated then. ``best`` holds the weights with
+    the highest validation score so far. A step whose gradients are not finite leaves the weights as they are.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     loss_fn: Callable[[Batch], tuple[Tensor, Sequence[Tensor]]]
+    average: AveragedModel | None = None
     step: int = 0
     seconds: float = 0.0
     evaluations: tuple[Evaluation, ...] = ()
@@ -103,18 +122,26 @@ class TrainState(Generic[Batch]):
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
         if torch.isfinite(norm):
             self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         self.step += 1
         return [part.item() for part in parts]
+
+    @property
+    def result(self) -> nn.Module:
+        """The model that is validated: the average where one is kept."""
+        averaged: nn.Module = self.model if self.average is None else self.average.module
+        return averaged
 
     def add_evaluation(self, score: float) -> None:
         """Record a validation score; the weights become `best` if no earlier score is as high."""
         if self.best is None or score > max(evaluation.score for evaluation in self.evaluations):
-            self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
+            self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.result.state_dict().items()}
         self.evaluations = (*self.evaluations, Evaluation(self.step, self.seconds, score))
 
     def best_weights(self) -> Mapping[str, Tensor]:
         """The weights with the highest validation score, or the current ones before any validation."""
-        return self.best or self.model.state_dict()
+        return self.best or self.result.state_dict()
 
     def save(self, path: Path) -> None:
         """Write the state so that a kill at any moment leaves the old or the new one."""
@@ -125,6 +152,7 @@ class TrainState(Generic[Batch]):
             "seconds": self.seconds,
             "evaluations": [astuple(evaluation) for evaluation in self.evaluations],
             "best": self.best,
+            "average": None if self.average is None else self.average.module.state_dict(),
         }
         with replacing(path) as file:
             torch.save(content, file)
@@ -140,6 +168,9 @@ class TrainState(Generic[Batch]):
             content = _renamed(torch.load(path, map_location="cpu", weights_only=True), _current_key)
             self.model.load_state_dict(_renamed(content["model"], current_name))
             self.optimizer.load_state_dict(content["optimizer"])
+            if self.average is not None:
+                self.average.module.load_state_dict(_renamed(content["average"] or {}, current_name))
+                self.average.n_averaged.fill_(content["step"])
         except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise SettingsError(
                 f"{path} holds the state of another training; delete it, or give another --cache"

@@ -90,6 +90,11 @@ class UNet(nn.Module):
         prior = self.prior_weight * (estimates + PRIOR_OFFSET).log()
         return torch.softmax(correction + prior, dim=1)
 
+    def masks_by_frame(self, magnitudes: Tensor, estimates: Tensor, profiles: Tensor) -> Tensor:
+        """The same with frames before bins, ``(batch, voices, frames, bins)``, as a `Refiner` has them."""
+        masks: Tensor = self(magnitudes.transpose(1, 2), estimates.transpose(2, 3), profiles)
+        return masks.transpose(2, 3)
+
     def _correction(self, features: Tensor) -> Tensor:
         """``(targets, 3, bins, frames)`` to ``(targets, bins, frames)``."""
         band, used = self.config.band, self.bands * self.config.band

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from meetsplit.pipeline.data import Samples, Speaker, rms
 from meetsplit.pipeline.separators.dictionary import FRAME, HOP, DictionarySeparator
-from meetsplit.pipeline.separators.mask_refiner import Refiner, speaker_profile
+from meetsplit.pipeline.separators.mask_refiner import speaker_profile
 
 MAX_LEVEL_DIFFERENCE = 5.0
 """Decibels by which one voice of a mixture is louder than another, at most."""
@@ -60,9 +60,21 @@ class MixtureBatch:
         return MixtureBatch((waveforms / levels).half(), estimates.half(), self.profiles)
 
 
+class MasksByFrame(Protocol):
+    """A network that is asked as a `Refiner` is."""
+
+    def masks_by_frame(self, magnitudes: Tensor, estimates: Tensor, profiles: Tensor) -> Tensor:
+        """See `Refiner.masks_by_frame`."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Its weights."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SpectralBatch:
-    """Mixtures as the steps of an adaptation take them: their spectra once and for all, frames before bins.
+    """Mixtures as the steps of a training take them: their spectra once and for all, frames before bins.
 
     ``magnitudes`` ``(mixtures, frames, bins)``; ``estimates`` ``(mixtures, voices, frames, bins)`` and ``profiles`` as
     of a `MixtureBatch`. ``best_masks`` ``(mixtures, voices, frames, bins)`` are the real masks that come nearest to the
@@ -80,9 +92,17 @@ class SpectralBatch:
 
     @classmethod
     @torch.inference_mode()
-    def from_mixtures(cls, mixtures: MixtureBatch) -> SpectralBatch:
-        """The spectra of the mixtures, in half precision."""
+    def from_mixtures(cls, mixtures: MixtureBatch, equalizer: Tensor | None = None) -> SpectralBatch:
+        """The spectra of the mixtures, in half precision.
+
+        ``equalizer`` is a gain for the bins of each mixture, ``(mixtures, bins)``: another microphone.
+        """
         spectra = _spectra(mixtures.waveforms.float()).transpose(2, 3)
+        estimates, profiles = mixtures.estimates.transpose(2, 3), mixtures.profiles
+        if equalizer is not None:
+            spectra = spectra * equalizer[:, None, None]
+            estimates = (estimates.float() * equalizer[:, None, None]).half()
+            profiles = (profiles.float() + equalizer.log().unsqueeze(1)).half()
         mixture, truth = spectra[:, 0], spectra[:, 1:]
         magnitudes = mixture.abs().half()
         power = magnitudes.float().square().unsqueeze(1)
@@ -90,8 +110,7 @@ class SpectralBatch:
         best_masks = (in_phase / power.clamp_min(1e-8)).clamp(-MAX_BEST_MASK, MAX_BEST_MASK).half()
         voice_power = truth.abs().square().sum(dim=(2, 3))
         least_error = voice_power - (power * best_masks.float().square()).sum(dim=(2, 3))
-        estimates = mixtures.estimates.transpose(2, 3).contiguous()
-        return cls(magnitudes, estimates, mixtures.profiles, best_masks, least_error, voice_power)
+        return cls(magnitudes, estimates.contiguous(), profiles, best_masks, least_error, voice_power)
 
     def __len__(self) -> int:
         return len(self.magnitudes)
@@ -101,8 +120,11 @@ class SpectralBatch:
         """Voices in each mixture."""
         return self.estimates.shape[1]
 
-    def loss(self, refiner: Refiner, *, bfloat16: bool = False) -> Tensor:
-        """The same as `refiner_loss` but for rounding, in three quarters of its time: negative SNR, ``(mixtures,)``."""
+    def loss(self, refiner: MasksByFrame, *, bfloat16: bool = False) -> Tensor:
+        """The same as `refiner_loss` but for rounding, in three quarters of its time: negative SNR, ``(mixtures,)``.
+
+        With ``bfloat16``, the network runs in that precision.
+        """
         device = next(refiner.parameters()).device
         magnitudes, estimates = self.magnitudes.to(device).float(), self.estimates.to(device).float()
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
@@ -135,26 +157,14 @@ def make_mixture(
     return MixtureBatch(torch.from_numpy(waveforms)[None], estimates[None].half().cpu(), profiles[None].half().cpu())
 
 
-def refiner_loss(
-    refiner: nn.Module, batch: MixtureBatch, *, bfloat16: bool = False, equalizer: Tensor | None = None
-) -> Tensor:
-    """`masked_snr_loss` of the masks of a `Refiner`, or a network asked as it is: negative SNR in dB, ``(mixtures,)``.
-
-    With ``bfloat16``, the network runs in that precision. ``equalizer`` is a gain for the bins of each mixture,
-    ``(mixtures, bins)``: another microphone.
-    """
+def refiner_loss(refiner: nn.Module, batch: MixtureBatch) -> Tensor:
+    """`masked_snr_loss` of the masks of a `Refiner` or a network like it: negative SNR in dB, ``(mixtures,)``."""
     device = next(refiner.parameters()).device
     waveforms = batch.waveforms.to(device).float()
     spectra = _spectra(waveforms)
     estimates, profiles = batch.estimates.to(device).float(), batch.profiles.to(device).float()
-    if equalizer is not None:
-        spectra = spectra * equalizer[:, None, :, None]
-        estimates = estimates * equalizer[:, None, :, None]
-        profiles = (profiles.exp() * equalizer.unsqueeze(1)).log()
     mixture, truth = spectra[:, 0], spectra[:, 1:]
-    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-        masks = refiner(mixture.abs(), estimates, profiles)
-    return masked_snr_loss(mixture, masks.float(), truth)
+    return masked_snr_loss(mixture, refiner(mixture.abs(), estimates, profiles), truth)
 
 
 def masked_snr_loss(mixtures: Tensor, masks: Tensor, truth: Tensor) -> Tensor:

@@ -304,8 +304,7 @@ class _TrainState:
     def start(cls, refiner: Refiner) -> _TrainState:
         """The state before the first step, of a copy of ``refiner``; the slopes of its activations stay as they are."""
         model = copy.deepcopy(refiner)
-        for block in model.blocks:
-            block.act.requires_grad_(False)
+        model.freeze_slopes()
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=0.0, fused=True)
         return cls(model, copy.deepcopy(model).eval(), refiner, optimizer)
