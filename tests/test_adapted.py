@@ -41,7 +41,7 @@ from meetsplit.pipeline.separators.adapted_mixtures import (
     refiner_loss,
     weighted_round_robin,
 )
-from meetsplit.pipeline.separators.adapted_speech import EXCLUSION_MARGIN, SpeakerSpeech
+from meetsplit.pipeline.separators.adapted_speech import EXCLUSION_MARGIN, TRAINING, Excerpt, SpeakerSpeech
 from meetsplit.pipeline.separators.adapted_training import (
     PAYING_GAIN,
     Adaptation,
@@ -175,12 +175,12 @@ def test_exemplars_from_the_mixture_are_excluded(enrollment: dict[Speaker, list[
     (clip,) = next(iter(enrollment.values()))
     speech = SpeakerSpeech.from_clips([clip], base)
     times, magnitudes = speech.exemplars.times, speech.exemplars.magnitudes
-    dictionary = speech.dictionary_without(3.0, 5.0)
+    dictionary = speech.dictionary_for(Excerpt(clip.samples, 3.0, 5.0))
     outside = (times < 3.0 - EXCLUSION_MARGIN) | (times > 5.0 + EXCLUSION_MARGIN)
     assert 0 < len(dictionary) == int(outside.sum()) < len(magnitudes)
     sums = dictionary.float().sum(dim=(1, 2))
     torch.testing.assert_close(sums, torch.ones_like(sums), rtol=0.0, atol=1e-2)  # but for bfloat16
-    assert speech.dictionary_without(0.0, clip.duration).shape == magnitudes.shape
+    assert speech.dictionary_for(Excerpt(clip.samples, 0.0, clip.duration)).shape == magnitudes.shape
 
 
 def test_silent_enrollment_is_left_out_of_the_training(enrollment: dict[Speaker, list[Audio]]) -> None:
@@ -409,9 +409,11 @@ def test_a_spectral_batch_has_the_loss_of_its_mixtures(enrollment: dict[Speaker,
     rng = np.random.default_rng(0)
     mixtures = []
     for _ in range(3):
-        excerpts = [speech.excerpt(rng, training=True) for speech in (first, second)]
+        excerpts = [speech.excerpt(rng, TRAINING) for speech in (first, second)]
         voices = at_random_levels(np.stack([excerpt.samples for excerpt in excerpts]), rng)
-        dictionaries = [speech.dictionary_without(0.0, 4.0) for speech in (first, second)]
+        dictionaries = [
+            speech.dictionary_for(excerpt) for speech, excerpt in zip((first, second), excerpts, strict=True)
+        ]
         mixtures.append(make_mixture(base, voices.sum(axis=0), voices, dictionaries))
     torch.manual_seed(3)
     refiner = Refiner(SMALL).eval()

@@ -14,7 +14,7 @@ from meetsplit.pipeline.audio.reading import write_wav
 from meetsplit.pipeline.data import Audio
 from meetsplit.pipeline.separators import mask_refiner
 from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch
-from meetsplit.pipeline.separators.adapted_speech import SpeakerSpeech
+from meetsplit.pipeline.separators.adapted_speech import Excerpt, SpeakerSpeech
 from meetsplit.pipeline.separators.dictionary import HOP
 from meetsplit.training import refiner, refiner_exam, refiner_mixtures, refiner_networks, unet
 from meetsplit.training.refiner_mixtures import LESSON_KINDS, AugmentationProbabilities, LessonKind
@@ -187,14 +187,14 @@ def test_lessons_of_pairs_go_on_with_another_pair_and_are_kept_in_shards(
 
 
 def test_mixtures_of_one_pair_share_nothing_with_their_dictionaries_either(monkeypatch: pytest.MonkeyPatch) -> None:
-    excluded: list[tuple[SpeakerSpeech, float, float]] = []
-    original = SpeakerSpeech.dictionary_without
+    excluded: list[tuple[SpeakerSpeech, Excerpt]] = []
+    original = SpeakerSpeech.dictionary_for
 
-    def recording(speech: SpeakerSpeech, start: float, end: float) -> torch.Tensor:
-        excluded.append((speech, start, end))
-        return original(speech, start, end)
+    def recording(speech: SpeakerSpeech, excerpt: Excerpt) -> torch.Tensor:
+        excluded.append((speech, excerpt))
+        return original(speech, excerpt)
 
-    monkeypatch.setattr(SpeakerSpeech, "dictionary_without", recording)
+    monkeypatch.setattr(SpeakerSpeech, "dictionary_for", recording)
     monkeypatch.setattr(refiner_mixtures, "PROBABILITIES", AugmentationProbabilities(noise=0.0))
     kind = LessonKind(seconds=0.5, per_pair=3)
     clips = [
@@ -202,10 +202,10 @@ def test_mixtures_of_one_pair_share_nothing_with_their_dictionaries_either(monke
     ]
     mixtures = list(refiner_mixtures._mixtures_of_pair(clips, kind, np.random.default_rng(6)))
     assert [mixture.waveforms.shape for mixture in mixtures] == [(1, 3, RATE // 2)] * 3
-    assert len({start for _, start, _ in excluded}) == len(excluded) == 6
+    assert len({excerpt.start for _, excerpt in excluded}) == len(excluded) == 6
     stems = [stem.double() for mixture in mixtures for stem in mixture.waveforms[0, 1:]]
-    for stem, (speech, start, end) in zip(stems, excluded, strict=True):
-        said = torch.from_numpy(speech.samples[round(start * RATE) : round(end * RATE)]).double()
+    for stem, (speech, excerpt) in zip(stems, excluded, strict=True):
+        said = torch.from_numpy(speech.samples[round(excerpt.start * RATE) : round(excerpt.end * RATE)]).double()
         assert torch.nn.functional.cosine_similarity(stem, said, dim=0) > 0.9999
     for mixture in mixtures:
         waveforms = mixture.waveforms[0].double()

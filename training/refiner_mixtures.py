@@ -15,7 +15,7 @@ from torch import Tensor
 
 from meetsplit.pipeline.audio.resampling import resample
 from meetsplit.pipeline.data import Audio, Samples, Speaker
-from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, concatenate, make_mixture, random_excerpt
+from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, concatenate, make_mixture
 from meetsplit.pipeline.separators.adapted_speech import SpeakerSpeech
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.training.acoustics import impulse_responses, pink_noise, random_room, reverberate, telephone_band
@@ -214,15 +214,10 @@ def _mixtures_of_pair(
     """Mixtures of two speakers' clips, each estimated by smaller dictionaries of what the two say elsewhere."""
     separator = DictionarySeparator(seed=int(rng.integers(2**31))).quicker()
     speech = [SpeakerSpeech.from_clips([Audio(clip, RATE) for clip in own], separator) for own in clips]
-    length = round(kind.seconds * RATE)
     for _ in range(kind.per_pair):
-        drawn = [random_excerpt(voice.samples, length, rng) for voice in speech]
-        first, second = (excerpt for _, excerpt in drawn)
-        stems, mixture = _mixed(first, second, kind, rng)
-        dictionaries = [
-            voice.dictionary_without(start / RATE, (start + length) / RATE)
-            for voice, (start, _) in zip(speech, drawn, strict=True)
-        ]
+        first, second = (voice.excerpt(rng, seconds=kind.seconds) for voice in speech)
+        stems, mixture = _mixed(first.samples, second.samples, kind, rng)
+        dictionaries = [voice.dictionary_for(own) for voice, own in zip(speech, (first, second), strict=True)]
         yield make_mixture(separator, mixture, stems, dictionaries)
 
 

@@ -28,9 +28,12 @@ EXCLUSION_MARGIN = 0.25
 TRAIN_SHARE = 0.8
 """The share of each speaker's clean speech, and of the training mixtures, that trains while the rest validates."""
 
+WHOLE, TRAINING, VALIDATION = (0.0, 1.0), (0.0, TRAIN_SHARE), (TRAIN_SHARE, 1.0)
+"""Where parts of a speaker's speech begin and end, as shares of its length."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Excerpt:
+class Excerpt:
     """Samples of one speaker for a mixture, and where they lie in that speaker's speech, in seconds."""
 
     samples: Samples
@@ -57,20 +60,21 @@ class SpeakerSpeech:
         """Whether there is nothing to make a dictionary of."""
         return len(self.exemplars.magnitudes) == 0
 
-    def excerpt(self, rng: np.random.Generator, *, training: bool) -> _Excerpt:
-        """A random excerpt of the part that trains, or of the part that validates."""
-        boundary = round(TRAIN_SHARE * len(self.samples))
-        offset, part = (0, self.samples[:boundary]) if training else (boundary, self.samples[boundary:])
-        length = round(MIXTURE_SECONDS * self.rate)
-        start, samples = random_excerpt(part, length, rng)
-        first = offset + start
-        return _Excerpt(samples, first / self.rate, (first + min(length, len(part))) / self.rate)
+    def excerpt(
+        self, rng: np.random.Generator, part: tuple[float, float] = WHOLE, seconds: float = MIXTURE_SECONDS
+    ) -> Excerpt:
+        """A random excerpt of a part of the speech."""
+        begin, end = (round(share * len(self.samples)) for share in part)
+        length = round(seconds * self.rate)
+        start, samples = random_excerpt(self.samples[begin:end], length, rng)
+        first = begin + start
+        return Excerpt(samples, first / self.rate, (first + min(length, end - begin)) / self.rate)
 
-    def dictionary_without(self, start: float, end: float) -> Tensor:
-        """A dictionary ``(exemplars, context, bins)`` of the speech away from this time; of all speech where nothing is
-        left.
+    def dictionary_for(self, excerpt: Excerpt) -> Tensor:
+        """A dictionary ``(exemplars, context, bins)`` of the speech away from the excerpt; of all speech where nothing
+        is left.
         """
-        exemplars = self.exemplars.outside(start, end, EXCLUSION_MARGIN)
+        exemplars = self.exemplars.outside(excerpt.start, excerpt.end, EXCLUSION_MARGIN)
         return exemplars if len(exemplars) else self.exemplars.magnitudes
 
 
@@ -96,10 +100,10 @@ class MeetingMixtures:
     def drawn(self, count: int, rng: np.random.Generator, *, training: bool) -> Iterator[MixtureBatch]:
         """``count`` mixtures of the speech that trains, or of the speech that validates."""
         for group in weighted_round_robin(self.overlap_seconds, count):
-            excerpts = [self.speech[speaker].excerpt(rng, training=training) for speaker in group]
+            group_speech = [self.speech[speaker] for speaker in group]
+            excerpts = [speech.excerpt(rng, TRAINING if training else VALIDATION) for speech in group_speech]
             dictionaries = [
-                self.speech[speaker].dictionary_without(excerpt.start, excerpt.end)
-                for speaker, excerpt in zip(group, excerpts, strict=True)
+                speech.dictionary_for(excerpt) for speech, excerpt in zip(group_speech, excerpts, strict=True)
             ]
             voices = at_random_levels(np.stack([excerpt.samples for excerpt in excerpts]), rng)
             yield make_mixture(self.separator, voices.sum(axis=0), voices, dictionaries)
