@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.training.trainer import TrainState, moving_average
+from meetsplit.pipeline.models.averaging import moving_average
+from meetsplit.training.trainer import TrainState
 
 
 def new_state(decay: float) -> TrainState[Tensor]:
@@ -44,7 +45,7 @@ def test_the_average_forgets_the_first_steps_sooner_than_its_decay_says() -> Non
     slopes = trained(state, 6)
     expected = slopes[0]
     for number, latest in enumerate(slopes[1:], 1):
-        kept = min(0.5, (number + 1) / (number + 10))
+        kept = min(0.5, (number + 1) / (number + 5))
         expected = kept * expected + (1.0 - kept) * latest
     assert slope(state) == pytest.approx(expected, rel=1e-5)
     assert slope(state) != pytest.approx(slopes[-1], rel=1e-3)

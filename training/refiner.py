@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from meetsplit.pipeline.data import Samples, Speaker
+from meetsplit.pipeline.models.averaging import moving_average
 from meetsplit.pipeline.models.device import has_fast_bfloat16
 from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, SpectralBatch, refiner_loss
 from meetsplit.pipeline.separators.dictionary import HOP
@@ -34,7 +35,7 @@ from meetsplit.pipeline.separators.mask_refiner import Config, Refiner
 from meetsplit.training.model_card import ModelCard, command_line
 from meetsplit.training.refiner_mixtures import LESSON_KINDS, RATE, load, make_shards, read_speakers
 from meetsplit.training.refiner_networks import NETWORK_KINDS, Network, NetworkKind, kind_of_file
-from meetsplit.training.trainer import TrainerOptions, TrainState, fit, moving_average, warmup_cosine
+from meetsplit.training.trainer import TrainerOptions, TrainState, fit, warmup_cosine
 
 BATCH_SIZE = 8
 

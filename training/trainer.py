@@ -54,22 +54,6 @@ def warmup_cosine(step: int, steps: int, warmup: int = 120) -> float:
     return min(linear, cosine)
 
 
-def moving_average(model: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of the model's weights that keeps the share ``decay`` of itself at each step.
-
-    After Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992. The first steps' weights
-    leave it sooner than ``decay`` says.
-    """
-
-    @torch.no_grad()
-    def update(average: Sequence[Tensor], latest: Sequence[Tensor], steps: Tensor | int) -> None:
-        kept = min(decay, (float(steps) + 1.0) / (float(steps) + 10.0))
-        for mean, weights in zip(average, latest, strict=True):
-            mean.lerp_(weights, 1.0 - kept)
-
-    return AveragedModel(model, multi_avg_fn=update)
-
-
 def prefetch(make_batch: Callable[[int], Batch], first: int, last: int) -> Iterator[Batch]:
     """The batches of the steps from ``first`` up to ``last``, made in a thread beside the training."""
     with ThreadPoolExecutor(1) as executor:
@@ -98,8 +82,8 @@ class TrainState(Generic[Batch]):
     """Model, optimizer, loss, progress and validation results of a training.
 
     ``loss_fn`` maps a batch to the loss to minimize and the parts of it to print. ``average`` is a moving average of
-    the weights (see `moving_average`), where one is kept: it is what is validated then. ``best`` holds the weights with
-    the highest validation score so far. A step whose gradients are not finite leaves the weights as they are.
+    the weights (`moving_average`), where one is kept: it is what is validated then. ``best`` holds the weights with the
+    highest validation score so far. A step whose gradients are not finite leaves the weights as they are.
     """
 
     model: nn.Module

@@ -4,11 +4,10 @@ Four fifths of each speaker's clean speech train first, and the last fifth valid
 gained, the rest of the steps learns from all of the speech. A mixture is estimated by dictionaries of all that its
 speakers say elsewhere, never of itself, as for a real overlap.
 
-Few mixtures mislead an exponential moving average of the weights (after Polyak and Juditsky, "Acceleration of
-stochastic approximation by averaging", 1992) less than the last step's weights. The result lies between it and the
-weights that training began with (after Wortsman et al., "Robust fine-tuning of zero-shot models", 2022): what is
-learned from a minute of a person's speech is less true of what that person says at other times, which validation on
-the same minute does not see.
+Few mixtures mislead an exponential moving average of the weights less than the last step's weights. The result lies
+between it and the weights that training began with (after Wortsman et al., "Robust fine-tuning of zero-shot models",
+2022): what is learned from a minute of a person's speech is less true of what that person says at other times, which
+validation on the same minute does not see.
 """
 
 from __future__ import annotations
@@ -22,8 +21,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from meetsplit.pipeline.data import Audio, Speaker
+from meetsplit.pipeline.models.averaging import moving_average
 from meetsplit.pipeline.models.device import has_fast_bfloat16
 from meetsplit.pipeline.separators.adapted_mixtures import SpeakerGroup, SpectralBatch, concatenate
 from meetsplit.pipeline.separators.adapted_speech import TRAIN_SHARE, MeetingMixtures, SpeakerSpeech
@@ -295,7 +296,7 @@ class _TrainState:
     """
 
     model: Refiner
-    average: Refiner
+    average: AveragedModel
     initial: Refiner
     optimizer: torch.optim.Optimizer
     step: int = 0
@@ -307,7 +308,7 @@ class _TrainState:
         model.freeze_slopes()
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=0.0, fused=True)
-        return cls(model, copy.deepcopy(model).eval(), refiner, optimizer)
+        return cls(model, moving_average(model, EMA_DECAY), refiner, optimizer)
 
     @torch.no_grad()
     def result(self, seconds: float) -> Refiner:
@@ -333,15 +334,7 @@ class _TrainState:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
         if torch.isfinite(norm):
             self.optimizer.step()
-        # The first steps' weights leave the average sooner than its decay says.
-        ema_update(self.average, self.model, min(EMA_DECAY, self.step / (self.step + 4)))
-
-
-@torch.no_grad()
-def ema_update(average: Refiner, model: Refiner, decay: float) -> None:
-    """Exponential moving average: ``average`` keeps the share ``decay`` of itself and takes the rest from ``model``."""
-    for mean, latest in zip(average.parameters(), model.parameters(), strict=True):
-        mean.mul_(decay).add_(latest, alpha=1.0 - decay)
+        self.average.update_parameters(self.model)
 
 
 @torch.inference_mode()
