@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from meetsplit.pipeline.errors import SettingsError
-from meetsplit.pipeline.models.averaging import moving_average
+from meetsplit.pipeline.separators.averaging import moving_average
 from meetsplit.training.trainer import TrainState
 
 

@@ -27,9 +27,9 @@ import torch
 from torch import Tensor, nn
 
 from meetsplit.pipeline.data import Samples, Speaker
-from meetsplit.pipeline.models.averaging import moving_average
 from meetsplit.pipeline.models.device import has_fast_bfloat16
 from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, SpectralBatch, refiner_loss
+from meetsplit.pipeline.separators.averaging import moving_average
 from meetsplit.pipeline.separators.dictionary import HOP
 from meetsplit.pipeline.separators.mask_refiner import Config, Refiner
 from meetsplit.training.model_card import ModelCard, command_line

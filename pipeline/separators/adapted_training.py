@@ -24,10 +24,10 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from meetsplit.pipeline.data import Audio, Speaker
-from meetsplit.pipeline.models.averaging import moving_average
 from meetsplit.pipeline.models.device import has_fast_bfloat16
 from meetsplit.pipeline.separators.adapted_mixtures import SpeakerGroup, SpectralBatch, concatenate
 from meetsplit.pipeline.separators.adapted_speech import TRAIN_SHARE, MeetingMixtures, SpeakerSpeech
+from meetsplit.pipeline.separators.averaging import moving_average
 from meetsplit.pipeline.separators.dictionary import DictionarySeparator
 from meetsplit.pipeline.separators.mask_refiner import Refiner
 
