@@ -24,7 +24,18 @@ GENERATED = ("python.md", "reference/cli.md", "reference/python.md")
 
 OTHERS = {
     *("--budgets", "--check", "--checkpoint", "--data", "--exam-kinds", "--gpus", "--kind", "--lessons", "--minutes"),
-    *("--network", "--peak", "--rooms", "--short", "--size", "--start", "--steps", "--unpacked", "--voices"),
+    *(
+        "--average",
+        "--network",
+        "--peak",
+        "--rooms",
+        "--short",
+        "--size",
+        "--start",
+        "--steps",
+        "--unpacked",
+        "--voices",
+    ),
 }
 """Options of other programs and of our own scripts that the pages name."""
 
