@@ -7,10 +7,11 @@
 ``DIR`` is any folder of single-speaker audio (see `meetsplit.training.speech.find_utterances` for layouts;
 LibriSpeech's own is one). One speaker in sixteen is held out for validation. First the training mixtures are made
 (with their dictionaries, about a quarter of a second each), then the network is trained for ``--minutes``, at most
-``--steps`` in all. Both are kept in ``--cache`` and resumed. The weights with the best validation score are written.
-``--kind`` says how mixtures are drawn (`refiner_mixtures.LESSON_KINDS`), ``--short`` the share of steps that learn
-from short parts of them. ``--network unet`` trains a U-Net in the refiner's place (`meetsplit.training.unet`), to be
-compared with it by `meetsplit.training.refiner_exam`; `adapted` cannot run it.
+``--steps`` in all. Both are kept in ``--cache`` and resumed. A moving average of the weights (``--average``) is
+validated, and the one with the best score is written. ``--kind`` says how mixtures are drawn
+(`refiner_mixtures.LESSON_KINDS`), ``--short`` the share of steps that learn from short parts of them. ``--network
+unet`` trains a U-Net in the refiner's place (`meetsplit.training.unet`), to be compared with it by
+`meetsplit.training.refiner_exam`; `adapted` cannot run it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from meetsplit.pipeline.models.device import has_fast_bfloat16
 from meetsplit.pipeline.separators.adapted_mixtures import MixtureBatch, SpectralBatch, refiner_loss
 from meetsplit.pipeline.separators.averaging import moving_average
 from meetsplit.pipeline.separators.dictionary import HOP
-from meetsplit.pipeline.separators.mask_refiner import Config, Refiner
+from meetsplit.pipeline.separators.mask_refiner import Config
 from meetsplit.training.model_card import ModelCard, command_line
 from meetsplit.training.refiner_mixtures import LESSON_KINDS, RATE, load, make_shards, read_speakers
 from meetsplit.training.refiner_networks import NETWORK_KINDS, Network, NetworkKind, kind_of_file
@@ -111,8 +112,7 @@ def new_state(refiner: Network, *, average: float = 0.0) -> TrainState[SpectralB
         loss = batch.loss(refiner, bfloat16=in_bfloat16).mean()
         return loss, (-loss.detach(),)
 
-    trained = [parameter for parameter in refiner.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(refiner.parameters(), lr=0.0, weight_decay=0.01, fused=True)
     return TrainState(refiner, optimizer, loss_fn, moving_average(refiner, average) if average else None)
 
 
@@ -233,10 +233,7 @@ def _first_network(args: argparse.Namespace) -> tuple[NetworkKind[Any], Network]
     torch.manual_seed(args.seed)
     if args.start is not None:
         kind = kind_of_file(args.start)
-        network = kind.load(args.start)
-        if isinstance(network, Refiner):
-            network.freeze_slopes()
-        return kind, network
+        return kind, kind.load(args.start)
     kind = NETWORK_KINDS[args.network]
     return kind, kind.new(args.width, args.blocks)
 
