@@ -61,15 +61,56 @@ def make_mixtures(
     With ``lengths``, ``each`` of every length in seconds, where both speak throughout (`_spoken_excerpts`). The seed
     alone decides the mixtures: they are the same for any length of enrollment.
     """
-    for number, pair in enumerate(itertools.combinations(sorted(utterances), 2)):
-        rng = np.random.default_rng((seed, number))
-        picks = {speaker: int(rng.integers(len(utterances[speaker]))) for speaker in pair}
-        enrollment = {speaker: enrollment_clips(utterances[speaker], pick, seconds) for speaker, pick in picks.items()}
-        same_sex = sexes.get(pair[0], "?") == sexes.get(pair[1], "!")
+    for picks, rng in _random_picks(utterances, seed):
         clips = [utterances[speaker][pick].samples for speaker, pick in picks.items()]
         for length in [length for length in lengths or (None,) for _ in range(each)]:
-            first, second = _random_excerpts(clips, rng) if length is None else _spoken_excerpts(clips, length, rng)
-            yield TwoSpeakerMixture(Audio(first + second, RATE), (first, second), enrollment, same_sex)
+            voices = _random_excerpts(clips, rng) if length is None else _spoken_excerpts(clips, length, rng)
+            yield _mixture(voices, picks, utterances, sexes, seconds)
+
+
+def spare_mixtures(
+    utterances: Mapping[str, Sequence[Audio]],
+    sexes: Mapping[str, str],
+    *,
+    seconds: float,
+    each: int,
+    seed: int,
+    longest: float,
+) -> Iterator[TwoSpeakerMixture]:
+    """``each`` mixtures more for every pair of speakers, known as in `make_mixtures`.
+
+    They are of random utterances that neither its mixtures are made of nor ``longest`` seconds of enrollment reach. A
+    pair with a speaker who has no such utterance has none.
+    """
+    for number, (picks, _) in enumerate(_random_picks(utterances, seed)):
+        spare = [_spare_utterances(utterances[speaker], pick, longest) for speaker, pick in picks.items()]
+        rng = np.random.default_rng((seed, number, 1))
+        for _ in range(each if all(spare) else 0):
+            clips = [own[int(rng.integers(len(own)))].samples for own in spare]
+            yield _mixture(_random_excerpts(clips, rng), picks, utterances, sexes, seconds)
+
+
+def _random_picks(
+    utterances: Mapping[str, Sequence[Audio]], seed: int
+) -> Iterator[tuple[Mapping[str, int], np.random.Generator]]:
+    """For every pair of speakers the number of an utterance of each, and the generator that drew them."""
+    for number, pair in enumerate(itertools.combinations(sorted(utterances), 2)):
+        rng = np.random.default_rng((seed, number))
+        yield {speaker: int(rng.integers(len(utterances[speaker]))) for speaker in pair}, rng
+
+
+def _mixture(
+    voices: tuple[Samples, Samples],
+    picks: Mapping[str, int],
+    utterances: Mapping[str, Sequence[Audio]],
+    sexes: Mapping[str, str],
+    seconds: float,
+) -> TwoSpeakerMixture:
+    """The mixture of two voices, its speakers enrolled for ``seconds`` without the utterances ``picks``."""
+    enrollment = {speaker: enrollment_clips(utterances[speaker], pick, seconds) for speaker, pick in picks.items()}
+    first, second = (sexes.get(speaker) for speaker in picks)
+    same_sex = first is not None and first == second
+    return TwoSpeakerMixture(Audio(voices[0] + voices[1], RATE), voices, enrollment, same_sex)
 
 
 def _spoken_excerpts(clips: Sequence[Samples], seconds: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
@@ -106,6 +147,12 @@ def enrollment_clips(utterances: Sequence[Audio], without: int, seconds: float) 
             clips.append(Audio(utterance.samples[:missing], RATE))
             missing -= len(clips[-1].samples)
     return clips
+
+
+def _spare_utterances(utterances: Sequence[Audio], without: int, seconds: float) -> list[Audio]:
+    """Utterances other than number ``without`` that ``seconds`` of enrollment do not reach."""
+    reached = len(enrollment_clips(utterances, without, seconds))
+    return [utterance for index, utterance in enumerate(utterances) if index != without][reached:]
 
 
 def subset_of_pairs(mixtures: Sequence[TwoSpeakerMixture], count: int | None) -> Sequence[TwoSpeakerMixture]:

@@ -1,16 +1,17 @@
 """Benchmark of separators: SI-SDR gains on mixtures of two real voices.
 
     python -m meetsplit.benchmarks.separation --data DIR [--sexes speakers.csv] [--enrol 20 40 80] [--each 3]
-        [--pairs N] [--budgets 0 30] [--lengths 0.5 1 2 4]
+        [--pairs N] [--spare 5] [--budgets 0 30] [--lengths 0.5 1 2 4]
 
 ``DIR`` holds one folder per speaker with sound files anywhere below (LibriSpeech's own layout does). For every pair
 of speakers (or ``--pairs`` of them, evenly), ``--each`` mixtures of 2–6 s are made at 0 or ±3 dB from one utterance
-each; each speaker is enrolled with *other* utterances, so nothing of a mixture leaks into the training. ``adapted``
-is trained on each pair anew, as much as it plans for each of the ``--budgets``, however long that takes here. At the
-middle one of ``--enrol``, ``--combinations`` adds training from untrained weights and the mean of two separators'
-voices, ``--sepformer`` a SepFormer, whose voices are taken in the order that fits the truth best. With
-``--lengths``, mixtures are so many seconds long instead, and the table has a column for each length. The CSV has the
-columns ``speaker`` and ``sex``. Prints a table.
+each; each speaker is enrolled with *other* utterances, so nothing of a mixture leaks into the training. ``--spare``
+are mixtures more of every pair, of utterances that nobody is enrolled with: what is learned of a pair is judged by
+more than one utterance of each. ``adapted`` is trained on each pair anew, as much as it plans for each of the
+``--budgets``, however long that takes here. At the middle one of ``--enrol``, ``--combinations`` adds training from
+untrained weights and the mean of two separators' voices, ``--sepformer`` a SepFormer, whose voices are taken in the
+order that fits the truth best. With ``--lengths``, mixtures are so many seconds long instead, and the table has a
+column for each length. The CSV has the columns ``speaker`` and ``sex``. Prints a table.
 """
 
 from __future__ import annotations
@@ -30,7 +31,14 @@ import numpy as np
 import torch
 
 from meetsplit.benchmarks import report_page
-from meetsplit.benchmarks.pairs import RATE, TwoSpeakerMixture, make_mixtures, read_speakers, subset_of_pairs
+from meetsplit.benchmarks.pairs import (
+    RATE,
+    TwoSpeakerMixture,
+    make_mixtures,
+    read_speakers,
+    spare_mixtures,
+    subset_of_pairs,
+)
 from meetsplit.pipeline.data import Audio, Samples, Speaker, Voice
 from meetsplit.pipeline.events import EventListener, ignore_events
 from meetsplit.pipeline.protocols import Adaptable, BlindSeparator, Separator, Unseparated
@@ -248,6 +256,7 @@ def _parse_arguments() -> argparse.Namespace:
         "--enrol", type=float, nargs="+", default=[20.0, 40.0, 80.0], help="seconds of clean speech per speaker"
     )
     parser.add_argument("--each", type=int, default=3, help="mixtures per pair of speakers")
+    parser.add_argument("--spare", type=int, default=0, help="mixtures more per pair, of other utterances")
     parser.add_argument("--lengths", type=float, nargs="+", default=[], help="seconds of the mixtures")
     parser.add_argument("--pairs", type=int, help="so many pairs of speakers; all if left out")
     parser.add_argument(
@@ -313,6 +322,10 @@ def main() -> None:
         mixtures = list(
             make_mixtures(utterances, sexes, seconds=seconds, each=args.each, seed=args.seed, lengths=args.lengths)
         )
+        mixtures += spare_mixtures(
+            utterances, sexes, seconds=seconds, each=args.spare, seed=args.seed, longest=max(args.enrol)
+        )
+        mixtures.sort(key=lambda mixture: mixture.speakers)
         mixtures = list(subset_of_pairs(mixtures, args.pairs))
         enrolled_seconds = np.mean(
             [sum(clip.duration for clip in clips) for mixture in mixtures for clips in mixture.enrollment.values()]

@@ -57,6 +57,25 @@ def test_mixtures_do_not_depend_on_the_length_of_enrollment(utterances: dict[str
     assert lengths == {1.5}
 
 
+def test_spare_mixtures_are_of_utterances_that_no_enrollment_reaches(utterances: dict[str, list[Audio]]) -> None:
+    short, long = (
+        list(pairs.spare_mixtures(utterances, {}, seconds=seconds, each=2, seed=5, longest=4.0))
+        for seconds in (2.0, 4.0)
+    )
+    assert len(short) == 6
+    assert all(np.array_equal(a.mixture.samples, b.mixture.samples) for a, b in zip(short, long, strict=True))
+    for mixture in pairs.make_mixtures(utterances, {}, seconds=4.0, each=1, seed=5):
+        for spare in (spare for spare in long if spare.speakers == mixture.speakers):
+            for samples, known, (speaker, clips) in zip(
+                spare.voices, mixture.voices, spare.enrollment.items(), strict=True
+            ):
+                voice = Audio(samples, RATE)
+                (source,) = (clip for clip in utterances[speaker] if is_part_of(voice, clip))
+                assert not is_part_of(Audio(known, RATE), source)
+                assert not any(is_part_of(voice, clip) for clip in clips)
+    assert not list(pairs.spare_mixtures(utterances, {}, seconds=2.0, each=2, seed=5, longest=9.0))
+
+
 def test_mixtures_of_given_lengths_have_their_own_columns(utterances: dict[str, list[Audio]]) -> None:
     mixtures = list(pairs.make_mixtures(utterances, {}, seconds=1.0, each=2, seed=1, lengths=(0.5, 2.0)))
     assert [mixture.mixture.duration for mixture in mixtures[:4]] == [0.5, 0.5, 2.0, 2.0]

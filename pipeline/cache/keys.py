@@ -14,7 +14,7 @@ from meetsplit.pipeline.errors import SettingsError
 from meetsplit.pipeline.models.selection import BackendSelection
 from meetsplit.pipeline.settings import OVERLAP_CHECKS, WHISPER_OPTIONS, Settings
 
-CACHE_VERSION = 19
+CACHE_VERSION = 20
 """Part of every key.
 
 Raised with every change after which a stage answers otherwise, so that older results are not used.

@@ -24,6 +24,7 @@ from meetsplit.pipeline.separators import mask_refiner
 from meetsplit.pipeline.separators.adapted_mixtures import SpeakerGroup
 from meetsplit.pipeline.separators.adapted_training import (
     Adaptation,
+    AdaptationResult,
     TrainingBudget,
     TrainingReport,
 )
@@ -134,7 +135,7 @@ class AdaptedSeparator:
         adapted = None
         if result is not None:
             _notice_cut_short(result.report, progress.total, on_event)
-            gain = _gain(result.report)
+            gain = _gain(result)
             if result.refiner is not None:
                 speakers = frozenset(speaker for group in trainable for speaker in group)
                 adapted = _AdaptedRefiner(result.refiner, speakers)
@@ -195,9 +196,10 @@ def _notice_cut_short(report: TrainingReport, seconds: float, on_event: EventLis
     on_event(Notice(f"{text}: this machine is slow or busy, and another run may give slightly other voices", STAGE))
 
 
-def _gain(report: TrainingReport) -> str:
+def _gain(result: AdaptationResult) -> str:
     """What was gained, for the event that ends the stage."""
+    report = result.report
     change = f"{report.snr_before:.1f} → {report.snr_after:.1f} dB"
-    unused = "" if report.gain > 0.0 else ": not used"
+    unused = ": not used" if result.refiner is None else ""
     steps = f"after {report.validated_steps} of {report.done.steps} steps"
     return f"{change} on held-out speech {steps}{unused}"

@@ -91,12 +91,6 @@ class MeetingMixtures:
         """How many speakers have a dictionary."""
         return len(self.speech)
 
-    @property
-    def seconds(self) -> float:
-        """Seconds of clean speech of the speaker of whom the least is known."""
-        audible = {speaker for group in self.overlap_seconds for speaker in group}
-        return min(len(self.speech[speaker].samples) / self.separator.rate for speaker in audible)
-
     def drawn(self, count: int, rng: np.random.Generator, *, training: bool) -> Iterator[MixtureBatch]:
         """``count`` mixtures of the speech that trains, or of the speech that validates."""
         for group in weighted_round_robin(self.overlap_seconds, count):

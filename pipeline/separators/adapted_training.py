@@ -1,7 +1,7 @@
 """Adaptation of the mask refiner to the voices of one meeting, trained on mixtures of its own clean speech.
 
-Four fifths of each speaker's clean speech train first, and the last fifth validates. Where validation says that this
-gained, the rest of the steps learns from all of the speech. A mixture is estimated by dictionaries of all that its
+Four fifths of each speaker's clean speech train first, and the last fifth validates. Unless validation says that much
+was lost, the rest of the steps learns from all of the speech. A mixture is estimated by dictionaries of all that its
 speakers say elsewhere, never of itself, as for a real overlap.
 
 Few mixtures mislead an exponential moving average of the weights less than the last step's weights. The result lies
@@ -42,12 +42,19 @@ PAYING_GAIN = 1.0
 
 On recordings where the first part gained 0.6 to 0.7 dB, the whole budget gained 0.4 to 0.8 (docs/benchmarks.md)."""
 
+MAX_LOSS = 1.5
+"""Loss in dB, by validation, from which the result of a training is not used.
+
+A fifth of the speech is too little to tell whether a training helps: where it said that up to 0.8 dB were lost, 0.8 to
+1.3 dB were gained on other speech (docs/benchmarks.md). It tells where a training went wrong."""
+
 EMA_DECAY = 0.98
 """Decay of the exponential moving average of the weights."""
 
-ADAPTED_SHARE, TRUSTED_SECONDS = 0.5, 40.0
-"""The share of the way from the weights before the training to their average that the result goes where so many seconds
-of each speaker are known; less in proportion where fewer are."""
+ADAPTED_SHARE = 0.5
+"""The share of the way from the weights before the training to their average that the result goes.
+
+Of people of whom 8, 20 or 40 s are known, shares from 0.4 to 0.7 gain equally much (docs/benchmarks.md)."""
 
 SCHEDULE_SLACK = 0.1
 """The share of the budget by which the clock may run ahead of the planned work before it is cut short."""
@@ -125,11 +132,6 @@ class TrainingReport:
     planned: TrainingWork
 
     @property
-    def gain(self) -> float:
-        """Decibels that validation says were gained."""
-        return self.snr_after - self.snr_before
-
-    @property
     def complete(self) -> bool:
         """Whether the clock left time for all planned work."""
         return self.done == self.planned
@@ -137,7 +139,7 @@ class TrainingReport:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AdaptationResult:
-    """The adapted refiner, or None where validation shows no gain; and the report of its training."""
+    """The adapted refiner, or None where validation speaks against it; and the report of its training."""
 
     refiner: Refiner | None
     report: TrainingReport
@@ -210,20 +212,21 @@ class _TrainingRun:
 
         planned = budget.plan(self._source.speakers)
         self._train_until(planned.validated, state, budget, self._training_rng, training=True)
-        snr_after = validate(state.result(self._source.seconds), validation)
+        snr_after = validate(state.result(), validation)
         if budget.seconds < self._budget.seconds and snr_after - snr_before >= PAYING_GAIN:
             budget = self._budget
             planned = budget.plan(self._source.speakers)
             self._train_until(planned.validated, state, budget, self._training_rng, training=True)
-            snr_after = validate(state.result(self._source.seconds), validation)
+            snr_after = validate(state.result(), validation)
         validated_steps = state.step
-        if snr_after > snr_before:
+        is_used = snr_before - snr_after < MAX_LOSS
+        if is_used:
             self._train_until(planned, state, budget, self._last_rng, training=False)
         else:
             planned = planned.validated
         done = TrainingWork(len(self._mixtures), state.step)
         report = TrainingReport(snr_before, snr_after, validated_steps, done, planned)
-        return AdaptationResult(state.result(self._source.seconds) if report.gain > 0.0 else None, report)
+        return AdaptationResult(state.result() if is_used else None, report)
 
     def _train_until(
         self,
@@ -311,12 +314,11 @@ class _TrainState:
         return cls(model, moving_average(model, EMA_DECAY), refiner, optimizer)
 
     @torch.no_grad()
-    def result(self, seconds: float) -> Refiner:
-        """A refiner with weights between the first ones and their average, where ``seconds`` are known of a speaker."""
-        share = ADAPTED_SHARE * min(seconds / TRUSTED_SECONDS, 1.0)
+    def result(self) -> Refiner:
+        """A refiner with weights between the first ones and their average."""
         result = copy.deepcopy(self.initial)
         for weights, average in zip(result.parameters(), self.average.parameters(), strict=True):
-            weights.lerp_(average, share)
+            weights.lerp_(average, ADAPTED_SHARE)
         return result
 
     def train_step(self, batch: SpectralBatch, learning_rate: float) -> None:
