@@ -134,7 +134,7 @@ EMBEDDED_VAD = Wheel(
 
 REFINER = Bundled(
     "pipeline/separators/weights/refiner.safetensors",
-    "9b28e45b78511366080a0ba8ea884bdee133711a35bd08f37e4337695a1199cf",
+    "bf668565c508213fad2db33ca379788cf0d9125901b44523501b3c2bc2592402",
 )
 """Pretrained weights of the separator `adapted`; the model card beside them has the same checksum."""
 
