@@ -275,7 +275,10 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--sweep", action="store_true", help="the dictionary alone, with other recipes than the default"
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.spare and args.lengths:
+        parser.error("--spare makes mixtures of 2 to 6 s; leave --lengths out")
+    return args
 
 
 def _separators(args: argparse.Namespace) -> dict[str, Callable[[], AnySeparator]]:

@@ -31,6 +31,7 @@ OTHERS = {
         "--rooms",
         "--short",
         "--size",
+        "--spare",
         "--start",
         "--steps",
         "--unpacked",
