@@ -45,7 +45,7 @@ On recordings where the first part gained 0.6 to 0.7 dB, the whole budget gained
 MAX_LOSS = 1.5
 """Loss in dB, by validation, from which the result of a training is not used.
 
-A fifth of the speech is too little to tell what a training is worth: of 40 trainings, all gained on other speech, also
+A fifth of the speech is too little to tell what a training is worth: of 45 trainings, all gained on other speech, also
 the four that lost up to 0.8 dB by validation (docs/benchmarks.md). It tells where a training went wrong."""
 
 EMA_DECAY = 0.98
