@@ -61,11 +61,11 @@ def make_mixtures(
     With ``lengths``, ``each`` of every length in seconds, where both speak throughout (`_spoken_excerpts`). The seed
     alone decides the mixtures: they are the same for any length of enrollment.
     """
-    for picks, rng in _random_picks(utterances, seed):
-        clips = [utterances[speaker][pick].samples for speaker, pick in picks.items()]
+    for pair, rng in _pairs(utterances, sexes, seconds, seed):
+        clips = [utterances[speaker][pick].samples for speaker, pick in pair.picks.items()]
         for length in [length for length in lengths or (None,) for _ in range(each)]:
             voices = _random_excerpts(clips, rng) if length is None else _spoken_excerpts(clips, length, rng)
-            yield _mixture(voices, picks, utterances, sexes, seconds)
+            yield pair.mixture(voices)
 
 
 def spare_mixtures(
@@ -82,35 +82,37 @@ def spare_mixtures(
     They are of random utterances that neither its mixtures are made of nor ``longest`` seconds of enrollment reach. A
     pair with a speaker who has no such utterance has none.
     """
-    for number, (picks, _) in enumerate(_random_picks(utterances, seed)):
-        spare = [_spare_utterances(utterances[speaker], pick, longest) for speaker, pick in picks.items()]
+    for number, (pair, _) in enumerate(_pairs(utterances, sexes, seconds, seed)):
+        spare = [_spare_utterances(utterances[speaker], pick, longest) for speaker, pick in pair.picks.items()]
         rng = np.random.default_rng((seed, number, 1))
         for _ in range(each if all(spare) else 0):
             clips = [own[int(rng.integers(len(own)))].samples for own in spare]
-            yield _mixture(_random_excerpts(clips, rng), picks, utterances, sexes, seconds)
+            yield pair.mixture(_random_excerpts(clips, rng))
 
 
-def _random_picks(
-    utterances: Mapping[str, Sequence[Audio]], seed: int
-) -> Iterator[tuple[Mapping[str, int], np.random.Generator]]:
-    """For every pair of speakers the number of an utterance of each, and the generator that drew them."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pair:
+    """Two speakers: the number of an utterance of each, and their enrollment without these."""
+
+    picks: Mapping[str, int]
+    enrollment: Mapping[str, Sequence[Audio]]
+    same_sex: bool
+
+    def mixture(self, voices: tuple[Samples, Samples]) -> TwoSpeakerMixture:
+        """The mixture of a voice of each."""
+        return TwoSpeakerMixture(Audio(voices[0] + voices[1], RATE), voices, self.enrollment, self.same_sex)
+
+
+def _pairs(
+    utterances: Mapping[str, Sequence[Audio]], sexes: Mapping[str, str], seconds: float, seed: int
+) -> Iterator[tuple[_Pair, np.random.Generator]]:
+    """Every pair of speakers, with random utterances, and the generator that drew them."""
     for number, pair in enumerate(itertools.combinations(sorted(utterances), 2)):
         rng = np.random.default_rng((seed, number))
-        yield {speaker: int(rng.integers(len(utterances[speaker]))) for speaker in pair}, rng
-
-
-def _mixture(
-    voices: tuple[Samples, Samples],
-    picks: Mapping[str, int],
-    utterances: Mapping[str, Sequence[Audio]],
-    sexes: Mapping[str, str],
-    seconds: float,
-) -> TwoSpeakerMixture:
-    """The mixture of two voices, its speakers enrolled for ``seconds`` without the utterances ``picks``."""
-    enrollment = {speaker: enrollment_clips(utterances[speaker], pick, seconds) for speaker, pick in picks.items()}
-    first, second = (sexes.get(speaker) for speaker in picks)
-    same_sex = first is not None and first == second
-    return TwoSpeakerMixture(Audio(voices[0] + voices[1], RATE), voices, enrollment, same_sex)
+        picks = {speaker: int(rng.integers(len(utterances[speaker]))) for speaker in pair}
+        enrollment = {speaker: enrollment_clips(utterances[speaker], pick, seconds) for speaker, pick in picks.items()}
+        same_sex = sexes.get(pair[0], "?") == sexes.get(pair[1], "!")
+        yield _Pair(picks, enrollment, same_sex), rng
 
 
 def _spoken_excerpts(clips: Sequence[Samples], seconds: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
